@@ -1,0 +1,56 @@
+//! The only reader of wall time. Everything else is handed a [`Clock`] or a `now`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use jiff::{SignedDuration, Timestamp};
+
+/// Where the program gets the wall time from.
+#[derive(Debug, Clone)]
+pub enum Clock {
+    /// The machine's clock.
+    System,
+    /// A clock that stands still until it is moved.
+    Driven(DrivenClock),
+}
+
+impl Clock {
+    /// The present moment, UTC.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads wall time")]
+    pub fn now(&self) -> Timestamp {
+        match self {
+            Self::System => Timestamp::now(),
+            Self::Driven(clock) => clock.now(),
+        }
+    }
+}
+
+/// A clock in nanoseconds since 1970 that its holder moves; clones share the hands.
+#[derive(Debug, Clone)]
+pub struct DrivenClock(Arc<AtomicI64>);
+
+impl DrivenClock {
+    /// A clock that shows `start` (between the years 1678 and 2262).
+    pub fn new(start: Timestamp) -> Self {
+        Self(Arc::new(AtomicI64::new(nanoseconds(start))))
+    }
+
+    /// The moment the clock shows.
+    pub fn now(&self) -> Timestamp {
+        Timestamp::from_nanosecond(i128::from(self.0.load(Ordering::SeqCst))).unwrap_or_default()
+    }
+
+    /// Sets the clock to `now`.
+    pub fn set(&self, now: Timestamp) {
+        self.0.store(nanoseconds(now), Ordering::SeqCst);
+    }
+
+    /// Moves the clock on (or back, with a negative duration).
+    pub fn advance(&self, by: SignedDuration) {
+        self.set(self.now() + by);
+    }
+}
+
+fn nanoseconds(at: Timestamp) -> i64 {
+    i64::try_from(at.as_nanosecond()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,142 @@
+//! A row of a table, kept as the text the service sent, and its key.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+use std::borrow::Cow;
+use std::fmt;
+
+/// One row, compact: its two keys, the server's `Timestamp`, and the JSON text of the whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// `PartitionKey`.
+    pub partition_key: String,
+    /// `RowKey`; with the `PartitionKey` it names the row within its table.
+    pub row_key: String,
+    /// The server's text, seven fractional digits; never converted and written back.
+    pub timestamp: String,
+    json: String,
+}
+
+/// What a JSON object lacks to be a row.
+#[derive(Debug, thiserror::Error)]
+#[error("a row of the response is not a table entity with PartitionKey, RowKey and Timestamp: {0}")]
+pub struct RowError(#[from] serde_json::Error);
+
+#[derive(Deserialize)]
+struct Head<'a> {
+    #[serde(rename = "PartitionKey", borrow)]
+    partition_key: Cow<'a, str>,
+    #[serde(rename = "RowKey", borrow)]
+    row_key: Cow<'a, str>,
+    #[serde(rename = "Timestamp", borrow, default)]
+    timestamp: Cow<'a, str>,
+}
+
+impl Row {
+    /// Reads the keys out of a JSON object of the table service and keeps the text.
+    ///
+    /// # Errors
+    /// When `json` is no object or has no `PartitionKey` and `RowKey` strings.
+    pub fn from_json(json: &RawValue) -> Result<Self, RowError> {
+        Self::from_text(json.get().to_owned())
+    }
+
+    /// As [`Row::from_json`], from text.
+    ///
+    /// # Errors
+    /// As [`Row::from_json`].
+    pub fn from_text(json: String) -> Result<Self, RowError> {
+        let head: Head<'_> = serde_json::from_str(&json)?;
+        let (partition_key, row_key, timestamp) =
+            (head.partition_key.into_owned(), head.row_key.into_owned(), head.timestamp.into_owned());
+        Ok(Self { partition_key, row_key, timestamp, json })
+    }
+
+    /// The JSON text of the row, annotations (`Name@odata.type`) included.
+    pub fn json(&self) -> &str {
+        &self.json
+    }
+
+    /// The row's columns in the order they came, `odata.*` annotations left out.
+    pub fn columns(&self) -> Map<String, Value> {
+        let all: Map<String, Value> = serde_json::from_str(&self.json).unwrap_or_default();
+        all.into_iter().filter(|(name, _)| !is_annotation(name)).collect()
+    }
+}
+
+/// Whether a property of the JSON is a note of the protocol and not a column.
+pub fn is_annotation(name: &str) -> bool {
+    name.starts_with("odata.") || name.ends_with("@odata.type")
+}
+
+/// The name under which a flow remembers a row: the first 16 bytes of a SHA-256.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key(pub [u8; 16]);
+
+impl Key {
+    /// The key of a row whatever its content: `notify_on = "new"`.
+    pub fn of_row(row: &Row) -> Self {
+        Self::hash(&[&row.partition_key, &row.row_key])
+    }
+
+    /// The key of this very version of a row: `notify_on = "change"`. The `Timestamp` moves
+    /// with each write, as the `ETag` does, which is made of it.
+    pub fn of_version(row: &Row) -> Self {
+        Self::hash(&[&row.partition_key, &row.row_key, &row.timestamp])
+    }
+
+    fn hash(parts: &[&str]) -> Self {
+        let mut hash = Sha256::new();
+        for part in parts {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part.as_bytes());
+        }
+        let mut key = [0; 16];
+        key.copy_from_slice(&hash.finalize()[..16]);
+        Self(key)
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(partition: &str, row: &str, timestamp: &str) -> Row {
+        Row::from_text(format!(
+            r#"{{"odata.etag":"W/\"1\"","PartitionKey":"{partition}","RowKey":"{row}","Timestamp":"{timestamp}","N@odata.type":"Edm.Int64","N":"5"}}"#
+        ))
+        .unwrap()
+    }
+
+    #[test]
+    fn keys_part_where_the_border_between_the_two_names_lies() {
+        assert_ne!(Key::of_row(&row("ab", "c", "t")), Key::of_row(&row("a", "bc", "t")));
+    }
+
+    #[test]
+    fn a_merge_changes_the_version_and_not_the_row() {
+        let (before, after) = (row("p", "r", "1"), row("p", "r", "2"));
+        assert_eq!(Key::of_row(&before), Key::of_row(&after));
+        assert_ne!(Key::of_version(&before), Key::of_version(&after));
+    }
+
+    #[test]
+    fn annotations_are_not_columns() {
+        let names: Vec<_> = row("p", "r", "t").columns().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["PartitionKey", "RowKey", "Timestamp", "N"]);
+    }
+
+    #[test]
+    fn an_object_without_keys_is_no_row() {
+        assert!(Row::from_text(r#"{"PartitionKey":"p"}"#.to_owned()).is_err());
+        assert!(Row::from_text("[]".to_owned()).is_err());
+    }
+}

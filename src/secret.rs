@@ -1,0 +1,116 @@
+//! Secrets come from the environment, a file or a systemd credential, never from flows.toml.
+
+use std::path::{Path, PathBuf};
+use std::{env, fs, io};
+
+use secrecy::SecretString;
+
+/// Where a secret lies. It is read when it is needed, so that a changed one is found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretSource {
+    /// An environment variable.
+    Env(String),
+    /// A file, absolute; one trailing line break is not part of the secret.
+    File(PathBuf),
+    /// A systemd credential (`LoadCredential=`).
+    Credential(String),
+}
+
+/// Why a secret could not be read. The secret itself is never in it.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    /// The environment variable is not set, or empty.
+    #[error("the environment variable {0} is not set; export it, or set it in the service's environment")]
+    NoVariable(String),
+    /// The file cannot be read.
+    #[error("cannot read the secret from {path}: {source}", path = .path.display())]
+    NoFile {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The credential is not there.
+    #[error(
+        "the systemd credential `{0}` is not there; add `LoadCredential={0}:/path/of/the/secret` to the unit, then restart it"
+    )]
+    NoCredential(String),
+    /// It is there and empty.
+    #[error("the secret from {0} is empty")]
+    Empty(String),
+}
+
+/// Where systemd keeps the credentials of the running service, for commands typed beside it.
+const UNIT_CREDENTIALS: &str = "/run/credentials/leadflow.service";
+
+impl SecretSource {
+    /// Reads the secret.
+    ///
+    /// # Errors
+    /// When it is not there, cannot be read, or is empty.
+    pub fn read(&self) -> Result<SecretString, SecretError> {
+        let text = match self {
+            Self::Env(name) => env::var(name).map_err(|_| SecretError::NoVariable(name.clone()))?,
+            Self::File(path) => {
+                read_file(path).map_err(|source| SecretError::NoFile { path: path.clone(), source })?
+            }
+            Self::Credential(name) => read_credential(name)?,
+        };
+        let text = text.strip_suffix('\n').map_or(text.as_str(), |line| line.trim_end_matches('\r'));
+        if text.is_empty() {
+            return Err(SecretError::Empty(self.place()));
+        }
+        Ok(SecretString::from(text.to_owned()))
+    }
+
+    /// Where the secret lies, in words.
+    pub fn place(&self) -> String {
+        match self {
+            Self::Env(name) => format!("the environment variable {name}"),
+            Self::File(path) => path.display().to_string(),
+            Self::Credential(name) => format!("the systemd credential {name}"),
+        }
+    }
+}
+
+fn read_file(path: &Path) -> io::Result<String> {
+    fs::read_to_string(path)
+}
+
+fn read_credential(name: &str) -> Result<String, SecretError> {
+    let folders = env::var_os("CREDENTIALS_DIRECTORY").into_iter().map(PathBuf::from);
+    let paths = folders.chain([PathBuf::from(UNIT_CREDENTIALS)]).map(|folder| folder.join(name));
+    for path in paths {
+        match read_file(&path) {
+            Ok(text) => return Ok(text),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(source) => return Err(SecretError::NoFile { path, source }),
+        }
+    }
+    Err(SecretError::NoCredential(name.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use secrecy::ExposeSecret;
+
+    #[test]
+    fn a_file_may_end_with_a_line_break() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("password");
+        fs::write(&path, "s3cret \r\n").unwrap();
+        let secret = SecretSource::File(path.clone()).read().unwrap();
+        assert_eq!(secret.expose_secret(), "s3cret ");
+        fs::write(&path, "\n").unwrap();
+        assert!(matches!(SecretSource::File(path).read(), Err(SecretError::Empty(_))));
+    }
+
+    #[test]
+    fn says_where_it_looked() {
+        let error = SecretSource::Env("LEADFLOW_TEST_UNSET".into()).read().unwrap_err().to_string();
+        assert!(error.contains("LEADFLOW_TEST_UNSET is not set"), "{error}");
+        let error = SecretSource::Credential("nowhere".into()).read().unwrap_err().to_string();
+        assert!(error.contains("LoadCredential=nowhere:"), "{error}");
+    }
+}

@@ -1,0 +1,178 @@
+//! How far back a run reads: Power Automate's "get past time", and what makes it cover.
+
+use jiff::{SignedDuration, Timestamp};
+
+/// `[flows.NAME.window]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// How the past time is found.
+    pub mode: Mode,
+    /// `unit` × `interval`.
+    pub length: SignedDuration,
+    /// Re-read before the watermark, for rows that became visible late.
+    pub overlap: SignedDuration,
+    /// How far the one deep scan of each day reaches.
+    pub look_back: SignedDuration,
+}
+
+/// `mode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// From the watermark, so that no row is lost.
+    Covering,
+    /// `now − length` and no memory, as Power Automate.
+    Fixed,
+}
+
+/// What earlier runs of the flow left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Past {
+    /// Rows before it are not mailed.
+    pub begin: Timestamp,
+    /// How far the table has been read, in the table server's time.
+    pub watermark: Option<Timestamp>,
+    /// The last deep scan.
+    pub looked_back: Option<Timestamp>,
+}
+
+/// The moment a run reads from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PastTime {
+    /// Rows with a later `Timestamp` are read.
+    pub at: Timestamp,
+    /// What decided it.
+    pub reason: Reason,
+}
+
+/// What decided a past time; shown in the run history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// `now − window`.
+    Window,
+    /// The watermark lies further back than the window.
+    Watermark,
+    /// The day's deep scan.
+    LookBack,
+    /// The flow's begin: no scan reaches behind it.
+    Begin,
+}
+
+impl Reason {
+    /// The reason as the run history shows it.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Window => "now − window",
+            Self::Watermark => "watermark − overlap",
+            Self::LookBack => "the day's look-back",
+            Self::Begin => "the flow's begin",
+        }
+    }
+}
+
+/// Time between two deep scans.
+const LOOK_BACK_EVERY: SignedDuration = SignedDuration::from_hours(24);
+
+impl Window {
+    /// The past time of a run of a covering flow that starts at `now`.
+    ///
+    /// `min(now − window, watermark − overlap)`, once a day `now − look_back`, never before `begin`.
+    pub fn past_time(&self, now: Timestamp, past: &Past) -> PastTime {
+        let mut found = PastTime { at: before(now, self.length), reason: Reason::Window };
+        let mut reach = |at: Timestamp, reason| {
+            if at < found.at {
+                found = PastTime { at, reason };
+            }
+        };
+        match past.watermark {
+            Some(watermark) => reach(before(watermark, self.overlap), Reason::Watermark),
+            None => reach(past.begin, Reason::Begin),
+        }
+        if self.look_back_is_due(now, past) {
+            reach(before(now, self.look_back), Reason::LookBack);
+        }
+        if found.at < past.begin {
+            return PastTime { at: past.begin, reason: Reason::Begin };
+        }
+        found
+    }
+
+    /// Whether the deep scan of the day is still to come.
+    pub fn look_back_is_due(&self, now: Timestamp, past: &Past) -> bool {
+        let last = past.looked_back.unwrap_or(past.begin);
+        now.duration_since(last) >= LOOK_BACK_EVERY
+    }
+
+    /// The past time of a fixed window, and the begin of a covering flow's first run.
+    pub fn length_before(&self, now: Timestamp) -> Timestamp {
+        before(now, self.length)
+    }
+}
+
+fn before(at: Timestamp, by: SignedDuration) -> Timestamp {
+    at.checked_sub(by).unwrap_or(Timestamp::MIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        format!("2026-03-{text}Z").parse().unwrap()
+    }
+
+    fn window() -> Window {
+        Window {
+            mode: Mode::Covering,
+            length: SignedDuration::from_hours(1),
+            overlap: SignedDuration::from_mins(15),
+            look_back: SignedDuration::from_hours(7 * 24),
+        }
+    }
+
+    #[test]
+    fn the_furthest_of_window_and_watermark_never_before_begin() {
+        let begin = at("01T00:00:00");
+        let looked_back = Some(at("09T12:00:00"));
+        for (watermark, expected, reason) in [
+            // Ran an hour ago: the overlap reaches further than the window.
+            (Some(at("10T11:00:00")), at("10T10:45:00"), Reason::Watermark),
+            // Ran five minutes ago: the window itself.
+            (Some(at("10T11:55:00")), at("10T11:00:00"), Reason::Window),
+            // Stood still for six days.
+            (Some(at("04T11:00:00")), at("04T10:45:00"), Reason::Watermark),
+            // The watermark is a moment after begin.
+            (Some(at("01T00:00:05")), begin, Reason::Begin),
+            // No scan has ever completed.
+            (None, begin, Reason::Begin),
+        ] {
+            let past = Past { begin, watermark, looked_back };
+            let found = window().past_time(at("10T12:00:00"), &past);
+            assert_eq!((found.at, found.reason), (expected, reason), "watermark {watermark:?}");
+        }
+    }
+
+    #[test]
+    fn looks_back_once_a_day() {
+        let mut past = Past {
+            begin: at("01T00:00:00"),
+            watermark: Some(at("20T11:00:00")),
+            looked_back: Some(at("19T12:00:01")),
+        };
+        let now = at("20T12:00:00");
+        assert_eq!(window().past_time(now, &past).reason, Reason::Watermark);
+        past.looked_back = Some(at("19T12:00:00"));
+        let found = window().past_time(now, &past);
+        assert_eq!((found.at, found.reason), (at("13T12:00:00"), Reason::LookBack));
+        past.begin = at("18T00:00:00");
+        let found = window().past_time(now, &past);
+        assert_eq!((found.at, found.reason), (at("18T00:00:00"), Reason::Begin));
+    }
+
+    #[test]
+    fn the_clock_of_the_machine_can_only_widen() {
+        let past = Past { begin: at("01T00:00:00"), watermark: Some(at("10T11:00:00")), looked_back: None };
+        for now in [at("05T00:00:00"), at("10T11:00:01"), at("30T00:00:00")] {
+            assert!(window().past_time(now, &past).at <= at("10T10:45:00"));
+        }
+    }
+}
