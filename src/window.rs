@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn the_furthest_of_window_and_watermark_never_before_begin() {
         let begin = at("01T00:00:00");
-        let looked_back = Some(at("09T12:00:00"));
+        let looked_back = Some(at("09T12:00:01"));
         for (watermark, expected, reason) in [
             // Ran an hour ago: the overlap reaches further than the window.
             (Some(at("10T11:00:00")), at("10T10:45:00"), Reason::Watermark),
