@@ -1,13 +1,13 @@
 //! leadflow: a scheduled polling daemon that mails the new rows of an Azure Storage table.
+//!
+//! What stands here so far are the pure decisions of a run and the values they work on:
+//! [`window`] says how far back a run reads, [`row`] keeps a row and its key, [`spool`] carries
+//! the new rows, [`condition`] decides over them. [`secret`] reads secrets and [`clock`] is the
+//! only reader of wall time.
 
 pub mod clock;
 pub mod condition;
-pub mod filter;
-pub mod flow;
-pub mod mail;
-pub mod recurrence;
 pub mod row;
 pub mod secret;
 pub mod spool;
-pub mod table;
 pub mod window;
