@@ -7,7 +7,10 @@
 
 pub mod clock;
 pub mod condition;
+pub mod history;
+pub mod outbox;
 pub mod row;
 pub mod secret;
 pub mod spool;
+pub mod store;
 pub mod window;

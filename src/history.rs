@@ -1,0 +1,124 @@
+//! The run history: what a run was, what it did, and what came of it.
+
+use jiff::{SignedDuration, Timestamp};
+
+/// What came of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// Under way.
+    Running,
+    /// No new rows.
+    NothingNew,
+    /// New rows that the condition does not let through.
+    ConditionFalse,
+    /// Mail in the outbox.
+    Waiting,
+    /// Every recipient's server has accepted every mail.
+    Sent,
+    /// Some recipients were refused.
+    PartlySent,
+    /// Every recipient was refused, or the mail is held.
+    Held,
+    /// The scan or the composing failed: nothing was moved.
+    Failed,
+    /// The process ended during the run.
+    Interrupted,
+}
+
+const OUTCOMES: [(Outcome, &str); 9] = [
+    (Outcome::Running, "running"),
+    (Outcome::NothingNew, "nothing-new"),
+    (Outcome::ConditionFalse, "condition-false"),
+    (Outcome::Waiting, "waiting"),
+    (Outcome::Sent, "sent"),
+    (Outcome::PartlySent, "partly-sent"),
+    (Outcome::Held, "held"),
+    (Outcome::Failed, "failed"),
+    (Outcome::Interrupted, "interrupted"),
+];
+
+impl Outcome {
+    /// The word of the outcome in the database, the history and the commands.
+    pub fn word(self) -> &'static str {
+        OUTCOMES.iter().find(|(outcome, _)| *outcome == self).map_or("", |(_, word)| word)
+    }
+
+    /// The outcome of that name.
+    pub fn of_word(word: &str) -> Option<Self> {
+        OUTCOMES.iter().find(|(_, w)| *w == word).map(|(outcome, _)| *outcome)
+    }
+}
+
+/// Why a run happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// Its slot came.
+    Schedule,
+    /// `run --once`.
+    Once,
+    /// `trigger`.
+    Trigger,
+}
+
+impl Cause {
+    /// The word of the cause in the database, the history and the commands.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Schedule => "schedule",
+            Self::Once => "once",
+            Self::Trigger => "trigger",
+        }
+    }
+}
+
+/// One step of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// `window`, `query`, `new rows`, `condition`, `render`, `commit`.
+    pub name: String,
+    /// What went in.
+    pub inputs: serde_json::Value,
+    /// What came out.
+    pub outputs: serde_json::Value,
+    /// How long it took.
+    pub took: SignedDuration,
+}
+
+/// One run of the history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// Number, rising over all flows.
+    pub id: i64,
+    /// The flow's name.
+    pub flow: String,
+    /// The word of the [`Cause`].
+    pub cause: String,
+    /// The slot it was made for.
+    pub due: Option<Timestamp>,
+    /// When it began.
+    pub started: Timestamp,
+    /// When it ended.
+    pub ended: Option<Timestamp>,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// The outcome in a sentence.
+    pub summary: String,
+    /// New rows.
+    pub rows: u64,
+    /// Mails.
+    pub mails: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_outcome_has_its_own_word() {
+        for (outcome, word) in OUTCOMES {
+            assert_eq!(outcome.word(), word);
+            assert_eq!(Outcome::of_word(word), Some(outcome));
+        }
+        assert_eq!(Outcome::of_word("lost"), None);
+    }
+}

@@ -1,0 +1,189 @@
+//! The outbox as pure transitions: what a reply means for a recipient, and when to try again.
+//!
+//! `waiting → sent | uncertain | held`. An *uncertain* recipient may have got the mail: the end of
+//! the message went out and no reply came. The mark stays for ever; the identical bytes are sent
+//! again, and after [`UNCERTAIN_TRIES`] such ends the recipient is held.
+
+use jiff::SignedDuration;
+
+/// Where a mail stands for one recipient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum State {
+    /// Not accepted yet, will be tried.
+    Waiting,
+    /// Accepted by the server.
+    Sent,
+    /// Perhaps accepted, will be tried again.
+    Uncertain,
+    /// Not tried any more until a person decides.
+    Held,
+}
+
+/// What became of a letter for one recipient.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Receipt {
+    /// The server has taken it: its reply.
+    Accepted(String),
+    /// The server will never take it (5xx): its reply.
+    Refused(String),
+    /// Not now (4xx, or the connection broke before the final dot): reply or reason.
+    Later(String),
+    /// The end of the message went out and no reply came.
+    Unknown(String),
+}
+
+/// One recipient of a mail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recipient {
+    /// The address alone.
+    pub address: String,
+    /// Where the mail stands for it.
+    pub state: State,
+    /// How often the end of the message got no reply; above 0 it may have more than one copy.
+    pub uncertain: u32,
+    /// The last reply of the server, or the reason why there was none.
+    pub reply: Option<String>,
+}
+
+/// Ends of a message without a reply after which a recipient is held.
+pub const UNCERTAIN_TRIES: u32 = 3;
+
+/// The first wait before another try; it doubles up to [`LONGEST_WAIT`].
+const FIRST_WAIT: SignedDuration = SignedDuration::from_secs(30);
+
+/// The longest wait between two tries.
+const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(30);
+
+impl Recipient {
+    /// A recipient to whom nothing was sent yet.
+    pub fn new(address: impl Into<String>) -> Self {
+        Self { address: address.into(), state: State::Waiting, uncertain: 0, reply: None }
+    }
+
+    /// Whether the next letter goes to it.
+    pub fn is_due(&self) -> bool {
+        matches!(self.state, State::Waiting | State::Uncertain)
+    }
+
+    /// What the receipt makes of the recipient.
+    #[must_use]
+    pub fn after(&self, receipt: Receipt) -> Self {
+        let mut next = self.clone();
+        let (state, reply) = match receipt {
+            Receipt::Accepted(reply) => (State::Sent, reply),
+            Receipt::Refused(reply) => (State::Held, reply),
+            Receipt::Later(reason) => (self.state, reason),
+            Receipt::Unknown(reason) => {
+                next.uncertain += 1;
+                let worn_out = next.uncertain >= UNCERTAIN_TRIES;
+                (if worn_out { State::Held } else { State::Uncertain }, reason)
+            }
+        };
+        next.state = state;
+        next.reply = Some(reply);
+        next
+    }
+}
+
+impl State {
+    /// The word of the state in the database, the history and the commands.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Sent => "sent",
+            Self::Uncertain => "uncertain",
+            Self::Held => "held",
+        }
+    }
+
+    /// The state of that name.
+    pub fn of_word(word: &str) -> Option<Self> {
+        [Self::Waiting, Self::Sent, Self::Uncertain, Self::Held].into_iter().find(|s| s.word() == word)
+    }
+}
+
+/// The wait before the next try of a mail that was tried `tries` times (at least once).
+///
+/// 30 s, 1 min, 2 min … at most 30 min; `jitter`, from 0 to 1, shortens it by up to a fifth, so that
+/// mails which failed together do not come back together.
+pub fn wait(tries: u32, jitter: f64) -> SignedDuration {
+    let doublings = tries.saturating_sub(1).min(10);
+    let full = FIRST_WAIT.checked_mul(1 << doublings).unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT);
+    full.mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 5.0)
+}
+
+/// What the states of all recipients of a run's mails say about the run.
+pub fn outcome_of<'a>(recipients: impl IntoIterator<Item = &'a Recipient>) -> crate::history::Outcome {
+    use crate::history::Outcome;
+    let (mut sent, mut held, mut due) = (0_u32, 0_u32, 0_u32);
+    for recipient in recipients {
+        match recipient.state {
+            State::Sent => sent += 1,
+            State::Held => held += 1,
+            State::Waiting | State::Uncertain => due += 1,
+        }
+    }
+    match (sent, held, due) {
+        (_, _, 1..) => Outcome::Waiting,
+        (0, 1.., 0) => Outcome::Held,
+        (1.., 1.., 0) => Outcome::PartlySent,
+        (_, 0, 0) => Outcome::Sent,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::Outcome;
+
+    #[test]
+    fn each_receipt_moves_its_recipient() {
+        let fresh = Recipient::new("sales@contoso.example");
+        for (receipt, state, uncertain) in [
+            (Receipt::Accepted("250 ok".into()), State::Sent, 0),
+            (Receipt::Refused("550 no".into()), State::Held, 0),
+            (Receipt::Later("451 later".into()), State::Waiting, 0),
+            (Receipt::Unknown("no reply".into()), State::Uncertain, 1),
+        ] {
+            let next = fresh.after(receipt.clone());
+            assert_eq!((next.state, next.uncertain), (state, uncertain), "{receipt:?}");
+            assert!(next.reply.is_some());
+        }
+    }
+
+    #[test]
+    fn the_mark_of_uncertainty_stays_and_three_are_enough() {
+        let once = Recipient::new("a@b.example").after(Receipt::Unknown("eof".into()));
+        assert!(once.is_due());
+        assert_eq!(once.after(Receipt::Later("421".into())).state, State::Uncertain);
+        let sent = once.after(Receipt::Accepted("250".into()));
+        assert_eq!((sent.state, sent.uncertain), (State::Sent, 1));
+        let held = once.after(Receipt::Unknown("eof".into())).after(Receipt::Unknown("eof".into()));
+        assert_eq!((held.state, held.uncertain), (State::Held, 3));
+        assert!(!held.is_due());
+    }
+
+    #[test]
+    fn waits_double_up_to_half_an_hour() {
+        let seconds: Vec<_> = (1..=9).map(|tries| wait(tries, 0.0).as_secs()).collect();
+        assert_eq!(seconds, [30, 60, 120, 240, 480, 960, 1800, 1800, 1800]);
+        assert_eq!(wait(u32::MAX, 1.0).as_secs(), 1440);
+    }
+
+    #[test]
+    fn a_run_is_as_good_as_its_worst_recipient() {
+        use State::{Held, Sent, Uncertain, Waiting};
+        let recipient = |state| Recipient { state, ..Recipient::new("a@b.example") };
+        for (states, outcome) in [
+            (vec![], Outcome::Sent),
+            (vec![Sent, Sent], Outcome::Sent),
+            (vec![Sent, Waiting], Outcome::Waiting),
+            (vec![Held, Uncertain], Outcome::Waiting),
+            (vec![Sent, Held], Outcome::PartlySent),
+            (vec![Held], Outcome::Held),
+        ] {
+            let all: Vec<_> = states.iter().copied().map(recipient).collect();
+            assert_eq!(outcome_of(&all), outcome, "{states:?}");
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! What the state knows of a flow.
+
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension, params};
+
+use super::{Store, StoreError, from_db, to_db};
+use crate::window::Past;
+
+/// How far a flow has read, and which table that is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reading {
+    /// Identity of the table; another one means a new begin.
+    pub source: String,
+    /// Begin, watermark and last deep scan.
+    pub past: Past,
+}
+
+impl Store {
+    /// The flow's anchor: the moment it was first seen, which is `now` if that is the first time.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn anchor(&mut self, flow: &str, now: Timestamp) -> Result<Timestamp, StoreError> {
+        let tx = self.db.transaction()?;
+        tx.execute("INSERT OR IGNORE INTO flows (name, anchor) VALUES (?1, ?2)", params![flow, to_db(now)])?;
+        let anchor = tx.query_row("SELECT anchor FROM flows WHERE name = ?1", [flow], |row| row.get(0))?;
+        tx.commit()?;
+        Ok(from_db(anchor))
+    }
+
+    /// The newest slot that a run of the flow has taken.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn last_slot(&self, flow: &str) -> Result<Option<Timestamp>, StoreError> {
+        let slot: Option<Option<i64>> = self
+            .db
+            .query_row("SELECT last_slot FROM flows WHERE name = ?1", [flow], |row| row.get(0))
+            .optional()?;
+        Ok(slot.flatten().map(from_db))
+    }
+
+    /// How far the flow has read; `None` before its first complete run.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn reading(&self, flow: &str) -> Result<Option<Reading>, StoreError> {
+        let found = self
+            .db
+            .query_row(
+                "SELECT source, begin, watermark, looked_back FROM flows
+                 WHERE name = ?1 AND source IS NOT NULL AND begin IS NOT NULL",
+                [flow],
+                |row| {
+                    let moment = |at: Option<i64>| at.map(from_db);
+                    let past = Past {
+                        begin: from_db(row.get(1)?),
+                        watermark: moment(row.get(2)?),
+                        looked_back: moment(row.get(3)?),
+                    };
+                    Ok(Reading { source: row.get(0)?, past })
+                },
+            )
+            .optional()?;
+        Ok(found)
+    }
+
+    /// Turns the flow off since `off`, or on with `None`; survives restarts.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn set_off(&mut self, flow: &str, off: Option<Timestamp>, now: Timestamp) -> Result<(), StoreError> {
+        self.anchor(flow, now)?;
+        self.db.execute(
+            "UPDATE flows SET off_since = iif(?2 IS NULL, NULL, coalesce(off_since, ?2)) WHERE name = ?1",
+            params![flow, off.map(to_db)],
+        )?;
+        Ok(())
+    }
+
+    /// Since when `leadflow off` keeps the flow off.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn off_since(&self, flow: &str) -> Result<Option<Timestamp>, StoreError> {
+        let off: Option<Option<i64>> = self
+            .db
+            .query_row("SELECT off_since FROM flows WHERE name = ?1", [flow], |row| row.get(0))
+            .optional()?;
+        Ok(off.flatten().map(from_db))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_anchor_is_the_first_sight_and_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let (first, later) =
+            ("2026-01-05T08:00:00Z".parse().unwrap(), "2026-01-06T08:00:00Z".parse().unwrap());
+        assert_eq!(Store::open(folder.path()).unwrap().anchor("leads", first).unwrap(), first);
+        let mut again = Store::open(folder.path()).unwrap();
+        assert_eq!(again.anchor("leads", later).unwrap(), first);
+        assert_eq!(again.reading("leads").unwrap(), None);
+        again.set_off("leads", Some(later), later).unwrap();
+        assert_eq!(again.off_since("leads").unwrap(), Some(later));
+        again.set_off("leads", None, later).unwrap();
+        assert_eq!(again.off_since("leads").unwrap(), None);
+    }
+}

@@ -1,0 +1,154 @@
+//! The state folder: a `SQLite` database behind a few coarse operations, each one transaction.
+
+mod flows;
+mod outbox;
+mod requests;
+mod runs;
+
+pub use flows::Reading;
+pub use outbox::{MailRecord, NewMail, OutboxMail};
+pub use requests::Request;
+pub use runs::{NewRun, Scanned};
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use rusqlite::Connection;
+use rusqlite_migration::{M, Migrations};
+
+/// The open state of leadflow.
+#[derive(Debug)]
+pub struct Store {
+    db: Connection,
+}
+
+/// Why the state could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The folder cannot be made or written.
+    #[error("cannot use the state folder {folder}: {source}; make it writable for this user, or name another in settings.state", folder = .folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Another daemon holds the folder.
+    #[error("another leadflow works on the state folder {folder}; stop it first, or name another in settings.state", folder = .0.display())]
+    Busy(PathBuf),
+    /// The flow has a run that has not ended.
+    #[error("the flow has a run under way")]
+    RunUnderWay,
+    /// A composed mail could not be read back.
+    #[error("cannot read the composed mail back from the state folder: {0}")]
+    Mail(std::io::Error),
+    /// The operation did not end: the process is stopping, or it has a fault.
+    #[error("an operation on the state did not end")]
+    Stopped,
+    /// The database failed.
+    #[error("the state database failed: {0}")]
+    Database(#[from] rusqlite::Error),
+    /// The database is of another version or cannot be migrated.
+    #[error("the state database cannot be brought to this version: {0}")]
+    Migration(#[from] rusqlite_migration::Error),
+}
+
+/// Keeps a second daemon out of the state folder for as long as it lives.
+#[derive(Debug)]
+pub struct Lock(#[expect(dead_code, reason = "the lock ends when the file closes")] File);
+
+const MIGRATIONS: [M<'static>; 1] = [M::up(include_str!("migrations/1.sql"))];
+
+impl Lock {
+    /// Takes the lock of a state folder, which is made if need be.
+    ///
+    /// # Errors
+    /// When another process holds it, or the folder cannot be written.
+    pub fn take(folder: &Path) -> Result<Self, StoreError> {
+        let failed = |source| StoreError::Folder { folder: folder.to_owned(), source };
+        fs::create_dir_all(folder).map_err(failed)?;
+        let path = folder.join("leadflow.lock");
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(path).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self(file)),
+            Err(TryLockError::WouldBlock) => Err(StoreError::Busy(folder.to_owned())),
+            Err(TryLockError::Error(source)) => Err(failed(source)),
+        }
+    }
+}
+
+impl Store {
+    /// Opens the database of a state folder; both are made if need be.
+    ///
+    /// # Errors
+    /// When the folder cannot be written or the database is not ours.
+    pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        fs::create_dir_all(folder)
+            .map_err(|source| StoreError::Folder { folder: folder.to_owned(), source })?;
+        let mut db = Connection::open(folder.join("leadflow.db"))?;
+        db.busy_timeout(std::time::Duration::from_secs(10))?;
+        db.pragma_update(None, "journal_mode", "WAL")?;
+        // After a power cut FULL keeps every acknowledged commit, NORMAL none of the last ones.
+        db.pragma_update(None, "synchronous", "FULL")?;
+        db.pragma_update(None, "secure_delete", true)?;
+        db.pragma_update(None, "foreign_keys", true)?;
+        Migrations::from_slice(&MIGRATIONS).to_latest(&mut db)?;
+        Ok(Self { db })
+    }
+}
+
+impl Store {
+    /// Opens the database of a state folder for looking, where there is one.
+    ///
+    /// # Errors
+    /// When it is there and cannot be opened.
+    pub fn open_existing(folder: &Path) -> Result<Option<Self>, StoreError> {
+        if folder.join("leadflow.db").exists() { Self::open(folder).map(Some) } else { Ok(None) }
+    }
+}
+
+/// The store shared between the tasks of a process; each call runs on a thread that may block.
+#[derive(Debug, Clone)]
+pub struct SharedStore(Arc<Mutex<Store>>);
+
+impl SharedStore {
+    /// Shares a store.
+    pub fn new(store: Store) -> Self {
+        Self(Arc::new(Mutex::new(store)))
+    }
+
+    /// Runs one operation on the store.
+    ///
+    /// # Errors
+    /// What the operation returns, or [`StoreError::Stopped`].
+    pub async fn call<T, E>(
+        &self,
+        operation: impl FnOnce(&mut Store) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let store = Arc::clone(&self.0);
+        let work = move || {
+            let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);
+            operation(&mut store)
+        };
+        tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err(StoreError::Stopped.into()))
+    }
+}
+
+/// A moment as the database keeps it: microseconds since 1970.
+fn to_db(at: Timestamp) -> i64 {
+    at.as_microsecond()
+}
+
+/// A moment out of the database.
+fn from_db(microseconds: i64) -> Timestamp {
+    Timestamp::from_microsecond(microseconds).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,297 @@
+//! The outbox: mails with their final bytes, and each recipient's state.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+
+use super::{Store, StoreError, from_db, to_db};
+use crate::history::Outcome;
+use crate::outbox::{Receipt, Recipient, State, outcome_of};
+use crate::row::Key;
+
+/// A mail to be put into the outbox.
+#[derive(Debug, Clone)]
+pub struct NewMail<'a> {
+    /// Mail connections in the order they are tried.
+    pub connections: &'a [String],
+    /// Envelope sender.
+    pub sender: &'a str,
+    /// Envelope recipients.
+    pub recipients: &'a [String],
+    /// Subject, for lists.
+    pub subject: String,
+    /// `Message-ID`.
+    pub message_id: String,
+    /// RFC 5322 text.
+    pub bytes: Vec<u8>,
+    /// Keys of the rows it carries.
+    pub keys: &'a [Key],
+}
+
+/// What the run history shows of a mail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MailRecord {
+    /// Number, rising.
+    pub id: i64,
+    /// Subject as rendered.
+    pub subject: String,
+    /// With angle brackets.
+    pub message_id: String,
+    /// Bytes of the message; `None` once it is purged.
+    pub size: Option<i64>,
+    /// Tries so far.
+    pub tries: u32,
+    /// When it is tried next; `None` when nothing waits any more.
+    pub next_try: Option<Timestamp>,
+    /// Every recipient.
+    pub recipients: Vec<Recipient>,
+}
+
+/// A mail out of the outbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutboxMail {
+    /// Number, rising.
+    pub id: i64,
+    /// The run that made it.
+    pub run: i64,
+    /// Mail connections in the order they are tried.
+    pub connections: Vec<String>,
+    /// Envelope sender.
+    pub sender: String,
+    /// Every recipient, those that need no letter any more included.
+    pub recipients: Vec<Recipient>,
+    /// RFC 5322 text.
+    pub bytes: Vec<u8>,
+    /// Tries so far.
+    pub tries: u32,
+}
+
+impl Store {
+    /// Takes the next mail whose time has come, and commits that it is being sent.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn take_mail(&mut self, now: Timestamp) -> Result<Option<OutboxMail>, StoreError> {
+        let tx = self.db.transaction()?;
+        let found = tx
+            .query_row(
+                "SELECT id, run, connections, sender, bytes, tries FROM mails
+                 WHERE next_try <= ?1 AND sending = 0 AND bytes IS NOT NULL ORDER BY next_try, id LIMIT 1",
+                [to_db(now)],
+                |row| {
+                    let connections: String = row.get(2)?;
+                    Ok(OutboxMail {
+                        id: row.get(0)?,
+                        run: row.get(1)?,
+                        connections: serde_json::from_str(&connections).unwrap_or_default(),
+                        sender: row.get(3)?,
+                        recipients: Vec::new(),
+                        bytes: row.get(4)?,
+                        tries: row.get(5)?,
+                    })
+                },
+            )
+            .optional()?;
+        let Some(mut mail) = found else { return Ok(None) };
+        mail.recipients = recipients_of(&tx, mail.id)?;
+        tx.execute("UPDATE mails SET sending = 1, tries = tries + 1 WHERE id = ?1", [mail.id])?;
+        mail.tries += 1;
+        tx.commit()?;
+        Ok(Some(mail))
+    }
+
+    /// Records what became of a mail that was taken, and what that makes of its run.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn record_replies(
+        &mut self,
+        mail: i64,
+        recipients: &[Recipient],
+        next_try: Timestamp,
+    ) -> Result<Outcome, StoreError> {
+        let tx = self.db.transaction()?;
+        write_recipients(&tx, mail, recipients, next_try)?;
+        let outcome = update_run(&tx, mail)?;
+        tx.commit()?;
+        Ok(outcome)
+    }
+
+    /// After a start: mails that the last process was sending may have arrived. Their recipients
+    /// that still waited are uncertain now, and the mails wait again. Returns how many.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn doubt_interrupted_mails(&mut self, now: Timestamp) -> Result<usize, StoreError> {
+        let tx = self.db.transaction()?;
+        let mails: Vec<i64> = tx
+            .prepare("SELECT id FROM mails WHERE sending = 1")?
+            .query_map([], |row| row.get(0))?
+            .collect::<Result<_, _>>()?;
+        for &mail in &mails {
+            let doubt = || Receipt::Unknown("the process ended while the mail was being sent".to_owned());
+            let after = |r: Recipient| if r.is_due() { r.after(doubt()) } else { r };
+            let recipients: Vec<_> = recipients_of(&tx, mail)?.into_iter().map(after).collect();
+            write_recipients(&tx, mail, &recipients, now)?;
+            update_run(&tx, mail)?;
+        }
+        tx.commit()?;
+        Ok(mails.len())
+    }
+
+    /// Puts off every mail that would take the same connections: none of them can be reached.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn pause(&mut self, connections: &[String], until: Timestamp) -> Result<(), StoreError> {
+        let connections = serde_json::json!(connections).to_string();
+        self.db.execute(
+            "UPDATE mails SET next_try = ?2 WHERE connections = ?1 AND next_try < ?2 AND sending = 0",
+            params![connections, to_db(until)],
+        )?;
+        Ok(())
+    }
+
+    /// Lets every waiting mail be tried at `now`: somebody has started leadflow or changed its file.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn hurry(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        self.db
+            .execute("UPDATE mails SET next_try = ?1 WHERE next_try > ?1 AND sending = 0", [to_db(now)])?;
+        Ok(())
+    }
+
+    /// The mails of a run, with what became of them.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn mails_of(&self, run: i64) -> Result<Vec<MailRecord>, StoreError> {
+        let mut ask = self.db.prepare_cached(
+            "SELECT id, subject, message_id, length(bytes), tries, next_try FROM mails WHERE run = ?1 ORDER BY id",
+        )?;
+        let mut found: Vec<MailRecord> = ask
+            .query_map([run], |row| {
+                Ok(MailRecord {
+                    id: row.get(0)?,
+                    subject: row.get(1)?,
+                    message_id: row.get(2)?,
+                    size: row.get(3)?,
+                    tries: row.get(4)?,
+                    next_try: row.get::<_, Option<i64>>(5)?.map(from_db),
+                    recipients: Vec::new(),
+                })
+            })?
+            .collect::<Result<_, _>>()?;
+        for mail in &mut found {
+            mail.recipients = recipients_of(&self.db, mail.id)?;
+        }
+        Ok(found)
+    }
+
+    /// How many mails of a flow still wait.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn waiting_mails(&self, flow: &str) -> Result<i64, StoreError> {
+        Ok(self.db.query_row(
+            "SELECT count(*) FROM mails JOIN runs ON runs.id = mails.run JOIN flows ON flows.id = runs.flow
+             WHERE flows.name = ?1 AND (mails.next_try IS NOT NULL OR mails.sending = 1)",
+            [flow],
+            |row| row.get(0),
+        )?)
+    }
+
+    /// Forgets the bytes of mails that were created before `before` and need no letter any more.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn purge_sent(&mut self, before: Timestamp) -> Result<usize, StoreError> {
+        Ok(self.db.execute(
+            "UPDATE mails SET bytes = NULL WHERE bytes IS NOT NULL AND created < ?1 AND next_try IS NULL
+             AND sending = 0 AND NOT EXISTS
+                 (SELECT 1 FROM recipients WHERE mail = mails.id AND state != 'sent')",
+            [to_db(before)],
+        )?)
+    }
+
+    /// When the next mail is to be tried; `None` while nothing waits.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn next_try(&self) -> Result<Option<Timestamp>, StoreError> {
+        let next: Option<i64> =
+            self.db.query_row("SELECT min(next_try) FROM mails WHERE sending = 0", [], |row| row.get(0))?;
+        Ok(next.map(from_db))
+    }
+}
+
+pub(super) fn insert_mail(
+    tx: &Transaction<'_>,
+    run: i64,
+    mail: &NewMail<'_>,
+    now: Timestamp,
+) -> Result<i64, StoreError> {
+    let connections = serde_json::json!(mail.connections).to_string();
+    tx.execute(
+        "INSERT INTO mails (run, connections, sender, subject, message_id, bytes, created, next_try)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)",
+        params![run, connections, mail.sender, mail.subject, mail.message_id, mail.bytes, to_db(now)],
+    )?;
+    let id = tx.last_insert_rowid();
+    for (position, address) in (0_i64..).zip(mail.recipients) {
+        tx.execute(
+            "INSERT INTO recipients (mail, position, address, state) VALUES (?1, ?2, ?3, 'waiting')",
+            params![id, position, address],
+        )?;
+    }
+    Ok(id)
+}
+
+fn write_recipients(
+    tx: &Transaction<'_>,
+    mail: i64,
+    recipients: &[Recipient],
+    next_try: Timestamp,
+) -> Result<(), StoreError> {
+    for (position, recipient) in (0_i64..).zip(recipients) {
+        tx.execute(
+            "UPDATE recipients SET state = ?3, uncertain = ?4, reply = ?5 WHERE mail = ?1 AND position = ?2",
+            params![mail, position, recipient.state.word(), recipient.uncertain, recipient.reply],
+        )?;
+    }
+    let next_try = recipients.iter().any(Recipient::is_due).then(|| to_db(next_try));
+    tx.execute("UPDATE mails SET sending = 0, next_try = ?2 WHERE id = ?1", params![mail, next_try])?;
+    Ok(())
+}
+
+fn recipients_of(db: &Connection, mail: i64) -> Result<Vec<Recipient>, StoreError> {
+    let mut ask = db.prepare_cached(
+        "SELECT address, state, uncertain, reply FROM recipients WHERE mail = ?1 ORDER BY position",
+    )?;
+    let found = ask
+        .query_map([mail], |row| {
+            let word: String = row.get(1)?;
+            Ok(Recipient {
+                address: row.get(0)?,
+                state: State::of_word(&word).unwrap_or(State::Held),
+                uncertain: row.get(2)?,
+                reply: row.get(3)?,
+            })
+        })?
+        .collect::<Result<_, _>>()?;
+    Ok(found)
+}
+
+/// The outcome of a mail's run follows from the recipients of all mails of that run.
+fn update_run(tx: &Transaction<'_>, mail: i64) -> Result<Outcome, StoreError> {
+    let run: i64 = tx.query_row("SELECT run FROM mails WHERE id = ?1", [mail], |row| row.get(0))?;
+    let mut ask = tx.prepare_cached("SELECT id FROM mails WHERE run = ?1")?;
+    let mails: Vec<i64> = ask.query_map([run], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let mut all = Vec::new();
+    for mail in mails {
+        all.extend(recipients_of(tx, mail)?);
+    }
+    let outcome = outcome_of(&all);
+    tx.execute("UPDATE runs SET outcome = ?2 WHERE id = ?1", params![run, outcome.word()])?;
+    Ok(outcome)
+}

@@ -1,0 +1,272 @@
+//! Runs: claimed, committed in one transaction, looked up.
+
+use std::io;
+
+use jiff::{SignedDuration, Timestamp};
+use rusqlite::{ErrorCode, OptionalExtension, Row as DbRow, Transaction, params};
+
+use super::outbox::{NewMail, insert_mail};
+use super::{Reading, Store, StoreError, from_db, to_db};
+use crate::history::{Cause, Outcome, Run, Step};
+use crate::row::Key;
+
+/// A run that begins.
+#[derive(Debug, Clone, Copy)]
+pub struct NewRun<'a> {
+    /// The flow's name; it must have been seen ([`Store::anchor`]).
+    pub flow: &'a str,
+    /// Why it happens.
+    pub cause: Cause,
+    /// The slot that it takes.
+    pub due: Option<Timestamp>,
+    /// Now.
+    pub started: Timestamp,
+}
+
+/// What a complete scan found, to be committed as a whole with its mails.
+#[derive(Debug)]
+pub struct Scanned {
+    /// Begin, watermark and deep scan as they are from now on; `None` leaves them (a fixed window).
+    pub reading: Option<Reading>,
+    /// Forget the keys of the table that was read before.
+    pub forget_keys: bool,
+    /// Keys that are not news any more, unmailed: before begin, or passed over.
+    pub passed_over: Vec<Key>,
+    /// How many new rows the run had.
+    pub rows: u64,
+    /// What came of it so far.
+    pub outcome: Outcome,
+    /// The outcome in a sentence.
+    pub summary: String,
+    /// The moment of the commit.
+    pub now: Timestamp,
+}
+
+const RUNS: &str = "SELECT runs.id, flows.name, cause, due, started, ended, outcome, summary, rows, mails
+    FROM runs JOIN flows ON flows.id = runs.flow";
+
+impl Store {
+    /// Claims a run: takes its slot and refuses while another run of the flow is under way.
+    ///
+    /// # Errors
+    /// [`StoreError::RunUnderWay`], or when the database fails.
+    pub fn begin_run(&mut self, run: &NewRun<'_>) -> Result<i64, StoreError> {
+        let tx = self.db.transaction()?;
+        tx.execute(
+            "INSERT INTO runs (flow, cause, due, started, outcome)
+             SELECT id, ?2, ?3, ?4, 'running' FROM flows WHERE name = ?1",
+            params![run.flow, run.cause.word(), run.due.map(to_db), to_db(run.started)],
+        )
+        .map_err(|error| match error.sqlite_error_code() {
+            Some(ErrorCode::ConstraintViolation) => StoreError::RunUnderWay,
+            _ => error.into(),
+        })?;
+        let id = tx.last_insert_rowid();
+        if let Some(due) = run.due {
+            let slot = params![run.flow, to_db(due)];
+            tx.execute(
+                "UPDATE flows SET last_slot = max(coalesce(last_slot, ?2), ?2) WHERE name = ?1",
+                slot,
+            )?;
+        }
+        tx.commit()?;
+        Ok(id)
+    }
+
+    /// Which of the keys the flow has handed on already, in their order.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn known(&self, flow: &str, keys: &[Key]) -> Result<Vec<bool>, StoreError> {
+        let mut ask = self.db.prepare_cached(
+            "SELECT 1 FROM keys WHERE flow = (SELECT id FROM flows WHERE name = ?1) AND key = ?2",
+        )?;
+        keys.iter().map(|key| Ok(ask.exists(params![flow, key.0])?)).collect()
+    }
+
+    /// Commits a scan: keys, mails, watermark and run record, all or nothing.
+    ///
+    /// The mails are taken one at a time, so that only one of them is in memory.
+    ///
+    /// # Errors
+    /// When the database fails or a mail cannot be read; then nothing has moved.
+    pub fn commit_scan<'a>(
+        &mut self,
+        run: i64,
+        scanned: &Scanned,
+        mails: impl Iterator<Item = io::Result<NewMail<'a>>>,
+    ) -> Result<(), StoreError> {
+        let tx = self.db.transaction()?;
+        let flow: i64 = tx.query_row("SELECT flow FROM runs WHERE id = ?1", [run], |row| row.get(0))?;
+        if scanned.forget_keys {
+            tx.execute("DELETE FROM keys WHERE flow = ?1", [flow])?;
+        }
+        insert_keys(&tx, flow, run, None, &scanned.passed_over)?;
+        let mut count = 0_i64;
+        for mail in mails {
+            let mail = mail.map_err(StoreError::Mail)?;
+            let id = insert_mail(&tx, run, &mail, scanned.now)?;
+            insert_keys(&tx, flow, run, Some(id), mail.keys)?;
+            count += 1;
+        }
+        if let Some(Reading { source, past }) = &scanned.reading {
+            tx.execute(
+                "UPDATE flows SET source = ?2, begin = ?3, watermark = ?4, looked_back = ?5 WHERE id = ?1",
+                params![
+                    flow,
+                    source,
+                    to_db(past.begin),
+                    past.watermark.map(to_db),
+                    past.looked_back.map(to_db)
+                ],
+            )?;
+        }
+        tx.execute(
+            "UPDATE runs SET ended = ?2, outcome = ?3, summary = ?4, rows = ?5, mails = ?6 WHERE id = ?1",
+            params![
+                run,
+                to_db(scanned.now),
+                scanned.outcome.word(),
+                scanned.summary,
+                i64::try_from(scanned.rows).unwrap_or(i64::MAX),
+                count
+            ],
+        )?;
+        tx.commit()?;
+        Ok(())
+    }
+
+    /// Ends a run that moved nothing.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn end_run(
+        &mut self,
+        run: i64,
+        outcome: Outcome,
+        summary: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.db.execute(
+            "UPDATE runs SET ended = ?2, outcome = ?3, summary = ?4 WHERE id = ?1",
+            params![run, to_db(now), outcome.word(), summary],
+        )?;
+        Ok(())
+    }
+
+    /// Writes down a step of a run.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn add_step(&mut self, run: i64, step: &Step) -> Result<(), StoreError> {
+        let took = i64::try_from(step.took.as_micros()).unwrap_or(i64::MAX);
+        self.db.execute(
+            "INSERT INTO steps (run, position, name, inputs, outputs, took)
+             SELECT ?1, count(*), ?2, ?3, ?4, ?5 FROM steps WHERE run = ?1",
+            params![run, step.name, step.inputs.to_string(), step.outputs.to_string(), took],
+        )?;
+        Ok(())
+    }
+
+    /// After a start: runs that the last process left under way are interrupted. Returns how many.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn interrupt_runs(&mut self, now: Timestamp) -> Result<usize, StoreError> {
+        Ok(self.db.execute(
+            "UPDATE runs SET outcome = 'interrupted', ended = ?1,
+                 summary = 'the process ended during the run; nothing was moved' WHERE outcome = 'running'",
+            [to_db(now)],
+        )?)
+    }
+
+    /// The run of that number.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn run(&self, id: i64) -> Result<Option<Run>, StoreError> {
+        let ask = format!("{RUNS} WHERE runs.id = ?1");
+        Ok(self.db.prepare_cached(&ask)?.query_row([id], run_of).optional()?)
+    }
+
+    /// The steps of a run, in their order.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn steps(&self, run: i64) -> Result<Vec<Step>, StoreError> {
+        let mut ask = self.db.prepare_cached(
+            "SELECT name, inputs, outputs, took FROM steps WHERE run = ?1 ORDER BY position",
+        )?;
+        let json = |text: String| serde_json::from_str(&text).unwrap_or_default();
+        let found = ask
+            .query_map([run], |row| {
+                Ok(Step {
+                    name: row.get(0)?,
+                    inputs: json(row.get(1)?),
+                    outputs: json(row.get(2)?),
+                    took: SignedDuration::from_micros(row.get(3)?),
+                })
+            })?
+            .collect::<Result<_, _>>()?;
+        Ok(found)
+    }
+
+    /// Deletes ended runs that began before `before`, their steps and their mails; runs whose mail
+    /// still waits or is held stay. The keys stay. Returns how many.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn prune_history(&mut self, before: Timestamp) -> Result<usize, StoreError> {
+        let tx = self.db.transaction()?;
+        let old = "started < ?1 AND outcome NOT IN ('running', 'waiting', 'held', 'partly-sent')";
+        tx.execute(
+            &format!("DELETE FROM mails WHERE run IN (SELECT id FROM runs WHERE {old})"),
+            [to_db(before)],
+        )?;
+        let count = tx.execute(&format!("DELETE FROM runs WHERE {old}"), [to_db(before)])?;
+        tx.commit()?;
+        Ok(count)
+    }
+
+    /// The newest runs, newest first, of one flow or of all.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn runs(&self, flow: Option<&str>, limit: u32) -> Result<Vec<Run>, StoreError> {
+        let ask = format!("{RUNS} WHERE ?1 IS NULL OR flows.name = ?1 ORDER BY runs.id DESC LIMIT ?2");
+        let mut ask = self.db.prepare_cached(&ask)?;
+        let found = ask.query_map(params![flow, limit], run_of)?.collect::<Result<_, _>>()?;
+        Ok(found)
+    }
+}
+
+fn insert_keys(
+    tx: &Transaction<'_>,
+    flow: i64,
+    run: i64,
+    mail: Option<i64>,
+    keys: &[Key],
+) -> Result<(), StoreError> {
+    let mut insert =
+        tx.prepare_cached("INSERT OR IGNORE INTO keys (flow, key, run, mail) VALUES (?1, ?2, ?3, ?4)")?;
+    for key in keys {
+        insert.execute(params![flow, key.0, run, mail])?;
+    }
+    Ok(())
+}
+
+fn run_of(row: &DbRow<'_>) -> rusqlite::Result<Run> {
+    let word: String = row.get(6)?;
+    Ok(Run {
+        id: row.get(0)?,
+        flow: row.get(1)?,
+        cause: row.get(2)?,
+        due: row.get::<_, Option<i64>>(3)?.map(from_db),
+        started: from_db(row.get(4)?),
+        ended: row.get::<_, Option<i64>>(5)?.map(from_db),
+        outcome: Outcome::of_word(&word).unwrap_or(Outcome::Failed),
+        summary: row.get(7)?,
+        rows: row.get::<_, i64>(8)?.unsigned_abs(),
+        mails: row.get::<_, i64>(9)?.unsigned_abs(),
+    })
+}

@@ -1,0 +1,205 @@
+//! A run's life in the store: claimed, committed, sent, doubted, pruned.
+
+use super::*;
+use crate::history::{Cause, Outcome};
+use crate::outbox::{Receipt, State};
+use crate::row::Key;
+use crate::window::Past;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_770_000_000 + second).unwrap()
+}
+
+fn opened() -> (tempfile::TempDir, Store) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = Store::open(folder.path()).unwrap();
+    store.anchor("leads", at(0)).unwrap();
+    (folder, store)
+}
+
+fn begun(store: &mut Store, second: i64) -> i64 {
+    let run = NewRun { flow: "leads", cause: Cause::Schedule, due: Some(at(second)), started: at(second) };
+    store.begin_run(&run).unwrap()
+}
+
+fn scanned(second: i64) -> Scanned {
+    let past = Past { begin: at(0), watermark: Some(at(second)), looked_back: None };
+    Scanned {
+        reading: Some(Reading { source: "here/leads".to_owned(), past }),
+        forget_keys: false,
+        passed_over: vec![Key([9; 16])],
+        rows: 1,
+        outcome: Outcome::Waiting,
+        summary: "1 new row".to_owned(),
+        now: at(second),
+    }
+}
+
+fn mail<'a>(recipients: &'a [String], keys: &'a [Key]) -> NewMail<'a> {
+    NewMail {
+        connections: recipients,
+        sender: "leads@contoso.example",
+        recipients,
+        subject: "1 lead".to_owned(),
+        message_id: "<1@contoso.example>".to_owned(),
+        bytes: b"Subject: 1 lead\r\n\r\n".to_vec(),
+        keys,
+    }
+}
+
+fn addresses() -> Vec<String> {
+    vec!["a@contoso.example".to_owned(), "b@contoso.example".to_owned()]
+}
+
+#[test]
+fn a_flow_never_runs_beside_itself() {
+    let (_folder, mut store) = opened();
+    let first = begun(&mut store, 1);
+    let again = NewRun { flow: "leads", cause: Cause::Once, due: None, started: at(2) };
+    assert!(matches!(store.begin_run(&again), Err(StoreError::RunUnderWay)));
+    store.end_run(first, Outcome::Failed, "the table is not there", at(3)).unwrap();
+    store.begin_run(&again).unwrap();
+    assert_eq!(store.last_slot("leads").unwrap(), Some(at(1)));
+    assert_eq!(store.interrupt_runs(at(4)).unwrap(), 1);
+    let outcomes: Vec<_> = store.runs(Some("leads"), 10).unwrap().iter().map(|run| run.outcome).collect();
+    assert_eq!(outcomes, [Outcome::Interrupted, Outcome::Failed]);
+}
+
+#[test]
+fn a_commit_is_all_or_nothing() {
+    let (_folder, mut store) = opened();
+    let (to, keys) = (addresses(), [Key([1; 16])]);
+    let run = begun(&mut store, 1);
+    let broken = [Ok(mail(&to, &keys)), Err(std::io::Error::other("disk"))];
+    store.commit_scan(run, &scanned(2), broken.into_iter()).unwrap_err();
+    assert_eq!(store.reading("leads").unwrap(), None);
+    assert_eq!(store.known("leads", &[Key([1; 16]), Key([9; 16])]).unwrap(), [false, false]);
+    assert_eq!(store.take_mail(at(9)).unwrap(), None);
+
+    store.commit_scan(run, &scanned(2), std::iter::once(Ok(mail(&to, &keys)))).unwrap();
+    assert_eq!(store.reading("leads").unwrap().unwrap().past.watermark, Some(at(2)));
+    assert_eq!(
+        store.known("leads", &[Key([1; 16]), Key([9; 16]), Key([2; 16])]).unwrap(),
+        [true, true, false]
+    );
+    let seen = store.run(run).unwrap().unwrap();
+    assert_eq!((seen.outcome, seen.rows, seen.mails), (Outcome::Waiting, 1, 1));
+
+    let run = begun(&mut store, 3);
+    let moved = Scanned { forget_keys: true, passed_over: vec![], ..scanned(4) };
+    store.commit_scan(run, &moved, std::iter::empty()).unwrap();
+    assert_eq!(store.known("leads", &[Key([1; 16])]).unwrap(), [false]);
+}
+
+#[test]
+fn each_recipient_goes_its_own_way() {
+    let (_folder, mut store) = opened();
+    let to = addresses();
+    let run = begun(&mut store, 1);
+    store.commit_scan(run, &scanned(2), std::iter::once(Ok(mail(&to, &[])))).unwrap();
+    assert_eq!(store.next_try().unwrap(), Some(at(2)));
+    let taken = store.take_mail(at(2)).unwrap().unwrap();
+    assert_eq!((taken.tries, taken.bytes.as_slice()), (1, &b"Subject: 1 lead\r\n\r\n"[..]));
+    assert_eq!(store.take_mail(at(2)).unwrap(), None, "a mail that is being sent is not taken twice");
+
+    let replies = [Receipt::Accepted("250 ok".into()), Receipt::Later("451 later".into())];
+    let after: Vec<_> = taken.recipients.iter().zip(replies).map(|(r, reply)| r.after(reply)).collect();
+    assert_eq!(store.record_replies(taken.id, &after, at(60)).unwrap(), Outcome::Waiting);
+    assert_eq!(store.take_mail(at(59)).unwrap(), None);
+    store.hurry(at(30)).unwrap();
+    let taken = store.take_mail(at(30)).unwrap().unwrap();
+    let states: Vec<_> = taken.recipients.iter().map(|r| r.state).collect();
+    assert_eq!((states, taken.tries), (vec![State::Sent, State::Waiting], 2));
+
+    let after = [taken.recipients[0].clone(), taken.recipients[1].after(Receipt::Refused("550 no".into()))];
+    assert_eq!(store.record_replies(taken.id, &after, at(90)).unwrap(), Outcome::PartlySent);
+    assert_eq!(store.next_try().unwrap(), None);
+    assert_eq!(store.mails_of(run).unwrap()[0].recipients[1].reply.as_deref(), Some("550 no"));
+}
+
+#[test]
+fn a_mail_that_was_being_sent_when_the_process_ended_is_uncertain() {
+    let (folder, mut store) = opened();
+    let to = addresses();
+    let run = begun(&mut store, 1);
+    store.commit_scan(run, &scanned(2), std::iter::once(Ok(mail(&to, &[])))).unwrap();
+    for (start, state) in [(1, State::Uncertain), (2, State::Uncertain), (3, State::Held)] {
+        store.take_mail(at(5)).unwrap().unwrap();
+        drop(store);
+        store = Store::open(folder.path()).unwrap();
+        assert_eq!(store.doubt_interrupted_mails(at(5)).unwrap(), 1);
+        assert_eq!(store.mails_of(run).unwrap()[0].recipients[0].state, state, "start {start}");
+    }
+    assert_eq!(store.run(run).unwrap().unwrap().outcome, Outcome::Held);
+    assert_eq!(store.take_mail(at(9)).unwrap(), None);
+}
+
+#[test]
+fn an_unreachable_connection_puts_off_all_its_mails_and_no_other() {
+    let (_folder, mut store) = opened();
+    let (to, other) = (addresses(), vec!["other".to_owned()]);
+    let run = begun(&mut store, 1);
+    let mails = [mail(&to, &[]), mail(&to, &[]), NewMail { connections: &other, ..mail(&to, &[]) }];
+    store.commit_scan(run, &scanned(2), mails.into_iter().map(Ok)).unwrap();
+    store.pause(&to, at(100)).unwrap();
+    let taken = store.take_mail(at(3)).unwrap().unwrap();
+    assert_eq!(taken.connections, other);
+    assert_eq!(store.take_mail(at(3)).unwrap(), None);
+    assert_eq!(store.next_try().unwrap(), Some(at(100)));
+    assert_eq!(store.waiting_mails("leads").unwrap(), 3);
+}
+
+#[test]
+fn history_ends_and_what_waits_stays() {
+    let (_folder, mut store) = opened();
+    let to = addresses();
+    let sent = begun(&mut store, 1);
+    store.add_step(sent, &step("window")).unwrap();
+    store.add_step(sent, &step("query")).unwrap();
+    assert_eq!(store.steps(sent).unwrap(), [step("window"), step("query")]);
+    store.commit_scan(sent, &scanned(2), std::iter::once(Ok(mail(&to, &[Key([1; 16])])))).unwrap();
+    let taken = store.take_mail(at(3)).unwrap().unwrap();
+    assert_eq!(store.purge_sent(at(9)).unwrap(), 0);
+    let after: Vec<_> = taken.recipients.iter().map(|r| r.after(Receipt::Accepted("250".into()))).collect();
+    store.record_replies(taken.id, &after, at(4)).unwrap();
+    assert_eq!(store.purge_sent(at(9)).unwrap(), 1);
+
+    let waits = begun(&mut store, 5);
+    store.commit_scan(waits, &scanned(6), std::iter::once(Ok(mail(&to, &[])))).unwrap();
+    assert_eq!(store.prune_history(at(9)).unwrap(), 1);
+    assert_eq!(store.runs(None, 10).unwrap().iter().map(|run| run.id).collect::<Vec<_>>(), [waits]);
+    assert_eq!(store.known("leads", &[Key([1; 16])]).unwrap(), [true], "keys outlive the history");
+}
+
+fn step(name: &str) -> crate::history::Step {
+    crate::history::Step {
+        name: name.to_owned(),
+        inputs: serde_json::json!({ "a": 1 }),
+        outputs: serde_json::json!({}),
+        took: jiff::SignedDuration::from_millis(5),
+    }
+}
+
+#[test]
+fn migrations_are_sound() {
+    Migrations::from_slice(&MIGRATIONS).validate().unwrap();
+}
+
+#[test]
+fn a_second_lock_is_refused_and_the_first_one_frees_the_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let lock = Lock::take(folder.path()).unwrap();
+    let error = Lock::take(folder.path()).unwrap_err();
+    assert!(error.to_string().starts_with("another leadflow works on"), "{error}");
+    drop(lock);
+    Lock::take(folder.path()).unwrap();
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, "").unwrap();
+    let error = Store::open(&file.join("state")).unwrap_err().to_string();
+    assert!(error.contains("file/state") && error.contains("settings.state"), "{error}");
+}
