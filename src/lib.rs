@@ -7,8 +7,12 @@
 
 pub mod clock;
 pub mod condition;
+pub mod flow;
 pub mod history;
+pub mod lead;
+pub mod mail;
 pub mod outbox;
+pub mod recurrence;
 pub mod row;
 pub mod secret;
 pub mod spool;

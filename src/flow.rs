@@ -1,0 +1,271 @@
+//! What flows.toml says, checked and complete: the values that the rest of the program works on.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+
+use crate::condition::Condition;
+use crate::mail::templates::Templates;
+use crate::recurrence::Recurrence;
+use crate::secret::SecretSource;
+use crate::window::Window;
+
+/// A whole, valid flows.toml with its templates.
+#[derive(Debug)]
+pub struct Config {
+    /// The file it was read from, absolute.
+    pub path: PathBuf,
+    /// `[settings]`.
+    pub settings: Settings,
+    /// `[connections.NAME.azure_table]` and `[connections.NAME.embedded_table]`.
+    pub tables: BTreeMap<String, TableConnection>,
+    /// `[connections.NAME.smtp]` and `[connections.NAME.mail_folder]`.
+    pub mails: BTreeMap<String, MailConnection>,
+    /// `[flows.NAME]`.
+    pub flows: BTreeMap<String, Arc<Flow>>,
+    /// What is legal and deserves a word.
+    pub warnings: Vec<String>,
+}
+
+/// `[settings]`.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// IANA name of the zone that dates are shown in and recurrences count in; `UTC` unless said.
+    pub time_zone: jiff::tz::TimeZone,
+    /// The state folder, absolute.
+    pub state: PathBuf,
+    /// How long ended runs are kept.
+    pub history: SignedDuration,
+    /// A filter for the log as `RUST_LOG` takes it: `info`, `leadflow=debug`.
+    pub log: String,
+    /// `[settings.failures]`.
+    pub failures: Option<Failures>,
+}
+
+/// `[settings.failures]`: who hears when a flow fails.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failures {
+    /// Mail connections, tried in this order.
+    pub connections: Vec<String>,
+    /// Addresses.
+    pub to: Vec<String>,
+    /// Consecutive failed runs before the first mail.
+    pub after: u32,
+    /// Time between two mails about the same failure.
+    pub repeat: SignedDuration,
+}
+
+/// Where rows are read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TableConnection {
+    /// Azure Table storage.
+    Azure(AzureConnection),
+    /// A `SQLite` file with the same rows and filters.
+    Embedded {
+        /// The file, absolute.
+        file: PathBuf,
+    },
+}
+
+/// `[connections.NAME.azure_table]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AzureConnection {
+    /// How requests are signed, and for which account.
+    pub login: AzureLogin,
+    /// A PEM file with the only authorities to trust, absolute; the system's roots without it.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// The ways to sign in to a table account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AzureLogin {
+    /// A connection string as the portal shows it.
+    ConnectionString(SecretSource),
+    /// An account name and its key.
+    SharedKey {
+        /// Account name.
+        account: String,
+        /// The key, base64.
+        key: SecretSource,
+    },
+    /// An account name and a shared access signature.
+    Sas {
+        /// Account name.
+        account: String,
+        /// The signature's query string, with or without `?`.
+        sas: SecretSource,
+    },
+}
+
+/// Where mail is handed in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MailConnection {
+    /// An SMTP server.
+    Smtp(SmtpConnection),
+    /// A folder that gets one `.eml` a mail.
+    Folder(FolderConnection),
+}
+
+impl MailConnection {
+    /// The sender of every mail of this connection, as `Name <address>` or `address`.
+    pub fn from(&self) -> &lettre::message::Mailbox {
+        match self {
+            Self::Smtp(smtp) => &smtp.from,
+            Self::Folder(folder) => &folder.from,
+        }
+    }
+
+    /// The largest message that is handed over in one piece, bytes of RFC 5322 text.
+    ///
+    /// 8 MB stays under the 10,240,000 bytes of Postfix's default `message_size_limit` and far
+    /// under the 35 MB of Exchange Online.
+    pub fn max_message_bytes(&self) -> usize {
+        8_000_000
+    }
+}
+
+/// `[connections.NAME.smtp]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SmtpConnection {
+    /// Host name or address.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// How the connection is protected.
+    pub security: Security,
+    /// The sender.
+    pub from: lettre::message::Mailbox,
+    /// Without it no AUTH is tried.
+    pub login: Option<Login>,
+    /// A PEM file with the only authorities to trust, absolute; the system's roots without it.
+    pub ca_file: Option<PathBuf>,
+    /// Messages a minute at most.
+    pub per_minute: u32,
+}
+
+/// `security` of an SMTP connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Security {
+    /// TLS from the first byte (port 465).
+    Tls,
+    /// STARTTLS, required (port 587).
+    StartTls,
+    /// No protection; accepted for loopback addresses only.
+    None,
+}
+
+/// `login` of an SMTP connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Login {
+    /// User name.
+    pub username: String,
+    /// Password.
+    pub password: SecretSource,
+}
+
+/// `[connections.NAME.mail_folder]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FolderConnection {
+    /// The folder, absolute.
+    pub path: PathBuf,
+    /// The sender; `leadflow <leadflow@localhost>` unless said.
+    pub from: lettre::message::Mailbox,
+}
+
+/// `[flows.NAME]`.
+#[derive(Debug)]
+pub struct Flow {
+    /// The key in flows.toml.
+    pub name: String,
+    /// A line for people.
+    pub description: Option<String>,
+    /// `enabled` in the file; `leadflow off` stands in the state.
+    pub enabled: bool,
+    /// When rows make a mail.
+    pub condition: Condition,
+    /// When the flow runs.
+    pub recurrence: Recurrence,
+    /// A missed slot is made up for at once (`true`) or waits for the next.
+    pub catch_up: bool,
+    /// How far back a run reads.
+    pub window: Window,
+    /// What it reads.
+    pub table: FlowTable,
+    /// What it mails.
+    pub email: Email,
+    /// The zone of the recurrence, in which the mail shows dates.
+    pub time_zone: jiff::tz::TimeZone,
+}
+
+/// `[flows.NAME.table]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FlowTable {
+    /// A table connection of the same file.
+    pub connection: String,
+    /// The table's name.
+    pub name: String,
+    /// The filter as written, `{{past_time}}` not yet filled in; `None` reads all rows.
+    pub filter: Option<String>,
+    /// Whether the filter has `{{past_time}}` where the promise covers it.
+    pub covering: bool,
+    /// Columns to ask for; all without it.
+    pub select: Option<Vec<String>>,
+    /// What counts as news.
+    pub notify_on: NotifyOn,
+}
+
+/// `notify_on`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotifyOn {
+    /// A row that was not there before.
+    New,
+    /// Also a row that was written again.
+    Change,
+}
+
+/// `[flows.NAME.email]`.
+#[derive(Debug)]
+pub struct Email {
+    /// Mail connections; the next one when the first fails.
+    pub connections: Vec<String>,
+    /// Recipients, at least one over the three lists.
+    pub to: Vec<lettre::message::Mailbox>,
+    /// Copies.
+    pub cc: Vec<lettre::message::Mailbox>,
+    /// Hidden copies.
+    pub bcc: Vec<lettre::message::Mailbox>,
+    /// Where answers go.
+    pub reply_to: Option<lettre::message::Mailbox>,
+    /// The `Importance` header.
+    pub importance: Option<Importance>,
+    /// Subject, HTML and text, compiled.
+    pub templates: Templates,
+    /// One mail a run or one a row.
+    pub each: Each,
+    /// Rows that the body shows at most.
+    pub max_rows: usize,
+    /// Attach the CSV even when the body shows all rows.
+    pub attach_csv: bool,
+}
+
+/// `importance`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Importance {
+    /// `high`.
+    High,
+    /// `normal`.
+    Normal,
+    /// `low`.
+    Low,
+}
+
+/// `each`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Each {
+    /// One mail for all rows of a run.
+    Run,
+    /// One mail a row.
+    Row,
+}

@@ -1,0 +1,296 @@
+//! From the rows of a run to the final bytes of its mails.
+//!
+//! Two passes over the spool: the first finds where one mail ends and the next begins, the second
+//! builds them one after the other, so that only one mail is in memory at a time.
+
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::ops::Range;
+use std::path::Path;
+
+use jiff::Timestamp;
+use lettre::message::Mailbox;
+use serde_json::{Map, Value, json};
+use tempfile::SpooledTempFile;
+use uuid::Uuid;
+
+use super::message::{self, Parts};
+use super::sheet::Sheet;
+use super::templates::Rendered;
+use super::{cell, listing};
+use crate::flow::{Each, Flow};
+use crate::lead;
+use crate::row::Row;
+use crate::spool::Spool;
+
+/// What the mails of a run tell beside its rows.
+#[derive(Debug, Clone, Copy)]
+pub struct Scene<'a> {
+    /// The flow, with its compiled templates.
+    pub flow: &'a Flow,
+    /// The run's number.
+    pub run: i64,
+    /// The run read rows later than this.
+    pub past_time: Timestamp,
+    /// The run's moment; the `Date` of its mails.
+    pub now: Timestamp,
+    /// Sender.
+    pub from: &'a Mailbox,
+    /// Largest message in bytes.
+    pub max_bytes: usize,
+}
+
+/// The mails of a run: their bytes lie one after the other in a spool file.
+#[derive(Debug)]
+pub struct Mails {
+    bytes: SpooledTempFile,
+    mails: Vec<Composed>,
+    notes: Vec<String>,
+}
+
+/// One mail of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Composed {
+    /// Subject as rendered, controls stripped, at most 150 characters and the number.
+    pub subject: String,
+    /// With angle brackets.
+    pub message_id: String,
+    /// Rows that this mail carries, counted from 0 in the spool's order.
+    pub rows: Range<usize>,
+    span: Range<u64>,
+}
+
+/// Why no mail could be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ComposeError {
+    /// The spool or the file for the bytes failed.
+    #[error("cannot write the mail to the state folder: {0}")]
+    Disk(#[from] io::Error),
+    /// The message could not be built.
+    #[error("cannot build the mail: {0}")]
+    Message(String),
+}
+
+/// Mails that `each = "row"` makes at most; more rows than that go out as a digest.
+const MOST_SINGLE_MAILS: u64 = 100;
+
+/// Bytes of mails that are kept in memory before they move to a file.
+const IN_MEMORY: usize = 1 << 20;
+
+impl Mails {
+    /// What a person should know: a template failed, or a flood of rows became a digest.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// The mails in their order.
+    pub fn list(&self) -> &[Composed] {
+        &self.mails
+    }
+
+    /// The number of bytes of all mails.
+    pub fn size(&self) -> u64 {
+        self.mails.last().map_or(0, |mail| mail.span.end)
+    }
+
+    /// Reads the mails back, one at a time.
+    pub fn read(self) -> impl Iterator<Item = io::Result<(Composed, Vec<u8>)>> {
+        let Self { mut bytes, mails, .. } = self;
+        mails.into_iter().map(move |mail| {
+            bytes.seek(SeekFrom::Start(mail.span.start))?;
+            let length = mail.span.end - mail.span.start;
+            let mut text = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
+            (&mut bytes).take(length).read_to_end(&mut text)?;
+            Ok((mail, text))
+        })
+    }
+}
+
+/// Composes the mails of a run; `folder` takes the spool file. No row makes one mail, the heartbeat.
+///
+/// # Errors
+/// When the disk fails or a header cannot be written. A template that fails is no error: the rows
+/// then go out as a plain listing.
+pub fn compose(scene: &Scene<'_>, spool: &mut Spool, folder: &Path) -> Result<Mails, ComposeError> {
+    let email = &scene.flow.email;
+    let mut notes = Vec::new();
+    let single = email.each == Each::Row && spool.len() <= MOST_SINGLE_MAILS;
+    if email.each == Each::Row && !single {
+        notes.push(format!("{} rows are more than {MOST_SINGLE_MAILS}, so they went out as a digest", spool.len()));
+    }
+    let columns = spool.columns().to_vec();
+    let is_lead = lead::is_lead(&columns);
+    let sheet = Sheet::new(&columns, is_lead);
+    let attached = email.attach_csv || (!single && spool.len() > email.max_rows as u64);
+    let parts = match (single, attached) {
+        (true, _) => (0..row_count(spool)).map(|row| row..row + 1).collect(),
+        (false, true) => borders(spool, &sheet, sheet_budget(scene.max_bytes))?,
+        (false, false) => std::iter::once(0..row_count(spool)).collect(),
+    };
+    let context = Context { scene, columns, is_lead, sheet, attached, length: spool.len(), single };
+    let mut mails = Mails { bytes: tempfile::spooled_tempfile_in(IN_MEMORY, folder), mails: Vec::new(), notes };
+    let mut rows = spool.rows()?;
+    for (index, part) in parts.iter().enumerate() {
+        let place = Place { number: index + 1, of: parts.len(), rows: part.clone() };
+        context.write_mail(&place, &mut rows, &mut mails)?;
+    }
+    Ok(mails)
+}
+
+/// Bytes of CSV that fit into a message beside its body: base64 takes 78 bytes for 57.
+fn sheet_budget(max_bytes: usize) -> usize {
+    max_bytes / 78 * 57 * 3 / 4
+}
+
+fn row_count(spool: &Spool) -> usize {
+    usize::try_from(spool.len()).unwrap_or(usize::MAX)
+}
+
+/// Where one CSV ends and the next begins.
+fn borders(spool: &mut Spool, sheet: &Sheet, budget: usize) -> io::Result<Vec<Range<usize>>> {
+    let (mut parts, mut begin, mut bytes, mut end) = (Vec::new(), 0, 0, 0);
+    for row in spool.rows()? {
+        let size = sheet.record(&row?.columns())?.len();
+        if bytes + size > budget && end > begin {
+            parts.push(begin..end);
+            (begin, bytes) = (end, 0);
+        }
+        bytes += size;
+        end += 1;
+    }
+    parts.push(begin..end);
+    Ok(parts)
+}
+
+/// What all mails of a run have in common.
+struct Context<'a> {
+    scene: &'a Scene<'a>,
+    columns: Vec<String>,
+    is_lead: bool,
+    sheet: Sheet,
+    attached: bool,
+    length: u64,
+    single: bool,
+}
+
+/// Which of a run's mails it is.
+struct Place {
+    number: usize,
+    of: usize,
+    rows: Range<usize>,
+}
+
+impl Context<'_> {
+    fn write_mail(
+        &self,
+        place: &Place,
+        rows: &mut impl Iterator<Item = io::Result<Row>>,
+        mails: &mut Mails,
+    ) -> Result<(), ComposeError> {
+        let email = &self.scene.flow.email;
+        let mut shown = Vec::new();
+        let mut csv = self.attached.then(|| self.sheet.head()).transpose()?;
+        for row in rows.take(place.rows.len()) {
+            let columns = row?.columns();
+            if let Some(csv) = &mut csv {
+                csv.extend(self.sheet.record(&columns)?);
+            }
+            if shown.len() < email.max_rows || self.single {
+                shown.push(self.row_value(columns));
+            }
+        }
+        let message_id = format!("<{}@{}>", Uuid::new_v4(), self.scene.from.email.domain());
+        let (subject, bytes) = self.fitting(place, shown, csv, &message_id, &mut mails.notes)?;
+        let start = mails.bytes.seek(SeekFrom::End(0))?;
+        mails.bytes.write_all(&bytes)?;
+        let span = start..start + bytes.len() as u64;
+        mails.mails.push(Composed { subject, message_id, rows: place.rows.clone(), span });
+        Ok(())
+    }
+
+    /// Builds the message with fewer and fewer rows in its body until it is small enough.
+    fn fitting(
+        &self,
+        place: &Place,
+        mut shown: Vec<Value>,
+        csv: Option<Vec<u8>>,
+        message_id: &str,
+        notes: &mut Vec<String>,
+    ) -> Result<(String, Vec<u8>), ComposeError> {
+        loop {
+            let rendered = self.render(place, &shown, notes);
+            let subject = rendered.subject.clone();
+            let parts = Parts {
+                from: self.scene.from,
+                date: self.scene.now,
+                message_id,
+                flow: &self.scene.flow.name,
+                run: self.scene.run,
+                rendered,
+                csv: csv.as_ref().map(|bytes| (self.file_name(place), bytes.clone())),
+            };
+            let bytes = message::build(&self.scene.flow.email, parts).map_err(ComposeError::Message)?;
+            if bytes.len() <= self.scene.max_bytes || csv.is_none() || shown.is_empty() {
+                return Ok((subject, bytes));
+            }
+            shown.truncate(shown.len() / 2);
+        }
+    }
+
+    fn render(&self, place: &Place, shown: &[Value], notes: &mut Vec<String>) -> Rendered {
+        let data = self.data(place, shown);
+        let mut rendered = match self.scene.flow.email.templates.render(&data) {
+            Ok(rendered) => rendered,
+            Err(error) => {
+                let place = error.at.map_or_else(String::new, |(line, column)| format!(":{line}:{column}"));
+                let note = format!(
+                    "{}{place} failed ({error}), so the rows went out as a plain listing",
+                    error.place
+                );
+                if !notes.contains(&note) {
+                    notes.push(note);
+                }
+                let subject = format!("{}: {} new rows", self.scene.flow.name, self.length);
+                Rendered { subject, html: None, text: Some(listing::plain(&data)) }
+            }
+        };
+        rendered.text.get_or_insert_with(|| listing::plain(&data));
+        rendered.subject = cell::subject(&rendered.subject);
+        if place.of > 1 && !self.single {
+            rendered.subject = format!("{} ({}/{})", rendered.subject, place.number, place.of);
+        }
+        rendered
+    }
+
+    fn data(&self, place: &Place, shown: &[Value]) -> Value {
+        let flow = self.scene.flow;
+        let lead = shown.first().map_or_else(|| lead::of_columns(&Map::new()).into(), |row| row["lead"].clone());
+        let length = if self.single { 1 } else { self.length };
+        json!({
+            "length": length, "shown": shown.len(), "hidden": place.rows.len() - shown.len(),
+            "part": place.number, "parts": if self.single { 1 } else { place.of }, "attached": self.attached,
+            "rows": shown, "columns": self.columns, "is_lead": self.is_lead, "lead": lead,
+            "flow": {
+                "name": flow.name, "description": flow.description, "table": flow.table.name,
+                "time_zone": flow.time_zone.iana_name().unwrap_or("UTC"),
+            },
+            "run": { "id": self.scene.run },
+            "past_time": self.scene.past_time.to_string(), "now": self.scene.now.to_string(),
+        })
+    }
+
+    /// A row as templates see it: every column of the run, null where absent, and `lead`.
+    fn row_value(&self, mut columns: Map<String, Value>) -> Value {
+        let lead = lead::of_columns(&columns);
+        let mut row = Map::new();
+        for name in &self.columns {
+            row.insert(name.clone(), columns.remove(name).unwrap_or_default());
+        }
+        row.entry("lead").or_insert(Value::Object(lead));
+        cell::shown(Value::Object(row))
+    }
+
+    fn file_name(&self, place: &Place) -> String {
+        let (flow, run) = (&self.scene.flow.name, self.scene.run);
+        if place.of > 1 { format!("{flow}-{run}-{}of{}.csv", place.number, place.of) } else { format!("{flow}-{run}.csv") }
+    }
+}

@@ -1,0 +1,47 @@
+//! A mail folder: one `.eml` a mail, for demos, tests and pick-up by other programs.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::{fs, io};
+
+use super::{ConnectError, Letter, Receipt};
+use crate::flow::FolderConnection;
+
+/// A folder that takes mails.
+#[derive(Debug)]
+pub struct Folder {
+    connection: FolderConnection,
+}
+
+impl Folder {
+    /// Makes the folder if need be.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub(super) fn open(connection: &FolderConnection) -> Result<Self, ConnectError> {
+        let path = connection.path.display();
+        fs::create_dir_all(&connection.path).map_err(|error| ConnectError {
+            message: format!("cannot make the mail folder {path}: {error}"),
+            help: Some("make it writable for this user, or name another `path`".to_owned()),
+        })?;
+        Ok(Self { connection: connection.clone() })
+    }
+
+    /// Writes the letter; it is on the disk, and complete, before it has its name.
+    pub(super) fn send(&self, letter: &Letter<'_>) -> Vec<Receipt> {
+        let path = self.connection.path.join(format!("{:06}.eml", letter.id));
+        let receipt = match write(&self.connection.path, &path, letter.bytes) {
+            Ok(()) => Receipt::Accepted(format!("written to {}", path.display())),
+            Err(error) => Receipt::Later(format!("cannot write {}: {error}", path.display())),
+        };
+        vec![receipt; letter.recipients.len()]
+    }
+}
+
+fn write(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = tempfile::Builder::new().prefix(".").suffix(".part").tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    Ok(())
+}

@@ -1,0 +1,275 @@
+//! The SMTP session, driven command by command.
+//!
+//! lettre's own transport has one timeout for the TCP connect only, gives up a whole mail for one
+//! refused recipient and does not tell in which phase it failed. Here each step has its deadline,
+//! each recipient is judged by its own reply, and what happened before the final dot is told apart
+//! from what happened after it.
+
+use std::cell::Cell;
+use std::fmt;
+use std::future::Future;
+use std::time::Duration;
+
+use lettre::Address;
+use lettre::transport::smtp::Error;
+use lettre::transport::smtp::authentication::{Credentials, Mechanism};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, CertificateStore, TlsParameters};
+use lettre::transport::smtp::commands::{Data, Mail, Rcpt, Rset};
+use lettre::transport::smtp::extension::ClientId;
+use lettre::transport::smtp::response::{Response, Severity};
+use secrecy::ExposeSecret as _;
+use tokio::time::timeout;
+
+use super::{ConnectError, Letter};
+use crate::flow::{Login, Security, SmtpConnection};
+use crate::outbox::Receipt;
+
+/// For DNS, TCP, TLS and the greeting together.
+const TO_CONNECT: Duration = Duration::from_secs(60);
+/// For the reply to one command (RFC 5321, 4.5.3.2 gives servers 5 minutes).
+const FOR_A_COMMAND: Duration = Duration::from_secs(300);
+/// For the transfer of a message, which is at most some megabytes.
+const TO_TRANSFER: Duration = Duration::from_secs(600);
+/// For the reply to the final dot (RFC 5321, 4.5.3.2.6).
+const AFTER_THE_DOT: Duration = Duration::from_secs(600);
+/// For the goodbye.
+const TO_QUIT: Duration = Duration::from_secs(5);
+/// Bytes of a message that are written at a time.
+const CHUNK: usize = 64 << 10;
+
+/// A signed-in session with an SMTP server.
+pub struct Smtp {
+    connection: AsyncSmtpConnection,
+    usable: bool,
+}
+
+impl fmt::Debug for Smtp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Smtp").field("usable", &self.usable).finish_non_exhaustive()
+    }
+}
+
+/// Why a step got no reply.
+enum Broken {
+    Timeout(Duration),
+    Error(Error),
+}
+
+impl Smtp {
+    /// Connects, protects the connection and signs in.
+    ///
+    /// # Errors
+    /// Each with the step that failed and what to do.
+    pub(super) async fn open(smtp: &SmtpConnection) -> Result<Self, ConnectError> {
+        let place = format!("{}:{}", smtp.host, smtp.port);
+        let hello = ClientId::default();
+        let tls = (smtp.security != Security::None).then(|| tls_parameters(smtp)).transpose()?;
+        let from_the_start = tls.clone().filter(|_| smtp.security == Security::Tls);
+        let address = (smtp.host.as_str(), smtp.port);
+        let connect =
+            AsyncSmtpConnection::connect_tokio1(address, Some(TO_CONNECT), &hello, from_the_start, None);
+        let mut connection = within(TO_CONNECT, connect).await.map_err(|broken| no_connection(&broken, &place, smtp))?;
+        if let (Security::StartTls, Some(tls)) = (smtp.security, tls) {
+            if !connection.can_starttls() {
+                return Err(ConnectError {
+                    message: format!("{place} offers no STARTTLS"),
+                    help: Some("security = \"tls\" (port 465) may be what it wants; unprotected mail is sent on this machine only".to_owned()),
+                });
+            }
+            within(TO_CONNECT, connection.starttls(tls, &hello))
+                .await
+                .map_err(|broken| no_connection(&broken, &place, smtp))?;
+        }
+        if let Some(login) = &smtp.login {
+            sign_in(&mut connection, login, &place).await?;
+        }
+        Ok(Self { connection, usable: true })
+    }
+
+    pub(super) fn is_usable(&self) -> bool {
+        self.usable && !self.connection.has_broken()
+    }
+
+    pub(super) async fn close(mut self) {
+        if self.is_usable() {
+            let _ = timeout(TO_QUIT, self.connection.quit()).await;
+        }
+    }
+
+    /// Hands over one letter. One receipt for each recipient, in their order.
+    pub(super) async fn send(&mut self, letter: Letter<'_>) -> Vec<Receipt> {
+        let mut receipts: Vec<Option<Receipt>> = vec![None; letter.recipients.len()];
+        let rest = match self.hand_over(letter, &mut receipts).await {
+            Ok(receipt) | Err(receipt) => receipt,
+        };
+        receipts.into_iter().map(|receipt| receipt.unwrap_or_else(|| rest.clone())).collect()
+    }
+
+    /// Fills in what the server says of single recipients; returns what holds for all the others.
+    async fn hand_over(
+        &mut self,
+        letter: Letter<'_>,
+        receipts: &mut [Option<Receipt>],
+    ) -> Result<Receipt, Receipt> {
+        let sender = letter.from.parse::<Address>().map_err(|error| Receipt::Later(error.to_string()))?;
+        // A refused sender is a matter of the connection's set-up and never condemns a mail.
+        self.command(Mail::new(Some(sender), Vec::new())).await.map_err(later)?;
+        for (address, receipt) in letter.recipients.iter().zip(receipts.iter_mut()) {
+            *receipt = self.name_recipient(address).await?;
+        }
+        if receipts.iter().all(Option::is_some) {
+            self.command(Rset).await.map_err(later)?;
+            return Ok(Receipt::Later("no recipient was accepted".to_owned()));
+        }
+        self.command(Data).await.map_err(judged)?;
+        Ok(self.transfer(letter.bytes).await)
+    }
+
+    /// `None` when the server takes the recipient.
+    async fn name_recipient(&mut self, address: &str) -> Result<Option<Receipt>, Receipt> {
+        let Ok(parsed) = address.parse::<Address>() else {
+            return Ok(Some(Receipt::Refused("this is no mail address".to_owned())));
+        };
+        match self.command(Rcpt::new(parsed, Vec::new())).await {
+            Ok(_) => Ok(None),
+            Err(Broken::Error(error)) if error.status().is_some() => Ok(Some(judged(Broken::Error(error)))),
+            Err(broken) => Err(later(broken)),
+        }
+    }
+
+    async fn command(&mut self, command: impl fmt::Display) -> Result<Response, Broken> {
+        let result = within(FOR_A_COMMAND, self.connection.command(command)).await;
+        if let Err(broken) = &result {
+            self.usable &= broken.leaves_the_session_in_step();
+        }
+        result
+    }
+
+    async fn transfer(&mut self, bytes: &[u8]) -> Receipt {
+        let all_written = Cell::new(false);
+        let mut chunks = bytes.chunks(CHUNK);
+        let watched = std::iter::from_fn(|| {
+            let chunk = chunks.next();
+            all_written.set(chunk.is_none());
+            chunk
+        });
+        let sending = self.connection.message_iter(watched);
+        tokio::pin!(sending);
+        let mut result = timeout(TO_TRANSFER, &mut sending).await;
+        if result.is_err() && all_written.get() {
+            result = timeout(AFTER_THE_DOT, &mut sending).await;
+        }
+        let broken = match result {
+            Ok(Ok(response)) if response.code().severity == Severity::PositiveCompletion => {
+                return Receipt::Accepted(words_of(&response));
+            }
+            Ok(Ok(response)) => {
+                self.usable = false;
+                return Receipt::Unknown(words_of(&response));
+            }
+            Ok(Err(error)) => Broken::Error(error),
+            Err(_) => Broken::Timeout(TO_TRANSFER),
+        };
+        self.usable &= broken.leaves_the_session_in_step();
+        match broken {
+            Broken::Error(error) if error.status().is_some() => judged(Broken::Error(error)),
+            broken if all_written.get() => Receipt::Unknown(format!("no reply to the end of the message: {broken}")),
+            broken => later(broken),
+        }
+    }
+}
+
+impl Broken {
+    /// Whether the next command would still get the next reply.
+    fn leaves_the_session_in_step(&self) -> bool {
+        matches!(self, Self::Error(error) if error.status().is_some_and(|code| code.to_string() != "421"))
+    }
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Timeout(after) => write!(f, "no answer within {} s", after.as_secs()),
+            Self::Error(error) => f.write_str(&reply_of(error)),
+        }
+    }
+}
+
+fn later(broken: Broken) -> Receipt {
+    Receipt::Later(broken.to_string())
+}
+
+/// 5xx is final, everything else is for later.
+fn judged(broken: Broken) -> Receipt {
+    match &broken {
+        Broken::Error(error) if error.is_permanent() => Receipt::Refused(broken.to_string()),
+        _ => later(broken),
+    }
+}
+
+async fn within<T>(limit: Duration, step: impl Future<Output = Result<T, Error>>) -> Result<T, Broken> {
+    match timeout(limit, step).await {
+        Ok(result) => result.map_err(Broken::Error),
+        Err(_) => Err(Broken::Timeout(limit)),
+    }
+}
+
+/// `550 5.1.1 no such user`, or the innermost reason where there was no reply.
+fn reply_of(error: &Error) -> String {
+    let mut reason = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(inner) = source {
+        reason = inner.to_string();
+        source = inner.source();
+    }
+    let reason = reason.replace(['\r', '\n'], " ");
+    error.status().map_or(reason.clone(), |code| format!("{code} {reason}"))
+}
+
+fn words_of(response: &Response) -> String {
+    let lines: Vec<_> = response.message().collect();
+    format!("{} {}", response.code(), lines.join(" "))
+}
+
+fn tls_parameters(smtp: &SmtpConnection) -> Result<TlsParameters, ConnectError> {
+    let mut builder = TlsParameters::builder(smtp.host.clone());
+    if let Some(path) = &smtp.ca_file {
+        let wrong = |reason: String| ConnectError {
+            message: format!("cannot use ca_file {}: {reason}", path.display()),
+            help: Some("it must hold the authority's certificate in PEM form".to_owned()),
+        };
+        let pem = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
+        let certificate = Certificate::from_pem(&pem).map_err(|error| wrong(error.to_string()))?;
+        builder = builder.certificate_store(CertificateStore::None).add_root_certificate(certificate);
+    }
+    builder.build().map_err(|error| ConnectError {
+        message: format!("cannot prepare TLS for {}: {}", smtp.host, reply_of(&error)),
+        help: Some("install the system's certificates (package ca-certificates), or set ca_file".to_owned()),
+    })
+}
+
+async fn sign_in(connection: &mut AsyncSmtpConnection, login: &Login, place: &str) -> Result<(), ConnectError> {
+    let password = login.password.read().map_err(|error| ConnectError {
+        message: format!("the password for {place} cannot be read: {error}"),
+        help: None,
+    })?;
+    let credentials = Credentials::new(login.username.clone(), password.expose_secret().to_owned());
+    let signing_in = connection.auth(&[Mechanism::Plain, Mechanism::Login], &credentials);
+    within(FOR_A_COMMAND, signing_in).await.map(drop).map_err(|broken| ConnectError {
+        message: format!("{place} does not accept the login `{}`: {broken}", login.username),
+        help: Some(format!("look at the username and at the password in {}", login.password.place())),
+    })
+}
+
+fn no_connection(broken: &Broken, place: &str, smtp: &SmtpConnection) -> ConnectError {
+    let reason = broken.to_string();
+    let certificate = reason.contains("certificate") || reason.contains("UnknownIssuer");
+    let help = if certificate && smtp.ca_file.is_some() {
+        "the server's certificate is not from the authority in ca_file, or not for this host name"
+    } else if certificate {
+        "if the server's certificate comes from an authority of your own, name it in ca_file"
+    } else {
+        "look at host, port and security; `tls` is usually port 465 and `starttls` port 587"
+    };
+    ConnectError { message: format!("cannot connect to {place}: {reason}"), help: Some(help.to_owned()) }
+}

@@ -1,0 +1,296 @@
+//! Handlebars templates: subject, HTML and text, compiled once and checked before anything is sent.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use handlebars::{Handlebars, RenderError, Template, TemplateError as SyntaxError};
+use serde_json::{Map, Value, json};
+
+use super::helpers;
+use super::template_check::{self, Finding};
+use crate::lead;
+
+/// The sources of a flow's templates.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Sources {
+    /// Subject, one line of handlebars.
+    pub subject: Source,
+    /// The HTML body.
+    pub html: Option<Source>,
+    /// The text body; made from the rows where absent.
+    pub text: Option<Source>,
+    /// Partials of HTML templates, by name.
+    pub html_partials: Vec<(String, Source)>,
+    /// Partials of text templates and subjects, by name.
+    pub text_partials: Vec<(String, Source)>,
+}
+
+/// One template's text and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Source {
+    /// Where it stands.
+    pub place: Place,
+    /// Handlebars.
+    pub text: String,
+}
+
+/// Which template it is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Place {
+    /// `subject` in flows.toml.
+    #[default]
+    Subject,
+    /// `body` in flows.toml.
+    Body,
+    /// A file of the templates folder.
+    File(PathBuf),
+    /// A template that comes with the program, by its name.
+    Shipped(String),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Subject => f.write_str("the subject"),
+            Self::Body => f.write_str("the body"),
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Shipped(name) => write!(f, "the built-in template {name}"),
+        }
+    }
+}
+
+/// What is wrong with a template.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct TemplateError {
+    /// Which one.
+    pub place: Place,
+    /// Line and column, from 1.
+    pub at: Option<(usize, usize)>,
+    /// What is wrong.
+    pub message: String,
+    /// What to write instead.
+    pub help: Option<String>,
+}
+
+/// Compiled templates of a flow.
+#[derive(Debug)]
+pub struct Templates {
+    html: Option<(Handlebars<'static>, Place)>,
+    text: Handlebars<'static>,
+    subject_place: Place,
+    text_place: Option<Place>,
+}
+
+/// What a mail shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rendered {
+    /// The subject, not yet cleaned of controls.
+    pub subject: String,
+    /// The HTML body.
+    pub html: Option<String>,
+    /// The text body; `None` when there is no text template.
+    pub text: Option<String>,
+}
+
+const SUBJECT: &str = "subject";
+const BODY: &str = "body";
+
+/// Columns that a row of the trial has; a template of another table names others.
+const LEAD_COLUMNS: [&str; 12] = [
+    "PartitionKey", "RowKey", "Timestamp", "ActionCode", "CreatedTime", "CustomerInfo", "Description",
+    "LeadSource", "OfferDisplayName", "ProductId", "PublisherDisplayName", "odata",
+];
+
+impl Templates {
+    /// Compiles the templates, looks for unknown helpers, missing partials and raw HTML, and tries
+    /// them on a made-up row.
+    ///
+    /// # Errors
+    /// All that is wrong with them.
+    pub fn compile(sources: Sources) -> Result<Self, Vec<TemplateError>> {
+        let mut errors = Vec::new();
+        let mut text = registry(false);
+        let mut html = registry(true);
+        let mut texts = vec![(SUBJECT.to_owned(), sources.subject)];
+        let text_place = sources.text.as_ref().map(|source| source.place.clone());
+        let html_place = sources.html.as_ref().map(|source| source.place.clone());
+        texts.extend(sources.text.map(|source| (BODY.to_owned(), source)));
+        texts.extend(sources.text_partials);
+        let htmls = sources.html.map(|source| (BODY.to_owned(), source)).into_iter().chain(sources.html_partials);
+        let fields = register(&mut text, texts, false, &mut errors);
+        let fields_of_html = register(&mut html, htmls.collect(), true, &mut errors);
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let html = html_place.map(|place| (html, place));
+        let compiled = Self { html, text, subject_place: Place::Subject, text_place };
+        let trial = trial_data(fields.iter().chain(&fields_of_html));
+        match compiled.render(&trial) {
+            Ok(_) => Ok(compiled),
+            Err(error) => Err(vec![error]),
+        }
+    }
+
+    /// Renders the three parts.
+    ///
+    /// # Errors
+    /// The first part that fails.
+    pub fn render(&self, data: &Value) -> Result<Rendered, TemplateError> {
+        let part = |registry: &Handlebars<'_>, name, place: &Place| {
+            registry.render(name, data).map_err(|error| of_rendering(&error, place))
+        };
+        Ok(Rendered {
+            subject: part(&self.text, SUBJECT, &self.subject_place)?,
+            html: self.html.as_ref().map(|(html, place)| part(html, BODY, place)).transpose()?,
+            text: self.text_place.as_ref().map(|place| part(&self.text, BODY, place)).transpose()?,
+        })
+    }
+}
+
+fn registry(html: bool) -> Handlebars<'static> {
+    let mut registry = Handlebars::new();
+    registry.set_strict_mode(true);
+    if !html {
+        registry.register_escape_fn(handlebars::no_escape);
+    }
+    helpers::register(&mut registry);
+    registry
+}
+
+/// Registers the templates and returns the names of the fields that they use.
+fn register(
+    registry: &mut Handlebars<'static>,
+    sources: Vec<(String, Source)>,
+    html: bool,
+    errors: &mut Vec<TemplateError>,
+) -> Vec<String> {
+    let mut parsed = Vec::new();
+    for (name, source) in sources {
+        match Template::compile_with_name(&source.text, name.clone()) {
+            Ok(template) => parsed.push((name, template, source.place)),
+            Err(error) => errors.push(of_syntax(&error, source.place)),
+        }
+    }
+    let partials: Vec<String> = parsed.iter().map(|(name, ..)| name.clone()).collect();
+    let mut fields = Vec::new();
+    for (name, template, place) in parsed {
+        for finding in template_check::walk(&template, &partials, html) {
+            match finding {
+                Finding::Field(field) => fields.push(field),
+                Finding::Wrong { at, message, help } => {
+                    errors.push(TemplateError { place: place.clone(), at, message, help });
+                }
+            }
+        }
+        registry.register_template(&name, template);
+    }
+    fields
+}
+
+/// A run of one made-up lead that also has every field which the templates name.
+fn trial_data<'a>(fields: impl Iterator<Item = &'a String>) -> Value {
+    let names = LEAD_COLUMNS.iter().map(|name| (*name).to_owned()).chain(fields.cloned());
+    let mut row: Map<String, Value> = names.map(|name| (name, "x".into())).collect();
+    row.insert("lead".to_owned(), lead::of_columns(&row).into());
+    let lead = row["lead"].clone();
+    let moment = "2026-01-05T08:00:00Z";
+    json!({
+        "length": 1, "shown": 1, "hidden": 0, "part": 1, "parts": 1, "attached": false,
+        "rows": [row], "columns": LEAD_COLUMNS, "is_lead": true, "lead": lead,
+        "flow": { "name": "x", "description": "x", "time_zone": "UTC", "table": "x" },
+        "run": { "id": 1 }, "past_time": moment, "now": moment,
+    })
+}
+
+fn of_syntax(error: &SyntaxError, place: Place) -> TemplateError {
+    let at = error.pos();
+    let message = error.reason().to_string();
+    let help = Some("see https://handlebarsjs.com/guide/ for the language".to_owned());
+    TemplateError { place, at, message: first_line(&message), help }
+}
+
+fn of_rendering(error: &RenderError, place: &Place) -> TemplateError {
+    use handlebars::RenderErrorReason as Reason;
+    let at = error.line_no.zip(error.column_no);
+    let (message, help) = match error.reason() {
+        Reason::MissingVariable(Some(name)) => (
+            format!("there is no value `{name}`"),
+            Some("values are length, rows, lead, flow, run, past_time, now; in a row its columns and `lead`".to_owned()),
+        ),
+        Reason::MissingVariable(None) => ("a value that it names is not there".to_owned(), None),
+        reason => (first_line(&reason.to_string()), None),
+    };
+    TemplateError { place: place.clone(), at, message, help }
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn html(text: &str) -> Sources {
+        Sources {
+            subject: Source { place: Place::Subject, text: "{{length}} rows".to_owned() },
+            html: Some(Source { place: Place::File("leads.html.hbs".into()), text: text.to_owned() }),
+            ..Sources::default()
+        }
+    }
+
+    #[test]
+    fn html_is_escaped_and_text_is_not() {
+        let mut sources = html("<p>{{rows.0.Company}}</p>");
+        sources.text = Some(Source { place: Place::Body, text: "{{rows.0.Company}}".to_owned() });
+        let templates = Templates::compile(sources).unwrap();
+        let rendered = templates.render(&json!({ "length": 1, "rows": [{ "Company": "A & <b>" }] })).unwrap();
+        assert_eq!(rendered.html.unwrap(), "<p>A &amp; &lt;b&gt;</p>");
+        assert_eq!((rendered.text.unwrap().as_str(), rendered.subject.as_str()), ("A & <b>", "1 rows"));
+    }
+
+    #[test]
+    fn says_all_that_is_wrong_and_where() {
+        for (text, at, message) in [
+            ("<p>\n{{#if length}}", Some((2, 15)), "invalid handlebars syntax"),
+            ("a\n {{shout length}}", Some((2, 2)), "there is no helper `shout`"),
+            ("{{#if length}}{{else}}{{#each rows}}{{> footer}}{{/each}}{{/if}}", Some((1, 37)), "there is no partial `footer`"),
+            ("{{{rows.0.Company}}}", Some((1, 1)), "puts a value into the HTML unescaped"),
+            ("{{lenght}}", Some((1, 1)), "there is no value `lenght`"),
+            ("{{#each rows}}{{lead.frist_name}}{{/each}}", Some((1, 15)), "there is no value `lead.frist_name`"),
+            ("{{#each rows}}{{length}}{{/each}}", Some((1, 15)), "there is no value `length`"),
+            ("{{date rows}}{{truncate length}}", None, "`truncate` needs one more argument"),
+        ] {
+            let errors = Templates::compile(html(text)).unwrap_err();
+            assert!(errors[0].message.contains(message), "{text}: {errors:?}");
+            if at.is_some() {
+                assert_eq!(errors[0].at, at, "{text}");
+            }
+        }
+        let errors = Templates::compile(html("{{a b}}{{> c}}")).unwrap_err();
+        assert_eq!(errors.len(), 2);
+    }
+
+    #[test]
+    fn dates_numbers_and_addresses() {
+        for (template, expected) in [
+            ("{{date rows.0.at '%d.%m.%Y %H:%M'}}", "05.01.2026 17:00"),
+            ("{{date rows.0.at '%H:%M' 'Europe/Paris'}}", "09:00"),
+            ("{{date rows.0.net '%Y-%m-%d %H:%M'}}", "2026-01-05 17:00"),
+            ("{{date rows.0.word}}", "soon"),
+            ("{{default rows.0.none '–'}}", "–"),
+            ("{{truncate rows.0.word 2}}", "so…"),
+            ("{{safe_url rows.0.bad}}", "#"),
+            ("{{json rows.0.none}}", "null"),
+        ] {
+            let templates = Templates::compile(html(template)).unwrap();
+            let row = json!({
+                "at": "2026-01-05T08:00:00.1234567Z", "net": "1/5/2026 8:00:00 AM", "word": "soon", "none": null,
+                "bad": "javascript:alert(1)",
+            });
+            let data = json!({ "length": 1, "rows": [row], "flow": { "time_zone": "Asia/Seoul" } });
+            assert_eq!(templates.render(&data).unwrap().html.unwrap(), expected, "{template}");
+        }
+    }
+}
