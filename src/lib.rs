@@ -7,6 +7,7 @@
 
 pub mod clock;
 pub mod condition;
+pub mod filter;
 pub mod flow;
 pub mod history;
 pub mod lead;
@@ -17,4 +18,5 @@ pub mod row;
 pub mod secret;
 pub mod spool;
 pub mod store;
+pub mod table;
 pub mod window;

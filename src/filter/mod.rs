@@ -1,0 +1,117 @@
+//! The filter language of Azure Tables: `OData` version 3, the part that the service supports.
+//!
+//! <https://learn.microsoft.com/rest/api/storageservices/querying-tables-and-entities> lists the
+//! operators, the literals and the limit of 15 comparisons.
+
+mod evaluate;
+mod lexer;
+mod parser;
+#[cfg(test)]
+mod tests;
+
+use std::ops::Range;
+
+use jiff::Timestamp;
+
+/// A parsed filter.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Filter {
+    expression: Expression,
+}
+
+/// Why a text is no filter of the service.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct FilterError {
+    /// Bytes of the text that are wrong.
+    pub span: Range<usize>,
+    /// What is wrong.
+    pub message: String,
+    /// What to write instead.
+    pub help: String,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Expression {
+    And(Box<Expression>, Box<Expression>),
+    Or(Box<Expression>, Box<Expression>),
+    Not(Box<Expression>),
+    /// A boolean property alone.
+    Holds(String),
+    Compare { property: String, comparison: Comparison, constant: Constant },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Comparison {
+    Eq,
+    Ne,
+    Gt,
+    Ge,
+    Lt,
+    Le,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Constant {
+    Text(String),
+    Bool(bool),
+    Integer(i64),
+    Double(f64),
+    Moment(Timestamp),
+    /// `datetime'{{past_time}}'`.
+    PastTime,
+    /// Lower case.
+    Guid(String),
+    Binary(Vec<u8>),
+}
+
+/// The placeholder of a run's past time.
+const PAST_TIME: &str = "{{past_time}}";
+
+impl Filter {
+    /// Parses a filter as it stands in flows.toml, `{{past_time}}` included.
+    ///
+    /// # Errors
+    /// The first place where it is no filter.
+    pub fn parse(text: &str) -> Result<Self, FilterError> {
+        Ok(Self { expression: parser::parse(text)? })
+    }
+
+    /// Whether `Timestamp gt|ge datetime'{{past_time}}'` stands in a top-level `and`, so that each
+    /// matching row is found by the runs after its write.
+    pub fn is_covering(&self) -> bool {
+        fn covers(expression: &Expression) -> bool {
+            match expression {
+                Expression::And(left, right) => covers(left) || covers(right),
+                Expression::Compare { property, comparison, constant: Constant::PastTime } => {
+                    property == "Timestamp" && matches!(comparison, Comparison::Gt | Comparison::Ge)
+                }
+                _ => false,
+            }
+        }
+        covers(&self.expression)
+    }
+}
+
+/// The filter's text with the past time filled in.
+pub fn fill(text: &str, past_time: Timestamp) -> String {
+    let mut filled = String::with_capacity(text.len() + 16);
+    let mut rest = text;
+    while let Some(start) = rest.find("{{") {
+        let Some(length) = rest[start..].find("}}") else { break };
+        filled.push_str(&rest[..start]);
+        let place = &rest[start..start + length + 2];
+        if is_past_time(place) {
+            filled.push_str(&past_time.to_string());
+        } else {
+            filled.push_str(place);
+        }
+        rest = &rest[start + length + 2..];
+    }
+    filled + rest
+}
+
+/// `{{past_time}}`, with or without spaces inside.
+fn is_past_time(place: &str) -> bool {
+    place.split_whitespace().collect::<String>() == PAST_TIME
+}

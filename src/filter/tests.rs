@@ -1,0 +1,86 @@
+use super::*;
+use crate::row::Row;
+
+const ROW: &str = r#"{
+    "PartitionKey": "9:2F28:2F2026", "RowKey": "r1", "Timestamp": "2026-03-01T08:00:00.1234567Z",
+    "Name": "o'hara", "Count": 5, "Ratio": 1.5, "Open": true,
+    "Big@odata.type": "Edm.Int64", "Big": "9000000000",
+    "Seen@odata.type": "Edm.DateTime", "Seen": "2026-02-01T00:00:00Z",
+    "Id@odata.type": "Edm.Guid", "Id": "A455C695-DF98-5678-AAAA-81D3367E5A34",
+    "Blob@odata.type": "Edm.Binary", "Blob": "ChsA"
+}"#;
+
+fn matches(text: &str) -> bool {
+    let row = Row::from_text(ROW.to_owned()).unwrap();
+    Filter::parse(text).unwrap_or_else(|error| panic!("{text}: {error}")).matches(&row)
+}
+
+#[test]
+fn every_operator_and_literal() {
+    for text in [
+        "PartitionKey eq '9:2F28:2F2026' and RowKey ge 'r1'",
+        "Timestamp gt datetime'2026-03-01T08:00:00.1234566Z'",
+        "Timestamp le datetime'2026-03-01T08:00:00.1234567Z'",
+        "not (Timestamp gt datetime'2026-03-01T08:00:00.1234567')",
+        "Name eq 'o''hara'",
+        "Count eq 5 and Count lt 6 and Count ne 4 and Count gt -1",
+        "Ratio gt 1.4 and Ratio lt 1.5e1 and Ratio ge 1",
+        "Open and Open eq true and not (Open eq false)",
+        "Big eq 9000000000L",
+        "Seen lt datetime'2026-02-02T00:00:00Z'",
+        "Id eq guid'a455c695-df98-5678-aaaa-81d3367e5a34'",
+        "Blob eq X'0a1b00' or Name eq ''",
+        "Name eq 'x' and Name eq 'y' or Count eq 5",
+        "not Missing",
+    ] {
+        assert!(matches(text), "{text}");
+    }
+    for text in ["Missing ne 1", "Name eq 5", "Count eq '5'", "Name eq 'x' and (Name eq 'y' or Count eq 5)"] {
+        assert!(!matches(text), "{text}");
+    }
+}
+
+#[test]
+fn covering_is_a_matter_of_the_top_level() {
+    for (text, covering) in [
+        ("Timestamp gt datetime'{{past_time}}'", true),
+        ("(Timestamp ge datetime'{{ past_time }}') and Name eq 'a'", true),
+        ("Name eq 'a' and (Open and Timestamp ge datetime'{{past_time}}')", true),
+        ("Timestamp gt datetime'{{past_time}}' or Name eq 'a'", false),
+        ("not (Timestamp le datetime'{{past_time}}')", false),
+        ("Seen gt datetime'{{past_time}}'", false),
+        ("Timestamp lt datetime'{{past_time}}'", false),
+    ] {
+        assert_eq!(Filter::parse(text).unwrap().is_covering(), covering, "{text}");
+    }
+    let past_time = "2026-03-01T08:00:00.5Z".parse().unwrap();
+    let filled = fill("Timestamp gt datetime'{{ past_time }}' and Name eq '{{x}}'", past_time);
+    assert_eq!(filled, "Timestamp gt datetime'2026-03-01T08:00:00.5Z' and Name eq '{{x}}'");
+}
+
+#[test]
+fn says_where_it_is_wrong() {
+    for (text, wrong, message) in [
+        ("Name == 'a'", "==", "`==` is no part of a filter"),
+        ("Name eq \"a\"", "\"", "`\"` is no part of a filter"),
+        ("Name eq 'a", "'a", "the text does not end"),
+        ("Name EQ 'a'", "EQ", "`EQ` is no comparison"),
+        ("Timestamp gt '{{past_time}}'", "'{{past_time}}'", "Timestamp is a date"),
+        ("Timestamp gt datetime'yesterday'", "datetime'yesterday'", "`yesterday` is no date"),
+        ("Timestamp gt {{past_time}}", "{{past_time}}", "`{{past_time}}` is no part of a filter"),
+        ("RowKey eq 5", "5", "RowKey is text"),
+        ("startswith(Name, 'a')", "startswith", "Azure Tables has no function startswith"),
+        ("'a' eq Name", "'a'", "a constant stands where a property should"),
+        ("(Name eq 'a'", "", "a ( is not closed"),
+        ("Name eq 'a' Count eq 1", "Count", "the filter should end here"),
+        ("Count eq 12x", "12x", "`12x` is no number"),
+        ("Count eq 9000000000", "9000000000", "9000000000 needs 64 bits"),
+        ("", "", "expected a comparison"),
+    ] {
+        let error = Filter::parse(text).unwrap_err();
+        assert_eq!((&text[error.span], error.message.as_str()), (wrong, message), "{text}");
+    }
+    let many = vec!["Count eq 1"; 16].join(" or ");
+    assert!(Filter::parse(&many).unwrap_err().message.contains("at most 15"));
+    assert!(Filter::parse(&"(".repeat(100_000)).unwrap_err().message.contains("too deeply"));
+}

@@ -1,0 +1,173 @@
+//! Azure Table storage, by its SDK on our own transport.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use azure_core::prelude::Continuable as _;
+use azure_core::auth::Secret;
+use azure_core::{RetryOptions, TransportOptions};
+use azure_data_tables::clients::{TableClient, TableServiceClientBuilder};
+use azure_data_tables::operations::QueryEntityResponse;
+use azure_data_tables::prelude::Top;
+use azure_storage::{CloudLocation, StorageCredentials};
+use backon::{BackoffBuilder, ExponentialBuilder, Retryable as _};
+use futures::StreamExt as _;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::value::RawValue;
+use tracing::warn;
+
+use super::error::Place;
+use super::transport::{Failure, Transport};
+use super::{Credential, Endpoint, Page, Query, Served, TableError, Token};
+use crate::flow::{AzureConnection, AzureLogin};
+use crate::row::Row;
+use crate::secret::{SecretError, SecretSource};
+
+/// One table of an account.
+pub struct AzureTable {
+    client: TableClient,
+    transport: Transport,
+    endpoint: String,
+    place: Place,
+}
+
+/// The longest wait that a service may ask for.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
+
+/// Six tries in all: after 0.5, 1, 2, 4 and 8 seconds, and up to half a second more each time.
+fn backoff() -> impl BackoffBuilder {
+    ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(500))
+        .with_max_delay(Duration::from_secs(8))
+        .with_max_times(5)
+        .with_jitter()
+}
+
+impl std::fmt::Debug for AzureTable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AzureTable").field("place", &self.place).finish_non_exhaustive()
+    }
+}
+
+impl AzureTable {
+    /// Reads the secret and prepares the client.
+    pub(super) fn open(connection: &AzureConnection, table: &str) -> Result<Self, TableError> {
+        let (endpoint, source) = endpoint_of(&connection.login)?;
+        let authorities = connection.ca_file.as_ref().map(|path| {
+            std::fs::read(path).map_err(|error| TableError::new(format!("cannot read ca_file {}: {error}", path.display())))
+        });
+        let transport = Transport::new(authorities.transpose()?.as_deref())?;
+        let location =
+            CloudLocation::Custom { account: endpoint.account.clone(), uri: endpoint.url.to_string().trim_end_matches('/').to_owned() };
+        let place = Place {
+            host: endpoint.host(),
+            account: endpoint.account.clone(),
+            table: table.to_owned(),
+            secret: source.place(),
+        };
+        let credentials = match endpoint.credential {
+            Credential::Key(key) => {
+                StorageCredentials::access_key(endpoint.account, Secret::new(key.expose_secret().to_owned()))
+            }
+            Credential::Sas(sas) => StorageCredentials::sas_token(sas.expose_secret().trim_start_matches('?'))
+                .map_err(|_| TableError::new(format!("{} holds no shared access signature", place.secret)))?,
+        };
+        let service = TableServiceClientBuilder::with_location(location, credentials)
+            .retry(RetryOptions::none())
+            .transport(TransportOptions::new(Arc::new(transport.clone())))
+            .build();
+        let url = endpoint.url.to_string();
+        Ok(Self { client: service.table_client(table), transport, endpoint: url, place })
+    }
+
+    pub(super) fn identity(&self) -> String {
+        format!("{}/{}", self.endpoint.trim_end_matches('/'), self.place.table)
+    }
+
+    pub(super) async fn ask_time(&self) -> Result<Served, TableError> {
+        let attempt = || async {
+            let query = self.client.query().top(Top::new(1));
+            self.response(query.into_stream::<Box<RawValue>>().next().await).map(|(_, served)| served)
+        };
+        self.with_retries(attempt).await
+    }
+
+    pub(super) async fn page(&self, query: &Query, from: Option<Token>) -> Result<(Page, Option<Token>), TableError> {
+        let attempt = || async {
+            let mut ask = self.client.query();
+            if let Some(filter) = &query.filter {
+                ask = ask.filter(filter.clone());
+            }
+            if let Some(columns) = &query.select {
+                ask = ask.select(with_keys(columns));
+            }
+            if let Some((partition, row)) = from.clone() {
+                ask = ask.initial_partition_key(partition);
+                if let Some(row) = row {
+                    ask = ask.initial_row_key(row);
+                }
+            }
+            self.response(ask.into_stream::<Box<RawValue>>().next().await)
+        };
+        let (response, served) = self.with_retries(attempt).await?;
+        let next = response.continuation();
+        let rows: Result<Vec<_>, _> = response.entities.iter().map(|json| Row::from_json(json)).collect();
+        let rows = rows.map_err(|error| TableError::new(error.to_string()))?;
+        Ok((Page { rows, served }, next))
+    }
+
+    /// The response, if it is one, with the note that its exchange left.
+    fn response<E: serde::de::DeserializeOwned + Send + Sync>(
+        &self,
+        response: Option<azure_core::Result<QueryEntityResponse<E>>>,
+    ) -> Result<(QueryEntityResponse<E>, Served), TableError> {
+        match (self.transport.take(), response) {
+            (Some(Ok(served)), Some(Ok(response))) => Ok((response, served)),
+            (Some(Err(failure)), _) => Err(TableError::of_failure(failure, &self.place)),
+            (_, Some(Err(error))) => {
+                // Without a failed exchange the response itself makes no sense, or the credentials.
+                let reason = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+                let message = format!("{} sent something that is no table response: {reason}", self.place.host);
+                Err(TableError { is_passing: true, ..TableError::new(message) }
+                    .help("look at the endpoint, and at a proxy between; the next run begins anew"))
+            }
+            (_, _) => {
+                let reason = "it sent nothing".to_owned();
+                Err(TableError::of_failure(Failure::NoAnswer { reason, is_certificate: false }, &self.place))
+            }
+        }
+    }
+
+    async fn with_retries<T, F>(&self, attempt: impl FnMut() -> F) -> Result<T, TableError>
+    where
+        F: Future<Output = Result<T, TableError>>,
+    {
+        attempt
+            .retry(backoff())
+            .sleep(tokio::time::sleep)
+            .when(|error: &TableError| error.is_passing)
+            .adjust(|error, wait| Some(wait?.max(error.retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER))))
+            .notify(|error, wait| warn!(table = self.place.table, "{error}; trying again in {:.1} s", wait.as_secs_f64()))
+            .await
+    }
+}
+
+/// What to ask for so that a row can be told from others and dated.
+fn with_keys(columns: &[String]) -> String {
+    let mut all = vec!["PartitionKey", "RowKey", "Timestamp"];
+    all.extend(columns.iter().map(String::as_str).filter(|name| !["PartitionKey", "RowKey", "Timestamp"].contains(name)));
+    all.join(",")
+}
+
+fn endpoint_of(login: &AzureLogin) -> Result<(Endpoint, &SecretSource), TableError> {
+    let read = |source: &SecretSource| -> Result<SecretString, TableError> {
+        source.read().map_err(|error: SecretError| TableError::new(error.to_string()))
+    };
+    let (endpoint, source) = match login {
+        AzureLogin::ConnectionString(source) => (Endpoint::parse(&read(source)?), source),
+        AzureLogin::SharedKey { account, key } => (Endpoint::of_account(account, Credential::Key(read(key)?)), key),
+        AzureLogin::Sas { account, sas } => (Endpoint::of_account(account, Credential::Sas(read(sas)?)), sas),
+    };
+    let endpoint = endpoint.map_err(|error| TableError::new(format!("{}: {error}", source.place())).help(error.help()))?;
+    Ok((endpoint, source))
+}

@@ -1,0 +1,180 @@
+//! Errors of tables, in words a person can act on.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::transport::Failure;
+
+/// Why a table could not be read. No key, signature or whole address is ever in it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct TableError {
+    /// What happened.
+    pub message: String,
+    /// What to do about it.
+    pub help: Option<String>,
+    /// Another try may go well.
+    pub is_passing: bool,
+    /// The service asked to wait that long.
+    pub retry_after: Option<Duration>,
+}
+
+/// Characters of a service's own message that are shown.
+const SHOWN: usize = 300;
+
+impl TableError {
+    /// An error that another try will not mend.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), help: None, is_passing: false, retry_after: None }
+    }
+
+    /// With what to do about it.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// What a failed exchange with the service means; `place` names account and table.
+    pub(super) fn of_failure(failure: Failure, place: &Place) -> Self {
+        match failure {
+            Failure::NoAnswer { reason, is_certificate } => {
+                let error = Self::new(format!("{} cannot be reached: {reason}", place.host));
+                let help = if is_certificate {
+                    "if the server's certificate comes from an authority of your own, name it in the connection's ca_file"
+                } else {
+                    "look at the account's name, the network and the firewall; the next run reads what this one missed"
+                };
+                Self { is_passing: !is_certificate, ..error.help(help) }
+            }
+            Failure::TooLarge(limit) => Self::new(format!(
+                "a response of {} is larger than {} MiB, which no page of the service is",
+                place.host,
+                limit >> 20
+            )),
+            Failure::Status { status, retry_after, code, body } => {
+                of_status(status, retry_after, &code_and_message(code, &body), place)
+            }
+        }
+    }
+}
+
+/// What the errors name.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    pub(super) host: String,
+    pub(super) account: String,
+    pub(super) table: String,
+    /// Where the secret lies, in words.
+    pub(super) secret: String,
+}
+
+fn of_status(
+    status: u16,
+    retry_after: Option<Duration>,
+    (code, words): &(Option<String>, Option<String>),
+    place: &Place,
+) -> TableError {
+    let Place { host, account, table, secret } = place;
+    let said = words.as_ref().map_or_else(String::new, |words| format!(": {words}"));
+    let code = code.as_deref().unwrap_or_default();
+    let (message, help) = match (status, code) {
+        (404, "TableNotFound" | "ResourceNotFound" | "") => (
+            format!("there is no table `{table}` in the account `{account}`"),
+            "look at `name` in the flow's [table]; the portal lists the account's tables under Storage browser".to_owned(),
+        ),
+        (403 | 401, "AuthenticationFailed" | "InvalidAuthenticationInfo" | "NoAuthenticationInformation") => (
+            format!("the account `{account}` does not accept the key or signature from {secret}"),
+            "copy it anew from the portal (Security + networking → Access keys): keys are rotated, signatures expire; \
+             this machine's clock may be at most 15 minutes off"
+                .to_owned(),
+        ),
+        (403, _) => (
+            format!("the account `{account}` refuses to let this machine read the table `{table}` ({code}){said}"),
+            "a SAS needs the permission `r` for tables; or the account's firewall (Networking) keeps this machine out".to_owned(),
+        ),
+        (400, "InvalidResourceName" | "OutOfRangeInput") => (
+            format!("`{table}` is no name of a table{said}"),
+            "3 to 63 letters and digits, a letter first".to_owned(),
+        ),
+        (400, _) => (
+            format!("the service does not accept the query ({code}){said}"),
+            "look at the flow's filter and select; constants must have the type of their property".to_owned(),
+        ),
+        (300..=399, _) => (
+            format!("{host} answered with a redirect ({status}), which no table service does"),
+            "look at the endpoint, and at a proxy between".to_owned(),
+        ),
+        _ => (
+            format!("{host} answered {status} {code}{said}"),
+            "it is tried again; if it stays so, look at the account's health in the portal".to_owned(),
+        ),
+    };
+    let is_passing = matches!(status, 408 | 429 | 500..=599);
+    TableError { message, help: Some(help), is_passing, retry_after }
+}
+
+/// The service sends JSON or XML; the emulator XML where signing failed.
+fn code_and_message(code: Option<String>, body: &[u8]) -> (Option<String>, Option<String>) {
+    let text = String::from_utf8_lossy(body);
+    let json: Value = serde_json::from_str(text.trim_start_matches('\u{feff}')).unwrap_or_default();
+    let error = &json["odata.error"];
+    let element = |name: &str| {
+        let (_, rest) = text.split_once(&format!("<{name}"))?;
+        let (_, rest) = rest.split_once('>')?;
+        rest.split_once("</").map(|(value, _)| value.to_owned())
+    };
+    let of_json = |value: &Value| value.as_str().map(str::to_owned);
+    let code = code.or_else(|| of_json(&error["code"])).or_else(|| element("Code")).or_else(|| element("code"));
+    let message = of_json(&error["message"]["value"]).or_else(|| element("Message")).or_else(|| element("message"));
+    (code, message.map(|message| shown(&message)))
+}
+
+/// The first line, without what could be a key or a signature.
+fn shown(message: &str) -> String {
+    let line = message.lines().next().unwrap_or_default().trim();
+    let line = line.split("sig=").next().unwrap_or_default();
+    line.chars().filter(|c| !c.is_control()).take(SHOWN).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(status: u16, code: Option<&str>, body: &str) -> TableError {
+        let name = |text: &str| text.to_owned();
+        let place = Place { host: name("h"), account: name("contoso"), table: name("leads"), secret: name("the environment variable X") };
+        let code = code.map(str::to_owned);
+        let failure = Failure::Status { status, retry_after: None, code, body: body.as_bytes().to_vec() };
+        TableError::of_failure(failure, &place)
+    }
+
+    #[test]
+    fn says_what_happened_and_what_to_do() {
+        let json = r#"{"odata.error":{"code":"TableNotFound","message":{"lang":"en-US","value":"The table does not exist.\nRequestId:1"}}}"#;
+        for (error, message, is_passing) in [
+            (error(404, None, json), "there is no table `leads` in the account `contoso`", false),
+            (
+                error(403, None, "<?xml?><Error><Code>AuthenticationFailed</Code><Message>Server failed</Message></Error>"),
+                "the account `contoso` does not accept the key or signature from the environment variable X",
+                false,
+            ),
+            (
+                error(403, Some("AuthorizationFailure"), ""),
+                "the account `contoso` refuses to let this machine read the table `leads` (AuthorizationFailure)",
+                false,
+            ),
+            (
+                error(400, Some("InvalidInput"), r#"{"odata.error":{"message":{"value":"Syntax error at position 9&sig=abc"}}}"#),
+                "the service does not accept the query (InvalidInput): Syntax error at position 9&",
+                false,
+            ),
+            (error(503, Some("ServerBusy"), ""), "h answered 503 ServerBusy", true),
+            (error(302, None, "<html>"), "h answered with a redirect (302), which no table service does", false),
+        ] {
+            assert_eq!((error.message.as_str(), error.is_passing), (message, is_passing));
+            assert!(error.help.is_some());
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Tables: where rows are read, page by page.
+
+mod azure;
+mod connection_string;
+mod embedded;
+mod error;
+mod transport;
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::clock::Clock;
+use crate::flow::TableConnection;
+use crate::row::Row;
+
+pub use connection_string::{ConnectionStringError, Credential, Endpoint};
+pub use embedded::EmbeddedTable;
+pub use error::TableError;
+
+/// A table of a connection.
+#[derive(Debug)]
+pub enum Table {
+    /// Azure Table storage.
+    Azure(Box<azure::AzureTable>),
+    /// A `SQLite` file.
+    Embedded(EmbeddedTable, Clock),
+}
+
+/// What to read.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Query {
+    /// The filter with its past time filled in; `None` reads all rows.
+    pub filter: Option<String>,
+    /// Columns to ask for; all without it. The keys and the Timestamp always come.
+    pub select: Option<Vec<String>>,
+}
+
+/// When a response was served, in the server's own time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Served {
+    /// The `Date` of the response, to the second; `None` where it had none.
+    pub date: Option<Timestamp>,
+    /// From the request to the whole response.
+    pub took: Duration,
+}
+
+/// Some rows of a scan; there may be none, and more may follow.
+#[derive(Debug)]
+pub struct Page {
+    /// Rows in the order of their keys.
+    pub rows: Vec<Row>,
+    /// When the page was served.
+    pub served: Served,
+}
+
+/// A scan under way.
+#[derive(Debug)]
+pub struct Scan<'a> {
+    table: &'a Table,
+    query: Query,
+    next: Place,
+    tokens: std::collections::HashSet<Token>,
+}
+
+/// Where the next page begins: `NextPartitionKey` and, perhaps, `NextRowKey`.
+type Token = (String, Option<String>);
+
+#[derive(Debug)]
+enum Place {
+    Start,
+    At(Token),
+    End,
+}
+
+impl Served {
+    /// A moment before the server began to answer, in its own time: `Date` − duration − 1 s.
+    pub fn began(&self) -> Option<Timestamp> {
+        let took = SignedDuration::try_from(self.took).ok()?;
+        self.date?.checked_sub(took + SignedDuration::from_secs(1)).ok()
+    }
+}
+
+impl Table {
+    /// Prepares access; nothing is asked of the table yet.
+    ///
+    /// # Errors
+    /// A secret that cannot be read, a connection string or a `ca_file` that is wrong.
+    pub fn open(connection: &TableConnection, name: &str, clock: &Clock) -> Result<Self, TableError> {
+        Ok(match connection {
+            TableConnection::Azure(azure) => Self::Azure(Box::new(azure::AzureTable::open(azure, name)?)),
+            TableConnection::Embedded { file } => {
+                Self::Embedded(EmbeddedTable::open(file, name)?, clock.clone())
+            }
+        })
+    }
+
+    /// Names the table and its account; another identity is another table.
+    pub fn identity(&self) -> String {
+        match self {
+            Self::Azure(azure) => azure.identity(),
+            Self::Embedded(embedded, _) => embedded.identity(),
+        }
+    }
+
+    /// Asks the server for its time, by a query for one row.
+    ///
+    /// # Errors
+    /// As a scan.
+    pub async fn ask_time(&self) -> Result<Served, TableError> {
+        match self {
+            Self::Azure(azure) => azure.ask_time().await,
+            Self::Embedded(_, clock) => Ok(served_now(clock)),
+        }
+    }
+
+    /// Begins a scan.
+    pub fn scan(&self, query: Query) -> Scan<'_> {
+        Scan { table: self, query, next: Place::Start, tokens: std::collections::HashSet::new() }
+    }
+
+    async fn page(&self, query: &Query, from: Option<Token>) -> Result<(Page, Option<Token>), TableError> {
+        match self {
+            Self::Azure(azure) => azure.page(query, from).await,
+            Self::Embedded(embedded, clock) => {
+                let (embedded, query) = (embedded.clone(), query.clone());
+                let served = served_now(clock);
+                let work = move || embedded.page(&query, from);
+                let (rows, next) = tokio::task::spawn_blocking(work)
+                    .await
+                    .unwrap_or_else(|_| Err(TableError::new("reading the embedded table did not end")))?;
+                Ok((Page { rows, served }, next))
+            }
+        }
+    }
+}
+
+impl Scan<'_> {
+    /// The next page; `None` at the clean end of the scan.
+    ///
+    /// # Errors
+    /// Whatever keeps the scan from its clean end, also a server that sends the same page for ever.
+    pub async fn next(&mut self) -> Result<Option<Page>, TableError> {
+        let from = match std::mem::replace(&mut self.next, Place::End) {
+            Place::Start => None,
+            Place::At(token) => Some(token),
+            Place::End => return Ok(None),
+        };
+        let (page, next) = self.table.page(&self.query, from).await?;
+        if let Some(token) = next {
+            if !self.tokens.insert(token.clone()) {
+                return Err(TableError::new("the table service goes round in circles: it named the same next page twice")
+                    .help("nothing was recorded, the next run begins anew; if it stays so, tell the service's operator"));
+            }
+            self.next = Place::At(token);
+        }
+        Ok(Some(page))
+    }
+}
+
+fn served_now(clock: &Clock) -> Served {
+    Served { date: Some(clock.now()), took: Duration::ZERO }
+}

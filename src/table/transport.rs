@@ -1,0 +1,207 @@
+//! The HTTP under the table SDK: deadlines, one pool, no redirects, bounded bodies.
+//!
+//! The SDK shows of a failure too little or too much, and of a response not whether its `Date` was
+//! there. So each exchange leaves a note, which [`Transport::take`] hands out.
+
+use std::error::Error as _;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use azure_core::error::{Error, ErrorKind};
+use azure_core::headers::{HeaderName, HeaderValue, Headers};
+use azure_core::{Body, HttpClient, Request, Response, StatusCode};
+use bytes::{Bytes, BytesMut};
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
+use reqwest::header::HeaderMap;
+
+use super::{Served, TableError};
+
+const TO_CONNECT: Duration = Duration::from_secs(10);
+/// Between two pieces of a response.
+const TO_READ: Duration = Duration::from_secs(30);
+/// For a whole exchange; the service itself gives a query 30 s.
+const IN_ALL: Duration = Duration::from_secs(120);
+/// A page has at most 1,000 rows of at most 1 MiB, and 4 MiB in all.
+const LARGEST_BODY: usize = 64 << 20;
+/// Of the body of a refusal.
+const LARGEST_REFUSAL: usize = 64 << 10;
+
+/// Headers that the SDK cannot do without and a server may leave out.
+const NEEDED: [(&str, &str); 4] = [
+    ("x-ms-request-id", "00000000-0000-4000-8000-000000000000"),
+    ("x-ms-version", "0"),
+    ("server", "?"),
+    // Never read: the note has the real one, or its absence.
+    ("date", "Thu, 01 Jan 1970 00:00:00 GMT"),
+];
+
+/// One HTTP client and the note of its last exchange.
+#[derive(Debug, Clone)]
+pub(super) struct Transport {
+    client: reqwest::Client,
+    note: Arc<Mutex<Option<Note>>>,
+}
+
+/// What an exchange came to.
+type Note = Result<Served, Failure>;
+
+/// Why an exchange failed.
+#[derive(Debug, Clone)]
+pub(super) enum Failure {
+    /// No connection, no complete response.
+    NoAnswer { reason: String, is_certificate: bool },
+    /// The body is larger than this many bytes.
+    TooLarge(usize),
+    /// The service refused.
+    Status { status: u16, retry_after: Option<Duration>, code: Option<String>, body: Vec<u8> },
+}
+
+impl Transport {
+    /// A client with the system's roots, or with those of a PEM file alone.
+    pub(super) fn new(authorities: Option<&[u8]>) -> Result<Self, TableError> {
+        // The second time it is there already, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("leadflow/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(TO_CONNECT)
+            .read_timeout(TO_READ)
+            .timeout(IN_ALL)
+            .redirect(reqwest::redirect::Policy::none());
+        let wrong = |error: &reqwest::Error| {
+            TableError::new(format!("cannot prepare TLS: {}", innermost(error)))
+                .help("ca_file must hold certificates in PEM form; without it the package ca-certificates is needed")
+        };
+        if let Some(pem) = authorities {
+            let found = reqwest::Certificate::from_pem_bundle(pem).map_err(|error| wrong(&error))?;
+            if found.is_empty() {
+                return Err(TableError::new("ca_file holds no certificate").help("it must be in PEM form"));
+            }
+            builder = builder.tls_certs_only(found);
+        }
+        let client = builder.build().map_err(|error| wrong(&error))?;
+        Ok(Self { client, note: Arc::default() })
+    }
+
+    /// The note of the last exchange, which is then gone.
+    pub(super) fn take(&self) -> Option<Note> {
+        self.note.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    async fn exchange(&self, request: &Request) -> Result<(Served, u16, HeaderMap, Bytes), Failure> {
+        let began = Instant::now();
+        let mut response = self.request(request).send().await.map_err(|error| no_answer(&error))?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let is_success = response.status().is_success();
+        let limit = if is_success { LARGEST_BODY } else { LARGEST_REFUSAL };
+        let mut body = BytesMut::new();
+        while let Some(piece) = response.chunk().await.map_err(|error| no_answer(&error))? {
+            if body.len() + piece.len() > limit {
+                if is_success {
+                    return Err(Failure::TooLarge(limit));
+                }
+                break;
+            }
+            body.extend_from_slice(&piece);
+        }
+        let served = Served { date: header(&headers, "date").and_then(http_date), took: began.elapsed() };
+        if !is_success {
+            let code = header(&headers, "x-ms-error-code").map(str::to_owned);
+            let retry_after = header(&headers, "retry-after").and_then(|value| retry_after(value, served.date));
+            return Err(Failure::Status { status, retry_after, code, body: body.to_vec() });
+        }
+        Ok((served, status, headers, body.freeze()))
+    }
+
+    fn request(&self, request: &Request) -> reqwest::RequestBuilder {
+        let method = reqwest::Method::from_bytes(request.method().as_ref().as_bytes()).unwrap_or_default();
+        let mut builder = self.client.request(method, request.url().as_str());
+        for (name, value) in request.headers().iter() {
+            // Full metadata is several times the size and tells nothing that is needed.
+            let value = value.as_str().replace("odata=fullmetadata", "odata=minimalmetadata");
+            builder = builder.header(name.as_str(), value);
+        }
+        match request.body() {
+            Body::Bytes(bytes) => builder.body(bytes.clone()),
+            Body::SeekableStream(_) => builder,
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl HttpClient for Transport {
+    async fn execute_request(&self, request: &Request) -> azure_core::Result<Response> {
+        let result = self.exchange(request).await;
+        let note = result.as_ref().map(|(served, ..)| *served).map_err(Clone::clone);
+        *self.note.lock().unwrap_or_else(PoisonError::into_inner) = Some(note);
+        match result {
+            Ok((_, status, headers, body)) => {
+                let status = StatusCode::try_from(status).unwrap_or(StatusCode::Ok);
+                let body = futures::stream::once(async { Ok(body) });
+                Ok(Response::new(status, headers_for_sdk(&headers), Box::pin(body)))
+            }
+            Err(_) => Err(Error::message(ErrorKind::Io, "the exchange failed")),
+        }
+    }
+}
+
+fn headers_for_sdk(from: &HeaderMap) -> Headers {
+    let mut headers = Headers::new();
+    for (name, value) in from {
+        if let Ok(value) = value.to_str() {
+            headers.insert(HeaderName::from(name.as_str().to_owned()), HeaderValue::from(value.to_owned()));
+        }
+    }
+    for (name, value) in NEEDED {
+        if headers.get_optional_str(&HeaderName::from_static(name)).is_none_or(|_| name == "date") {
+            headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+    }
+    headers
+}
+
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+fn http_date(text: &str) -> Option<Timestamp> {
+    Some(rfc2822::parse(text).ok()?.timestamp())
+}
+
+/// Seconds, or a date in the server's own time.
+fn retry_after(value: &str, now: Option<Timestamp>) -> Option<Duration> {
+    let until = || http_date(value)?.duration_since(now?).try_into().ok();
+    value.trim().parse().ok().map(Duration::from_secs).or_else(until)
+}
+
+fn no_answer(error: &reqwest::Error) -> Failure {
+    let innermost = innermost(error);
+    let is_certificate = innermost.contains("certificate") || innermost.contains("UnknownIssuer");
+    let reason = if error.is_timeout() { format!("no answer in time ({innermost})") } else { innermost };
+    Failure::NoAnswer { reason, is_certificate }
+}
+
+/// The reason at the bottom; the ones above it repeat the address.
+fn innermost(error: &reqwest::Error) -> String {
+    let mut reason: Option<&dyn std::error::Error> = error.source();
+    let mut words = None;
+    while let Some(inner) = reason {
+        words = Some(inner.to_string());
+        reason = inner.source();
+    }
+    words.unwrap_or_else(|| if error.is_body() || error.is_decode() { "the response broke off".to_owned() } else { "no answer".to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_both_forms_of_retry_after() {
+        let now = http_date("Sun, 22 Nov 2026 08:00:00 GMT");
+        assert_eq!(retry_after("7", None), Some(Duration::from_secs(7)));
+        assert_eq!(retry_after("Sun, 22 Nov 2026 08:00:30 GMT", now), Some(Duration::from_secs(30)));
+        assert_eq!(retry_after("Sun, 22 Nov 2026 07:00:00 GMT", now), None);
+        assert_eq!(retry_after("soon", now), None);
+    }
+}
