@@ -25,8 +25,6 @@ pub struct Config {
     pub mails: BTreeMap<String, MailConnection>,
     /// `[flows.NAME]`.
     pub flows: BTreeMap<String, Arc<Flow>>,
-    /// What is legal and deserves a word.
-    pub warnings: Vec<String>,
 }
 
 /// `[settings]`.

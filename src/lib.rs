@@ -8,6 +8,7 @@
 pub mod clock;
 pub mod condition;
 pub mod filter;
+pub mod config;
 pub mod flow;
 pub mod history;
 pub mod lead;

@@ -1,0 +1,194 @@
+//! `[connections.NAME.KIND]`.
+
+use std::collections::BTreeMap;
+
+use lettre::message::Mailbox;
+
+use super::reader::{Section, did_you_mean};
+use super::values::Folders;
+use crate::flow::{
+    AzureConnection, AzureLogin, FolderConnection, Login, MailConnection, Security, SmtpConnection, TableConnection,
+};
+
+/// The connections by name.
+#[derive(Default)]
+pub(super) struct Connections {
+    pub(super) tables: BTreeMap<String, TableConnection>,
+    pub(super) mails: BTreeMap<String, MailConnection>,
+    /// Every name that stands in the file, whether its connection is whole or not.
+    names: Vec<String>,
+}
+
+const KINDS: &str = "azure_table, embedded_table, smtp, mail_folder";
+/// Mails a minute when nothing is said; Exchange Online takes 30 from a mailbox.
+const PER_MINUTE: u32 = 30;
+
+pub(super) fn read(root: &Section<'_>, folders: &Folders) -> Connections {
+    let mut connections = Connections::default();
+    for (name, section) in root.sections("connections") {
+        connections.names.push(name.get_ref().clone());
+        let azure = section.section("azure_table").and_then(|table| azure(table, folders)).map(TableConnection::Azure);
+        let embedded = section.section("embedded_table").and_then(|table| embedded(table, folders));
+        let smtp = section.section("smtp").and_then(|mail| smtp(mail, folders)).map(MailConnection::Smtp);
+        let folder = section.section("mail_folder").and_then(|mail| folder(mail, folders));
+        let kinds = ["azure_table", "embedded_table", "smtp", "mail_folder", "graph"];
+        let count = kinds.iter().filter(|kind| section.has(kind)).count();
+        if count != 1 {
+            let name = name.get_ref();
+            section.missing("kind, or more than one", &format!("write [connections.{name}.KIND] with one of {KINDS}"));
+        }
+        section.later(&["graph"], "take smtp, or mail_folder");
+        section.finish();
+        if let Some(table) = azure.or(embedded) {
+            connections.tables.insert(name.get_ref().clone(), table);
+        }
+        if let Some(mail) = smtp.or(folder) {
+            connections.mails.insert(name.get_ref().clone(), mail);
+        }
+    }
+    connections
+}
+
+impl Connections {
+    /// The table connection of that name under the key.
+    pub(super) fn table_named(&self, section: &Section<'_>, key: &'static str) -> Option<String> {
+        let Some(name) = section.text(key) else {
+            if !section.has(key) {
+                section.missing(key, "name one of [connections.…]");
+            }
+            return None;
+        };
+        self.look(section, &name, self.tables.contains_key(name.get_ref()), ("table", &self.tables_list()));
+        Some(name.into_inner())
+    }
+
+    /// The mail connections of these names under the key.
+    pub(super) fn mails_named(&self, section: &Section<'_>, key: &'static str) -> Vec<String> {
+        let names = section.texts(key);
+        if names.is_empty() {
+            section.missing(key, "name one of [connections.…], or several in a list: the next one when the first fails");
+        }
+        let list: Vec<&str> = self.mails.keys().map(String::as_str).collect();
+        for name in &names {
+            self.look(section, name, self.mails.contains_key(name.get_ref()), ("mail", &list));
+        }
+        names.into_iter().map(toml::Spanned::into_inner).collect()
+    }
+
+    fn tables_list(&self) -> Vec<&str> {
+        self.tables.keys().map(String::as_str).collect()
+    }
+
+    fn look(&self, section: &Section<'_>, name: &toml::Spanned<String>, found: bool, (kind, list): (&str, &[&str])) {
+        // A connection that is there and has a problem of its own is not reported a second time.
+        let is_other_kind = self.tables.contains_key(name.get_ref()) || self.mails.contains_key(name.get_ref());
+        if found || (self.names.contains(name.get_ref()) && !is_other_kind) {
+            return;
+        }
+        let message = if is_other_kind {
+            format!("the connection `{}` is no {kind} connection", name.get_ref())
+        } else {
+            format!("there is no connection `{}`", name.get_ref())
+        };
+        let known = if list.is_empty() { "there is none".to_owned() } else { format!("there is {}", list.join(", ")) };
+        let help = format!("{}for a {kind} {known}", did_you_mean(name.get_ref(), list));
+        section.problems.error(name.span(), message, help);
+    }
+}
+
+fn azure(section: Section<'_>, folders: &Folders) -> Option<AzureConnection> {
+    const LOGINS: [&str; 3] = ["connection_string", "shared_key", "sas"];
+    let given: Vec<_> = LOGINS.into_iter().filter(|key| section.has(key)).collect();
+    let connection_string = section.secret("connection_string", folders);
+    let account = section.text("account");
+    let (key, sas) = (section.secret("shared_key", folders), section.secret("sas", folders));
+    section.later(&["entra", "cloud"], "sign in with connection_string, shared_key or sas");
+    if given.len() != 1 {
+        section.missing(
+            "way to sign in, or more than one",
+            "write connection_string = { env = \"…\" }, or account with shared_key or sas",
+        );
+    }
+    match &account {
+        None if !section.has("account") && given.iter().any(|key| *key != "connection_string") => {
+            section.missing("account", "write the name of the storage account");
+        }
+        Some(account) if given == ["connection_string"] => {
+            let help = "take it out: the connection string names the account";
+            section.problems.error(account.span(), "account does not go with connection_string", help);
+        }
+        _ => {}
+    }
+    let ca_file = section.file("ca_file", &folders.config);
+    section.finish();
+    let account = account.map(toml::Spanned::into_inner);
+    let login = match (connection_string, account, key, sas) {
+        (Some(source), ..) => AzureLogin::ConnectionString(source),
+        (None, Some(account), Some(key), _) => AzureLogin::SharedKey { account, key },
+        (None, Some(account), None, Some(sas)) => AzureLogin::Sas { account, sas },
+        _ => return None,
+    };
+    Some(AzureConnection { login, ca_file })
+}
+
+fn embedded(section: Section<'_>, folders: &Folders) -> Option<TableConnection> {
+    let file = section.file("file", &folders.state);
+    if !section.has("file") {
+        section.missing("file", "write file = \"demo.db\"");
+    }
+    section.finish();
+    Some(TableConnection::Embedded { file: file? })
+}
+
+fn folder(section: Section<'_>, folders: &Folders) -> Option<MailConnection> {
+    let path = section.file("path", &folders.state).unwrap_or_else(|| folders.state.join("mail"));
+    let from = section.address("from").or_else(|| "leadflow <leadflow@localhost>".parse::<Mailbox>().ok());
+    section.finish();
+    Some(MailConnection::Folder(FolderConnection { path, from: from? }))
+}
+
+fn smtp(section: Section<'_>, folders: &Folders) -> Option<SmtpConnection> {
+    let host = section.text("host");
+    if !section.has("host") {
+        section.missing("host", "write host = \"smtp.contoso.example\"");
+    }
+    let choices = [("starttls", Security::StartTls), ("tls", Security::Tls), ("none", Security::None)];
+    let security = section.choice("security", &choices).unwrap_or(Security::StartTls);
+    let default_port = match security {
+        Security::Tls => 465,
+        Security::StartTls => 587,
+        Security::None => 25,
+    };
+    let port = section.integer("port", 1..=65_535).and_then(|port| u16::try_from(port).ok()).unwrap_or(default_port);
+    if let Some(host) = host.as_ref().filter(|host| security == Security::None && !is_loopback(host.get_ref())) {
+        let message = format!("security = \"none\" would send leads and password readable to {}", host.get_ref());
+        section.problems.error(host.span(), message, "write security = \"starttls\" or \"tls\"; none is for this machine only");
+    }
+    let from = section.address("from");
+    if !section.has("from") {
+        section.missing("from", "write from = \"Leads <leads@contoso.example>\"");
+    }
+    let login = section.section("login").and_then(|section| login(section, folders));
+    let ca_file = section.file("ca_file", &folders.config);
+    let per_minute = section.integer("per_minute", 1..=10_000).unwrap_or(PER_MINUTE);
+    section.finish();
+    let host = host?.into_inner();
+    Some(SmtpConnection { host, port, security, from: from?, login, ca_file, per_minute })
+}
+
+fn login(section: Section<'_>, folders: &Folders) -> Option<Login> {
+    section.later(&["oauth"], "write username and password");
+    let username = section.text("username");
+    let password = section.secret("password", folders);
+    for key in ["username", "password"] {
+        if !section.has(key) && !section.has("oauth") {
+            section.missing(key, "login = { username = \"…\", password = { file = \"…\" } }");
+        }
+    }
+    section.finish();
+    Some(Login { username: username?.into_inner(), password: password? })
+}
+
+fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.trim_matches(['[', ']']).parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
+}

@@ -1,0 +1,41 @@
+//! `[flows.NAME.email]`.
+
+use super::connections::Connections;
+use super::reader::Section;
+use super::templates::{self, Shelf};
+use crate::flow::{Each, Email, Importance};
+
+/// Rows that a body shows when nothing is said, and at most.
+const MAX_ROWS: u32 = 200;
+const MOST_ROWS: u32 = 5_000;
+
+pub(super) fn read(section: Section<'_>, connections: &Connections, shelf: &Shelf) -> Option<Email> {
+    let names = connections.mails_named(&section, "connection");
+    let (to, cc, bcc) = (section.addresses("to"), section.addresses("cc"), section.addresses("bcc"));
+    if !["to", "cc", "bcc"].into_iter().any(|key| section.has(key)) {
+        section.missing("to", "write to = \"sales@contoso.example\"");
+    } else if to.is_empty() && cc.is_empty() && bcc.is_empty() {
+        section.problems.error(section.span(), "the mail has no recipient", "write to = \"sales@contoso.example\"");
+    }
+    let importances = [("high", Importance::High), ("normal", Importance::Normal), ("low", Importance::Low)];
+    let reply_to = section.address("reply_to");
+    let importance = section.choice("importance", &importances);
+    let each = section.choice("each", &[("run", Each::Run), ("row", Each::Row)]).unwrap_or(Each::Run);
+    let max_rows = section.integer("max_rows", 1..=MOST_ROWS).unwrap_or(MAX_ROWS);
+    let attach_csv = section.boolean("attach_csv").unwrap_or(false);
+    let templates = templates::read(&section, shelf);
+    section.later(&["csv", "test_leads", "per_hour"], "take it out");
+    section.finish();
+    Some(Email {
+        connections: names,
+        to,
+        cc,
+        bcc,
+        reply_to,
+        importance,
+        templates: templates?,
+        each,
+        max_rows: usize::try_from(max_rows).unwrap_or(usize::MAX),
+        attach_csv,
+    })
+}

@@ -1,0 +1,178 @@
+//! `[flows.NAME]`, its window and its table.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+
+use super::connections::Connections;
+use super::reader::Section;
+use super::templates::Shelf;
+use super::{email, recurrence};
+use crate::condition::Condition;
+use crate::filter::Filter;
+use crate::flow::{Flow, FlowTable, NotifyOn, Settings};
+use crate::recurrence::{Frequency, Recurrence};
+use crate::window::{Mode, Window};
+
+const OVERLAP: SignedDuration = SignedDuration::from_mins(15);
+const LOOK_BACK: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+pub(super) fn read(
+    root: &Section<'_>,
+    settings: &Settings,
+    connections: &Connections,
+    shelf: &Shelf,
+) -> Option<BTreeMap<String, Arc<Flow>>> {
+    let mut flows = BTreeMap::new();
+    let mut all_whole = true;
+    for (name, section) in root.sections("flows") {
+        let fits = !name.get_ref().is_empty()
+            && name.get_ref().len() <= 64
+            && name.get_ref().chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+        if !fits {
+            let message = format!("`{}` is no name for a flow", name.get_ref());
+            root.problems.error(name.span(), message, "at most 64 letters, digits, - and _");
+        }
+        match flow(name.get_ref(), section, settings, connections, shelf) {
+            Some(flow) => drop(flows.insert(name.get_ref().clone(), Arc::new(flow))),
+            None => all_whole = false,
+        }
+    }
+    if flows.is_empty() && all_whole {
+        root.problems.warn(0..0, "there is no flow", "write [flows.NAME] with its recurrence, table and email");
+    }
+    all_whole.then_some(flows)
+}
+
+fn flow(
+    name: &str,
+    section: Section<'_>,
+    settings: &Settings,
+    connections: &Connections,
+    shelf: &Shelf,
+) -> Option<Flow> {
+    let description = section.text("description").map(toml::Spanned::into_inner);
+    let enabled = section.boolean("enabled").unwrap_or(true);
+    let condition = condition(&section);
+    let part = |key: &'static str| {
+        let inner = section.section(key);
+        if !section.has(key) {
+            section.missing(key, &format!("write [flows.{name}.{key}]"));
+        }
+        inner
+    };
+    let recurrence = part("recurrence").and_then(|inner| recurrence::read(inner, &settings.time_zone));
+    let table = part("table").and_then(|inner| table(inner, connections));
+    let email = part("email").and_then(|inner| email::read(inner, connections, shelf));
+    let length = recurrence.as_ref().map(|(recurrence, _)| recurrence.length());
+    let window = window(section.section("window"), length.unwrap_or(OVERLAP));
+    section.finish();
+    let (recurrence, catch_up): (Recurrence, bool) = recurrence?;
+    let time_zone = recurrence.time_zone().clone();
+    Some(Flow {
+        name: name.to_owned(),
+        description,
+        enabled,
+        condition,
+        recurrence,
+        catch_up,
+        window,
+        table: table?,
+        email: email?,
+        time_zone,
+    })
+}
+
+fn condition(section: &Section<'_>) -> Condition {
+    let Some(text) = section.text("condition") else { return Condition::default() };
+    text.get_ref().parse().unwrap_or_else(|error: crate::condition::ConditionError| {
+        section.problems.error(text.span(), error.to_string(), "write \"length > 0\", \"length >= 5\" or \"length == 0\"");
+        Condition::default()
+    })
+}
+
+fn window(section: Option<Section<'_>>, recurrence: SignedDuration) -> Window {
+    let mut window = Window { mode: Mode::Covering, length: recurrence, overlap: OVERLAP, look_back: LOOK_BACK };
+    let Some(section) = section else { return window };
+    let unit = section.choice("unit", &Frequency::WORDS);
+    let interval = section.integer("interval", 1..=50_000_000);
+    if section.has("unit") || section.has("interval") {
+        let unit = unit.unwrap_or(Frequency::Hour).length();
+        window.length = unit.checked_mul(interval.unwrap_or(1).try_into().unwrap_or(i32::MAX)).unwrap_or(SignedDuration::MAX);
+        if !section.has("unit") {
+            section.missing("unit", "write unit = \"hour\"");
+        }
+    }
+    window.overlap = section.duration("overlap").unwrap_or(window.overlap);
+    window.look_back = section.duration("look_back").unwrap_or(window.look_back);
+    if let Some(mode) = section.choice("mode", &[("covering", Mode::Covering), ("fixed", Mode::Fixed)]) {
+        window.mode = mode;
+    }
+    if window.mode == Mode::Fixed {
+        let help = "mode = \"covering\" reads from where the last run stopped, and mails each row once";
+        let message = "a fixed window has no memory: rows are lost while leadflow is off or a run is late, and mailed twice where windows overlap";
+        section.problems.warn(section.span(), message, help);
+        if window.length < recurrence {
+            let message = "the window is shorter than the recurrence: rows between two windows are never read";
+            section.problems.warn(section.span(), message, "make it at least as long");
+        }
+    }
+    section.finish();
+    window
+}
+
+fn table(section: Section<'_>, connections: &Connections) -> Option<FlowTable> {
+    let connection = connections.table_named(&section, "connection");
+    let name = section.text("name");
+    match &name {
+        Some(name) if !is_table_name(name.get_ref()) => {
+            let message = format!("`{}` is no name of a table", name.get_ref());
+            section.problems.error(name.span(), message, "3 to 63 letters and digits, a letter first");
+        }
+        None if !section.has("name") => section.missing("name", "write the table's name: name = \"marketplaceleads\""),
+        _ => {}
+    }
+    let filter = section.text("filter");
+    let covering = filter.as_ref().is_none_or(|text| check_filter(&section, text));
+    let select: Vec<_> = section.texts("select").into_iter().map(toml::Spanned::into_inner).collect();
+    let choices = [("new", NotifyOn::New), ("change", NotifyOn::Change)];
+    let notify_on = section.choice("notify_on", &choices).unwrap_or(NotifyOn::New);
+    section.finish();
+    Some(FlowTable {
+        connection: connection?,
+        name: name?.into_inner(),
+        filter: filter.map(toml::Spanned::into_inner),
+        covering,
+        select: (!select.is_empty()).then_some(select),
+        notify_on,
+    })
+}
+
+/// Whether the filter covers; says what is wrong with it.
+fn check_filter(section: &Section<'_>, text: &toml::Spanned<String>) -> bool {
+    match Filter::parse(text.get_ref()) {
+        Ok(filter) if filter.is_covering() => true,
+        Ok(_) => {
+            let message = "the filter does not read from the past time on, so it is not promised that it covers every row";
+            let help = "begin it with Timestamp gt datetime'{{past_time}}' and (…)";
+            section.problems.warn(text.span(), message, help);
+            false
+        }
+        Err(error) => {
+            // Within the quotes, where the file has the text as it is.
+            let span = text.span();
+            let is_plain = span.len() == text.get_ref().len() + 2;
+            let start = span.start + 1;
+            let exact = start + error.span.start..start + error.span.end;
+            section.problems.error(if is_plain { exact } else { span }, error.message, error.help);
+            true
+        }
+    }
+}
+
+fn is_table_name(name: &str) -> bool {
+    (3..=63).contains(&name.len())
+        && name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && name.chars().all(|c| c.is_ascii_alphanumeric())
+}

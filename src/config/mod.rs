@@ -1,0 +1,139 @@
+//! flows.toml: read whole, every problem reported at its place, then a [`Config`] of plain values.
+
+mod connections;
+mod email;
+mod flows;
+mod reader;
+mod recurrence;
+mod report;
+mod settings;
+mod templates;
+#[cfg(test)]
+mod tests;
+mod values;
+
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use toml::de::DeTable;
+
+use crate::flow::Config;
+use reader::Section;
+use values::Folders;
+
+pub use report::{Problem, Report};
+
+/// A valid flows.toml and what deserves a word about it.
+#[derive(Debug)]
+pub struct Loaded {
+    /// Its values.
+    pub config: Config,
+    /// What is legal and loses, repeats or surprises.
+    pub warnings: Vec<Problem>,
+}
+
+/// The largest flows.toml and template that is read.
+const LARGEST: u64 = 1 << 20;
+
+/// Where flows.toml is looked for when nobody names it.
+const PLACES: [&str; 2] = ["flows.toml", "/etc/leadflow/flows.toml"];
+
+/// The file to load: the named one, `./flows.toml`, or `/etc/leadflow/flows.toml`.
+pub fn find(named: Option<PathBuf>) -> PathBuf {
+    let there = || PLACES.into_iter().map(PathBuf::from).find(|path| path.exists());
+    named.or_else(there).unwrap_or_else(|| PLACES[0].into())
+}
+
+/// Loads a file and its templates.
+///
+/// # Errors
+/// Everything that is wrong with them.
+pub fn load(path: &Path) -> Result<Loaded, Report> {
+    let name = path.display().to_string();
+    let fail = |message: String, help: &str| Report { problems: vec![Problem::without_place(&name, message, help)] };
+    let text = read(path).map_err(|message| {
+        fail(message, "name the file with --config, or write one; `leadflow demo` shows what it does without any")
+    })?;
+    if is_world_writable(path) {
+        let help = format!("type: chmod o-w {name}");
+        return Err(fail(format!("every user of this machine can change {name}, and so who gets the leads"), &help));
+    }
+    let path = std::path::absolute(path).map_err(|error| fail(error.to_string(), ""))?;
+    parse(&path, &name, &text)
+}
+
+/// Reads the text of `path`, which is shown as `name`.
+fn parse(path: &Path, name: &str, text: &str) -> Result<Loaded, Report> {
+    let problems = report::Problems::new(name, text);
+    let (root, errors) = DeTable::parse_recoverable(text);
+    for error in &errors {
+        let help = "this is not TOML; see https://toml.io";
+        problems.error(error.span().unwrap_or(0..0), error.message(), help);
+    }
+    if !errors.is_empty() {
+        // What follows a broken line would be reported as missing.
+        return Err(Report { problems: problems.finish().err().map(|report| report.problems).unwrap_or_default() });
+    }
+    let config = {
+        let root = Section::new(String::new(), root.get_ref(), 0..0, &problems);
+        config_of(path, root)
+    };
+    let warnings = problems.finish()?;
+    let missing = || Report { problems: vec![Problem::without_place(name, "the file is not complete".to_owned(), "")] };
+    Ok(Loaded { config: config.ok_or_else(missing)?, warnings })
+}
+
+/// `None` only beside an error.
+fn config_of(path: &Path, root: Section<'_>) -> Option<Config> {
+    let folder = path.parent().unwrap_or(Path::new("/")).to_owned();
+    let settings = root.section("settings");
+    let state = settings.as_ref().and_then(|settings| settings.file("state", &folder));
+    let folders = Folders { state: state.unwrap_or_else(|| folder.join("state")), config: folder };
+    let connections = connections::read(&root, &folders);
+    let settings = settings::read(settings, &folders, &connections);
+    let shelf = templates::Shelf::open(&folders.config.join("templates"));
+    let flows = flows::read(&root, &settings, &connections, &shelf);
+    root.finish();
+    Some(Config {
+        path: path.to_owned(),
+        settings,
+        tables: connections.tables,
+        mails: connections.mails,
+        flows: flows?,
+    })
+}
+
+/// The folders whose changes call for another load: that of the file and that of its templates.
+pub fn watched_folders(path: &Path) -> Vec<PathBuf> {
+    let folder = path.parent().unwrap_or(Path::new("/")).to_owned();
+    let templates = folder.join("templates");
+    if templates.is_dir() { vec![folder, templates] } else { vec![folder] }
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    let failed = |error: std::io::Error| {
+        let place = env::current_dir().map(|folder| format!(" (in {})", folder.display())).unwrap_or_default();
+        format!("cannot read {}{}: {error}", path.display(), if path.is_absolute() { "" } else { &place })
+    };
+    let size = fs::metadata(path).map_err(failed)?.len();
+    if size > LARGEST {
+        return Err(format!("{} has {size} bytes, which no such file needs", path.display()));
+    }
+    let bytes = fs::read(path).map_err(failed)?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        format!("{} is not UTF-8 text, from byte {at} on; save it as UTF-8", path.display())
+    })?;
+    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
+}
+
+#[cfg(unix)]
+fn is_world_writable(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o002 != 0)
+}
+
+#[cfg(not(unix))]
+fn is_world_writable(_: &Path) -> bool {
+    false
+}

@@ -1,0 +1,224 @@
+//! A table of flows.toml, read key by key; what is left over at the end is unknown.
+
+use std::cell::RefCell;
+use std::ops::{Range, RangeInclusive};
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::report::Problems;
+
+/// A table under its dotted name.
+pub(super) struct Section<'a> {
+    pub(super) name: String,
+    pub(super) problems: &'a Problems,
+    table: &'a DeTable<'a>,
+    span: Range<usize>,
+    known: RefCell<Vec<&'static str>>,
+}
+
+impl<'a> Section<'a> {
+    pub(super) fn new(name: String, table: &'a DeTable<'a>, span: Range<usize>, problems: &'a Problems) -> Self {
+        Self { name, problems, table, span, known: RefCell::default() }
+    }
+
+    /// Where the table is, for problems of the whole.
+    pub(super) fn span(&self) -> Range<usize> {
+        self.span.clone()
+    }
+
+    /// Where the value of a key is.
+    pub(super) fn span_of(&self, key: &str) -> Option<Range<usize>> {
+        self.table.get(key).map(Spanned::span)
+    }
+
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
+    pub(super) fn is_text(&self, key: &str) -> bool {
+        self.table.get(key).is_some_and(|value| value.get_ref().is_str())
+    }
+
+    fn value(&self, key: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {
+        self.known.borrow_mut().push(key);
+        self.table.get(key)
+    }
+
+    fn expected<T>(&self, what: &str, key: &str, value: &Spanned<DeValue<'_>>) -> Option<T> {
+        let message = format!("{key} should be {what}, not {}", kind_of(value.get_ref()));
+        self.problems.error(value.span(), message, "");
+        None
+    }
+
+    pub(super) fn text(&self, key: &'static str) -> Option<Spanned<String>> {
+        let value = self.value(key)?;
+        match value.get_ref() {
+            DeValue::String(text) => Some(Spanned::new(value.span(), text.clone().into_owned())),
+            _ => self.expected("a text in quotes", key, value),
+        }
+    }
+
+    pub(super) fn boolean(&self, key: &'static str) -> Option<bool> {
+        let value = self.value(key)?;
+        match value.get_ref() {
+            DeValue::Boolean(value) => Some(*value),
+            _ => self.expected("true or false", key, value),
+        }
+    }
+
+    pub(super) fn integer(&self, key: &'static str, range: RangeInclusive<u32>) -> Option<u32> {
+        let value = self.value(key)?;
+        let number = self.number_of(key, value)?;
+        match u32::try_from(number).ok().filter(|number| range.contains(number)) {
+            Some(number) => Some(number),
+            None => {
+                let help = format!("{} to {}", range.start(), range.end());
+                self.problems.error(value.span(), format!("{key} = {number} is out of range"), help);
+                None
+            }
+        }
+    }
+
+    fn number_of(&self, key: &str, value: &Spanned<DeValue<'_>>) -> Option<i64> {
+        match value.get_ref() {
+            DeValue::Integer(number) => {
+                let text = number.as_str().replace('_', "");
+                let parsed = i64::from_str_radix(&text, number.radix()).ok();
+                parsed.or_else(|| self.expected("a smaller number", key, value))
+            }
+            _ => self.expected("a whole number", key, value),
+        }
+    }
+
+    /// Numbers between -128 and 127; a single one may stand without brackets.
+    pub(super) fn small_numbers(&self, key: &'static str) -> Vec<i8> {
+        let number = |value: &Spanned<DeValue<'_>>| {
+            let number = self.number_of(key, value)?;
+            let small = i8::try_from(number).ok();
+            if small.is_none() {
+                self.problems.error(value.span(), format!("{number} is out of range for {key}"), "");
+            }
+            small
+        };
+        self.items(key).into_iter().filter_map(number).collect()
+    }
+
+    /// Texts; a single one may stand without brackets.
+    pub(super) fn texts(&self, key: &'static str) -> Vec<Spanned<String>> {
+        let text = |value: &Spanned<DeValue<'_>>| match value.get_ref() {
+            DeValue::String(text) => Some(Spanned::new(value.span(), text.clone().into_owned())),
+            _ => self.expected("a text in quotes, or a list of them", key, value),
+        };
+        self.items(key).into_iter().filter_map(text).collect()
+    }
+
+    fn items(&self, key: &'static str) -> Vec<&'a Spanned<DeValue<'a>>> {
+        match self.value(key) {
+            None => Vec::new(),
+            Some(value) => match value.get_ref() {
+                DeValue::Array(items) => items.iter().collect(),
+                _ => vec![value],
+            },
+        }
+    }
+
+    /// One of a few words.
+    pub(super) fn choice<T: Copy>(&self, key: &'static str, choices: &[(&'static str, T)]) -> Option<T> {
+        let word = self.text(key)?;
+        self.choose(key, &word, choices)
+    }
+
+    pub(super) fn choose<T: Copy>(
+        &self,
+        key: &str,
+        word: &Spanned<String>,
+        choices: &[(&'static str, T)],
+    ) -> Option<T> {
+        let found = choices.iter().find(|(known, _)| known == word.get_ref());
+        if found.is_none() {
+            let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
+            let help = format!("{}one of {}", did_you_mean(word.get_ref(), &words), words.join(", "));
+            self.problems.error(word.span(), format!("`{}` is no {key}", word.get_ref()), help);
+        }
+        found.map(|(_, choice)| *choice)
+    }
+
+    pub(super) fn section(&self, key: &'static str) -> Option<Section<'a>> {
+        let value = self.value(key)?;
+        match value.get_ref() {
+            DeValue::Table(table) => Some(self.inner(key, table, value.span())),
+            _ => self.expected("a table", key, value),
+        }
+    }
+
+    /// A key whose names are the user's own: `[flows.NAME]`.
+    pub(super) fn sections(&self, key: &'static str) -> Vec<(Spanned<String>, Section<'a>)> {
+        let Some(outer) = self.section(key) else { return Vec::new() };
+        let mut found = Vec::new();
+        for (name, value) in outer.table {
+            match value.get_ref() {
+                DeValue::Table(table) => {
+                    let spanned = Spanned::new(name.span(), name.get_ref().clone().into_owned());
+                    found.push((spanned, outer.inner(name.get_ref(), table, value.span())));
+                }
+                _ => {
+                    let _: Option<()> = outer.expected("a table", name.get_ref(), value);
+                }
+            }
+        }
+        found
+    }
+
+    fn inner(&self, key: &str, table: &'a DeTable<'a>, span: Range<usize>) -> Section<'a> {
+        let name = if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) };
+        Section::new(name, table, span, self.problems)
+    }
+
+    /// Says that the table lacks something.
+    pub(super) fn missing(&self, what: &str, help: &str) {
+        self.problems.error(self.span(), format!("[{}] has no {what}", self.name), help);
+    }
+
+    /// Keys of versions to come.
+    pub(super) fn later(&self, keys: &[&'static str], instead: &str) {
+        for key in keys {
+            self.known.borrow_mut().push(key);
+            if let Some((name, _)) = self.table.get_key_value(*key) {
+                self.problems.error(name.span(), format!("{key} comes in a later version of leadflow"), instead);
+            }
+        }
+    }
+
+    /// Every key that was not asked for is unknown.
+    pub(super) fn finish(self) {
+        let known = self.known.into_inner();
+        for name in self.table.keys().filter(|name| !known.contains(&name.get_ref().as_ref())) {
+            let place = if self.name.is_empty() { "flows.toml".to_owned() } else { format!("[{}]", self.name) };
+            let message = format!("{place} has no key `{}`", name.get_ref());
+            let help = format!("{}known keys are {}", did_you_mean(name.get_ref(), &known), known.join(", "));
+            self.problems.error(name.span(), message, help);
+        }
+    }
+}
+
+/// `did you mean x? `, or nothing.
+pub(super) fn did_you_mean(word: &str, known: &[&str]) -> String {
+    let lower = word.to_lowercase().replace('-', "_");
+    let near = known.iter().map(|known| (strsim::damerau_levenshtein(&lower, &known.to_lowercase().replace('-', "_")), known));
+    let nearest = near.min_by_key(|(distance, _)| *distance);
+    let nearest = nearest.filter(|(distance, _)| *distance <= (word.len() / 3).max(1));
+    nearest.map_or_else(String::new, |(_, known)| format!("did you mean `{known}`? "))
+}
+
+fn kind_of(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a text",
+        DeValue::Integer(_) => "a whole number",
+        DeValue::Float(_) => "a decimal number",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date without quotes",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
+}

@@ -1,0 +1,231 @@
+//! What is wrong with flows.toml and its templates: every problem with its place and remedy.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, Severity, SourceCode};
+use serde_json::{Value, json};
+
+/// One problem, at its place.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    /// What is wrong.
+    pub message: String,
+    /// What to write instead.
+    pub help: Option<String>,
+    /// A warning does not keep the file from being used.
+    pub is_warning: bool,
+    source: Arc<NamedSource<String>>,
+    span: Option<Range<usize>>,
+}
+
+/// The problems of a file, in the order of their places.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// At least one of them is an error.
+    pub problems: Vec<Problem>,
+}
+
+/// Where problems gather while a file is read.
+#[derive(Debug)]
+pub(super) struct Problems {
+    source: Arc<NamedSource<String>>,
+    found: RefCell<Vec<Problem>>,
+}
+
+impl Problems {
+    /// For a file of that name; its secrets are masked before anything is shown of it.
+    pub(super) fn new(name: &str, text: &str) -> Self {
+        let source = Arc::new(NamedSource::new(name, masked(text)));
+        Self { source, found: RefCell::default() }
+    }
+
+    pub(super) fn error(&self, span: Range<usize>, message: impl Into<String>, help: impl Into<String>) {
+        self.add(span, message.into(), help.into(), false);
+    }
+
+    pub(super) fn warn(&self, span: Range<usize>, message: impl Into<String>, help: impl Into<String>) {
+        self.add(span, message.into(), help.into(), true);
+    }
+
+    fn add(&self, span: Range<usize>, message: String, help: String, is_warning: bool) {
+        let help = (!help.is_empty()).then_some(help);
+        let source = Arc::clone(&self.source);
+        self.found.borrow_mut().push(Problem { message, help, is_warning, source, span: Some(span) });
+    }
+
+    /// A problem of another file: a template.
+    pub(super) fn error_in(&self, name: &str, text: &str, at: Option<(usize, usize)>, message: &str, help: Option<String>) {
+        let span = at.map(|(line, column)| {
+            let start = offset_of(text, line, column);
+            start..start + text[start..].chars().next().map_or(0, char::len_utf8)
+        });
+        let source = Arc::new(NamedSource::new(name, text.to_owned()));
+        let problem = Problem { message: message.to_owned(), help, is_warning: false, source, span };
+        let mut found = self.found.borrow_mut();
+        // A template that several flows use is wrong once.
+        if !found.iter().any(|other| other.place() == problem.place() && other.message == problem.message) {
+            found.push(problem);
+        }
+    }
+
+    /// The warnings, or everything when there is an error.
+    pub(super) fn finish(self) -> Result<Vec<Problem>, Report> {
+        let mut problems = self.found.into_inner();
+        problems.sort_by_key(|problem| problem.span.as_ref().map(|span| span.start));
+        if problems.iter().all(|problem| problem.is_warning) { Ok(problems) } else { Err(Report { problems }) }
+    }
+}
+
+impl Problem {
+    /// An error that has no place in a file.
+    pub(super) fn without_place(name: &str, message: String, help: &str) -> Self {
+        let source = Arc::new(NamedSource::new(name, String::new()));
+        Self { message, help: Some(help.to_owned()), is_warning: false, source, span: None }
+    }
+
+    /// File, line and column, the latter two from 1.
+    pub fn place(&self) -> (String, Option<(usize, usize)>) {
+        let at = self.span.as_ref().map(|span| {
+            let before = &self.source.inner()[..span.start.min(self.source.inner().len())];
+            let line = before.matches('\n').count() + 1;
+            (line, before.rsplit('\n').next().unwrap_or_default().chars().count() + 1)
+        });
+        (self.source.name().to_owned(), at)
+    }
+
+    /// For editors and scripts.
+    pub fn json(&self) -> Value {
+        let (file, at) = self.place();
+        json!({
+            "severity": if self.is_warning { "warning" } else { "error" }, "file": file,
+            "line": at.map(|(line, _)| line), "column": at.map(|(_, column)| column),
+            "message": self.message, "help": self.help,
+        })
+    }
+
+    /// With the lines of the file around it; `color` for terminals.
+    pub fn shown(&self, color: bool) -> String {
+        let theme = if color { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
+        let handler = GraphicalReportHandler::new_themed(theme).with_width(100).with_links(false);
+        let mut text = String::new();
+        if handler.render_report(&mut text, self).is_err() {
+            text.clone_from(&self.message);
+        }
+        text
+    }
+}
+
+impl Report {
+    /// Every problem, and how many there are.
+    pub fn shown(&self, color: bool) -> String {
+        let all: String = self.problems.iter().map(|problem| problem.shown(color)).collect();
+        format!("{all}{self}")
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.problems.iter().filter(|problem| !problem.is_warning).count();
+        let file = self.problems.first().map_or_else(String::new, |problem| problem.place().0);
+        let noun = if count == 1 { "problem" } else { "problems" };
+        write!(f, "{file}: {count} {noun} to mend")
+    }
+}
+
+impl std::error::Error for Report {}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Problem {}
+
+impl Diagnostic for Problem {
+    fn severity(&self) -> Option<Severity> {
+        self.is_warning.then_some(Severity::Warning)
+    }
+
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        self.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        self.span.as_ref().map(|_| &*self.source as &dyn SourceCode)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        let span = self.span.clone()?;
+        Some(Box::new(std::iter::once(LabeledSpan::new_primary_with_span(None, span))))
+    }
+}
+
+fn offset_of(text: &str, line: usize, column: usize) -> usize {
+    let start: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
+    let rest = &text[start..];
+    start + rest.char_indices().nth(column.saturating_sub(1)).map_or(rest.len(), |(offset, _)| offset)
+}
+
+/// Keys whose values are secrets, where somebody wrote one into the file.
+const SECRET_KEYS: [&str; 6] = ["password", "connection_string", "shared_key", "sas", "client_secret", "secret"];
+/// What stands before a secret within a value.
+const SECRET_MARKS: [&str; 4] = ["accountkey=", "sharedaccesssignature=", "sig=", "password="];
+
+/// The text with every literal secret starred out, byte for byte, so that places stay where they are.
+pub(super) fn masked(text: &str) -> String {
+    let mut bytes = text.as_bytes().to_vec();
+    let lower = text.to_ascii_lowercase();
+    for key in SECRET_KEYS {
+        for (at, _) in lower.match_indices(key) {
+            let rest = &text[at + key.len()..];
+            let value = rest.trim_start_matches(['"', '\'', ' ', '\t']);
+            let Some(value) = value.strip_prefix('=').map(str::trim_start) else { continue };
+            let Some(quote) = value.chars().next().filter(|c| ['"', '\''].contains(c)) else { continue };
+            let fence: String = value.chars().take_while(|c| *c == quote).take(3).collect();
+            let fence = if fence.len() == 3 { fence } else { quote.to_string() };
+            let start = text.len() - value.len() + fence.len();
+            let end = text[start..].find(&fence).map_or(text.len(), |length| start + length);
+            star(&mut bytes, start..end);
+        }
+    }
+    for mark in SECRET_MARKS {
+        for (at, _) in lower.match_indices(mark) {
+            let start = at + mark.len();
+            let length = text[start..].find(|c: char| c.is_whitespace() || [';', '&', '"', '\''].contains(&c));
+            star(&mut bytes, start..length.map_or(text.len(), |length| start + length));
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn star(bytes: &mut [u8], range: Range<usize>) {
+    for byte in &mut bytes[range] {
+        if *byte != b'\n' && *byte != b'\r' {
+            *byte = b'*';
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn literal_secrets_are_starred_out_and_places_stay() {
+        for (text, expected) in [
+            ("password = \"s3 ü\"\nx = 1", "password = \"*****\"\nx = 1"),
+            ("x = { password = 's3' }", "x = { password = '**' }"),
+            ("a = \"AccountName=c;AccountKey=a2V5==;E=1\"", "a = \"AccountName=c;AccountKey=******;E=1\""),
+            ("password = { env = \"MAIL\" }", "password = { env = \"MAIL\" }"),
+            ("\"sas\" = \"sv=1&sig=a\"", "\"sas\" = \"**********\""),
+            ("connection_string = \"\"\"a\nb\"\"\"", "connection_string = \"\"\"*\n*\"\"\""),
+        ] {
+            assert_eq!(masked(text), expected);
+            assert_eq!(masked(text).len(), text.len());
+        }
+    }
+}

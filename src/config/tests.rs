@@ -1,0 +1,120 @@
+use std::fmt::Write as _;
+use std::path::Path;
+
+use super::*;
+
+/// A whole file with one flow, to be spoilt.
+pub(super) const WHOLE: &str = r#"
+[settings]
+time_zone = "Asia/Seoul"
+
+[connections.marketplace.azure_table]
+connection_string = { env = "LEADS_STORAGE" }
+
+[connections.relay.smtp]
+host = "smtp.contoso.example"
+from = "Leads <leads@contoso.example>"
+login = { username = "leads", password = { file = "password" } }
+
+[flows.leads.recurrence]
+frequency = "hour"
+
+[flows.leads.table]
+connection = "marketplace"
+name = "marketplaceleads"
+filter = "Timestamp gt datetime'{{past_time}}'"
+
+[flows.leads.email]
+connection = "relay"
+to = "sales@contoso.example; Partners <partners@contoso.example>"
+template = "marketplace-leads"
+"#;
+
+fn parsed(text: &str) -> Result<Loaded, Report> {
+    parse(Path::new("/etc/leadflow/flows.toml"), "flows.toml", text)
+}
+
+/// The problems of the file after a replacement, as `line:column message | help`.
+fn problems(from: &str, to: &str) -> String {
+    assert!(WHOLE.contains(from), "{from}");
+    let found = match parsed(&WHOLE.replacen(from, to, 1)) {
+        Ok(loaded) => loaded.warnings,
+        Err(report) => report.problems,
+    };
+    let mut text = String::new();
+    for problem in found {
+        let (line, column) = problem.place().1.unwrap_or_default();
+        let _ = writeln!(text, "{line}:{column} {} | {}", problem.message, problem.help.unwrap_or_default());
+    }
+    text
+}
+
+#[test]
+fn a_whole_file_becomes_values_with_defaults() {
+    use crate::flow::{AzureLogin, MailConnection, Security, TableConnection};
+    use crate::secret::SecretSource;
+
+    let loaded = parsed(WHOLE).unwrap();
+    assert!(loaded.warnings.is_empty());
+    let config = loaded.config;
+    assert_eq!(config.settings.state, Path::new("/etc/leadflow/state"));
+    let TableConnection::Azure(azure) = &config.tables["marketplace"] else { panic!("no Azure table") };
+    assert_eq!(azure.login, AzureLogin::ConnectionString(SecretSource::Env("LEADS_STORAGE".into())));
+    let MailConnection::Smtp(smtp) = &config.mails["relay"] else { panic!("no SMTP server") };
+    assert_eq!((smtp.port, smtp.security, smtp.per_minute), (587, Security::StartTls, 30));
+    let password = &smtp.login.as_ref().unwrap().password;
+    assert_eq!(password, &SecretSource::File("/etc/leadflow/password".into()));
+    let flow = &config.flows["leads"];
+    assert_eq!((flow.recurrence.to_string().as_str(), flow.window.length.as_hours()), ("every hour", 1));
+    assert_eq!(flow.email.to.len(), 2);
+    assert!(flow.enabled && flow.catch_up && flow.table.covering);
+}
+
+#[test]
+fn the_file_of_the_repository_is_whole() {
+    let loaded = load(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/flows.toml"))).unwrap();
+    assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+}
+
+#[test]
+fn every_problem_has_its_place_and_remedy() {
+    let mut all = String::new();
+    for (from, to) in [
+        ("frequency =", "frequenzy ="),
+        ("\"hour\"", "\"hours\""),
+        ("Asia/Seoul", "Korea Standard Time"),
+        ("Asia/Seoul", "Asia/Soul"),
+        ("connection = \"relay\"", "connection = \"rely\""),
+        ("connection = \"marketplace\"", "connection = \"relay\""),
+        ("gt datetime", "> datetime"),
+        ("Timestamp gt", "Seen gt"),
+        ("sales@contoso.example;", "sales@;"),
+        ("Partners <partners@contoso.example>", "sales@contoso.example"),
+        ("marketplace-leads\"", "market-leads\""),
+        ("frequency = \"hour\"", "cron = \"0 25 * * *\""),
+        ("host =", "security = \"none\"\nhost ="),
+        ("[connections.relay.smtp]", "[connections.relay.graph]"),
+        ("[flows.leads.email]", "[flows.leads.mail]"),
+        ("frequency = \"hour\"", "frequency = "),
+        ("to = \"sales@contoso.example", "to = \"sales@contoso.example\"\ntemplat = \"x"),
+        ("template =", "csv = {}\ntemplate ="),
+        ("[flows.leads.table]", "hours = [8]\nstart_time = \"2026-01-05T08:00:00Z\"\n[flows.leads.window]\nunit = \"minute\"\ninterval = 5\nmode = \"fixed\"\n[flows.leads.table]"),
+        ("template = \"marketplace-leads\"", "subject = \"{{lenght}}\"\nbody = \"{{shout length}}{{> footer}}\""),
+        ("[flows.leads.recurrence]", "[flows.\"a b\"]\n[flows.leads.recurrence]"),
+        ("[connections.relay.smtp]", "[connections.other.azure_table]\naccount = \"contoso\"\n[connections.relay.smtp]"),
+    ] {
+        let _ = writeln!(all, "{from} → {to}\n{}", problems(from, to));
+    }
+    insta::assert_snapshot!(all);
+}
+
+#[test]
+fn a_literal_secret_is_refused_and_not_shown() {
+    let text = WHOLE.replace("{ file = \"password\" }", "\"canary-password\"");
+    let text = text.replace("{ env = \"LEADS_STORAGE\" }", "\"AccountName=contoso;AccountKey=canary-key==\"");
+    let report = parsed(&text).unwrap_err();
+    let shown = report.shown(false);
+    assert_eq!(report.problems.len(), 2, "{shown}");
+    assert!(shown.contains("a secret must not stand in flows.toml: password"), "{shown}");
+    assert!(!shown.contains("canary"), "{shown}");
+}

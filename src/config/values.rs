@@ -1,0 +1,133 @@
+//! Values that several tables of flows.toml have: durations, zones, addresses, secrets, files.
+
+use std::path::{Path, PathBuf};
+
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Span, SpanRelativeTo};
+use lettre::message::Mailbox;
+use toml::Spanned;
+use windows_timezones::WindowsTimezone;
+
+use super::reader::{Section, did_you_mean};
+use crate::secret::SecretSource;
+
+/// Where relative paths lead.
+pub(super) struct Folders {
+    /// The folder of flows.toml.
+    pub(super) config: PathBuf,
+    /// The state folder: what is written lies here.
+    pub(super) state: PathBuf,
+}
+
+impl Section<'_> {
+    /// `"15 minutes"`, `"7 days"`.
+    pub(super) fn duration(&self, key: &'static str) -> Option<SignedDuration> {
+        let text = self.text(key)?;
+        let span: Option<Span> = text.get_ref().parse().ok();
+        let length = span.and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok());
+        let length = length.filter(|length| !length.is_negative());
+        if length.is_none() {
+            let message = format!("`{}` is no duration", text.get_ref());
+            self.problems.error(text.span(), message, "write \"90 seconds\", \"15 minutes\", \"2 hours\" or \"7 days\"");
+        }
+        length
+    }
+
+    pub(super) fn time_zone(&self, key: &'static str) -> Option<TimeZone> {
+        let name = self.text(key)?;
+        if let Ok(zone) = TimeZone::get(name.get_ref()) {
+            return Some(zone);
+        }
+        let help = match name.get_ref().parse::<WindowsTimezone>() {
+            Ok(windows) => format!("this is Windows' name; write the IANA name \"{}\"", windows.tzdb_id()),
+            Err(_) => {
+                let names: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
+                let names: Vec<&str> = names.iter().map(String::as_str).collect();
+                format!("{}write an IANA name as \"Europe/Paris\" or \"Asia/Seoul\"", did_you_mean(name.get_ref(), &names))
+            }
+        };
+        self.problems.error(name.span(), format!("`{}` is no time zone", name.get_ref()), help);
+        None
+    }
+
+    /// Addresses: a list of texts, or one text with `;` between them.
+    pub(super) fn addresses(&self, key: &'static str) -> Vec<Mailbox> {
+        let mut found: Vec<Mailbox> = Vec::new();
+        for text in self.texts(key) {
+            for part in text.get_ref().split(';').map(str::trim).filter(|part| !part.is_empty()) {
+                let Some(mailbox) = self.mailbox(part, text.span()) else { continue };
+                if found.iter().any(|other| other.email == mailbox.email) {
+                    let message = format!("{} stands twice in {key}", mailbox.email);
+                    self.problems.warn(text.span(), message, "one copy is sent");
+                } else {
+                    found.push(mailbox);
+                }
+            }
+        }
+        found
+    }
+
+    /// One address.
+    pub(super) fn address(&self, key: &'static str) -> Option<Mailbox> {
+        let text = self.text(key)?;
+        self.mailbox(text.get_ref().trim(), text.span())
+    }
+
+    fn mailbox(&self, text: &str, span: std::ops::Range<usize>) -> Option<Mailbox> {
+        let wrong = |message: String, help: &str| {
+            self.problems.error(span.clone(), message, help);
+            None
+        };
+        // The mail builder panics on line breaks in a name.
+        if text.chars().any(char::is_control) {
+            return wrong("an address holds a control character".to_owned(), "take it out");
+        }
+        let Some(mailbox) = in_ascii(text).parse::<Mailbox>().ok() else {
+            let help = "write \"sales@contoso.example\" or \"Sales <sales@contoso.example>\"; several in a list, or with ; between them";
+            return wrong(format!("`{text}` is no mail address"), help);
+        };
+        if !mailbox.email.to_string().is_ascii() {
+            return wrong(format!("`{text}` has letters before the @ that not every mail server takes"), "use an address in ASCII");
+        }
+        Some(mailbox)
+    }
+
+    /// `{ env = "…" }`, `{ file = "…" }` or `{ credential = "…" }`; a literal is refused.
+    pub(super) fn secret(&self, key: &'static str, folders: &Folders) -> Option<SecretSource> {
+        const HELP: &str = "write { env = \"NAME\" }, { file = \"/path\" } or { credential = \"name\" } (systemd)";
+        if self.is_text(key) {
+            let span = self.text(key)?.span();
+            self.problems.error(span, format!("a secret must not stand in flows.toml: {key}"), HELP);
+            return None;
+        }
+        let section = self.section(key)?;
+        let sources: Vec<_> = [
+            section.text("env").map(|name| SecretSource::Env(name.into_inner())),
+            section.text("file").map(|path| SecretSource::File(folders.config.join(path.get_ref()))),
+            section.text("credential").map(|name| SecretSource::Credential(name.into_inner())),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        if sources.len() != 1 {
+            section.problems.error(section.span(), format!("{key} needs exactly one place to read it from"), HELP);
+        }
+        section.finish();
+        sources.into_iter().next()
+    }
+
+    /// A file to read, beside flows.toml unless absolute.
+    pub(super) fn file(&self, key: &'static str, folder: &Path) -> Option<PathBuf> {
+        self.text(key).map(|path: Spanned<String>| folder.join(path.get_ref()))
+    }
+}
+
+/// A domain in other letters becomes punycode.
+fn in_ascii(text: &str) -> String {
+    let Some((before, domain)) = text.rsplit_once('@') else { return text.to_owned() };
+    let (domain, after) = domain.split_at(domain.find('>').unwrap_or(domain.len()));
+    match url::Host::parse(domain) {
+        Ok(host) if !domain.is_ascii() => format!("{before}@{host}{after}"),
+        _ => text.to_owned(),
+    }
+}
