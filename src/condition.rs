@@ -43,6 +43,18 @@ pub enum Verdict {
     PassOver,
 }
 
+impl Verdict {
+    /// The verdict as the run history shows it.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Mail => "mailed",
+            Self::NothingNew => "nothing new",
+            Self::Gather => "gather until the condition holds",
+            Self::PassOver => "passed over",
+        }
+    }
+}
+
 impl Condition {
     /// Decides over `length` new rows.
     pub fn decide(self, length: u64) -> Verdict {

@@ -56,8 +56,6 @@ pub enum Cause {
     Schedule,
     /// `run --once`.
     Once,
-    /// `trigger`.
-    Trigger,
 }
 
 impl Cause {
@@ -66,7 +64,6 @@ impl Cause {
         match self {
             Self::Schedule => "schedule",
             Self::Once => "once",
-            Self::Trigger => "trigger",
         }
     }
 }

@@ -45,6 +45,7 @@ pub struct Mails {
     bytes: SpooledTempFile,
     mails: Vec<Composed>,
     notes: Vec<String>,
+    sender: String,
 }
 
 /// One mail of a run.
@@ -80,6 +81,11 @@ impl Mails {
     /// What a person should know: a template failed, or a flood of rows became a digest.
     pub fn notes(&self) -> &[String] {
         &self.notes
+    }
+
+    /// The envelope sender, an address alone.
+    pub fn sender(&self) -> &str {
+        &self.sender
     }
 
     /// The mails in their order.
@@ -127,7 +133,8 @@ pub fn compose(scene: &Scene<'_>, spool: &mut Spool, folder: &Path) -> Result<Ma
         (false, false) => std::iter::once(0..row_count(spool)).collect(),
     };
     let context = Context { scene, columns, is_lead, sheet, attached, length: spool.len(), single };
-    let mut mails = Mails { bytes: tempfile::spooled_tempfile_in(IN_MEMORY, folder), mails: Vec::new(), notes };
+    let bytes = tempfile::spooled_tempfile_in(IN_MEMORY, folder);
+    let mut mails = Mails { bytes, mails: Vec::new(), notes, sender: scene.from.email.to_string() };
     let mut rows = spool.rows()?;
     for (index, part) in parts.iter().enumerate() {
         let place = Place { number: index + 1, of: parts.len(), rows: part.clone() };

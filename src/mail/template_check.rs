@@ -8,7 +8,7 @@ use super::helpers;
 /// Something that stands in a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Finding {
-    /// The first name of a path: perhaps a column.
+    /// A name in a path: perhaps a column.
     Field(String),
     /// Something that would fail or harm when it is rendered.
     Wrong {
@@ -100,7 +100,8 @@ impl Walk<'_> {
         {
             let ending = if self.html { "html" } else { "txt" };
             let message = format!("there is no partial `{name}`");
-            let help = Some(format!("put it into the templates folder as {name}.{ending}.hbs, its name beginning with _"));
+            let file = name.trim_start_matches('_');
+            let help = Some(format!("write {{{{> _{file}}}}} and put the partial into templates/_{file}.{ending}.hbs"));
             self.found.push(Finding::Wrong { at, message, help });
         }
         for parameter in call.params.iter().chain(call.hash.values()) {
@@ -113,10 +114,11 @@ impl Walk<'_> {
             self.element(inner.as_element(), at);
         } else if let Some(path) = parameter.as_name() {
             let names = path.split(['.', '/']).map(|name| name.trim_matches(['[', ']']));
-            let first = names.filter(|name| !name.is_empty() && *name != "this").find(|name| !name.starts_with('@'));
-            if let Some(name) = first.filter(|name| !VALUES.contains(name)) {
-                self.found.push(Finding::Field(name.to_owned()));
-            }
+            let is_column = |name: &&str| {
+                let is_index = name.chars().all(|c| c.is_ascii_digit());
+                !is_index && !name.starts_with('@') && !VALUES.contains(name)
+            };
+            self.found.extend(names.filter(is_column).map(|name| Finding::Field(name.to_owned())));
         }
     }
 }

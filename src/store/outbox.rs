@@ -99,6 +99,18 @@ impl Store {
         Ok(Some(mail))
     }
 
+    /// Puts a mail that was taken back untried, until `next_try`.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn put_back(&mut self, mail: i64, next_try: Timestamp) -> Result<(), StoreError> {
+        self.db.execute(
+            "UPDATE mails SET sending = 0, tries = tries - 1, next_try = ?2 WHERE id = ?1",
+            params![mail, to_db(next_try)],
+        )?;
+        Ok(())
+    }
+
     /// Records what became of a mail that was taken, and what that makes of its run.
     ///
     /// # Errors

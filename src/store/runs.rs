@@ -38,6 +38,8 @@ pub struct Scanned {
     pub outcome: Outcome,
     /// The outcome in a sentence.
     pub summary: String,
+    /// What the run did, for the history.
+    pub steps: Vec<Step>,
     /// The moment of the commit.
     pub now: Timestamp,
 }
@@ -132,6 +134,7 @@ impl Store {
                 count
             ],
         )?;
+        insert_steps(&tx, run, &scanned.steps)?;
         tx.commit()?;
         Ok(())
     }
@@ -145,26 +148,16 @@ impl Store {
         run: i64,
         outcome: Outcome,
         summary: &str,
+        steps: &[Step],
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        self.db.execute(
+        let tx = self.db.transaction()?;
+        tx.execute(
             "UPDATE runs SET ended = ?2, outcome = ?3, summary = ?4 WHERE id = ?1",
             params![run, to_db(now), outcome.word(), summary],
         )?;
-        Ok(())
-    }
-
-    /// Writes down a step of a run.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn add_step(&mut self, run: i64, step: &Step) -> Result<(), StoreError> {
-        let took = i64::try_from(step.took.as_micros()).unwrap_or(i64::MAX);
-        self.db.execute(
-            "INSERT INTO steps (run, position, name, inputs, outputs, took)
-             SELECT ?1, count(*), ?2, ?3, ?4, ?5 FROM steps WHERE run = ?1",
-            params![run, step.name, step.inputs.to_string(), step.outputs.to_string(), took],
-        )?;
+        insert_steps(&tx, run, steps)?;
+        tx.commit()?;
         Ok(())
     }
 
@@ -251,6 +244,24 @@ fn insert_keys(
         tx.prepare_cached("INSERT OR IGNORE INTO keys (flow, key, run, mail) VALUES (?1, ?2, ?3, ?4)")?;
     for key in keys {
         insert.execute(params![flow, key.0, run, mail])?;
+    }
+    Ok(())
+}
+
+fn insert_steps(tx: &Transaction<'_>, run: i64, steps: &[Step]) -> Result<(), StoreError> {
+    let mut insert = tx.prepare_cached(
+        "INSERT INTO steps (run, position, name, inputs, outputs, took) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?;
+    for (position, step) in (0_i64..).zip(steps) {
+        let took = i64::try_from(step.took.as_micros()).unwrap_or(i64::MAX);
+        insert.execute(params![
+            run,
+            position,
+            step.name,
+            step.inputs.to_string(),
+            step.outputs.to_string(),
+            took
+        ])?;
     }
     Ok(())
 }

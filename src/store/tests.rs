@@ -31,6 +31,7 @@ fn scanned(second: i64) -> Scanned {
         rows: 1,
         outcome: Outcome::Waiting,
         summary: "1 new row".to_owned(),
+        steps: vec![],
         now: at(second),
     }
 }
@@ -57,7 +58,7 @@ fn a_flow_never_runs_beside_itself() {
     let first = begun(&mut store, 1);
     let again = NewRun { flow: "leads", cause: Cause::Once, due: None, started: at(2) };
     assert!(matches!(store.begin_run(&again), Err(StoreError::RunUnderWay)));
-    store.end_run(first, Outcome::Failed, "the table is not there", at(3)).unwrap();
+    store.end_run(first, Outcome::Failed, "the table is not there", &[], at(3)).unwrap();
     store.begin_run(&again).unwrap();
     assert_eq!(store.last_slot("leads").unwrap(), Some(at(1)));
     assert_eq!(store.interrupt_runs(at(4)).unwrap(), 1);
@@ -154,11 +155,13 @@ fn history_ends_and_what_waits_stays() {
     let (_folder, mut store) = opened();
     let to = addresses();
     let sent = begun(&mut store, 1);
-    store.add_step(sent, &step("window")).unwrap();
-    store.add_step(sent, &step("query")).unwrap();
+    let steps = vec![step("window"), step("query")];
+    store.commit_scan(sent, &Scanned { steps, ..scanned(2) }, std::iter::once(Ok(mail(&to, &[Key([1; 16])])))).unwrap();
     assert_eq!(store.steps(sent).unwrap(), [step("window"), step("query")]);
-    store.commit_scan(sent, &scanned(2), std::iter::once(Ok(mail(&to, &[Key([1; 16])])))).unwrap();
     let taken = store.take_mail(at(3)).unwrap().unwrap();
+    store.put_back(taken.id, at(3)).unwrap();
+    let taken = store.take_mail(at(3)).unwrap().unwrap();
+    assert_eq!(taken.tries, 1, "a mail that was put back was not tried");
     assert_eq!(store.purge_sent(at(9)).unwrap(), 0);
     let after: Vec<_> = taken.recipients.iter().map(|r| r.after(Receipt::Accepted("250".into()))).collect();
     store.record_replies(taken.id, &after, at(4)).unwrap();

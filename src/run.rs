@@ -1,0 +1,140 @@
+//! The row's way, from a slot that has come due to a mail that lies in the outbox.
+//!
+//! 1. **due**: the slot is claimed; a flow never runs beside itself.
+//! 2. **window**: how far back this run reads, and what the flow's first run passes over.
+//! 3. **query**: every page to the clean end, into a bounded spool.
+//! 4. **new rows**: those that the flow has not handed on yet, told page by page.
+//! 5. **condition**: whether they make a mail.
+//! 6. **render**: the final bytes.
+//! 7. **commit**: keys, mails, watermark and record in one transaction. Until here nothing has moved.
+//! 8. **send** is the outbox's , from what was committed.
+//! 9. **history** is what each step noted on its way.
+
+mod commit;
+mod error;
+mod query;
+mod record;
+mod window;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tracing::{error, info, warn};
+
+use crate::clock::Clock;
+use crate::condition::Verdict;
+use crate::flow::{Config, Flow};
+use crate::history::{Cause, Outcome};
+use crate::store::{NewRun, SharedStore, StoreError};
+use crate::table::Table;
+
+pub use error::RunError;
+use record::Record;
+
+/// What every run works with.
+#[derive(Debug, Clone)]
+pub struct Workplace {
+    /// The state.
+    pub store: SharedStore,
+    /// The wall clock.
+    pub clock: Clock,
+    /// The state folder, where a large spool lies.
+    pub folder: PathBuf,
+}
+
+/// What came of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// The run's number.
+    pub run: i64,
+    /// What came of it so far; its mail may still wait.
+    pub outcome: Outcome,
+    /// The outcome in a sentence.
+    pub summary: String,
+}
+
+/// Runs a flow once. A run that fails moves nothing, and is recorded as failed.
+///
+/// # Errors
+/// Only when the run could not even be claimed or recorded: another one is under way, or the
+/// state fails.
+pub async fn run(
+    place: &Workplace,
+    config: &Config,
+    flow: &Arc<Flow>,
+    cause: Cause,
+    due: Option<Timestamp>,
+) -> Result<Ended, StoreError> {
+    let started = place.clock.now();
+    let run = claim(place, flow, cause, due, started).await?;
+    let mut record = Record::default();
+    let ended = match rows_way(place, config, flow, run, &mut record).await {
+        Ok((outcome, summary)) => Ended { run, outcome, summary },
+        Err(failure) => {
+            error!(flow = flow.name, run, help = failure.help(), "the run failed: {failure}");
+            let summary = failure.to_string();
+            end_failed(place, run, &summary, record).await?;
+            return Ok(Ended { run, outcome: Outcome::Failed, summary });
+        }
+    };
+    let took = place.clock.now().duration_since(started).as_millis();
+    info!(flow = flow.name, run, outcome = ended.outcome.word(), took_ms = took, "{}", ended.summary);
+    Ok(ended)
+}
+
+async fn rows_way(
+    place: &Workplace,
+    config: &Config,
+    flow: &Arc<Flow>,
+    run: i64,
+    record: &mut Record,
+) -> Result<(Outcome, String), RunError> {
+    let table = open_table(place, config, flow)?;
+    let window = window::open(place, flow, &table, record).await?;
+    let found = query::new_rows(place, flow, &table, &window, record).await?;
+    let verdict = decide(flow, found.spool.len(), record);
+    let (mails, found) = match verdict {
+        Verdict::Mail => commit::render(place, config, flow, run, &window, found, record).await?,
+        Verdict::NothingNew | Verdict::Gather | Verdict::PassOver => (None, found),
+    };
+    for note in mails.iter().flat_map(crate::mail::compose::Mails::notes) {
+        warn!(flow = flow.name, run, "{note}");
+    }
+    commit::commit(place, flow, run, commit::Decided { window, found, verdict, mails }, record).await
+}
+
+async fn claim(
+    place: &Workplace,
+    flow: &Flow,
+    cause: Cause,
+    due: Option<Timestamp>,
+    started: Timestamp,
+) -> Result<i64, StoreError> {
+    let name = flow.name.clone();
+    let claim = move |store: &mut crate::store::Store| {
+        store.anchor(&name, started)?;
+        store.begin_run(&NewRun { flow: &name, cause, due, started })
+    };
+    place.store.call(claim).await
+}
+
+fn open_table(place: &Workplace, config: &Config, flow: &Flow) -> Result<Table, RunError> {
+    let name = &flow.table.connection;
+    let connection = config.tables.get(name).ok_or_else(|| RunError::NoConnection(name.clone()))?;
+    Ok(Table::open(connection, &flow.table.name, &place.clock)?)
+}
+
+fn decide(flow: &Flow, length: u64, record: &mut Record) -> Verdict {
+    let verdict = flow.condition.decide(length);
+    let inputs = serde_json::json!({ "condition": flow.condition.to_string(), "length": length });
+    let outputs = serde_json::json!({ "result": verdict == Verdict::Mail, "then": verdict.words() });
+    record.step("condition", inputs, outputs);
+    verdict
+}
+
+async fn end_failed(place: &Workplace, run: i64, summary: &str, record: Record) -> Result<(), StoreError> {
+    let (summary, now) = (summary.to_owned(), place.clock.now());
+    let steps = record.into_steps();
+    place.store.call(move |store| store.end_run(run, Outcome::Failed, &summary, &steps, now)).await
+}

@@ -1,0 +1,149 @@
+//! Steps 6 and 7: the final bytes, and the one transaction that records them.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::query::Found;
+use super::record::Record;
+use super::window::Opened;
+use super::{RunError, Workplace};
+use crate::condition::Verdict;
+use crate::flow::{Config, Email, Flow};
+use crate::history::Outcome;
+use crate::mail::compose::{Mails, Scene, compose};
+use crate::row::Key;
+use crate::store::{NewMail, Reading, Scanned, Store};
+
+/// All that a run has found out.
+pub(super) struct Decided {
+    pub(super) window: Opened,
+    pub(super) found: Found,
+    pub(super) verdict: Verdict,
+    /// The mails, where the condition holds.
+    pub(super) mails: Option<Mails>,
+}
+
+/// Renders the mails on a thread that may block.
+pub(super) async fn render(
+    place: &Workplace,
+    config: &Config,
+    flow: &Arc<Flow>,
+    run: i64,
+    window: &Opened,
+    mut found: Found,
+    record: &mut Record,
+) -> Result<(Option<Mails>, Found), RunError> {
+    let name = flow.email.connections.first().cloned().unwrap_or_default();
+    let connection = config.mails.get(&name).cloned().ok_or(RunError::NoConnection(name))?;
+    let (past_time, now, folder) = (window.past_time, place.clock.now(), place.folder.clone());
+    let of_flow = Arc::clone(flow);
+    let work = move || {
+        let (from, max_bytes) = (connection.from(), connection.max_message_bytes());
+        let scene = Scene { flow: &of_flow, run, past_time, now, from, max_bytes };
+        let mails = compose(&scene, &mut found.spool, &folder)?;
+        Ok::<_, RunError>((mails, found))
+    };
+    let (mails, found) = tokio::task::spawn_blocking(work).await.map_err(|_| RunError::Stopped)??;
+    let list: Vec<_> = mails.list().iter().map(|mail| json!({ "subject": mail.subject, "rows": mail.rows.len() })).collect();
+    let inputs = json!({ "rows": found.keys.len(), "max_rows": flow.email.max_rows });
+    record.step("render", inputs, json!({ "mails": list, "bytes": mails.size(), "notes": mails.notes() }));
+    Ok((Some(mails), found))
+}
+
+/// Commits all or nothing.
+pub(super) async fn commit(
+    place: &Workplace,
+    flow: &Arc<Flow>,
+    run: i64,
+    decided: Decided,
+    record: &mut Record,
+) -> Result<(Outcome, String), RunError> {
+    let now = place.clock.now();
+    let count = decided.mails.as_ref().map_or(0, |mails| mails.list().len());
+    let (outcome, summary) = words(flow, &decided, count);
+    let Decided { window, found, verdict, mails } = decided;
+    let reading = moved(&window, &found, verdict, now);
+    let outputs = json!({
+        "watermark": reading.as_ref().and_then(|reading| reading.past.watermark).map(|at| at.to_string()), "mails": count,
+    });
+    record.step("commit", json!({ "verdict": verdict.words() }), outputs);
+    let mut passed_over: Vec<Key> = window.before_begin.into_iter().collect();
+    if verdict == Verdict::PassOver && window.reading.is_some() {
+        passed_over.extend(&found.keys);
+    }
+    let scanned = Scanned {
+        forget_keys: window.is_first,
+        reading,
+        passed_over,
+        rows: found.spool.len(),
+        outcome,
+        summary: summary.clone(),
+        steps: std::mem::take(record).into_steps(),
+        now,
+    };
+    let keys = if window.reading.is_some() { found.keys } else { Vec::new() };
+    let flow = Arc::clone(flow);
+    let work = move |store: &mut Store| {
+        let (from, to) = envelope(&flow.email, mails.as_ref());
+        let letters = mails.into_iter().flat_map(Mails::read).map(|mail| {
+            let (mail, bytes) = mail?;
+            let keys = keys.get(whole(&mail.rows, keys.len())).unwrap_or_default();
+            let (connections, sender, recipients) = (flow.email.connections.as_slice(), from.as_str(), to.as_slice());
+            Ok(NewMail { connections, sender, recipients, subject: mail.subject, message_id: mail.message_id, bytes, keys })
+        });
+        store.commit_scan(run, &scanned, letters)
+    };
+    place.store.call(work).await?;
+    Ok((outcome, summary))
+}
+
+/// A fixed window has no keys at all.
+fn whole(rows: &Range<usize>, keys: usize) -> Range<usize> {
+    rows.start.min(keys)..rows.end.min(keys)
+}
+
+/// Begin, watermark and deep scan after the run.
+fn moved(window: &Opened, found: &Found, verdict: Verdict, now: jiff::Timestamp) -> Option<Reading> {
+    let mut reading = window.reading.clone()?;
+    // Rows that gather must be found again, the deep scan's too.
+    if verdict != Verdict::Gather {
+        reading.past.watermark = found.watermark.or(reading.past.watermark);
+        if window.looks_back {
+            reading.past.looked_back = Some(now);
+        }
+    }
+    Some(reading)
+}
+
+/// Sender and recipients, each once.
+fn envelope(email: &Email, mails: Option<&Mails>) -> (String, Vec<String>) {
+    let from = mails.map(|mails| mails.sender().to_owned()).unwrap_or_default();
+    let mut to: Vec<String> = Vec::new();
+    for mailbox in email.to.iter().chain(&email.cc).chain(&email.bcc) {
+        let address = mailbox.email.to_string();
+        if !to.contains(&address) {
+            to.push(address);
+        }
+    }
+    (from, to)
+}
+
+fn words(flow: &Flow, decided: &Decided, mails: usize) -> (Outcome, String) {
+    let rows = counted(decided.found.spool.len(), "new row");
+    match decided.verdict {
+        Verdict::Mail => (Outcome::Waiting, format!("{rows}, {} to send", counted(mails as u64, "mail"))),
+        Verdict::NothingNew => (Outcome::NothingNew, "no new rows".to_owned()),
+        Verdict::Gather => {
+            (Outcome::ConditionFalse, format!("{rows}, but {} is false: they gather until it holds", flow.condition))
+        }
+        Verdict::PassOver => {
+            (Outcome::ConditionFalse, format!("{rows}, but {} is false: they are passed over", flow.condition))
+        }
+    }
+}
+
+fn counted(count: u64, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
