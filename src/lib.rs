@@ -5,10 +5,13 @@
 //! the new rows, [`condition`] decides over them. [`secret`] reads secrets and [`clock`] is the
 //! only reader of wall time.
 
+pub mod agenda;
 pub mod clock;
+pub mod clockwork;
 pub mod condition;
-pub mod filter;
 pub mod config;
+pub mod daemon;
+pub mod filter;
 pub mod flow;
 pub mod history;
 pub mod lead;
@@ -22,4 +25,5 @@ pub mod secret;
 pub mod spool;
 pub mod store;
 pub mod table;
+pub mod telemetry;
 pub mod window;

@@ -1,12 +1,11 @@
-//! The `leadflow` command.
+//! The `leadflow` command: parses, dispatches, exits.
 
-use clap::Parser;
+mod cli;
 
-/// Reads an Azure Storage table on schedule and mails its new rows.
-#[derive(Parser)]
-#[command(version, about)]
-struct Arguments {}
+use std::process::ExitCode;
 
-fn main() {
-    let Arguments {} = Arguments::parse();
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    cli::main(cli::Arguments::parse())
 }

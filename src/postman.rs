@@ -99,7 +99,12 @@ impl Postman {
                     return Ok(Delivered::Tried);
                 }
                 Err(error) => {
-                    warn!(connection = name, mail = mail.id, help = error.help, "the mail connection fails: {error}");
+                    warn!(
+                        connection = name,
+                        mail = mail.id,
+                        help = error.help,
+                        "the mail connection fails: {error}"
+                    );
                     reasons.push(error.to_string());
                 }
             }
@@ -193,11 +198,19 @@ fn tell(mail: &OutboxMail, recipients: &[Recipient], next_try: Timestamp) {
         return;
     }
     let of_state = |recipient: &&Recipient| recipient.state != State::Sent;
-    let reply = recipients.iter().find(of_state).and_then(|recipient| recipient.reply.clone()).unwrap_or_default();
+    let reply =
+        recipients.iter().find(of_state).and_then(|recipient| recipient.reply.clone()).unwrap_or_default();
     let next_try = (waiting > 0).then(|| next_try.to_string());
     warn!(
-        run = mail.run, mail = mail.id, sent, waiting, uncertain, held, next_try,
-        "the mail is not sent to every recipient: {}", without_addresses(&reply)
+        run = mail.run,
+        mail = mail.id,
+        sent,
+        waiting,
+        uncertain,
+        held,
+        next_try,
+        "the mail is not sent to every recipient: {}",
+        without_addresses(&reply)
     );
 }
 
@@ -212,4 +225,3 @@ fn jitter(mail: i64) -> f64 {
     let hash = RandomState::new().hash_one(mail);
     f64::from(u32::try_from(hash >> 32).unwrap_or_default()) / f64::from(u32::MAX)
 }
-

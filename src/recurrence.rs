@@ -112,9 +112,15 @@ pub struct Recurrence {
 enum Plan {
     Cron(Box<Cron>),
     /// Steps of absolute time.
-    Steps { step: SignedDuration, start: Option<Timestamp> },
+    Steps {
+        step: SignedDuration,
+        start: Option<Timestamp>,
+    },
     /// Days of a calendar.
-    Calendar { every: Every, start: Option<Timestamp> },
+    Calendar {
+        every: Every,
+        start: Option<Timestamp>,
+    },
 }
 
 impl PartialEq for Recurrence {

@@ -7,7 +7,8 @@ use lettre::message::Mailbox;
 use super::reader::{Section, did_you_mean};
 use super::values::Folders;
 use crate::flow::{
-    AzureConnection, AzureLogin, FolderConnection, Login, MailConnection, Security, SmtpConnection, TableConnection,
+    AzureConnection, AzureLogin, FolderConnection, Login, MailConnection, Security, SmtpConnection,
+    TableConnection,
 };
 
 /// The connections by name.
@@ -27,7 +28,10 @@ pub(super) fn read(root: &Section<'_>, folders: &Folders) -> Connections {
     let mut connections = Connections::default();
     for (name, section) in root.sections("connections") {
         connections.names.push(name.get_ref().clone());
-        let azure = section.section("azure_table").and_then(|table| azure(table, folders)).map(TableConnection::Azure);
+        let azure = section
+            .section("azure_table")
+            .and_then(|table| azure(table, folders))
+            .map(TableConnection::Azure);
         let embedded = section.section("embedded_table").and_then(|table| embedded(table, folders));
         let smtp = section.section("smtp").and_then(|mail| smtp(mail, folders)).map(MailConnection::Smtp);
         let folder = section.section("mail_folder").and_then(|mail| folder(mail, folders));
@@ -35,7 +39,10 @@ pub(super) fn read(root: &Section<'_>, folders: &Folders) -> Connections {
         let count = kinds.iter().filter(|kind| section.has(kind)).count();
         if count != 1 {
             let name = name.get_ref();
-            section.missing("kind, or more than one", &format!("write [connections.{name}.KIND] with one of {KINDS}"));
+            section.missing(
+                "kind, or more than one",
+                &format!("write [connections.{name}.KIND] with one of {KINDS}"),
+            );
         }
         section.later(&["graph"], "take smtp, or mail_folder");
         section.finish();
@@ -66,7 +73,10 @@ impl Connections {
     pub(super) fn mails_named(&self, section: &Section<'_>, key: &'static str) -> Vec<String> {
         let names = section.texts(key);
         if names.is_empty() {
-            section.missing(key, "name one of [connections.…], or several in a list: the next one when the first fails");
+            section.missing(
+                key,
+                "name one of [connections.…], or several in a list: the next one when the first fails",
+            );
         }
         let list: Vec<&str> = self.mails.keys().map(String::as_str).collect();
         for name in &names {
@@ -79,9 +89,16 @@ impl Connections {
         self.tables.keys().map(String::as_str).collect()
     }
 
-    fn look(&self, section: &Section<'_>, name: &toml::Spanned<String>, found: bool, (kind, list): (&str, &[&str])) {
+    fn look(
+        &self,
+        section: &Section<'_>,
+        name: &toml::Spanned<String>,
+        found: bool,
+        (kind, list): (&str, &[&str]),
+    ) {
         // A connection that is there and has a problem of its own is not reported a second time.
-        let is_other_kind = self.tables.contains_key(name.get_ref()) || self.mails.contains_key(name.get_ref());
+        let is_other_kind =
+            self.tables.contains_key(name.get_ref()) || self.mails.contains_key(name.get_ref());
         if found || (self.names.contains(name.get_ref()) && !is_other_kind) {
             return;
         }
@@ -90,7 +107,11 @@ impl Connections {
         } else {
             format!("there is no connection `{}`", name.get_ref())
         };
-        let known = if list.is_empty() { "there is none".to_owned() } else { format!("there is {}", list.join(", ")) };
+        let known = if list.is_empty() {
+            "there is none".to_owned()
+        } else {
+            format!("there is {}", list.join(", "))
+        };
         let help = format!("{}for a {kind} {known}", did_you_mean(name.get_ref(), list));
         section.problems.error(name.span(), message, help);
     }
@@ -159,10 +180,18 @@ fn smtp(section: Section<'_>, folders: &Folders) -> Option<SmtpConnection> {
         Security::StartTls => 587,
         Security::None => 25,
     };
-    let port = section.integer("port", 1..=65_535).and_then(|port| u16::try_from(port).ok()).unwrap_or(default_port);
-    if let Some(host) = host.as_ref().filter(|host| security == Security::None && !is_loopback(host.get_ref())) {
-        let message = format!("security = \"none\" would send leads and password readable to {}", host.get_ref());
-        section.problems.error(host.span(), message, "write security = \"starttls\" or \"tls\"; none is for this machine only");
+    let port =
+        section.integer("port", 1..=65_535).and_then(|port| u16::try_from(port).ok()).unwrap_or(default_port);
+    if let Some(host) =
+        host.as_ref().filter(|host| security == Security::None && !is_loopback(host.get_ref()))
+    {
+        let message =
+            format!("security = \"none\" would send leads and password readable to {}", host.get_ref());
+        section.problems.error(
+            host.span(),
+            message,
+            "write security = \"starttls\" or \"tls\"; none is for this machine only",
+        );
     }
     let from = section.address("from");
     if !section.has("from") {
@@ -190,5 +219,6 @@ fn login(section: Section<'_>, folders: &Folders) -> Option<Login> {
 }
 
 fn is_loopback(host: &str) -> bool {
-    host == "localhost" || host.trim_matches(['[', ']']).parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
+    host == "localhost"
+        || host.trim_matches(['[', ']']).parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
 }

@@ -40,7 +40,11 @@ pub(super) fn read(
         }
     }
     if flows.is_empty() && all_whole {
-        root.problems.warn(0..0, "there is no flow", "write [flows.NAME] with its recurrence, table and email");
+        root.problems.warn(
+            0..0,
+            "there is no flow",
+            "write [flows.NAME] with its recurrence, table and email",
+        );
     }
     all_whole.then_some(flows)
 }
@@ -87,19 +91,26 @@ fn flow(
 fn condition(section: &Section<'_>) -> Condition {
     let Some(text) = section.text("condition") else { return Condition::default() };
     text.get_ref().parse().unwrap_or_else(|error: crate::condition::ConditionError| {
-        section.problems.error(text.span(), error.to_string(), "write \"length > 0\", \"length >= 5\" or \"length == 0\"");
+        section.problems.error(
+            text.span(),
+            error.to_string(),
+            "write \"length > 0\", \"length >= 5\" or \"length == 0\"",
+        );
         Condition::default()
     })
 }
 
 fn window(section: Option<Section<'_>>, recurrence: SignedDuration) -> Window {
-    let mut window = Window { mode: Mode::Covering, length: recurrence, overlap: OVERLAP, look_back: LOOK_BACK };
+    let mut window =
+        Window { mode: Mode::Covering, length: recurrence, overlap: OVERLAP, look_back: LOOK_BACK };
     let Some(section) = section else { return window };
     let unit = section.choice("unit", &Frequency::WORDS);
     let interval = section.integer("interval", 1..=50_000_000);
     if section.has("unit") || section.has("interval") {
         let unit = unit.unwrap_or(Frequency::Hour).length();
-        window.length = unit.checked_mul(interval.unwrap_or(1).try_into().unwrap_or(i32::MAX)).unwrap_or(SignedDuration::MAX);
+        window.length = unit
+            .checked_mul(interval.unwrap_or(1).try_into().unwrap_or(i32::MAX))
+            .unwrap_or(SignedDuration::MAX);
         if !section.has("unit") {
             section.missing("unit", "write unit = \"hour\"");
         }
@@ -114,7 +125,8 @@ fn window(section: Option<Section<'_>>, recurrence: SignedDuration) -> Window {
         let message = "a fixed window has no memory: rows are lost while leadflow is off or a run is late, and mailed twice where windows overlap";
         section.problems.warn(section.span(), message, help);
         if window.length < recurrence {
-            let message = "the window is shorter than the recurrence: rows between two windows are never read";
+            let message =
+                "the window is shorter than the recurrence: rows between two windows are never read";
             section.problems.warn(section.span(), message, "make it at least as long");
         }
     }
@@ -130,7 +142,9 @@ fn table(section: Section<'_>, connections: &Connections) -> Option<FlowTable> {
             let message = format!("`{}` is no name of a table", name.get_ref());
             section.problems.error(name.span(), message, "3 to 63 letters and digits, a letter first");
         }
-        None if !section.has("name") => section.missing("name", "write the table's name: name = \"marketplaceleads\""),
+        None if !section.has("name") => {
+            section.missing("name", "write the table's name: name = \"marketplaceleads\"")
+        }
         _ => {}
     }
     let filter = section.text("filter");

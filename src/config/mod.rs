@@ -50,13 +50,20 @@ pub fn find(named: Option<PathBuf>) -> PathBuf {
 /// Everything that is wrong with them.
 pub fn load(path: &Path) -> Result<Loaded, Report> {
     let name = path.display().to_string();
-    let fail = |message: String, help: &str| Report { problems: vec![Problem::without_place(&name, message, help)] };
+    let fail =
+        |message: String, help: &str| Report { problems: vec![Problem::without_place(&name, message, help)] };
     let text = read(path).map_err(|message| {
-        fail(message, "name the file with --config, or write one; `leadflow demo` shows what it does without any")
+        fail(
+            message,
+            "name the file with --config, or write one; `leadflow demo` shows what it does without any",
+        )
     })?;
     if is_world_writable(path) {
         let help = format!("type: chmod o-w {name}");
-        return Err(fail(format!("every user of this machine can change {name}, and so who gets the leads"), &help));
+        return Err(fail(
+            format!("every user of this machine can change {name}, and so who gets the leads"),
+            &help,
+        ));
     }
     let path = std::path::absolute(path).map_err(|error| fail(error.to_string(), ""))?;
     parse(&path, &name, &text)
@@ -72,14 +79,17 @@ fn parse(path: &Path, name: &str, text: &str) -> Result<Loaded, Report> {
     }
     if !errors.is_empty() {
         // What follows a broken line would be reported as missing.
-        return Err(Report { problems: problems.finish().err().map(|report| report.problems).unwrap_or_default() });
+        return Err(Report {
+            problems: problems.finish().err().map(|report| report.problems).unwrap_or_default(),
+        });
     }
     let config = {
         let root = Section::new(String::new(), root.get_ref(), 0..0, &problems);
         config_of(path, root)
     };
     let warnings = problems.finish()?;
-    let missing = || Report { problems: vec![Problem::without_place(name, "the file is not complete".to_owned(), "")] };
+    let missing =
+        || Report { problems: vec![Problem::without_place(name, "the file is not complete".to_owned(), "")] };
     Ok(Loaded { config: config.ok_or_else(missing)?, warnings })
 }
 
@@ -112,7 +122,8 @@ pub fn watched_folders(path: &Path) -> Vec<PathBuf> {
 
 fn read(path: &Path) -> Result<String, String> {
     let failed = |error: std::io::Error| {
-        let place = env::current_dir().map(|folder| format!(" (in {})", folder.display())).unwrap_or_default();
+        let place =
+            env::current_dir().map(|folder| format!(" (in {})", folder.display())).unwrap_or_default();
         format!("cannot read {}{}: {error}", path.display(), if path.is_absolute() { "" } else { &place })
     };
     let size = fs::metadata(path).map_err(failed)?.len();

@@ -18,7 +18,12 @@ pub(super) struct Section<'a> {
 }
 
 impl<'a> Section<'a> {
-    pub(super) fn new(name: String, table: &'a DeTable<'a>, span: Range<usize>, problems: &'a Problems) -> Self {
+    pub(super) fn new(
+        name: String,
+        table: &'a DeTable<'a>,
+        span: Range<usize>,
+        problems: &'a Problems,
+    ) -> Self {
         Self { name, problems, table, span, known: RefCell::default() }
     }
 
@@ -185,7 +190,11 @@ impl<'a> Section<'a> {
         for key in keys {
             self.known.borrow_mut().push(key);
             if let Some((name, _)) = self.table.get_key_value(*key) {
-                self.problems.error(name.span(), format!("{key} comes in a later version of leadflow"), instead);
+                self.problems.error(
+                    name.span(),
+                    format!("{key} comes in a later version of leadflow"),
+                    instead,
+                );
             }
         }
     }
@@ -194,7 +203,8 @@ impl<'a> Section<'a> {
     pub(super) fn finish(self) {
         let known = self.known.into_inner();
         for name in self.table.keys().filter(|name| !known.contains(&name.get_ref().as_ref())) {
-            let place = if self.name.is_empty() { "flows.toml".to_owned() } else { format!("[{}]", self.name) };
+            let place =
+                if self.name.is_empty() { "flows.toml".to_owned() } else { format!("[{}]", self.name) };
             let message = format!("{place} has no key `{}`", name.get_ref());
             let help = format!("{}known keys are {}", did_you_mean(name.get_ref(), &known), known.join(", "));
             self.problems.error(name.span(), message, help);
@@ -205,7 +215,9 @@ impl<'a> Section<'a> {
 /// `did you mean x? `, or nothing.
 pub(super) fn did_you_mean(word: &str, known: &[&str]) -> String {
     let lower = word.to_lowercase().replace('-', "_");
-    let near = known.iter().map(|known| (strsim::damerau_levenshtein(&lower, &known.to_lowercase().replace('-', "_")), known));
+    let near = known
+        .iter()
+        .map(|known| (strsim::damerau_levenshtein(&lower, &known.to_lowercase().replace('-', "_")), known));
     let nearest = near.min_by_key(|(distance, _)| *distance);
     let nearest = nearest.filter(|(distance, _)| *distance <= (word.len() / 3).max(1));
     nearest.map_or_else(String::new, |(_, known)| format!("did you mean `{known}`? "))

@@ -27,7 +27,8 @@ pub(super) fn read(section: Section<'_>, zone: &TimeZone) -> Option<(Recurrence,
 }
 
 fn schedule(section: &Section<'_>) -> Option<Schedule> {
-    const FIELDS: [&str; 7] = ["frequency", "interval", "start_time", "hours", "minutes", "week_days", "month_days"];
+    const FIELDS: [&str; 7] =
+        ["frequency", "interval", "start_time", "hours", "minutes", "week_days", "month_days"];
     let cron = section.text("cron");
     let every = every(section);
     let has_fields = FIELDS.into_iter().any(|field| section.has(field));
@@ -50,7 +51,8 @@ fn schedule(section: &Section<'_>) -> Option<Schedule> {
 fn every(section: &Section<'_>) -> Option<Every> {
     let frequency = section.choice("frequency", &Frequency::WORDS);
     let week_days = section.texts("week_days");
-    let week_days = week_days.iter().filter_map(|day| section.choose("day of the week", day, &WEEK_DAYS)).collect();
+    let week_days =
+        week_days.iter().filter_map(|day| section.choose("day of the week", day, &WEEK_DAYS)).collect();
     let every = Every {
         frequency: frequency.unwrap_or(Frequency::Hour),
         interval: section.integer("interval", 1..=u32::MAX).unwrap_or(1),

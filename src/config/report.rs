@@ -5,7 +5,9 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, Severity, SourceCode};
+use miette::{
+    Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, Severity, SourceCode,
+};
 use serde_json::{Value, json};
 
 /// One problem, at its place.
@@ -57,7 +59,14 @@ impl Problems {
     }
 
     /// A problem of another file: a template.
-    pub(super) fn error_in(&self, name: &str, text: &str, at: Option<(usize, usize)>, message: &str, help: Option<String>) {
+    pub(super) fn error_in(
+        &self,
+        name: &str,
+        text: &str,
+        at: Option<(usize, usize)>,
+        message: &str,
+        help: Option<String>,
+    ) {
         let span = at.map(|(line, column)| {
             let start = offset_of(text, line, column);
             start..start + text[start..].chars().next().map_or(0, char::len_utf8)
@@ -75,7 +84,11 @@ impl Problems {
     pub(super) fn finish(self) -> Result<Vec<Problem>, Report> {
         let mut problems = self.found.into_inner();
         problems.sort_by_key(|problem| problem.span.as_ref().map(|span| span.start));
-        if problems.iter().all(|problem| problem.is_warning) { Ok(problems) } else { Err(Report { problems }) }
+        if problems.iter().all(|problem| problem.is_warning) {
+            Ok(problems)
+        } else {
+            Err(Report { problems })
+        }
     }
 }
 
@@ -171,7 +184,8 @@ fn offset_of(text: &str, line: usize, column: usize) -> usize {
 }
 
 /// Keys whose values are secrets, where somebody wrote one into the file.
-const SECRET_KEYS: [&str; 6] = ["password", "connection_string", "shared_key", "sas", "client_secret", "secret"];
+const SECRET_KEYS: [&str; 6] =
+    ["password", "connection_string", "shared_key", "sas", "client_secret", "secret"];
 /// What stands before a secret within a value.
 const SECRET_MARKS: [&str; 4] = ["accountkey=", "sharedaccesssignature=", "sig=", "password="];
 
@@ -195,7 +209,8 @@ pub(super) fn masked(text: &str) -> String {
     for mark in SECRET_MARKS {
         for (at, _) in lower.match_indices(mark) {
             let start = at + mark.len();
-            let length = text[start..].find(|c: char| c.is_whitespace() || [';', '&', '"', '\''].contains(&c));
+            let length =
+                text[start..].find(|c: char| c.is_whitespace() || [';', '&', '"', '\''].contains(&c));
             star(&mut bytes, start..length.map_or(text.len(), |length| start + length));
         }
     }

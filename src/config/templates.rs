@@ -53,7 +53,8 @@ impl Shelf {
     /// The files that begin with `_`, named without their ending.
     fn partials(&self, ending: &str) -> Vec<(String, Source)> {
         let names = self.files.keys().filter(|file| file.starts_with('_') && file.ends_with(ending));
-        let found = names.filter_map(|file| Some((file.strip_suffix(ending)?.to_owned(), self.source(file)?.ok()?)));
+        let found =
+            names.filter_map(|file| Some((file.strip_suffix(ending)?.to_owned(), self.source(file)?.ok()?)));
         found.collect()
     }
 
@@ -136,9 +137,15 @@ fn shipped(name: &str) -> Option<(Option<Source>, Option<Source>)> {
 }
 
 /// Points into the template's own file, or at the value in flows.toml.
-fn report(section: &Section<'_>, sources: &Sources, values: [Option<&Spanned<String>>; 2], error: &TemplateError) {
+fn report(
+    section: &Section<'_>,
+    sources: &Sources,
+    values: [Option<&Spanned<String>>; 2],
+    error: &TemplateError,
+) {
     let [subject, body] = values;
-    let place = error.at.map_or_else(String::new, |(line, column)| format!(" (line {line}, column {column})"));
+    let place =
+        error.at.map_or_else(String::new, |(line, column)| format!(" (line {line}, column {column})"));
     let in_file = |value: Option<&Spanned<String>>| {
         let span = value.map_or_else(|| section.span(), Spanned::span);
         let help = error.help.clone().unwrap_or_default();
@@ -149,11 +156,19 @@ fn report(section: &Section<'_>, sources: &Sources, values: [Option<&Spanned<Str
         Place::Body => in_file(body),
         Place::Shipped(_) => in_file(None),
         Place::File(path) => {
-            let partials = sources.html_partials.iter().chain(&sources.text_partials).map(|(_, source)| source);
+            let partials =
+                sources.html_partials.iter().chain(&sources.text_partials).map(|(_, source)| source);
             let all = sources.html.iter().chain(&sources.text).chain(partials);
-            let text = all.filter(|source| source.place == error.place).map(|source| source.text.as_str()).next();
+            let text =
+                all.filter(|source| source.place == error.place).map(|source| source.text.as_str()).next();
             let name = path.display().to_string();
-            section.problems.error_in(&name, text.unwrap_or_default(), error.at, &error.message, error.help.clone());
+            section.problems.error_in(
+                &name,
+                text.unwrap_or_default(),
+                error.at,
+                &error.message,
+                error.help.clone(),
+            );
         }
     }
 }

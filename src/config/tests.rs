@@ -98,10 +98,19 @@ fn every_problem_has_its_place_and_remedy() {
         ("frequency = \"hour\"", "frequency = "),
         ("to = \"sales@contoso.example", "to = \"sales@contoso.example\"\ntemplat = \"x"),
         ("template =", "csv = {}\ntemplate ="),
-        ("[flows.leads.table]", "hours = [8]\nstart_time = \"2026-01-05T08:00:00Z\"\n[flows.leads.window]\nunit = \"minute\"\ninterval = 5\nmode = \"fixed\"\n[flows.leads.table]"),
-        ("template = \"marketplace-leads\"", "subject = \"{{lenght}}\"\nbody = \"{{shout length}}{{> footer}}\""),
+        (
+            "[flows.leads.table]",
+            "hours = [8]\nstart_time = \"2026-01-05T08:00:00Z\"\n[flows.leads.window]\nunit = \"minute\"\ninterval = 5\nmode = \"fixed\"\n[flows.leads.table]",
+        ),
+        (
+            "template = \"marketplace-leads\"",
+            "subject = \"{{lenght}}\"\nbody = \"{{shout length}}{{> footer}}\"",
+        ),
         ("[flows.leads.recurrence]", "[flows.\"a b\"]\n[flows.leads.recurrence]"),
-        ("[connections.relay.smtp]", "[connections.other.azure_table]\naccount = \"contoso\"\n[connections.relay.smtp]"),
+        (
+            "[connections.relay.smtp]",
+            "[connections.other.azure_table]\naccount = \"contoso\"\n[connections.relay.smtp]",
+        ),
     ] {
         let _ = writeln!(all, "{from} → {to}\n{}", problems(from, to));
     }

@@ -28,7 +28,11 @@ impl Section<'_> {
         let length = length.filter(|length| !length.is_negative());
         if length.is_none() {
             let message = format!("`{}` is no duration", text.get_ref());
-            self.problems.error(text.span(), message, "write \"90 seconds\", \"15 minutes\", \"2 hours\" or \"7 days\"");
+            self.problems.error(
+                text.span(),
+                message,
+                "write \"90 seconds\", \"15 minutes\", \"2 hours\" or \"7 days\"",
+            );
         }
         length
     }
@@ -43,7 +47,10 @@ impl Section<'_> {
             Err(_) => {
                 let names: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
                 let names: Vec<&str> = names.iter().map(String::as_str).collect();
-                format!("{}write an IANA name as \"Europe/Paris\" or \"Asia/Seoul\"", did_you_mean(name.get_ref(), &names))
+                format!(
+                    "{}write an IANA name as \"Europe/Paris\" or \"Asia/Seoul\"",
+                    did_you_mean(name.get_ref(), &names)
+                )
             }
         };
         self.problems.error(name.span(), format!("`{}` is no time zone", name.get_ref()), help);
@@ -87,14 +94,18 @@ impl Section<'_> {
             return wrong(format!("`{text}` is no mail address"), help);
         };
         if !mailbox.email.to_string().is_ascii() {
-            return wrong(format!("`{text}` has letters before the @ that not every mail server takes"), "use an address in ASCII");
+            return wrong(
+                format!("`{text}` has letters before the @ that not every mail server takes"),
+                "use an address in ASCII",
+            );
         }
         Some(mailbox)
     }
 
     /// `{ env = "…" }`, `{ file = "…" }` or `{ credential = "…" }`; a literal is refused.
     pub(super) fn secret(&self, key: &'static str, folders: &Folders) -> Option<SecretSource> {
-        const HELP: &str = "write { env = \"NAME\" }, { file = \"/path\" } or { credential = \"name\" } (systemd)";
+        const HELP: &str =
+            "write { env = \"NAME\" }, { file = \"/path\" } or { credential = \"name\" } (systemd)";
         if self.is_text(key) {
             let span = self.text(key)?.span();
             self.problems.error(span, format!("a secret must not stand in flows.toml: {key}"), HELP);
@@ -110,7 +121,11 @@ impl Section<'_> {
         .flatten()
         .collect();
         if sources.len() != 1 {
-            section.problems.error(section.span(), format!("{key} needs exactly one place to read it from"), HELP);
+            section.problems.error(
+                section.span(),
+                format!("{key} needs exactly one place to read it from"),
+                HELP,
+            );
         }
         section.finish();
         sources.into_iter().next()

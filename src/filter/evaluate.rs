@@ -51,7 +51,9 @@ fn order(properties: &Map<String, Value>, property: &str, constant: &Constant) -
     let noted = properties.get(&format!("{property}@odata.type")).and_then(Value::as_str);
     let kind = if property == "Timestamp" { Some("Edm.DateTime") } else { noted };
     match (kind, value, constant) {
-        (Some("Edm.DateTime"), Value::String(text), Constant::Moment(at)) => Some(lexer::moment(text)?.cmp(at)),
+        (Some("Edm.DateTime"), Value::String(text), Constant::Moment(at)) => {
+            Some(lexer::moment(text)?.cmp(at))
+        }
         (Some("Edm.Guid"), Value::String(text), Constant::Guid(guid)) => Some(text.to_lowercase().cmp(guid)),
         (Some("Edm.Binary"), Value::String(text), Constant::Binary(bytes)) => {
             Some(BASE64_STANDARD.decode(text).ok()?.cmp(bytes))
@@ -66,9 +68,13 @@ fn order(properties: &Map<String, Value>, property: &str, constant: &Constant) -
             Some(text.encode_utf16().cmp(other.encode_utf16()))
         }
         (_, Value::Bool(value), Constant::Bool(other)) => Some(value.cmp(other)),
-        (_, Value::Number(value), Constant::Integer(number)) if value.is_i64() => Some(value.as_i64()?.cmp(number)),
+        (_, Value::Number(value), Constant::Integer(number)) if value.is_i64() => {
+            Some(value.as_i64()?.cmp(number))
+        }
         #[expect(clippy::cast_precision_loss, reason = "the service compares as doubles here, too")]
-        (_, Value::Number(value), Constant::Integer(number)) => value.as_f64()?.partial_cmp(&(*number as f64)),
+        (_, Value::Number(value), Constant::Integer(number)) => {
+            value.as_f64()?.partial_cmp(&(*number as f64))
+        }
         (_, Value::Number(value), Constant::Double(number)) => value.as_f64()?.partial_cmp(number),
         _ => None,
     }

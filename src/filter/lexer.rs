@@ -59,7 +59,11 @@ impl Lexer<'_> {
             let rest = &self.text[self.at..];
             let Some(end) = rest.find('\'') else {
                 let help = "end it with '; a quote inside is written twice: 'o''hara'".to_owned();
-                return Err(FilterError { span: start..self.text.len(), message: "the text does not end".to_owned(), help });
+                return Err(FilterError {
+                    span: start..self.text.len(),
+                    message: "the text does not end".to_owned(),
+                    help,
+                });
             };
             value.push_str(&rest[..end]);
             self.at += end + 1;
@@ -84,9 +88,15 @@ impl Lexer<'_> {
             Ok(number) if long.is_some() || i32::try_from(number).is_ok() => Some(Constant::Integer(number)),
             Ok(_) => {
                 let help = format!("write {word}L");
-                return Err(FilterError { span: start..self.at, message: format!("{word} needs 64 bits"), help });
+                return Err(FilterError {
+                    span: start..self.at,
+                    message: format!("{word} needs 64 bits"),
+                    help,
+                });
             }
-            Err(_) if long.is_none() => word.parse().ok().filter(|n: &f64| n.is_finite()).map(Constant::Double),
+            Err(_) if long.is_none() => {
+                word.parse().ok().filter(|n: &f64| n.is_finite()).map(Constant::Double)
+            }
             Err(_) => None,
         };
         number.ok_or_else(|| FilterError {
@@ -129,7 +139,9 @@ impl Lexer<'_> {
             },
             "guid" => match uuid::Uuid::try_parse(value) {
                 Ok(guid) => Ok(Constant::Guid(guid.to_string())),
-                Err(_) => wrong(format!("`{value}` is no guid"), "write guid'a455c695-df98-5678-aaaa-81d3367e5a34'"),
+                Err(_) => {
+                    wrong(format!("`{value}` is no guid"), "write guid'a455c695-df98-5678-aaaa-81d3367e5a34'")
+                }
             },
             "X" | "binary" => match hexadecimal(value).or_else(|| BASE64_STANDARD.decode(value).ok()) {
                 Some(bytes) => Ok(Constant::Binary(bytes)),
@@ -160,17 +172,26 @@ fn hexadecimal(text: &str) -> Option<Vec<u8>> {
 
 fn unknown_sign(rest: &str, start: usize) -> FilterError {
     const SIGNS: [(&str, &str); 9] = [
-        ("==", "eq"), ("!=", "ne"), (">=", "ge"), ("<=", "le"), (">", "gt"), ("<", "lt"), ("=", "eq"), ("&&", "and"),
+        ("==", "eq"),
+        ("!=", "ne"),
+        (">=", "ge"),
+        ("<=", "le"),
+        (">", "gt"),
+        ("<", "lt"),
+        ("=", "eq"),
+        ("&&", "and"),
         ("||", "or"),
     ];
     let (sign, help) = match SIGNS.iter().find(|(sign, _)| rest.starts_with(sign)) {
         Some((sign, word)) => (*sign, format!("write {word}")),
-        None if rest.starts_with(['"', '“', '”', '‘', '’']) => {
-            (&rest[..rest.chars().next().map_or(1, char::len_utf8)], "text stands in single quotes: 'text'".to_owned())
-        }
-        None if rest.starts_with("{{") => {
-            (rest.split_inclusive("}}").next().unwrap_or(rest), "it stands as datetime'{{past_time}}'".to_owned())
-        }
+        None if rest.starts_with(['"', '“', '”', '‘', '’']) => (
+            &rest[..rest.chars().next().map_or(1, char::len_utf8)],
+            "text stands in single quotes: 'text'".to_owned(),
+        ),
+        None if rest.starts_with("{{") => (
+            rest.split_inclusive("}}").next().unwrap_or(rest),
+            "it stands as datetime'{{past_time}}'".to_owned(),
+        ),
         None => (&rest[..rest.chars().next().map_or(1, char::len_utf8)], "take it out".to_owned()),
     };
     FilterError { span: start..start + sign.len(), message: format!("`{sign}` is no part of a filter"), help }

@@ -38,7 +38,11 @@ enum Expression {
     Not(Box<Expression>),
     /// A boolean property alone.
     Holds(String),
-    Compare { property: String, comparison: Comparison, constant: Constant },
+    Compare {
+        property: String,
+        comparison: Comparison,
+        constant: Constant,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -28,7 +28,10 @@ pub(super) fn parse(text: &str) -> Result<Expression, FilterError> {
     let expression = parser.or()?;
     match parser.peek() {
         None => Ok(expression),
-        Some(_) => Err(parser.wrong("the filter should end here", "join comparisons with and, or; close each ( with )")),
+        Some(_) => {
+            Err(parser
+                .wrong("the filter should end here", "join comparisons with and, or; close each ( with )"))
+        }
     }
 }
 
@@ -60,7 +63,9 @@ impl Parser {
     fn not(&mut self) -> Result<Expression, FilterError> {
         self.depth += 1;
         if self.depth > DEEPEST {
-            return Err(self.wrong("the filter is nested too deeply", "take out brackets that are not needed"));
+            return Err(
+                self.wrong("the filter is nested too deeply", "take out brackets that are not needed")
+            );
         }
         let inner = if self.takes_word("not") {
             Expression::Not(Box::new(self.not()?))
@@ -85,7 +90,10 @@ impl Parser {
         let property = match self.peek() {
             Some(Token::Word(word)) if is_name(word) => word.clone(),
             Some(Token::Constant(_)) => {
-                return Err(self.wrong("a constant stands where a property should", "write the property first: Property eq 'text'"));
+                return Err(self.wrong(
+                    "a constant stands where a property should",
+                    "write the property first: Property eq 'text'",
+                ));
             }
             _ => return Err(self.wrong("expected a comparison", "write Property eq 'text'")),
         };
@@ -93,12 +101,21 @@ impl Parser {
         self.at += 1;
         if self.peek() == Some(&Token::Open) && FUNCTIONS.contains(&property.as_str()) {
             let help = "a prefix is Property ge 'ab' and Property lt 'ac'".to_owned();
-            return Err(FilterError { span: name_span, message: format!("Azure Tables has no function {property}"), help });
+            return Err(FilterError {
+                span: name_span,
+                message: format!("Azure Tables has no function {property}"),
+                help,
+            });
         }
         let Some(comparison) = self.comparison_word()? else { return Ok(Expression::Holds(property)) };
         let constant = match self.peek() {
             Some(Token::Constant(constant)) => constant.clone(),
-            _ => return Err(self.wrong("expected a constant", "write 'text' in single quotes, datetime'…', a number, true or false")),
+            _ => {
+                return Err(self.wrong(
+                    "expected a constant",
+                    "write 'text' in single quotes, datetime'…', a number, true or false",
+                ));
+            }
         };
         self.check_type(&property, &constant)?;
         self.at += 1;
@@ -120,8 +137,13 @@ impl Parser {
             }
             None => {
                 let lower = word.to_lowercase();
-                let is_known = lower == "and" || lower == "or" || COMPARISONS.iter().any(|(known, _)| *known == lower);
-                let help = if is_known { format!("write {lower}") } else { "comparisons are eq ne gt ge lt le".to_owned() };
+                let is_known =
+                    lower == "and" || lower == "or" || COMPARISONS.iter().any(|(known, _)| *known == lower);
+                let help = if is_known {
+                    format!("write {lower}")
+                } else {
+                    "comparisons are eq ne gt ge lt le".to_owned()
+                };
                 Err(self.wrong(&format!("`{word}` is no comparison"), &help))
             }
         }
@@ -132,8 +154,13 @@ impl Parser {
         match (property, constant) {
             ("PartitionKey" | "RowKey", Constant::Text(_))
             | ("Timestamp", Constant::Moment(_) | Constant::PastTime) => Ok(()),
-            ("PartitionKey" | "RowKey", _) => Err(self.wrong(&format!("{property} is text"), "write 'text' in single quotes")),
-            ("Timestamp", _) => Err(self.wrong("Timestamp is a date", "write datetime'2026-01-05T08:00:00Z', or datetime'{{past_time}}'")),
+            ("PartitionKey" | "RowKey", _) => {
+                Err(self.wrong(&format!("{property} is text"), "write 'text' in single quotes"))
+            }
+            ("Timestamp", _) => Err(self.wrong(
+                "Timestamp is a date",
+                "write datetime'2026-01-05T08:00:00Z', or datetime'{{past_time}}'",
+            )),
             _ => Ok(()),
         }
     }

@@ -121,7 +121,10 @@ pub fn compose(scene: &Scene<'_>, spool: &mut Spool, folder: &Path) -> Result<Ma
     let mut notes = Vec::new();
     let single = email.each == Each::Row && spool.len() <= MOST_SINGLE_MAILS;
     if email.each == Each::Row && !single {
-        notes.push(format!("{} rows are more than {MOST_SINGLE_MAILS}, so they went out as a digest", spool.len()));
+        notes.push(format!(
+            "{} rows are more than {MOST_SINGLE_MAILS}, so they went out as a digest",
+            spool.len()
+        ));
     }
     let columns = spool.columns().to_vec();
     let is_lead = lead::is_lead(&columns);
@@ -270,7 +273,8 @@ impl Context<'_> {
 
     fn data(&self, place: &Place, shown: &[Value]) -> Value {
         let flow = self.scene.flow;
-        let lead = shown.first().map_or_else(|| lead::of_columns(&Map::new()).into(), |row| row["lead"].clone());
+        let lead =
+            shown.first().map_or_else(|| lead::of_columns(&Map::new()).into(), |row| row["lead"].clone());
         let length = if self.single { 1 } else { self.length };
         json!({
             "length": length, "shown": shown.len(), "hidden": place.rows.len() - shown.len(),
@@ -298,6 +302,10 @@ impl Context<'_> {
 
     fn file_name(&self, place: &Place) -> String {
         let (flow, run) = (&self.scene.flow.name, self.scene.run);
-        if place.of > 1 { format!("{flow}-{run}-{}of{}.csv", place.number, place.of) } else { format!("{flow}-{run}.csv") }
+        if place.of > 1 {
+            format!("{flow}-{run}-{}of{}.csv", place.number, place.of)
+        } else {
+            format!("{flow}-{run}.csv")
+        }
     }
 }

@@ -45,7 +45,8 @@ fn date((helper, context): Arguments<'_, '_>) -> Answer {
     let format = helper.param(1).and_then(|p| p.value().as_str()).unwrap_or("%Y-%m-%d %H:%M");
     let flow_zone = || context.data()["flow"]["time_zone"].as_str();
     let zone = helper.param(2).and_then(|p| p.value().as_str()).or_else(flow_zone).unwrap_or("UTC");
-    let zone = TimeZone::get(zone).map_err(|_| wrong(format!("`{zone}` is no time zone; write an IANA name")))?;
+    let zone =
+        TimeZone::get(zone).map_err(|_| wrong(format!("`{zone}` is no time zone; write an IANA name")))?;
     let Some(at) = moment(text) else { return Ok(text.into()) };
     let shown = strtime::format(format, &at.to_zoned(zone));
     Ok(shown.map_err(|error| wrong(format!("`{format}` is no date format: {error}")))?.into())

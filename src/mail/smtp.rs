@@ -5,9 +5,9 @@
 //! each recipient is judged by its own reply, and what happened before the final dot is told apart
 //! from what happened after it.
 
-use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use lettre::Address;
@@ -68,7 +68,8 @@ impl Smtp {
         let address = (smtp.host.as_str(), smtp.port);
         let connect =
             AsyncSmtpConnection::connect_tokio1(address, Some(TO_CONNECT), &hello, from_the_start, None);
-        let mut connection = within(TO_CONNECT, connect).await.map_err(|broken| no_connection(&broken, &place, smtp))?;
+        let mut connection =
+            within(TO_CONNECT, connect).await.map_err(|broken| no_connection(&broken, &place, smtp))?;
         if let (Security::StartTls, Some(tls)) = (smtp.security, tls) {
             if !connection.can_starttls() {
                 return Err(ConnectError {
@@ -146,17 +147,17 @@ impl Smtp {
     }
 
     async fn transfer(&mut self, bytes: &[u8]) -> Receipt {
-        let all_written = Cell::new(false);
+        let all_written = AtomicBool::new(false);
         let mut chunks = bytes.chunks(CHUNK);
         let watched = std::iter::from_fn(|| {
             let chunk = chunks.next();
-            all_written.set(chunk.is_none());
+            all_written.store(chunk.is_none(), Ordering::Relaxed);
             chunk
         });
         let sending = self.connection.message_iter(watched);
         tokio::pin!(sending);
         let mut result = timeout(TO_TRANSFER, &mut sending).await;
-        if result.is_err() && all_written.get() {
+        if result.is_err() && all_written.load(Ordering::Relaxed) {
             result = timeout(AFTER_THE_DOT, &mut sending).await;
         }
         let broken = match result {
@@ -173,7 +174,9 @@ impl Smtp {
         self.usable &= broken.leaves_the_session_in_step();
         match broken {
             Broken::Error(error) if error.status().is_some() => judged(Broken::Error(error)),
-            broken if all_written.get() => Receipt::Unknown(format!("no reply to the end of the message: {broken}")),
+            broken if all_written.load(Ordering::Relaxed) => {
+                Receipt::Unknown(format!("no reply to the end of the message: {broken}"))
+            }
             broken => later(broken),
         }
     }
@@ -248,7 +251,11 @@ fn tls_parameters(smtp: &SmtpConnection) -> Result<TlsParameters, ConnectError> 
     })
 }
 
-async fn sign_in(connection: &mut AsyncSmtpConnection, login: &Login, place: &str) -> Result<(), ConnectError> {
+async fn sign_in(
+    connection: &mut AsyncSmtpConnection,
+    login: &Login,
+    place: &str,
+) -> Result<(), ConnectError> {
     let password = login.password.read().map_err(|error| ConnectError {
         message: format!("the password for {place} cannot be read: {error}"),
         help: None,

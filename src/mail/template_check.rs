@@ -23,14 +23,27 @@ pub(super) enum Finding {
 
 /// The helpers that are part of handlebars.
 const BUILT_IN: [&str; 17] = [
-    "if", "unless", "each", "with", "lookup", "raw", "log", "eq", "ne", "gt", "gte", "lt", "lte", "and", "or",
-    "not", "len",
+    "if", "unless", "each", "with", "lookup", "raw", "log", "eq", "ne", "gt", "gte", "lt", "lte", "and",
+    "or", "not", "len",
 ];
 
 /// The values of a mail that are not columns.
 const VALUES: [&str; 15] = [
-    "length", "rows", "lead", "flow", "run", "past_time", "now", "shown", "hidden", "columns", "part", "parts",
-    "attached", "is_lead", "this",
+    "length",
+    "rows",
+    "lead",
+    "flow",
+    "run",
+    "past_time",
+    "now",
+    "shown",
+    "hidden",
+    "columns",
+    "part",
+    "parts",
+    "attached",
+    "is_lead",
+    "this",
 ];
 
 /// Walks through the template and all that it nests.
@@ -65,7 +78,9 @@ impl Walk<'_> {
                 }
                 self.call(call, at);
             }
-            TemplateElement::PartialExpression(call) | TemplateElement::PartialBlock(call) => self.partial(call, at),
+            TemplateElement::PartialExpression(call) | TemplateElement::PartialBlock(call) => {
+                self.partial(call, at)
+            }
             _ => {}
         }
     }
@@ -101,7 +116,9 @@ impl Walk<'_> {
             let ending = if self.html { "html" } else { "txt" };
             let message = format!("there is no partial `{name}`");
             let file = name.trim_start_matches('_');
-            let help = Some(format!("write {{{{> _{file}}}}} and put the partial into templates/_{file}.{ending}.hbs"));
+            let help = Some(format!(
+                "write {{{{> _{file}}}}} and put the partial into templates/_{file}.{ending}.hbs"
+            ));
             self.found.push(Finding::Wrong { at, message, help });
         }
         for parameter in call.params.iter().chain(call.hash.values()) {

@@ -98,8 +98,18 @@ const BODY: &str = "body";
 
 /// Columns that a row of the trial has; a template of another table names others.
 const LEAD_COLUMNS: [&str; 12] = [
-    "PartitionKey", "RowKey", "Timestamp", "ActionCode", "CreatedTime", "CustomerInfo", "Description",
-    "LeadSource", "OfferDisplayName", "ProductId", "PublisherDisplayName", "odata",
+    "PartitionKey",
+    "RowKey",
+    "Timestamp",
+    "ActionCode",
+    "CreatedTime",
+    "CustomerInfo",
+    "Description",
+    "LeadSource",
+    "OfferDisplayName",
+    "ProductId",
+    "PublisherDisplayName",
+    "odata",
 ];
 
 impl Templates {
@@ -117,7 +127,8 @@ impl Templates {
         let html_place = sources.html.as_ref().map(|source| source.place.clone());
         texts.extend(sources.text.map(|source| (BODY.to_owned(), source)));
         texts.extend(sources.text_partials);
-        let htmls = sources.html.map(|source| (BODY.to_owned(), source)).into_iter().chain(sources.html_partials);
+        let htmls =
+            sources.html.map(|source| (BODY.to_owned(), source)).into_iter().chain(sources.html_partials);
         let fields = register(&mut text, texts, false, &mut errors);
         let fields_of_html = register(&mut html, htmls.collect(), true, &mut errors);
         if !errors.is_empty() {
@@ -216,7 +227,10 @@ fn of_rendering(error: &RenderError, place: &Place) -> TemplateError {
     let (message, help) = match error.reason() {
         Reason::MissingVariable(Some(name)) => (
             format!("there is no value `{name}`"),
-            Some("values are length, rows, lead, flow, run, past_time, now; in a row its columns and `lead`".to_owned()),
+            Some(
+                "values are length, rows, lead, flow, run, past_time, now; in a row its columns and `lead`"
+                    .to_owned(),
+            ),
         ),
         Reason::MissingVariable(None) => ("a value that it names is not there".to_owned(), None),
         reason => (first_line(&reason.to_string()), None),
@@ -255,10 +269,18 @@ mod tests {
         for (text, at, message) in [
             ("<p>\n{{#if length}}", Some((2, 15)), "invalid handlebars syntax"),
             ("a\n {{shout length}}", Some((2, 2)), "there is no helper `shout`"),
-            ("{{#if length}}{{else}}{{#each rows}}{{> footer}}{{/each}}{{/if}}", Some((1, 37)), "there is no partial `footer`"),
+            (
+                "{{#if length}}{{else}}{{#each rows}}{{> footer}}{{/each}}{{/if}}",
+                Some((1, 37)),
+                "there is no partial `footer`",
+            ),
             ("{{{rows.0.Company}}}", Some((1, 1)), "puts a value into the HTML unescaped"),
             ("{{lenght}}", Some((1, 1)), "there is no value `lenght`"),
-            ("{{#each rows}}{{lead.frist_name}}{{/each}}", Some((1, 15)), "there is no value `lead.frist_name`"),
+            (
+                "{{#each rows}}{{lead.frist_name}}{{/each}}",
+                Some((1, 15)),
+                "there is no value `lead.frist_name`",
+            ),
             ("{{#each rows}}{{length}}{{/each}}", Some((1, 15)), "there is no value `length`"),
             ("{{date rows}}{{truncate length}}", None, "`truncate` needs one more argument"),
         ] {

@@ -19,8 +19,10 @@ pub(super) fn next(every: &Every, zone: &TimeZone, base: Timestamp, after: Times
     let first = (first / i64::from(every.interval) - 2).max(0);
     let slot_in = |period: i64| {
         let dates = dates_of(every, origin.date(), period.checked_mul(i64::from(every.interval))?)?;
-        let moments = dates.into_iter().flat_map(|date| times.iter().map(move |time| date.to_datetime(*time)));
-        let slots = moments.filter_map(|local| Some(zone.to_ambiguous_zoned(local).compatible().ok()?.timestamp()));
+        let moments =
+            dates.into_iter().flat_map(|date| times.iter().map(move |time| date.to_datetime(*time)));
+        let slots =
+            moments.filter_map(|local| Some(zone.to_ambiguous_zoned(local).compatible().ok()?.timestamp()));
         slots.filter(|slot| *slot > after && *slot >= base).min()
     };
     let found = (first..first + PERIODS).find_map(|period| Some((period, slot_in(period)?)));
@@ -44,13 +46,11 @@ fn first_period(frequency: Frequency, origin: Date, date: Date) -> i64 {
 fn dates_of(every: &Every, origin: Date, units: i64) -> Option<Vec<Date>> {
     match every.frequency {
         Frequency::Week => {
-            let monday = origin.checked_sub(Span::new().days(origin.weekday().to_monday_zero_offset())).ok()?;
+            let monday =
+                origin.checked_sub(Span::new().days(origin.weekday().to_monday_zero_offset())).ok()?;
             let monday = monday.checked_add(Span::new().try_weeks(units).ok()?).ok()?;
-            let days: Vec<_> = if every.week_days.is_empty() {
-                vec![origin.weekday()]
-            } else {
-                every.week_days.clone()
-            };
+            let days: Vec<_> =
+                if every.week_days.is_empty() { vec![origin.weekday()] } else { every.week_days.clone() };
             let on = |day: jiff::civil::Weekday| {
                 monday.checked_add(Span::new().days(day.to_monday_zero_offset())).ok()
             };

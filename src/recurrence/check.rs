@@ -35,7 +35,8 @@ fn cron(text: &str, zone: &TimeZone) -> Result<Plan, DefinitionError> {
         help: Some("five fields: minute hour day month weekday, as in \"0 9 * * MON-FRI\"".to_owned()),
     };
     let parser = CronParser::builder().seconds(Seconds::Optional).year(Year::Disallowed).build();
-    let cron = parser.parse(text).map_err(|error| wrong(format!("`{text}` is no cron expression: {error}")))?;
+    let cron =
+        parser.parse(text).map_err(|error| wrong(format!("`{text}` is no cron expression: {error}")))?;
     let start = Timestamp::UNIX_EPOCH.to_zoned(zone.clone());
     cron.find_next_occurrence(&start, false).map_err(|_| wrong(format!("`{text}` never comes due")))?;
     Ok(Plan::Cron(Box::new(cron)))
@@ -54,7 +55,11 @@ fn plan_of_interval(every: &Every, zone: &TimeZone) -> Result<Plan, Vec<Definiti
     }
     let base = start.unwrap_or_default();
     if super::calendar::next(every, zone, base, base - SignedDuration::from_secs(1)).is_none() {
-        return Err(vec![wrong("month_days", "no month of the interval has such a day", "use -1 for the last day")]);
+        return Err(vec![wrong(
+            "month_days",
+            "no month of the interval has such a day",
+            "use -1 for the last day",
+        )]);
     }
     Ok(Plan::Calendar { every: every.clone(), start })
 }
@@ -69,7 +74,11 @@ fn wrong_fields(every: &Every) -> Vec<DefinitionError> {
     let longest = LONGEST.as_secs() / frequency.length().as_secs();
     if every.interval == 0 || i64::from(every.interval) > longest {
         let message = format!("interval {} is out of range", every.interval);
-        errors.push(wrong("interval", message, &format!("1 to {longest} for frequency \"{}\"", frequency.word())));
+        errors.push(wrong(
+            "interval",
+            message,
+            &format!("1 to {longest} for frequency \"{}\"", frequency.word()),
+        ));
     }
     let calendar = is_calendar(frequency);
     for (field, used, fits, frequencies) in [

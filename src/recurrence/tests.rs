@@ -97,7 +97,15 @@ fn says_all_that_is_wrong() {
     let expected = "interval 501 is out of range; week_days does not go with frequency \"day\"; 24 is out of range for hours";
     assert_eq!(wrong(Schedule::Every(every.clone())), expected);
     assert!(wrong(Schedule::Cron("61 * * * *".to_owned())).starts_with("`61 * * * *` is no cron expression"));
-    let never = Every { month_days: vec![31], hours: vec![], week_days: vec![], interval: 12, frequency: Frequency::Month, start_time: Some("2026-02-01T00:00:00".parse().unwrap()), minutes: vec![] };
+    let never = Every {
+        month_days: vec![31],
+        hours: vec![],
+        week_days: vec![],
+        interval: 12,
+        frequency: Frequency::Month,
+        start_time: Some("2026-02-01T00:00:00".parse().unwrap()),
+        minutes: vec![],
+    };
     assert_eq!(wrong(Schedule::Every(never)), "no month of the interval has such a day");
 }
 
@@ -115,7 +123,8 @@ fn lengths_and_words() {
 
 fn any_recurrence() -> impl Strategy<Value = Recurrence> {
     let frequency = prop::sample::select(Frequency::WORDS.map(|(_, frequency)| frequency).to_vec());
-    let zone = prop::sample::select(vec!["UTC", "Europe/Paris", "America/St_Johns", "Asia/Seoul", "Pacific/Apia"]);
+    let zone =
+        prop::sample::select(vec!["UTC", "Europe/Paris", "America/St_Johns", "Asia/Seoul", "Pacific/Apia"]);
     let (hours, minutes) = (prop::collection::vec(0_i8..24, 0..3), prop::collection::vec(0_i8..60, 0..3));
     let days = prop::collection::vec(prop::sample::select(vec![1_i8, 15, 29, 31, -1, -3]), 0..3);
     (frequency, 1_u32..40, zone, hours, minutes, days).prop_filter_map(

@@ -46,7 +46,8 @@ pub(super) async fn render(
         Ok::<_, RunError>((mails, found))
     };
     let (mails, found) = tokio::task::spawn_blocking(work).await.map_err(|_| RunError::Stopped)??;
-    let list: Vec<_> = mails.list().iter().map(|mail| json!({ "subject": mail.subject, "rows": mail.rows.len() })).collect();
+    let list: Vec<_> =
+        mails.list().iter().map(|mail| json!({ "subject": mail.subject, "rows": mail.rows.len() })).collect();
     let inputs = json!({ "rows": found.keys.len(), "max_rows": flow.email.max_rows });
     record.step("render", inputs, json!({ "mails": list, "bytes": mails.size(), "notes": mails.notes() }));
     Ok((Some(mails), found))
@@ -90,8 +91,17 @@ pub(super) async fn commit(
         let letters = mails.into_iter().flat_map(Mails::read).map(|mail| {
             let (mail, bytes) = mail?;
             let keys = keys.get(whole(&mail.rows, keys.len())).unwrap_or_default();
-            let (connections, sender, recipients) = (flow.email.connections.as_slice(), from.as_str(), to.as_slice());
-            Ok(NewMail { connections, sender, recipients, subject: mail.subject, message_id: mail.message_id, bytes, keys })
+            let (connections, sender, recipients) =
+                (flow.email.connections.as_slice(), from.as_str(), to.as_slice());
+            Ok(NewMail {
+                connections,
+                sender,
+                recipients,
+                subject: mail.subject,
+                message_id: mail.message_id,
+                bytes,
+                keys,
+            })
         });
         store.commit_scan(run, &scanned, letters)
     };
@@ -135,12 +145,14 @@ fn words(flow: &Flow, decided: &Decided, mails: usize) -> (Outcome, String) {
     match decided.verdict {
         Verdict::Mail => (Outcome::Waiting, format!("{rows}, {} to send", counted(mails as u64, "mail"))),
         Verdict::NothingNew => (Outcome::NothingNew, "no new rows".to_owned()),
-        Verdict::Gather => {
-            (Outcome::ConditionFalse, format!("{rows}, but {} is false: they gather until it holds", flow.condition))
-        }
-        Verdict::PassOver => {
-            (Outcome::ConditionFalse, format!("{rows}, but {} is false: they are passed over", flow.condition))
-        }
+        Verdict::Gather => (
+            Outcome::ConditionFalse,
+            format!("{rows}, but {} is false: they gather until it holds", flow.condition),
+        ),
+        Verdict::PassOver => (
+            Outcome::ConditionFalse,
+            format!("{rows}, but {} is false: they are passed over", flow.condition),
+        ),
     }
 }
 

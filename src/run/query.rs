@@ -97,7 +97,10 @@ async fn keep_new(
 /// Where the next run may go on, if the clocks can be trusted.
 fn watermark(place: &Workplace, flow: &Flow, first: &Page) -> Option<Timestamp> {
     let Some(began) = first.served.began() else {
-        warn!(flow = flow.name, "the table service tells no time: the watermark stays, so runs read more and more");
+        warn!(
+            flow = flow.name,
+            "the table service tells no time: the watermark stays, so runs read more and more"
+        );
         return None;
     };
     let apart = place.clock.now().duration_since(began).abs();

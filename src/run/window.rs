@@ -62,7 +62,8 @@ async fn open_fixed(
 ) -> Result<Opened, RunError> {
     let now = table.ask_time().await?.date.unwrap_or_else(|| place.clock.now());
     let past_time = flow.window.length_before(now);
-    let inputs = json!({ "mode": "fixed", "window_s": flow.window.length.as_secs(), "server_time": now.to_string() });
+    let inputs =
+        json!({ "mode": "fixed", "window_s": flow.window.length.as_secs(), "server_time": now.to_string() });
     record.step("window", inputs, json!({ "past_time": past_time.to_string(), "reason": "now − window" }));
     Ok(Opened { past_time, reading: None, is_first: false, before_begin: HashSet::new(), looks_back: false })
 }
@@ -76,8 +77,18 @@ fn open_again(place: &Workplace, flow: &Flow, reading: Reading, record: &mut Rec
         "mode": "covering", "window_s": flow.window.length.as_secs(), "overlap_s": flow.window.overlap.as_secs(),
         "begin": begin.to_string(), "watermark": watermark.map(|at| at.to_string()),
     });
-    record.step("window", inputs, json!({ "past_time": found.at.to_string(), "reason": found.reason.words() }));
-    Opened { past_time: found.at, reading: Some(reading), is_first: false, before_begin: HashSet::new(), looks_back }
+    record.step(
+        "window",
+        inputs,
+        json!({ "past_time": found.at.to_string(), "reason": found.reason.words() }),
+    );
+    Opened {
+        past_time: found.at,
+        reading: Some(reading),
+        is_first: false,
+        before_begin: HashSet::new(),
+        looks_back,
+    }
 }
 
 /// The flow's begin: what lies before it is known from now on, so that a later write to an old
@@ -98,7 +109,11 @@ async fn open_first(
         let old = page.rows.iter().filter(|row| row.timestamp.parse().is_ok_and(|at: Timestamp| at <= begin));
         before_begin.extend(old.map(|row| key_of(flow, row)));
     }
-    info!(flow = flow.name, known = before_begin.len(), "the flow begins: rows before {begin} are not mailed");
+    info!(
+        flow = flow.name,
+        known = before_begin.len(),
+        "the flow begins: rows before {begin} are not mailed"
+    );
     if served.date.is_none() {
         warn!(flow = flow.name, "the table service tells no time; this machine's clock stands in for it");
     }

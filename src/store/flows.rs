@@ -28,6 +28,18 @@ impl Store {
         Ok(from_db(anchor))
     }
 
+    /// When the flow was first seen; `None` if it never was.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn seen(&self, flow: &str) -> Result<Option<Timestamp>, StoreError> {
+        let anchor: Option<i64> = self
+            .db
+            .query_row("SELECT anchor FROM flows WHERE name = ?1", [flow], |row| row.get(0))
+            .optional()?;
+        Ok(anchor.map(from_db))
+    }
+
     /// The newest slot that a run of the flow has taken.
     ///
     /// # Errors

@@ -161,15 +161,16 @@ impl Store {
         Ok(())
     }
 
-    /// After a start: runs that the last process left under way are interrupted. Returns how many.
+    /// Runs that were left under way, of one flow or of all, are interrupted. Returns how many.
     ///
     /// # Errors
     /// When the database fails.
-    pub fn interrupt_runs(&mut self, now: Timestamp) -> Result<usize, StoreError> {
+    pub fn interrupt_runs(&mut self, flow: Option<&str>, now: Timestamp) -> Result<usize, StoreError> {
         Ok(self.db.execute(
             "UPDATE runs SET outcome = 'interrupted', ended = ?1,
-                 summary = 'the process ended during the run; nothing was moved' WHERE outcome = 'running'",
-            [to_db(now)],
+                 summary = 'the process ended during the run; nothing was moved'
+             WHERE outcome = 'running' AND (?2 IS NULL OR flow = (SELECT id FROM flows WHERE name = ?2))",
+            params![to_db(now), flow],
         )?)
     }
 

@@ -61,7 +61,7 @@ fn a_flow_never_runs_beside_itself() {
     store.end_run(first, Outcome::Failed, "the table is not there", &[], at(3)).unwrap();
     store.begin_run(&again).unwrap();
     assert_eq!(store.last_slot("leads").unwrap(), Some(at(1)));
-    assert_eq!(store.interrupt_runs(at(4)).unwrap(), 1);
+    assert_eq!(store.interrupt_runs(Some("leads"), at(4)).unwrap(), 1);
     let outcomes: Vec<_> = store.runs(Some("leads"), 10).unwrap().iter().map(|run| run.outcome).collect();
     assert_eq!(outcomes, [Outcome::Interrupted, Outcome::Failed]);
 }
@@ -156,7 +156,9 @@ fn history_ends_and_what_waits_stays() {
     let to = addresses();
     let sent = begun(&mut store, 1);
     let steps = vec![step("window"), step("query")];
-    store.commit_scan(sent, &Scanned { steps, ..scanned(2) }, std::iter::once(Ok(mail(&to, &[Key([1; 16])])))).unwrap();
+    store
+        .commit_scan(sent, &Scanned { steps, ..scanned(2) }, std::iter::once(Ok(mail(&to, &[Key([1; 16])]))))
+        .unwrap();
     assert_eq!(store.steps(sent).unwrap(), [step("window"), step("query")]);
     let taken = store.take_mail(at(3)).unwrap().unwrap();
     store.put_back(taken.id, at(3)).unwrap();

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use azure_core::prelude::Continuable as _;
 use azure_core::auth::Secret;
+use azure_core::prelude::Continuable as _;
 use azure_core::{RetryOptions, TransportOptions};
 use azure_data_tables::clients::{TableClient, TableServiceClientBuilder};
 use azure_data_tables::operations::QueryEntityResponse;
@@ -54,11 +54,14 @@ impl AzureTable {
     pub(super) fn open(connection: &AzureConnection, table: &str) -> Result<Self, TableError> {
         let (endpoint, source) = endpoint_of(&connection.login)?;
         let authorities = connection.ca_file.as_ref().map(|path| {
-            std::fs::read(path).map_err(|error| TableError::new(format!("cannot read ca_file {}: {error}", path.display())))
+            std::fs::read(path)
+                .map_err(|error| TableError::new(format!("cannot read ca_file {}: {error}", path.display())))
         });
         let transport = Transport::new(authorities.transpose()?.as_deref())?;
-        let location =
-            CloudLocation::Custom { account: endpoint.account.clone(), uri: endpoint.url.to_string().trim_end_matches('/').to_owned() };
+        let location = CloudLocation::Custom {
+            account: endpoint.account.clone(),
+            uri: endpoint.url.to_string().trim_end_matches('/').to_owned(),
+        };
         let place = Place {
             host: endpoint.host(),
             account: endpoint.account.clone(),
@@ -69,8 +72,11 @@ impl AzureTable {
             Credential::Key(key) => {
                 StorageCredentials::access_key(endpoint.account, Secret::new(key.expose_secret().to_owned()))
             }
-            Credential::Sas(sas) => StorageCredentials::sas_token(sas.expose_secret().trim_start_matches('?'))
-                .map_err(|_| TableError::new(format!("{} holds no shared access signature", place.secret)))?,
+            Credential::Sas(sas) => {
+                StorageCredentials::sas_token(sas.expose_secret().trim_start_matches('?')).map_err(|_| {
+                    TableError::new(format!("{} holds no shared access signature", place.secret))
+                })?
+            }
         };
         let service = TableServiceClientBuilder::with_location(location, credentials)
             .retry(RetryOptions::none())
@@ -92,7 +98,11 @@ impl AzureTable {
         self.with_retries(attempt).await
     }
 
-    pub(super) async fn page(&self, query: &Query, from: Option<Token>) -> Result<(Page, Option<Token>), TableError> {
+    pub(super) async fn page(
+        &self,
+        query: &Query,
+        from: Option<Token>,
+    ) -> Result<(Page, Option<Token>), TableError> {
         let attempt = || async {
             let mut ask = self.client.query();
             if let Some(filter) = &query.filter {
@@ -126,8 +136,10 @@ impl AzureTable {
             (Some(Err(failure)), _) => Err(TableError::of_failure(failure, &self.place)),
             (_, Some(Err(error))) => {
                 // Without a failed exchange the response itself makes no sense, or the credentials.
-                let reason = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
-                let message = format!("{} sent something that is no table response: {reason}", self.place.host);
+                let reason =
+                    std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+                let message =
+                    format!("{} sent something that is no table response: {reason}", self.place.host);
                 Err(TableError { is_passing: true, ..TableError::new(message) }
                     .help("look at the endpoint, and at a proxy between; the next run begins anew"))
             }
@@ -146,8 +158,12 @@ impl AzureTable {
             .retry(backoff())
             .sleep(tokio::time::sleep)
             .when(|error: &TableError| error.is_passing)
-            .adjust(|error, wait| Some(wait?.max(error.retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER))))
-            .notify(|error, wait| warn!(table = self.place.table, "{error}; trying again in {:.1} s", wait.as_secs_f64()))
+            .adjust(|error, wait| {
+                Some(wait?.max(error.retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER)))
+            })
+            .notify(|error, wait| {
+                warn!(table = self.place.table, "{error}; trying again in {:.1} s", wait.as_secs_f64())
+            })
             .await
     }
 }
@@ -155,7 +171,12 @@ impl AzureTable {
 /// What to ask for so that a row can be told from others and dated.
 fn with_keys(columns: &[String]) -> String {
     let mut all = vec!["PartitionKey", "RowKey", "Timestamp"];
-    all.extend(columns.iter().map(String::as_str).filter(|name| !["PartitionKey", "RowKey", "Timestamp"].contains(name)));
+    all.extend(
+        columns
+            .iter()
+            .map(String::as_str)
+            .filter(|name| !["PartitionKey", "RowKey", "Timestamp"].contains(name)),
+    );
     all.join(",")
 }
 
@@ -165,9 +186,12 @@ fn endpoint_of(login: &AzureLogin) -> Result<(Endpoint, &SecretSource), TableErr
     };
     let (endpoint, source) = match login {
         AzureLogin::ConnectionString(source) => (Endpoint::parse(&read(source)?), source),
-        AzureLogin::SharedKey { account, key } => (Endpoint::of_account(account, Credential::Key(read(key)?)), key),
+        AzureLogin::SharedKey { account, key } => {
+            (Endpoint::of_account(account, Credential::Key(read(key)?)), key)
+        }
         AzureLogin::Sas { account, sas } => (Endpoint::of_account(account, Credential::Sas(read(sas)?)), sas),
     };
-    let endpoint = endpoint.map_err(|error| TableError::new(format!("{}: {error}", source.place())).help(error.help()))?;
+    let endpoint = endpoint
+        .map_err(|error| TableError::new(format!("{}: {error}", source.place())).help(error.help()))?;
     Ok((endpoint, source))
 }

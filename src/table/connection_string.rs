@@ -82,7 +82,8 @@ impl Endpoint {
     pub fn parse(text: &SecretString) -> Result<Self, ConnectionStringError> {
         let text = text.expose_secret().trim().trim_matches(['"', '\'']);
         let parts = parts(text)?;
-        let find = |name: &str| parts.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| *value);
+        let find =
+            |name: &str| parts.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| *value);
         if find("UseDevelopmentStorage").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
             let key = Credential::Key(SecretString::from(EMULATOR[1]));
             return Self::at(EMULATOR_URL, Some(EMULATOR[0]), key);
@@ -129,7 +130,8 @@ impl Endpoint {
         }
         let in_path = url.path_segments().and_then(|mut path| path.next()).filter(|name| !name.is_empty());
         let in_host = host.split('.').next().filter(|_| !is_here);
-        let account = account.or(in_path).or(in_host).ok_or(ConnectionStringError::Missing("AccountName"))?.to_owned();
+        let account =
+            account.or(in_path).or(in_host).ok_or(ConnectionStringError::Missing("AccountName"))?.to_owned();
         let is_secondary = |name: &str| name.ends_with("-secondary");
         if in_host.is_some_and(is_secondary) || in_path.is_some_and(is_secondary) {
             return Err(ConnectionStringError::Secondary);
@@ -147,7 +149,8 @@ impl Endpoint {
 /// `Name=value` pairs between semicolons; values hold `=` themselves.
 fn parts(text: &str) -> Result<Vec<(&str, &str)>, ConnectionStringError> {
     let parts = text.split(';').map(str::trim).enumerate().filter(|(_, part)| !part.is_empty());
-    let pair = |(index, part): (usize, &'_ str)| -> Option<(usize, usize)> { part.find('=').map(|at| (index, at)) };
+    let pair =
+        |(index, part): (usize, &'_ str)| -> Option<(usize, usize)> { part.find('=').map(|at| (index, at)) };
     parts
         .map(|(index, part)| match pair((index, part)) {
             Some((_, at)) => Ok((part[..at].trim(), part[at + 1..].trim())),
@@ -160,7 +163,8 @@ fn check_account(name: &str) -> Result<(), ConnectionStringError> {
     if name.ends_with("-secondary") {
         return Err(ConnectionStringError::Secondary);
     }
-    let fits = (3..=24).contains(&name.len()) && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+    let fits =
+        (3..=24).contains(&name.len()) && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
     if fits { Ok(()) } else { Err(ConnectionStringError::BadAccount) }
 }
 
@@ -184,24 +188,47 @@ mod tests {
     #[test]
     fn every_form_that_people_paste() {
         for (text, account, url) in [
-            ("DefaultEndpointsProtocol=https;AccountName=contoso;AccountKey=a2V5;EndpointSuffix=core.windows.net", "contoso", "https://contoso.table.core.windows.net/"),
-            ("\"AccountName=contoso;AccountKey=a2V5;\"\n", "contoso", "https://contoso.table.core.windows.net/"),
-            ("accountname=contoso;ACCOUNTKEY=a2V5;endpointsuffix=core.chinacloudapi.cn", "contoso", "https://contoso.table.core.chinacloudapi.cn/"),
-            ("TableEndpoint=https://contoso.table.core.windows.net/;SharedAccessSignature=sv=2020&sig=a%3D", "contoso", "https://contoso.table.core.windows.net/"),
-            ("BlobEndpoint=https://x/;TableEndpoint=http://127.0.0.1:10002/devstoreaccount1;AccountKey=a2V5", "devstoreaccount1", "http://127.0.0.1:10002/devstoreaccount1"),
+            (
+                "DefaultEndpointsProtocol=https;AccountName=contoso;AccountKey=a2V5;EndpointSuffix=core.windows.net",
+                "contoso",
+                "https://contoso.table.core.windows.net/",
+            ),
+            (
+                "\"AccountName=contoso;AccountKey=a2V5;\"\n",
+                "contoso",
+                "https://contoso.table.core.windows.net/",
+            ),
+            (
+                "accountname=contoso;ACCOUNTKEY=a2V5;endpointsuffix=core.chinacloudapi.cn",
+                "contoso",
+                "https://contoso.table.core.chinacloudapi.cn/",
+            ),
+            (
+                "TableEndpoint=https://contoso.table.core.windows.net/;SharedAccessSignature=sv=2020&sig=a%3D",
+                "contoso",
+                "https://contoso.table.core.windows.net/",
+            ),
+            (
+                "BlobEndpoint=https://x/;TableEndpoint=http://127.0.0.1:10002/devstoreaccount1;AccountKey=a2V5",
+                "devstoreaccount1",
+                "http://127.0.0.1:10002/devstoreaccount1",
+            ),
             ("UseDevelopmentStorage=true", "devstoreaccount1", "http://127.0.0.1:10002/devstoreaccount1"),
         ] {
             let endpoint = parse(text).unwrap();
             assert_eq!((endpoint.account.as_str(), endpoint.url.as_str()), (account, url), "{text}");
         }
-        let sas = parse("TableEndpoint=https://c.table.core.windows.net;SharedAccessSignature=sv=1&sig=a%3D").unwrap();
+        let sas = parse("TableEndpoint=https://c.table.core.windows.net;SharedAccessSignature=sv=1&sig=a%3D")
+            .unwrap();
         let Credential::Sas(sas) = sas.credential else { panic!("not a SAS") };
         assert_eq!(sas.expose_secret(), "sv=1&sig=a%3D");
     }
 
     #[test]
     fn says_what_is_wrong_and_never_the_key() {
-        use ConnectionStringError::{BadAccount, BadEndpoint, BadKey, Missing, NoValue, Secondary, Unprotected};
+        use ConnectionStringError::{
+            BadAccount, BadEndpoint, BadKey, Missing, NoValue, Secondary, Unprotected,
+        };
         for (text, expected) in [
             ("contoso", NoValue(1)),
             ("AccountName=contoso", Missing("AccountKey")),

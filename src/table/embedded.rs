@@ -58,7 +58,8 @@ impl EmbeddedTable {
             let mut row = columns.clone();
             row.insert("Timestamp".to_owned(), stamp.as_str().into());
             let row = Row::from_text(Value::Object(row).to_string()).map_err(|error| self.failed(&error))?;
-            let put = "INSERT OR REPLACE INTO rows (name, partition_key, row_key, json) VALUES (?1, ?2, ?3, ?4)";
+            let put =
+                "INSERT OR REPLACE INTO rows (name, partition_key, row_key, json) VALUES (?1, ?2, ?3, ?4)";
             let values = params![self.name, row.partition_key, row.row_key, row.json()];
             tx.execute(put, values).map_err(|error| self.failed(&error))?;
         }
@@ -69,9 +70,14 @@ impl EmbeddedTable {
     ///
     /// # Errors
     /// When the filter is wrong or the file cannot be read.
-    pub(super) fn page(&self, query: &Query, from: Option<Token>) -> Result<(Vec<Row>, Option<Token>), TableError> {
+    pub(super) fn page(
+        &self,
+        query: &Query,
+        from: Option<Token>,
+    ) -> Result<(Vec<Row>, Option<Token>), TableError> {
         let filter = query.filter.as_deref().map(Filter::parse).transpose();
-        let filter = filter.map_err(|error| TableError::new(format!("the filter is wrong: {error}")).help(error.help))?;
+        let filter = filter
+            .map_err(|error| TableError::new(format!("the filter is wrong: {error}")).help(error.help))?;
         let db = self.connect()?;
         let mut ask = db
             .prepare(
@@ -84,7 +90,8 @@ impl EmbeddedTable {
         let texts = ask.query_map(values, |row| row.get(0)).map_err(|error| self.failed(&error))?;
         let mut rows = Vec::new();
         for (index, text) in (0..).zip(texts) {
-            let row = Row::from_text(text.map_err(|error| self.failed(&error))?).map_err(|error| self.failed(&error))?;
+            let row = Row::from_text(text.map_err(|error| self.failed(&error))?)
+                .map_err(|error| self.failed(&error))?;
             if index == PAGE {
                 return Ok((rows, Some((row.partition_key, Some(row.row_key)))));
             }

@@ -126,8 +126,10 @@ fn code_and_message(code: Option<String>, body: &[u8]) -> (Option<String>, Optio
         rest.split_once("</").map(|(value, _)| value.to_owned())
     };
     let of_json = |value: &Value| value.as_str().map(str::to_owned);
-    let code = code.or_else(|| of_json(&error["code"])).or_else(|| element("Code")).or_else(|| element("code"));
-    let message = of_json(&error["message"]["value"]).or_else(|| element("Message")).or_else(|| element("message"));
+    let code =
+        code.or_else(|| of_json(&error["code"])).or_else(|| element("Code")).or_else(|| element("code"));
+    let message =
+        of_json(&error["message"]["value"]).or_else(|| element("Message")).or_else(|| element("message"));
     (code, message.map(|message| shown(&message)))
 }
 
@@ -144,7 +146,12 @@ mod tests {
 
     fn error(status: u16, code: Option<&str>, body: &str) -> TableError {
         let name = |text: &str| text.to_owned();
-        let place = Place { host: name("h"), account: name("contoso"), table: name("leads"), secret: name("the environment variable X") };
+        let place = Place {
+            host: name("h"),
+            account: name("contoso"),
+            table: name("leads"),
+            secret: name("the environment variable X"),
+        };
         let code = code.map(str::to_owned);
         let failure = Failure::Status { status, retry_after: None, code, body: body.as_bytes().to_vec() };
         TableError::of_failure(failure, &place)
@@ -156,7 +163,11 @@ mod tests {
         for (error, message, is_passing) in [
             (error(404, None, json), "there is no table `leads` in the account `contoso`", false),
             (
-                error(403, None, "<?xml?><Error><Code>AuthenticationFailed</Code><Message>Server failed</Message></Error>"),
+                error(
+                    403,
+                    None,
+                    "<?xml?><Error><Code>AuthenticationFailed</Code><Message>Server failed</Message></Error>",
+                ),
                 "the account `contoso` does not accept the key or signature from the environment variable X",
                 false,
             ),
@@ -166,12 +177,20 @@ mod tests {
                 false,
             ),
             (
-                error(400, Some("InvalidInput"), r#"{"odata.error":{"message":{"value":"Syntax error at position 9&sig=abc"}}}"#),
+                error(
+                    400,
+                    Some("InvalidInput"),
+                    r#"{"odata.error":{"message":{"value":"Syntax error at position 9&sig=abc"}}}"#,
+                ),
                 "the service does not accept the query (InvalidInput): Syntax error at position 9&",
                 false,
             ),
             (error(503, Some("ServerBusy"), ""), "h answered 503 ServerBusy", true),
-            (error(302, None, "<html>"), "h answered with a redirect (302), which no table service does", false),
+            (
+                error(302, None, "<html>"),
+                "h answered with a redirect (302), which no table service does",
+                false,
+            ),
         ] {
             assert_eq!((error.message.as_str(), error.is_passing), (message, is_passing));
             assert!(error.help.is_some());

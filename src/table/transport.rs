@@ -107,7 +107,8 @@ impl Transport {
         let served = Served { date: header(&headers, "date").and_then(http_date), took: began.elapsed() };
         if !is_success {
             let code = header(&headers, "x-ms-error-code").map(str::to_owned);
-            let retry_after = header(&headers, "retry-after").and_then(|value| retry_after(value, served.date));
+            let retry_after =
+                header(&headers, "retry-after").and_then(|value| retry_after(value, served.date));
             return Err(Failure::Status { status, retry_after, code, body: body.to_vec() });
         }
         Ok((served, status, headers, body.freeze()))
@@ -189,7 +190,13 @@ fn innermost(error: &reqwest::Error) -> String {
         words = Some(inner.to_string());
         reason = inner.source();
     }
-    words.unwrap_or_else(|| if error.is_body() || error.is_decode() { "the response broke off".to_owned() } else { "no answer".to_owned() })
+    words.unwrap_or_else(|| {
+        if error.is_body() || error.is_decode() {
+            "the response broke off".to_owned()
+        } else {
+            "no answer".to_owned()
+        }
+    })
 }
 
 #[cfg(test)]

@@ -1,0 +1,181 @@
+//! `leadflow demo`: the real daemon on an embedded table and a mail folder.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+use std::{fs, io};
+
+use anyhow::Context as _;
+use leadflow::clock::Clock;
+use leadflow::daemon::{self, Drive, Signal};
+use leadflow::table::EmbeddedTable;
+use leadflow::{clockwork, config};
+use mail_parser::MessageParser;
+use serde_json::{Map, Value, json};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::output;
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// End after the first mail
+    #[arg(long)]
+    once: bool,
+}
+
+/// What the demo runs: the flow of the guide, each two seconds.
+const FLOWS: &str = r#"[settings]
+state = "state"
+
+[connections.demo.embedded_table]
+file = "demo.db"
+
+[connections.folder.mail_folder]
+path = "mail"
+
+[flows.marketplace-leads]
+description = "New marketplace leads"
+condition = "length > 0"
+
+[flows.marketplace-leads.recurrence]
+frequency = "second"
+interval = 2
+
+[flows.marketplace-leads.window]
+unit = "hour"
+interval = 1
+
+[flows.marketplace-leads.table]
+connection = "demo"
+name = "marketplaceleads"
+filter = "Timestamp gt datetime'{{past_time}}'"
+
+[flows.marketplace-leads.email]
+connection = "folder"
+to = "sales@contoso.example; partners@contoso.example"
+subject = "{{length}} new {{#if (eq length 1)}}lead{{else}}leads{{/if}}"
+template = "marketplace-leads"
+"#;
+
+/// Customers, their companies, what they did.
+const LEADS: [(&str, &str, &str, &str, &str); 3] = [
+    ("Ana", "Silva", "Fabrikam", "BR", "INS"),
+    ("민준", "김", "한빛소프트", "KR", "PLT"),
+    ("Maren", "O'Hara <Dev>", "Tailspin Toys", "DE", "DNC"),
+];
+
+/// Between two new leads.
+const NEXT_LEAD: Duration = Duration::from_secs(5);
+/// Between two looks into the mail folder.
+const LOOK: Duration = Duration::from_millis(200);
+
+pub(super) async fn demo(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let folder = fresh_folder()?;
+    let path = folder.join("flows.toml");
+    fs::write(&path, FLOWS)?;
+    let table = EmbeddedTable::open(&folder.join("state/demo.db"), "marketplaceleads")?;
+    let first: Vec<_> = (0..LEADS.len()).map(lead).collect();
+    table.insert(&first, Clock::System.now())?;
+    output::print(&format!(
+        "The flow of the guide in {}, on an embedded table with {} leads.\nIt runs every 2 seconds and mails to a folder.{}\n",
+        path.display(),
+        LEADS.len(),
+        if arguments.once { "" } else { " A new lead comes every 5 seconds; Ctrl-C ends it." }
+    ))?;
+    let loaded = config::load(&path)?;
+    let (send, signals) = mpsc::channel(4);
+    super::run::listen(send.clone())?;
+    let drive = Drive { clock: Clock::System, ticks: clockwork::start(), signals };
+    let show = show_mails(&folder, &table, arguments.once, send);
+    let (shown, ended) = tokio::join!(show, daemon::run(loaded, drive));
+    ended?;
+    shown?;
+    output::print(&format!(
+        "\nSee what it did:  leadflow --config {} history\nGo live:          write your own flows.toml, see docs/flows.md",
+        path.display()
+    ))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Shows each mail as it comes, and adds leads, until the daemon stops.
+async fn show_mails(
+    folder: &Path,
+    table: &EmbeddedTable,
+    once: bool,
+    signals: mpsc::Sender<Signal>,
+) -> anyhow::Result<()> {
+    let mut shown = Vec::new();
+    let mut leads = LEADS.len();
+    let mut next_lead = Instant::now() + NEXT_LEAD;
+    loop {
+        tokio::select! {
+            () = sleep(LOOK) => {}
+            () = sleep_until(next_lead), if !once => {
+                next_lead += NEXT_LEAD;
+                table.insert(&[lead(leads)], Clock::System.now())?;
+                leads += 1;
+                continue;
+            }
+            () = signals.closed() => return Ok(()),
+        }
+        for mail in mails_in(&folder.join("state/mail"))? {
+            if !shown.contains(&mail) {
+                output::print(&text_of(&mail)?)?;
+                shown.push(mail);
+            }
+        }
+        if once && !shown.is_empty() {
+            signals.send(Signal::Stop).await.context("the daemon has ended")?;
+            return Ok(());
+        }
+    }
+}
+
+fn fresh_folder() -> io::Result<PathBuf> {
+    let folder = tempfile::Builder::new().prefix("leadflow-demo-").tempdir()?;
+    Ok(folder.keep())
+}
+
+fn mails_in(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut found: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    found.retain(|path| path.extension().is_some_and(|ending| ending == "eml"));
+    found.sort();
+    Ok(found)
+}
+
+fn text_of(mail: &Path) -> anyhow::Result<String> {
+    let bytes = fs::read(mail)?;
+    let message = MessageParser::default().parse(&bytes).context("the mail cannot be read back")?;
+    let text = message.body_text(0).unwrap_or_default().replace('\n', "\n  ");
+    Ok(format!(
+        "{}\n  Subject: {}\n\n  {}\n",
+        mail.display(),
+        message.subject().unwrap_or_default(),
+        text.trim_end()
+    ))
+}
+
+/// The lead of that number, shaped as the marketplace writes it.
+fn lead(number: usize) -> Map<String, Value> {
+    let (first, last, company, country, action) = LEADS[number % LEADS.len()];
+    let customer = json!({
+        "FirstName": first, "LastName": last, "Email": format!("customer{number}@{}.example", country.to_lowercase()),
+        "Phone": format!("+1 425 555 01{:02}", number % 100), "Country": country, "Company": company, "Title": "Developer",
+    });
+    let row = json!({
+        "PartitionKey": "11:2F24:2F2026", "RowKey": format!("MSFT_TEST_{number:018}"),
+        "ActionCode": action, "LeadSource": format!("AzureMarketplace-{action}|contoso.app"),
+        "OfferDisplayName": "Contoso App", "PublisherDisplayName": "Contoso", "ProductId": "contoso.app",
+        "CreatedTime": Clock::System.now().to_string(), "Description": "Campaigns: ",
+        "CustomerInfo": customer.to_string(),
+    });
+    match row {
+        Value::Object(row) => row,
+        _ => Map::new(),
+    }
+}

@@ -1,0 +1,110 @@
+//! `leadflow list`.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use leadflow::agenda::{self, Known};
+use leadflow::clock::Clock;
+use leadflow::config::Loaded;
+use leadflow::flow::Flow;
+use leadflow::history::Run;
+use leadflow::store::Store;
+use serde_json::json;
+
+use super::output;
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// For scripts
+    #[arg(long)]
+    json: bool,
+}
+
+struct Line {
+    flow: Arc<Flow>,
+    off_since: Option<Timestamp>,
+    last: Option<Run>,
+    next: Option<Timestamp>,
+    waiting: i64,
+}
+
+pub(super) fn list(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let store = super::state_of(loaded)?;
+    let now = Clock::System.now();
+    let lines: Vec<Line> = loaded
+        .config
+        .flows
+        .values()
+        .map(|flow| line(flow, store.as_ref(), now))
+        .collect::<anyhow::Result<_>>()?;
+    if arguments.json {
+        let all: Vec<_> = lines.iter().map(Line::json).collect();
+        output::print_json(&json!(all))?;
+    } else if lines.is_empty() {
+        output::print("there is no flow in this file")?;
+    } else {
+        let zone = &loaded.config.settings.time_zone;
+        let head = ["flow", "state", "recurrence", "last run", "outcome", "next run", "waiting mails"];
+        output::print(&output::table(&head, lines.iter().map(|line| line.cells(zone, now))))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn line(flow: &Arc<Flow>, store: Option<&Store>, now: Timestamp) -> anyhow::Result<Line> {
+    let Some(store) = store else {
+        return Ok(Line { flow: Arc::clone(flow), off_since: None, last: None, next: None, waiting: 0 });
+    };
+    let off_since = store.off_since(&flow.name)?;
+    let next = match store.seen(&flow.name)? {
+        Some(anchor) => {
+            let known =
+                Known { anchor, last_slot: store.last_slot(&flow.name)?, is_off: off_since.is_some() };
+            agenda::next_run(flow, &known, now)
+        }
+        None => None,
+    };
+    Ok(Line {
+        flow: Arc::clone(flow),
+        off_since,
+        last: store.runs(Some(&flow.name), 1)?.pop(),
+        next,
+        waiting: store.waiting_mails(&flow.name)?,
+    })
+}
+
+impl Line {
+    fn state(&self) -> &'static str {
+        match (self.flow.enabled, self.off_since) {
+            (true, None) => "on",
+            (true, Some(_)) => "off (by command)",
+            (false, None) => "off (in flows.toml)",
+            (false, Some(_)) => "off (in flows.toml and by command)",
+        }
+    }
+
+    fn cells(&self, zone: &jiff::tz::TimeZone, now: Timestamp) -> Vec<String> {
+        let dash = || "–".to_owned();
+        let next = |at: Timestamp| if at <= now { "now".to_owned() } else { output::moment(at, zone) };
+        vec![
+            self.flow.name.clone(),
+            self.state().to_owned(),
+            self.flow.recurrence.to_string(),
+            self.last.as_ref().map_or_else(dash, |run| output::moment(run.started, zone)),
+            self.last.as_ref().map_or_else(dash, |run| run.outcome.word().to_owned()),
+            self.next.map_or_else(dash, next),
+            self.waiting.to_string(),
+        ]
+    }
+
+    fn json(&self) -> serde_json::Value {
+        json!({
+            "flow": self.flow.name, "description": self.flow.description,
+            "on": self.flow.enabled && self.off_since.is_none(), "enabled_in_file": self.flow.enabled,
+            "off_by_command_since": self.off_since.map(|at| at.to_string()),
+            "recurrence": self.flow.recurrence.to_string(),
+            "last_run": self.last.as_ref().map(super::history::json_of_run),
+            "next_run": self.next.map(|at| at.to_string()), "waiting_mails": self.waiting,
+        })
+    }
+}

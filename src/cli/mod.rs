@@ -1,0 +1,126 @@
+//! The command line: one file a command.
+
+mod check;
+mod demo;
+mod history;
+mod list;
+mod on_off;
+mod output;
+mod run;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use leadflow::config::{self, Loaded, Report};
+use leadflow::store::Store;
+use leadflow::telemetry;
+
+/// A scheduled polling daemon: reads an Azure Storage table and mails its new rows.
+///
+/// What runs, when, and who hears of it stands in flows.toml. Exit status: 0 done, 1 the work
+/// failed, 2 the command line or flows.toml is wrong.
+#[derive(Parser)]
+#[command(version, about, max_term_width = 100)]
+pub(crate) struct Arguments {
+    /// The file to use [default: ./flows.toml, then /etc/leadflow/flows.toml]
+    #[arg(long, global = true, env = "LEADFLOW_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// How log lines look
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
+    log_format: LogFormat,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum LogFormat {
+    /// For people and for the journal
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the daemon, until Ctrl-C or SIGTERM; or the flows once
+    ///
+    /// The daemon reads flows.toml anew when it or a template changes, and on SIGHUP. An invalid
+    /// file changes nothing.
+    Run(run::Arguments),
+    /// Look flows.toml and its templates over: every problem with its place and what to write
+    Check(check::Arguments),
+    /// The flows: on or off, last run, next run, waiting mails
+    List(list::Arguments),
+    /// The run history, newest first
+    History(history::Arguments),
+    /// Turn a flow on that `leadflow off` has turned off
+    On(on_off::Arguments),
+    /// Turn a flow off, over restarts too; its waiting mails still leave
+    Off(on_off::Arguments),
+    /// Show the whole thing on an embedded table and a mail folder; needs nothing
+    Demo(demo::Arguments),
+}
+
+/// How long the blocking work of a stopped process may go on.
+const FOR_BLOCKING_WORK: Duration = Duration::from_secs(3);
+
+/// Runs the command and tells what went wrong.
+pub(crate) fn main(arguments: Arguments) -> ExitCode {
+    match dispatch(arguments) {
+        Ok(code) => code,
+        Err(error) => match error.downcast_ref::<Report>() {
+            Some(report) => {
+                output::complain(&report.shown(output::has_color_on_stderr()));
+                ExitCode::from(2)
+            }
+            None => {
+                output::complain(&format!("error: {error:#}"));
+                ExitCode::FAILURE
+            }
+        },
+    }
+}
+
+fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let Arguments { config, log_format, command } = arguments;
+    let format = match log_format {
+        LogFormat::Text => telemetry::Format::Text,
+        LogFormat::Json => telemetry::Format::Json,
+    };
+    let path = config::find(config);
+    match command {
+        Command::Run(arguments) => {
+            let loaded = config::load(&path)?;
+            telemetry::start(&loaded.config.settings.log, format)?;
+            on_runtime(run::run(loaded, arguments))
+        }
+        Command::Check(arguments) => Ok(check::check(&path, &arguments)),
+        Command::List(arguments) => list::list(&load(&path)?, &arguments),
+        Command::History(arguments) => history::history(&load(&path)?, &arguments),
+        Command::On(arguments) => on_off::turn(&load(&path)?, &arguments, true),
+        Command::Off(arguments) => on_off::turn(&load(&path)?, &arguments, false),
+        Command::Demo(arguments) => {
+            telemetry::start("warn", format)?;
+            on_runtime(demo::demo(arguments))
+        }
+    }
+}
+
+/// The file, whose warnings are `check`'s to tell.
+fn load(path: &std::path::Path) -> anyhow::Result<Loaded> {
+    Ok(config::load(path)?)
+}
+
+fn on_runtime(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let result = runtime.block_on(work);
+    runtime.shutdown_timeout(FOR_BLOCKING_WORK);
+    result
+}
+
+/// The state of a file's flows, for looking; `None` before the first run.
+fn state_of(loaded: &Loaded) -> anyhow::Result<Option<Store>> {
+    Ok(Store::open_existing(&loaded.config.settings.state)?)
+}

@@ -1,0 +1,121 @@
+//! `leadflow run` and `leadflow run --once`.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use leadflow::clock::Clock;
+use leadflow::clockwork;
+use leadflow::config::Loaded;
+use leadflow::daemon::{self, Drive, Signal};
+use leadflow::flow::Flow;
+use leadflow::history::{Cause, Outcome};
+use leadflow::postman::Postman;
+use leadflow::run::{self, Workplace};
+use leadflow::store::{Lock, SharedStore, Store};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tracing::warn;
+
+use super::output;
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Run the flows now, deliver, and exit; exit status 1 while a mail still waits
+    #[arg(long)]
+    once: bool,
+    /// The flows to run once; all that are on without it
+    #[arg(requires = "once")]
+    flows: Vec<String>,
+}
+
+pub(super) async fn run(loaded: Loaded, arguments: Arguments) -> anyhow::Result<ExitCode> {
+    if arguments.once { once(loaded, &arguments.flows).await } else { daemon(loaded).await }
+}
+
+async fn daemon(loaded: Loaded) -> anyhow::Result<ExitCode> {
+    let (send, signals) = mpsc::channel(4);
+    listen(send.clone())?;
+    let watch = daemon::watch(&loaded.config.path, send);
+    if let Err(error) = &watch {
+        warn!("changes of flows.toml are not seen by themselves: {error}; send SIGHUP after a change");
+    }
+    let drive = Drive { clock: Clock::System, ticks: clockwork::start(), signals };
+    daemon::run(loaded, drive).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// SIGHUP reloads; SIGTERM and Ctrl-C stop.
+pub(super) fn listen(send: mpsc::Sender<Signal>) -> anyhow::Result<()> {
+    let kinds = [
+        (SignalKind::hangup(), Signal::Reload),
+        (SignalKind::terminate(), Signal::Stop),
+        (SignalKind::interrupt(), Signal::Stop),
+    ];
+    for (kind, meaning) in kinds {
+        let mut stream = signal(kind).context("cannot listen for signals")?;
+        let send = send.clone();
+        tokio::spawn(
+            async move { while stream.recv().await.is_some() && send.send(meaning).await.is_ok() {} },
+        );
+    }
+    Ok(())
+}
+
+async fn once(loaded: Loaded, names: &[String]) -> anyhow::Result<ExitCode> {
+    let config = loaded.config;
+    let flows: Vec<Arc<Flow>> = if names.is_empty() {
+        config.flows.values().filter(|flow| flow.enabled).cloned().collect()
+    } else {
+        let find = |name: &String| {
+            config
+                .flows
+                .get(name)
+                .cloned()
+                .with_context(|| format!("there is no flow `{name}` in {}", config.path.display()))
+        };
+        names.iter().map(find).collect::<anyhow::Result<_>>()?
+    };
+    let _lock = Lock::take(&config.settings.state)?;
+    let mut store = Store::open(&config.settings.state)?;
+    let clock = Clock::System;
+    store.interrupt_runs(None, clock.now())?;
+    store.doubt_interrupted_mails(clock.now())?;
+    store.hurry(clock.now())?;
+    let place = Workplace { store: SharedStore::new(store), clock, folder: config.settings.state.clone() };
+    let mut runs = Vec::new();
+    for flow in &flows {
+        let name = flow.name.clone();
+        let is_off = place.store.call(move |store| store.off_since(&name)).await?.is_some();
+        if is_off && names.is_empty() {
+            continue;
+        }
+        runs.push(run::run(&place, &config, flow, Cause::Once, None).await?);
+    }
+    if runs.is_empty() {
+        bail!("no flow is on");
+    }
+    deliver(&place, &config).await?;
+    let mut is_done = true;
+    for ended in runs {
+        let id = ended.run;
+        let Some(run) = place.store.call(move |store| store.run(id)).await? else { continue };
+        output::print(&format!("{} · run {} · {} · {}", run.flow, run.id, run.outcome.word(), run.summary))?;
+        is_done &= matches!(run.outcome, Outcome::Sent | Outcome::NothingNew | Outcome::ConditionFalse);
+    }
+    if !is_done {
+        output::complain("not everything was done; `leadflow history show RUN` tells why");
+    }
+    Ok(if is_done { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Tries every mail, and waits only for a connection's `per_minute`.
+async fn deliver(place: &Workplace, config: &leadflow::flow::Config) -> anyhow::Result<()> {
+    let mut postman = Postman::new(place.store.clone(), place.clock.clone());
+    loop {
+        let round = postman.deliver(config, || false).await?;
+        let Some(next_try) = round.next_try.filter(|_| round.is_paced) else { return Ok(()) };
+        let wait = next_try.duration_since(place.clock.now());
+        tokio::time::sleep(wait.try_into().unwrap_or_default()).await;
+    }
+}

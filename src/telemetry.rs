@@ -1,0 +1,40 @@
+//! The log: for people on a terminal, for the journal otherwise, or as JSON lines.
+
+use std::io::{self, IsTerminal as _};
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt;
+use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
+
+/// The form of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Format {
+    /// With time and colours on a terminal; without either where the journal adds its own.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Starts the log on standard error. `level` is what `settings.log` says; `RUST_LOG` comes first.
+///
+/// # Errors
+/// When there is a log already.
+pub fn start(level: &str, format: Format) -> Result<(), TryInitError> {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| filter_of(level));
+    let builder = fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false);
+    // systemd says so where standard error goes to the journal, which has the time.
+    let has_time = std::env::var_os("JOURNAL_STREAM").is_none();
+    match (format, has_time) {
+        (Format::Json, _) => builder.json().flatten_event(true).finish().try_init(),
+        (Format::Text, true) => builder.compact().with_ansi(io::stderr().is_terminal()).finish().try_init(),
+        (Format::Text, false) => builder.compact().with_ansi(false).without_time().finish().try_init(),
+    }
+}
+
+/// A bare level is leadflow's own; the libraries below tell their warnings only.
+fn filter_of(level: &str) -> EnvFilter {
+    let is_bare = !level.contains(['=', ',']);
+    let directives = if is_bare { format!("warn,leadflow={level}") } else { level.to_owned() };
+    EnvFilter::builder().parse_lossy(directives)
+}
