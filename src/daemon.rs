@@ -50,7 +50,7 @@ const FOR_RUNS: Duration = Duration::from_secs(5);
 /// How long the mail under way may take after a stop; then it is marked uncertain.
 const FOR_MAIL: Duration = Duration::from_secs(15);
 /// Between two rounds of the chores.
-const CHORES: Duration = Duration::from_secs(3_600);
+const CHORES: Duration = Duration::from_hours(1);
 /// How long the bytes of sent mails are kept.
 const SENT_BYTES: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// Runs at the same time.

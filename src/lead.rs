@@ -115,13 +115,13 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn lead(row: Value) -> Map<String, Value> {
+    fn lead(row: &Value) -> Map<String, Value> {
         of_columns(row.as_object().unwrap())
     }
 
     #[test]
     fn a_plain_lead() {
-        let lead = lead(json!({
+        let lead = lead(&json!({
             "RowKey": "MSFT_TEST_636737558587117715", "CreatedTime": "2026-03-01T08:00:00Z",
             "ActionCode": "INS", "LeadSource": "SPZA-INS|contoso.app", "OfferDisplayName": "Contoso App",
             "PublisherDisplayName": "Contoso", "Description": "Campaigns: ",
@@ -141,18 +141,18 @@ mod tests {
             (json!(null), Value::Null),
             (json!({"email": "a@b.example"}), json!("a@b.example")),
         ] {
-            let lead = lead(json!({"RowKey": "1", "customerinfo": customer, "ActionCode": "XYZ"}));
+            let lead = lead(&json!({"RowKey": "1", "customerinfo": customer, "ActionCode": "XYZ"}));
             assert_eq!(lead["email"], email);
             assert_eq!((&lead["action"], &lead["action_meaning"]), (&json!("XYZ"), &json!("XYZ")));
         }
-        let lead = lead(json!({"LeadSource": "SPZA-DNC|contoso.app", "Timestamp": "2026-03-01T08:00:00Z"}));
+        let lead = lead(&json!({"LeadSource": "SPZA-DNC|contoso.app", "Timestamp": "2026-03-01T08:00:00Z"}));
         assert_eq!((&lead["offer"], &lead["do_not_contact"]), (&json!("contoso.app"), &json!(true)));
         assert_eq!(lead["created"], "2026-03-01T08:00:00Z");
     }
 
     #[test]
     fn every_field_is_there_for_any_row() {
-        let names: Vec<_> = lead(json!({})).into_iter().map(|(name, _)| name).collect();
+        let names: Vec<_> = lead(&json!({})).into_iter().map(|(name, _)| name).collect();
         assert_eq!(names.len(), 18, "{names:?}");
     }
 }

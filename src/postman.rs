@@ -37,7 +37,7 @@ pub struct Round {
 }
 
 /// The span of `per_minute`.
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 
 impl Postman {
     /// A postman for this state.

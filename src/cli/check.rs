@@ -19,38 +19,34 @@ pub(crate) struct Arguments {
 }
 
 /// Exit status 2 when there is an error, or with `--strict` a warning.
-pub(super) fn check(path: &Path, arguments: &Arguments) -> ExitCode {
+pub(super) fn check(path: &Path, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let result = config::load(path);
-    let (problems, flows) = match &result {
-        Ok(loaded) => (loaded.warnings.as_slice(), Some(loaded.config.flows.len())),
-        Err(report) => (report.problems.as_slice(), None),
+    let problems = match &result {
+        Ok(loaded) => loaded.warnings.as_slice(),
+        Err(report) => report.problems.as_slice(),
     };
-    let is_well = flows.is_some() && !(arguments.strict && !problems.is_empty());
-    let printed = if arguments.json {
+    let is_well = result.is_ok() && (problems.is_empty() || !arguments.strict);
+    if arguments.json {
         let problems: Vec<_> = problems.iter().map(Problem::json).collect();
-        output::print_json(&json!({ "ok": is_well, "problems": problems }))
+        output::print_json(&json!({ "ok": is_well, "problems": problems }))?;
     } else {
-        let color = output::has_color_on_stderr();
-        problems.iter().for_each(|problem| output::complain(&problem.shown(color)));
-        match (&result, problems.len()) {
-            (Err(report), _) => {
-                output::complain(&report.to_string());
-                Ok(())
-            }
-            (Ok(loaded), warnings) => {
-                let count = loaded.config.flows.len();
-                let flows = if count == 1 { "1 flow".to_owned() } else { format!("{count} flows") };
-                let but = match warnings {
-                    0 => String::new(),
-                    1 => ", 1 warning".to_owned(),
-                    _ => format!(", {warnings} warnings"),
-                };
-                output::print(&format!("{}: {flows}, no problems{but}", path.display()))
-            }
+        for problem in problems {
+            output::complain(&problem.shown(output::has_color_on_stderr()));
         }
-    };
-    match printed {
-        Ok(()) if is_well => ExitCode::SUCCESS,
-        _ => ExitCode::from(2),
+        match &result {
+            Err(report) => output::complain(&report.to_string()),
+            Ok(loaded) => output::print(&summary(path, loaded.config.flows.len(), problems.len()))?,
+        }
     }
+    Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::from(2) })
+}
+
+fn summary(path: &Path, flows: usize, warnings: usize) -> String {
+    let flows = if flows == 1 { "1 flow".to_owned() } else { format!("{flows} flows") };
+    let warnings = match warnings {
+        0 => "no problems".to_owned(),
+        1 => "1 warning".to_owned(),
+        _ => format!("{warnings} warnings"),
+    };
+    format!("{}: {flows}, {warnings}", path.display())
 }

@@ -70,16 +70,15 @@ const FOR_BLOCKING_WORK: Duration = Duration::from_secs(3);
 pub(crate) fn main(arguments: Arguments) -> ExitCode {
     match dispatch(arguments) {
         Ok(code) => code,
-        Err(error) => match error.downcast_ref::<Report>() {
-            Some(report) => {
+        Err(error) => {
+            if let Some(report) = error.downcast_ref::<Report>() {
                 output::complain(&report.shown(output::has_color_on_stderr()));
                 ExitCode::from(2)
-            }
-            None => {
+            } else {
                 output::complain(&format!("error: {error:#}"));
                 ExitCode::FAILURE
             }
-        },
+        }
     }
 }
 
@@ -96,7 +95,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
             telemetry::start(&loaded.config.settings.log, format)?;
             on_runtime(run::run(loaded, arguments))
         }
-        Command::Check(arguments) => Ok(check::check(&path, &arguments)),
+        Command::Check(arguments) => check::check(&path, &arguments),
         Command::List(arguments) => list::list(&load(&path)?, &arguments),
         Command::History(arguments) => history::history(&load(&path)?, &arguments),
         Command::On(arguments) => on_off::turn(&load(&path)?, &arguments, true),

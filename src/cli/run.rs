@@ -35,7 +35,7 @@ pub(super) async fn run(loaded: Loaded, arguments: Arguments) -> anyhow::Result<
 
 async fn daemon(loaded: Loaded) -> anyhow::Result<ExitCode> {
     let (send, signals) = mpsc::channel(4);
-    listen(send.clone())?;
+    listen(&send)?;
     let watch = daemon::watch(&loaded.config.path, send);
     if let Err(error) = &watch {
         warn!("changes of flows.toml are not seen by themselves: {error}; send SIGHUP after a change");
@@ -46,7 +46,7 @@ async fn daemon(loaded: Loaded) -> anyhow::Result<ExitCode> {
 }
 
 /// SIGHUP reloads; SIGTERM and Ctrl-C stop.
-pub(super) fn listen(send: mpsc::Sender<Signal>) -> anyhow::Result<()> {
+pub(super) fn listen(send: &mpsc::Sender<Signal>) -> anyhow::Result<()> {
     let kinds = [
         (SignalKind::hangup(), Signal::Reload),
         (SignalKind::terminate(), Signal::Stop),

@@ -143,7 +143,7 @@ fn table(section: Section<'_>, connections: &Connections) -> Option<FlowTable> {
             section.problems.error(name.span(), message, "3 to 63 letters and digits, a letter first");
         }
         None if !section.has("name") => {
-            section.missing("name", "write the table's name: name = \"marketplaceleads\"")
+            section.missing("name", "write the table's name: name = \"marketplaceleads\"");
         }
         _ => {}
     }

@@ -75,13 +75,12 @@ impl<'a> Section<'a> {
     pub(super) fn integer(&self, key: &'static str, range: RangeInclusive<u32>) -> Option<u32> {
         let value = self.value(key)?;
         let number = self.number_of(key, value)?;
-        match u32::try_from(number).ok().filter(|number| range.contains(number)) {
-            Some(number) => Some(number),
-            None => {
-                let help = format!("{} to {}", range.start(), range.end());
-                self.problems.error(value.span(), format!("{key} = {number} is out of range"), help);
-                None
-            }
+        if let Some(number) = u32::try_from(number).ok().filter(|number| range.contains(number)) {
+            Some(number)
+        } else {
+            let help = format!("{} to {}", range.start(), range.end());
+            self.problems.error(value.span(), format!("{key} = {number} is out of range"), help);
+            None
         }
     }
 

@@ -38,7 +38,7 @@ impl Shelf {
         let mut files = BTreeMap::new();
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
-            if name.ends_with(".hbs") {
+            if entry.path().extension().is_some_and(|ending| ending == "hbs") {
                 files.insert(name, super::read(&entry.path()));
             }
         }
@@ -104,7 +104,7 @@ pub(super) fn read(section: &Section<'_>, shelf: &Shelf) -> Option<Templates> {
 
 fn named(section: &Section<'_>, shelf: &Shelf, name: &Spanned<String>, sources: &mut Sources) -> Option<()> {
     let files = [HTML, TEXT].map(|ending| shelf.source(&format!("{}{ending}", name.get_ref())));
-    let mut read = files.map(|file| file.transpose());
+    let mut read = files.map(std::option::Option::transpose);
     for problem in read.iter_mut().filter_map(|file| file.as_mut().err()) {
         section.problems.error(name.span(), std::mem::take(problem), "");
     }

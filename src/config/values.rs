@@ -42,16 +42,15 @@ impl Section<'_> {
         if let Ok(zone) = TimeZone::get(name.get_ref()) {
             return Some(zone);
         }
-        let help = match name.get_ref().parse::<WindowsTimezone>() {
-            Ok(windows) => format!("this is Windows' name; write the IANA name \"{}\"", windows.tzdb_id()),
-            Err(_) => {
-                let names: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
-                let names: Vec<&str> = names.iter().map(String::as_str).collect();
-                format!(
-                    "{}write an IANA name as \"Europe/Paris\" or \"Asia/Seoul\"",
-                    did_you_mean(name.get_ref(), &names)
-                )
-            }
+        let help = if let Ok(windows) = name.get_ref().parse::<WindowsTimezone>() {
+            format!("this is Windows' name; write the IANA name \"{}\"", windows.tzdb_id())
+        } else {
+            let names: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            format!(
+                "{}write an IANA name as \"Europe/Paris\" or \"Asia/Seoul\"",
+                did_you_mean(name.get_ref(), &names)
+            )
         };
         self.problems.error(name.span(), format!("`{}` is no time zone", name.get_ref()), help);
         None

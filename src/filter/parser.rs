@@ -130,22 +130,19 @@ impl Parser {
             Some(Token::Word(word)) => word.clone(),
             Some(_) => return Err(self.wrong("expected a comparison", "comparisons are eq ne gt ge lt le")),
         };
-        match COMPARISONS.iter().find(|(known, _)| *known == word) {
-            Some((_, comparison)) => {
-                self.at += 1;
-                Ok(Some(*comparison))
-            }
-            None => {
-                let lower = word.to_lowercase();
-                let is_known =
-                    lower == "and" || lower == "or" || COMPARISONS.iter().any(|(known, _)| *known == lower);
-                let help = if is_known {
-                    format!("write {lower}")
-                } else {
-                    "comparisons are eq ne gt ge lt le".to_owned()
-                };
-                Err(self.wrong(&format!("`{word}` is no comparison"), &help))
-            }
+        if let Some((_, comparison)) = COMPARISONS.iter().find(|(known, _)| *known == word) {
+            self.at += 1;
+            Ok(Some(*comparison))
+        } else {
+            let lower = word.to_lowercase();
+            let is_known =
+                lower == "and" || lower == "or" || COMPARISONS.iter().any(|(known, _)| *known == lower);
+            let help = if is_known {
+                format!("write {lower}")
+            } else {
+                "comparisons are eq ne gt ge lt le".to_owned()
+            };
+            Err(self.wrong(&format!("`{word}` is no comparison"), &help))
         }
     }
 

@@ -43,7 +43,7 @@ pub struct Scene<'a> {
 #[derive(Debug)]
 pub struct Mails {
     bytes: SpooledTempFile,
-    mails: Vec<Composed>,
+    list: Vec<Composed>,
     notes: Vec<String>,
     sender: String,
 }
@@ -90,18 +90,18 @@ impl Mails {
 
     /// The mails in their order.
     pub fn list(&self) -> &[Composed] {
-        &self.mails
+        &self.list
     }
 
     /// The number of bytes of all mails.
     pub fn size(&self) -> u64 {
-        self.mails.last().map_or(0, |mail| mail.span.end)
+        self.list.last().map_or(0, |mail| mail.span.end)
     }
 
     /// Reads the mails back, one at a time.
     pub fn read(self) -> impl Iterator<Item = io::Result<(Composed, Vec<u8>)>> {
-        let Self { mut bytes, mails, .. } = self;
-        mails.into_iter().map(move |mail| {
+        let Self { mut bytes, list, .. } = self;
+        list.into_iter().map(move |mail| {
             bytes.seek(SeekFrom::Start(mail.span.start))?;
             let length = mail.span.end - mail.span.start;
             let mut text = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
@@ -137,7 +137,7 @@ pub fn compose(scene: &Scene<'_>, spool: &mut Spool, folder: &Path) -> Result<Ma
     };
     let context = Context { scene, columns, is_lead, sheet, attached, length: spool.len(), single };
     let bytes = tempfile::spooled_tempfile_in(IN_MEMORY, folder);
-    let mut mails = Mails { bytes, mails: Vec::new(), notes, sender: scene.from.email.to_string() };
+    let mut mails = Mails { bytes, list: Vec::new(), notes, sender: scene.from.email.to_string() };
     let mut rows = spool.rows()?;
     for (index, part) in parts.iter().enumerate() {
         let place = Place { number: index + 1, of: parts.len(), rows: part.clone() };
@@ -209,11 +209,11 @@ impl Context<'_> {
             }
         }
         let message_id = format!("<{}@{}>", Uuid::new_v4(), self.scene.from.email.domain());
-        let (subject, bytes) = self.fitting(place, shown, csv, &message_id, &mut mails.notes)?;
+        let (subject, bytes) = self.fitting(place, shown, csv.as_deref(), &message_id, &mut mails.notes)?;
         let start = mails.bytes.seek(SeekFrom::End(0))?;
         mails.bytes.write_all(&bytes)?;
         let span = start..start + bytes.len() as u64;
-        mails.mails.push(Composed { subject, message_id, rows: place.rows.clone(), span });
+        mails.list.push(Composed { subject, message_id, rows: place.rows.clone(), span });
         Ok(())
     }
 
@@ -222,7 +222,7 @@ impl Context<'_> {
         &self,
         place: &Place,
         mut shown: Vec<Value>,
-        csv: Option<Vec<u8>>,
+        csv: Option<&[u8]>,
         message_id: &str,
         notes: &mut Vec<String>,
     ) -> Result<(String, Vec<u8>), ComposeError> {
@@ -236,7 +236,7 @@ impl Context<'_> {
                 flow: &self.scene.flow.name,
                 run: self.scene.run,
                 rendered,
-                csv: csv.as_ref().map(|bytes| (self.file_name(place), bytes.clone())),
+                csv: csv.map(|bytes| (self.file_name(place), bytes.to_vec())),
             };
             let bytes = message::build(&self.scene.flow.email, parts).map_err(ComposeError::Message)?;
             if bytes.len() <= self.scene.max_bytes || csv.is_none() || shown.is_empty() {

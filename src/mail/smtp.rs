@@ -25,13 +25,13 @@ use crate::flow::{Login, Security, SmtpConnection};
 use crate::outbox::Receipt;
 
 /// For DNS, TCP, TLS and the greeting together.
-const TO_CONNECT: Duration = Duration::from_secs(60);
+const TO_CONNECT: Duration = Duration::from_mins(1);
 /// For the reply to one command (RFC 5321, 4.5.3.2 gives servers 5 minutes).
-const FOR_A_COMMAND: Duration = Duration::from_secs(300);
+const FOR_A_COMMAND: Duration = Duration::from_mins(5);
 /// For the transfer of a message, which is at most some megabytes.
-const TO_TRANSFER: Duration = Duration::from_secs(600);
+const TO_TRANSFER: Duration = Duration::from_mins(10);
 /// For the reply to the final dot (RFC 5321, 4.5.3.2.6).
-const AFTER_THE_DOT: Duration = Duration::from_secs(600);
+const AFTER_THE_DOT: Duration = Duration::from_mins(10);
 /// For the goodbye.
 const TO_QUIT: Duration = Duration::from_secs(5);
 /// Bytes of a message that are written at a time.
@@ -114,15 +114,15 @@ impl Smtp {
     ) -> Result<Receipt, Receipt> {
         let sender = letter.from.parse::<Address>().map_err(|error| Receipt::Later(error.to_string()))?;
         // A refused sender is a matter of the connection's set-up and never condemns a mail.
-        self.command(Mail::new(Some(sender), Vec::new())).await.map_err(later)?;
+        self.command(Mail::new(Some(sender), Vec::new())).await.map_err(|broken| later(&broken))?;
         for (address, receipt) in letter.recipients.iter().zip(receipts.iter_mut()) {
             *receipt = self.name_recipient(address).await?;
         }
         if receipts.iter().all(Option::is_some) {
-            self.command(Rset).await.map_err(later)?;
+            self.command(Rset).await.map_err(|broken| later(&broken))?;
             return Ok(Receipt::Later("no recipient was accepted".to_owned()));
         }
-        self.command(Data).await.map_err(judged)?;
+        self.command(Data).await.map_err(|broken| judged(&broken))?;
         Ok(self.transfer(letter.bytes).await)
     }
 
@@ -133,8 +133,8 @@ impl Smtp {
         };
         match self.command(Rcpt::new(parsed, Vec::new())).await {
             Ok(_) => Ok(None),
-            Err(Broken::Error(error)) if error.status().is_some() => Ok(Some(judged(Broken::Error(error)))),
-            Err(broken) => Err(later(broken)),
+            Err(broken) if broken.is_reply() => Ok(Some(judged(&broken))),
+            Err(broken) => Err(later(&broken)),
         }
     }
 
@@ -173,16 +173,21 @@ impl Smtp {
         };
         self.usable &= broken.leaves_the_session_in_step();
         match broken {
-            Broken::Error(error) if error.status().is_some() => judged(Broken::Error(error)),
+            broken if broken.is_reply() => judged(&broken),
             broken if all_written.load(Ordering::Relaxed) => {
                 Receipt::Unknown(format!("no reply to the end of the message: {broken}"))
             }
-            broken => later(broken),
+            broken => later(&broken),
         }
     }
 }
 
 impl Broken {
+    /// Whether the server has answered, with a refusal.
+    fn is_reply(&self) -> bool {
+        matches!(self, Self::Error(error) if error.status().is_some())
+    }
+
     /// Whether the next command would still get the next reply.
     fn leaves_the_session_in_step(&self) -> bool {
         matches!(self, Self::Error(error) if error.status().is_some_and(|code| code.to_string() != "421"))
@@ -198,13 +203,13 @@ impl fmt::Display for Broken {
     }
 }
 
-fn later(broken: Broken) -> Receipt {
+fn later(broken: &Broken) -> Receipt {
     Receipt::Later(broken.to_string())
 }
 
 /// 5xx is final, everything else is for later.
-fn judged(broken: Broken) -> Receipt {
-    match &broken {
+fn judged(broken: &Broken) -> Receipt {
+    match broken {
         Broken::Error(error) if error.is_permanent() => Receipt::Refused(broken.to_string()),
         _ => later(broken),
     }

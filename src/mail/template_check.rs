@@ -79,7 +79,7 @@ impl Walk<'_> {
                 self.call(call, at);
             }
             TemplateElement::PartialExpression(call) | TemplateElement::PartialBlock(call) => {
-                self.partial(call, at)
+                self.partial(call, at);
             }
             _ => {}
         }

@@ -32,7 +32,7 @@ pub(super) fn next(every: &Every, zone: &TimeZone, base: Timestamp, after: Times
 
 /// Which period, counted in single units from the origin's, the date lies in.
 fn first_period(frequency: Frequency, origin: Date, date: Date) -> i64 {
-    let days = i64::from(date.duration_since(origin).as_hours() / 24);
+    let days = date.duration_since(origin).as_hours() / 24;
     match frequency {
         Frequency::Week => (days + i64::from(origin.weekday().to_monday_zero_offset())).div_euclid(7),
         Frequency::Month => {

@@ -32,7 +32,7 @@ pub struct AzureTable {
 }
 
 /// The longest wait that a service may ask for.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
+const LONGEST_RETRY_AFTER: Duration = Duration::from_mins(1);
 
 /// Six tries in all: after 0.5, 1, 2, 4 and 8 seconds, and up to half a second more each time.
 fn backoff() -> impl BackoffBuilder {
@@ -162,7 +162,7 @@ impl AzureTable {
                 Some(wait?.max(error.retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER)))
             })
             .notify(|error, wait| {
-                warn!(table = self.place.table, "{error}; trying again in {:.1} s", wait.as_secs_f64())
+                warn!(table = self.place.table, "{error}; trying again in {:.1} s", wait.as_secs_f64());
             })
             .await
     }

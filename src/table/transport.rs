@@ -21,7 +21,7 @@ const TO_CONNECT: Duration = Duration::from_secs(10);
 /// Between two pieces of a response.
 const TO_READ: Duration = Duration::from_secs(30);
 /// For a whole exchange; the service itself gives a query 30 s.
-const IN_ALL: Duration = Duration::from_secs(120);
+const IN_ALL: Duration = Duration::from_mins(2);
 /// A page has at most 1,000 rows of at most 1 MiB, and 4 MiB in all.
 const LARGEST_BODY: usize = 64 << 20;
 /// Of the body of a refusal.
