@@ -1,0 +1,231 @@
+//! Which rows are news: begin, merges, the look-back, conditions. The clock is driven.
+
+use std::path::Path;
+
+use jiff::{SignedDuration, Timestamp};
+use leadflow::clock::{Clock, DrivenClock};
+use leadflow::config;
+use leadflow::flow::Config;
+use leadflow::history::{Cause, Outcome};
+use leadflow::postman::Postman;
+use leadflow::run::{self, Workplace};
+use leadflow::store::{SharedStore, Store};
+use leadflow::table::EmbeddedTable;
+use mail_parser::MessageParser;
+use serde_json::{Map, Value};
+
+use crate::support::azurite::Table;
+use crate::support::eventually;
+use crate::support::leadflow::{MARKETPLACE, Sandbox, guide_flow, relay};
+use crate::support::leads::{keys, lead, leads};
+use crate::support::mail_server::MailServer;
+
+/// A flow on an embedded table and a mail folder, with a clock that stands still.
+struct Office {
+    folder: tempfile::TempDir,
+    config: Config,
+    place: Workplace,
+    clock: DrivenClock,
+    table: EmbeddedTable,
+    seen: usize,
+}
+
+const FLOW: &str = r#"[connections.demo.embedded_table]
+file = "demo.db"
+[connections.folder.mail_folder]
+path = "mail"
+[flows.leads]
+condition = "length > 0"
+[flows.leads.recurrence]
+frequency = "hour"
+[flows.leads.table]
+connection = "demo"
+name = "marketplaceleads"
+filter = "Timestamp gt datetime'{{past_time}}'"
+[flows.leads.email]
+connection = "folder"
+to = "sales@contoso.example"
+body = "{{#each rows}}{{RowKey}} {{/each}}"
+"#;
+
+impl Office {
+    fn open(from: &str, to: &str) -> Self {
+        assert!(FLOW.contains(from));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("flows.toml");
+        std::fs::write(&path, FLOW.replacen(from, to, 1)).unwrap();
+        let config = config::load(&path).unwrap().config;
+        let clock = DrivenClock::new("2026-03-02T08:00:00Z".parse().unwrap());
+        let state = folder.path().join("state");
+        let store = SharedStore::new(Store::open(&state).unwrap());
+        let place = Workplace { store, clock: Clock::Driven(clock.clone()), folder: state.clone() };
+        let table = EmbeddedTable::open(&state.join("demo.db"), "marketplaceleads").unwrap();
+        Self { folder, config, place, clock, table, seen: 0 }
+    }
+
+    /// Writes leads whose `Timestamp` is so many minutes ago.
+    fn write(&self, numbers: &[usize], minutes_ago: i64) {
+        let at = self.clock.now() - SignedDuration::from_mins(minutes_ago);
+        self.table.insert(&numbers.iter().map(|number| row(*number)).collect::<Vec<_>>(), at).unwrap();
+    }
+
+    /// Runs after so many minutes and delivers; returns the outcome and the new mails' words.
+    async fn run_after(&mut self, minutes: i64) -> (Outcome, Vec<String>) {
+        self.clock.advance(SignedDuration::from_mins(minutes));
+        let flow = &self.config.flows["leads"];
+        let ended = run::run(&self.place, &self.config, flow, Cause::Schedule, None).await.unwrap();
+        let mut postman = Postman::new(self.place.store.clone(), self.place.clock.clone());
+        postman.deliver(&self.config, || false).await.unwrap();
+        let id = ended.run;
+        let run = self.place.store.call(move |store| store.run(id)).await.unwrap().unwrap();
+        (run.outcome, self.new_mails())
+    }
+
+    fn new_mails(&mut self) -> Vec<String> {
+        let folder = self.folder.path().join("state/mail");
+        let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+        let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+        paths.sort();
+        let new = paths.split_off(self.seen);
+        self.seen += new.len();
+        new.iter().map(|path| words_of(path)).collect()
+    }
+}
+
+fn words_of(path: &Path) -> String {
+    let bytes = std::fs::read(path).unwrap();
+    let message = MessageParser::default().parse(&bytes).unwrap();
+    message.body_text(0).unwrap().trim().to_owned()
+}
+
+fn row(number: usize) -> Map<String, Value> {
+    lead(number).as_object().unwrap().clone()
+}
+
+fn mailed(words: &str) -> (Outcome, Vec<String>) {
+    (Outcome::Sent, vec![words.to_owned()])
+}
+
+#[tokio::test]
+async fn only_what_is_new_since_the_begin_is_mailed() {
+    let mut office = Office::open("hour", "hour");
+    office.write(&[1], 61);
+    office.write(&[2], 59);
+    assert_eq!(office.run_after(0).await, mailed("lead-00002"), "the first run reads one window back");
+    assert_eq!(office.run_after(60).await, (Outcome::NothingNew, vec![]));
+    office.write(&[1, 2], 1);
+    assert_eq!(office.run_after(1).await, (Outcome::NothingNew, vec![]), "old rows that were written again");
+    office.write(&[3], 0);
+    assert_eq!(office.run_after(1).await, mailed("lead-00003"));
+}
+
+#[tokio::test]
+async fn late_rows_are_found_by_the_overlap_and_by_the_look_back_and_none_from_before_begin() {
+    let mut office = Office::open("hour", "hour");
+    office.write(&[1], 60 * 24);
+    assert_eq!(office.run_after(0).await, (Outcome::NothingNew, vec![]));
+    office.run_after(60).await;
+    office.write(&[2], 14);
+    assert_eq!(office.run_after(1).await, mailed("lead-00002"), "visible 14 minutes late: the overlap");
+    for _ in 0..20 {
+        office.run_after(60).await;
+    }
+    office.write(&[3], 60 * 12);
+    // Visible late, with a Timestamp from before begin.
+    office.write(&[4], 60 * 48);
+    assert_eq!(office.run_after(60).await, (Outcome::NothingNew, vec![]), "twelve hours late");
+    assert_eq!(office.run_after(180).await, mailed("lead-00003"), "the look-back of the day");
+    assert_eq!(office.run_after(60 * 24 * 3).await, (Outcome::NothingNew, vec![]));
+}
+
+#[tokio::test]
+async fn rows_of_a_standstill_are_all_read() {
+    let mut office = Office::open("hour", "hour");
+    office.run_after(0).await;
+    for day in 0..6 {
+        office.write(&[day], 0);
+        office.clock.advance(SignedDuration::from_hours(24));
+    }
+    let words = (0..6).map(|day| format!("lead-{day:05}")).collect::<Vec<_>>().join(" ");
+    // Rows come in the order of their partitions: days 1 to 6 of the month.
+    assert_eq!(office.run_after(0).await, mailed(&words));
+}
+
+#[tokio::test]
+async fn five_gather() {
+    let mut office = Office::open("length > 0", "length >= 5");
+    office.run_after(0).await;
+    office.write(&[1, 2], 0);
+    assert_eq!(office.run_after(60).await, (Outcome::ConditionFalse, vec![]));
+    for _ in 0..30 {
+        assert_eq!(office.run_after(60).await.0, Outcome::ConditionFalse);
+    }
+    office.write(&[3, 4, 5], 0);
+    assert_eq!(office.run_after(60).await, mailed("lead-00001 lead-00002 lead-00003 lead-00004 lead-00005"));
+    assert_eq!(office.run_after(60).await, (Outcome::NothingNew, vec![]));
+}
+
+#[tokio::test]
+async fn a_heartbeat_beats_while_nothing_comes() {
+    let mut office = Office::open("length > 0", "length == 0");
+    assert_eq!(office.run_after(0).await, mailed(""));
+    office.write(&[1], 0);
+    assert_eq!(office.run_after(60).await, (Outcome::ConditionFalse, vec![]));
+    assert_eq!(office.run_after(60).await, mailed(""), "the row was passed over");
+}
+
+#[tokio::test]
+async fn a_change_is_news_where_the_flow_says_so() {
+    let mut office = Office::open("name = ", "notify_on = \"change\"\nname = ");
+    office.write(&[1], 120);
+    assert_eq!(office.run_after(0).await.0, Outcome::NothingNew);
+    office.write(&[1], 0);
+    assert_eq!(office.run_after(1).await, mailed("lead-00001"));
+    assert_eq!(office.run_after(60).await.0, Outcome::NothingNew);
+}
+
+#[tokio::test]
+async fn a_fixed_window_has_no_memory() {
+    let mut office = Office::open(
+        "[flows.leads.table]",
+        "[flows.leads.window]\nmode = \"fixed\"\nunit = \"hour\"\ninterval = 1\n[flows.leads.table]",
+    );
+    office.write(&[1], 30);
+    assert_eq!(office.run_after(0).await, mailed("lead-00001"));
+    assert_eq!(office.run_after(15).await, mailed("lead-00001"), "as Power Automate does");
+    office.write(&[2], 0);
+    assert_eq!(office.run_after(61).await, (Outcome::NothingNew, vec![]), "as Power Automate does, too");
+}
+
+#[tokio::test]
+async fn another_table_is_another_begin() {
+    let mut office = Office::open("hour", "hour");
+    office.write(&[1], 1);
+    assert_eq!(office.run_after(0).await, mailed("lead-00001"));
+    let path = office.folder.path().join("flows.toml");
+    std::fs::write(&path, FLOW.replace("marketplaceleads", "otherleads")).unwrap();
+    office.config = config::load(&path).unwrap().config;
+    let other = EmbeddedTable::open(&office.folder.path().join("state/demo.db"), "otherleads").unwrap();
+    let now: Timestamp = office.clock.now();
+    other.insert(&[row(1)], now - SignedDuration::from_hours(5)).unwrap();
+    other.insert(&[row(2)], now).unwrap();
+    assert_eq!(office.run_after(1).await, mailed("lead-00002"));
+}
+
+#[tokio::test]
+async fn a_merge_of_an_old_row_is_no_news_on_azurite() {
+    let (table, server) = (Table::create().await, MailServer::start(&[]));
+    table.insert(&leads(0..3)).await;
+    // A window of a second: what is there now lies before begin.
+    let flow = guide_flow(&table.name).replace("unit = \"hour\"", "unit = \"second\"");
+    let sandbox = Sandbox::with_azurite(&format!("{MARKETPLACE}{}{flow}", relay(server.port)));
+    let old = Timestamp::now() + SignedDuration::from_millis(2_100);
+    eventually("the leads to be older than the window", || (Timestamp::now() > old).then_some(()));
+    sandbox.run_once();
+    table.merge("11:2F2:2F2026", "lead-00001", &serde_json::json!({ "Description": "called back" })).await;
+    sandbox.run_once();
+    assert!(server.mails().is_empty(), "{:?}", server.mails()[0].text());
+    table.insert(&leads(3..4)).await;
+    sandbox.run_once();
+    assert_eq!(server.mails()[0].row_keys(), keys(3..4));
+}

@@ -1,0 +1,108 @@
+//! Azurite, one for all tests, each with tables of its own.
+
+use std::net::{TcpListener, TcpStream};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use futures::{StreamExt as _, stream};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use sha2::Sha256;
+
+use super::eventually;
+use super::servers::{Server, folder};
+
+pub(crate) const ACCOUNT: &str = "devstoreaccount1";
+/// Published: <https://learn.microsoft.com/azure/storage/common/storage-connect-azurite>.
+pub(crate) const KEY: &str =
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
+
+struct Azurite {
+    _server: Server,
+    port: u16,
+    _data: tempfile::TempDir,
+}
+
+fn azurite() -> &'static Azurite {
+    static AZURITE: OnceLock<Azurite> = OnceLock::new();
+    AZURITE.get_or_init(|| {
+        let data = tempfile::tempdir().unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let place = data.path().display().to_string();
+        let program = folder().join("node_modules/.bin/azurite-table").display().to_string();
+        let arguments = ["--import", "./leash.mjs", &program, "--silent", "--disableTelemetry", "--skipApiVersionCheck"];
+        let rest = ["--tableHost", "127.0.0.1", "--tablePort", &port.to_string(), "--location", &place].map(str::to_owned);
+        let arguments: Vec<String> = arguments.map(str::to_owned).into_iter().chain(rest).collect();
+        let server = Server::start(&arguments);
+        eventually("Azurite to listen", || TcpStream::connect(("127.0.0.1", port)).ok());
+        Azurite { _server: server, port, _data: data }
+    })
+}
+
+/// A connection string for Azurite with this key.
+pub(crate) fn connection_string(key: &str) -> String {
+    let endpoint = format!("http://127.0.0.1:{}/{ACCOUNT}", azurite().port);
+    format!("DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={key};TableEndpoint={endpoint};")
+}
+
+/// A table that no other test has.
+#[derive(Debug, Clone)]
+pub(crate) struct Table {
+    pub(crate) name: String,
+}
+
+impl Table {
+    pub(crate) async fn create() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let table = Self { name: format!("leads{}", COUNT.fetch_add(1, Ordering::Relaxed)) };
+        request("POST", "Tables", &json!({ "TableName": table.name })).await;
+        table
+    }
+
+    /// Inserts rows, many at a time.
+    pub(crate) async fn insert(&self, rows: &[Value]) {
+        let each = stream::iter(rows).map(|row| request("POST", &self.name, row));
+        each.buffer_unordered(16).collect::<Vec<_>>().await;
+    }
+
+    /// Merges columns into a row, which moves its `Timestamp`.
+    pub(crate) async fn merge(&self, partition: &str, row: &str, columns: &Value) {
+        let path = format!("{}(PartitionKey='{partition}',RowKey='{row}')", self.name);
+        request("MERGE", &path, columns).await;
+    }
+}
+
+/// A signed request ("Shared Key Lite"):
+/// <https://learn.microsoft.com/rest/api/storageservices/authorize-with-shared-key>.
+async fn request(method: &str, path: &str, body: &Value) {
+    let date = Timestamp::now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    let signed = format!("{date}\n/{ACCOUNT}/{ACCOUNT}/{path}");
+    let mut mac = Hmac::<Sha256>::new_from_slice(&BASE64_STANDARD.decode(KEY).unwrap()).unwrap();
+    mac.update(signed.as_bytes());
+    let signature = BASE64_STANDARD.encode(mac.finalize().into_bytes());
+    let url = format!("http://127.0.0.1:{}/{ACCOUNT}/{path}", azurite().port);
+    let client = client();
+    let response = client
+        .request(method.parse().unwrap(), url)
+        .header("x-ms-date", date)
+        .header("x-ms-version", "2019-02-02")
+        .header("accept", "application/json;odata=nometadata")
+        .header("prefer", "return-no-content")
+        .header("if-match", "*")
+        .header("authorization", format!("SharedKeyLite {ACCOUNT}:{signature}"))
+        .header("content-type", "application/json")
+        .body(body.to_string())
+        .send()
+        .await
+        .unwrap();
+    let status = response.status();
+    assert!(status.is_success(), "{method} {path}: {status} {}", response.text().await.unwrap());
+}
+
+fn client() -> reqwest::Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().no_proxy().build().unwrap()
+}

@@ -1,0 +1,202 @@
+//! The real binary in a folder of its own.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+
+use serde_json::Value;
+
+use super::eventually;
+use super::{azurite, certificates, mail_server};
+
+/// A folder with a flows.toml.
+#[derive(Debug)]
+pub(crate) struct Sandbox {
+    folder: tempfile::TempDir,
+    storage: String,
+}
+
+/// What a command came to.
+#[derive(Debug)]
+pub(crate) struct Output {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// A running `leadflow run`.
+pub(crate) struct Daemon {
+    child: Child,
+    log: Arc<Mutex<String>>,
+}
+
+impl Sandbox {
+    pub(crate) fn new(flows: &str) -> Self {
+        let sandbox = Self { folder: tempfile::tempdir().unwrap(), storage: String::new() };
+        sandbox.write("flows.toml", flows);
+        sandbox.write("mail-password", mail_server::PASSWORD);
+        sandbox
+    }
+
+    /// With a connection string for Azurite in `LEADS_STORAGE`.
+    pub(crate) fn with_azurite(flows: &str) -> Self {
+        Self { storage: azurite::connection_string(azurite::KEY), ..Self::new(flows) }
+    }
+
+    /// With another connection string in `LEADS_STORAGE`.
+    pub(crate) fn with_storage(flows: &str, storage: String) -> Self {
+        Self { storage, ..Self::new(flows) }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Writes a file at once, as editors do.
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        let part = self.path(&format!("{name}.part"));
+        std::fs::create_dir_all(part.parent().unwrap()).unwrap();
+        std::fs::write(&part, text).unwrap();
+        std::fs::rename(part, self.path(name)).unwrap();
+    }
+
+    /// Replaces a piece of flows.toml, which must be there.
+    pub(crate) fn edit(&self, from: &str, to: &str) {
+        let text = std::fs::read_to_string(self.path("flows.toml")).unwrap();
+        assert!(text.contains(from), "{from}");
+        self.write("flows.toml", &text.replacen(from, to, 1));
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_leadflow"));
+        command.args(arguments).current_dir(self.folder.path()).env_remove("RUST_LOG").env_remove("LEADFLOW_CONFIG");
+        command.env("LEADS_STORAGE", &self.storage).env("NO_COLOR", "1").env("NO_PROXY", "*").stdin(Stdio::null());
+        command
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        let output = self.command(arguments).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        let (stdout, stderr) = (text(output.stdout), text(output.stderr));
+        for secret in [azurite::KEY, mail_server::PASSWORD, "canary"] {
+            assert!(!stdout.contains(secret) && !stderr.contains(secret), "a secret is shown: {stdout}{stderr}");
+        }
+        assert!(!stderr.contains("panicked"), "{stderr}");
+        Output { code: output.status.code().expect("an exit status"), stdout, stderr }
+    }
+
+    /// Runs and takes the output apart as JSON.
+    pub(crate) fn json(&self, arguments: &[&str]) -> Value {
+        let output = self.run(arguments);
+        serde_json::from_str(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
+    }
+
+    /// `run --once`, which must do all it has to.
+    pub(crate) fn run_once(&self) -> Output {
+        let output = self.run(&["run", "--once"]);
+        assert_eq!(output.code, 0, "{}{}", output.stdout, output.stderr);
+        output
+    }
+
+    /// Starts the daemon and waits until it is ready.
+    pub(crate) fn daemon(&self) -> Daemon {
+        let mut child = self.command(&["run"]).stderr(Stdio::piped()).spawn().unwrap();
+        let log = Arc::new(Mutex::new(String::new()));
+        let (lines, sink) = (BufReader::new(child.stderr.take().unwrap()), Arc::clone(&log));
+        std::thread::spawn(move || {
+            for line in lines.lines().map_while(Result::ok) {
+                sink.lock().unwrap().push_str(&format!("{line}\n"));
+            }
+        });
+        let daemon = Daemon { child, log };
+        daemon.wait_for_log("ready");
+        daemon
+    }
+}
+
+impl Daemon {
+    pub(crate) fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    pub(crate) fn wait_for_log(&self, words: &str) {
+        let log = || self.log.lock().unwrap();
+        eventually(&format!("`{words}` in the log"), || {
+            let found = log().contains(words);
+            assert!(found || !log().contains("panicked"), "{}", log());
+            found.then_some(())
+        });
+    }
+
+    /// `TERM`, `HUP`, `KILL` …
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
+    }
+
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        eventually("leadflow to end", || self.child.try_wait().unwrap())
+    }
+
+    /// Ends it as systemd does.
+    pub(crate) fn stop(mut self) -> ExitStatus {
+        self.signal("TERM");
+        self.wait()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// `[connections.relay.smtp]` for a server on that port, with STARTTLS and AUTH.
+pub(crate) fn relay(port: u16) -> String {
+    format!(
+        "[connections.relay.smtp]\nhost = \"127.0.0.1\"\nport = {port}\nsecurity = \"starttls\"\n\
+         from = \"Contoso leads <leads@contoso.example>\"\nper_minute = 1000\n\
+         login = {{ username = \"{}\", password = {{ file = \"mail-password\" }} }}\nca_file = \"{}\"\n\n",
+        mail_server::USER,
+        display(&certificates::certificates().authority),
+    )
+}
+
+fn display(path: &Path) -> String {
+    path.display().to_string()
+}
+
+/// `[connections.marketplace.azure_table]`.
+pub(crate) const MARKETPLACE: &str =
+    "[connections.marketplace.azure_table]\nconnection_string = { env = \"LEADS_STORAGE\" }\n\n";
+
+/// Microsoft's own flow, with `RECURRENCE` every hour and `TO` two recipients.
+pub(crate) fn guide_flow(table: &str) -> String {
+    format!(
+        r#"[flows.marketplace-leads]
+description = "New marketplace leads"
+condition = "length > 0"
+
+[flows.marketplace-leads.recurrence]
+frequency = "hour"
+interval = 1
+
+[flows.marketplace-leads.window]
+unit = "hour"
+interval = 1
+
+[flows.marketplace-leads.table]
+connection = "marketplace"
+name = "{table}"
+filter = "Timestamp gt datetime'{{{{past_time}}}}'"
+
+[flows.marketplace-leads.email]
+connection = "relay"
+to = "sales@contoso.example; partners@contoso.example"
+subject = "새로운 잠재 고객! ({{{{length}}}})"
+template = "marketplace-leads"
+"#
+    )
+}

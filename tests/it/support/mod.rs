@@ -1,0 +1,23 @@
+//! What the tests work with.
+
+pub(crate) mod azurite;
+pub(crate) mod certificates;
+pub(crate) mod leads;
+pub(crate) mod leadflow;
+pub(crate) mod mail_server;
+pub(crate) mod scripted;
+mod servers;
+
+use std::time::{Duration, Instant};
+
+/// Waits until the condition gives a value; fails with `what` when it takes too long.
+pub(crate) fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(began.elapsed() < Duration::from_secs(60), "still waiting for {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
