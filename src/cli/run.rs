@@ -12,7 +12,7 @@ use leadflow::flow::Flow;
 use leadflow::history::{Cause, Outcome};
 use leadflow::postman::Postman;
 use leadflow::run::{self, Workplace};
-use leadflow::store::{Lock, SharedStore, Store};
+use leadflow::store::{Lock, SharedStore, Store, StoreError};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::warn;
@@ -99,9 +99,18 @@ async fn once(loaded: Loaded, names: &[String]) -> anyhow::Result<ExitCode> {
     let mut is_done = true;
     for ended in runs {
         let id = ended.run;
-        let Some(run) = place.store.call(move |store| store.run(id)).await? else { continue };
+        let look = move |store: &mut Store| {
+            let run = store.run(id)?;
+            let waiting = run.as_ref().map_or(Ok(0), |run| store.waiting_mails(&run.flow))?;
+            Ok::<_, StoreError>((run, waiting))
+        };
+        let (Some(run), waiting) = place.store.call(look).await? else { continue };
         output::print(&format!("{} · run {} · {} · {}", run.flow, run.id, run.outcome.word(), run.summary))?;
-        is_done &= matches!(run.outcome, Outcome::Sent | Outcome::NothingNew | Outcome::ConditionFalse);
+        let is_well = matches!(run.outcome, Outcome::Sent | Outcome::NothingNew | Outcome::ConditionFalse);
+        is_done &= is_well && waiting == 0;
+        if waiting > 0 {
+            output::complain(&format!("{}: mails that still wait: {waiting}", run.flow));
+        }
     }
     if !is_done {
         output::complain("not everything was done; `leadflow history show RUN` tells why");

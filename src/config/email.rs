@@ -14,12 +14,6 @@ pub(super) fn read(section: Section<'_>, connections: &Connections, shelf: &Shel
     let (to, cc, bcc) = (section.addresses("to"), section.addresses("cc"), section.addresses("bcc"));
     if !["to", "cc", "bcc"].into_iter().any(|key| section.has(key)) {
         section.missing("to", "write to = \"sales@contoso.example\"");
-    } else if to.is_empty() && cc.is_empty() && bcc.is_empty() {
-        section.problems.error(
-            section.span(),
-            "the mail has no recipient",
-            "write to = \"sales@contoso.example\"",
-        );
     }
     let importances = [("high", Importance::High), ("normal", Importance::Normal), ("low", Importance::Low)];
     let reply_to = section.address("reply_to");

@@ -15,6 +15,7 @@ pub(super) struct Section<'a> {
     table: &'a DeTable<'a>,
     span: Range<usize>,
     known: RefCell<Vec<&'static str>>,
+    later: RefCell<Vec<&'static str>>,
 }
 
 impl<'a> Section<'a> {
@@ -24,7 +25,7 @@ impl<'a> Section<'a> {
         span: Range<usize>,
         problems: &'a Problems,
     ) -> Self {
-        Self { name, problems, table, span, known: RefCell::default() }
+        Self { name, problems, table, span, known: RefCell::default(), later: RefCell::default() }
     }
 
     /// Where the table is, for problems of the whole.
@@ -187,7 +188,7 @@ impl<'a> Section<'a> {
     /// Keys of versions to come.
     pub(super) fn later(&self, keys: &[&'static str], instead: &str) {
         for key in keys {
-            self.known.borrow_mut().push(key);
+            self.later.borrow_mut().push(key);
             if let Some((name, _)) = self.table.get_key_value(*key) {
                 self.problems.error(
                     name.span(),
@@ -200,8 +201,9 @@ impl<'a> Section<'a> {
 
     /// Every key that was not asked for is unknown.
     pub(super) fn finish(self) {
-        let known = self.known.into_inner();
-        for name in self.table.keys().filter(|name| !known.contains(&name.get_ref().as_ref())) {
+        let (known, later) = (self.known.into_inner(), self.later.into_inner());
+        let is_unknown = |name: &str| !known.contains(&name) && !later.contains(&name);
+        for name in self.table.keys().filter(|name| is_unknown(name.get_ref())) {
             let place =
                 if self.name.is_empty() { "flows.toml".to_owned() } else { format!("[{}]", self.name) };
             let message = format!("{place} has no key `{}`", name.get_ref());

@@ -59,7 +59,12 @@ impl Section<'_> {
     /// Addresses: a list of texts, or one text with `;` between them.
     pub(super) fn addresses(&self, key: &'static str) -> Vec<Mailbox> {
         let mut found: Vec<Mailbox> = Vec::new();
-        for text in self.texts(key) {
+        let texts = self.texts(key);
+        if self.has(key) && texts.iter().all(|text| text.get_ref().trim_matches([' ', ';']).is_empty()) {
+            let span = self.span_of(key).unwrap_or_else(|| self.span());
+            self.problems.error(span, format!("{key} names nobody"), "write an address, or leave it out");
+        }
+        for text in texts {
             for part in text.get_ref().split(';').map(str::trim).filter(|part| !part.is_empty()) {
                 let Some(mailbox) = self.mailbox(part, text.span()) else { continue };
                 if found.iter().any(|other| other.email == mailbox.email) {

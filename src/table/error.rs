@@ -84,7 +84,8 @@ fn of_status(
             format!("there is no table `{table}` in the account `{account}`"),
             "look at `name` in the flow's [table]; the portal lists the account's tables under Storage browser".to_owned(),
         ),
-        (403 | 401, "AuthenticationFailed" | "InvalidAuthenticationInfo" | "NoAuthenticationInformation") => (
+        // The emulator calls a wrong signature a missing permission; its message tells.
+        (401 | 403, _) if code.contains("Authentication") || said.contains("failed to authenticate") => (
             format!("the account `{account}` does not accept the key or signature from {secret}"),
             "copy it anew from the portal (Security + networking → Access keys): keys are rotated, signatures expire; \
              this machine's clock may be at most 15 minutes off"

@@ -1,1 +1,98 @@
-//! To come.
+//! The commands that read, and the demo.
+
+use std::process::Command;
+
+use crate::support::leadflow::Sandbox;
+
+const FLOWS: &str = r#"[connections.demo.embedded_table]
+file = "demo.db"
+[connections.folder.mail_folder]
+[flows.leads.recurrence]
+frequency = "hour"
+[flows.leads.table]
+connection = "demo"
+name = "marketplaceleads"
+[flows.leads.email]
+connection = "folder"
+to = "sales@contoso.example"
+"#;
+
+#[test]
+fn they_answer_before_there_is_a_run() {
+    let sandbox = Sandbox::new(FLOWS);
+    assert_eq!(sandbox.run(&["check"]).stdout, "flows.toml: 1 flow, no problems\n");
+    let list = sandbox.run(&["list"]).stdout;
+    assert_eq!(list.lines().count(), 2);
+    assert!(list.lines().nth(1).unwrap().starts_with("leads  on     every hour"), "{list}");
+    assert!(sandbox.run(&["history"]).stdout.starts_with("no run yet"));
+    assert_eq!(sandbox.json(&["history", "--json"]), serde_json::json!([]));
+    let none = sandbox.run(&["history", "show", "1"]);
+    assert_eq!(
+        (none.code, none.stderr.as_str()),
+        (1, "error: there is no run 1; `leadflow history` shows the runs\n")
+    );
+    assert!(!sandbox.path("state").exists(), "looking leaves nothing behind");
+}
+
+#[test]
+fn they_tell_what_was() {
+    let sandbox = Sandbox::new(FLOWS);
+    let once = sandbox.run_once();
+    assert_eq!(once.stdout, "leads · run 1 · nothing-new · no new rows\n");
+    let history = sandbox.run(&["history", "leads"]).stdout;
+    assert!(history.contains("nothing-new"), "{history}");
+    let show = sandbox.run(&["history", "show", "1"]).stdout;
+    for words in
+        ["run 1 of leads: nothing-new", "cause    once", "window (", "→ condition: length > 0", "← new: 0"]
+    {
+        assert!(show.contains(words), "`{words}` is not in:\n{show}");
+    }
+    assert_eq!(sandbox.json(&["list", "--json"])[0]["last_run"]["outcome"], "nothing-new");
+    let other = sandbox.run(&["history", "lead"]);
+    assert!(other.stderr.contains("there is no flow `lead`"), "{}", other.stderr);
+}
+
+#[test]
+fn off_stays_off_and_on_cannot_override_the_file() {
+    let sandbox = Sandbox::new(FLOWS);
+    assert_eq!(sandbox.run(&["off", "leads"]).code, 0);
+    assert!(sandbox.run(&["list"]).stdout.contains("off (by command)"));
+    let once = sandbox.run(&["run", "--once"]);
+    assert_eq!((once.code, once.stderr.contains("no flow is on")), (1, true));
+    assert_eq!(sandbox.run(&["run", "--once", "leads"]).code, 0, "a named flow runs all the same");
+    sandbox.edit("[flows.leads.recurrence]", "[flows.leads]\nenabled = false\n[flows.leads.recurrence]");
+    let on = sandbox.run(&["on", "leads"]);
+    assert_eq!(on.code, 1);
+    assert!(on.stdout.contains("says enabled = false, which this command cannot override"), "{}", on.stdout);
+    assert!(sandbox.run(&["on", "lead"]).stderr.contains("there is no flow `lead`"));
+}
+
+#[test]
+fn the_demo_shows_the_three_leads_and_ends() {
+    let place = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_leadflow"));
+    let output = command
+        .args(["demo", "--once"])
+        .env("TMPDIR", place.path())
+        .current_dir(place.path())
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    for words in
+        ["Subject: 3 new leads", "Ana Silva", "민준 김", "Maren O'Hara <Dev>", "DO NOT CONTACT", ".eml"]
+    {
+        assert!(text.contains(words), "`{words}` is not in:\n{text}");
+    }
+}
+
+#[test]
+fn log_lines_can_be_json() {
+    let sandbox = Sandbox::new(FLOWS);
+    let output = sandbox.run(&["--log-format", "json", "run", "--once"]);
+    for line in output.stderr.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert!(line["message"].is_string() && line["level"].is_string(), "{line}");
+    }
+    assert!(output.stderr.contains("\"outcome\":\"nothing-new\""), "{}", output.stderr);
+}

@@ -1,1 +1,173 @@
-//! To come.
+//! The daemon: rows that come, edits, signals, kills.
+
+use std::time::{Duration, Instant};
+
+use crate::support::azurite::Table;
+use crate::support::eventually;
+use crate::support::leadflow::{MARKETPLACE, Sandbox, guide_flow, relay};
+use crate::support::leads::{keys, leads};
+use crate::support::mail_server::MailServer;
+
+/// The guide's flow each two seconds.
+fn every_two_seconds(table: &Table, port: u16) -> Sandbox {
+    let flow = guide_flow(&table.name)
+        .replace("frequency = \"hour\"\ninterval = 1", "frequency = \"second\"\ninterval = 2");
+    Sandbox::with_azurite(&format!("{MARKETPLACE}{}{flow}", relay(port)))
+}
+
+#[tokio::test]
+async fn leads_arrive_and_edits_take_effect_while_it_runs() {
+    let (table, server) = (Table::create().await, MailServer::start(&[]));
+    let sandbox = every_two_seconds(&table, server.port);
+    let daemon = sandbox.daemon();
+    table.insert(&leads(0..3)).await;
+    server.wait_for_keys(&keys(0..3));
+
+    sandbox.edit("to = \"sales@contoso.example; partners@contoso.example\"", "to = \"new@contoso.example\"");
+    daemon.wait_for_log("recipients 2 → 1");
+    table.insert(&leads(3..4)).await;
+    let mails = server.wait_for_keys(&keys(3..4));
+    assert_eq!(mails.last().unwrap().to, ["new@contoso.example"]);
+
+    sandbox.edit("frequency = \"second\"\ninterval = 2", "frequency = \"seconds\"");
+    daemon.wait_for_log("`seconds` is no frequency; did you mean `second`?");
+    daemon.wait_for_log("the old flows go on");
+    table.insert(&leads(4..5)).await;
+    server.wait_for_keys(&keys(4..5));
+
+    sandbox.edit("frequency = \"seconds\"", "frequency = \"second\"");
+    daemon.wait_for_log("every 2 seconds → every second");
+    sandbox.write("templates/marketplace-leads.txt.hbs", "{{#each rows}}Edited: {{lead.email}} {{/each}}");
+    daemon.signal("HUP");
+    let reloads = || daemon.log().matches("flows.toml is reloaded").count();
+    eventually("the reload", || (reloads() >= 3).then_some(()));
+    table.insert(&leads(5..6)).await;
+    let mails = server.wait_for_keys(&keys(5..6));
+    assert!(
+        mails.last().unwrap().text().starts_with("Edited: customer5@"),
+        "{}",
+        mails.last().unwrap().text()
+    );
+
+    assert!(daemon.stop().success());
+    let mut carried: Vec<String> =
+        server.mails().iter().flat_map(super::support::mail_server::Mail::row_keys).collect();
+    carried.sort();
+    assert_eq!(carried, keys(0..6), "each lead once");
+}
+
+#[tokio::test]
+async fn sigterm_lets_the_mail_under_way_end() {
+    let (table, server) = (Table::create().await, MailServer::start(&["--delay-data", "3000"]));
+    let sandbox = every_two_seconds(&table, server.port);
+    table.insert(&leads(0..3)).await;
+    let daemon = sandbox.daemon();
+    server.wait_for(1);
+    assert!(daemon.stop().success());
+    let sent = sandbox.json(&["history", "show", "1", "--json"]);
+    assert_eq!(
+        (&sent["outcome"], &sent["mails"][0]["recipients"][0]["uncertain"]),
+        (&"sent".into(), &0.into())
+    );
+    sandbox.run_once();
+    assert_eq!(server.mails().len(), 1);
+}
+
+#[tokio::test]
+async fn sigterm_ends_in_bounded_time_and_what_is_doubled_is_marked() {
+    let (table, server) = (Table::create().await, MailServer::start(&["--silent-after-data", "1"]));
+    let sandbox = every_two_seconds(&table, server.port);
+    table.insert(&leads(0..3)).await;
+    let daemon = sandbox.daemon();
+    server.wait_for(1);
+    let asked = Instant::now();
+    assert!(daemon.stop().success());
+    assert!(asked.elapsed() < Duration::from_secs(30), "{:?}", asked.elapsed());
+
+    sandbox.run_once();
+    let mails = server.mails();
+    assert_eq!(mails.len(), 2);
+    assert_eq!(mails[0].sha256, mails[1].sha256, "the identical bytes");
+    let shown = sandbox.run(&["history", "show", "1"]).stdout;
+    assert!(
+        shown.contains("sales@contoso.example sent (uncertain: it may have arrived once more)"),
+        "{shown}"
+    );
+}
+
+#[tokio::test]
+async fn kill_9_in_the_middle_of_a_send_loses_nothing() {
+    let (table, server) = (Table::create().await, MailServer::start(&["--delay-data", "2000"]));
+    let sandbox = every_two_seconds(&table, server.port);
+    table.insert(&leads(0..3)).await;
+    let mut daemon = sandbox.daemon();
+    server.wait_for(1);
+    daemon.signal("KILL");
+    daemon.wait();
+    table.insert(&leads(3..5)).await;
+
+    let daemon = sandbox.daemon();
+    daemon.wait_for_log("they are uncertain and are sent again");
+    let mails = server.wait_for_keys(&keys(3..5));
+    assert!(daemon.stop().success());
+    assert_eq!(mails[0].sha256, mails[1].sha256);
+    let uncertain =
+        sandbox.json(&["history", "show", "1", "--json"])["mails"][0]["recipients"][0]["uncertain"].clone();
+    assert_eq!(uncertain, 1);
+}
+
+#[test]
+fn a_second_daemon_leaves_and_so_does_once() {
+    let sandbox = Sandbox::new("");
+    let daemon = sandbox.daemon();
+    for arguments in [vec!["run"], vec!["run", "--once"]] {
+        let second = sandbox.run(&arguments);
+        assert_eq!(second.code, 1);
+        assert!(second.stderr.contains("another leadflow works on the state folder"), "{}", second.stderr);
+    }
+    assert!(daemon.stop().success());
+}
+
+#[tokio::test]
+async fn a_flow_is_turned_off_and_on_beside_the_daemon() {
+    let (table, server) = (Table::create().await, MailServer::start(&[]));
+    let sandbox = every_two_seconds(&table, server.port);
+    let daemon = sandbox.daemon();
+    table.insert(&leads(0..1)).await;
+    server.wait_for_keys(&keys(0..1));
+    let off = sandbox.run(&["off", "marketplace-leads"]);
+    assert_eq!(
+        (off.code, off.stdout.as_str()),
+        (0, "marketplace-leads is off; its waiting mails still leave\n")
+    );
+    assert!(daemon.stop().success());
+
+    let daemon = sandbox.daemon();
+    daemon.wait_for_log("no flow is on");
+    table.insert(&leads(1..3)).await;
+    let listed = sandbox.json(&["list", "--json"]);
+    assert_eq!((&listed[0]["on"], &listed[0]["next_run"]), (&false.into(), &serde_json::Value::Null));
+    assert_eq!(server.mails().len(), 1);
+    assert_eq!(sandbox.run(&["on", "marketplace-leads"]).code, 0);
+    let mails = server.wait_for_keys(&keys(1..3));
+    assert_eq!(mails.len(), 2, "one catch-up run");
+    assert!(daemon.stop().success());
+}
+
+#[tokio::test]
+async fn mail_that_waits_leaves_when_the_server_is_back() {
+    let table = Table::create().await;
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let sandbox = every_two_seconds(&table, port);
+    table.insert(&leads(0..2)).await;
+    let daemon = sandbox.daemon();
+    daemon.wait_for_log("the mail connection fails");
+    let server = MailServer::start_on(port, &[]);
+    // A reload tries what waits at once.
+    daemon.signal("HUP");
+    server.wait_for_keys(&keys(0..2));
+    eventually("the outcome", || {
+        (sandbox.json(&["history", "show", "1", "--json"])["outcome"] == "sent").then_some(())
+    });
+    assert!(daemon.stop().success());
+}

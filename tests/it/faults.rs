@@ -1,1 +1,201 @@
-//! To come.
+//! Services that misbehave: nothing moves before a clean end, no mail is lost.
+
+use leadflow::clock::Clock;
+use serde_json::{Value, json};
+
+use crate::support::leadflow::{MARKETPLACE, Sandbox, guide_flow};
+use crate::support::leads::{keys, lead};
+use crate::support::scripted::{Requests, page, response, smtp, table_service};
+
+const FOLDER: &str = "[connections.relay.mail_folder]\npath = \"mail\"\n\n";
+
+/// A row as the service sends it, written a moment ago.
+fn row(number: usize) -> Value {
+    let mut row = lead(number);
+    row["Timestamp"] = Clock::System.now().to_string().into();
+    row
+}
+
+fn sandbox(service: &Requests, mail: &str) -> Sandbox {
+    Sandbox::with_storage(&format!("{MARKETPLACE}{mail}{}", guide_flow("leads")), service.storage())
+}
+
+/// The `RowKey`s of the mails in the folder.
+fn mailed(sandbox: &Sandbox) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(sandbox.path("state/mail")) else { return Vec::new() };
+    let mut found = Vec::new();
+    for entry in entries {
+        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        let message = mail_parser::MessageParser::default().parse(&text).unwrap();
+        let text = message.body_text(0).unwrap().into_owned();
+        let numbers = text
+            .split("customer")
+            .skip(1)
+            .map(|rest| rest.split('@').next().unwrap().parse::<usize>().unwrap());
+        found.extend(numbers.map(|number| format!("lead-{number:05}")));
+    }
+    found.sort();
+    found
+}
+
+/// What the scan of a run asks after the question for the time (`$top=1`) and the scan for rows
+/// of before begin (`$select`).
+fn is_scan(target: &str) -> bool {
+    !target.contains("top=1") && !target.contains("select=")
+}
+
+#[test]
+fn empty_pages_and_tokens_of_one_key_are_part_of_a_scan() {
+    let service = table_service(|_, target| {
+        let token =
+            |keys: &[&str]| keys.iter().map(|key| format!("x-ms-continuation-{key}")).collect::<Vec<_>>();
+        Some(match target {
+            target if !is_scan(target) => page(&[], &[]),
+            target if target.contains("NextPartitionKey=b") => page(&[row(2)], &[]),
+            target if target.contains("NextPartitionKey=a") => page(
+                &[],
+                &[
+                    token(&["NextPartitionKey: b", "NextRowKey: r"])[0].as_str(),
+                    "x-ms-continuation-NextRowKey: r",
+                ],
+            ),
+            _ => page(&[row(1)], &["x-ms-continuation-NextPartitionKey: a"]),
+        })
+    });
+    let sandbox = sandbox(&service, FOLDER);
+    sandbox.run_once();
+    assert_eq!(mailed(&sandbox), keys(1..3));
+    assert_eq!(sandbox.json(&["history", "show", "1", "--json"])["steps"][1]["outputs"]["pages"], 3);
+}
+
+#[test]
+fn a_scan_that_goes_round_in_circles_moves_nothing() {
+    let service = table_service(|_, target| {
+        Some(if is_scan(target) {
+            page(&[row(1)], &["x-ms-continuation-NextPartitionKey: a"])
+        } else {
+            page(&[], &[])
+        })
+    });
+    let sandbox = sandbox(&service, FOLDER);
+    let output = sandbox.run(&["run", "--once"]);
+    assert_eq!(output.code, 1);
+    assert!(output.stderr.contains("goes round in circles"), "{}", output.stderr);
+    assert!(mailed(&sandbox).is_empty());
+}
+
+#[test]
+fn what_breaks_off_on_the_third_page_moves_nothing() {
+    for broken in [
+        response("200 OK", &[], r#"{"odata.metadata":"x","value":[{"PartitionKey":"p","RowKey":"#),
+        response("200 OK", &[], r#"{"odata.metadata":"x","value":[{"PartitionKey":"p"}]}"#),
+        response("400 Bad Request", &["x-ms-error-code: InvalidInput"], ""),
+        response("302 Found", &["Location: http://127.0.0.1:1/elsewhere"], ""),
+    ] {
+        let service = table_service(move |_, target| {
+            Some(match target {
+                target if !is_scan(target) => page(&[], &[]),
+                target if target.contains("NextPartitionKey=b") => broken.clone(),
+                target if target.contains("NextPartitionKey=a") => {
+                    page(&[row(2)], &["x-ms-continuation-NextPartitionKey: b"])
+                }
+                _ => page(&[row(1)], &["x-ms-continuation-NextPartitionKey: a"]),
+            })
+        });
+        let sandbox = sandbox(&service, FOLDER);
+        let output = sandbox.run(&["run", "--once"]);
+        assert_eq!(output.code, 1, "{}", output.stderr);
+        assert!(mailed(&sandbox).is_empty());
+        let run = sandbox.json(&["history", "show", "1", "--json"]);
+        assert_eq!((&run["outcome"], &run["rows"]), (&json!("failed"), &json!(0)));
+    }
+}
+
+#[test]
+fn a_busy_service_and_a_broken_connection_are_tried_again() {
+    let service = table_service(|count, target| match count {
+        0 => {
+            Some(response("503 Service Unavailable", &["Retry-After: 0", "x-ms-error-code: ServerBusy"], ""))
+        }
+        1 => None,
+        2 => Some(response("429 Too Many Requests", &[], "")),
+        _ if is_scan(target) => Some(page(&[row(1)], &[])),
+        _ => Some(page(&[], &[])),
+    });
+    let sandbox = sandbox(&service, FOLDER);
+    let output = sandbox.run_once();
+    assert_eq!(output.stderr.matches("trying again").count(), 3, "{}", output.stderr);
+    assert_eq!(mailed(&sandbox), keys(1..2));
+    assert_eq!(service.count(), 6);
+}
+
+#[test]
+fn without_a_date_the_watermark_stays() {
+    let service = table_service(|_, target| {
+        let rows = if is_scan(target) { vec![row(1)] } else { vec![] };
+        let text = String::from_utf8(page(&rows, &[])).unwrap();
+        let lines = text.split_inclusive("\r\n").filter(|line| !line.starts_with("Date:"));
+        Some(lines.collect::<String>().into_bytes())
+    });
+    let sandbox = sandbox(&service, FOLDER);
+    let output = sandbox.run_once();
+    assert!(output.stderr.contains("tells no time: the watermark stays"), "{}", output.stderr);
+    assert_eq!(mailed(&sandbox), keys(1..2));
+    let commit = &sandbox.json(&["history", "show", "1", "--json"])["steps"][5];
+    assert_eq!((&commit["step"], &commit["outputs"]["watermark"]), (&json!("commit"), &Value::Null));
+}
+
+/// One lead, and an SMTP server that ends a message as told.
+fn sent_by(
+    end: impl Fn(usize) -> Option<&'static str> + Send + Sync + 'static,
+) -> (Sandbox, std::sync::Arc<std::sync::Mutex<Vec<Vec<u8>>>>) {
+    let (port, messages) = smtp(end);
+    let service =
+        table_service(|_, target| Some(page(&if is_scan(target) { vec![row(1)] } else { vec![] }, &[])));
+    let relay = format!(
+        "[connections.relay.smtp]\nhost = \"127.0.0.1\"\nport = {port}\nsecurity = \"none\"\nfrom = \"leads@contoso.example\"\n\n"
+    );
+    (sandbox(&service, &relay), messages)
+}
+
+fn first_recipient(sandbox: &Sandbox) -> Value {
+    sandbox.json(&["history", "show", "1", "--json"])["mails"][0]["recipients"][0].clone()
+}
+
+#[test]
+fn a_connection_that_ends_after_the_final_dot_is_uncertain_and_sends_the_same_again() {
+    let (sandbox, messages) = sent_by(|count| (count > 0).then_some("250 queued"));
+    assert_eq!(sandbox.run(&["run", "--once"]).code, 1, "the mail still waits");
+    assert_eq!(first_recipient(&sandbox)["state"], "uncertain");
+    sandbox.run_once();
+    let messages = messages.lock().unwrap();
+    assert_eq!(messages.len(), 2);
+    assert_eq!(messages[0], messages[1]);
+    let recipient = first_recipient(&sandbox);
+    assert_eq!((&recipient["state"], &recipient["uncertain"]), (&json!("sent"), &json!(1)));
+}
+
+#[test]
+fn three_ends_without_a_reply_hold_the_mail() {
+    let (sandbox, messages) = sent_by(|_| None);
+    let codes: Vec<i32> = (0..4).map(|_| sandbox.run(&["run", "--once"]).code).collect();
+    assert_eq!(codes, [1, 1, 0, 0], "1 while the mail waits");
+    assert_eq!(messages.lock().unwrap().len(), 3);
+    assert_eq!(first_recipient(&sandbox)["state"], "held");
+    assert_eq!(sandbox.json(&["history", "show", "1", "--json"])["outcome"], "held");
+}
+
+#[test]
+fn a_refusal_for_now_waits_and_a_final_one_holds() {
+    let (sandbox, messages) = sent_by(|count| Some(if count == 0 { "451 later" } else { "250 queued" }));
+    assert_eq!(sandbox.run(&["run", "--once"]).code, 1);
+    let recipient = first_recipient(&sandbox);
+    assert_eq!((&recipient["state"], &recipient["reply"]), (&json!("waiting"), &json!("451 later")));
+    sandbox.run_once();
+    assert_eq!(messages.lock().unwrap().len(), 2);
+
+    let (sandbox, _) = sent_by(|_| Some("554 this is spam"));
+    assert_eq!(sandbox.run(&["run", "--once"]).code, 1);
+    let recipient = first_recipient(&sandbox);
+    assert_eq!((&recipient["state"], &recipient["reply"]), (&json!("held"), &json!("554 this is spam")));
+}

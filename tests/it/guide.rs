@@ -11,7 +11,11 @@ use crate::support::mail_server::{MailServer, USER};
 async fn two_thousand_five_hundred_leads_are_mailed_exactly_once() {
     let (table, server) = (Table::create().await, MailServer::start(&[]));
     table.insert(&leads(0..2_500)).await;
-    let flows = format!("[settings]\ntime_zone = \"Asia/Seoul\"\n\n{MARKETPLACE}{}{}", relay(server.port), guide_flow(&table.name));
+    let flows = format!(
+        "[settings]\ntime_zone = \"Asia/Seoul\"\n\n{MARKETPLACE}{}{}",
+        relay(server.port),
+        guide_flow(&table.name)
+    );
     let sandbox = Sandbox::with_azurite(&flows);
 
     sandbox.run_once();
@@ -44,10 +48,12 @@ async fn two_thousand_five_hundred_leads_are_mailed_exactly_once() {
     assert_eq!(carried, keys(2_500..2_503));
 
     let history = sandbox.json(&["history", "--json"]);
-    let outcomes: Vec<_> = history.as_array().unwrap().iter().map(|run| run["outcome"].as_str().unwrap()).collect();
+    let outcomes: Vec<_> =
+        history.as_array().unwrap().iter().map(|run| run["outcome"].as_str().unwrap()).collect();
     assert_eq!(outcomes, ["sent", "nothing-new", "sent"]);
     let first = sandbox.json(&["history", "show", "1", "--json"]);
-    let steps: Vec<_> = first["steps"].as_array().unwrap().iter().map(|step| step["step"].as_str().unwrap()).collect();
+    let steps: Vec<_> =
+        first["steps"].as_array().unwrap().iter().map(|step| step["step"].as_str().unwrap()).collect();
     assert_eq!(steps, ["window", "query", "new rows", "condition", "render", "commit"]);
     assert_eq!(first["steps"][1]["outputs"]["pages"], 3);
     let reply = first["mails"][0]["recipients"][0]["reply"].as_str().unwrap();
@@ -67,7 +73,8 @@ async fn what_one_mail_cannot_carry_goes_in_numbered_ones() {
     sandbox.run_once();
     let mails = server.mails();
     assert!(mails.len() > 1, "{} mails", mails.len());
-    let mut carried: Vec<String> = mails.iter().flat_map(|mail| mail.row_keys()).collect();
+    let mut carried: Vec<String> =
+        mails.iter().flat_map(super::support::mail_server::Mail::row_keys).collect();
     carried.sort();
     assert_eq!(carried, keys(0..400));
     for (number, mail) in (1..).zip(&mails) {

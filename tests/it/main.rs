@@ -1,9 +1,16 @@
 //! Tests of the whole: the real binary against Azurite, SMTP servers and scripted servers.
 
+#[cfg(test)]
 mod commands;
+#[cfg(test)]
 mod daemon;
+#[cfg(test)]
 mod faults;
+#[cfg(test)]
 mod guide;
+#[cfg(test)]
 mod messages;
+#[cfg(test)]
 mod rows;
+#[cfg(test)]
 mod support;

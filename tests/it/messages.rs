@@ -1,1 +1,212 @@
-//! To come.
+//! Wrong input: each mistake has a message that says what, where and what to do.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::support::azurite::{self, Table};
+use crate::support::leadflow::{MARKETPLACE, Output, Sandbox, guide_flow, relay};
+use crate::support::leads::{keys, leads};
+use crate::support::mail_server::MailServer;
+
+/// Every file of `tests/configs` under `leadflow check`, one snapshot each.
+#[test]
+fn check_explains_every_mistake() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/configs");
+    let mut files: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|ending| ending == "toml"));
+    files.sort();
+    assert!(files.len() > 10);
+    let mut settings = insta::Settings::clone_current();
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_snapshot_path("../configs/snapshots");
+    settings.add_filter(&regex_of(&folder), "tests/configs");
+    for file in files {
+        let name = file.file_stem().unwrap().to_str().unwrap().to_owned();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_leadflow"));
+        let file_name = format!("{name}.toml");
+        command.current_dir(&folder).env("NO_COLOR", "1").args(["--config", &file_name, "check"]);
+        let output = command.output().unwrap();
+        let said =
+            format!("{}{}", String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
+        assert!(!said.contains("canary"), "{said}");
+        let said = format!("{said}\nexit status {}", output.status.code().unwrap());
+        settings.bind(|| insta::assert_snapshot!(name.as_str(), said));
+    }
+}
+
+fn regex_of(folder: &Path) -> String {
+    folder.display().to_string().replace('.', "\\.")
+}
+
+/// `run --once` of the guide's flow after a change of flows.toml or of the connection string.
+async fn failed(port: u16, change: impl Fn(String) -> String, storage: impl Fn(String) -> String) -> Output {
+    let table = Table::create().await;
+    table.insert(&leads(0..1)).await;
+    let flows = change(format!("{MARKETPLACE}{}{}", relay(port), guide_flow(&table.name)));
+    let sandbox = Sandbox::with_storage(&flows, storage(azurite::connection_string(azurite::KEY)));
+    let output = sandbox.run(&["run", "--once"]);
+    assert_eq!(output.code, 1, "{}{}", output.stdout, output.stderr);
+    output
+}
+
+fn says(output: &Output, words: &[&str]) {
+    for word in words {
+        assert!(output.stderr.contains(word), "`{word}` is not in:\n{}", output.stderr);
+    }
+}
+
+fn same(text: String) -> String {
+    text
+}
+
+#[tokio::test]
+async fn an_unknown_table() {
+    let other = |flows: String| flows.replace("name = \"leads", "name = \"nosuchleads");
+    says(
+        &failed(1, other, same).await,
+        &["there is no table `nosuchleads", "in the account `devstoreaccount1`", "look at `name`"],
+    );
+}
+
+#[tokio::test]
+async fn a_wrong_key() {
+    let wrong = |storage: String| storage.replace(azurite::KEY, "Y2FuYXJ5");
+    let words =
+        ["does not accept the key or signature from the environment variable LEADS_STORAGE", "copy it anew"];
+    says(&failed(1, same, wrong).await, &words);
+}
+
+#[tokio::test]
+async fn a_connection_string_that_is_none() {
+    let wrong = |_| "canary".to_owned();
+    let words =
+        ["LEADS_STORAGE: part 1 of the connection string has no `=`", "Access keys → Connection string"];
+    says(&failed(1, same, wrong).await, &words);
+    says(&failed(1, same, |_| String::new()).await, &["LEADS_STORAGE is empty"]);
+}
+
+#[tokio::test]
+async fn a_table_service_that_cannot_be_reached() {
+    // A port that was free a moment ago.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let away =
+        |_| format!("AccountName=contoso;AccountKey=Y2FuYXJ5;TableEndpoint=http://127.0.0.1:{port}/contoso");
+    let words = [
+        "trying again in",
+        &format!("127.0.0.1:{port} cannot be reached"),
+        "Connection refused",
+        "the firewall",
+    ];
+    says(&failed(1, same, away).await, &words);
+}
+
+#[tokio::test]
+async fn a_mail_server_that_cannot_be_reached() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let output = failed(port, same, same).await;
+    says(
+        &output,
+        &[
+            &format!("cannot connect to 127.0.0.1:{port}"),
+            "Connection refused",
+            "look at host, port and security",
+        ],
+    );
+    assert!(output.stdout.contains("waiting"), "{}", output.stdout);
+}
+
+#[tokio::test]
+async fn an_unknown_authority() {
+    let server = MailServer::start(&[]);
+    let without = |flows: String| {
+        flows.lines().filter(|line| !line.starts_with("ca_file")).collect::<Vec<_>>().join("\n")
+    };
+    says(&failed(server.port, without, same).await, &["certificate", "name it in ca_file"]);
+    assert!(server.mails().is_empty());
+}
+
+#[tokio::test]
+async fn a_wrong_mail_password() {
+    let server = MailServer::start(&["--auth", "leads:another-password"]);
+    let words = ["does not accept the login `leads`", "535", "look at the username and at the password in"];
+    says(&failed(server.port, same, same).await, &words);
+}
+
+#[tokio::test]
+async fn a_mail_password_that_is_not_there() {
+    let server = MailServer::start(&[]);
+    let gone = |flows: String| flows.replace("file = \"mail-password\"", "file = \"no-password\"");
+    says(
+        &failed(server.port, gone, same).await,
+        &["the password for 127.0.0.1", "no-password", "No such file"],
+    );
+}
+
+#[tokio::test]
+async fn a_refused_recipient_keeps_nobody_else_from_the_mail() {
+    let (table, server) = (Table::create().await, MailServer::start(&[]));
+    table.insert(&leads(0..2)).await;
+    let flow = guide_flow(&table.name).replace("partners@", "refused@");
+    let sandbox = Sandbox::with_azurite(&format!("{MARKETPLACE}{}{flow}", relay(server.port)));
+    let output = sandbox.run(&["run", "--once"]);
+    assert_eq!(output.code, 1);
+    says(&output, &["the mail is not sent to every recipient: 550 5.1.1 <…> no such user"]);
+    let mails = server.mails();
+    assert_eq!((mails[0].to.as_slice(), mails.len()), (["sales@contoso.example".to_owned()].as_slice(), 1));
+    assert_eq!(mails[0].row_keys(), keys(0..2));
+    let shown = sandbox.run(&["history", "show", "1"]).stdout;
+    assert!(shown.contains("partly-sent"), "{shown}");
+    assert!(
+        shown.contains("refused@contoso.example held: 550 5.1.1 <refused@contoso.example> no such user"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn a_state_folder_that_cannot_be_written() {
+    let sandbox = Sandbox::new("[settings]\nstate = \"a-file/state\"\n");
+    sandbox.write("a-file", "");
+    let output = sandbox.run(&["run"]);
+    assert_eq!(output.code, 1);
+    says(&output, &["cannot use the state folder", "a-file/state", "settings.state"]);
+}
+
+#[test]
+fn a_file_that_is_not_there_or_not_text() {
+    let sandbox = Sandbox::new("");
+    let output = sandbox.run(&["--config", "none.toml", "run"]);
+    assert_eq!(output.code, 2);
+    says(&output, &["cannot read none.toml", "name the file with --config"]);
+    fs::write(sandbox.path("flows.toml"), b"[settings]\nlog = \"\xff\"").unwrap();
+    let output = sandbox.run(&["check"]);
+    assert_eq!(output.code, 2);
+    says(&output, &["is not UTF-8 text, from byte 18 on"]);
+}
+
+#[test]
+fn a_file_that_everybody_may_change() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let sandbox = Sandbox::new("");
+    fs::set_permissions(sandbox.path("flows.toml"), fs::Permissions::from_mode(0o666)).unwrap();
+    let output = sandbox.run(&["check"]);
+    assert_eq!(output.code, 2);
+    says(&output, &["every user of this machine can change flows.toml", "chmod o-w flows.toml"]);
+}
+
+#[test]
+fn a_wrong_command_line() {
+    let sandbox = Sandbox::new("");
+    for (arguments, words) in [
+        (vec!["rum"], "unrecognized subcommand"),
+        (vec!["run", "leads"], "--once"),
+        (vec!["history", "show", "x"], "invalid value 'x'"),
+    ] {
+        let output = sandbox.run(&arguments);
+        assert_eq!(output.code, 2, "{arguments:?}");
+        says(&output, &[words]);
+    }
+    let output = sandbox.run(&["run", "--once", "nothere"]);
+    assert_eq!(output.code, 1);
+    says(&output, &["there is no flow `nothere`"]);
+}

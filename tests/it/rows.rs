@@ -219,8 +219,8 @@ async fn a_merge_of_an_old_row_is_no_news_on_azurite() {
     // A window of a second: what is there now lies before begin.
     let flow = guide_flow(&table.name).replace("unit = \"hour\"", "unit = \"second\"");
     let sandbox = Sandbox::with_azurite(&format!("{MARKETPLACE}{}{flow}", relay(server.port)));
-    let old = Timestamp::now() + SignedDuration::from_millis(2_100);
-    eventually("the leads to be older than the window", || (Timestamp::now() > old).then_some(()));
+    let old = Clock::System.now() + SignedDuration::from_millis(2_100);
+    eventually("the leads to be older than the window", || (Clock::System.now() > old).then_some(()));
     sandbox.run_once();
     table.merge("11:2F2:2F2026", "lead-00001", &serde_json::json!({ "Description": "called back" })).await;
     sandbox.run_once();

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use futures::{StreamExt as _, stream};
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use jiff::Timestamp;
+use leadflow::clock::Clock;
 use serde_json::{Value, json};
 use sha2::Sha256;
 
@@ -33,8 +33,10 @@ fn azurite() -> &'static Azurite {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let place = data.path().display().to_string();
         let program = folder().join("node_modules/.bin/azurite-table").display().to_string();
-        let arguments = ["--import", "./leash.mjs", &program, "--silent", "--disableTelemetry", "--skipApiVersionCheck"];
-        let rest = ["--tableHost", "127.0.0.1", "--tablePort", &port.to_string(), "--location", &place].map(str::to_owned);
+        let arguments =
+            ["--import", "./leash.mjs", &program, "--silent", "--disableTelemetry", "--skipApiVersionCheck"];
+        let rest = ["--tableHost", "127.0.0.1", "--tablePort", &port.to_string(), "--location", &place]
+            .map(str::to_owned);
         let arguments: Vec<String> = arguments.map(str::to_owned).into_iter().chain(rest).collect();
         let server = Server::start(&arguments);
         eventually("Azurite to listen", || TcpStream::connect(("127.0.0.1", port)).ok());
@@ -58,33 +60,33 @@ impl Table {
     pub(crate) async fn create() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let table = Self { name: format!("leads{}", COUNT.fetch_add(1, Ordering::Relaxed)) };
-        request("POST", "Tables", &json!({ "TableName": table.name })).await;
+        request(&client(), "POST", "Tables", &json!({ "TableName": table.name })).await;
         table
     }
 
     /// Inserts rows, many at a time.
     pub(crate) async fn insert(&self, rows: &[Value]) {
-        let each = stream::iter(rows).map(|row| request("POST", &self.name, row));
+        let client = client();
+        let each = stream::iter(rows).map(|row| request(&client, "POST", &self.name, row));
         each.buffer_unordered(16).collect::<Vec<_>>().await;
     }
 
     /// Merges columns into a row, which moves its `Timestamp`.
     pub(crate) async fn merge(&self, partition: &str, row: &str, columns: &Value) {
         let path = format!("{}(PartitionKey='{partition}',RowKey='{row}')", self.name);
-        request("MERGE", &path, columns).await;
+        request(&client(), "MERGE", &path, columns).await;
     }
 }
 
 /// A signed request ("Shared Key Lite"):
 /// <https://learn.microsoft.com/rest/api/storageservices/authorize-with-shared-key>.
-async fn request(method: &str, path: &str, body: &Value) {
-    let date = Timestamp::now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+async fn request(client: &reqwest::Client, method: &str, path: &str, body: &Value) {
+    let date = Clock::System.now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
     let signed = format!("{date}\n/{ACCOUNT}/{ACCOUNT}/{path}");
     let mut mac = Hmac::<Sha256>::new_from_slice(&BASE64_STANDARD.decode(KEY).unwrap()).unwrap();
     mac.update(signed.as_bytes());
     let signature = BASE64_STANDARD.encode(mac.finalize().into_bytes());
     let url = format!("http://127.0.0.1:{}/{ACCOUNT}/{path}", azurite().port);
-    let client = client();
     let response = client
         .request(method.parse().unwrap(), url)
         .header("x-ms-date", date)

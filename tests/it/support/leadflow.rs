@@ -70,8 +70,16 @@ impl Sandbox {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_leadflow"));
-        command.args(arguments).current_dir(self.folder.path()).env_remove("RUST_LOG").env_remove("LEADFLOW_CONFIG");
-        command.env("LEADS_STORAGE", &self.storage).env("NO_COLOR", "1").env("NO_PROXY", "*").stdin(Stdio::null());
+        command
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .env_remove("RUST_LOG")
+            .env_remove("LEADFLOW_CONFIG");
+        command
+            .env("LEADS_STORAGE", &self.storage)
+            .env("NO_COLOR", "1")
+            .env("NO_PROXY", "*")
+            .stdin(Stdio::null());
         command
     }
 
@@ -80,7 +88,10 @@ impl Sandbox {
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
         let (stdout, stderr) = (text(output.stdout), text(output.stderr));
         for secret in [azurite::KEY, mail_server::PASSWORD, "canary"] {
-            assert!(!stdout.contains(secret) && !stderr.contains(secret), "a secret is shown: {stdout}{stderr}");
+            assert!(
+                !stdout.contains(secret) && !stderr.contains(secret),
+                "a secret is shown: {stdout}{stderr}"
+            );
         }
         assert!(!stderr.contains("panicked"), "{stderr}");
         Output { code: output.status.code().expect("an exit status"), stdout, stderr }
@@ -106,7 +117,9 @@ impl Sandbox {
         let (lines, sink) = (BufReader::new(child.stderr.take().unwrap()), Arc::clone(&log));
         std::thread::spawn(move || {
             for line in lines.lines().map_while(Result::ok) {
-                sink.lock().unwrap().push_str(&format!("{line}\n"));
+                let mut log = sink.lock().unwrap();
+                log.push_str(&line);
+                log.push('\n');
             }
         });
         let daemon = Daemon { child, log };

@@ -42,7 +42,12 @@ impl MailServer {
         let (port, auth) = (port.to_string(), format!("{USER}:{PASSWORD}"));
         let path = |path: &Path| path.display().to_string();
         let mut arguments = vec!["mail.mjs".to_owned(), "--journal".to_owned(), path(journal.path())];
-        arguments.extend(["--cert".to_owned(), path(&files.certificate), "--key".to_owned(), path(&files.key)]);
+        arguments.extend([
+            "--cert".to_owned(),
+            path(&files.certificate),
+            "--key".to_owned(),
+            path(&files.key),
+        ]);
         arguments.extend(["--auth".to_owned(), auth, "--port".to_owned(), port]);
         arguments.extend(more.iter().map(|option| (*option).to_owned()));
         let server = Server::start(&arguments);
@@ -60,7 +65,12 @@ impl MailServer {
         let read = |path: &std::path::PathBuf| {
             let entry: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
             Mail {
-                to: entry["to"].as_array().unwrap().iter().map(|to| to.as_str().unwrap().to_owned()).collect(),
+                to: entry["to"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .map(|to| to.as_str().unwrap().to_owned())
+                    .collect(),
                 secure: entry["secure"].as_bool().unwrap(),
                 user: entry["user"].as_str().map(str::to_owned),
                 sha256: entry["sha256"].as_str().unwrap().to_owned(),
@@ -105,10 +115,13 @@ impl Mail {
     /// The attached CSV as records, its names first.
     pub(crate) fn csv(&self) -> Option<Vec<Vec<String>>> {
         let message = self.message();
-        let part = message.attachments().find(|part| part.attachment_name().is_some_and(|name| name.ends_with(".csv")))?;
+        let part = message
+            .attachments()
+            .find(|part| part.content_type().is_some_and(|kind| kind.subtype() == Some("csv")))?;
         let bytes = part.contents().strip_prefix("\u{feff}".as_bytes()).expect("a byte order mark");
         let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(bytes);
-        let record = |record: csv::Result<csv::StringRecord>| record.unwrap().iter().map(str::to_owned).collect();
+        let record =
+            |record: csv::Result<csv::StringRecord>| record.unwrap().iter().map(str::to_owned).collect();
         Some(reader.records().map(record).collect())
     }
 

@@ -2,8 +2,8 @@
 
 pub(crate) mod azurite;
 pub(crate) mod certificates;
-pub(crate) mod leads;
 pub(crate) mod leadflow;
+pub(crate) mod leads;
 pub(crate) mod mail_server;
 pub(crate) mod scripted;
 mod servers;
@@ -17,7 +17,7 @@ pub(crate) fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>
         if let Some(value) = condition() {
             return value;
         }
-        assert!(began.elapsed() < Duration::from_secs(60), "still waiting for {what}");
+        assert!(began.elapsed() < Duration::from_mins(1), "still waiting for {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }

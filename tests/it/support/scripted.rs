@@ -21,7 +21,9 @@ pub(crate) fn serve(answer: impl Fn(TcpStream) + Send + Sync + 'static) -> u16 {
 
 /// A table service: each request's target (path and query) is answered by the script, which
 /// writes the whole response; `None` closes the connection.
-pub(crate) fn table_service(script: impl Fn(usize, &str) -> Option<Vec<u8>> + Send + Sync + 'static) -> Requests {
+pub(crate) fn table_service(
+    script: impl Fn(usize, &str) -> Option<Vec<u8>> + Send + Sync + 'static,
+) -> Requests {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let requests = Arc::clone(&seen);
     let port = serve(move |stream| {
@@ -62,14 +64,17 @@ impl Requests {
 
     /// A connection string for it.
     pub(crate) fn storage(&self) -> String {
-        format!("AccountName=contoso;AccountKey=Y2FuYXJ5;TableEndpoint=http://127.0.0.1:{}/contoso", self.port)
+        format!(
+            "AccountName=contoso;AccountKey=Y2FuYXJ5;TableEndpoint=http://127.0.0.1:{}/contoso",
+            self.port
+        )
     }
 }
 
 /// A response of a table service with these headers (`Name: value` lines) and body.
 pub(crate) fn response(status: &str, headers: &[&str], body: &str) -> Vec<u8> {
-    let date = jiff::Timestamp::now().strftime("%a, %d %b %Y %H:%M:%S GMT");
-    let more: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
+    let date = leadflow::clock::Clock::System.now().strftime("%a, %d %b %Y %H:%M:%S GMT");
+    let more = [headers, &[""]].concat().join("\r\n");
     let length = body.len();
     format!(
         "HTTP/1.1 {status}\r\nDate: {date}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n{more}\r\n{body}"
@@ -85,7 +90,9 @@ pub(crate) fn page(rows: &[serde_json::Value], headers: &[&str]) -> Vec<u8> {
 
 /// An SMTP server without TLS and AUTH that plays its part until the final dot, which `end`
 /// answers; `None` drops the connection. Returns the port and the messages.
-pub(crate) fn smtp(end: impl Fn(usize) -> Option<&'static str> + Send + Sync + 'static) -> (u16, Arc<Mutex<Vec<Vec<u8>>>>) {
+pub(crate) fn smtp(
+    end: impl Fn(usize) -> Option<&'static str> + Send + Sync + 'static,
+) -> (u16, Arc<Mutex<Vec<Vec<u8>>>>) {
     let taken: Arc<Mutex<Vec<Vec<u8>>>> = Arc::default();
     let messages = Arc::clone(&taken);
     let port = serve(move |mut stream| {
