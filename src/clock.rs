@@ -15,13 +15,15 @@ pub enum Clock {
 }
 
 impl Clock {
-    /// The present moment, UTC.
+    /// The present moment, UTC, in whole microseconds: what the state keeps and the table
+    /// service understands.
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads wall time")]
     pub fn now(&self) -> Timestamp {
-        match self {
+        let now = match self {
             Self::System => Timestamp::now(),
             Self::Driven(clock) => clock.now(),
-        }
+        };
+        Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
     }
 }
 

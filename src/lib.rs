@@ -1,9 +1,16 @@
 //! leadflow: a scheduled polling daemon that mails the new rows of an Azure Storage table.
 //!
-//! What stands here so far are the pure decisions of a run and the values they work on:
-//! [`window`] says how far back a run reads, [`row`] keeps a row and its key, [`spool`] carries
-//! the new rows, [`condition`] decides over them. [`secret`] reads secrets and [`clock`] is the
-//! only reader of wall time.
+//! # A row's way
+//! [`clockwork`] ticks, [`agenda`] says which flows are due by their [`recurrence`], and [`run`]
+//! takes each on its way: how far back to read ([`window`]), the scan of the [`table`], which rows
+//! are new, the [`condition`], the composed [`mail`], and one transaction of the [`store`].
+//! [`postman`] delivers what was committed; [`outbox`] says what a server's reply means.
+//!
+//! # The map
+//! [`config`] turns flows.toml into the values of [`flow`]; [`daemon`] holds it all together.
+//! [`row`], [`lead`] and [`history`] are values, [`filter`] is the table's query language,
+//! [`spool`] carries rows, [`secret`] reads secrets, [`telemetry`] starts the log, and [`clock`] is
+//! the only reader of wall time. `docs/ARCHITECTURE.md` tells the invariants.
 
 pub mod agenda;
 pub mod clock;

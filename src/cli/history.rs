@@ -146,7 +146,7 @@ fn told(run: &Run, steps: &[Step], mails: &[MailRecord], zone: &TimeZone) -> Str
         let _ = writeln!(text, "\n{} ({})", step.name, output::duration(step.took));
         for (arrow, values) in [("→", &step.inputs), ("←", &step.outputs)] {
             for (name, value) in
-                values.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null())
+                values.as_object().into_iter().flatten().filter(|(_, value)| is_something(value))
             {
                 let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
                 let _ = writeln!(text, "  {arrow} {name}: {value}");
@@ -166,6 +166,10 @@ fn told(run: &Run, steps: &[Step], mails: &[MailRecord], zone: &TimeZone) -> Str
         }
     }
     text
+}
+
+fn is_something(value: &Value) -> bool {
+    !value.is_null() && value.as_array().is_none_or(|items| !items.is_empty())
 }
 
 fn told_recipient(recipient: &Recipient) -> String {

@@ -97,8 +97,10 @@ impl Filter {
     }
 }
 
-/// The filter's text with the past time filled in.
+/// The filter's text with the past time filled in, in whole microseconds: the service's own
+/// resolution is 100 ns, and it refuses more digits than that.
 pub fn fill(text: &str, past_time: Timestamp) -> String {
+    let past_time = Timestamp::from_microsecond(past_time.as_microsecond()).unwrap_or(past_time);
     let mut filled = String::with_capacity(text.len() + 16);
     let mut rest = text;
     while let Some(start) = rest.find("{{") {

@@ -143,7 +143,7 @@ fn envelope(email: &Email, mails: Option<&Mails>) -> (String, Vec<String>) {
 fn words(flow: &Flow, decided: &Decided, mails: usize) -> (Outcome, String) {
     let rows = counted(decided.found.spool.len(), "new row");
     match decided.verdict {
-        Verdict::Mail => (Outcome::Waiting, format!("{rows}, {} to send", counted(mails as u64, "mail"))),
+        Verdict::Mail => (Outcome::Waiting, format!("{rows} in {}", counted(mails as u64, "mail"))),
         Verdict::NothingNew => (Outcome::NothingNew, "no new rows".to_owned()),
         Verdict::Gather => (
             Outcome::ConditionFalse,

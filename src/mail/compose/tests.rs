@@ -1,0 +1,115 @@
+use std::sync::Arc;
+
+use mail_parser::{MessageParser, MimeHeaders as _};
+
+use super::*;
+use crate::config;
+
+/// A flow whose `[email]` has these lines.
+fn flow(email: &str) -> Arc<Flow> {
+    let text = format!(
+        "[connections.t.embedded_table]\nfile = \"t.db\"\n[connections.m.mail_folder]\n\
+         [flows.leads.recurrence]\nfrequency = \"hour\"\n[flows.leads.table]\nconnection = \"t\"\nname = \"leads\"\n\
+         [flows.leads.email]\nconnection = \"m\"\nto = \"a@b.example\"\n{email}\n"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("flows.toml");
+    std::fs::write(&path, text).unwrap();
+    Arc::clone(&config::load(&path).unwrap().config.flows["leads"])
+}
+
+/// Composes these rows; gives the mails and the notes.
+fn composed(email: &str, rows: &[Value], max_bytes: usize) -> (Vec<(Composed, Vec<u8>)>, Vec<String>) {
+    let (flow, folder) = (flow(email), tempfile::tempdir().unwrap());
+    let mut spool = Spool::new(folder.path());
+    for (number, row) in rows.iter().enumerate() {
+        let mut row = row.clone();
+        row["PartitionKey"] = "p".into();
+        row["RowKey"] = number.to_string().into();
+        spool.push(&Row::from_text(row.to_string()).unwrap()).unwrap();
+    }
+    let from = "Leads <leads@contoso.example>".parse().unwrap();
+    let now = "2026-03-01T08:00:00Z".parse().unwrap();
+    let scene = Scene { flow: &flow, run: 7, past_time: now, now, from: &from, max_bytes };
+    let mails = compose(&scene, &mut spool, folder.path()).unwrap();
+    let notes = mails.notes().to_vec();
+    (mails.read().map(Result::unwrap).collect(), notes)
+}
+
+fn text_of(bytes: &[u8]) -> String {
+    MessageParser::default().parse(bytes).unwrap().body_text(0).unwrap().into_owned()
+}
+
+fn attachments_of(bytes: &[u8]) -> Vec<String> {
+    let message = MessageParser::default().parse(bytes).unwrap();
+    message.attachments().map(|part| part.attachment_name().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn every_row_of_the_run_is_in_one_of_its_mails() {
+    let rows: Vec<Value> =
+        (0..40).map(|number| json!({ "Note": format!("{number} {}", "x".repeat(3_000)) })).collect();
+    let (mails, _) = composed("max_rows = 5", &rows, 60_000);
+    assert!(mails.len() > 2, "{} mails", mails.len());
+    let mut next = 0;
+    for (number, (mail, bytes)) in (1..).zip(&mails) {
+        assert!(bytes.len() <= 60_000, "{} bytes", bytes.len());
+        assert_eq!(mail.rows.start, next);
+        next = mail.rows.end;
+        assert!(mail.subject.ends_with(&format!("({number}/{})", mails.len())), "{}", mail.subject);
+        assert_eq!(attachments_of(bytes), [format!("leads-7-{number}of{}.csv", mails.len())]);
+    }
+    assert_eq!(next, 40);
+}
+
+#[test]
+fn each_row_has_its_own_mail_until_they_are_too_many() {
+    let rows: Vec<Value> = (0..3).map(|number| json!({ "Note": format!("note {number}") })).collect();
+    let (mails, notes) =
+        composed("each = \"row\"\nsubject = \"{{length}} {{rows.0.Note}}\"", &rows, 1_000_000);
+    let subjects: Vec<_> = mails.iter().map(|(mail, _)| mail.subject.as_str()).collect();
+    assert_eq!(subjects, ["1 note 0", "1 note 1", "1 note 2"]);
+    assert!(notes.is_empty());
+    let rows: Vec<Value> = (0..101).map(|_| json!({ "Note": "x" })).collect();
+    let (mails, notes) = composed("each = \"row\"", &rows, 1_000_000);
+    assert_eq!(
+        (mails.len(), notes.as_slice()),
+        (1, ["101 rows are more than 100, so they went out as a digest".to_owned()].as_slice())
+    );
+}
+
+#[test]
+fn a_template_that_fails_on_a_row_loses_no_row() {
+    let row = |format: &str| json!({ "Seen": "2026-03-01T08:00:00Z", "Format": format });
+    let body = "body = \"{{#each rows}}{{date Seen Format}} {{/each}}\"";
+    let (mails, notes) = composed(body, &[row("%Y")], 1_000_000);
+    assert_eq!((text_of(&mails[0].1).trim(), notes.len()), ("2026", 0));
+    let (mails, notes) = composed(body, &[row("%Y"), row("%!")], 1_000_000);
+    let text = text_of(&mails[0].1);
+    assert!(text.contains("Format: %Y") && text.contains("Format: %!"), "{text}");
+    assert!(notes[0].contains("the body:1:") && notes[0].contains("plain listing"), "{notes:?}");
+}
+
+#[test]
+fn what_a_row_says_does_no_harm() {
+    let rows = [json!({
+        "Note": "\r\nBcc: other@contoso.example\r\n\r\n<script>alert(1)</script>\u{202e}",
+        "Formula": "=HYPERLINK(\"http://x\")",
+    })];
+    let (mails, _) = composed("subject = \"{{rows.0.Note}}\"\nattach_csv = true", &rows, 1_000_000);
+    let (mail, bytes) = &mails[0];
+    assert_eq!(mail.subject, "Bcc: other@contoso.example <script>alert(1)</script>");
+    let message = MessageParser::default().parse(bytes).unwrap();
+    assert!(message.bcc().is_none());
+    let html = message.body_html(0).unwrap();
+    assert!(html.contains("&lt;script&gt;") && !html.contains("<script>"), "{html}");
+    let csv = String::from_utf8(message.attachment(0).unwrap().contents().to_vec()).unwrap();
+    assert!(csv.contains("'=HYPERLINK"), "{csv}");
+}
+
+#[test]
+fn no_row_makes_a_mail_too() {
+    let (mails, _) = composed("", &[], 1_000_000);
+    assert_eq!(mails[0].0.subject, "leads: 0 new rows");
+    assert!(text_of(&mails[0].1).starts_with("0 new rows in leads"));
+}
