@@ -97,6 +97,7 @@ pub async fn run(loaded: Loaded, drive: Drive) -> Result<(), StoreError> {
                 None => break,
             },
             Some(ended) = daemon.runs.join_next() => daemon.ended(ended),
+            failed = daemon.delivery.ended() => return failed,
             signal = signals.recv() => match signal {
                 Some(Signal::Reload) => daemon.reload().await?,
                 Some(Signal::Stop) | None => break,
@@ -120,7 +121,7 @@ fn wake(store: &mut Store, now: Timestamp) -> Result<(), StoreError> {
             "the last process ended while mails were being sent: they are uncertain and are sent again"
         );
     }
-    store.hurry(now)
+    Ok(())
 }
 
 impl Daemon {
@@ -248,14 +249,11 @@ impl Daemon {
         }
         self.config = config;
         self.delivery.replace(Arc::clone(&self.config));
-        let now = self.place.clock.now();
-        self.place.store.call(move |store| store.hurry(now)).await?;
         // A flow that waited for its turn is planned anew with all others.
         for due in std::mem::take(&mut self.waiting) {
             self.agenda.ended(&due.flow.name);
         }
         self.plan().await?;
-        self.delivery.wake();
         info!(flows = self.config.flows.len(), "flows.toml is reloaded");
         self.show_status();
         Ok(())

@@ -4,7 +4,7 @@
 //! the message went out and no reply came. The mark stays for ever; the identical bytes are sent
 //! again, and after [`UNCERTAIN_TRIES`] such ends the recipient is held.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 /// Where a mail stands for one recipient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -52,7 +52,7 @@ pub const UNCERTAIN_TRIES: u32 = 3;
 const FIRST_WAIT: SignedDuration = SignedDuration::from_secs(30);
 
 /// The longest wait between two tries.
-const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(30);
+pub const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(30);
 
 impl Recipient {
     /// A recipient to whom nothing was sent yet.
@@ -110,6 +110,12 @@ pub fn wait(tries: u32, jitter: f64) -> SignedDuration {
     let doublings = tries.saturating_sub(1).min(10);
     let full = FIRST_WAIT.checked_mul(1 << doublings).unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT);
     full.mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 5.0)
+}
+
+/// Whether the time of a try has come; one that lies later than any wait was set by a clock that
+/// has gone back since.
+pub fn is_due(next_try: Timestamp, now: Timestamp) -> bool {
+    next_try <= now || next_try.duration_since(now) > LONGEST_WAIT * 2
 }
 
 /// What the states of all recipients of a run's mails say about the run.

@@ -12,10 +12,9 @@ use tracing::{info, warn};
 
 use crate::clock::Clock;
 use crate::flow::{Config, MailConnection};
-use crate::history::Outcome;
 use crate::mail::{ConnectError, Letter, Session};
 use crate::outbox::{self, Receipt, Recipient, State};
-use crate::store::{OutboxMail, SharedStore, StoreError};
+use crate::store::{OutboxMail, SharedStore, Store, StoreError};
 
 /// The one who delivers; there is one in a process.
 #[derive(Debug)]
@@ -36,6 +35,11 @@ pub struct Round {
     pub is_paced: bool,
 }
 
+/// A reply that is not recorded makes the mail uncertain, so it is worth some tries.
+const RECORD_TRIES: u32 = 5;
+/// Between two of them.
+const RECORD_AGAIN: Duration = Duration::from_secs(1);
+
 /// The span of `per_minute`.
 const MINUTE: Duration = Duration::from_mins(1);
 
@@ -45,21 +49,29 @@ impl Postman {
         Self { store, clock, failures: HashMap::new(), pace: BTreeMap::new() }
     }
 
+    /// Forgets what has failed, and lets every mail be tried now: somebody has started leadflow or
+    /// changed its file.
+    ///
+    /// # Errors
+    /// When the state fails.
+    pub async fn start_over(&mut self) -> Result<(), StoreError> {
+        self.failures.clear();
+        let now = self.clock.now();
+        self.store.call(move |store| store.hurry(now)).await
+    }
+
     /// Delivers every mail whose time has come, over the connections of `config`. Between two
     /// mails it ends early once `stop` says so.
     ///
     /// # Errors
-    /// When the state fails. A mail that was taken is then found again at the next start.
+    /// When the state fails. A mail that was being sent is then found again at the next start.
     pub async fn deliver(&mut self, config: &Config, stop: impl Fn() -> bool) -> Result<Round, StoreError> {
         let mut session: Option<(String, Session)> = None;
         let mut is_paced = false;
         while !stop() {
             let now = self.clock.now();
-            let Some(mail) = self.store.call(move |store| store.take_mail(now)).await? else { break };
-            match self.deliver_one(config, mail, &mut session).await? {
-                Delivered::Tried => {}
-                Delivered::Paced => is_paced = true,
-            }
+            let Some(mail) = self.store.call(move |store| store.next_mail(now)).await? else { break };
+            is_paced |= self.deliver_one(config, mail, &mut session).await? == Delivered::Paced;
         }
         if let Some((_, session)) = session {
             session.close().await;
@@ -75,47 +87,57 @@ impl Postman {
         session: &mut Option<(String, Session)>,
     ) -> Result<Delivered, StoreError> {
         let mut reasons = Vec::new();
+        let mut is_sending = false;
         for name in &mail.connections {
             let Some(connection) = config.mails.get(name) else {
                 reasons.push(format!("flows.toml has no mail connection `{name}` any more"));
                 continue;
             };
-            if let Some(wait) = self.pacing(name, connection) {
-                let until = self.clock.now() + wait;
-                let (id, connections) = (mail.id, mail.connections.clone());
-                let put_back = move |store: &mut crate::store::Store| {
-                    store.put_back(id, until)?;
-                    store.pause(&connections, until)
-                };
-                self.store.call(put_back).await?;
+            if let Some(wait) = self.pacing(name, connection).filter(|_| !is_sending) {
+                let (until, connections) = (self.clock.now() + wait, mail.connections.clone());
+                self.store.call(move |store| store.pause(&connections, until)).await?;
                 return Ok(Delivered::Paced);
             }
-            match ready(session, name, connection).await {
+            let result = match ready(session, name, connection).await {
                 Ok(session) => {
-                    self.failures.remove(&mail.connections);
+                    if !is_sending {
+                        let id = mail.id;
+                        self.store.call(move |store| store.begin_sending(id)).await?;
+                        is_sending = true;
+                    }
                     self.pace.entry(name.clone()).or_default().push_back(Instant::now());
-                    let receipts = hand_over(session, &mail).await;
-                    self.record(mail, receipts, None).await?;
+                    hand_over(session, &mail).await.map(|receipts| (receipts, session.is_usable()))
+                }
+                Err(error) => Err(error),
+            };
+            match result {
+                Ok((receipts, is_well)) => {
+                    let pause = (!is_well).then(|| self.another_failure(&mail));
+                    if is_well {
+                        self.failures.remove(&mail.connections);
+                    }
+                    self.record(mail, receipts, pause).await?;
                     return Ok(Delivered::Tried);
                 }
                 Err(error) => {
-                    warn!(
-                        connection = name,
-                        mail = mail.id,
-                        help = error.help,
-                        "the mail connection fails: {error}"
-                    );
+                    let said = without_addresses(&error.to_string());
+                    warn!(connection = name, mail = mail.id, help = error.help, "the mail connection fails: {said}");
                     reasons.push(error.to_string());
                 }
             }
         }
-        let failures = self.failures.entry(mail.connections.clone()).or_default();
-        *failures += 1;
-        let wait = outbox::wait(*failures, jitter(mail.id));
+        let pause = self.another_failure(&mail);
         let due = mail.recipients.iter().filter(|recipient| recipient.is_due()).count();
         let receipts = vec![Receipt::Later(reasons.join("; ")); due];
-        self.record(mail, receipts, Some(wait)).await?;
+        self.record(mail, receipts, Some(pause)).await?;
         Ok(Delivered::Tried)
+    }
+
+    /// How long all mails of the same connections rest.
+    fn another_failure(&mut self, mail: &OutboxMail) -> SignedDuration {
+        let failures = self.failures.entry(mail.connections.clone()).or_default();
+        *failures += 1;
+        outbox::wait(*failures, jitter(mail.id))
     }
 
     /// Writes the receipts down; `pause` puts off all mails of the same connections.
@@ -131,17 +153,25 @@ impl Postman {
             None => recipient.clone(),
         };
         let recipients: Vec<Recipient> = mail.recipients.iter().map(after).collect();
-        let wait = pause.unwrap_or_else(|| outbox::wait(mail.tries, jitter(mail.id)));
-        let next_try = self.clock.now() + wait;
+        let own_wait = outbox::wait(mail.tries + 1, jitter(mail.id));
+        let next_try = self.clock.now() + own_wait.max(pause.unwrap_or_default());
         tell(&mail, &recipients, next_try);
-        let work = move |store: &mut crate::store::Store| {
-            let outcome = store.record_replies(mail.id, &recipients, next_try)?;
-            if pause.is_some() {
-                store.pause(&mail.connections, next_try)?;
+        let until = pause.map(|pause| self.clock.now() + pause);
+        for tries_left in (0..RECORD_TRIES).rev() {
+            let (id, connections, recipients) = (mail.id, mail.connections.clone(), recipients.clone());
+            let work = move |store: &mut Store| {
+                store.record_replies(id, &recipients, next_try)?;
+                until.map_or(Ok(()), |until| store.pause(&connections, until))
+            };
+            match self.store.call(work).await {
+                Err(error) if tries_left > 0 => {
+                    warn!(mail = mail.id, "the replies cannot be recorded: {error}; trying again");
+                    tokio::time::sleep(RECORD_AGAIN).await;
+                }
+                result => return result,
             }
-            Ok::<Outcome, StoreError>(outcome)
-        };
-        self.store.call(work).await.map(drop)
+        }
+        Ok(())
     }
 
     /// How long the connection has to rest before another mail.
@@ -157,6 +187,7 @@ impl Postman {
     }
 }
 
+#[derive(PartialEq, Eq)]
 enum Delivered {
     Tried,
     Paced,
@@ -181,7 +212,7 @@ async fn ready<'a>(
     session.as_mut().map(|(_, session)| session).ok_or_else(gone)
 }
 
-async fn hand_over(session: &mut Session, mail: &OutboxMail) -> Vec<Receipt> {
+async fn hand_over(session: &mut Session, mail: &OutboxMail) -> Result<Vec<Receipt>, ConnectError> {
     let due = mail.recipients.iter().filter(|recipient| recipient.is_due());
     let recipients: Vec<String> = due.map(|recipient| recipient.address.clone()).collect();
     let letter = Letter { id: mail.id, from: &mail.sender, recipients: &recipients, bytes: &mail.bytes };

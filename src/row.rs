@@ -71,32 +71,42 @@ pub fn is_annotation(name: &str) -> bool {
     name.starts_with("odata.") || name.ends_with("@odata.type")
 }
 
-/// The name under which a flow remembers a row: the first 16 bytes of a SHA-256.
+/// The name under which a flow remembers a row: the first 16 bytes of a SHA-256 of its two keys.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key(pub [u8; 16]);
 
-impl Key {
-    /// The key of a row whatever its content: `notify_on = "new"`.
-    pub fn of_row(row: &Row) -> Self {
-        Self::hash(&[&row.partition_key, &row.row_key])
-    }
+/// Which of a row's versions it is: 8 bytes of a SHA-256 of its `Timestamp`, which moves with each
+/// write, as the `ETag` does, which is made of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Version(pub i64);
 
-    /// The key of this very version of a row: `notify_on = "change"`. The `Timestamp` moves
-    /// with each write, as the `ETag` does, which is made of it.
-    pub fn of_version(row: &Row) -> Self {
-        Self::hash(&[&row.partition_key, &row.row_key, &row.timestamp])
-    }
+/// What a flow remembers of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    /// Which row.
+    pub key: Key,
+    /// Which version of it.
+    pub version: Version,
+}
 
-    fn hash(parts: &[&str]) -> Self {
-        let mut hash = Sha256::new();
-        for part in parts {
-            hash.update((part.len() as u64).to_le_bytes());
-            hash.update(part.as_bytes());
-        }
-        let mut key = [0; 16];
-        key.copy_from_slice(&hash.finalize()[..16]);
-        Self(key)
+impl Mark {
+    /// The mark of a row.
+    pub fn of(row: &Row) -> Self {
+        let key = hash::<16>(&[&row.partition_key, &row.row_key]);
+        Self { key: Key(key), version: Version(i64::from_le_bytes(hash(&[&row.timestamp]))) }
     }
+}
+
+/// Each part with its length, so that the border between two of them counts.
+fn hash<const N: usize>(parts: &[&str]) -> [u8; N] {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part.as_bytes());
+    }
+    let mut short = [0; N];
+    short.copy_from_slice(&hash.finalize()[..N]);
+    short
 }
 
 impl fmt::Debug for Key {
@@ -118,14 +128,14 @@ mod tests {
 
     #[test]
     fn keys_part_where_the_border_between_the_two_names_lies() {
-        assert_ne!(Key::of_row(&row("ab", "c", "t")), Key::of_row(&row("a", "bc", "t")));
+        assert_ne!(Mark::of(&row("ab", "c", "t")).key, Mark::of(&row("a", "bc", "t")).key);
     }
 
     #[test]
-    fn a_merge_changes_the_version_and_not_the_row() {
-        let (before, after) = (row("p", "r", "1"), row("p", "r", "2"));
-        assert_eq!(Key::of_row(&before), Key::of_row(&after));
-        assert_ne!(Key::of_version(&before), Key::of_version(&after));
+    fn a_merge_changes_the_version_and_not_the_key() {
+        let (before, after) = (Mark::of(&row("p", "r", "1")), Mark::of(&row("p", "r", "2")));
+        assert_eq!(before.key, after.key);
+        assert_ne!(before.version, after.version);
     }
 
     #[test]

@@ -5,17 +5,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
-use tracing::error;
 
 use crate::flow::Config;
-use crate::postman::{Postman, Round};
+use crate::outbox;
+use crate::postman::Postman;
 use crate::run::Workplace;
+use crate::store::StoreError;
 
 /// A handle to the task.
 pub(super) struct Delivery {
     config: watch::Sender<Arc<Config>>,
     bell: Arc<Bell>,
-    task: JoinHandle<()>,
+    task: JoinHandle<Result<(), StoreError>>,
 }
 
 #[derive(Default)]
@@ -28,9 +29,10 @@ struct Bell {
 
 impl Delivery {
     pub(super) fn start(place: &Workplace, config: Arc<Config>) -> Self {
-        let (config, receive) = watch::channel(config);
+        let (config, mut receive) = watch::channel(config);
+        // The first one counts as a change: whatever waits is tried at once.
+        receive.mark_changed();
         let bell = Arc::new(Bell::default());
-        bell.is_fresh.store(true, Ordering::Relaxed);
         let task = tokio::spawn(deliver(place.clone(), receive, Arc::clone(&bell)));
         Self { config, bell, task }
     }
@@ -46,8 +48,10 @@ impl Delivery {
         self.bell.rung.notify_one();
     }
 
+    /// From the next mail on; everything that waits is tried at once.
     pub(super) fn replace(&self, config: Arc<Config>) {
         self.config.send_replace(config);
+        self.bell.rung.notify_one();
     }
 
     /// Lets the mail under way finish.
@@ -56,26 +60,33 @@ impl Delivery {
         self.bell.rung.notify_one();
         let _ = (&mut self.task).await;
     }
+
+    /// Returns when the task has ended by itself: the state fails.
+    pub(super) async fn ended(&mut self) -> Result<(), StoreError> {
+        (&mut self.task).await.unwrap_or(Err(StoreError::Stopped))
+    }
 }
 
-async fn deliver(place: Workplace, config: watch::Receiver<Arc<Config>>, bell: Arc<Bell>) {
+async fn deliver(
+    place: Workplace,
+    mut config: watch::Receiver<Arc<Config>>,
+    bell: Arc<Bell>,
+) -> Result<(), StoreError> {
     let mut postman = Postman::new(place.store.clone(), place.clock.clone());
     let mut next_try = None;
-    while !bell.is_stopping.load(Ordering::Relaxed) {
-        let is_due = next_try.is_some_and(|at| at <= place.clock.now());
-        if bell.is_fresh.swap(false, Ordering::Relaxed) || is_due {
-            let config = Arc::clone(&config.borrow());
-            match postman.deliver(&config, || bell.is_stopping.load(Ordering::Relaxed)).await {
-                Ok(Round { next_try: next, .. }) => next_try = next,
-                Err(error) => {
-                    error!("the outbox cannot be read or written: {error}");
-                    // Not before another tick.
-                    next_try = Some(place.clock.now());
-                    bell.rung.notified().await;
-                }
-            }
-        } else {
+    let is_stopping = || bell.is_stopping.load(Ordering::Relaxed);
+    let is_changed = |config: &watch::Receiver<_>| config.has_changed().unwrap_or(false);
+    while !is_stopping() {
+        if is_changed(&config) {
+            postman.start_over().await?;
+        } else if !bell.is_fresh.swap(false, Ordering::Relaxed)
+            && !next_try.is_some_and(|at| outbox::is_due(at, place.clock.now()))
+        {
             bell.rung.notified().await;
+            continue;
         }
+        let of_now = Arc::clone(&config.borrow_and_update());
+        next_try = postman.deliver(&of_now, || is_stopping() || is_changed(&config)).await?.next_try;
     }
+    Ok(())
 }

@@ -1,8 +1,11 @@
 //! A mail folder: one `.eml` a mail, for demos, tests and pick-up by other programs.
 
 use std::io::Write as _;
+use std::fs::{self, File};
+use std::io;
 use std::path::Path;
-use std::{fs, io};
+
+use sha2::{Digest as _, Sha256};
 
 use super::{ConnectError, Letter, Receipt};
 use crate::flow::FolderConnection;
@@ -27,10 +30,14 @@ impl Folder {
         Ok(Self { connection: connection.clone() })
     }
 
-    /// Writes the letter; it is on the disk, and complete, before it has its name.
-    pub(super) fn send(&self, letter: &Letter<'_>) -> Vec<Receipt> {
-        let path = self.connection.path.join(format!("{:06}.eml", letter.id));
-        let receipt = match write(&self.connection.path, &path, letter.bytes) {
+    /// Writes the letter; it is on the disk, and complete, before it has its name. The name is
+    /// the same for another try, and no other letter's.
+    pub(super) async fn send(&self, letter: &Letter<'_>) -> Vec<Receipt> {
+        let hash: String = Sha256::digest(letter.bytes).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        let path = self.connection.path.join(format!("{:06}-{hash}.eml", letter.id));
+        let (folder, file, bytes) = (self.connection.path.clone(), path.clone(), letter.bytes.to_vec());
+        let writing = tokio::task::spawn_blocking(move || write(&folder, &file, &bytes)).await;
+        let receipt = match writing.unwrap_or_else(|fault| Err(io::Error::other(fault))) {
             Ok(()) => Receipt::Accepted(format!("written to {}", path.display())),
             Err(error) => Receipt::Later(format!("cannot write {}: {error}", path.display())),
         };
@@ -43,5 +50,6 @@ fn write(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     file.persist(path)?;
-    Ok(())
+    // The name, too, must outlive a power cut.
+    File::open(folder)?.sync_all()
 }

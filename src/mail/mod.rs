@@ -27,7 +27,7 @@ pub struct Letter<'a> {
     pub bytes: &'a [u8],
 }
 
-/// Why a connection could not be made ready; says nothing about any mail.
+/// Why a connection does not work; says nothing about any mail.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct ConnectError {
@@ -59,10 +59,13 @@ impl Session {
     }
 
     /// Hands over one letter. One receipt for each recipient, in their order.
-    pub async fn send(&mut self, letter: Letter<'_>) -> Vec<Receipt> {
+    ///
+    /// # Errors
+    /// When the connection fails before the letter itself could be judged: nothing was accepted.
+    pub async fn send(&mut self, letter: Letter<'_>) -> Result<Vec<Receipt>, ConnectError> {
         match self {
             Self::Smtp(smtp) => smtp.send(letter).await,
-            Self::Folder(folder) => folder.send(&letter),
+            Self::Folder(folder) => Ok(folder.send(&letter).await),
         }
     }
 

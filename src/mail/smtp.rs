@@ -97,13 +97,18 @@ impl Smtp {
         }
     }
 
-    /// Hands over one letter. One receipt for each recipient, in their order.
-    pub(super) async fn send(&mut self, letter: Letter<'_>) -> Vec<Receipt> {
+    /// Hands over one letter. One receipt for each recipient, in their order; an error is the
+    /// connection's, and nothing was accepted then.
+    pub(super) async fn send(&mut self, letter: Letter<'_>) -> Result<Vec<Receipt>, ConnectError> {
         let mut receipts: Vec<Option<Receipt>> = vec![None; letter.recipients.len()];
-        let rest = match self.hand_over(letter, &mut receipts).await {
-            Ok(receipt) | Err(receipt) => receipt,
-        };
-        receipts.into_iter().map(|receipt| receipt.unwrap_or_else(|| rest.clone())).collect()
+        match self.hand_over(letter, &mut receipts).await {
+            Ok(rest) => Ok(receipts.into_iter().map(|receipt| receipt.unwrap_or_else(|| rest.clone())).collect()),
+            Err(message) => {
+                self.usable = false;
+                let help = "look at the mail server, and whether it takes mail from this sender";
+                Err(ConnectError { message, help: Some(help.to_owned()) })
+            }
+        }
     }
 
     /// Fills in what the server says of single recipients; returns what holds for all the others.
@@ -111,37 +116,46 @@ impl Smtp {
         &mut self,
         letter: Letter<'_>,
         receipts: &mut [Option<Receipt>],
-    ) -> Result<Receipt, Receipt> {
-        let sender = letter.from.parse::<Address>().map_err(|error| Receipt::Later(error.to_string()))?;
+    ) -> Result<Receipt, String> {
+        let no_sender = |error| format!("`{}` is no address to send from: {error}", letter.from);
+        let sender = letter.from.parse::<Address>().map_err(no_sender)?;
         // A refused sender is a matter of the connection's set-up and never condemns a mail.
-        self.command(Mail::new(Some(sender), Vec::new())).await.map_err(|broken| later(&broken))?;
+        let begun = self.command(Mail::new(Some(sender), Vec::new())).await;
+        begun.map_err(|broken| format!("the server takes no mail from {}: {broken}", letter.from))?;
         for (address, receipt) in letter.recipients.iter().zip(receipts.iter_mut()) {
             *receipt = self.name_recipient(address).await?;
         }
         if receipts.iter().all(Option::is_some) {
-            self.command(Rset).await.map_err(|broken| later(&broken))?;
+            self.usable &= self.command(Rset).await.is_ok();
             return Ok(Receipt::Later("no recipient was accepted".to_owned()));
         }
-        self.command(Data).await.map_err(|broken| judged(&broken))?;
-        Ok(self.transfer(letter.bytes).await)
+        match self.command(Data).await {
+            Ok(_) => Ok(self.transfer(letter.bytes).await),
+            Err(broken) if broken.is_verdict() => {
+                // The server may keep the recipients until it is told otherwise.
+                self.usable = false;
+                Ok(judged(&broken))
+            }
+            Err(broken) => Err(broken.to_string()),
+        }
     }
 
     /// `None` when the server takes the recipient.
-    async fn name_recipient(&mut self, address: &str) -> Result<Option<Receipt>, Receipt> {
+    async fn name_recipient(&mut self, address: &str) -> Result<Option<Receipt>, String> {
         let Ok(parsed) = address.parse::<Address>() else {
             return Ok(Some(Receipt::Refused("this is no mail address".to_owned())));
         };
         match self.command(Rcpt::new(parsed, Vec::new())).await {
             Ok(_) => Ok(None),
-            Err(broken) if broken.is_reply() => Ok(Some(judged(&broken))),
-            Err(broken) => Err(later(&broken)),
+            Err(broken) if broken.is_verdict() => Ok(Some(judged(&broken))),
+            Err(broken) => Err(broken.to_string()),
         }
     }
 
     async fn command(&mut self, command: impl fmt::Display) -> Result<Response, Broken> {
         let result = within(FOR_A_COMMAND, self.connection.command(command)).await;
         if let Err(broken) = &result {
-            self.usable &= broken.leaves_the_session_in_step();
+            self.usable &= broken.is_verdict();
         }
         result
     }
@@ -171,7 +185,7 @@ impl Smtp {
             Ok(Err(error)) => Broken::Error(error),
             Err(_) => Broken::Timeout(TO_TRANSFER),
         };
-        self.usable &= broken.leaves_the_session_in_step();
+        self.usable &= broken.is_verdict();
         match broken {
             broken if broken.is_reply() => judged(&broken),
             broken if all_written.load(Ordering::Relaxed) => {
@@ -188,8 +202,8 @@ impl Broken {
         matches!(self, Self::Error(error) if error.status().is_some())
     }
 
-    /// Whether the next command would still get the next reply.
-    fn leaves_the_session_in_step(&self) -> bool {
+    /// Whether the refusal is about what was asked; 421 says that the server closes the session.
+    fn is_verdict(&self) -> bool {
         matches!(self, Self::Error(error) if error.status().is_some_and(|code| code.to_string() != "421"))
     }
 }

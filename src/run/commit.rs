@@ -1,6 +1,5 @@
 //! Steps 6 and 7: the final bytes, and the one transaction that records them.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use serde_json::json;
@@ -13,7 +12,7 @@ use crate::condition::Verdict;
 use crate::flow::{Config, Email, Flow};
 use crate::history::Outcome;
 use crate::mail::compose::{Mails, Scene, compose};
-use crate::row::Key;
+use crate::row::Mark;
 use crate::store::{NewMail, Reading, Scanned, Store};
 
 /// All that a run has found out.
@@ -48,7 +47,7 @@ pub(super) async fn render(
     let (mails, found) = tokio::task::spawn_blocking(work).await.map_err(|_| RunError::Stopped)??;
     let list: Vec<_> =
         mails.list().iter().map(|mail| json!({ "subject": mail.subject, "rows": mail.rows.len() })).collect();
-    let inputs = json!({ "rows": found.keys.len(), "max_rows": flow.email.max_rows });
+    let inputs = json!({ "rows": found.marks.len(), "max_rows": flow.email.max_rows });
     record.step("render", inputs, json!({ "mails": list, "bytes": mails.size(), "notes": mails.notes() }));
     Ok((Some(mails), found))
 }
@@ -70,12 +69,12 @@ pub(super) async fn commit(
         "watermark": reading.as_ref().and_then(|reading| reading.past.watermark).map(|at| at.to_string()), "mails": count,
     });
     record.step("commit", json!({ "verdict": verdict.words() }), outputs);
-    let mut passed_over: Vec<Key> = window.before_begin.into_iter().collect();
-    if verdict == Verdict::PassOver && window.reading.is_some() {
-        passed_over.extend(&found.keys);
+    let before_begin = window.before_begin.into_iter().map(|(key, version)| Mark { key, version });
+    let mut passed_over: Vec<Mark> = before_begin.collect();
+    if verdict == Verdict::PassOver {
+        passed_over.extend(&found.marks);
     }
     let scanned = Scanned {
-        forget_keys: window.is_first,
         reading,
         passed_over,
         rows: found.spool.len(),
@@ -84,13 +83,13 @@ pub(super) async fn commit(
         steps: std::mem::take(record).into_steps(),
         now,
     };
-    let keys = if window.reading.is_some() { found.keys } else { Vec::new() };
+    let marks = found.marks;
     let flow = Arc::clone(flow);
     let work = move |store: &mut Store| {
         let (from, to) = envelope(&flow.email, mails.as_ref());
         let letters = mails.into_iter().flat_map(Mails::read).map(|mail| {
             let (mail, bytes) = mail?;
-            let keys = keys.get(whole(&mail.rows, keys.len())).unwrap_or_default();
+            let rows = marks.get(mail.rows).unwrap_or_default();
             let (connections, sender, recipients) =
                 (flow.email.connections.as_slice(), from.as_str(), to.as_slice());
             Ok(NewMail {
@@ -99,9 +98,7 @@ pub(super) async fn commit(
                 recipients,
                 subject: mail.subject,
                 message_id: mail.message_id,
-                bytes,
-                keys,
-            })
+                bytes, rows })
         });
         store.commit_scan(run, &scanned, letters)
     };
@@ -109,18 +106,20 @@ pub(super) async fn commit(
     Ok((outcome, summary))
 }
 
-/// A fixed window has no keys at all.
-fn whole(rows: &Range<usize>, keys: usize) -> Range<usize> {
-    rows.start.min(keys)..rows.end.min(keys)
-}
-
 /// Begin, watermark and deep scan after the run.
 fn moved(window: &Opened, found: &Found, verdict: Verdict, now: jiff::Timestamp) -> Option<Reading> {
     let mut reading = window.reading.clone()?;
+    if window.is_first {
+        reading.past.looked_back = Some(reading.past.begin);
+    }
     // Rows that gather must be found again, the deep scan's too.
-    if verdict != Verdict::Gather {
-        reading.past.watermark = found.watermark.or(reading.past.watermark);
-        if window.looks_back {
+    if verdict == Verdict::Gather {
+        return Some(reading);
+    }
+    // No watermark: the clocks cannot be trusted, this machine's for the look-back neither.
+    if let Some(watermark) = found.watermark {
+        reading.past.watermark = Some(watermark);
+        if window.is_first || window.looks_back {
             reading.past.looked_back = Some(now);
         }
     }

@@ -12,7 +12,7 @@ use super::window::{CLOCKS_DIFFER, Opened};
 use super::{RunError, Workplace};
 use crate::filter;
 use crate::flow::{Flow, NotifyOn};
-use crate::row::{Key, Row};
+use crate::row::{Key, Mark, Version};
 use crate::spool::Spool;
 use crate::table::{Page, Query, Table};
 
@@ -21,8 +21,8 @@ use crate::table::{Page, Query, Table};
 pub(super) struct Found {
     /// The rows, in the order of the scan.
     pub(super) spool: Spool,
-    /// Their keys, in the same order.
-    pub(super) keys: Vec<Key>,
+    /// Their marks, in the same order.
+    pub(super) marks: Vec<Mark>,
     /// The scan's start in the server's time; `None` leaves the watermark where it is.
     pub(super) watermark: Option<Timestamp>,
 }
@@ -32,11 +32,11 @@ pub(super) fn filled(flow: &Flow, past_time: Timestamp) -> Option<String> {
     flow.table.filter.as_ref().map(|text| filter::fill(text, past_time))
 }
 
-/// The name under which the flow remembers the row.
-pub(super) fn key_of(flow: &Flow, row: &Row) -> Key {
+/// Whether the flow has handed on this version of the row, or, where only new rows are news, any.
+fn is_known(flow: &Flow, mark: &Mark, handed_on: Option<Version>) -> bool {
     match flow.table.notify_on {
-        NotifyOn::New => Key::of_row(row),
-        NotifyOn::Change => Key::of_version(row),
+        NotifyOn::New => handed_on.is_some(),
+        NotifyOn::Change => handed_on == Some(mark.version),
     }
 }
 
@@ -49,7 +49,7 @@ pub(super) async fn new_rows(
 ) -> Result<Found, RunError> {
     let query = Query { filter: filled(flow, window.past_time), select: flow.table.select.clone() };
     let inputs = json!({ "table": table.identity(), "filter": query.filter, "select": query.select });
-    let mut found = Found { spool: Spool::new(&place.folder), keys: Vec::new(), watermark: None };
+    let mut found = Found { spool: Spool::new(&place.folder), marks: Vec::new(), watermark: None };
     let (mut pages, mut scanned, mut waited) = (0_u64, 0_usize, Duration::ZERO);
     let mut seen = HashSet::new();
     let mut scan = table.scan(query);
@@ -64,8 +64,8 @@ pub(super) async fn new_rows(
     }
     let outputs = json!({ "pages": pages, "rows": scanned, "service_ms": waited.as_millis() });
     record.step("query", inputs, outputs);
-    let known = scanned - found.keys.len();
-    record.step("new rows", json!({ "rows": scanned }), json!({ "new": found.keys.len(), "known": known }));
+    let known = scanned - found.marks.len();
+    record.step("new rows", json!({ "rows": scanned }), json!({ "new": found.marks.len(), "known": known }));
     Ok(found)
 }
 
@@ -78,17 +78,18 @@ async fn keep_new(
     seen: &mut HashSet<Key>,
     found: &mut Found,
 ) -> Result<(), RunError> {
-    let keys: Vec<Key> = page.rows.iter().map(|row| key_of(flow, row)).collect();
-    let known = if window.reading.is_none() || window.is_first {
-        vec![false; keys.len()]
-    } else {
-        let (name, keys) = (flow.name.clone(), keys.clone());
+    let marks: Vec<Mark> = page.rows.iter().map(Mark::of).collect();
+    let handed_on = if window.reading.is_some() {
+        let (name, keys) = (flow.name.clone(), marks.iter().map(|mark| mark.key).collect::<Vec<_>>());
         place.store.call(move |store| store.known(&name, &keys)).await?
+    } else {
+        vec![None; marks.len()]
     };
-    for ((row, key), known) in page.rows.iter().zip(keys).zip(known) {
-        if !known && !window.before_begin.contains(&key) && seen.insert(key) {
+    for ((row, mark), handed_on) in page.rows.iter().zip(marks).zip(handed_on) {
+        let handed_on = window.before_begin.get(&mark.key).copied().or(handed_on);
+        if !is_known(flow, &mark, handed_on) && seen.insert(mark.key) {
             found.spool.push(row)?;
-            found.keys.push(key);
+            found.marks.push(mark);
         }
     }
     Ok(())

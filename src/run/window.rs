@@ -1,17 +1,17 @@
 //! Step 2: how far back a run reads.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use tracing::{info, warn};
 
-use super::query::{filled, key_of};
+use super::query::filled;
 use super::record::Record;
 use super::{RunError, Workplace};
 use crate::flow::Flow;
-use crate::row::Key;
-use crate::store::Reading;
+use crate::row::{Key, Mark, Version};
+use crate::store::{Reading, Store, StoreError};
 use crate::table::{Query, Table};
 use crate::window::{Mode, Past};
 
@@ -22,10 +22,10 @@ pub(super) struct Opened {
     pub(super) past_time: Timestamp,
     /// Begin, watermark and deep scan before this run; `None` for a fixed window.
     pub(super) reading: Option<Reading>,
-    /// The table is read for the first time by this flow.
+    /// No scan of this table was committed yet.
     pub(super) is_first: bool,
     /// Rows from before begin, which are never mailed.
-    pub(super) before_begin: HashSet<Key>,
+    pub(super) before_begin: HashMap<Key, Version>,
     /// This is the deep scan of the day.
     pub(super) looks_back: bool,
 }
@@ -42,15 +42,48 @@ pub(super) async fn open(
     table: &Table,
     record: &mut Record,
 ) -> Result<Opened, RunError> {
+    let name = flow.name.clone();
+    let look = move |store: &mut Store| Ok::<_, StoreError>((store.source(&name)?, store.reading(&name)?));
+    let (source, reading) = place.store.call(look).await?;
     if flow.window.mode == Mode::Fixed {
+        if source.as_deref() != Some(&table.identity()) {
+            begin_reading(place, flow, table, None).await?;
+        }
         return open_fixed(place, flow, table, record).await;
     }
-    let name = flow.name.clone();
-    let known = place.store.call(move |store| store.reading(&name)).await?;
-    match known.filter(|reading| reading.source == table.identity()) {
-        Some(reading) => Ok(open_again(place, flow, reading, record)),
-        None => open_first(place, flow, table, record).await,
+    let reading = match reading.filter(|reading| reading.source == table.identity()) {
+        Some(reading) => reading,
+        None => begin(place, flow, table).await?,
+    };
+    // Until the first scan is committed, what lies before begin is not known.
+    if reading.past.looked_back.is_none() {
+        return open_first(flow, table, reading, record).await;
     }
+    Ok(open_again(place, flow, reading, record))
+}
+
+/// The flow's begin, one window before now; it is recorded before anything is read, so that it
+/// stays where it is should this run fail.
+async fn begin(place: &Workplace, flow: &Flow, table: &Table) -> Result<Reading, RunError> {
+    let served = table.ask_time().await?;
+    if served.date.is_none() {
+        warn!(flow = flow.name, "the table service tells no time; this machine's clock stands in for it");
+    }
+    let begin = flow.window.length_before(served.date.unwrap_or_else(|| place.clock.now()));
+    begin_reading(place, flow, table, Some(begin)).await?;
+    info!(flow = flow.name, "the flow begins: rows before {begin} are not mailed");
+    let past = Past { begin, watermark: None, looked_back: None };
+    Ok(Reading { source: table.identity(), past })
+}
+
+async fn begin_reading(
+    place: &Workplace,
+    flow: &Flow,
+    table: &Table,
+    begin: Option<Timestamp>,
+) -> Result<(), StoreError> {
+    let (name, source) = (flow.name.clone(), table.identity());
+    place.store.call(move |store| store.begin_reading(&name, &source, begin)).await
 }
 
 /// Power Automate's way: the server's time minus the window, and no memory.
@@ -65,7 +98,7 @@ async fn open_fixed(
     let inputs =
         json!({ "mode": "fixed", "window_s": flow.window.length.as_secs(), "server_time": now.to_string() });
     record.step("window", inputs, json!({ "past_time": past_time.to_string(), "reason": "now − window" }));
-    Ok(Opened { past_time, reading: None, is_first: false, before_begin: HashSet::new(), looks_back: false })
+    Ok(Opened { past_time, reading: None, is_first: false, before_begin: HashMap::new(), looks_back: false })
 }
 
 fn open_again(place: &Workplace, flow: &Flow, reading: Reading, record: &mut Record) -> Opened {
@@ -86,48 +119,33 @@ fn open_again(place: &Workplace, flow: &Flow, reading: Reading, record: &mut Rec
         past_time: found.at,
         reading: Some(reading),
         is_first: false,
-        before_begin: HashSet::new(),
+        before_begin: HashMap::new(),
         looks_back,
     }
 }
 
-/// The flow's begin: what lies before it is known from now on, so that a later write to an old
-/// row is no news.
+/// What lies before begin is known from now on, so that a later write to an old row is no news.
 async fn open_first(
-    place: &Workplace,
     flow: &Flow,
     table: &Table,
+    reading: Reading,
     record: &mut Record,
 ) -> Result<Opened, RunError> {
-    let served = table.ask_time().await?;
-    let now = served.date.unwrap_or_else(|| place.clock.now());
-    let begin = flow.window.length_before(now);
-    let mut before_begin = HashSet::new();
+    let begin = reading.past.begin;
+    let mut before_begin = HashMap::new();
     let select = Some(vec!["PartitionKey".to_owned(), "RowKey".to_owned()]);
     let mut scan = table.scan(Query { filter: filled(flow, EVER), select });
     while let Some(page) = scan.next().await? {
         let old = page.rows.iter().filter(|row| row.timestamp.parse().is_ok_and(|at: Timestamp| at <= begin));
-        before_begin.extend(old.map(|row| key_of(flow, row)));
-    }
-    info!(
-        flow = flow.name,
-        known = before_begin.len(),
-        "the flow begins: rows before {begin} are not mailed"
-    );
-    if served.date.is_none() {
-        warn!(flow = flow.name, "the table service tells no time; this machine's clock stands in for it");
+        before_begin.extend(old.map(Mark::of).map(|mark| (mark.key, mark.version)));
     }
     let inputs = json!({
-        "mode": "covering", "window_s": flow.window.length.as_secs(), "server_time": now.to_string(),
-        "table": table.identity(),
+        "mode": "covering", "window_s": flow.window.length.as_secs(), "table": table.identity(),
     });
     let outputs = json!({
         "past_time": begin.to_string(), "reason": "the flow's first run: rows before it are not mailed",
         "rows_before": before_begin.len(),
     });
     record.step("window", inputs, outputs);
-    // The deep scan of the day is counted from begin; it cannot reach further anyway.
-    let past = Past { begin, watermark: None, looked_back: Some(place.clock.now()) };
-    let reading = Some(Reading { source: table.identity(), past });
-    Ok(Opened { past_time: begin, reading, is_first: true, before_begin, looks_back: false })
+    Ok(Opened { past_time: begin, reading: Some(reading), is_first: true, before_begin, looks_back: false })
 }

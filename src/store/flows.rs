@@ -23,6 +23,12 @@ impl Store {
     pub fn anchor(&mut self, flow: &str, now: Timestamp) -> Result<Timestamp, StoreError> {
         let tx = self.db.transaction()?;
         tx.execute("INSERT OR IGNORE INTO flows (name, anchor) VALUES (?1, ?2)", params![flow, to_db(now)])?;
+        // Seen by a clock that was set back since: what lies ahead of it would never come due.
+        tx.execute(
+            "UPDATE flows SET anchor = min(anchor, ?2), last_slot = min(last_slot, ?2)
+             WHERE name = ?1 AND (anchor > ?2 OR last_slot > ?2)",
+            params![flow, to_db(now)],
+        )?;
         let anchor = tx.query_row("SELECT anchor FROM flows WHERE name = ?1", [flow], |row| row.get(0))?;
         tx.commit()?;
         Ok(from_db(anchor))
@@ -52,7 +58,7 @@ impl Store {
         Ok(slot.flatten().map(from_db))
     }
 
-    /// How far the flow has read; `None` before its first complete run.
+    /// How far the flow has read; `None` before its begin, and with a fixed window.
     ///
     /// # Errors
     /// When the database fails.
@@ -75,6 +81,42 @@ impl Store {
             )
             .optional()?;
         Ok(found)
+    }
+
+    /// Makes `source` the table that the flow reads, with a new begin (`None` for a fixed window).
+    /// What was remembered of another table is forgotten.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn begin_reading(
+        &mut self,
+        flow: &str,
+        source: &str,
+        begin: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
+        let tx = self.db.transaction()?;
+        tx.execute(
+            "DELETE FROM keys WHERE flow = (SELECT id FROM flows WHERE name = ?1 AND source IS NOT ?2)",
+            [flow, source],
+        )?;
+        tx.execute(
+            "UPDATE flows SET source = ?2, begin = ?3, watermark = NULL, looked_back = NULL WHERE name = ?1",
+            params![flow, source, begin.map(to_db)],
+        )?;
+        tx.commit()?;
+        Ok(())
+    }
+
+    /// Identity of the table that the flow has read last.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn source(&self, flow: &str) -> Result<Option<String>, StoreError> {
+        let source: Option<Option<String>> = self
+            .db
+            .query_row("SELECT source FROM flows WHERE name = ?1", [flow], |row| row.get(0))
+            .optional()?;
+        Ok(source.flatten())
     }
 
     /// Turns the flow off since `off`, or on with `None`; survives restarts.

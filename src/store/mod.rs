@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
-use rusqlite::Connection;
+use rusqlite::{Connection, TransactionBehavior};
 use rusqlite_migration::{M, Migrations};
 
 /// The open state of leadflow.
@@ -38,9 +38,9 @@ pub enum StoreError {
     /// Another daemon holds the folder.
     #[error("another leadflow works on the state folder {folder}; stop it first, or name another in settings.state", folder = .0.display())]
     Busy(PathBuf),
-    /// The flow has a run that has not ended.
-    #[error("the flow has a run under way")]
-    RunUnderWay,
+    /// The run was taken for ended, so that it must not commit any more.
+    #[error("run {0} is over already")]
+    RunOver(i64),
     /// A composed mail could not be read back.
     #[error("cannot read the composed mail back from the state folder: {0}")]
     Mail(std::io::Error),
@@ -89,6 +89,8 @@ impl Store {
             .map_err(|source| StoreError::Folder { folder: folder.to_owned(), source })?;
         let mut db = Connection::open(folder.join("leadflow.db"))?;
         db.busy_timeout(std::time::Duration::from_secs(10))?;
+        // A transaction that reads first and writes later would not wait for another writer.
+        db.set_transaction_behavior(TransactionBehavior::Immediate);
         db.pragma_update(None, "journal_mode", "WAL")?;
         // After a power cut FULL keeps every acknowledged commit, NORMAL none of the last ones.
         db.pragma_update(None, "synchronous", "FULL")?;

@@ -5,8 +5,8 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::{Store, StoreError, from_db, to_db};
 use crate::history::Outcome;
-use crate::outbox::{Receipt, Recipient, State, outcome_of};
-use crate::row::Key;
+use crate::outbox::{LONGEST_WAIT, Receipt, Recipient, State, outcome_of};
+use crate::row::Mark;
 
 /// A mail to be put into the outbox.
 #[derive(Debug, Clone)]
@@ -23,8 +23,8 @@ pub struct NewMail<'a> {
     pub message_id: String,
     /// RFC 5322 text.
     pub bytes: Vec<u8>,
-    /// Keys of the rows it carries.
-    pub keys: &'a [Key],
+    /// The rows it carries.
+    pub rows: &'a [Mark],
 }
 
 /// What the run history shows of a mail.
@@ -66,17 +66,21 @@ pub struct OutboxMail {
 }
 
 impl Store {
-    /// Takes the next mail whose time has come, and commits that it is being sent.
+    /// The next mail whose time has come.
     ///
     /// # Errors
     /// When the database fails.
-    pub fn take_mail(&mut self, now: Timestamp) -> Result<Option<OutboxMail>, StoreError> {
-        let tx = self.db.transaction()?;
-        let found = tx
+    pub fn next_mail(&self, now: Timestamp) -> Result<Option<OutboxMail>, StoreError> {
+        // Later than any wait: the clock was set back.
+        let too_late = now.checked_add(LONGEST_WAIT * 2).unwrap_or(Timestamp::MAX);
+        let found = self
+            .db
             .query_row(
                 "SELECT id, run, connections, sender, bytes, tries FROM mails
-                 WHERE next_try <= ?1 AND sending = 0 AND bytes IS NOT NULL ORDER BY next_try, id LIMIT 1",
-                [to_db(now)],
+                 WHERE next_try IS NOT NULL AND (next_try <= ?1 OR next_try > ?2) AND sending = 0
+                     AND bytes IS NOT NULL
+                 ORDER BY next_try, id LIMIT 1",
+                [to_db(now), to_db(too_late)],
                 |row| {
                     let connections: String = row.get(2)?;
                     Ok(OutboxMail {
@@ -92,26 +96,20 @@ impl Store {
             )
             .optional()?;
         let Some(mut mail) = found else { return Ok(None) };
-        mail.recipients = recipients_of(&tx, mail.id)?;
-        tx.execute("UPDATE mails SET sending = 1, tries = tries + 1 WHERE id = ?1", [mail.id])?;
-        mail.tries += 1;
-        tx.commit()?;
+        mail.recipients = recipients_of(&self.db, mail.id)?;
         Ok(Some(mail))
     }
 
-    /// Puts a mail that was taken back untried, until `next_try`.
+    /// Commits that the mail is being sent, before its first command goes out.
     ///
     /// # Errors
     /// When the database fails.
-    pub fn put_back(&mut self, mail: i64, next_try: Timestamp) -> Result<(), StoreError> {
-        self.db.execute(
-            "UPDATE mails SET sending = 0, tries = tries - 1, next_try = ?2 WHERE id = ?1",
-            params![mail, to_db(next_try)],
-        )?;
+    pub fn begin_sending(&mut self, mail: i64) -> Result<(), StoreError> {
+        self.db.execute("UPDATE mails SET sending = 1, tries = tries + 1 WHERE id = ?1", [mail])?;
         Ok(())
     }
 
-    /// Records what became of a mail that was taken, and what that makes of its run.
+    /// Records what became of a mail, and what that makes of its run.
     ///
     /// # Errors
     /// When the database fails.

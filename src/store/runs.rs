@@ -3,12 +3,12 @@
 use std::io;
 
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::{ErrorCode, OptionalExtension, Row as DbRow, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Row as DbRow, Transaction, params};
 
 use super::outbox::{NewMail, insert_mail};
 use super::{Reading, Store, StoreError, from_db, to_db};
 use crate::history::{Cause, Outcome, Run, Step};
-use crate::row::Key;
+use crate::row::{Key, Mark, Version};
 
 /// A run that begins.
 #[derive(Debug, Clone, Copy)]
@@ -28,10 +28,8 @@ pub struct NewRun<'a> {
 pub struct Scanned {
     /// Begin, watermark and deep scan as they are from now on; `None` leaves them (a fixed window).
     pub reading: Option<Reading>,
-    /// Forget the keys of the table that was read before.
-    pub forget_keys: bool,
-    /// Keys that are not news any more, unmailed: before begin, or passed over.
-    pub passed_over: Vec<Key>,
+    /// Rows that are not news any more, unmailed: before begin, or passed over.
+    pub passed_over: Vec<Mark>,
     /// How many new rows the run had.
     pub rows: u64,
     /// What came of it so far.
@@ -48,21 +46,19 @@ const RUNS: &str = "SELECT runs.id, flows.name, cause, due, started, ended, outc
     FROM runs JOIN flows ON flows.id = runs.flow";
 
 impl Store {
-    /// Claims a run: takes its slot and refuses while another run of the flow is under way.
+    /// Claims a run and takes its slot. One that was left under way, since its end could not be
+    /// recorded, is interrupted: the caller never runs a flow beside itself.
     ///
     /// # Errors
-    /// [`StoreError::RunUnderWay`], or when the database fails.
+    /// When the database fails.
     pub fn begin_run(&mut self, run: &NewRun<'_>) -> Result<i64, StoreError> {
         let tx = self.db.transaction()?;
+        interrupt(&tx, Some(run.flow), run.started)?;
         tx.execute(
             "INSERT INTO runs (flow, cause, due, started, outcome)
              SELECT id, ?2, ?3, ?4, 'running' FROM flows WHERE name = ?1",
             params![run.flow, run.cause.word(), run.due.map(to_db), to_db(run.started)],
-        )
-        .map_err(|error| match error.sqlite_error_code() {
-            Some(ErrorCode::ConstraintViolation) => StoreError::RunUnderWay,
-            _ => error.into(),
-        })?;
+        )?;
         let id = tx.last_insert_rowid();
         if let Some(due) = run.due {
             let slot = params![run.flow, to_db(due)];
@@ -75,15 +71,19 @@ impl Store {
         Ok(id)
     }
 
-    /// Which of the keys the flow has handed on already, in their order.
+    /// Which version of each of these rows the flow has handed on, in their order; `None` for none.
     ///
     /// # Errors
     /// When the database fails.
-    pub fn known(&self, flow: &str, keys: &[Key]) -> Result<Vec<bool>, StoreError> {
+    pub fn known(&self, flow: &str, keys: &[Key]) -> Result<Vec<Option<Version>>, StoreError> {
         let mut ask = self.db.prepare_cached(
-            "SELECT 1 FROM keys WHERE flow = (SELECT id FROM flows WHERE name = ?1) AND key = ?2",
+            "SELECT version FROM keys WHERE flow = (SELECT id FROM flows WHERE name = ?1) AND key = ?2",
         )?;
-        keys.iter().map(|key| Ok(ask.exists(params![flow, key.0])?)).collect()
+        let mut version = |key: &Key| {
+            let found = ask.query_row(params![flow, key.0], |row| row.get(0)).optional()?;
+            Ok(found.map(Version))
+        };
+        keys.iter().map(&mut version).collect()
     }
 
     /// Commits a scan: keys, mails, watermark and run record, all or nothing.
@@ -99,16 +99,16 @@ impl Store {
         mails: impl Iterator<Item = io::Result<NewMail<'a>>>,
     ) -> Result<(), StoreError> {
         let tx = self.db.transaction()?;
-        let flow: i64 = tx.query_row("SELECT flow FROM runs WHERE id = ?1", [run], |row| row.get(0))?;
-        if scanned.forget_keys {
-            tx.execute("DELETE FROM keys WHERE flow = ?1", [flow])?;
-        }
+        let flow: i64 = tx
+            .query_row("SELECT flow FROM runs WHERE id = ?1 AND outcome = 'running'", [run], |row| row.get(0))
+            .optional()?
+            .ok_or(StoreError::RunOver(run))?;
         insert_keys(&tx, flow, run, None, &scanned.passed_over)?;
         let mut count = 0_i64;
         for mail in mails {
             let mail = mail.map_err(StoreError::Mail)?;
             let id = insert_mail(&tx, run, &mail, scanned.now)?;
-            insert_keys(&tx, flow, run, Some(id), mail.keys)?;
+            insert_keys(&tx, flow, run, Some(id), mail.rows)?;
             count += 1;
         }
         if let Some(Reading { source, past }) = &scanned.reading {
@@ -166,12 +166,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn interrupt_runs(&mut self, flow: Option<&str>, now: Timestamp) -> Result<usize, StoreError> {
-        Ok(self.db.execute(
-            "UPDATE runs SET outcome = 'interrupted', ended = ?1,
-                 summary = 'the process ended during the run; nothing was moved'
-             WHERE outcome = 'running' AND (?2 IS NULL OR flow = (SELECT id FROM flows WHERE name = ?2))",
-            params![to_db(now), flow],
-        )?)
+        interrupt(&self.db, flow, now)
     }
 
     /// The run of that number.
@@ -234,17 +229,26 @@ impl Store {
     }
 }
 
+fn interrupt(db: &Connection, flow: Option<&str>, now: Timestamp) -> Result<usize, StoreError> {
+    Ok(db.execute(
+        "UPDATE runs SET outcome = 'interrupted', ended = ?1,
+             summary = 'it ended before its end was recorded; nothing was moved'
+         WHERE outcome = 'running' AND (?2 IS NULL OR flow = (SELECT id FROM flows WHERE name = ?2))",
+        params![to_db(now), flow],
+    )?)
+}
+
 fn insert_keys(
     tx: &Transaction<'_>,
     flow: i64,
     run: i64,
     mail: Option<i64>,
-    keys: &[Key],
+    rows: &[Mark],
 ) -> Result<(), StoreError> {
     let mut insert =
-        tx.prepare_cached("INSERT OR IGNORE INTO keys (flow, key, run, mail) VALUES (?1, ?2, ?3, ?4)")?;
-    for key in keys {
-        insert.execute(params![flow, key.0, run, mail])?;
+        tx.prepare_cached("INSERT OR REPLACE INTO keys (flow, key, version, run, mail) VALUES (?1, ?2, ?3, ?4, ?5)")?;
+    for Mark { key, version } in rows {
+        insert.execute(params![flow, key.0, version.0, run, mail])?;
     }
     Ok(())
 }

@@ -3,8 +3,12 @@
 use super::*;
 use crate::history::{Cause, Outcome};
 use crate::outbox::{Receipt, State};
-use crate::row::Key;
+use crate::row::{Key, Mark, Version};
 use crate::window::Past;
+
+fn mark(number: u8) -> Mark {
+    Mark { key: Key([number; 16]), version: Version(i64::from(number)) }
+}
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_770_000_000 + second).unwrap()
@@ -26,8 +30,7 @@ fn scanned(second: i64) -> Scanned {
     let past = Past { begin: at(0), watermark: Some(at(second)), looked_back: None };
     Scanned {
         reading: Some(Reading { source: "here/leads".to_owned(), past }),
-        forget_keys: false,
-        passed_over: vec![Key([9; 16])],
+        passed_over: vec![mark(9)],
         rows: 1,
         outcome: Outcome::Waiting,
         summary: "1 new row".to_owned(),
@@ -36,7 +39,14 @@ fn scanned(second: i64) -> Scanned {
     }
 }
 
-fn mail<'a>(recipients: &'a [String], keys: &'a [Key]) -> NewMail<'a> {
+/// The next mail, which is being sent from now on.
+fn take(store: &mut Store, now: Timestamp) -> OutboxMail {
+    let mail = store.next_mail(now).unwrap().unwrap();
+    store.begin_sending(mail.id).unwrap();
+    mail
+}
+
+fn mail<'a>(recipients: &'a [String], rows: &'a [Mark]) -> NewMail<'a> {
     NewMail {
         connections: recipients,
         sender: "leads@contoso.example",
@@ -44,7 +54,7 @@ fn mail<'a>(recipients: &'a [String], keys: &'a [Key]) -> NewMail<'a> {
         subject: "1 lead".to_owned(),
         message_id: "<1@contoso.example>".to_owned(),
         bytes: b"Subject: 1 lead\r\n\r\n".to_vec(),
-        keys,
+        rows,
     }
 }
 
@@ -53,43 +63,46 @@ fn addresses() -> Vec<String> {
 }
 
 #[test]
-fn a_flow_never_runs_beside_itself() {
+fn a_run_whose_end_was_not_recorded_is_interrupted_and_commits_no_more() {
     let (_folder, mut store) = opened();
     let first = begun(&mut store, 1);
     let again = NewRun { flow: "leads", cause: Cause::Once, due: None, started: at(2) };
-    assert!(matches!(store.begin_run(&again), Err(StoreError::RunUnderWay)));
-    store.end_run(first, Outcome::Failed, "the table is not there", &[], at(3)).unwrap();
-    store.begin_run(&again).unwrap();
+    let second = store.begin_run(&again).unwrap();
+    let late = store.commit_scan(first, &scanned(3), std::iter::empty());
+    assert!(matches!(late, Err(StoreError::RunOver(run)) if run == first));
+    store.end_run(second, Outcome::Failed, "the table is not there", &[], at(3)).unwrap();
     assert_eq!(store.last_slot("leads").unwrap(), Some(at(1)));
-    assert_eq!(store.interrupt_runs(Some("leads"), at(4)).unwrap(), 1);
+    assert_eq!(store.interrupt_runs(None, at(4)).unwrap(), 0);
     let outcomes: Vec<_> = store.runs(Some("leads"), 10).unwrap().iter().map(|run| run.outcome).collect();
-    assert_eq!(outcomes, [Outcome::Interrupted, Outcome::Failed]);
+    assert_eq!(outcomes, [Outcome::Failed, Outcome::Interrupted]);
 }
 
 #[test]
 fn a_commit_is_all_or_nothing() {
     let (_folder, mut store) = opened();
-    let (to, keys) = (addresses(), [Key([1; 16])]);
+    let (to, keys) = (addresses(), [mark(1)]);
     let run = begun(&mut store, 1);
     let broken = [Ok(mail(&to, &keys)), Err(std::io::Error::other("disk"))];
     store.commit_scan(run, &scanned(2), broken.into_iter()).unwrap_err();
     assert_eq!(store.reading("leads").unwrap(), None);
-    assert_eq!(store.known("leads", &[Key([1; 16]), Key([9; 16])]).unwrap(), [false, false]);
-    assert_eq!(store.take_mail(at(9)).unwrap(), None);
+    assert_eq!(store.known("leads", &[Key([1; 16]), Key([9; 16])]).unwrap(), [None, None]);
+    assert_eq!(store.next_mail(at(9)).unwrap(), None);
 
     store.commit_scan(run, &scanned(2), std::iter::once(Ok(mail(&to, &keys)))).unwrap();
     assert_eq!(store.reading("leads").unwrap().unwrap().past.watermark, Some(at(2)));
     assert_eq!(
         store.known("leads", &[Key([1; 16]), Key([9; 16]), Key([2; 16])]).unwrap(),
-        [true, true, false]
+        [Some(Version(1)), Some(Version(9)), None]
     );
     let seen = store.run(run).unwrap().unwrap();
     assert_eq!((seen.outcome, seen.rows, seen.mails), (Outcome::Waiting, 1, 1));
 
-    let run = begun(&mut store, 3);
-    let moved = Scanned { forget_keys: true, passed_over: vec![], ..scanned(4) };
-    store.commit_scan(run, &moved, std::iter::empty()).unwrap();
-    assert_eq!(store.known("leads", &[Key([1; 16])]).unwrap(), [false]);
+    store.begin_reading("leads", "here/leads", Some(at(5))).unwrap();
+    assert_eq!(store.known("leads", &[Key([1; 16])]).unwrap(), [Some(Version(1))], "the same table");
+    store.begin_reading("leads", "there/leads", Some(at(5))).unwrap();
+    assert_eq!(store.known("leads", &[Key([1; 16])]).unwrap(), [None], "another table");
+    let past = Past { begin: at(5), watermark: None, looked_back: None };
+    assert_eq!(store.reading("leads").unwrap(), Some(Reading { source: "there/leads".to_owned(), past }));
 }
 
 #[test]
@@ -99,18 +112,18 @@ fn each_recipient_goes_its_own_way() {
     let run = begun(&mut store, 1);
     store.commit_scan(run, &scanned(2), std::iter::once(Ok(mail(&to, &[])))).unwrap();
     assert_eq!(store.next_try().unwrap(), Some(at(2)));
-    let taken = store.take_mail(at(2)).unwrap().unwrap();
-    assert_eq!((taken.tries, taken.bytes.as_slice()), (1, &b"Subject: 1 lead\r\n\r\n"[..]));
-    assert_eq!(store.take_mail(at(2)).unwrap(), None, "a mail that is being sent is not taken twice");
+    let taken = take(&mut store, at(2));
+    assert_eq!((taken.tries, taken.bytes.as_slice()), (0, &b"Subject: 1 lead\r\n\r\n"[..]));
+    assert_eq!(store.next_mail(at(2)).unwrap(), None, "a mail that is being sent is not taken twice");
 
     let replies = [Receipt::Accepted("250 ok".into()), Receipt::Later("451 later".into())];
     let after: Vec<_> = taken.recipients.iter().zip(replies).map(|(r, reply)| r.after(reply)).collect();
     assert_eq!(store.record_replies(taken.id, &after, at(60)).unwrap(), Outcome::Waiting);
-    assert_eq!(store.take_mail(at(59)).unwrap(), None);
+    assert_eq!(store.next_mail(at(59)).unwrap(), None);
     store.hurry(at(30)).unwrap();
-    let taken = store.take_mail(at(30)).unwrap().unwrap();
+    let taken = take(&mut store, at(30));
     let states: Vec<_> = taken.recipients.iter().map(|r| r.state).collect();
-    assert_eq!((states, taken.tries), (vec![State::Sent, State::Waiting], 2));
+    assert_eq!((states, taken.tries), (vec![State::Sent, State::Waiting], 1));
 
     let after = [taken.recipients[0].clone(), taken.recipients[1].after(Receipt::Refused("550 no".into()))];
     assert_eq!(store.record_replies(taken.id, &after, at(90)).unwrap(), Outcome::PartlySent);
@@ -125,14 +138,14 @@ fn a_mail_that_was_being_sent_when_the_process_ended_is_uncertain() {
     let run = begun(&mut store, 1);
     store.commit_scan(run, &scanned(2), std::iter::once(Ok(mail(&to, &[])))).unwrap();
     for (start, state) in [(1, State::Uncertain), (2, State::Uncertain), (3, State::Held)] {
-        store.take_mail(at(5)).unwrap().unwrap();
+        take(&mut store, at(5));
         drop(store);
         store = Store::open(folder.path()).unwrap();
         assert_eq!(store.doubt_interrupted_mails(at(5)).unwrap(), 1);
         assert_eq!(store.mails_of(run).unwrap()[0].recipients[0].state, state, "start {start}");
     }
     assert_eq!(store.run(run).unwrap().unwrap().outcome, Outcome::Held);
-    assert_eq!(store.take_mail(at(9)).unwrap(), None);
+    assert_eq!(store.next_mail(at(9)).unwrap(), None);
 }
 
 #[test]
@@ -143,10 +156,11 @@ fn an_unreachable_connection_puts_off_all_its_mails_and_no_other() {
     let mails = [mail(&to, &[]), mail(&to, &[]), NewMail { connections: &other, ..mail(&to, &[]) }];
     store.commit_scan(run, &scanned(2), mails.into_iter().map(Ok)).unwrap();
     store.pause(&to, at(100)).unwrap();
-    let taken = store.take_mail(at(3)).unwrap().unwrap();
+    let taken = take(&mut store, at(3));
     assert_eq!(taken.connections, other);
-    assert_eq!(store.take_mail(at(3)).unwrap(), None);
+    assert_eq!(store.next_mail(at(3)).unwrap(), None);
     assert_eq!(store.next_try().unwrap(), Some(at(100)));
+    assert!(store.next_mail(at(-9_000)).unwrap().is_some(), "the clock was set back by hours");
     assert_eq!(store.waiting_mails("leads").unwrap(), 3);
 }
 
@@ -157,13 +171,10 @@ fn history_ends_and_what_waits_stays() {
     let sent = begun(&mut store, 1);
     let steps = vec![step("window"), step("query")];
     store
-        .commit_scan(sent, &Scanned { steps, ..scanned(2) }, std::iter::once(Ok(mail(&to, &[Key([1; 16])]))))
+        .commit_scan(sent, &Scanned { steps, ..scanned(2) }, std::iter::once(Ok(mail(&to, &[mark(1)]))))
         .unwrap();
     assert_eq!(store.steps(sent).unwrap(), [step("window"), step("query")]);
-    let taken = store.take_mail(at(3)).unwrap().unwrap();
-    store.put_back(taken.id, at(3)).unwrap();
-    let taken = store.take_mail(at(3)).unwrap().unwrap();
-    assert_eq!(taken.tries, 1, "a mail that was put back was not tried");
+    let taken = take(&mut store, at(3));
     assert_eq!(store.purge_sent(at(9)).unwrap(), 0);
     let after: Vec<_> = taken.recipients.iter().map(|r| r.after(Receipt::Accepted("250".into()))).collect();
     store.record_replies(taken.id, &after, at(4)).unwrap();
@@ -173,7 +184,7 @@ fn history_ends_and_what_waits_stays() {
     store.commit_scan(waits, &scanned(6), std::iter::once(Ok(mail(&to, &[])))).unwrap();
     assert_eq!(store.prune_history(at(9)).unwrap(), 1);
     assert_eq!(store.runs(None, 10).unwrap().iter().map(|run| run.id).collect::<Vec<_>>(), [waits]);
-    assert_eq!(store.known("leads", &[Key([1; 16])]).unwrap(), [true], "keys outlive the history");
+    assert_eq!(store.known("leads", &[Key([1; 16])]).unwrap(), [Some(Version(1))], "keys outlive the history");
 }
 
 fn step(name: &str) -> crate::history::Step {

@@ -7,9 +7,9 @@ CREATE TABLE flows (
     last_slot   INTEGER,               -- the newest slot that a run has taken
     off_since   INTEGER,               -- set by `leadflow off`
     source      TEXT,                  -- the table that begin, watermark and keys are about
-    begin       INTEGER,               -- rows before it are not mailed
+    begin       INTEGER,               -- rows before it are not mailed; NULL with a fixed window
     watermark   INTEGER,               -- how far the table is read, in the server's time
-    looked_back INTEGER                -- the last deep scan
+    looked_back INTEGER                -- the last deep scan; NULL until the first scan is committed
 ) STRICT;
 
 CREATE TABLE runs (
@@ -39,10 +39,11 @@ CREATE TABLE steps (
 
 -- The rows a flow has handed on. `mail` is NULL for rows that were passed over or lay before begin.
 CREATE TABLE keys (
-    flow INTEGER NOT NULL,
-    key  BLOB NOT NULL,                -- 16 bytes
-    run  INTEGER NOT NULL,
-    mail INTEGER,
+    flow    INTEGER NOT NULL,
+    key     BLOB NOT NULL,             -- 16 bytes of the hash of PartitionKey and RowKey
+    version INTEGER NOT NULL,          -- 8 bytes of the hash of the Timestamp that was handed on
+    run     INTEGER NOT NULL,
+    mail    INTEGER,
     PRIMARY KEY (flow, key)
 ) STRICT, WITHOUT ROWID;
 
