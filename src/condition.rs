@@ -112,6 +112,9 @@ pub enum ConditionError {
     /// No operator follows.
     #[error("expected one of > >= < <= == != after `length`")]
     NoOperator,
+    /// It is false whatever comes.
+    #[error("no number of rows is less than 0")]
+    Never,
     /// No whole number follows.
     #[error("expected a whole number, not `{0}`")]
     NoNumber(String),
@@ -127,6 +130,9 @@ impl FromStr for Condition {
             .find_map(|(sign, comparison)| Some((*comparison, rest.strip_prefix(sign)?.trim())))
             .ok_or(ConditionError::NoOperator)?;
         let number = number.parse().map_err(|_| ConditionError::NoNumber(number.to_owned()))?;
+        if (comparison, number) == (Comparison::Less, 0) {
+            return Err(ConditionError::Never);
+        }
         Ok(Self { comparison, number })
     }
 }
@@ -163,6 +169,7 @@ mod tests {
         let error = |text: &str| text.parse::<Condition>().unwrap_err().to_string();
         assert_eq!(error("count > 0"), "a condition compares `length`, the number of new rows");
         assert_eq!(error("length => 0"), "expected one of > >= < <= == != after `length`");
+        assert_eq!(error("length < 0"), "no number of rows is less than 0");
         assert_eq!(error("length > -1"), "expected a whole number, not `-1`");
         assert_eq!("length>=5".parse::<Condition>().unwrap().to_string(), "length >= 5");
     }

@@ -121,7 +121,12 @@ impl Postman {
                 }
                 Err(error) => {
                     let said = without_addresses(&error.to_string());
-                    warn!(connection = name, mail = mail.id, help = error.help, "the mail connection fails: {said}");
+                    warn!(
+                        connection = name,
+                        mail = mail.id,
+                        help = error.help,
+                        "the mail connection fails: {said}"
+                    );
                     reasons.push(error.to_string());
                 }
             }

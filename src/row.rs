@@ -48,6 +48,11 @@ impl Row {
     /// # Errors
     /// As [`Row::from_json`].
     pub fn from_text(json: String) -> Result<Self, RowError> {
+        let json = if json.contains("\\ud") || json.contains("\\uD") {
+            without_lone_surrogates(&json)
+        } else {
+            json
+        };
         let head: Head<'_> = serde_json::from_str(&json)?;
         let (partition_key, row_key, timestamp) =
             (head.partition_key.into_owned(), head.row_key.into_owned(), head.timestamp.into_owned());
@@ -64,6 +69,35 @@ impl Row {
         let all: Map<String, Value> = serde_json::from_str(&self.json).unwrap_or_default();
         all.into_iter().filter(|(name, _)| !is_annotation(name)).collect()
     }
+}
+
+/// The service keeps text as UTF-16 and may cut it within a character; no JSON reader takes the
+/// half that is left, so it becomes U+FFFD.
+fn without_lone_surrogates(json: &str) -> String {
+    let unit = |text: &str| {
+        let digits = text.strip_prefix("\\u")?.get(..4)?;
+        u16::from_str_radix(digits, 16).ok()
+    };
+    let mut whole = String::with_capacity(json.len());
+    let mut rest = json;
+    while let Some(at) = rest.find('\\') {
+        whole.push_str(&rest[..at]);
+        rest = &rest[at..];
+        // An escape of two characters, of six, or of two times six for a pair.
+        let length = match (unit(rest), rest.get(6..).and_then(unit)) {
+            (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => 12,
+            (Some(0xd800..=0xdfff), _) => {
+                whole.push_str("\\ufffd");
+                rest = &rest[6..];
+                continue;
+            }
+            (Some(_), _) => 6,
+            (None, _) => rest.char_indices().nth(2).map_or(rest.len(), |(end, _)| end),
+        };
+        whole.push_str(&rest[..length]);
+        rest = &rest[length..];
+    }
+    whole + rest
 }
 
 /// Whether a property of the JSON is a note of the protocol and not a column.
@@ -136,6 +170,18 @@ mod tests {
         let (before, after) = (Mark::of(&row("p", "r", "1")), Mark::of(&row("p", "r", "2")));
         assert_eq!(before.key, after.key);
         assert_ne!(before.version, after.version);
+    }
+
+    #[test]
+    fn half_a_character_costs_no_row() {
+        for (text, expected) in [
+            (r"cut \ud83d", "cut \u{fffd}"),
+            (r"\ud83d\ude00 \uD83D!", "😀 \u{fffd}!"),
+            (r"\\ud83d \ude00\n", "\\ud83d \u{fffd}\n"),
+        ] {
+            let json = format!(r#"{{"PartitionKey":"p","RowKey":"r","Note":"{text}"}}"#);
+            assert_eq!(Row::from_text(json).unwrap().columns()["Note"], expected);
+        }
     }
 
     #[test]

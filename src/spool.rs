@@ -1,6 +1,7 @@
 //! The new rows of a run, on their way from the scan to the mail: in memory while they are few,
 //! in a temporary file of the state folder when they are many.
 
+use std::collections::HashSet;
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
 use std::path::Path;
 
@@ -17,13 +18,14 @@ pub struct Spool {
     file: SpooledTempFile,
     rows: u64,
     columns: Vec<String>,
+    seen: HashSet<String>,
 }
 
 impl Spool {
     /// An empty spool; its file, should it need one, has no name and vanishes with the process.
     pub fn new(folder: &Path) -> Self {
         let file = tempfile::spooled_tempfile_in(IN_MEMORY, folder);
-        Self { file, rows: 0, columns: Vec::new() }
+        Self { file, rows: 0, columns: Vec::new(), seen: HashSet::new() }
     }
 
     /// Appends a row.
@@ -32,7 +34,7 @@ impl Spool {
     /// When the temporary file cannot be written: the disk is full.
     pub fn push(&mut self, row: &Row) -> io::Result<()> {
         for (name, _) in row.columns() {
-            if !self.columns.contains(&name) {
+            if self.seen.insert(name.clone()) {
                 self.columns.push(name);
             }
         }

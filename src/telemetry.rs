@@ -21,8 +21,11 @@ pub enum Format {
 /// # Errors
 /// When there is a log already.
 pub fn start(level: &str, format: Format) -> Result<(), TryInitError> {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| filter_of(level));
-    let builder = fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false);
+    let asked = std::env::var("RUST_LOG").unwrap_or_default();
+    let filter = if asked.is_empty() { filter_of(level) } else { EnvFilter::builder().parse_lossy(asked) };
+    // A log that nobody reads any more must not end the daemon, as its own complaint would.
+    let builder =
+        fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false).log_internal_errors(false);
     // systemd says so where standard error goes to the journal, which has the time.
     let has_time = std::env::var_os("JOURNAL_STREAM").is_none();
     match (format, has_time) {

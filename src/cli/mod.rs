@@ -75,7 +75,7 @@ pub(crate) fn main(arguments: Arguments) -> ExitCode {
                 output::complain(&report.shown(output::has_color_on_stderr()));
                 ExitCode::from(2)
             } else {
-                output::complain(&format!("error: {error:#}"));
+                output::complain(&format!("error: {error}"));
                 ExitCode::FAILURE
             }
         }

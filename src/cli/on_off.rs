@@ -34,6 +34,7 @@ pub(super) fn turn(loaded: &Loaded, arguments: &Arguments, on: bool) -> anyhow::
     match Lock::take(state) {
         Ok(_lock) => {
             let mut store = Store::open(state)?;
+            store.fulfil_all(now)?;
             store.set_off(name, (!on).then_some(now), now)?;
         }
         Err(StoreError::Busy(_)) => ask_daemon(&mut Store::open(state)?, &request)?,

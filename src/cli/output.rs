@@ -1,7 +1,5 @@
 //! What the commands print.
 
-#![expect(clippy::print_stderr, reason = "messages for people belong there")]
-
 use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
 
 use comfy_table::{ContentArrangement, Table, presets};
@@ -24,9 +22,9 @@ pub(super) fn print_json(value: &Value) -> anyhow::Result<()> {
     print(&serde_json::to_string_pretty(value)?)
 }
 
-/// Tells what went wrong.
+/// Tells what went wrong; that nobody listens is no error.
 pub(super) fn complain(text: &str) {
-    eprintln!("{}", text.trim_end());
+    let _ = writeln!(io::stderr().lock(), "{}", text.trim_end());
 }
 
 pub(super) fn has_color_on_stderr() -> bool {

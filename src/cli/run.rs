@@ -79,6 +79,7 @@ async fn once(loaded: Loaded, names: &[String]) -> anyhow::Result<ExitCode> {
     let _lock = Lock::take(&config.settings.state)?;
     let mut store = Store::open(&config.settings.state)?;
     let clock = Clock::System;
+    store.fulfil_all(clock.now())?;
     store.interrupt_runs(None, clock.now())?;
     store.doubt_interrupted_mails(clock.now())?;
     store.hurry(clock.now())?;

@@ -1,6 +1,6 @@
 //! Values of a row as people read them: capped, without controls, harmless in a spreadsheet.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// Bytes of a cell that a mail's body shows; the CSV has the whole.
 const SHOWN: usize = 2 << 10;
@@ -25,6 +25,19 @@ pub(super) fn shown(value: Value) -> Value {
         Value::Object(fields) => fields.into_iter().map(|(name, value)| (name, shown(value))).collect(),
         other => other,
     }
+}
+
+/// Bytes of the columns that a body shows, and whether it cuts one of them.
+pub(super) fn shown_size(columns: &Map<String, Value>) -> (usize, bool) {
+    let size = |value: &Value| match value {
+        Value::String(text) => text.len(),
+        Value::Array(_) | Value::Object(_) => value.to_string().len(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 8,
+    };
+    let sizes = columns.iter().map(|(name, value)| (name.len(), size(value)));
+    sizes.fold((0, false), |(sum, is_cut), (name, size)| {
+        (sum + name + size.min(SHOWN), is_cut || size > SHOWN)
+    })
 }
 
 /// One line for the `Subject` header.

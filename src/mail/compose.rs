@@ -3,6 +3,10 @@
 //! Two passes over the spool: the first finds where one mail ends and the next begins, the second
 //! builds them one after the other, so that only one mail is in memory at a time.
 
+mod plan;
+#[cfg(test)]
+mod tests;
+
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::ops::Range;
 use std::path::Path;
@@ -12,6 +16,8 @@ use lettre::message::Mailbox;
 use serde_json::{Map, Value, json};
 use tempfile::SpooledTempFile;
 use uuid::Uuid;
+
+use plan::Plan;
 
 use super::message::{self, Parts};
 use super::sheet::Sheet;
@@ -74,6 +80,9 @@ pub enum ComposeError {
 /// Mails that `each = "row"` makes at most; more rows than that go out as a digest.
 const MOST_SINGLE_MAILS: u64 = 100;
 
+/// The name of a row's lead in templates.
+const LEAD: &str = "lead";
+
 /// Bytes of mails that are kept in memory before they move to a file.
 const IN_MEMORY: usize = 1 << 20;
 
@@ -117,24 +126,30 @@ impl Mails {
 /// When the disk fails or a header cannot be written. A template that fails is no error: the rows
 /// then go out as a plain listing.
 pub fn compose(scene: &Scene<'_>, spool: &mut Spool, folder: &Path) -> Result<Mails, ComposeError> {
+    let mails = compose_with(scene, spool, folder, false)?;
+    let is_too_large = mails.list.iter().any(|mail| mail.span.end - mail.span.start > scene.max_bytes as u64);
+    // A CSV takes over what the body has no room for.
+    if is_too_large { compose_with(scene, spool, folder, true) } else { Ok(mails) }
+}
+
+fn compose_with(
+    scene: &Scene<'_>,
+    spool: &mut Spool,
+    folder: &Path,
+    is_sheet_wanted: bool,
+) -> Result<Mails, ComposeError> {
     let email = &scene.flow.email;
     let mut notes = Vec::new();
     let single = email.each == Each::Row && spool.len() <= MOST_SINGLE_MAILS;
     if email.each == Each::Row && !single {
-        notes.push(format!(
-            "{} rows are more than {MOST_SINGLE_MAILS}, so they went out as a digest",
-            spool.len()
-        ));
+        let length = spool.len();
+        notes.push(format!("{length} rows are more than {MOST_SINGLE_MAILS}, so they went out as a digest"));
     }
     let columns = spool.columns().to_vec();
     let is_lead = lead::is_lead(&columns);
     let sheet = Sheet::new(&columns, is_lead);
-    let attached = email.attach_csv || (!single && spool.len() > email.max_rows as u64);
-    let parts = match (single, attached) {
-        (true, _) => (0..row_count(spool)).map(|row| row..row + 1).collect(),
-        (false, true) => borders(spool, &sheet, sheet_budget(scene.max_bytes))?,
-        (false, false) => std::iter::once(0..row_count(spool)).collect(),
-    };
+    let Plan { parts, attached } =
+        plan::plan(spool, &sheet, email, single, is_sheet_wanted, scene.max_bytes)?;
     let context = Context { scene, columns, is_lead, sheet, attached, length: spool.len(), single };
     let bytes = tempfile::spooled_tempfile_in(IN_MEMORY, folder);
     let mut mails = Mails { bytes, list: Vec::new(), notes, sender: scene.from.email.to_string() };
@@ -144,31 +159,6 @@ pub fn compose(scene: &Scene<'_>, spool: &mut Spool, folder: &Path) -> Result<Ma
         context.write_mail(&place, &mut rows, &mut mails)?;
     }
     Ok(mails)
-}
-
-/// Bytes of CSV that fit into a message beside its body: base64 takes 78 bytes for 57.
-fn sheet_budget(max_bytes: usize) -> usize {
-    max_bytes / 78 * 57 * 3 / 4
-}
-
-fn row_count(spool: &Spool) -> usize {
-    usize::try_from(spool.len()).unwrap_or(usize::MAX)
-}
-
-/// Where one CSV ends and the next begins.
-fn borders(spool: &mut Spool, sheet: &Sheet, budget: usize) -> io::Result<Vec<Range<usize>>> {
-    let (mut parts, mut begin, mut bytes, mut end) = (Vec::new(), 0, 0, 0);
-    for row in spool.rows()? {
-        let size = sheet.record(&row?.columns())?.len();
-        if bytes + size > budget && end > begin {
-            parts.push(begin..end);
-            (begin, bytes) = (end, 0);
-        }
-        bytes += size;
-        end += 1;
-    }
-    parts.push(begin..end);
-    Ok(parts)
 }
 
 /// What all mails of a run have in common.
@@ -197,14 +187,16 @@ impl Context<'_> {
         mails: &mut Mails,
     ) -> Result<(), ComposeError> {
         let email = &self.scene.flow.email;
-        let mut shown = Vec::new();
+        let (mut shown, mut size) = (Vec::new(), 0);
+        let budget = plan::body_budget(self.scene.max_bytes);
         let mut csv = self.attached.then(|| self.sheet.head()).transpose()?;
         for row in rows.take(place.rows.len()) {
             let columns = row?.columns();
             if let Some(csv) = &mut csv {
                 csv.extend(self.sheet.record(&columns)?);
             }
-            if shown.len() < email.max_rows || self.single {
+            size += cell::shown_size(&columns).0;
+            if self.single || shown.is_empty() || (shown.len() < email.max_rows && size <= budget) {
                 shown.push(self.row_value(columns));
             }
         }
@@ -259,7 +251,9 @@ impl Context<'_> {
                 if !notes.contains(&note) {
                     notes.push(note);
                 }
-                let subject = format!("{}: {} new rows", self.scene.flow.name, self.length);
+                let length = if self.single { 1 } else { self.length };
+                let noun = if length == 1 { "row" } else { "rows" };
+                let subject = format!("{}: {length} new {noun}", self.scene.flow.name);
                 Rendered { subject, html: None, text: Some(listing::plain(&data)) }
             }
         };
@@ -274,12 +268,12 @@ impl Context<'_> {
     fn data(&self, place: &Place, shown: &[Value]) -> Value {
         let flow = self.scene.flow;
         let lead =
-            shown.first().map_or_else(|| lead::of_columns(&Map::new()).into(), |row| row["lead"].clone());
+            shown.first().map_or_else(|| lead::of_columns(&Map::new()).into(), |row| row[LEAD].clone());
         let length = if self.single { 1 } else { self.length };
         json!({
             "length": length, "shown": shown.len(), "hidden": place.rows.len() - shown.len(),
             "part": place.number, "parts": if self.single { 1 } else { place.of }, "attached": self.attached,
-            "rows": shown, "columns": self.columns, "is_lead": self.is_lead, "lead": lead,
+            "rows": shown, "columns": self.columns.iter().take(plan::MOST_COLUMNS).collect::<Vec<_>>(), "is_lead": self.is_lead, "lead": lead,
             "flow": {
                 "name": flow.name, "description": flow.description, "table": flow.table.name,
                 "time_zone": flow.time_zone.iana_name().unwrap_or("UTC"),
@@ -289,14 +283,16 @@ impl Context<'_> {
         })
     }
 
-    /// A row as templates see it: every column of the run, null where absent, and `lead`.
+    /// A row as templates see it: every column of the run, null where absent, and `lead`. A
+    /// column of that name is `lead_`.
     fn row_value(&self, mut columns: Map<String, Value>) -> Value {
         let lead = lead::of_columns(&columns);
         let mut row = Map::new();
-        for name in &self.columns {
-            row.insert(name.clone(), columns.remove(name).unwrap_or_default());
+        for name in self.columns.iter().take(plan::MOST_COLUMNS) {
+            let value = columns.remove(name).unwrap_or_default();
+            row.insert(if name == LEAD { format!("{LEAD}_") } else { name.clone() }, value);
         }
-        row.entry("lead").or_insert(Value::Object(lead));
+        row.insert(LEAD.to_owned(), Value::Object(lead));
         cell::shown(Value::Object(row))
     }
 
@@ -309,6 +305,3 @@ impl Context<'_> {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,8 +1,8 @@
 //! A mail folder: one `.eml` a mail, for demos, tests and pick-up by other programs.
 
-use std::io::Write as _;
 use std::fs::{self, File};
 use std::io;
+use std::io::Write as _;
 use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
@@ -33,7 +33,8 @@ impl Folder {
     /// Writes the letter; it is on the disk, and complete, before it has its name. The name is
     /// the same for another try, and no other letter's.
     pub(super) async fn send(&self, letter: &Letter<'_>) -> Vec<Receipt> {
-        let hash: String = Sha256::digest(letter.bytes).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        let hash: String =
+            Sha256::digest(letter.bytes).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
         let path = self.connection.path.join(format!("{:06}-{hash}.eml", letter.id));
         let (folder, file, bytes) = (self.connection.path.clone(), path.clone(), letter.bytes.to_vec());
         let writing = tokio::task::spawn_blocking(move || write(&folder, &file, &bytes)).await;

@@ -34,6 +34,8 @@ const TO_TRANSFER: Duration = Duration::from_mins(10);
 const AFTER_THE_DOT: Duration = Duration::from_mins(10);
 /// For the goodbye.
 const TO_QUIT: Duration = Duration::from_secs(5);
+/// Characters of a reply that are kept.
+const LONGEST_REPLY: usize = 500;
 /// Bytes of a message that are written at a time.
 const CHUNK: usize = 64 << 10;
 
@@ -102,7 +104,9 @@ impl Smtp {
     pub(super) async fn send(&mut self, letter: Letter<'_>) -> Result<Vec<Receipt>, ConnectError> {
         let mut receipts: Vec<Option<Receipt>> = vec![None; letter.recipients.len()];
         match self.hand_over(letter, &mut receipts).await {
-            Ok(rest) => Ok(receipts.into_iter().map(|receipt| receipt.unwrap_or_else(|| rest.clone())).collect()),
+            Ok(rest) => {
+                Ok(receipts.into_iter().map(|receipt| receipt.unwrap_or_else(|| rest.clone())).collect())
+            }
             Err(message) => {
                 self.usable = false;
                 let help = "look at the mail server, and whether it takes mail from this sender";
@@ -244,13 +248,19 @@ fn reply_of(error: &Error) -> String {
         reason = inner.to_string();
         source = inner.source();
     }
-    let reason = reason.replace(['\r', '\n'], " ");
+    let reason = cleaned(&reason);
     error.status().map_or(reason.clone(), |code| format!("{code} {reason}"))
 }
 
 fn words_of(response: &Response) -> String {
     let lines: Vec<_> = response.message().collect();
-    format!("{} {}", response.code(), lines.join(" "))
+    cleaned(&format!("{} {}", response.code(), lines.join(" ")))
+}
+
+/// One line that does nothing to a terminal, and not a long one.
+fn cleaned(reply: &str) -> String {
+    let shown = reply.chars().map(|c| if c.is_control() { ' ' } else { c });
+    shown.take(LONGEST_REPLY).collect::<String>().trim_end().to_owned()
 }
 
 fn tls_parameters(smtp: &SmtpConnection) -> Result<TlsParameters, ConnectError> {

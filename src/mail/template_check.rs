@@ -10,6 +10,8 @@ use super::helpers;
 pub(super) enum Finding {
     /// A name in a path: perhaps a column.
     Field(String),
+    /// A partial that is there.
+    Partial(String),
     /// Something that would fail or harm when it is rendered.
     Wrong {
         /// Line and column, from 1.
@@ -53,6 +55,52 @@ pub(super) fn walk(template: &Template, partials: &[String], html: bool) -> Vec<
     walk.found
 }
 
+/// Blocks within blocks; the parser, the walk and the rendering each call themselves for one.
+const DEEPEST: usize = 50;
+
+/// Refuses what is nested too deeply before it is parsed.
+///
+/// # Errors
+/// Line and column of the block that is too deep.
+pub(super) fn check_depth(text: &str) -> Result<(), (usize, usize)> {
+    let mut depth = 0_usize;
+    for (number, line) in (1..).zip(text.lines()) {
+        for (at, _) in line.match_indices("{{") {
+            let inner = line[at + 2..].trim_start_matches(['~', '{', ' ']);
+            if inner.starts_with('#') {
+                depth += 1;
+            } else if inner.starts_with('/') {
+                depth = depth.saturating_sub(1);
+            }
+            let calls = inner.split("}}").next().unwrap_or_default().matches('(').count();
+            if depth.max(calls) > DEEPEST {
+                return Err((number, line[..at].chars().count() + 1));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The partials that lead back to themselves: each would be rendered without end.
+pub(super) fn cycles(uses: &[(String, Vec<String>)]) -> Vec<String> {
+    let of =
+        |name: &str| uses.iter().find(|(user, _)| user == name).map_or(&[][..], |(_, used)| used.as_slice());
+    let leads_back = |start: &String| {
+        let (mut seen, mut next) = (Vec::new(), of(start).to_vec());
+        while let Some(name) = next.pop() {
+            if &name == start {
+                return true;
+            }
+            if !seen.contains(&name) {
+                next.extend(of(&name).iter().cloned());
+                seen.push(name);
+            }
+        }
+        false
+    };
+    uses.iter().map(|(name, _)| name).filter(|name| leads_back(name)).cloned().collect()
+}
+
 struct Walk<'a> {
     partials: &'a [String],
     html: bool,
@@ -72,17 +120,26 @@ impl Walk<'_> {
             TemplateElement::Expression(call) | TemplateElement::HelperBlock(call) => self.call(call, at),
             TemplateElement::HtmlExpression(call) => {
                 if self.html {
-                    let message = "`{{{…}}}` puts a value into the HTML unescaped".to_owned();
-                    let help = Some("write `{{…}}`".to_owned());
-                    self.found.push(Finding::Wrong { at, message, help });
+                    self.wrong(at, "`{{{…}}}` puts a value into the HTML unescaped", "write `{{…}}`");
                 }
                 self.call(call, at);
             }
             TemplateElement::PartialExpression(call) | TemplateElement::PartialBlock(call) => {
                 self.partial(call, at);
             }
+            TemplateElement::DecoratorExpression(_) | TemplateElement::DecoratorBlock(_) => {
+                self.wrong(
+                    at,
+                    "`{{*…}}` and `{{#*…}}` are not supported",
+                    "put a partial into a file: templates/_name.html.hbs",
+                );
+            }
             _ => {}
         }
+    }
+
+    fn wrong(&mut self, at: Option<(usize, usize)>, message: impl Into<String>, help: impl Into<String>) {
+        self.found.push(Finding::Wrong { at, message: message.into(), help: Some(help.into()) });
     }
 
     fn call(&mut self, call: &HelperTemplate, at: Option<(usize, usize)>) {
@@ -103,26 +160,32 @@ impl Walk<'_> {
         if !BUILT_IN.contains(&name) && !helpers::NAMES.contains(&name) {
             let mut known: Vec<_> = helpers::NAMES.into_iter().chain(BUILT_IN).collect();
             known.sort_unstable();
-            let message = format!("there is no helper `{name}`");
-            let help = Some(format!("helpers are {}", known.join(", ")));
-            self.found.push(Finding::Wrong { at, message, help });
+            let help = format!("helpers are {}", known.join(", "));
+            self.wrong(at, format!("there is no helper `{name}`"), help);
         }
     }
 
     fn partial(&mut self, call: &DecoratorTemplate, at: Option<(usize, usize)>) {
-        if let Some(name) = call.name.as_name()
-            && !self.partials.iter().any(|known| known == name)
-        {
-            let ending = if self.html { "html" } else { "txt" };
-            let message = format!("there is no partial `{name}`");
-            let file = name.trim_start_matches('_');
-            let help = Some(format!(
-                "write {{{{> _{file}}}}} and put the partial into templates/_{file}.{ending}.hbs"
-            ));
-            self.found.push(Finding::Wrong { at, message, help });
+        match call.name.as_name() {
+            Some(name) if self.partials.iter().any(|known| known == name) => {
+                self.found.push(Finding::Partial(name.to_owned()));
+            }
+            Some("@partial-block") => {}
+            Some(name) => {
+                let ending = if self.html { "html" } else { "txt" };
+                let file = name.trim_start_matches('_');
+                let help = format!(
+                    "write {{{{> _{file}}}}} and put the partial into templates/_{file}.{ending}.hbs"
+                );
+                self.wrong(at, format!("there is no partial `{name}`"), help);
+            }
+            None => self.wrong(at, "the partial's name must stand in the template", "write {{> _name}}"),
         }
         for parameter in call.params.iter().chain(call.hash.values()) {
             self.parameter(parameter, at);
+        }
+        if let Some(template) = &call.template {
+            self.template(template);
         }
     }
 

@@ -178,25 +178,46 @@ fn register(
 ) -> Vec<String> {
     let mut parsed = Vec::new();
     for (name, source) in sources {
-        match Template::compile_with_name(&source.text, name.clone()) {
+        match parse(&name, &source) {
             Ok(template) => parsed.push((name, template, source.place)),
-            Err(error) => errors.push(of_syntax(&error, source.place)),
+            Err(error) => errors.push(error),
         }
     }
     let partials: Vec<String> = parsed.iter().map(|(name, ..)| name.clone()).collect();
-    let mut fields = Vec::new();
-    for (name, template, place) in parsed {
-        for finding in template_check::walk(&template, &partials, html) {
+    let (mut fields, mut uses) = (Vec::new(), Vec::new());
+    for (name, template, place) in &parsed {
+        let mut used = Vec::new();
+        for finding in template_check::walk(template, &partials, html) {
             match finding {
                 Finding::Field(field) => fields.push(field),
+                Finding::Partial(partial) => used.push(partial),
                 Finding::Wrong { at, message, help } => {
                     errors.push(TemplateError { place: place.clone(), at, message, help });
                 }
             }
         }
+        uses.push((name.clone(), used));
+    }
+    let cycles = template_check::cycles(&uses);
+    for (name, template, place) in parsed {
+        if cycles.contains(&name) {
+            let message = "the template uses itself, directly or by its partials".to_owned();
+            let help = Some("take one of the {{> …}} out".to_owned());
+            errors.push(TemplateError { place, at: None, message, help });
+        }
         registry.register_template(&name, template);
     }
     fields
+}
+
+fn parse(name: &str, source: &Source) -> Result<Template, TemplateError> {
+    if let Err(at) = template_check::check_depth(&source.text) {
+        let message = "the template is nested too deeply".to_owned();
+        let help = Some("put the inner part into a partial".to_owned());
+        return Err(TemplateError { place: source.place.clone(), at: Some(at), message, help });
+    }
+    let parsed = Template::compile_with_name(&source.text, name.to_owned());
+    parsed.map_err(|error| of_syntax(&error, source.place.clone()))
 }
 
 /// A run of one made-up lead that also has every field which the templates name.
@@ -289,6 +310,22 @@ mod tests {
             if at.is_some() {
                 assert_eq!(errors[0].at, at, "{text}");
             }
+        }
+        let raw = "{{#*inline \"x\"}}{{{length}}}{{/inline}}";
+        for (text, message) in [
+            (raw, "`{{*…}}` and `{{#*…}}` are not supported"),
+            ("{{#> _a}}{{{length}}}{{/_a}}", "puts a value into the HTML unescaped"),
+            (&"{{#if length}}".repeat(600), "the template is nested too deeply"),
+            (&format!("{{{{default {}1}}}}", "(not ".repeat(600)), "the template is nested too deeply"),
+            ("{{> _a}}", "the template uses itself"),
+        ] {
+            let mut sources = html(text);
+            let partial =
+                |text: &str| Source { place: Place::File("_x.html.hbs".into()), text: text.to_owned() };
+            sources.html_partials =
+                vec![("_a".to_owned(), partial("{{> _b}}")), ("_b".to_owned(), partial("{{> _a}}"))];
+            let errors = Templates::compile(sources).unwrap_err();
+            assert!(errors.iter().any(|error| error.message.contains(message)), "{text}: {errors:?}");
         }
         let errors = Templates::compile(html("{{a b}}{{> c}}")).unwrap_err();
         assert_eq!(errors.len(), 2);

@@ -98,7 +98,9 @@ pub(super) async fn commit(
                 recipients,
                 subject: mail.subject,
                 message_id: mail.message_id,
-                bytes, rows })
+                bytes,
+                rows,
+            })
         });
         store.commit_scan(run, &scanned, letters)
     };

@@ -2,6 +2,7 @@
 
 mod flows;
 mod outbox;
+mod private;
 mod requests;
 mod runs;
 
@@ -10,12 +11,12 @@ pub use outbox::{MailRecord, NewMail, OutboxMail};
 pub use requests::Request;
 pub use runs::{NewRun, Scanned};
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use rusqlite_migration::{M, Migrations};
 
 /// The open state of leadflow.
@@ -44,6 +45,9 @@ pub enum StoreError {
     /// A composed mail could not be read back.
     #[error("cannot read the composed mail back from the state folder: {0}")]
     Mail(std::io::Error),
+    /// The state folder is not the one that was opened.
+    #[error("the state folder {folder} was deleted or replaced while leadflow ran; start leadflow anew", folder = .0.display())]
+    Replaced(PathBuf),
     /// The operation did not end: the process is stopping, or it has a fault.
     #[error("an operation on the state did not end")]
     Stopped,
@@ -55,9 +59,21 @@ pub enum StoreError {
     Migration(#[from] rusqlite_migration::Error),
 }
 
+impl StoreError {
+    /// Another process holds the database, or the disk is full: it may go well later.
+    pub fn is_passing(&self) -> bool {
+        let Self::Database(error) = self else { return false };
+        let passing = [ErrorCode::DatabaseBusy, ErrorCode::DatabaseLocked, ErrorCode::DiskFull];
+        error.sqlite_error_code().is_some_and(|code| passing.contains(&code))
+    }
+}
+
 /// Keeps a second daemon out of the state folder for as long as it lives.
 #[derive(Debug)]
-pub struct Lock(#[expect(dead_code, reason = "the lock ends when the file closes")] File);
+pub struct Lock {
+    path: PathBuf,
+    file: File,
+}
 
 const MIGRATIONS: [M<'static>; 1] = [M::up(include_str!("migrations/1.sql"))];
 
@@ -68,14 +84,19 @@ impl Lock {
     /// When another process holds it, or the folder cannot be written.
     pub fn take(folder: &Path) -> Result<Self, StoreError> {
         let failed = |source| StoreError::Folder { folder: folder.to_owned(), source };
-        fs::create_dir_all(folder).map_err(failed)?;
+        private::folder(folder).map_err(failed)?;
         let path = folder.join("leadflow.lock");
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(path).map_err(failed)?;
+        let file = private::file(&path).map_err(failed)?;
         match file.try_lock() {
-            Ok(()) => Ok(Self(file)),
+            Ok(()) => Ok(Self { path, file }),
             Err(TryLockError::WouldBlock) => Err(StoreError::Busy(folder.to_owned())),
             Err(TryLockError::Error(source)) => Err(failed(source)),
         }
+    }
+
+    /// Whether the folder is still the one that was locked, and not deleted or replaced.
+    pub fn is_held(&self) -> bool {
+        private::is_same(&self.path, &self.file)
     }
 }
 
@@ -85,9 +106,11 @@ impl Store {
     /// # Errors
     /// When the folder cannot be written or the database is not ours.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
-        fs::create_dir_all(folder)
-            .map_err(|source| StoreError::Folder { folder: folder.to_owned(), source })?;
-        let mut db = Connection::open(folder.join("leadflow.db"))?;
+        let failed = |source| StoreError::Folder { folder: folder.to_owned(), source };
+        private::folder(folder).map_err(failed)?;
+        let path = folder.join("leadflow.db");
+        private::file(&path).map_err(failed)?;
+        let mut db = Connection::open(path)?;
         db.busy_timeout(std::time::Duration::from_secs(10))?;
         // A transaction that reads first and writes later would not wait for another writer.
         db.set_transaction_behavior(TransactionBehavior::Immediate);

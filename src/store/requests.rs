@@ -61,6 +61,14 @@ impl Store {
         Ok(())
     }
 
+    /// Fulfils every request, for a command that works on the state itself.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn fulfil_all(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        self.requests()?.iter().try_for_each(|(id, request)| self.fulfil(*id, request, now))
+    }
+
     /// Whether the request still waits.
     ///
     /// # Errors

@@ -46,7 +46,7 @@ const RUNS: &str = "SELECT runs.id, flows.name, cause, due, started, ended, outc
     FROM runs JOIN flows ON flows.id = runs.flow";
 
 impl Store {
-    /// Claims a run and takes its slot. One that was left under way, since its end could not be
+    /// Claims a run; its slot counts as taken once its end is recorded. A run that was left under way, since its end could not be
     /// recorded, is interrupted: the caller never runs a flow beside itself.
     ///
     /// # Errors
@@ -60,13 +60,6 @@ impl Store {
             params![run.flow, run.cause.word(), run.due.map(to_db), to_db(run.started)],
         )?;
         let id = tx.last_insert_rowid();
-        if let Some(due) = run.due {
-            let slot = params![run.flow, to_db(due)];
-            tx.execute(
-                "UPDATE flows SET last_slot = max(coalesce(last_slot, ?2), ?2) WHERE name = ?1",
-                slot,
-            )?;
-        }
         tx.commit()?;
         Ok(id)
     }
@@ -135,6 +128,7 @@ impl Store {
             ],
         )?;
         insert_steps(&tx, run, &scanned.steps)?;
+        take_slot(&tx, run)?;
         tx.commit()?;
         Ok(())
     }
@@ -157,6 +151,7 @@ impl Store {
             params![run, to_db(now), outcome.word(), summary],
         )?;
         insert_steps(&tx, run, steps)?;
+        take_slot(&tx, run)?;
         tx.commit()?;
         Ok(())
     }
@@ -245,11 +240,22 @@ fn insert_keys(
     mail: Option<i64>,
     rows: &[Mark],
 ) -> Result<(), StoreError> {
-    let mut insert =
-        tx.prepare_cached("INSERT OR REPLACE INTO keys (flow, key, version, run, mail) VALUES (?1, ?2, ?3, ?4, ?5)")?;
+    let mut insert = tx.prepare_cached(
+        "INSERT OR REPLACE INTO keys (flow, key, version, run, mail) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
     for Mark { key, version } in rows {
         insert.execute(params![flow, key.0, version.0, run, mail])?;
     }
+    Ok(())
+}
+
+/// The slot of a run that has ended is done with; that of an interrupted one is made up for.
+fn take_slot(tx: &Transaction<'_>, run: i64) -> Result<(), StoreError> {
+    tx.execute(
+        "UPDATE flows SET last_slot = max(coalesce(last_slot, runs.due), runs.due)
+         FROM runs WHERE runs.id = ?1 AND flows.id = runs.flow AND runs.due IS NOT NULL",
+        [run],
+    )?;
     Ok(())
 }
 

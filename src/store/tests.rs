@@ -184,7 +184,11 @@ fn history_ends_and_what_waits_stays() {
     store.commit_scan(waits, &scanned(6), std::iter::once(Ok(mail(&to, &[])))).unwrap();
     assert_eq!(store.prune_history(at(9)).unwrap(), 1);
     assert_eq!(store.runs(None, 10).unwrap().iter().map(|run| run.id).collect::<Vec<_>>(), [waits]);
-    assert_eq!(store.known("leads", &[Key([1; 16])]).unwrap(), [Some(Version(1))], "keys outlive the history");
+    assert_eq!(
+        store.known("leads", &[Key([1; 16])]).unwrap(),
+        [Some(Version(1))],
+        "keys outlive the history"
+    );
 }
 
 fn step(name: &str) -> crate::history::Step {
@@ -215,7 +219,7 @@ fn a_second_lock_is_refused_and_the_first_one_frees_the_folder() {
 fn a_folder_that_cannot_be_made_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
-    fs::write(&file, "").unwrap();
+    std::fs::write(&file, "").unwrap();
     let error = Store::open(&file.join("state")).unwrap_err().to_string();
     assert!(error.contains("file/state") && error.contains("settings.state"), "{error}");
 }
