@@ -1,7 +1,7 @@
 //! Which flows are due: the planner's slots, one run at a time for each flow, missed slots
 //! collapsed into one run. Pure: every moment is handed in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -13,6 +13,8 @@ use crate::recurrence::Recurrence;
 #[derive(Debug, Default)]
 pub struct Agenda {
     entries: BTreeMap<String, Entry>,
+    /// Flows whose run is under way, also those that are not in the file any more.
+    running: BTreeSet<String>,
     last_tick: Option<Timestamp>,
 }
 
@@ -44,7 +46,6 @@ struct Entry {
     after: Timestamp,
     next: Option<Timestamp>,
     is_off: bool,
-    is_running: bool,
 }
 
 /// A pause between two ticks after which slots count as missed.
@@ -54,22 +55,22 @@ const INSTANT: SignedDuration = SignedDuration::from_nanos(1);
 
 impl Agenda {
     /// Takes the flows of a file that was loaded at `now`; `known` says what the state knows.
-    /// Runs that are under way stay so.
+    /// Runs that are under way stay so, and a flow whose recurrence is the same goes on.
     pub fn replace(
         &mut self,
         flows: &BTreeMap<String, Arc<Flow>>,
         known: &BTreeMap<String, Known>,
         now: Timestamp,
     ) {
-        let running: Vec<_> =
-            self.entries.iter().filter(|(_, e)| e.is_running).map(|(name, _)| name.clone()).collect();
-        self.entries = flows
-            .iter()
-            .filter_map(|(name, flow)| {
-                let is_running = running.contains(name);
-                Some((name.clone(), Entry::new(flow, known.get(name)?, is_running, now)))
-            })
-            .collect();
+        let old = std::mem::take(&mut self.entries);
+        let entry = |(name, flow): (&String, &Arc<Flow>)| {
+            let mut entry = Entry::new(flow, known.get(name)?, now);
+            if let Some(old) = old.get(name).filter(|old| old.flow.recurrence == flow.recurrence) {
+                entry.move_on(old.after);
+            }
+            Some((name.clone(), entry))
+        };
+        self.entries = flows.iter().filter_map(entry).collect();
     }
 
     /// The flows that are due at `now`; they count as running until [`Agenda::ended`].
@@ -77,18 +78,19 @@ impl Agenda {
         let paused = self.last_tick.is_some_and(|last| now.duration_since(last).abs() > MISSED);
         self.last_tick = Some(now);
         let mut due = Vec::new();
-        for entry in self.entries.values_mut() {
+        for (name, entry) in &mut self.entries {
             // The clock went back: without this the flow would stand still until it has caught up.
-            let went_back = entry.after > now + MISSED;
+            let went_back = entry.after > now + MISSED || entry.anchor > now + MISSED;
+            entry.anchor = if went_back { entry.anchor.min(now) } else { entry.anchor };
             if went_back || (paused && !entry.flow.catch_up) {
                 entry.move_on(now);
             }
-            if entry.is_off || entry.is_running || !entry.flow.enabled {
+            if entry.is_off || self.running.contains(name) || !entry.flow.enabled {
                 continue;
             }
             if let Some(first) = entry.next.filter(|next| *next <= now) {
                 let slot = newest(&entry.flow.recurrence, entry.anchor, first, now);
-                entry.is_running = true;
+                self.running.insert(name.clone());
                 entry.move_on(slot);
                 due.push(Due { flow: Arc::clone(&entry.flow), slot });
             }
@@ -98,8 +100,14 @@ impl Agenda {
 
     /// The flow's run has ended.
     pub fn ended(&mut self, flow: &str) {
-        if let Some(entry) = self.entries.get_mut(flow) {
-            entry.is_running = false;
+        self.running.remove(flow);
+    }
+
+    /// The run did not come to be recorded: its slot is due again.
+    pub fn give_back(&mut self, due: &Due) {
+        self.running.remove(&due.flow.name);
+        if let Some(entry) = self.entries.get_mut(&due.flow.name) {
+            entry.move_on(due.slot - INSTANT);
         }
     }
 
@@ -121,7 +129,7 @@ impl Agenda {
 }
 
 impl Entry {
-    fn new(flow: &Arc<Flow>, known: &Known, is_running: bool, now: Timestamp) -> Self {
+    fn new(flow: &Arc<Flow>, known: &Known, now: Timestamp) -> Self {
         let unseen = known.anchor - INSTANT;
         let after = match known.last_slot {
             Some(last) if flow.catch_up => last,
@@ -129,14 +137,8 @@ impl Entry {
             None if flow.catch_up || known.anchor >= now => unseen,
             None => now,
         };
-        let mut entry = Self {
-            flow: Arc::clone(flow),
-            anchor: known.anchor,
-            after,
-            next: None,
-            is_off: known.is_off,
-            is_running,
-        };
+        let mut entry =
+            Self { flow: Arc::clone(flow), anchor: known.anchor, after, next: None, is_off: known.is_off };
         entry.move_on(after);
         entry
     }
@@ -149,7 +151,7 @@ impl Entry {
 
 /// When the flow runs next after `now`, as `leadflow list` shows it.
 pub fn next_run(flow: &Arc<Flow>, known: &Known, now: Timestamp) -> Option<Timestamp> {
-    if known.is_off || !flow.enabled { None } else { Entry::new(flow, known, false, now).next }
+    if known.is_off || !flow.enabled { None } else { Entry::new(flow, known, now).next }
 }
 
 /// The last slot that is not later than `now`, of which `first` is one.
@@ -272,6 +274,41 @@ mod tests {
         agenda.ended("leads");
         assert!(agenda.due(at("2026-01-05T10:00:30Z")).is_empty());
         assert_eq!(agenda.due(at("2026-01-05T10:01:00Z")).len(), 1);
+        // First seen by a clock that was days ahead.
+        let mut agenda = self::agenda(&flow, "2026-01-08T10:00:00Z", None, "2026-01-08T10:00:00Z");
+        assert!(agenda.due(at("2026-01-05T10:00:00Z")).is_empty());
+        assert_eq!(agenda.due(at("2026-01-05T10:01:00Z")).len(), 1);
+    }
+
+    #[test]
+    fn a_reload_takes_no_slot_and_forgets_no_run() {
+        let flow = flow("frequency = \"hour\"\ncatch_up = false");
+        let (anchor, last) = ("2026-01-01T00:00:00Z", Some("2026-01-08T09:00:00Z"));
+        let mut agenda = agenda(&flow, anchor, last, "2026-01-08T09:30:00Z");
+        agenda.due(at("2026-01-08T09:59:59Z"));
+        let due = agenda.due(at("2026-01-08T10:00:00Z")).remove(0);
+        let known = Known { anchor: at(anchor), last_slot: last.map(at), is_off: false };
+        let known = BTreeMap::from([("leads".to_owned(), known)]);
+        // Gone, and back again while its run is under way and another slot comes due.
+        agenda.replace(&BTreeMap::new(), &known, at("2026-01-08T10:59:58Z"));
+        agenda.replace(
+            &BTreeMap::from([("leads".to_owned(), Arc::clone(&flow))]),
+            &known,
+            at("2026-01-08T10:59:59Z"),
+        );
+        agenda.due(at("2026-01-08T10:59:59Z"));
+        assert!(agenda.due(at("2026-01-08T11:00:00Z")).is_empty());
+        agenda.replace(
+            &BTreeMap::from([("leads".to_owned(), Arc::clone(&flow))]),
+            &known,
+            at("2026-01-08T11:00:01Z"),
+        );
+        agenda.ended("leads");
+        let due_again = agenda.due(at("2026-01-08T11:00:02Z"));
+        assert_eq!(due_again[0].slot, at("2026-01-08T11:00:00Z"));
+        agenda.give_back(&due_again[0]);
+        assert_eq!(agenda.due(at("2026-01-08T11:00:03Z"))[0].slot, at("2026-01-08T11:00:00Z"));
+        assert_eq!(due.slot, at("2026-01-08T10:00:00Z"));
     }
 
     #[test]

@@ -23,7 +23,7 @@ use crate::run::{self, Workplace};
 use crate::store::{Lock, Request, SharedStore, Store, StoreError};
 use delivery::Delivery;
 
-pub use watch::{Watch, watch};
+pub use watch::Watch;
 
 /// What a person or the system tells the daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +43,8 @@ pub struct Drive {
     pub ticks: mpsc::Receiver<()>,
     /// Signals; the daemon also stops when nobody can send any more.
     pub signals: mpsc::Receiver<Signal>,
+    /// Sends [`Signal::Reload`] when the file changes.
+    pub watch: Option<Watch>,
 }
 
 /// How long runs may go on after a stop; what they have not committed is done anew.
@@ -60,9 +62,12 @@ struct Daemon {
     config: Arc<Config>,
     place: Workplace,
     agenda: Agenda,
-    runs: JoinSet<String>,
+    /// Each ends with its slot, and whether the run was recorded.
+    runs: JoinSet<(Due, bool)>,
     waiting: Vec<Due>,
     delivery: Delivery,
+    lock: Lock,
+    watch: Option<Watch>,
     chores_done: Option<Instant>,
 }
 
@@ -71,10 +76,10 @@ struct Daemon {
 /// # Errors
 /// When another daemon holds the state folder, or the state cannot be used.
 pub async fn run(loaded: Loaded, drive: Drive) -> Result<(), StoreError> {
-    let Drive { clock, mut ticks, mut signals } = drive;
+    let Drive { clock, mut ticks, mut signals, watch } = drive;
     tell_warnings(&loaded.warnings);
     let config = Arc::new(loaded.config);
-    let _lock = Lock::take(&config.settings.state)?;
+    let lock = Lock::take(&config.settings.state)?;
     let mut store = Store::open(&config.settings.state)?;
     wake(&mut store, clock.now())?;
     let place = Workplace { store: SharedStore::new(store), clock, folder: config.settings.state.clone() };
@@ -86,6 +91,8 @@ pub async fn run(loaded: Loaded, drive: Drive) -> Result<(), StoreError> {
         runs: JoinSet::new(),
         waiting: Vec::new(),
         delivery,
+        lock,
+        watch,
         chores_done: None,
     };
     daemon.plan().await?;
@@ -93,13 +100,13 @@ pub async fn run(loaded: Loaded, drive: Drive) -> Result<(), StoreError> {
     loop {
         tokio::select! {
             tick = ticks.recv() => match tick {
-                Some(()) => daemon.tick().await?,
+                Some(()) => daemon.tick().await.or_else(endure)?,
                 None => break,
             },
             Some(ended) = daemon.runs.join_next() => daemon.ended(ended),
             failed = daemon.delivery.ended() => return failed,
             signal = signals.recv() => match signal {
-                Some(Signal::Reload) => daemon.reload().await?,
+                Some(Signal::Reload) => daemon.reload().await.or_else(endure)?,
                 Some(Signal::Stop) | None => break,
             },
         }
@@ -141,7 +148,11 @@ impl Daemon {
     }
 
     async fn tick(&mut self) -> Result<(), StoreError> {
+        if !self.lock.is_held() {
+            return Err(StoreError::Replaced(self.place.folder.clone()));
+        }
         let now = self.place.clock.now();
+        let _ = sd_notify::notify(&[NotifyState::Watchdog]);
         self.fulfil_requests(now).await?;
         self.waiting.extend(self.agenda.due(now));
         self.start_runs();
@@ -150,35 +161,41 @@ impl Daemon {
             self.chores_done = Some(Instant::now());
             self.do_chores(now).await?;
         }
-        let _ = sd_notify::notify(&[NotifyState::Watchdog]);
         Ok(())
     }
 
     fn start_runs(&mut self) {
         while self.runs.len() < MOST_RUNS && !self.waiting.is_empty() {
-            let Due { flow, slot } = self.waiting.remove(0);
-            let (place, config) = (self.place.clone(), Arc::clone(&self.config));
-            let (name, settle) = (flow.name.clone(), place.clone());
-            let work = async move { run::run(&place, &config, &flow, Cause::Schedule, Some(slot)).await };
+            let due = self.waiting.remove(0);
+            let (place, config, flow) = (self.place.clone(), Arc::clone(&self.config), Arc::clone(&due.flow));
+            let slot = Some(due.slot);
+            // A task of its own, so that a fault in one run ends neither the daemon nor the flow.
+            let work =
+                tokio::spawn(async move { run::run(&place, &config, &flow, Cause::Schedule, slot).await });
             self.runs.spawn(async move {
-                // A task of its own, so that a fault in one run ends neither the daemon nor the flow.
-                match tokio::spawn(work).await {
-                    Ok(Ok(_)) => {}
-                    Ok(Err(error)) => error!(flow = name, "the run cannot be recorded: {error}"),
-                    Err(fault) => {
-                        error!(flow = name, "the run broke off: {fault}");
-                        let (flow, now) = (name.clone(), settle.clock.now());
-                        let _ = settle.store.call(move |store| store.interrupt_runs(Some(&flow), now)).await;
+                let flow = &due.flow.name;
+                let is_recorded = match work.await {
+                    Ok(Ok(_)) => true,
+                    Ok(Err(error)) => {
+                        error!(flow, "the run cannot be recorded: {error}");
+                        false
                     }
-                }
-                name
+                    Err(fault) => {
+                        error!(flow, "the run broke off: {fault}");
+                        true
+                    }
+                };
+                (due, is_recorded)
             });
         }
     }
 
-    fn ended(&mut self, flow: Result<String, tokio::task::JoinError>) {
-        if let Ok(flow) = flow {
-            self.agenda.ended(&flow);
+    fn ended(&mut self, ended: Result<(Due, bool), tokio::task::JoinError>) {
+        match ended {
+            Ok((due, true)) => self.agenda.ended(&due.flow.name),
+            // Its slot is due again at the next tick.
+            Ok((due, false)) => self.agenda.give_back(&due),
+            Err(fault) => error!("a run was lost: {fault}"),
         }
         self.start_runs();
         self.delivery.wake();
@@ -235,7 +252,14 @@ impl Daemon {
                 error!("settings.state has changed, which takes a restart: the old flows go on");
                 drop(loaded);
             }
+            Ok(loaded) if loaded.config.flows.is_empty() && !self.config.flows.is_empty() => {
+                error!("the file has no flow any more: the old flows go on; stop leadflow if that is meant");
+                drop(loaded);
+            }
             Ok(loaded) => self.swap(loaded).await?,
+        }
+        if let Some(watch) = &mut self.watch {
+            watch.follow();
         }
         let _ = sd_notify::notify(&[NotifyState::Ready]);
         Ok(())
@@ -251,7 +275,7 @@ impl Daemon {
         self.delivery.replace(Arc::clone(&self.config));
         // A flow that waited for its turn is planned anew with all others.
         for due in std::mem::take(&mut self.waiting) {
-            self.agenda.ended(&due.flow.name);
+            self.agenda.give_back(&due);
         }
         self.plan().await?;
         info!(flows = self.config.flows.len(), "flows.toml is reloaded");
@@ -315,6 +339,15 @@ impl Daemon {
         }
         info!("stopped");
     }
+}
+
+/// A database that is busy, or a disk that is full, may be well again at the next tick.
+fn endure(error: StoreError) -> Result<(), StoreError> {
+    if !error.is_passing() {
+        return Err(error);
+    }
+    error!("{error}; trying again");
+    Ok(())
 }
 
 /// What the state knows of a flow, which is seen `now` if it never was.

@@ -160,7 +160,6 @@ impl Postman {
         let recipients: Vec<Recipient> = mail.recipients.iter().map(after).collect();
         let own_wait = outbox::wait(mail.tries + 1, jitter(mail.id));
         let next_try = self.clock.now() + own_wait.max(pause.unwrap_or_default());
-        tell(&mail, &recipients, next_try);
         let until = pause.map(|pause| self.clock.now() + pause);
         for tries_left in (0..RECORD_TRIES).rev() {
             let (id, connections, recipients) = (mail.id, mail.connections.clone(), recipients.clone());
@@ -173,9 +172,13 @@ impl Postman {
                     warn!(mail = mail.id, "the replies cannot be recorded: {error}; trying again");
                     tokio::time::sleep(RECORD_AGAIN).await;
                 }
-                result => return result,
+                result => {
+                    result?;
+                    break;
+                }
             }
         }
+        tell(&mail, &recipients, next_try);
         Ok(())
     }
 

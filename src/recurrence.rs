@@ -129,6 +129,8 @@ impl PartialEq for Recurrence {
     }
 }
 
+/// A Monday from which gaps are looked for.
+const SOME_TIME: Timestamp = Timestamp::constant(1_767_571_200, 0);
 /// Slots that are looked at to find the widest gap between two.
 const SLOTS_FOR_A_GAP: usize = 60;
 
@@ -170,14 +172,28 @@ impl Recurrence {
         {
             return every.frequency.length() * i32::try_from(every.interval).unwrap_or(i32::MAX);
         }
+        let (by_slots, by_hours) = (self.widest_of_slots(), self.longest_wait());
+        if by_hours > by_slots { by_hours + SignedDuration::from_hours(1) } else { by_slots }
+    }
+
+    /// The widest gap of the next slots.
+    fn widest_of_slots(&self) -> SignedDuration {
         let mut widest = SignedDuration::from_secs(1);
-        let Some(mut slot) = self.next(Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH) else { return widest };
+        let Some(mut slot) = self.next(SOME_TIME, SOME_TIME) else { return widest };
         for _ in 0..SLOTS_FOR_A_GAP {
-            let Some(next) = self.next(Timestamp::UNIX_EPOCH, slot) else { break };
+            let Some(next) = self.next(SOME_TIME, slot) else { break };
             widest = widest.max(next.duration_since(slot));
             slot = next;
         }
         widest
+    }
+
+    /// Slots that lie close together by day leave a gap at night, which is found by asking each
+    /// hour of two weeks how long the next slot is away: the gap, but for an hour at most.
+    fn longest_wait(&self) -> SignedDuration {
+        let asked = (0..14 * 24).map(|number| SOME_TIME + SignedDuration::from_hours(number));
+        let waits = asked.filter_map(|at| Some(self.next(SOME_TIME, at)?.duration_since(at)));
+        waits.max().unwrap_or_default()
     }
 }
 

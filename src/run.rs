@@ -90,7 +90,7 @@ async fn rows_way(
     run: i64,
     record: &mut Record,
 ) -> Result<(Outcome, String), RunError> {
-    let table = open_table(place, config, flow)?;
+    let table = open_table(place, config, flow).await?;
     let window = window::open(place, flow, &table, record).await?;
     let found = query::new_rows(place, flow, &table, &window, record).await?;
     let verdict = decide(flow, found.spool.len(), record);
@@ -119,10 +119,12 @@ async fn claim(
     place.store.call(claim).await
 }
 
-fn open_table(place: &Workplace, config: &Config, flow: &Flow) -> Result<Table, RunError> {
+async fn open_table(place: &Workplace, config: &Config, flow: &Flow) -> Result<Table, RunError> {
     let name = &flow.table.connection;
-    let connection = config.tables.get(name).ok_or_else(|| RunError::NoConnection(name.clone()))?;
-    Ok(Table::open(connection, &flow.table.name, &place.clock)?)
+    let connection = config.tables.get(name).ok_or_else(|| RunError::NoConnection(name.clone()))?.clone();
+    let (table, clock) = (flow.table.name.clone(), place.clock.clone());
+    let open = move || Table::open(&connection, &table, &clock);
+    Ok(tokio::task::spawn_blocking(open).await.map_err(|_| RunError::Stopped)??)
 }
 
 fn decide(flow: &Flow, length: u64, record: &mut Record) -> Verdict {

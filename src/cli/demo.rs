@@ -86,7 +86,7 @@ pub(super) async fn demo(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let loaded = config::load(&path)?;
     let (send, signals) = mpsc::channel(4);
     super::run::listen(&send)?;
-    let drive = Drive { clock: Clock::System, ticks: clockwork::start(), signals };
+    let drive = Drive { clock: Clock::System, ticks: clockwork::start(), signals, watch: None };
     let show = show_mails(&folder, &table, arguments.once, send);
     let (shown, ended) = tokio::join!(show, daemon::run(loaded, drive));
     ended?;

@@ -51,8 +51,8 @@ pub(super) fn history(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result<
 fn runs(loaded: &Loaded, store: Option<&Store>, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let flow = arguments.flow.as_deref();
     let found = store.map(|store| store.runs(flow, arguments.limit)).transpose()?.unwrap_or_default();
-    if let Some(flow) = flow.filter(|flow| found.is_empty() && !loaded.config.flows.contains_key(*flow)) {
-        bail!("there is no flow `{flow}`, in the file or in the history; `leadflow list` shows the flows");
+    if let Some(flow) = flow.filter(|_| found.is_empty()) {
+        super::flow_named(&loaded.config, flow)?;
     }
     if arguments.json {
         output::print_json(&found.iter().map(json_of_run).collect())?;

@@ -10,10 +10,12 @@ mod run;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use leadflow::config::{self, Loaded, Report};
+use leadflow::flow::{Config, Flow};
 use leadflow::store::Store;
 use leadflow::telemetry;
 
@@ -63,23 +65,26 @@ enum Command {
     Demo(demo::Arguments),
 }
 
+/// Something that was typed is wrong, as a flow that is not there.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Usage(String);
+
 /// How long the blocking work of a stopped process may go on.
 const FOR_BLOCKING_WORK: Duration = Duration::from_secs(3);
 
 /// Runs the command and tells what went wrong.
 pub(crate) fn main(arguments: Arguments) -> ExitCode {
-    match dispatch(arguments) {
-        Ok(code) => code,
-        Err(error) => {
-            if let Some(report) = error.downcast_ref::<Report>() {
-                output::complain(&report.shown(output::has_color_on_stderr()));
-                ExitCode::from(2)
-            } else {
-                output::complain(&format!("error: {error}"));
-                ExitCode::FAILURE
-            }
-        }
+    let error = match dispatch(arguments) {
+        Ok(code) => return code,
+        Err(error) => error,
+    };
+    if let Some(report) = error.downcast_ref::<Report>() {
+        output::complain(&report.shown(output::has_color_on_stderr()));
+        return ExitCode::from(2);
     }
+    output::complain(&format!("error: {error}"));
+    if error.is::<Usage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
 }
 
 fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
@@ -117,6 +122,15 @@ fn on_runtime(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::R
     let result = runtime.block_on(work);
     runtime.shutdown_timeout(FOR_BLOCKING_WORK);
     result
+}
+
+/// The flow of that name.
+fn flow_named<'a>(config: &'a Config, name: &str) -> Result<&'a Arc<Flow>, Usage> {
+    config.flows.get(name).ok_or_else(|| {
+        let known = config.flows.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let known = if known.is_empty() { "none".to_owned() } else { known };
+        Usage(format!("there is no flow `{name}` in {}; there is {known}", config.path.display()))
+    })
 }
 
 /// The state of a file's flows, for looking; `None` before the first run.

@@ -24,10 +24,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 pub(super) fn turn(loaded: &Loaded, arguments: &Arguments, on: bool) -> anyhow::Result<ExitCode> {
     let name = &arguments.flow;
-    let Some(flow) = loaded.config.flows.get(name) else {
-        let known: Vec<_> = loaded.config.flows.keys().map(String::as_str).collect();
-        bail!("there is no flow `{name}` in {}; there is {}", loaded.config.path.display(), known.join(", "));
-    };
+    let flow = super::flow_named(&loaded.config, name)?;
     let request = if on { Request::On(name.clone()) } else { Request::Off(name.clone()) };
     let state = &loaded.config.settings.state;
     let now = Clock::System.now();

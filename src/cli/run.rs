@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use leadflow::clock::Clock;
 use leadflow::clockwork;
 use leadflow::config::Loaded;
-use leadflow::daemon::{self, Drive, Signal};
+use leadflow::daemon::{self, Drive, Signal, Watch};
 use leadflow::flow::Flow;
 use leadflow::history::{Cause, Outcome};
 use leadflow::postman::Postman;
@@ -36,11 +36,12 @@ pub(super) async fn run(loaded: Loaded, arguments: Arguments) -> anyhow::Result<
 async fn daemon(loaded: Loaded) -> anyhow::Result<ExitCode> {
     let (send, signals) = mpsc::channel(4);
     listen(&send)?;
-    let watch = daemon::watch(&loaded.config.path, send);
-    if let Err(error) = &watch {
-        warn!("changes of flows.toml are not seen by themselves: {error}; send SIGHUP after a change");
-    }
-    let drive = Drive { clock: Clock::System, ticks: clockwork::start(), signals };
+    let watch = Watch::start(&loaded.config.path, send)
+        .inspect_err(|error| {
+            warn!("changes of flows.toml are not seen by themselves: {error}; send SIGHUP after a change");
+        })
+        .ok();
+    let drive = Drive { clock: Clock::System, ticks: clockwork::start(), signals, watch };
     daemon::run(loaded, drive).await?;
     Ok(ExitCode::SUCCESS)
 }
@@ -67,14 +68,8 @@ async fn once(loaded: Loaded, names: &[String]) -> anyhow::Result<ExitCode> {
     let flows: Vec<Arc<Flow>> = if names.is_empty() {
         config.flows.values().filter(|flow| flow.enabled).cloned().collect()
     } else {
-        let find = |name: &String| {
-            config
-                .flows
-                .get(name)
-                .cloned()
-                .with_context(|| format!("there is no flow `{name}` in {}", config.path.display()))
-        };
-        names.iter().map(find).collect::<anyhow::Result<_>>()?
+        let find = |name: &String| super::flow_named(&config, name).cloned();
+        names.iter().map(find).collect::<Result<_, _>>()?
     };
     let _lock = Lock::take(&config.settings.state)?;
     let mut store = Store::open(&config.settings.state)?;

@@ -173,6 +173,10 @@ fn smtp(section: Section<'_>, folders: &Folders) -> Option<SmtpConnection> {
     if !section.has("host") {
         section.missing("host", "write host = \"smtp.contoso.example\"");
     }
+    if let Some(name) = host.as_ref().filter(|host| url::Host::parse(host.get_ref()).is_err()) {
+        let help = "write the name or address alone; the port stands in port";
+        section.problems.error(name.span(), format!("`{}` is no host name", name.get_ref()), help);
+    }
     let choices = [("starttls", Security::StartTls), ("tls", Security::Tls), ("none", Security::None)];
     let security = section.choice("security", &choices).unwrap_or(Security::StartTls);
     let default_port = match security {

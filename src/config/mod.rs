@@ -6,6 +6,7 @@ mod flows;
 mod reader;
 mod recurrence;
 mod report;
+mod rights;
 mod settings;
 mod templates;
 #[cfg(test)]
@@ -58,15 +59,12 @@ pub fn load(path: &Path) -> Result<Loaded, Report> {
             "name the file with --config, or write one; `leadflow demo` shows what it does without any",
         )
     })?;
-    if is_world_writable(path) {
-        let help = format!("type: chmod o-w {name}");
-        return Err(fail(
-            format!("every user of this machine can change {name}, and so who gets the leads"),
-            &help,
-        ));
-    }
     let path = std::path::absolute(path).map_err(|error| fail(error.to_string(), ""))?;
-    parse(&path, &name, &text)
+    let warnings = rights::check(&path).map_err(|(message, help)| fail(message, &help))?;
+    let mut loaded = parse(&path, &name, &text)?;
+    let warn = |(message, help): (String, String)| Problem::warning_without_place(&name, message, &help);
+    loaded.warnings.extend(warnings.into_iter().map(warn));
+    Ok(loaded)
 }
 
 /// Reads the text of `path`, which is shown as `name`.
@@ -136,15 +134,4 @@ fn read(path: &Path) -> Result<String, String> {
         format!("{} is not UTF-8 text, from byte {at} on; save it as UTF-8", path.display())
     })?;
     Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
-}
-
-#[cfg(unix)]
-fn is_world_writable(path: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt as _;
-    fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o002 != 0)
-}
-
-#[cfg(not(unix))]
-fn is_world_writable(_: &Path) -> bool {
-    false
 }

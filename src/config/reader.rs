@@ -60,6 +60,14 @@ impl<'a> Section<'a> {
     pub(super) fn text(&self, key: &'static str) -> Option<Spanned<String>> {
         let value = self.value(key)?;
         match value.get_ref() {
+            DeValue::String(text) if text.trim().is_empty() => {
+                self.problems.error(
+                    value.span(),
+                    format!("{key} is empty"),
+                    "write something, or leave it out",
+                );
+                None
+            }
             DeValue::String(text) => Some(Spanned::new(value.span(), text.clone().into_owned())),
             _ => self.expected("a text in quotes", key, value),
         }
@@ -112,10 +120,18 @@ impl<'a> Section<'a> {
     /// Texts; a single one may stand without brackets.
     pub(super) fn texts(&self, key: &'static str) -> Vec<Spanned<String>> {
         let text = |value: &Spanned<DeValue<'_>>| match value.get_ref() {
+            DeValue::String(text) if text.trim().is_empty() => {
+                self.problems.error(value.span(), format!("{key} has an empty text"), "take it out");
+                None
+            }
             DeValue::String(text) => Some(Spanned::new(value.span(), text.clone().into_owned())),
             _ => self.expected("a text in quotes, or a list of them", key, value),
         };
         self.items(key).into_iter().filter_map(text).collect()
+    }
+
+    pub(super) fn is_list(&self, key: &str) -> bool {
+        self.table.get(key).is_some_and(|value| value.get_ref().is_array())
     }
 
     fn items(&self, key: &'static str) -> Vec<&'a Spanned<DeValue<'a>>> {

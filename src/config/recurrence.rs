@@ -68,12 +68,13 @@ fn every(section: &Section<'_>) -> Option<Every> {
 fn start_time(section: &Section<'_>) -> Option<DateTime> {
     let text = section.text("start_time")?;
     let has_zone = text.get_ref().parse::<jiff::Timestamp>().is_ok();
-    let parsed = text.get_ref().parse().ok().filter(|_| !has_zone);
+    let parsed: Option<DateTime> = text.get_ref().parse().ok().filter(|_| !has_zone);
+    let parsed = parsed.filter(|at| (1970..=2199).contains(&at.year()));
     if parsed.is_none() {
         let help = if has_zone {
             "leave out Z or the offset: it is local time in time_zone"
         } else {
-            "write start_time = \"2026-01-05T08:00:00\", local time in time_zone"
+            "write start_time = \"2026-01-05T08:00:00\", local time in time_zone, from 1970 to 2199"
         };
         section.problems.error(text.span(), format!("`{}` is no local date and time", text.get_ref()), help);
     }

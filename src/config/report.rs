@@ -10,6 +10,9 @@ use miette::{
 };
 use serde_json::{Value, json};
 
+/// Bytes of the longest line that is shown.
+const LONGEST_LINE: usize = 2_000;
+
 /// One problem, at its place.
 #[derive(Debug, Clone)]
 pub struct Problem {
@@ -96,7 +99,13 @@ impl Problem {
     /// An error that has no place in a file.
     pub(super) fn without_place(name: &str, message: String, help: &str) -> Self {
         let source = Arc::new(NamedSource::new(name, String::new()));
-        Self { message, help: Some(help.to_owned()), is_warning: false, source, span: None }
+        let help = (!help.is_empty()).then(|| help.to_owned());
+        Self { message, help, is_warning: false, source, span: None }
+    }
+
+    /// A warning that has no place in a file.
+    pub(super) fn warning_without_place(name: &str, message: String, help: &str) -> Self {
+        Self { is_warning: true, ..Self::without_place(name, message, help) }
     }
 
     /// File, line and column, the latter two from 1.
@@ -119,8 +128,28 @@ impl Problem {
         })
     }
 
+    /// Lines that are longer than a screen tell nothing, and the report's printer panics on them.
+    fn can_be_shown_in_its_line(&self) -> bool {
+        let Some(span) = &self.span else { return true };
+        let text = self.source.inner();
+        let start = text[..span.start.min(text.len())].rfind('\n').map_or(0, |at| at + 1);
+        let lines = text[start..].split('\n').take(text[span.clone()].matches('\n').count() + 2);
+        lines.map(str::len).max().unwrap_or(0) <= LONGEST_LINE
+    }
+
+    fn without_its_line(&self) -> String {
+        let (file, at) = self.place();
+        let at = at.map_or_else(String::new, |(line, column)| format!(":{line}:{column}"));
+        let sign = if self.is_warning { '⚠' } else { '×' };
+        let help = self.help.as_ref().map_or_else(String::new, |help| format!("  help: {help}\n"));
+        format!("  {sign} {}\n   at {file}{at}\n{help}", self.message)
+    }
+
     /// With the lines of the file around it; `color` for terminals.
     pub fn shown(&self, color: bool) -> String {
+        if !self.can_be_shown_in_its_line() {
+            return self.without_its_line();
+        }
         let theme = if color { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
         let handler = GraphicalReportHandler::new_themed(theme).with_width(100).with_links(false);
         let mut text = String::new();
@@ -183,29 +212,30 @@ fn offset_of(text: &str, line: usize, column: usize) -> usize {
     start + rest.char_indices().nth(column.saturating_sub(1)).map_or(rest.len(), |(offset, _)| offset)
 }
 
-/// Keys whose values are secrets, where somebody wrote one into the file.
-const SECRET_KEYS: [&str; 6] =
-    ["password", "connection_string", "shared_key", "sas", "client_secret", "secret"];
+/// Words in the names of keys whose values are secrets, where somebody wrote one into the file.
+const SECRET_WORDS: [&str; 7] = ["password", "passwd", "secret", "connection_string", "key", "sas", "token"];
 /// What stands before a secret within a value.
 const SECRET_MARKS: [&str; 4] = ["accountkey=", "sharedaccesssignature=", "sig=", "password="];
+/// Keys that say where a secret lies.
+const PLACES: [&str; 3] = ["env", "file", "credential"];
 
-/// The text with every literal secret starred out, byte for byte, so that places stay where they are.
+/// The text with every literal secret starred out, byte for byte, so that places stay where they
+/// are. It goes by the text alone, since a broken file has no values.
 pub(super) fn masked(text: &str) -> String {
     let mut bytes = text.as_bytes().to_vec();
-    let lower = text.to_ascii_lowercase();
-    for key in SECRET_KEYS {
-        for (at, _) in lower.match_indices(key) {
-            let rest = &text[at + key.len()..];
-            let value = rest.trim_start_matches(['"', '\'', ' ', '\t']);
-            let Some(value) = value.strip_prefix('=').map(str::trim_start) else { continue };
-            let Some(quote) = value.chars().next().filter(|c| ['"', '\''].contains(c)) else { continue };
-            let fence: String = value.chars().take_while(|c| *c == quote).take(3).collect();
-            let fence = if fence.len() == 3 { fence } else { quote.to_string() };
-            let start = text.len() - value.len() + fence.len();
-            let end = text[start..].find(&fence).map_or(text.len(), |length| start + length);
-            star(&mut bytes, start..end);
+    for (at, _) in text.match_indices('=') {
+        let key = text[..at].trim_end().trim_end_matches(['"', '\'']);
+        let start =
+            key.rfind(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-')).map_or(0, |i| i + 1);
+        let key = key[start..].to_lowercase();
+        if SECRET_WORDS
+            .iter()
+            .any(|word| key == *word || key.ends_with(&format!("_{word}")) || key.starts_with("pass"))
+        {
+            star_value(&mut bytes, text, at + 1);
         }
     }
+    let lower = text.to_ascii_lowercase();
     for mark in SECRET_MARKS {
         for (at, _) in lower.match_indices(mark) {
             let start = at + mark.len();
@@ -215,6 +245,46 @@ pub(super) fn masked(text: &str) -> String {
         }
     }
     String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Stars out a value that begins at `from`: a text, an inline table but for where it says the
+/// secret lies, or whatever else stands on the line.
+fn star_value(bytes: &mut [u8], text: &str, from: usize) {
+    let value = text[from..].trim_start_matches([' ', '\t']);
+    let start = text.len() - value.len();
+    let line_end = value.find('\n').map_or(text.len(), |length| start + length);
+    let Some(quote) = value.chars().next().filter(|c| ['"', '\''].contains(c)) else {
+        if !value.starts_with('{') {
+            let end = text[start..line_end].find(['#', '}', ',']).map_or(line_end, |length| start + length);
+            star(bytes, start..end);
+            return;
+        }
+        for (at, _) in text[start..line_end].match_indices('=') {
+            let at = start + at;
+            let key = text[..at].trim_end().rsplit([' ', '{', ',', '\t']).next().unwrap_or_default();
+            if !PLACES.contains(&key.trim_matches(['"', '\''])) {
+                star_value(bytes, text, at + 1);
+            }
+        }
+        return;
+    };
+    let fence: String = value.chars().take_while(|c| *c == quote).take(3).collect();
+    let (fence, end) = if fence.len() == 3 { (fence, text.len()) } else { (quote.to_string(), line_end) };
+    let inner = start + fence.len();
+    let mut rest = inner;
+    let close = loop {
+        match text[rest..end].find(&fence) {
+            Some(at) if quote == '"' && is_escaped(&text[inner..rest + at]) => rest += at + 1,
+            Some(at) => break rest + at,
+            None => break end,
+        }
+    };
+    star(bytes, inner..close);
+}
+
+/// Whether what comes after the text is escaped: an odd number of backslashes.
+fn is_escaped(text: &str) -> bool {
+    text.bytes().rev().take_while(|byte| *byte == b'\\').count() % 2 == 1
 }
 
 fn star(bytes: &mut [u8], range: Range<usize>) {
@@ -238,6 +308,11 @@ mod tests {
             ("password = { env = \"MAIL\" }", "password = { env = \"MAIL\" }"),
             ("\"sas\" = \"sv=1&sig=a\"", "\"sas\" = \"**********\""),
             ("connection_string = \"\"\"a\nb\"\"\"", "connection_string = \"\"\"*\n*\"\"\""),
+            (r#"password = "ab\"hunter2" # x"#, r#"password = "***********" # x"#),
+            ("account_key = \"hunter2\"", "account_key = \"*******\""),
+            ("passphrase = hunter2 # x", "passphrase = ********# x"),
+            ("password = { value = \"s3\", env = \"A\" }", "password = { value = \"**\", env = \"A\" }"),
+            ("password = \"s3", "password = \"**"),
         ] {
             assert_eq!(masked(text), expected);
             assert_eq!(masked(text).len(), text.len());

@@ -58,6 +58,12 @@ impl Shelf {
         found.collect()
     }
 
+    /// What keeps partials from being read.
+    fn unreadable_partials(&self) -> impl Iterator<Item = &str> {
+        let partials = self.files.iter().filter(|(file, _)| file.starts_with('_'));
+        partials.filter_map(|(_, text)| text.as_ref().err().map(String::as_str))
+    }
+
     /// The names that `template = "…"` may have.
     fn names(&self) -> Vec<&str> {
         let of_folder = self.files.keys().filter(|file| !file.starts_with('_'));
@@ -73,6 +79,9 @@ impl Shelf {
 pub(super) fn read(section: &Section<'_>, shelf: &Shelf) -> Option<Templates> {
     let (subject, template, body) = (section.text("subject"), section.text("template"), section.text("body"));
     let subject_text = subject.as_ref().map_or(DEFAULT_SUBJECT, |text| text.get_ref());
+    for problem in shelf.unreadable_partials() {
+        section.problems.error_in(problem, "", None, problem, None);
+    }
     let mut sources = Sources {
         subject: Source { place: Place::Subject, text: subject_text.to_owned() },
         html_partials: shelf.partials(HTML),

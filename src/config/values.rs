@@ -60,12 +60,18 @@ impl Section<'_> {
     pub(super) fn addresses(&self, key: &'static str) -> Vec<Mailbox> {
         let mut found: Vec<Mailbox> = Vec::new();
         let texts = self.texts(key);
-        if self.has(key) && texts.iter().all(|text| text.get_ref().trim_matches([' ', ';']).is_empty()) {
-            let span = self.span_of(key).unwrap_or_else(|| self.span());
-            self.problems.error(span, format!("{key} names nobody"), "write an address, or leave it out");
+        // A quoted name may hold a `;`, and in a list nothing needs to be parted.
+        let separator = if self.is_list(key) { '\n' } else { ';' };
+        let parts = |text: &str| text.split(separator).map(str::trim).filter(|part| !part.is_empty()).count();
+        if !texts.is_empty() && texts.iter().all(|text| parts(text.get_ref()) == 0) {
+            self.problems.error(
+                texts[0].span(),
+                format!("{key} names nobody"),
+                "write an address, or leave it out",
+            );
         }
         for text in texts {
-            for part in text.get_ref().split(';').map(str::trim).filter(|part| !part.is_empty()) {
+            for part in text.get_ref().split(separator).map(str::trim).filter(|part| !part.is_empty()) {
                 let Some(mailbox) = self.mailbox(part, text.span()) else { continue };
                 if found.iter().any(|other| other.email == mailbox.email) {
                     let message = format!("{} stands twice in {key}", mailbox.email);

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
+use tracing::error;
 
 use crate::flow::Config;
 use crate::outbox;
@@ -77,16 +78,27 @@ async fn deliver(
     let is_stopping = || bell.is_stopping.load(Ordering::Relaxed);
     let is_changed = |config: &watch::Receiver<_>| config.has_changed().unwrap_or(false);
     while !is_stopping() {
-        if is_changed(&config) {
-            postman.start_over().await?;
-        } else if !bell.is_fresh.swap(false, Ordering::Relaxed)
-            && !next_try.is_some_and(|at| outbox::is_due(at, place.clock.now()))
-        {
+        let is_due = next_try.is_some_and(|at| outbox::is_due(at, place.clock.now()));
+        if !is_changed(&config) && !bell.is_fresh.swap(false, Ordering::Relaxed) && !is_due {
             bell.rung.notified().await;
             continue;
         }
-        let of_now = Arc::clone(&config.borrow_and_update());
-        next_try = postman.deliver(&of_now, || is_stopping() || is_changed(&config)).await?.next_try;
+        let round = async {
+            if is_changed(&config) {
+                postman.start_over().await?;
+            }
+            let of_now = Arc::clone(&config.borrow_and_update());
+            postman.deliver(&of_now, || is_stopping() || is_changed(&config)).await
+        };
+        match round.await {
+            Ok(round) => next_try = round.next_try,
+            Err(error) if error.is_passing() => {
+                error!("the outbox cannot be read or written: {error}; trying again");
+                bell.is_fresh.store(true, Ordering::Relaxed);
+                bell.rung.notified().await;
+            }
+            Err(error) => return Err(error),
+        }
     }
     Ok(())
 }

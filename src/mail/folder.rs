@@ -33,9 +33,9 @@ impl Folder {
     /// Writes the letter; it is on the disk, and complete, before it has its name. The name is
     /// the same for another try, and no other letter's.
     pub(super) async fn send(&self, letter: &Letter<'_>) -> Vec<Receipt> {
-        let hash: String =
-            Sha256::digest(letter.bytes).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-        let path = self.connection.path.join(format!("{:06}-{hash}.eml", letter.id));
+        let [a, b, c, d, ..]: [u8; 32] = Sha256::digest(letter.bytes).into();
+        let hash = u32::from_be_bytes([a, b, c, d]);
+        let path = self.connection.path.join(format!("{:06}-{hash:08x}.eml", letter.id));
         let (folder, file, bytes) = (self.connection.path.clone(), path.clone(), letter.bytes.to_vec());
         let writing = tokio::task::spawn_blocking(move || write(&folder, &file, &bytes)).await;
         let receipt = match writing.unwrap_or_else(|fault| Err(io::Error::other(fault))) {

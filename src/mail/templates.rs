@@ -186,17 +186,17 @@ fn register(
     let partials: Vec<String> = parsed.iter().map(|(name, ..)| name.clone()).collect();
     let (mut fields, mut uses) = (Vec::new(), Vec::new());
     for (name, template, place) in &parsed {
-        let mut used = Vec::new();
+        let mut partials_used = Vec::new();
         for finding in template_check::walk(template, &partials, html) {
             match finding {
                 Finding::Field(field) => fields.push(field),
-                Finding::Partial(partial) => used.push(partial),
+                Finding::Partial(partial) => partials_used.push(partial),
                 Finding::Wrong { at, message, help } => {
                     errors.push(TemplateError { place: place.clone(), at, message, help });
                 }
             }
         }
-        uses.push((name.clone(), used));
+        uses.push((name.clone(), partials_used));
     }
     let cycles = template_check::cycles(&uses);
     for (name, template, place) in parsed {

@@ -53,12 +53,15 @@ fn plan_of_interval(every: &Every, zone: &TimeZone) -> Result<Plan, Vec<Definiti
         let step = every.frequency.length() * i32::try_from(every.interval).unwrap_or(i32::MAX);
         return Ok(Plan::Steps { step, start });
     }
-    let base = start.unwrap_or_default();
-    if super::calendar::next(every, zone, base, base - SignedDuration::from_secs(1)).is_none() {
+    // Without a start the months count from whenever the flow is first seen.
+    let any_month = (0..12).map(|month| Timestamp::UNIX_EPOCH + Frequency::Month.length() * month);
+    let bases: Vec<_> = start.map_or_else(|| any_month.collect(), |start| vec![start]);
+    let never = |base: &Timestamp| super::calendar::next(every, zone, *base, *base).is_none();
+    if bases.iter().any(never) {
         return Err(vec![wrong(
             "month_days",
-            "no month of the interval has such a day",
-            "use -1 for the last day",
+            "not every month that may be the first has such a day",
+            "use -1 for the last day, or write a start_time",
         )]);
     }
     Ok(Plan::Calendar { every: every.clone(), start })

@@ -106,7 +106,7 @@ fn says_all_that_is_wrong() {
         start_time: Some("2026-02-01T00:00:00".parse().unwrap()),
         minutes: vec![],
     };
-    assert_eq!(wrong(Schedule::Every(never)), "no month of the interval has such a day");
+    assert_eq!(wrong(Schedule::Every(never)), "not every month that may be the first has such a day");
 }
 
 #[test]
@@ -114,6 +114,8 @@ fn lengths_and_words() {
     let working_days = in_zone(Schedule::Cron("0 9 * * MON-FRI".to_owned()), "Asia/Seoul");
     assert_eq!(working_days.length(), SignedDuration::from_hours(72));
     assert_eq!(working_days.to_string(), "cron 0 9 * * MON-FRI (Asia/Seoul)");
+    let by_minutes = in_zone(Schedule::Cron("*/5 9-17 * * MON-FRI".to_owned()), "UTC");
+    assert_eq!(by_minutes.length(), SignedDuration::from_hours(64), "the weekend, up to an hour more");
     let quarters = in_zone(Schedule::Every(every(Frequency::Minute, 15)), "UTC");
     assert_eq!(quarters.length(), SignedDuration::from_mins(15));
     assert_eq!(quarters.to_string(), "every 15 minutes");

@@ -71,10 +71,13 @@ fn a_run_whose_end_was_not_recorded_is_interrupted_and_commits_no_more() {
     let late = store.commit_scan(first, &scanned(3), std::iter::empty());
     assert!(matches!(late, Err(StoreError::RunOver(run)) if run == first));
     store.end_run(second, Outcome::Failed, "the table is not there", &[], at(3)).unwrap();
-    assert_eq!(store.last_slot("leads").unwrap(), Some(at(1)));
+    assert_eq!(store.last_slot("leads").unwrap(), None, "the slot of an interrupted run is made up for");
     assert_eq!(store.interrupt_runs(None, at(4)).unwrap(), 0);
     let outcomes: Vec<_> = store.runs(Some("leads"), 10).unwrap().iter().map(|run| run.outcome).collect();
     assert_eq!(outcomes, [Outcome::Failed, Outcome::Interrupted]);
+    let third = begun(&mut store, 7);
+    store.end_run(third, Outcome::Failed, "", &[], at(8)).unwrap();
+    assert_eq!(store.last_slot("leads").unwrap(), Some(at(7)));
 }
 
 #[test]

@@ -49,7 +49,12 @@ fn they_tell_what_was() {
     }
     assert_eq!(sandbox.json(&["list", "--json"])[0]["last_run"]["outcome"], "nothing-new");
     let other = sandbox.run(&["history", "lead"]);
-    assert!(other.stderr.contains("there is no flow `lead`"), "{}", other.stderr);
+    assert_eq!(other.code, 2);
+    assert!(
+        other.stderr.contains("there is no flow `lead`") && other.stderr.contains("there is leads"),
+        "{}",
+        other.stderr
+    );
 }
 
 #[test]

@@ -191,7 +191,12 @@ fn a_file_that_everybody_may_change() {
     fs::set_permissions(sandbox.path("flows.toml"), fs::Permissions::from_mode(0o666)).unwrap();
     let output = sandbox.run(&["check"]);
     assert_eq!(output.code, 2);
-    says(&output, &["every user of this machine can change flows.toml", "chmod o-w flows.toml"]);
+    let path = sandbox.path("flows.toml").display().to_string();
+    says(&output, &["every user of this machine can change", &format!("chmod o-w {path}")]);
+    fs::set_permissions(sandbox.path("flows.toml"), fs::Permissions::from_mode(0o644)).unwrap();
+    sandbox.write("templates/_a.html.hbs", "");
+    fs::set_permissions(sandbox.path("templates"), fs::Permissions::from_mode(0o777)).unwrap();
+    says(&sandbox.run(&["check"]), &["templates, and so who gets the leads"]);
 }
 
 #[test]
@@ -207,6 +212,6 @@ fn a_wrong_command_line() {
         says(&output, &[words]);
     }
     let output = sandbox.run(&["run", "--once", "nothere"]);
-    assert_eq!(output.code, 1);
+    assert_eq!(output.code, 2);
     says(&output, &["there is no flow `nothere`"]);
 }

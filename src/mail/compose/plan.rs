@@ -62,8 +62,9 @@ pub(super) fn plan(
     if is_single && end > 0 {
         parts.remove(0);
     }
-    if !attached {
-        parts = if is_single { parts } else { vec![0..end] };
+    if !attached && !is_single {
+        parts.clear();
+        parts.push(0..end);
     }
     Ok(Plan { parts, attached })
 }
