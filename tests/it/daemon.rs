@@ -1,5 +1,6 @@
 //! The daemon: rows that come, edits, signals, kills.
 
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::support::azurite::Table;
@@ -169,5 +170,78 @@ async fn mail_that_waits_leaves_when_the_server_is_back() {
     eventually("the outcome", || {
         (sandbox.json(&["history", "show", "1", "--json"])["outcome"] == "sent").then_some(())
     });
+    assert!(daemon.stop().success());
+}
+
+#[tokio::test]
+async fn a_sender_that_is_refused_condemns_no_mail_and_the_next_connection_takes_it() {
+    let (table, server) = (Table::create().await, MailServer::start(&[]));
+    let strict = MailServer::start(&["--refuse-sender"]);
+    table.insert(&leads(0..2)).await;
+    let first = relay(strict.port).replace("connections.relay", "connections.first");
+    let flow = guide_flow(&table.name);
+    let sandbox = Sandbox::with_azurite(&format!("{MARKETPLACE}{first}{}{flow}", relay(server.port)));
+    sandbox.edit("connection = \"relay\"", "connection = \"first\"");
+    let output = sandbox.run(&["run", "--once"]);
+    assert_eq!(output.code, 1);
+    let words =
+        "the mail connection fails: the server takes no mail from <…> 550 5.7.60 <…> may not send here";
+    assert!(output.stderr.contains(words), "{}", output.stderr);
+    assert_eq!(
+        sandbox.json(&["history", "show", "1", "--json"])["mails"][0]["recipients"][0]["state"],
+        "waiting"
+    );
+
+    table.insert(&leads(2..3)).await;
+    sandbox.edit("connection = \"first\"", "connection = [\"first\", \"relay\"]");
+    sandbox.run(&["run", "--once"]);
+    assert_eq!(server.mails().len(), 1);
+    assert_eq!(server.mails()[0].row_keys(), keys(2..3), "the mail of the second run has two ways");
+}
+
+#[tokio::test]
+async fn it_goes_on_when_nobody_reads_its_log() {
+    let (table, server) = (Table::create().await, MailServer::start(&[]));
+    let sandbox = every_two_seconds(&table, server.port);
+    let mut child = sandbox.command(&["run"]).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stderr.take());
+    table.insert(&leads(0..1)).await;
+    server.wait_for_keys(&keys(0..1));
+    table.insert(&leads(1..2)).await;
+    server.wait_for_keys(&keys(1..2));
+    assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
+    assert!(child.wait().unwrap().success());
+}
+
+#[tokio::test]
+async fn a_file_that_is_emptied_stops_no_flow() {
+    let (table, server) = (Table::create().await, MailServer::start(&[]));
+    let sandbox = every_two_seconds(&table, server.port);
+    let daemon = sandbox.daemon();
+    std::fs::write(sandbox.path("flows.toml"), "").unwrap();
+    daemon.wait_for_log("the file has no flow any more: the old flows go on");
+    table.insert(&leads(0..1)).await;
+    server.wait_for_keys(&keys(0..1));
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn a_state_folder_that_is_taken_away_ends_it() {
+    let sandbox = Sandbox::new("");
+    let mut daemon = sandbox.daemon();
+    std::fs::remove_dir_all(sandbox.path("state")).unwrap();
+    assert_eq!(daemon.wait().code(), Some(1));
+    daemon.wait_for_log("was deleted or replaced while leadflow ran; start leadflow anew");
+}
+
+#[test]
+fn a_busy_state_ends_nothing() {
+    let sandbox = Sandbox::new("");
+    let daemon = sandbox.daemon();
+    let db = rusqlite::Connection::open(sandbox.path("state/leadflow.db")).unwrap();
+    db.execute_batch("BEGIN IMMEDIATE; INSERT INTO requests (kind, flow, created) VALUES ('off', 'leads', 0); COMMIT; BEGIN IMMEDIATE").unwrap();
+    daemon.wait_for_log("database is locked; trying again");
+    db.execute_batch("ROLLBACK").unwrap();
+    daemon.wait_for_log("turned off by command");
     assert!(daemon.stop().success());
 }

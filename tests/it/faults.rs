@@ -1,8 +1,10 @@
 //! Services that misbehave: nothing moves before a clean end, no mail is lost.
 
+use jiff::SignedDuration;
 use leadflow::clock::Clock;
 use serde_json::{Value, json};
 
+use crate::support::eventually;
 use crate::support::leadflow::{MARKETPLACE, Sandbox, guide_flow};
 use crate::support::leads::{keys, lead};
 use crate::support::scripted::{Requests, page, response, smtp, table_service};
@@ -198,4 +200,49 @@ fn a_refusal_for_now_waits_and_a_final_one_holds() {
     assert_eq!(sandbox.run(&["run", "--once"]).code, 1);
     let recipient = first_recipient(&sandbox);
     assert_eq!((&recipient["state"], &recipient["reply"]), (&json!("held"), &json!("554 this is spam")));
+}
+
+#[test]
+fn a_begin_stays_though_the_first_run_fails() {
+    let began = Clock::System.now();
+    let service = table_service(move |count, target| {
+        // The first run is refused at its scan for rows of before begin.
+        if count == 1 {
+            return Some(response("400 Bad Request", &["x-ms-error-code: InvalidInput"], ""));
+        }
+        let mut old = row(1);
+        old["Timestamp"] = began.to_string().into();
+        let is_asked = !target.contains("top=1");
+        Some(page(&if is_asked { vec![old] } else { vec![] }, &[]))
+    });
+    let flow = guide_flow("leads").replace("unit = \"hour\"", "unit = \"second\"");
+    let flows = format!("{MARKETPLACE}{FOLDER}{flow}");
+    let sandbox = Sandbox::with_storage(&flows, service.storage());
+    assert_eq!(sandbox.run(&["run", "--once"]).code, 1);
+    let later = began + SignedDuration::from_secs(4);
+    eventually("the window of the first run to be past", || (Clock::System.now() > later).then_some(()));
+    sandbox.run_once();
+    assert_eq!(mailed(&sandbox), keys(1..2), "written after the first run had begun");
+}
+
+#[test]
+fn an_interrupted_run_is_made_up_for() {
+    // The scan of the first run gets no answer.
+    let service = table_service(|count, target| {
+        if count == 1 {
+            std::thread::park();
+        }
+        Some(page(&if is_scan(target) { vec![row(1)] } else { vec![] }, &[]))
+    });
+    let flow = guide_flow("leads").replace("frequency = \"hour\"", "frequency = \"day\"");
+    let sandbox = Sandbox::with_storage(&format!("{MARKETPLACE}{FOLDER}{flow}"), service.storage());
+    let mut daemon = sandbox.daemon();
+    eventually("the scan", || (service.count() > 1).then_some(()));
+    daemon.signal("KILL");
+    daemon.wait();
+    let daemon = sandbox.daemon();
+    daemon.wait_for_log("the mail is sent");
+    assert_eq!(mailed(&sandbox), keys(1..2));
+    assert_eq!(sandbox.json(&["history", "show", "1", "--json"])["outcome"], "interrupted");
+    assert!(daemon.stop().success());
 }

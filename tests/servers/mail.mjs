@@ -17,6 +17,7 @@ const { values: options } = parseArgs({
     auth: { type: 'string' }, // user:password
     'delay-data': { type: 'string', default: '0' }, // ms between the final dot and its reply
     'silent-after-data': { type: 'string', default: '0' }, // so many mails get no reply to the final dot
+    'refuse-sender': { type: 'boolean', default: false }, // 550 to MAIL FROM
     'refuse-data': { type: 'boolean', default: false }, // 554 after the final dot
   },
 });
@@ -55,6 +56,10 @@ const server = new SMTPServer({
   onAuth({ username, password }, session, done) {
     if (`${username}:${password}` === options.auth) return done(null, { user: username });
     return done(reply(535, '5.7.8 Authentication credentials invalid'));
+  },
+  onMailFrom({ address }, session, done) {
+    if (options['refuse-sender']) return done(reply(550, `5.7.60 <${address}> may not send here`));
+    return done();
   },
   onRcptTo({ address }, session, done) {
     if (address.startsWith('refused@')) return done(reply(550, `5.1.1 <${address}> no such user`));

@@ -113,3 +113,36 @@ fn no_row_makes_a_mail_too() {
     assert_eq!(mails[0].0.subject, "leads: 0 new rows");
     assert!(text_of(&mails[0].1).starts_with("0 new rows in leads"));
 }
+
+#[test]
+fn what_the_body_leaves_out_is_in_the_csv() {
+    let cut = [json!({ "Note": "x".repeat(5_000) })];
+    let many: Vec<Value> =
+        (0..60).map(|_| json!({ "A": "x".repeat(2_000), "B": "y".repeat(2_000) })).collect();
+    for (rows, each) in [(&cut[..], "run"), (&many[..], "run"), (&cut[..], "row")] {
+        let (mails, _) = composed(&format!("each = \"{each}\""), rows, 1_000_000);
+        let csv: usize = mails
+            .iter()
+            .map(|(_, bytes)| {
+                let message = MessageParser::default().parse(bytes).unwrap();
+                message.attachment(0).unwrap().contents().len()
+            })
+            .sum();
+        assert!(csv > 4_000 * rows.len(), "{csv} bytes for {} rows", rows.len());
+        let said = text_of(&mails[0].1);
+        assert!(said.contains("attached CSV file"), "{said}");
+    }
+    let few: Vec<Value> = (0..60).map(|_| json!({ "A": "x" })).collect();
+    assert!(attachments_of(&composed("", &few, 1_000_000).0[0].1).is_empty());
+}
+
+#[test]
+fn a_column_named_lead_does_no_harm() {
+    let (mails, notes) = composed(
+        "",
+        &[json!({ "lead": "column", "CustomerInfo": "{\"Email\":\"a@b.example\"}" })],
+        1_000_000,
+    );
+    assert!(notes.is_empty(), "{notes:?}");
+    assert!(text_of(&mails[0].1).contains("lead_: column"));
+}

@@ -68,7 +68,7 @@ impl Sandbox {
         self.write("flows.toml", &text.replacen(from, to, 1));
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_leadflow"));
         command
             .args(arguments)
