@@ -68,6 +68,15 @@ impl Condition {
         }
     }
 
+    /// The fewest rows that make a mail.
+    pub fn fewest(self) -> u64 {
+        match self.comparison {
+            Comparison::Greater => self.number.saturating_add(1),
+            Comparison::GreaterOrEqual | Comparison::Equal => self.number,
+            Comparison::Less | Comparison::LessOrEqual | Comparison::NotEqual => 0,
+        }
+    }
+
     fn holds(self, length: u64) -> bool {
         match self.comparison {
             Comparison::Greater => length > self.number,

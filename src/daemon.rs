@@ -16,7 +16,7 @@ use tracing::{error, info, warn};
 
 use crate::agenda::{Agenda, Due, Known};
 use crate::clock::Clock;
-use crate::config::{self, Loaded, Problem};
+use crate::config::{self, Level, Loaded, Problem};
 use crate::flow::Config;
 use crate::history::Cause;
 use crate::run::{self, Workplace};
@@ -243,7 +243,7 @@ impl Daemon {
         let loading = tokio::task::spawn_blocking(move || config::load(&path)).await;
         match loading.map_err(|_| StoreError::Stopped)? {
             Err(report) => {
-                for problem in report.problems.iter().filter(|problem| !problem.is_warning) {
+                for problem in report.problems.iter().filter(|problem| problem.level == Level::Error) {
                     error!("{}", one_line(problem));
                 }
                 error!("{report}: the old flows go on");
@@ -360,7 +360,7 @@ fn known_of(store: &mut Store, flow: &str, now: Timestamp) -> Result<Known, Stor
 }
 
 fn tell_warnings(warnings: &[Problem]) {
-    for problem in warnings {
+    for problem in warnings.iter().filter(|problem| problem.level == Level::Warning) {
         warn!("{}", one_line(problem));
     }
 }

@@ -5,6 +5,21 @@
 
 use serde_json::{Map, Value};
 
+/// The columns of a lead, as public samples show them.
+pub const COLUMNS: [&str; 11] = [
+    "PartitionKey",
+    "RowKey",
+    "Timestamp",
+    "ActionCode",
+    "CreatedTime",
+    "CustomerInfo",
+    "Description",
+    "LeadSource",
+    "OfferDisplayName",
+    "ProductId",
+    "PublisherDisplayName",
+];
+
 /// The fields of `CustomerInfo` and their names in templates.
 const CUSTOMER: [(&str, &str); 7] = [
     ("first_name", "FirstName"),

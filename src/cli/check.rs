@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use leadflow::config::{self, Problem};
+use leadflow::config::{self, Level, Problem};
 use serde_json::json;
 
 use super::output;
@@ -25,7 +25,9 @@ pub(super) fn check(path: &Path, arguments: &Arguments) -> anyhow::Result<ExitCo
         Ok(loaded) => loaded.warnings.as_slice(),
         Err(report) => report.problems.as_slice(),
     };
-    let is_well = result.is_ok() && (problems.is_empty() || !arguments.strict);
+    let count = |level| problems.iter().filter(|problem| problem.level == level).count();
+    let (warnings, notes) = (count(Level::Warning), count(Level::Note));
+    let is_well = result.is_ok() && (warnings == 0 || !arguments.strict);
     if arguments.json {
         let problems: Vec<_> = problems.iter().map(Problem::json).collect();
         output::print_json(&json!({ "ok": is_well, "problems": problems }))?;
@@ -35,18 +37,26 @@ pub(super) fn check(path: &Path, arguments: &Arguments) -> anyhow::Result<ExitCo
         }
         match &result {
             Err(report) => output::complain(&report.to_string()),
-            Ok(loaded) => output::print(&summary(path, loaded.config.flows.len(), problems.len()))?,
+            Ok(loaded) => output::print(&summary(path, loaded.config.flows.len(), warnings, notes))?,
         }
     }
     Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::from(2) })
 }
 
-fn summary(path: &Path, flows: usize, warnings: usize) -> String {
-    let flows = if flows == 1 { "1 flow".to_owned() } else { format!("{flows} flows") };
-    let warnings = match warnings {
-        0 => "no problems".to_owned(),
-        1 => "1 warning".to_owned(),
-        _ => format!("{warnings} warnings"),
+fn summary(path: &Path, flows: usize, warnings: usize, notes: usize) -> String {
+    let counted = |count: usize, noun: &str| match count {
+        1 => format!("1 {noun}"),
+        _ => format!("{count} {noun}s"),
     };
-    format!("{}: {flows}, {warnings}", path.display())
+    let mut parts = vec![counted(flows, "flow")];
+    parts.extend(
+        [(warnings, "warning"), (notes, "note")]
+            .into_iter()
+            .filter(|(n, _)| *n > 0)
+            .map(|(n, noun)| counted(n, noun)),
+    );
+    if warnings == 0 {
+        parts.push("no problems".to_owned());
+    }
+    format!("{}: {}", path.display(), parts.join(", "))
 }

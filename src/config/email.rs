@@ -3,13 +3,20 @@
 use super::connections::Connections;
 use super::reader::Section;
 use super::templates::{self, Shelf};
+use crate::condition::Condition;
 use crate::flow::{Each, Email, Importance};
 
 /// Rows that a body shows when nothing is said, and at most.
 const MAX_ROWS: u32 = 200;
 const MOST_ROWS: u32 = 5_000;
 
-pub(super) fn read(section: Section<'_>, connections: &Connections, shelf: &Shelf) -> Option<Email> {
+pub(super) fn read(
+    section: Section<'_>,
+    connections: &Connections,
+    shelf: &Shelf,
+    select: Option<&[String]>,
+    condition: Condition,
+) -> Option<Email> {
     let names = connections.mails_named(&section, "connection");
     let (to, cc, bcc) = (section.addresses("to"), section.addresses("cc"), section.addresses("bcc"));
     if !["to", "cc", "bcc"].into_iter().any(|key| section.has(key)) {
@@ -21,7 +28,18 @@ pub(super) fn read(section: Section<'_>, connections: &Connections, shelf: &Shel
     let each = section.choice("each", &[("run", Each::Run), ("row", Each::Row)]).unwrap_or(Each::Run);
     let max_rows = section.integer("max_rows", 1..=MOST_ROWS).unwrap_or(MAX_ROWS);
     let attach_csv = section.boolean("attach_csv").unwrap_or(false);
-    let templates = templates::read(&section, shelf);
+    if condition.fewest() > u64::from(max_rows) {
+        let span = section.span_of("max_rows").unwrap_or_else(|| section.span());
+        let message = format!(
+            "{condition} takes more rows than the mail shows ({max_rows}): the others are in the CSV alone"
+        );
+        section.problems.warn(
+            span,
+            message,
+            "raise max_rows, up to 5000, if people should see them in the mail",
+        );
+    }
+    let templates = templates::read(&section, shelf, select);
     section.later(&["csv", "test_leads", "per_hour"], "take it out");
     section.finish();
     Some(Email {

@@ -11,7 +11,7 @@ use super::templates::Shelf;
 use super::{email, recurrence};
 use crate::condition::Condition;
 use crate::filter::Filter;
-use crate::flow::{Flow, FlowTable, NotifyOn, Settings};
+use crate::flow::{Flow, FlowTable, NotifyOn, Settings, TableConnection};
 use crate::recurrence::{Frequency, Recurrence};
 use crate::window::{Mode, Window};
 
@@ -68,9 +68,10 @@ fn flow(
     };
     let recurrence = part("recurrence").and_then(|inner| recurrence::read(inner, &settings.time_zone));
     let table = part("table").and_then(|inner| table(inner, connections));
-    let email = part("email").and_then(|inner| email::read(inner, connections, shelf));
+    let select = table.as_ref().and_then(|table| table.select.as_deref());
+    let email = part("email").and_then(|inner| email::read(inner, connections, shelf, select, condition));
     let length = recurrence.as_ref().map(|(recurrence, _)| recurrence.length());
-    let window = window(section.section("window"), length.unwrap_or(OVERLAP));
+    let window = window(section.section("window"), length);
     section.finish();
     let (recurrence, catch_up): (Recurrence, bool) = recurrence?;
     let time_zone = recurrence.time_zone().clone();
@@ -100,9 +101,14 @@ fn condition(section: &Section<'_>) -> Condition {
     })
 }
 
-fn window(section: Option<Section<'_>>, recurrence: SignedDuration) -> Window {
-    let mut window =
-        Window { mode: Mode::Covering, length: recurrence, overlap: OVERLAP, look_back: LOOK_BACK };
+/// `recurrence` is its length, where it is known.
+fn window(section: Option<Section<'_>>, recurrence: Option<SignedDuration>) -> Window {
+    let mut window = Window {
+        mode: Mode::Covering,
+        length: recurrence.unwrap_or(OVERLAP),
+        overlap: OVERLAP,
+        look_back: LOOK_BACK,
+    };
     let Some(section) = section else { return window };
     let unit = section.choice("unit", &Frequency::WORDS);
     let interval = section.integer("interval", 1..=50_000_000);
@@ -120,18 +126,31 @@ fn window(section: Option<Section<'_>>, recurrence: SignedDuration) -> Window {
     if let Some(mode) = section.choice("mode", &[("covering", Mode::Covering), ("fixed", Mode::Fixed)]) {
         window.mode = mode;
     }
-    if window.mode == Mode::Fixed {
-        let help = "mode = \"covering\" reads from where the last run stopped, and mails each row once";
-        let message = "a fixed window has no memory: rows are lost while leadflow is off or a run is late, and mailed twice where windows overlap";
-        section.problems.warn(section.span(), message, help);
-        if window.length < recurrence {
-            let message =
-                "the window is shorter than the recurrence: rows between two windows are never read";
-            section.problems.warn(section.span(), message, "make it at least as long");
-        }
+    if let Some(recurrence) = recurrence.filter(|_| window.mode == Mode::Fixed) {
+        warn_of_fixed(&section, window.length, recurrence);
     }
     section.finish();
     window
+}
+
+/// What Power Automate's way loses and repeats, in figures.
+fn warn_of_fixed(section: &Section<'_>, length: SignedDuration, each: SignedDuration) {
+    let words = |length: SignedDuration| format!("{length:#}");
+    let slack = length.saturating_sub(each);
+    let message = if slack.is_negative() {
+        let lost = words(slack.abs());
+        format!("a fixed window of {} in each {} leaves out the rows of {lost}", words(length), words(each))
+    } else if slack.is_zero() {
+        "a fixed window has no memory: a run that comes late loses the rows of that time, and so does a standstill".to_owned()
+    } else {
+        let slack = words(slack);
+        format!(
+            "a fixed window has no memory: rows of {slack} are mailed twice, and a run that comes later than {slack} loses rows"
+        )
+    };
+    let help =
+        "mode = \"covering\" (or no mode) reads from where the last run stopped, and mails each row once";
+    section.problems.warn(section.span(), message, help);
 }
 
 fn table(section: Section<'_>, connections: &Connections) -> Option<FlowTable> {
@@ -148,7 +167,10 @@ fn table(section: Section<'_>, connections: &Connections) -> Option<FlowTable> {
         _ => {}
     }
     let filter = section.text("filter");
-    let covering = filter.as_ref().is_none_or(|text| check_filter(&section, text));
+    let is_azure = connection
+        .as_ref()
+        .is_some_and(|name| matches!(connections.tables.get(name), Some(TableConnection::Azure(_))));
+    let covering = filter.as_ref().is_none_or(|text| check_filter(&section, text, is_azure));
     let select: Vec<_> = section.texts("select").into_iter().map(toml::Spanned::into_inner).collect();
     let choices = [("new", NotifyOn::New), ("change", NotifyOn::Change)];
     let notify_on = section.choice("notify_on", &choices).unwrap_or(NotifyOn::New);
@@ -164,9 +186,17 @@ fn table(section: Section<'_>, connections: &Connections) -> Option<FlowTable> {
 }
 
 /// Whether the filter covers; says what is wrong with it.
-fn check_filter(section: &Section<'_>, text: &toml::Spanned<String>) -> bool {
+fn check_filter(section: &Section<'_>, text: &toml::Spanned<String>, is_azure: bool) -> bool {
     match Filter::parse(text.get_ref()) {
-        Ok(filter) if filter.is_covering() => true,
+        Ok(filter) if filter.is_covering() => {
+            if is_azure && !filter.names_partitions() {
+                let message =
+                    "the service looks at every row of the table in each run, for only the keys are indexed";
+                let help = "with a large table add a range: PartitionKey ge 'a' and PartitionKey lt 'b'";
+                section.problems.note(text.span(), message, help);
+            }
+            true
+        }
         Ok(_) => {
             let message = "the filter does not read from the past time on, so it is not promised that it covers every row";
             let help = "begin it with Timestamp gt datetime'{{past_time}}' and (…)";

@@ -22,7 +22,7 @@ use crate::flow::Config;
 use reader::Section;
 use values::Folders;
 
-pub use report::{Problem, Report};
+pub use report::{Level, Problem, Report};
 
 /// A valid flows.toml and what deserves a word about it.
 #[derive(Debug)]

@@ -20,10 +20,32 @@ pub struct Problem {
     pub message: String,
     /// What to write instead.
     pub help: Option<String>,
-    /// A warning does not keep the file from being used.
-    pub is_warning: bool,
+    /// Only an error keeps the file from being used.
+    pub level: Level,
     source: Arc<NamedSource<String>>,
     span: Option<Range<usize>>,
+}
+
+/// How much a problem weighs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// The file is not used.
+    Error,
+    /// Legal, and it loses, repeats or floods.
+    Warning,
+    /// Legal, and it could be better.
+    Note,
+}
+
+impl Level {
+    /// Its word in `check --json`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Note => "note",
+        }
+    }
 }
 
 /// The problems of a file, in the order of their places.
@@ -48,34 +70,37 @@ impl Problems {
     }
 
     pub(super) fn error(&self, span: Range<usize>, message: impl Into<String>, help: impl Into<String>) {
-        self.add(span, message.into(), help.into(), false);
+        self.add(span, message.into(), help.into(), Level::Error);
     }
 
     pub(super) fn warn(&self, span: Range<usize>, message: impl Into<String>, help: impl Into<String>) {
-        self.add(span, message.into(), help.into(), true);
+        self.add(span, message.into(), help.into(), Level::Warning);
     }
 
-    fn add(&self, span: Range<usize>, message: String, help: String, is_warning: bool) {
+    pub(super) fn note(&self, span: Range<usize>, message: impl Into<String>, help: impl Into<String>) {
+        self.add(span, message.into(), help.into(), Level::Note);
+    }
+
+    pub(super) fn add(&self, span: Range<usize>, message: String, help: String, level: Level) {
         let help = (!help.is_empty()).then_some(help);
         let source = Arc::clone(&self.source);
-        self.found.borrow_mut().push(Problem { message, help, is_warning, source, span: Some(span) });
+        self.found.borrow_mut().push(Problem { message, help, level, source, span: Some(span) });
     }
 
     /// A problem of another file: a template.
-    pub(super) fn error_in(
+    pub(super) fn add_in(
         &self,
-        name: &str,
-        text: &str,
+        (name, text): (&str, &str),
         at: Option<(usize, usize)>,
-        message: &str,
-        help: Option<String>,
+        (message, help): (&str, Option<String>),
+        level: Level,
     ) {
         let span = at.map(|(line, column)| {
             let start = offset_of(text, line, column);
             start..start + text[start..].chars().next().map_or(0, char::len_utf8)
         });
         let source = Arc::new(NamedSource::new(name, text.to_owned()));
-        let problem = Problem { message: message.to_owned(), help, is_warning: false, source, span };
+        let problem = Problem { message: message.to_owned(), help, level, source, span };
         let mut found = self.found.borrow_mut();
         // A template that several flows use is wrong once.
         if !found.iter().any(|other| other.place() == problem.place() && other.message == problem.message) {
@@ -87,11 +112,12 @@ impl Problems {
     pub(super) fn finish(self) -> Result<Vec<Problem>, Report> {
         let mut problems = self.found.into_inner();
         problems.sort_by_key(|problem| problem.span.as_ref().map(|span| span.start));
-        if problems.iter().all(|problem| problem.is_warning) {
-            Ok(problems)
-        } else {
-            Err(Report { problems })
+        if problems.iter().all(|problem| problem.level != Level::Error) {
+            return Ok(problems);
         }
+        // First things first: who has errors to mend needs no hints.
+        problems.retain(|problem| problem.level != Level::Note);
+        Err(Report { problems })
     }
 }
 
@@ -100,12 +126,12 @@ impl Problem {
     pub(super) fn without_place(name: &str, message: String, help: &str) -> Self {
         let source = Arc::new(NamedSource::new(name, String::new()));
         let help = (!help.is_empty()).then(|| help.to_owned());
-        Self { message, help, is_warning: false, source, span: None }
+        Self { message, help, level: Level::Error, source, span: None }
     }
 
     /// A warning that has no place in a file.
     pub(super) fn warning_without_place(name: &str, message: String, help: &str) -> Self {
-        Self { is_warning: true, ..Self::without_place(name, message, help) }
+        Self { level: Level::Warning, ..Self::without_place(name, message, help) }
     }
 
     /// File, line and column, the latter two from 1.
@@ -122,7 +148,7 @@ impl Problem {
     pub fn json(&self) -> Value {
         let (file, at) = self.place();
         json!({
-            "severity": if self.is_warning { "warning" } else { "error" }, "file": file,
+            "severity": self.level.word(), "file": file,
             "line": at.map(|(line, _)| line), "column": at.map(|(_, column)| column),
             "message": self.message, "help": self.help,
         })
@@ -140,7 +166,11 @@ impl Problem {
     fn without_its_line(&self) -> String {
         let (file, at) = self.place();
         let at = at.map_or_else(String::new, |(line, column)| format!(":{line}:{column}"));
-        let sign = if self.is_warning { '⚠' } else { '×' };
+        let sign = match self.level {
+            Level::Error => '×',
+            Level::Warning => '⚠',
+            Level::Note => '☞',
+        };
         let help = self.help.as_ref().map_or_else(String::new, |help| format!("  help: {help}\n"));
         format!("  {sign} {}\n   at {file}{at}\n{help}", self.message)
     }
@@ -170,7 +200,7 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let count = self.problems.iter().filter(|problem| !problem.is_warning).count();
+        let count = self.problems.iter().filter(|problem| problem.level == Level::Error).count();
         let file = self.problems.first().map_or_else(String::new, |problem| problem.place().0);
         let noun = if count == 1 { "problem" } else { "problems" };
         write!(f, "{file}: {count} {noun} to mend")
@@ -189,7 +219,11 @@ impl std::error::Error for Problem {}
 
 impl Diagnostic for Problem {
     fn severity(&self) -> Option<Severity> {
-        self.is_warning.then_some(Severity::Warning)
+        Some(match self.level {
+            Level::Error => Severity::Error,
+            Level::Warning => Severity::Warning,
+            Level::Note => Severity::Advice,
+        })
     }
 
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 
 use super::reader::{Section, did_you_mean};
-use crate::mail::templates::{Place, Source, Sources, TemplateError, Templates};
+use super::report::Level;
+use crate::lead;
+use crate::mail::templates::{NamedColumn, Place, Source, Sources, TemplateError, Templates};
 
 /// The templates that come with the program: name, HTML, text.
 const SHIPPED: [(&str, &str, &str); 2] = [
@@ -76,11 +78,12 @@ impl Shelf {
 }
 
 /// Compiles the templates that `subject`, `template` and `body` ask for.
-pub(super) fn read(section: &Section<'_>, shelf: &Shelf) -> Option<Templates> {
+/// `select` are the columns that the flow asks for.
+pub(super) fn read(section: &Section<'_>, shelf: &Shelf, select: Option<&[String]>) -> Option<Templates> {
     let (subject, template, body) = (section.text("subject"), section.text("template"), section.text("body"));
     let subject_text = subject.as_ref().map_or(DEFAULT_SUBJECT, |text| text.get_ref());
     for problem in shelf.unreadable_partials() {
-        section.problems.error_in(problem, "", None, problem, None);
+        section.problems.add_in((problem, ""), None, (problem, None), Level::Error);
     }
     let mut sources = Sources {
         subject: Source { place: Place::Subject, text: subject_text.to_owned() },
@@ -101,14 +104,19 @@ pub(super) fn read(section: &Section<'_>, shelf: &Shelf) -> Option<Templates> {
         (Some(name), None) => named(section, shelf, name, &mut sources)?,
         (None, None) => (sources.html, sources.text) = shipped(DEFAULT)?,
     }
-    let texts = sources.clone();
-    Templates::compile(sources)
-        .map_err(|errors| {
-            for error in errors {
-                report(section, &texts, [subject.as_ref(), body.as_ref()], &error);
+    let written = Written { section, sources: sources.clone(), subject, body };
+    match Templates::compile(sources) {
+        Ok(templates) => {
+            written.check_columns(&templates, select);
+            Some(templates)
+        }
+        Err(errors) => {
+            for TemplateError { place, at, message, help } in errors {
+                written.report(&place, at, (&message, help.as_deref()), Level::Error);
             }
-        })
-        .ok()
+            None
+        }
+    }
 }
 
 fn named(section: &Section<'_>, shelf: &Shelf, name: &Spanned<String>, sources: &mut Sources) -> Option<()> {
@@ -145,39 +153,67 @@ fn shipped(name: &str) -> Option<(Option<Source>, Option<Source>)> {
     Some((source(html, HTML), source(text, TEXT)))
 }
 
-/// Points into the template's own file, or at the value in flows.toml.
-fn report(
-    section: &Section<'_>,
-    sources: &Sources,
-    values: [Option<&Spanned<String>>; 2],
-    error: &TemplateError,
-) {
-    let [subject, body] = values;
-    let place =
-        error.at.map_or_else(String::new, |(line, column)| format!(" (line {line}, column {column})"));
-    let in_file = |value: Option<&Spanned<String>>| {
-        let span = value.map_or_else(|| section.span(), Spanned::span);
-        let help = error.help.clone().unwrap_or_default();
-        section.problems.error(span, format!("{}: {}{place}", error.place, error.message), help);
-    };
-    match &error.place {
-        Place::Subject => in_file(subject),
-        Place::Body => in_file(body),
-        Place::Shipped(_) => in_file(None),
-        Place::File(path) => {
-            let partials =
-                sources.html_partials.iter().chain(&sources.text_partials).map(|(_, source)| source);
-            let all = sources.html.iter().chain(&sources.text).chain(partials);
-            let text =
-                all.filter(|source| source.place == error.place).map(|source| source.text.as_str()).next();
-            let name = path.display().to_string();
-            section.problems.error_in(
-                &name,
-                text.unwrap_or_default(),
-                error.at,
-                &error.message,
-                error.help.clone(),
-            );
+/// The sources of a flow's templates and where they stand in flows.toml.
+struct Written<'a> {
+    section: &'a Section<'a>,
+    sources: Sources,
+    subject: Option<Spanned<String>>,
+    body: Option<Spanned<String>>,
+}
+
+impl Written<'_> {
+    /// Points into the template's own file, or at the value in flows.toml.
+    fn report(
+        &self,
+        place: &Place,
+        at: Option<(usize, usize)>,
+        (message, help): (&str, Option<&str>),
+        level: Level,
+    ) {
+        let words = at.map_or_else(String::new, |(line, column)| format!(" (line {line}, column {column})"));
+        let here = |value: Option<&Spanned<String>>| {
+            let span = value.map_or_else(|| self.section.span(), Spanned::span);
+            let message = format!("{place}: {message}{words}");
+            self.section.problems.add(span, message, help.unwrap_or_default().to_owned(), level);
+        };
+        match place {
+            Place::Subject => here(self.subject.as_ref()),
+            Place::Body => here(self.body.as_ref()),
+            Place::Shipped(_) => here(None),
+            Place::File(path) => {
+                let Sources { html, text, html_partials, text_partials, .. } = &self.sources;
+                let partials = html_partials.iter().chain(text_partials).map(|(_, source)| source);
+                let text = html.iter().chain(text).chain(partials).find(|source| source.place == *place);
+                let text = text.map(|source| source.text.as_str()).unwrap_or_default();
+                let name = path.display().to_string();
+                self.section.problems.add_in((&name, text), at, (message, help.map(str::to_owned)), level);
+            }
+        }
+    }
+
+    /// What the templates name and no row of this flow can have.
+    fn check_columns(&self, templates: &Templates, select: Option<&[String]>) {
+        for NamedColumn { name, place, at } in templates.columns() {
+            let known: Vec<&str> = match select {
+                Some(select) => ["PartitionKey", "RowKey", "Timestamp"]
+                    .into_iter()
+                    .chain(select.iter().map(String::as_str))
+                    .collect(),
+                None => lead::COLUMNS.to_vec(),
+            };
+            if known.contains(&name.as_str()) {
+                continue;
+            }
+            let nearest = did_you_mean(name, &known);
+            if select.is_some() {
+                let help = format!("{nearest}add it to select, or take it out of the template");
+                let message = format!("no row has a column `{name}`, since select does not ask for it");
+                self.report(place, *at, (&message, Some(&help)), Level::Error);
+            } else if !nearest.is_empty() {
+                let message = format!("a lead has no column `{name}`");
+                let help = format!("{nearest}if the table has such a column, all is well");
+                self.report(place, *at, (&message, Some(&help)), Level::Note);
+            }
         }
     }
 }

@@ -95,6 +95,22 @@ impl Filter {
         }
         covers(&self.expression)
     }
+
+    /// Whether a comparison of `PartitionKey` in a top-level `and` keeps the service from looking
+    /// at the whole table.
+    pub fn names_partitions(&self) -> bool {
+        fn names(expression: &Expression) -> bool {
+            match expression {
+                Expression::And(left, right) => names(left) || names(right),
+                Expression::Or(left, right) => names(left) && names(right),
+                Expression::Compare { property, comparison, .. } => {
+                    property == "PartitionKey" && *comparison != Comparison::Ne
+                }
+                Expression::Not(_) | Expression::Holds(_) => false,
+            }
+        }
+        names(&self.expression)
+    }
 }
 
 /// The filter's text with the past time filled in, in whole microseconds: the service's own

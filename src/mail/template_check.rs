@@ -8,8 +8,13 @@ use super::helpers;
 /// Something that stands in a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Finding {
-    /// A name in a path: perhaps a column.
-    Field(String),
+    /// What may be a column, for it is no value that every mail has.
+    Column {
+        /// Its name.
+        name: String,
+        /// Line and column, from 1.
+        at: Option<(usize, usize)>,
+    },
     /// A partial that is there.
     Partial(String),
     /// Something that would fail or harm when it is rendered.
@@ -193,12 +198,15 @@ impl Walk<'_> {
         if let Parameter::Subexpression(inner) = parameter {
             self.element(inner.as_element(), at);
         } else if let Some(path) = parameter.as_name() {
-            let names = path.split(['.', '/']).map(|name| name.trim_matches(['[', ']']));
-            let is_column = |name: &&str| {
+            let mut names = path.split(['.', '/']).map(|name| name.trim_matches(['[', ']']));
+            let is_step = |name: &&str| {
                 let is_index = name.chars().all(|c| c.is_ascii_digit());
-                !is_index && !name.starts_with('@') && !VALUES.contains(name)
+                !is_index && !name.starts_with('@') && !["this", "rows"].contains(name)
             };
-            self.found.extend(names.filter(is_column).map(|name| Finding::Field(name.to_owned())));
+            // Of `rows.0.Company` the column; of `lead.email` or `flow.name` nothing.
+            if let Some(name) = names.find(is_step).filter(|name| !VALUES.contains(name)) {
+                self.found.push(Finding::Column { name: name.to_owned(), at });
+            }
         }
     }
 }

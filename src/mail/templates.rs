@@ -80,6 +80,18 @@ pub struct Templates {
     text: Handlebars<'static>,
     subject_place: Place,
     text_place: Option<Place>,
+    columns: Vec<NamedColumn>,
+}
+
+/// A column that a template names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedColumn {
+    /// Its name.
+    pub name: String,
+    /// Which template.
+    pub place: Place,
+    /// Line and column, from 1.
+    pub at: Option<(usize, usize)>,
 }
 
 /// What a mail shows.
@@ -95,22 +107,6 @@ pub struct Rendered {
 
 const SUBJECT: &str = "subject";
 const BODY: &str = "body";
-
-/// Columns that a row of the trial has; a template of another table names others.
-const LEAD_COLUMNS: [&str; 12] = [
-    "PartitionKey",
-    "RowKey",
-    "Timestamp",
-    "ActionCode",
-    "CreatedTime",
-    "CustomerInfo",
-    "Description",
-    "LeadSource",
-    "OfferDisplayName",
-    "ProductId",
-    "PublisherDisplayName",
-    "odata",
-];
 
 impl Templates {
     /// Compiles the templates, looks for unknown helpers, missing partials and raw HTML, and tries
@@ -129,18 +125,25 @@ impl Templates {
         texts.extend(sources.text_partials);
         let htmls =
             sources.html.map(|source| (BODY.to_owned(), source)).into_iter().chain(sources.html_partials);
-        let fields = register(&mut text, texts, false, &mut errors);
-        let fields_of_html = register(&mut html, htmls.collect(), true, &mut errors);
+        let of_text = register(&mut text, texts, false, &mut errors);
+        let of_html = register(&mut html, htmls.collect(), true, &mut errors);
         if !errors.is_empty() {
             return Err(errors);
         }
         let html = html_place.map(|place| (html, place));
-        let compiled = Self { html, text, subject_place: Place::Subject, text_place };
-        let trial = trial_data(fields.iter().chain(&fields_of_html));
+        let mut columns = of_text;
+        columns.extend(of_html);
+        let trial = trial_data(&columns);
+        let compiled = Self { html, text, subject_place: Place::Subject, text_place, columns };
         match compiled.render(&trial) {
             Ok(_) => Ok(compiled),
             Err(error) => Err(vec![error]),
         }
+    }
+
+    /// The columns that the templates name.
+    pub fn columns(&self) -> &[NamedColumn] {
+        &self.columns
     }
 
     /// Renders the three parts.
@@ -169,13 +172,13 @@ fn registry(html: bool) -> Handlebars<'static> {
     registry
 }
 
-/// Registers the templates and returns the names of the fields that they use.
+/// Registers the templates and returns the columns that they name.
 fn register(
     registry: &mut Handlebars<'static>,
     sources: Vec<(String, Source)>,
     html: bool,
     errors: &mut Vec<TemplateError>,
-) -> Vec<String> {
+) -> Vec<NamedColumn> {
     let mut parsed = Vec::new();
     for (name, source) in sources {
         match parse(&name, &source) {
@@ -184,12 +187,14 @@ fn register(
         }
     }
     let partials: Vec<String> = parsed.iter().map(|(name, ..)| name.clone()).collect();
-    let (mut fields, mut uses) = (Vec::new(), Vec::new());
+    let (mut columns, mut uses) = (Vec::new(), Vec::new());
     for (name, template, place) in &parsed {
         let mut partials_used = Vec::new();
         for finding in template_check::walk(template, &partials, html) {
             match finding {
-                Finding::Field(field) => fields.push(field),
+                Finding::Column { name, at } => {
+                    columns.push(NamedColumn { name, place: place.clone(), at });
+                }
                 Finding::Partial(partial) => partials_used.push(partial),
                 Finding::Wrong { at, message, help } => {
                     errors.push(TemplateError { place: place.clone(), at, message, help });
@@ -207,7 +212,7 @@ fn register(
         }
         registry.register_template(&name, template);
     }
-    fields
+    columns
 }
 
 fn parse(name: &str, source: &Source) -> Result<Template, TemplateError> {
@@ -220,16 +225,17 @@ fn parse(name: &str, source: &Source) -> Result<Template, TemplateError> {
     parsed.map_err(|error| of_syntax(&error, source.place.clone()))
 }
 
-/// A run of one made-up lead that also has every field which the templates name.
-fn trial_data<'a>(fields: impl Iterator<Item = &'a String>) -> Value {
-    let names = LEAD_COLUMNS.iter().map(|name| (*name).to_owned()).chain(fields.cloned());
+/// A run of one made-up lead that also has every column which the templates name.
+fn trial_data(columns: &[NamedColumn]) -> Value {
+    let others = columns.iter().map(|column| column.name.clone());
+    let names = lead::COLUMNS.iter().map(|name| (*name).to_owned()).chain(others);
     let mut row: Map<String, Value> = names.map(|name| (name, "x".into())).collect();
     row.insert("lead".to_owned(), lead::of_columns(&row).into());
     let lead = row["lead"].clone();
     let moment = "2026-01-05T08:00:00Z";
     json!({
         "length": 1, "shown": 1, "hidden": 0, "part": 1, "parts": 1, "attached": false,
-        "rows": [row], "columns": LEAD_COLUMNS, "is_lead": true, "lead": lead,
+        "rows": [row], "columns": lead::COLUMNS, "is_lead": true, "lead": lead,
         "flow": { "name": "x", "description": "x", "time_zone": "UTC", "table": "x" },
         "run": { "id": 1 }, "past_time": moment, "now": moment,
     })
