@@ -248,6 +248,20 @@ pub struct Email {
     pub attach_csv: bool,
 }
 
+impl Email {
+    /// The addresses of all recipients, each once.
+    pub fn recipients(&self) -> Vec<String> {
+        let mut found: Vec<String> = Vec::new();
+        for mailbox in self.to.iter().chain(&self.cc).chain(&self.bcc) {
+            let address = mailbox.email.to_string();
+            if !found.contains(&address) {
+                found.push(address);
+            }
+        }
+        found
+    }
+}
+
 /// `importance`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Importance {

@@ -9,6 +9,7 @@
 //! # The map
 //! [`config`] turns flows.toml into the values of [`flow`]; [`daemon`] holds it all together.
 //! [`row`], [`lead`] and [`history`] are values, [`filter`] is the table's query language,
+//! [`preview`] composes without recording, [`doctor`] looks for what keeps leads from coming,
 //! [`spool`] carries rows, [`secret`] reads secrets, [`telemetry`] starts the log, and [`clock`] is
 //! the only reader of wall time. `docs/ARCHITECTURE.md` tells the invariants.
 
@@ -18,6 +19,7 @@ pub mod clockwork;
 pub mod condition;
 pub mod config;
 pub mod daemon;
+pub mod doctor;
 pub mod filter;
 pub mod flow;
 pub mod history;
@@ -25,6 +27,7 @@ pub mod lead;
 pub mod mail;
 pub mod outbox;
 pub mod postman;
+pub mod preview;
 pub mod recurrence;
 pub mod row;
 pub mod run;

@@ -16,6 +16,8 @@ mod query;
 mod record;
 mod window;
 
+pub(crate) use window::CLOCKS_DIFFER;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 

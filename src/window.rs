@@ -69,6 +69,9 @@ impl Reason {
     }
 }
 
+/// The earliest moment that the table service knows, 1601-01-01: it reads all rows.
+pub const EVER: Timestamp = Timestamp::constant(-11_644_473_600, 0);
+
 /// Time between two deep scans.
 const LOOK_BACK_EVERY: SignedDuration = SignedDuration::from_hours(24);
 

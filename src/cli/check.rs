@@ -1,10 +1,13 @@
 //! `leadflow check`.
 
-use std::path::Path;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use leadflow::clock::Clock;
 use leadflow::config::{self, Level, Problem};
-use serde_json::json;
+use leadflow::doctor::{self, Finding};
+use serde_json::{Value, json};
 
 use super::output;
 
@@ -13,14 +16,19 @@ pub(crate) struct Arguments {
     /// For editors and scripts
     #[arg(long)]
     json: bool,
+    /// Also sign in: find the tables, count and show the newest rows, connect to the mail servers;
+    /// nothing is sent
+    #[arg(long)]
+    online: bool,
     /// Warnings are errors
     #[arg(long)]
     strict: bool,
 }
 
-/// Exit status 2 when there is an error, or with `--strict` a warning.
-pub(super) fn check(path: &Path, arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let result = config::load(path);
+/// Exit status 2 when there is an error, or with `--strict` a warning; 1 when `--online` finds
+/// something wrong.
+pub(super) async fn check(path: PathBuf, arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let result = config::load(&path);
     let problems = match &result {
         Ok(loaded) => loaded.warnings.as_slice(),
         Err(report) => report.problems.as_slice(),
@@ -28,19 +36,57 @@ pub(super) fn check(path: &Path, arguments: &Arguments) -> anyhow::Result<ExitCo
     let count = |level| problems.iter().filter(|problem| problem.level == level).count();
     let (warnings, notes) = (count(Level::Warning), count(Level::Note));
     let is_well = result.is_ok() && (warnings == 0 || !arguments.strict);
+    let findings = match &result {
+        Ok(loaded) if arguments.online => doctor::examine(&loaded.config, &Clock::System).await,
+        _ => Vec::new(),
+    };
+    let is_well_online = findings.iter().all(|finding| finding.is_well);
     if arguments.json {
         let problems: Vec<_> = problems.iter().map(Problem::json).collect();
-        output::print_json(&json!({ "ok": is_well, "problems": problems }))?;
+        let findings: Vec<_> = findings.iter().map(json_of).collect();
+        let online = arguments.online.then_some(findings);
+        output::print_json(
+            &json!({ "ok": is_well && is_well_online, "problems": problems, "online": online }),
+        )?;
     } else {
         for problem in problems {
             output::complain(&problem.shown(output::has_color_on_stderr()));
         }
         match &result {
             Err(report) => output::complain(&report.to_string()),
-            Ok(loaded) => output::print(&summary(path, loaded.config.flows.len(), warnings, notes))?,
+            Ok(loaded) => output::print(&summary(&path, loaded.config.flows.len(), warnings, notes))?,
+        }
+        output::print(&told(&findings))?;
+    }
+    Ok(match (is_well, is_well_online) {
+        (false, _) => ExitCode::from(2),
+        (true, false) => ExitCode::FAILURE,
+        (true, true) => ExitCode::SUCCESS,
+    })
+}
+
+fn json_of(finding: &Finding) -> Value {
+    json!({
+        "about": finding.about, "ok": finding.is_well, "message": finding.message, "help": finding.help,
+    })
+}
+
+/// A paragraph for each flow and connection.
+fn told(findings: &[Finding]) -> String {
+    let mut text = String::new();
+    let mut about = "";
+    for finding in findings {
+        if finding.about != about {
+            about = &finding.about;
+            let _ = write!(text, "\n{about}\n");
+        }
+        let sign = if finding.is_well { '✓' } else { '✗' };
+        let _ = writeln!(text, "  {sign} {}", finding.message);
+        if let Some(help) = &finding.help {
+            let _ = writeln!(text, "    {help}");
         }
     }
-    Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::from(2) })
+    text
 }
 
 fn summary(path: &Path, flows: usize, warnings: usize, notes: usize) -> String {

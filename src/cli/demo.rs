@@ -10,7 +10,6 @@ use leadflow::clock::Clock;
 use leadflow::daemon::{self, Drive, Signal};
 use leadflow::table::EmbeddedTable;
 use leadflow::{clockwork, config};
-use mail_parser::MessageParser;
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -149,19 +148,11 @@ fn mails_in(folder: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 fn text_of(mail: &Path) -> anyhow::Result<String> {
-    let bytes = fs::read(mail)?;
-    let message = MessageParser::default().parse(&bytes).context("the mail cannot be read back")?;
-    let text = message.body_text(0).unwrap_or_default().replace('\n', "\n  ");
-    Ok(format!(
-        "{}\n  Subject: {}\n\n  {}\n",
-        mail.display(),
-        message.subject().unwrap_or_default(),
-        text.trim_end()
-    ))
+    Ok(format!("{}\n{}", mail.display(), super::preview::told(&fs::read(mail)?)?))
 }
 
 /// The lead of that number, shaped as the marketplace writes it.
-fn lead(number: usize) -> Map<String, Value> {
+pub(super) fn lead(number: usize) -> Map<String, Value> {
     let (first, last, company, country, action) = LEADS[number % LEADS.len()];
     let customer = json!({
         "FirstName": first, "LastName": last, "Email": format!("customer{number}@{}.example", country.to_lowercase()),

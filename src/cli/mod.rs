@@ -6,7 +6,10 @@ mod history;
 mod list;
 mod on_off;
 mod output;
+mod preview;
 mod run;
+mod schedule;
+mod test_mail;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -57,6 +60,12 @@ enum Command {
     List(list::Arguments),
     /// The run history, newest first
     History(history::Arguments),
+    /// The next slots of a flow, with the window that each run reads
+    Schedule(schedule::Arguments),
+    /// A flow's mail from real rows, shown and not sent; nothing is recorded
+    Preview(preview::Arguments),
+    /// A flow's mail with made-up rows, really sent, and marked as a test
+    TestMail(test_mail::Arguments),
     /// Turn a flow on that `leadflow off` has turned off
     On(on_off::Arguments),
     /// Turn a flow off, over restarts too; its waiting mails still leave
@@ -100,7 +109,16 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
             telemetry::start(&loaded.config.settings.log, format)?;
             on_runtime(run::run(loaded, arguments))
         }
-        Command::Check(arguments) => check::check(&path, &arguments),
+        Command::Check(arguments) => on_runtime(check::check(path, arguments)),
+        Command::Schedule(arguments) => schedule::schedule(&load(&path)?, &arguments),
+        Command::Preview(arguments) => {
+            telemetry::start("warn", format)?;
+            on_runtime(preview::preview(load(&path)?, arguments))
+        }
+        Command::TestMail(arguments) => {
+            telemetry::start("warn", format)?;
+            on_runtime(test_mail::test_mail(load(&path)?, arguments))
+        }
         Command::List(arguments) => list::list(&load(&path)?, &arguments),
         Command::History(arguments) => history::history(&load(&path)?, &arguments),
         Command::On(arguments) => on_off::turn(&load(&path)?, &arguments, true),

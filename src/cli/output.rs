@@ -9,6 +9,9 @@ use serde_json::Value;
 
 /// Prints a text; that nobody reads on (`| head`) is no error.
 pub(super) fn print(text: &str) -> anyhow::Result<()> {
+    if text.is_empty() {
+        return Ok(());
+    }
     let mut out = io::stdout().lock();
     let ending = if text.ends_with('\n') { "" } else { "\n" };
     match write!(out, "{text}{ending}").and_then(|()| out.flush()) {

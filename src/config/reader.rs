@@ -236,8 +236,10 @@ pub(super) fn did_you_mean(word: &str, known: &[&str]) -> String {
         .iter()
         .map(|known| (strsim::damerau_levenshtein(&lower, &known.to_lowercase().replace('-', "_")), known));
     let nearest = near.min_by_key(|(distance, _)| *distance);
-    let nearest = nearest.filter(|(distance, _)| *distance <= (word.len() / 3).max(1));
-    nearest.map_or_else(String::new, |(_, known)| format!("did you mean `{known}`? "))
+    let nearest =
+        nearest.filter(|(distance, _)| *distance <= (word.len() / 3).max(1)).map(|(_, known)| known);
+    let begun = || known.iter().find(|known| word.len() >= 3 && known.to_lowercase().starts_with(&lower));
+    nearest.or_else(begun).map_or_else(String::new, |known| format!("did you mean `{known}`? "))
 }
 
 fn kind_of(value: &DeValue<'_>) -> &'static str {

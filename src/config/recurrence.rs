@@ -55,7 +55,7 @@ fn every(section: &Section<'_>) -> Option<Every> {
         week_days.iter().filter_map(|day| section.choose("day of the week", day, &WEEK_DAYS)).collect();
     let every = Every {
         frequency: frequency.unwrap_or(Frequency::Hour),
-        interval: section.integer("interval", 1..=u32::MAX).unwrap_or(1),
+        interval: section.integer("interval", 0..=u32::MAX).unwrap_or(1),
         start_time: start_time(section),
         hours: section.small_numbers("hours"),
         minutes: section.small_numbers("minutes"),

@@ -107,7 +107,14 @@ impl Parser {
                 help,
             });
         }
-        let Some(comparison) = self.comparison_word()? else { return Ok(Expression::Holds(property)) };
+        let Some(comparison) = self.comparison_word()? else {
+            if ["PartitionKey", "RowKey", "Timestamp"].contains(&property.as_str()) {
+                let message = format!("{property} alone says nothing: it is not true or false");
+                let help = format!("compare it: {property} eq …");
+                return Err(FilterError { span: name_span, message, help });
+            }
+            return Ok(Expression::Holds(property));
+        };
         let constant = match self.peek() {
             Some(Token::Constant(constant)) => constant.clone(),
             _ => {

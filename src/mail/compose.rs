@@ -43,6 +43,8 @@ pub struct Scene<'a> {
     pub from: &'a Mailbox,
     /// Largest message in bytes.
     pub max_bytes: usize,
+    /// The rows are made up: subject and headers say so.
+    pub is_test: bool,
 }
 
 /// The mails of a run: their bytes lie one after the other in a spool file.
@@ -227,6 +229,7 @@ impl Context<'_> {
                 message_id,
                 flow: &self.scene.flow.name,
                 run: self.scene.run,
+                is_test: self.scene.is_test,
                 rendered,
                 csv: csv.map(|bytes| (self.file_name(place), bytes.to_vec())),
             };
@@ -259,6 +262,9 @@ impl Context<'_> {
         };
         rendered.text.get_or_insert_with(|| listing::plain(&data));
         rendered.subject = cell::subject(&rendered.subject);
+        if self.scene.is_test {
+            rendered.subject = format!("[test] {}", rendered.subject);
+        }
         if place.of > 1 && !self.single {
             rendered.subject = format!("{} ({}/{})", rendered.subject, place.number, place.of);
         }

@@ -24,6 +24,8 @@ pub(super) struct Parts<'a> {
     pub(super) flow: &'a str,
     /// The run's number.
     pub(super) run: i64,
+    /// The rows are made up.
+    pub(super) is_test: bool,
     /// Subject, HTML and text; the subject is clean.
     pub(super) rendered: Rendered,
     /// Name and bytes of the CSV file.
@@ -57,6 +59,9 @@ pub(super) fn build(email: &Email, parts: Parts<'_>) -> Result<Vec<u8>, String> 
         .raw_header(header("X-Leadflow-Run", &parts.run.to_string())?)
         // The envelope is the outbox's; this one only keeps the builder from asking for recipients.
         .envelope(Envelope::new(None, vec![parts.from.email.clone()]).map_err(|error| error.to_string())?);
+    if parts.is_test {
+        builder = builder.raw_header(header("X-Leadflow-Test", "yes")?);
+    }
     for to in &email.to {
         builder = builder.to(to.clone());
     }

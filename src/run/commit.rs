@@ -9,7 +9,7 @@ use super::record::Record;
 use super::window::Opened;
 use super::{RunError, Workplace};
 use crate::condition::Verdict;
-use crate::flow::{Config, Email, Flow};
+use crate::flow::{Config, Flow};
 use crate::history::Outcome;
 use crate::mail::compose::{Mails, Scene, compose};
 use crate::row::Mark;
@@ -40,7 +40,7 @@ pub(super) async fn render(
     let of_flow = Arc::clone(flow);
     let work = move || {
         let (from, max_bytes) = (connection.from(), connection.max_message_bytes());
-        let scene = Scene { flow: &of_flow, run, past_time, now, from, max_bytes };
+        let scene = Scene { flow: &of_flow, run, past_time, now, from, max_bytes, is_test: false };
         let mails = compose(&scene, &mut found.spool, &folder)?;
         Ok::<_, RunError>((mails, found))
     };
@@ -86,7 +86,8 @@ pub(super) async fn commit(
     let marks = found.marks;
     let flow = Arc::clone(flow);
     let work = move |store: &mut Store| {
-        let (from, to) = envelope(&flow.email, mails.as_ref());
+        let from = mails.as_ref().map(|mails| mails.sender().to_owned()).unwrap_or_default();
+        let to = flow.email.recipients();
         let letters = mails.into_iter().flat_map(Mails::read).map(|mail| {
             let (mail, bytes) = mail?;
             let rows = marks.get(mail.rows).unwrap_or_default();
@@ -126,19 +127,6 @@ fn moved(window: &Opened, found: &Found, verdict: Verdict, now: jiff::Timestamp)
         }
     }
     Some(reading)
-}
-
-/// Sender and recipients, each once.
-fn envelope(email: &Email, mails: Option<&Mails>) -> (String, Vec<String>) {
-    let from = mails.map(|mails| mails.sender().to_owned()).unwrap_or_default();
-    let mut to: Vec<String> = Vec::new();
-    for mailbox in email.to.iter().chain(&email.cc).chain(&email.bcc) {
-        let address = mailbox.email.to_string();
-        if !to.contains(&address) {
-            to.push(address);
-        }
-    }
-    (from, to)
 }
 
 fn words(flow: &Flow, decided: &Decided, mails: usize) -> (Outcome, String) {

@@ -7,8 +7,9 @@ use jiff::Timestamp;
 use serde_json::json;
 use tracing::warn;
 
+use super::CLOCKS_DIFFER;
 use super::record::Record;
-use super::window::{CLOCKS_DIFFER, Opened};
+use super::window::Opened;
 use super::{RunError, Workplace};
 use crate::filter;
 use crate::flow::{Flow, NotifyOn};

@@ -13,7 +13,7 @@ use crate::flow::Flow;
 use crate::row::{Key, Mark, Version};
 use crate::store::{Reading, Store, StoreError};
 use crate::table::{Query, Table};
-use crate::window::{Mode, Past};
+use crate::window::{EVER, Mode, Past};
 
 /// What a run reads, and what it already knows.
 #[derive(Debug)]
@@ -30,11 +30,8 @@ pub(super) struct Opened {
     pub(super) looks_back: bool,
 }
 
-/// The earliest moment the service knows.
-const EVER: Timestamp = Timestamp::constant(-11_644_473_600, 0);
-
 /// Beyond this the machine's clock or the server's is wrong.
-pub(super) const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(5);
+pub(crate) const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(5);
 
 pub(super) async fn open(
     place: &Workplace,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use azure_core::auth::Secret;
 use azure_core::prelude::Continuable as _;
 use azure_core::{RetryOptions, TransportOptions};
-use azure_data_tables::clients::{TableClient, TableServiceClientBuilder};
+use azure_data_tables::clients::{TableClient, TableServiceClient, TableServiceClientBuilder};
 use azure_data_tables::operations::QueryEntityResponse;
 use azure_data_tables::prelude::Top;
 use azure_storage::{CloudLocation, StorageCredentials};
@@ -25,6 +25,7 @@ use crate::secret::{SecretError, SecretSource};
 
 /// One table of an account.
 pub struct AzureTable {
+    service: TableServiceClient,
     client: TableClient,
     transport: Transport,
     endpoint: String,
@@ -83,7 +84,7 @@ impl AzureTable {
             .transport(TransportOptions::new(Arc::new(transport.clone())))
             .build();
         let url = endpoint.url.to_string();
-        Ok(Self { client: service.table_client(table), transport, endpoint: url, place })
+        Ok(Self { client: service.table_client(table), service, transport, endpoint: url, place })
     }
 
     pub(super) fn identity(&self) -> String {
@@ -96,6 +97,20 @@ impl AzureTable {
             self.response(query.into_stream::<Box<RawValue>>().next().await).map(|(_, served)| served)
         };
         self.with_retries(attempt).await
+    }
+
+    /// The tables of the account, for one who has its name wrong.
+    pub(super) async fn names(&self) -> Result<Vec<String>, TableError> {
+        let response = self.service.list().into_stream().next().await;
+        match (self.transport.take(), response) {
+            (_, Some(Ok(page))) => Ok(page.tables.into_iter().map(|table| table.name).collect()),
+            (Some(Err(failure)), _) => Err(TableError::of_failure(failure, &self.place)),
+            (_, _) => Err(TableError::new(format!("{} does not list its tables", self.place.host))),
+        }
+    }
+
+    pub(super) fn is_cosmos(&self) -> bool {
+        self.place.host.contains(".table.cosmos.")
     }
 
     pub(super) async fn page(

@@ -66,6 +66,13 @@ impl EmbeddedTable {
         tx.commit().map_err(|error| self.failed(&error))
     }
 
+    pub(super) fn names(&self) -> Result<Vec<String>, TableError> {
+        let db = self.connect()?;
+        let mut ask = db.prepare("SELECT DISTINCT name FROM rows").map_err(|error| self.failed(&error))?;
+        let names = ask.query_map([], |row| row.get(0)).map_err(|error| self.failed(&error))?;
+        names.collect::<Result<_, _>>().map_err(|error| self.failed(&error))
+    }
+
     /// The matching ones of the next rows, and where to go on.
     ///
     /// # Errors

@@ -114,6 +114,22 @@ impl Table {
         }
     }
 
+    /// The names of the account's tables; the first thousand of them.
+    ///
+    /// # Errors
+    /// As a scan.
+    pub async fn names(&self) -> Result<Vec<String>, TableError> {
+        match self {
+            Self::Azure(azure) => azure.names().await,
+            Self::Embedded(embedded, _) => embedded.names(),
+        }
+    }
+
+    /// Whether the service is Cosmos DB's, which finds nothing by a filter on `Timestamp`.
+    pub fn is_cosmos(&self) -> bool {
+        matches!(self, Self::Azure(azure) if azure.is_cosmos())
+    }
+
     /// Begins a scan.
     pub fn scan(&self, query: Query) -> Scan<'_> {
         Scan { table: self, query, next: Place::Start, tokens: std::collections::HashSet::new() }

@@ -7,6 +7,8 @@ mod daemon;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod filters;
+#[cfg(test)]
 mod guide;
 #[cfg(test)]
 mod messages;

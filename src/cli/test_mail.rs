@@ -1,0 +1,83 @@
+//! `leadflow test-mail FLOW`.
+
+use std::process::ExitCode;
+
+use anyhow::anyhow;
+use leadflow::clock::Clock;
+use leadflow::config::Loaded;
+use leadflow::flow::{Config, Flow};
+use leadflow::mail::{Letter, Session};
+use leadflow::outbox::Receipt;
+use leadflow::preview;
+
+use super::output;
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// The flow's name in flows.toml
+    flow: String,
+    /// Send it to these addresses and not to the flow's recipients
+    #[arg(long, value_name = "ADDRESS", num_args = 1..)]
+    to: Vec<lettre::Address>,
+}
+
+/// Made-up rows in the mail.
+const ROWS: usize = 3;
+
+pub(super) async fn test_mail(loaded: Loaded, arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let config = loaded.config;
+    let flow = super::flow_named(&config, &arguments.flow)?;
+    let rows = (0..ROWS).map(super::demo::lead).collect();
+    let mails = preview::test_mail(&config, flow, &Clock::System, rows)
+        .await
+        .map_err(|error| anyhow!("{error}\n  help: {}", error.help()))?;
+    for note in mails.notes() {
+        output::complain(&format!("note: {note}"));
+    }
+    let to = match arguments.to.as_slice() {
+        [] => flow.email.recipients(),
+        to => to.iter().map(ToString::to_string).collect(),
+    };
+    let sender = mails.sender().to_owned();
+    let mut is_sent = true;
+    for mail in mails.read() {
+        let (mail, bytes) = mail?;
+        output::print(&format!("{} {}", mail.subject, mail.message_id))?;
+        let letter = Letter { id: 0, from: &sender, recipients: &to, bytes: &bytes };
+        for (address, receipt) in to.iter().zip(sent(&config, flow, letter).await?) {
+            let (sign, reply) = match &receipt {
+                Receipt::Accepted(reply) => ("accepted", reply),
+                Receipt::Refused(reply) => ("refused", reply),
+                Receipt::Later(reply) => ("not now", reply),
+                Receipt::Unknown(reply) => ("uncertain", reply),
+            };
+            is_sent &= matches!(receipt, Receipt::Accepted(_));
+            output::print(&format!("  {address} {sign}: {reply}"))?;
+        }
+    }
+    Ok(if is_sent { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// By the first connection that works.
+async fn sent(config: &Config, flow: &Flow, letter: Letter<'_>) -> anyhow::Result<Vec<Receipt>> {
+    let mut reasons = Vec::new();
+    for name in &flow.email.connections {
+        let Some(connection) = config.mails.get(name) else { continue };
+        let result = match Session::open(connection).await {
+            Ok(mut session) => {
+                let receipts = session.send(letter).await;
+                session.close().await;
+                receipts
+            }
+            Err(error) => Err(error),
+        };
+        match result {
+            Ok(receipts) => return Ok(receipts),
+            Err(error) => {
+                let help = error.help.as_ref().map_or_else(String::new, |help| format!("\n  help: {help}"));
+                reasons.push(format!("connection {name}: {error}{help}"));
+            }
+        }
+    }
+    Err(anyhow!("the mail cannot be sent\n{}", reasons.join("\n")))
+}

@@ -1,0 +1,212 @@
+//! Looks at what flows.toml names from the outside in: signs in, finds the table, counts and shows
+//! the newest rows, signs in to the mail servers; for "why do no leads come?".
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use crate::clock::Clock;
+use crate::filter;
+use crate::flow::{Config, Flow, MailConnection};
+use crate::lead;
+use crate::mail::Session;
+use crate::row::Row;
+use crate::run::CLOCKS_DIFFER;
+use crate::table::{Query, Table, TableError};
+use crate::window::EVER;
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// `flow leads` or `connection relay`.
+    pub about: String,
+    /// Whether it is as it should be.
+    pub is_well: bool,
+    /// What was found.
+    pub message: String,
+    /// What to do about it.
+    pub help: Option<String>,
+}
+
+/// Rows that are counted at most; more are "more than".
+const MOST_COUNTED: usize = 20_000;
+/// Newest rows that are shown.
+const SHOWN: usize = 3;
+
+/// Looks at every flow's table, then at every mail connection that a flow or the failures use.
+pub async fn examine(config: &Config, clock: &Clock) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for flow in config.flows.values() {
+        let mut visit = Visit { about: format!("flow {}", flow.name), found: &mut found };
+        if let Err(error) = table(config, flow, clock, &mut visit).await {
+            visit.wrong(error.message, error.help);
+        }
+    }
+    let of_flows = config.flows.values().flat_map(|flow| &flow.email.connections);
+    let of_failures = config.settings.failures.iter().flat_map(|failures| &failures.connections);
+    let used: BTreeSet<&String> = of_flows.chain(of_failures).collect();
+    for (name, connection) in config.mails.iter().filter(|(name, _)| used.contains(name)) {
+        let mut visit = Visit { about: format!("connection {name}"), found: &mut found };
+        mail(connection, &mut visit).await;
+    }
+    found
+}
+
+struct Visit<'a> {
+    about: String,
+    found: &'a mut Vec<Finding>,
+}
+
+impl Visit<'_> {
+    fn well(&mut self, message: impl Into<String>) {
+        self.add(true, message.into(), None);
+    }
+
+    fn wrong(&mut self, message: impl Into<String>, help: Option<String>) {
+        self.add(false, message.into(), help);
+    }
+
+    fn add(&mut self, is_well: bool, message: String, help: Option<String>) {
+        self.found.push(Finding { about: self.about.clone(), is_well, message, help });
+    }
+}
+
+async fn table(
+    config: &Config,
+    flow: &Arc<Flow>,
+    clock: &Clock,
+    visit: &mut Visit<'_>,
+) -> Result<(), TableError> {
+    let Some(connection) = config.tables.get(&flow.table.connection) else { return Ok(()) };
+    let table = Table::open(connection, &flow.table.name, clock)?;
+    let served = match table.ask_time().await {
+        Ok(served) => served,
+        Err(error) => {
+            // Whoever has the name of the table wrong wants to know the names.
+            let names =
+                if error.message.starts_with("there is no table") { table.names().await.ok() } else { None };
+            let help = names.map(|names| match names.as_slice() {
+                [] => "the account has no table yet; make one in the portal, and name it in Partner Center"
+                    .to_owned(),
+                names => format!("the account has {}", names.join(", ")),
+            });
+            return Err(TableError { help: help.or(error.help.clone()), ..error });
+        }
+    };
+    visit.well(format!("signed in, and the table `{}` is there", flow.table.name));
+    clocks(served.date, clock, visit);
+    if table.is_cosmos() && flow.table.filter.as_ref().is_some_and(|filter| filter.contains("Timestamp")) {
+        let help = "filter on a column of your own, such as CreatedTime".to_owned();
+        visit.wrong("this is Cosmos DB, where a filter on Timestamp finds no row", Some(help));
+    }
+    rows(&table, flow, visit).await
+}
+
+fn clocks(server: Option<Timestamp>, clock: &Clock, visit: &mut Visit<'_>) {
+    let Some(server) = server else {
+        let help = "runs read more and more, since the place where one stopped is kept in the service's time"
+            .to_owned();
+        return visit.wrong("the table service tells no time", Some(help));
+    };
+    let apart = clock.now().duration_since(server).abs();
+    if apart > CLOCKS_DIFFER {
+        let help = "set this machine's clock: timedatectl set-ntp true".to_owned();
+        visit.wrong(
+            format!("this machine's clock and the service's are {} s apart", apart.as_secs()),
+            Some(help),
+        );
+    }
+}
+
+/// Counts what the filter matches and shows the newest.
+async fn rows(table: &Table, flow: &Arc<Flow>, visit: &mut Visit<'_>) -> Result<(), TableError> {
+    let everything = flow.table.filter.as_ref().map(|text| filter::fill(text, EVER));
+    let (count, newest) = newest(table, everything).await?;
+    if count == 0 {
+        let (all, _) =
+            if flow.table.filter.is_some() { self::newest(table, None).await? } else { (0, Vec::new()) };
+        let (message, help) = if all == 0 {
+            (
+                "the table is empty",
+                "in Partner Center press Validate beside the connection string: it writes a test lead",
+            )
+        } else {
+            ("the table has rows, and the filter matches none of them", "look at the flow's filter")
+        };
+        visit.wrong(message, Some(help.to_owned()));
+        return Ok(());
+    }
+    let more = if count > MOST_COUNTED { "more than " } else { "" };
+    visit.well(format!("{more}{} rows match the filter", count.min(MOST_COUNTED)));
+    let Some(first) = newest.first() else { return Ok(()) };
+    for row in &newest {
+        visit.well(format!("{}  {} / {}", row.timestamp, row.partition_key, row.row_key));
+    }
+    if let Some(whole) = whole(table, first, flow).await? {
+        columns(&whole.columns(), flow, visit);
+    }
+    Ok(())
+}
+
+async fn newest(table: &Table, filter: Option<String>) -> Result<(usize, Vec<Row>), TableError> {
+    let keys = vec!["PartitionKey".to_owned(), "RowKey".to_owned()];
+    let mut scan = table.scan(Query { filter, select: Some(keys) });
+    let (mut count, mut newest): (usize, Vec<Row>) = (0, Vec::new());
+    while let Some(page) = scan.next().await? {
+        count += page.rows.len();
+        newest.extend(page.rows);
+        newest.sort_by(|a, b| b.timestamp.cmp(&a.timestamp));
+        newest.truncate(SHOWN);
+        if count > MOST_COUNTED {
+            break;
+        }
+    }
+    Ok((count, newest))
+}
+
+/// The row with the columns that the flow asks for.
+async fn whole(table: &Table, row: &Row, flow: &Flow) -> Result<Option<Row>, TableError> {
+    let quoted = |text: &str| text.replace('\'', "''");
+    let (partition, key) = (quoted(&row.partition_key), quoted(&row.row_key));
+    let filter = Some(format!("PartitionKey eq '{partition}' and RowKey eq '{key}'"));
+    let page = table.scan(Query { filter, select: flow.table.select.clone() }).next().await?;
+    Ok(page.and_then(|page| page.rows.into_iter().next()))
+}
+
+/// What the templates name and the newest row does not have.
+fn columns(row: &Map<String, Value>, flow: &Flow, visit: &mut Visit<'_>) {
+    let missing: BTreeSet<&str> = flow
+        .email
+        .templates
+        .columns()
+        .iter()
+        .map(|column| column.name.as_str())
+        .filter(|name| !row.contains_key(*name))
+        .collect();
+    if !missing.is_empty() {
+        let names: Vec<_> = missing.into_iter().collect();
+        let known: Vec<_> = row.keys().map(String::as_str).collect();
+        let message = format!("the newest row has no column {}, which the template names", names.join(", "));
+        visit.wrong(message, Some(format!("it has {}", known.join(", "))));
+    } else if lead::is_lead(&row.keys().cloned().collect::<Vec<_>>()) {
+        visit.well("the newest row is a lead");
+    }
+}
+
+async fn mail(connection: &MailConnection, visit: &mut Visit<'_>) {
+    match Session::open(connection).await {
+        Ok(session) => {
+            session.close().await;
+            visit.well(match connection {
+                MailConnection::Smtp(smtp) => match &smtp.login {
+                    Some(login) => format!("signed in to {}:{} as {}", smtp.host, smtp.port, login.username),
+                    None => format!("connected to {}:{}, without a login", smtp.host, smtp.port),
+                },
+                MailConnection::Folder(folder) => format!("{} can be written", folder.path.display()),
+            });
+        }
+        Err(error) => visit.wrong(error.message, error.help),
+    }
+}
