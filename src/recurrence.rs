@@ -9,6 +9,8 @@ mod check;
 mod display;
 pub use display::WEEK_DAYS;
 #[cfg(test)]
+mod oracle;
+#[cfg(test)]
 mod tests;
 
 use croner::Cron;

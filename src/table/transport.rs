@@ -118,8 +118,11 @@ impl Transport {
         let method = reqwest::Method::from_bytes(request.method().as_ref().as_bytes()).unwrap_or_default();
         let mut builder = self.client.request(method, request.url().as_str());
         for (name, value) in request.headers().iter() {
-            // Full metadata is several times the size and tells nothing that is needed.
-            let value = value.as_str().replace("odata=fullmetadata", "odata=minimalmetadata");
+            // Full metadata is several times the size and tells nothing that is needed, but for the
+            // list of tables, which the SDK cannot read otherwise.
+            let is_list = request.url().path().ends_with("/Tables");
+            let wanted = if is_list { "odata=fullmetadata" } else { "odata=minimalmetadata" };
+            let value = value.as_str().replace("odata=fullmetadata", wanted);
             builder = builder.header(name.as_str(), value);
         }
         match request.body() {

@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::azurite::Table;
+use crate::support::azurite::{self, Table};
 use crate::support::eventually;
 use crate::support::leadflow::{MARKETPLACE, Sandbox, guide_flow, relay};
 use crate::support::leads::{keys, leads};
@@ -243,5 +243,19 @@ fn a_busy_state_ends_nothing() {
     daemon.wait_for_log("database is locked; trying again");
     db.execute_batch("ROLLBACK").unwrap();
     daemon.wait_for_log("turned off by command");
+    assert!(daemon.stop().success());
+}
+
+#[tokio::test]
+async fn a_key_that_was_rotated_is_read_anew() {
+    let (table, server) = (Table::create().await, MailServer::start(&[]));
+    let sandbox = every_two_seconds(&table, server.port);
+    sandbox.edit("{ env = \"LEADS_STORAGE\" }", "{ file = \"storage\" }");
+    sandbox.write("storage", &azurite::connection_string("Y2FuYXJ5"));
+    let daemon = sandbox.daemon();
+    daemon.wait_for_log("does not accept the key or signature");
+    table.insert(&leads(0..1)).await;
+    sandbox.write("storage", &azurite::connection_string(azurite::KEY));
+    server.wait_for_keys(&keys(0..1));
     assert!(daemon.stop().success());
 }

@@ -1,0 +1,158 @@
+//! `check --online`, `preview`, `test-mail`, `schedule`: looking before leaping.
+
+use serde_json::Value;
+
+use crate::support::azurite::{self, Table};
+use crate::support::leadflow::{MARKETPLACE, Output, Sandbox, guide_flow, relay};
+use crate::support::leads::{keys, leads};
+use crate::support::mail_server::MailServer;
+
+fn sandbox(table: &Table, port: u16) -> Sandbox {
+    Sandbox::with_azurite(&format!("{MARKETPLACE}{}{}", relay(port), guide_flow(&table.name)))
+}
+
+fn shows(output: &Output, words: &[&str]) {
+    for word in words {
+        assert!(output.stdout.contains(word), "`{word}` is not in:\n{}{}", output.stdout, output.stderr);
+    }
+}
+
+#[tokio::test]
+async fn all_is_well() {
+    let (table, server) = (Table::create().await, MailServer::start(&[]));
+    table.insert(&leads(0..5)).await;
+    let sandbox = sandbox(&table, server.port);
+    let output = sandbox.run(&["check", "--online"]);
+    assert_eq!(output.code, 0, "{}", output.stdout);
+    shows(
+        &output,
+        &[
+            "✓ signed in, and the table",
+            "✓ 5 rows match the filter",
+            " / lead-0000",
+            "✓ the newest row is a lead",
+        ],
+    );
+    shows(&output, &[&format!("✓ signed in to 127.0.0.1:{} as leads", server.port)]);
+    let json = sandbox.json(&["check", "--online", "--json"]);
+    assert!(json["online"].as_array().unwrap().iter().all(|finding| finding["ok"] == true), "{json}");
+    assert!(server.mails().is_empty() && !sandbox.path("state").exists(), "nothing is sent or recorded");
+}
+
+#[tokio::test]
+async fn what_keeps_leads_from_coming() {
+    let (table, server) = (Table::create().await, MailServer::start(&["--auth", "leads:another-password"]));
+    let sandbox = sandbox(&table, server.port);
+    let empty = sandbox.run(&["check", "--online"]);
+    assert_eq!(empty.code, 1);
+    shows(&empty, &["✗ the table is empty", "press Validate"]);
+    shows(&empty, &["connection relay\n  ✗ 127.0.0.1", "does not accept the login `leads`"]);
+
+    table.insert(&leads(0..2)).await;
+    sandbox.edit("{{past_time}}'", "{{past_time}}' and Country eq 'KR'");
+    shows(
+        &sandbox.run(&["check", "--online"]),
+        &["✗ the table has rows, and the filter matches none of them"],
+    );
+
+    sandbox.edit(" and Country eq 'KR'", "");
+    sandbox.edit("template = \"marketplace-leads\"", "body = \"{{#each rows}}{{Region}}{{/each}}\"");
+    let words = ["✗ the newest row has no column Region, which the template names", "it has PartitionKey"];
+    shows(&sandbox.run(&["check", "--online"]), &words);
+
+    sandbox.edit(&format!("name = \"{}\"", table.name), "name = \"marketleads\"");
+    let words = [
+        "✗ there is no table `marketleads` in the account `devstoreaccount1`",
+        "the account has ",
+        &table.name,
+    ];
+    shows(&sandbox.run(&["check", "--online"]), &words);
+}
+
+#[tokio::test]
+async fn a_wrong_key_is_said() {
+    let table = Table::create().await;
+    let storage = azurite::connection_string("Y2FuYXJ5");
+    let flows = format!("{MARKETPLACE}{}{}", relay(1), guide_flow(&table.name));
+    let output = Sandbox::with_storage(&flows, storage).run(&["check", "--online"]);
+    assert_eq!(output.code, 1);
+    shows(
+        &output,
+        &[
+            "✗ the account `devstoreaccount1` does not accept the key or signature from the environment variable LEADS_STORAGE",
+        ],
+    );
+    shows(&output, &["copy it anew from the portal"]);
+}
+
+#[tokio::test]
+async fn a_preview_shows_real_rows_and_records_nothing() {
+    let (table, server) = (Table::create().await, MailServer::start(&[]));
+    table.insert(&leads(0..3)).await;
+    let sandbox = sandbox(&table, server.port);
+    let output = sandbox.run(&["preview", "marketplace-leads", "--html", "mail.html"]);
+    assert_eq!(output.code, 0, "{}", output.stderr);
+    shows(
+        &output,
+        &[
+            "3 rows since",
+            "length > 0 is true: this would be sent",
+            "새로운 잠재 고객! (3)",
+            "customer2@fabrikam.example",
+        ],
+    );
+    let html = std::fs::read_to_string(sandbox.path("mail.html")).unwrap();
+    assert!(html.contains("customer0@fabrikam.example"), "{html}");
+    shows(&sandbox.run(&["preview", "marketplace-leads", "--last", "1"]), &["1 rows since 1601"]);
+    shows(&sandbox.run(&["preview", "marketplace-leads", "--since", "2 hours"]), &["3 rows since"]);
+    shows(
+        &sandbox.run(&["preview", "marketplace-leads", "--since", "2126-01-05T08:00:00"]),
+        &["0 rows since", "is false: nothing would be sent"],
+    );
+    let wrong = sandbox.run(&["preview", "marketplace-leads", "--since", "soon"]);
+    assert_eq!((wrong.code, wrong.stderr.contains("`soon` is no time")), (2, true));
+    assert!(server.mails().is_empty() && !sandbox.path("state").exists());
+    sandbox.run_once();
+    assert_eq!(server.mails()[0].row_keys().len(), keys(0..3).len(), "all are still news");
+}
+
+#[tokio::test]
+async fn a_test_mail_is_really_sent_and_marked() {
+    let (table, server) = (Table::create().await, MailServer::start(&[]));
+    let sandbox = sandbox(&table, server.port);
+    let output = sandbox.run(&["test-mail", "marketplace-leads"]);
+    assert_eq!(output.code, 0, "{}", output.stderr);
+    shows(&output, &["[test] 새로운 잠재 고객! (3)", "sales@contoso.example accepted: 250 "]);
+    let mail = &server.mails()[0];
+    assert_eq!((mail.subject().as_str(), mail.to.len()), ("[test] 새로운 잠재 고객! (3)", 2));
+    assert!(mail.message().header_raw("X-Leadflow-Test").is_some());
+    sandbox.run(&["test-mail", "marketplace-leads", "--to", "me@contoso.example"]);
+    assert_eq!(server.mails()[1].to, ["me@contoso.example"]);
+    let refused = sandbox.run(&["test-mail", "marketplace-leads", "--to", "refused@contoso.example"]);
+    assert_eq!(refused.code, 1);
+    shows(&refused, &["refused@contoso.example refused: 550 5.1.1"]);
+    assert!(!sandbox.path("state").exists(), "nothing is recorded");
+}
+
+#[test]
+fn a_schedule_is_told_before_anything_runs() {
+    let flow = guide_flow("leads").replace(
+        "frequency = \"hour\"",
+        "frequency = \"day\"\nhours = [8, 12]\nstart_time = \"2026-01-05T08:00:00\"",
+    );
+    let sandbox =
+        Sandbox::new(&format!("[settings]\ntime_zone = \"Asia/Seoul\"\n{MARKETPLACE}{}{flow}", relay(1)));
+    let slots = sandbox.json(&["schedule", "marketplace-leads", "--count", "4", "--json"]);
+    let slots = slots.as_array().unwrap();
+    assert_eq!(slots.len(), 4);
+    for slot in slots {
+        let (utc, local) = (slot["at"].as_str().unwrap(), slot["local"].as_str().unwrap());
+        let is_eight = utc.ends_with("T23:00:00Z") && local.contains("T08:00:00+09:00");
+        assert!(is_eight || (utc.ends_with("T03:00:00Z") && local.contains("T12:00:00+09:00")), "{slot}");
+        assert!(slot["reads_from"].as_str() < Some(utc), "{slot}");
+    }
+    let shown = sandbox.run(&["schedule", "marketplace-leads"]);
+    shows(&shown, &["every day at 08:00, 12:00 (Asia/Seoul)", "KST"]);
+    assert_eq!(sandbox.run(&["schedule", "nothere"]).code, 2);
+    let _: Value = sandbox.json(&["check", "--json"]);
+}
