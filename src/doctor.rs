@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::clock::Clock;
 use crate::filter;
-use crate::flow::{Config, Flow, MailConnection};
+use crate::flow::{Config, Flow, MailConnection, TableConnection};
 use crate::lead;
 use crate::mail::Session;
 use crate::row::Row;
@@ -50,6 +50,27 @@ pub async fn examine(config: &Config, clock: &Clock) -> Vec<Finding> {
     for (name, connection) in config.mails.iter().filter(|(name, _)| used.contains(name)) {
         let mut visit = Visit { about: format!("connection {name}"), found: &mut found };
         mail(connection, &mut visit).await;
+    }
+    found
+}
+
+/// What can be seen of the tables without asking anybody, where their secrets can be read: only
+/// what is wrong.
+pub fn glance(config: &Config, clock: &Clock) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for flow in config.flows.values() {
+        let Some(connection @ TableConnection::Azure(azure)) = config.tables.get(&flow.table.connection)
+        else {
+            continue;
+        };
+        if azure.login.secret().read().is_err() {
+            continue;
+        }
+        let mut visit = Visit { about: format!("flow {}", flow.name), found: &mut found };
+        match Table::open(connection, &flow.table.name, clock) {
+            Ok(table) => cosmos(&table, flow, &mut visit),
+            Err(error) => visit.wrong(error.message, error.help),
+        }
     }
     found
 }
@@ -97,10 +118,7 @@ async fn table(
     };
     visit.well(format!("signed in, and the table `{}` is there", flow.table.name));
     clocks(served.date, clock, visit);
-    if table.is_cosmos() && flow.table.filter.as_ref().is_some_and(|filter| filter.contains("Timestamp")) {
-        let help = "filter on a column of your own, such as CreatedTime".to_owned();
-        visit.wrong("this is Cosmos DB, where a filter on Timestamp finds no row", Some(help));
-    }
+    cosmos(&table, flow, visit);
     rows(&table, flow, visit).await
 }
 
@@ -117,6 +135,13 @@ fn clocks(server: Option<Timestamp>, clock: &Clock, visit: &mut Visit<'_>) {
             format!("this machine's clock and the service's are {} s apart", apart.as_secs()),
             Some(help),
         );
+    }
+}
+
+fn cosmos(table: &Table, flow: &Flow, visit: &mut Visit<'_>) {
+    if table.is_cosmos() && flow.table.filter.as_ref().is_some_and(|filter| filter.contains("Timestamp")) {
+        let help = "filter on a column of your own, such as CreatedTime".to_owned();
+        visit.wrong("this is Cosmos DB, where a filter on Timestamp finds no row", Some(help));
     }
 }
 

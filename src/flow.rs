@@ -97,6 +97,17 @@ pub enum AzureLogin {
     },
 }
 
+impl AzureLogin {
+    /// Where the secret of the login lies.
+    pub fn secret(&self) -> &SecretSource {
+        match self {
+            Self::ConnectionString(source) => source,
+            Self::SharedKey { key, .. } => key,
+            Self::Sas { sas, .. } => sas,
+        }
+    }
+}
+
 /// Where mail is handed in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MailConnection {

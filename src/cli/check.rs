@@ -25,8 +25,8 @@ pub(crate) struct Arguments {
     strict: bool,
 }
 
-/// Exit status 2 when there is an error, or with `--strict` a warning; 1 when `--online` finds
-/// something wrong.
+/// Exit status 2 when there is an error, or with `--strict` a warning; 1 when a table or, with
+/// `--online`, a server is not as it should be.
 pub(super) async fn check(path: PathBuf, arguments: Arguments) -> anyhow::Result<ExitCode> {
     let result = config::load(&path);
     let problems = match &result {
@@ -38,15 +38,15 @@ pub(super) async fn check(path: PathBuf, arguments: Arguments) -> anyhow::Result
     let is_well = result.is_ok() && (warnings == 0 || !arguments.strict);
     let findings = match &result {
         Ok(loaded) if arguments.online => doctor::examine(&loaded.config, &Clock::System).await,
-        _ => Vec::new(),
+        Ok(loaded) => doctor::glance(&loaded.config, &Clock::System),
+        Err(_) => Vec::new(),
     };
     let is_well_online = findings.iter().all(|finding| finding.is_well);
     if arguments.json {
         let problems: Vec<_> = problems.iter().map(Problem::json).collect();
         let findings: Vec<_> = findings.iter().map(json_of).collect();
-        let online = arguments.online.then_some(findings);
         output::print_json(
-            &json!({ "ok": is_well && is_well_online, "problems": problems, "online": online }),
+            &json!({ "ok": is_well && is_well_online, "problems": problems, "findings": findings }),
         )?;
     } else {
         for problem in problems {

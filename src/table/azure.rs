@@ -12,7 +12,7 @@ use azure_data_tables::prelude::Top;
 use azure_storage::{CloudLocation, StorageCredentials};
 use backon::{BackoffBuilder, ExponentialBuilder, Retryable as _};
 use futures::StreamExt as _;
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::ExposeSecret as _;
 use serde_json::value::RawValue;
 use tracing::warn;
 
@@ -21,7 +21,7 @@ use super::transport::{Failure, Transport};
 use super::{Credential, Endpoint, Page, Query, Served, TableError, Token};
 use crate::flow::{AzureConnection, AzureLogin};
 use crate::row::Row;
-use crate::secret::{SecretError, SecretSource};
+use crate::secret::SecretSource;
 
 /// One table of an account.
 pub struct AzureTable {
@@ -196,15 +196,12 @@ fn with_keys(columns: &[String]) -> String {
 }
 
 fn endpoint_of(login: &AzureLogin) -> Result<(Endpoint, &SecretSource), TableError> {
-    let read = |source: &SecretSource| -> Result<SecretString, TableError> {
-        source.read().map_err(|error: SecretError| TableError::new(error.to_string()))
-    };
-    let (endpoint, source) = match login {
-        AzureLogin::ConnectionString(source) => (Endpoint::parse(&read(source)?), source),
-        AzureLogin::SharedKey { account, key } => {
-            (Endpoint::of_account(account, Credential::Key(read(key)?)), key)
-        }
-        AzureLogin::Sas { account, sas } => (Endpoint::of_account(account, Credential::Sas(read(sas)?)), sas),
+    let source = login.secret();
+    let secret = source.read().map_err(|error| TableError::new(error.to_string()))?;
+    let endpoint = match login {
+        AzureLogin::ConnectionString(_) => Endpoint::parse(&secret),
+        AzureLogin::SharedKey { account, .. } => Endpoint::of_account(account, Credential::Key(secret)),
+        AzureLogin::Sas { account, .. } => Endpoint::of_account(account, Credential::Sas(secret)),
     };
     let endpoint = endpoint
         .map_err(|error| TableError::new(format!("{}: {error}", source.place())).help(error.help()))?;

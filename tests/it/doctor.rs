@@ -35,7 +35,7 @@ async fn all_is_well() {
     );
     shows(&output, &[&format!("✓ signed in to 127.0.0.1:{} as leads", server.port)]);
     let json = sandbox.json(&["check", "--online", "--json"]);
-    assert!(json["online"].as_array().unwrap().iter().all(|finding| finding["ok"] == true), "{json}");
+    assert!(json["findings"].as_array().unwrap().iter().all(|finding| finding["ok"] == true), "{json}");
     assert!(server.mails().is_empty() && !sandbox.path("state").exists(), "nothing is sent or recorded");
 }
 
@@ -155,4 +155,29 @@ fn a_schedule_is_told_before_anything_runs() {
     shows(&shown, &["every day at 08:00, 12:00 (Asia/Seoul)", "KST"]);
     assert_eq!(sandbox.run(&["schedule", "nothere"]).code, 2);
     let _: Value = sandbox.json(&["check", "--json"]);
+}
+
+#[test]
+fn what_a_connection_string_gives_away_is_said_offline() {
+    for (storage, words) in [
+        (
+            "AccountName=contoso-secondary;AccountKey=Y2FuYXJ5",
+            "✗ the environment variable LEADS_STORAGE: the endpoint is a secondary one",
+        ),
+        (
+            "AccountName=contoso;AccountKey=Y2FuYXJ5;TableEndpoint=https://contoso.table.cosmos.azure.com",
+            "✗ this is Cosmos DB, where a filter on Timestamp finds no row",
+        ),
+        (
+            "AccountName=contoso",
+            "✗ the environment variable LEADS_STORAGE: the connection string has no AccountKey",
+        ),
+    ] {
+        let flows = format!("{MARKETPLACE}{}{}", relay(1), guide_flow("leads"));
+        let output = Sandbox::with_storage(&flows, storage.to_owned()).run(&["check"]);
+        assert_eq!(output.code, 1);
+        shows(&output, &[words]);
+    }
+    let flows = format!("{MARKETPLACE}{}{}", relay(1), guide_flow("leads"));
+    assert_eq!(Sandbox::new(&flows).run(&["check"]).code, 0, "without the secret there is nothing to see");
 }
