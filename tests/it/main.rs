@@ -15,6 +15,8 @@ mod filters;
 #[cfg(test)]
 mod guide;
 #[cfg(test)]
+mod histories;
+#[cfg(test)]
 mod messages;
 #[cfg(test)]
 mod rows;

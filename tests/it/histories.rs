@@ -1,0 +1,247 @@
+//! Random histories against the promise: rows that come late, are written again or deleted, tables
+//! and mail folders that fail, restarts, standstills. The clock is driven; an oracle keeps count.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use leadflow::clock::{Clock, DrivenClock};
+use leadflow::config;
+use leadflow::flow::Config;
+use leadflow::history::Cause;
+use leadflow::postman::Postman;
+use leadflow::run::{self, Workplace};
+use leadflow::store::{SharedStore, Store};
+use leadflow::table::EmbeddedTable;
+use mail_parser::MessageParser;
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+
+/// Something that happens.
+#[derive(Debug, Clone)]
+enum Event {
+    /// So many rows become visible, so many minutes after their `Timestamp`.
+    Insert { rows: usize, minutes_late: i64 },
+    /// A row that is there is written again.
+    Merge(prop::sample::Index),
+    /// A row that is there is deleted.
+    Delete(prop::sample::Index),
+    /// So many minutes pass.
+    Wait(i64),
+    /// The flow runs.
+    Run,
+    /// The flow runs and its table cannot be read.
+    RunWithoutTable,
+    /// The flow runs and its mail cannot be delivered.
+    RunWithoutMail,
+    /// The process ends and starts again.
+    Restart,
+}
+
+fn events() -> impl Strategy<Value = Vec<Event>> {
+    let event = prop_oneof![
+        5 => (1_usize..4, 0_i64..15).prop_map(|(rows, minutes_late)| Event::Insert { rows, minutes_late }),
+        1 => any::<prop::sample::Index>().prop_map(Event::Merge),
+        1 => any::<prop::sample::Index>().prop_map(Event::Delete),
+        4 => prop_oneof![1_i64..90, 1_i64..6_000].prop_map(Event::Wait),
+        5 => Just(Event::Run),
+        1 => Just(Event::RunWithoutTable),
+        1 => Just(Event::RunWithoutMail),
+        1 => Just(Event::Restart),
+    ];
+    prop::collection::vec(event, 1..40)
+}
+
+/// What the oracle knows of a row.
+#[derive(Debug, Clone, Copy)]
+struct Written {
+    /// Its `Timestamp` at the flow's begin, or its first one after that.
+    at: Timestamp,
+    is_there: bool,
+    /// A run has read the table since it became visible.
+    was_read: bool,
+}
+
+struct World {
+    folder: tempfile::TempDir,
+    whole: Arc<Config>,
+    without_table: Arc<Config>,
+    without_mail: Arc<Config>,
+    clock: DrivenClock,
+    place: Workplace,
+    table: EmbeddedTable,
+    rows: BTreeMap<String, Written>,
+    begin: Option<Timestamp>,
+}
+
+fn flows(table: &str, mail: &str, condition: &str) -> String {
+    format!(
+        "[connections.demo.embedded_table]\nfile = \"{table}\"\n[connections.folder.mail_folder]\npath = \"{mail}\"\n\
+         [flows.leads]\ncondition = \"{condition}\"\n[flows.leads.recurrence]\nfrequency = \"hour\"\n\
+         [flows.leads.table]\nconnection = \"demo\"\nname = \"leads\"\nfilter = \"Timestamp gt datetime'{{{{past_time}}}}'\"\n\
+         [flows.leads.email]\nconnection = \"folder\"\nto = \"a@b.example\"\nmax_rows = 5000\n\
+         body = \"{{{{#each rows}}}}{{{{RowKey}}}} {{{{/each}}}}\"\n"
+    )
+}
+
+impl World {
+    fn new(condition: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let load = |name: &str, table: &str, mail: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, flows(table, mail, condition)).unwrap();
+            Arc::new(config::load(&path).unwrap().config)
+        };
+        std::fs::write(folder.path().join("no-database"), "garbage").unwrap();
+        std::fs::write(folder.path().join("no-folder"), "").unwrap();
+        let no = |name: &str| folder.path().join(name).display().to_string();
+        let whole = load("a.toml", "demo.db", "mail");
+        let without_table = load("b.toml", &no("no-database"), "mail");
+        let without_mail = load("c.toml", "demo.db", &no("no-folder"));
+        let clock = DrivenClock::new("2026-03-02T08:00:00Z".parse().unwrap());
+        let state = folder.path().join("state");
+        let place = opened(&state, &clock);
+        let table = EmbeddedTable::open(&state.join("demo.db"), "leads").unwrap();
+        Self {
+            folder,
+            whole,
+            without_table,
+            without_mail,
+            clock,
+            place,
+            table,
+            rows: BTreeMap::new(),
+            begin: None,
+        }
+    }
+
+    async fn happen(&mut self, event: &Event) {
+        match event {
+            Event::Insert { rows, minutes_late } => {
+                let at = self.clock.now() - SignedDuration::from_mins(*minutes_late);
+                for _ in 0..*rows {
+                    let key = format!("r{:04}", self.rows.len());
+                    self.write(&key, at);
+                    self.rows.insert(key, Written { at, is_there: true, was_read: false });
+                }
+            }
+            Event::Merge(which) => {
+                if let Some(key) = self.one_that_is_there(*which) {
+                    self.write(&key, self.clock.now());
+                    if self.begin.is_none() {
+                        self.rows.get_mut(&key).unwrap().at = self.clock.now();
+                    }
+                }
+            }
+            Event::Delete(which) => {
+                if let Some(key) = self.one_that_is_there(*which) {
+                    let db = rusqlite::Connection::open(self.state().join("demo.db")).unwrap();
+                    db.execute("DELETE FROM rows WHERE row_key = ?1", [&key]).unwrap();
+                    self.rows.get_mut(&key).unwrap().is_there = false;
+                }
+            }
+            Event::Wait(minutes) => self.clock.advance(SignedDuration::from_mins(*minutes)),
+            Event::Run => self.run(&Arc::clone(&self.whole), true).await,
+            Event::RunWithoutTable => self.run(&Arc::clone(&self.without_table), false).await,
+            Event::RunWithoutMail => self.run(&Arc::clone(&self.without_mail), true).await,
+            Event::Restart => {
+                let now = self.clock.now();
+                self.place = opened(&self.state(), &self.clock);
+                let wake = move |store: &mut Store| {
+                    store.interrupt_runs(None, now)?;
+                    store.doubt_interrupted_mails(now)
+                };
+                self.place.store.call(wake).await.unwrap();
+            }
+        }
+    }
+
+    /// A second of its own for each run, as the clock of the service has seconds.
+    async fn run(&mut self, config: &Config, reads: bool) {
+        self.clock.advance(SignedDuration::from_secs(2));
+        let flow = &config.flows["leads"];
+        run::run(&self.place, config, flow, Cause::Schedule, None).await.unwrap();
+        let mut postman = Postman::new(self.place.store.clone(), self.place.clock.clone());
+        postman.start_over().await.unwrap();
+        postman.deliver(config, || false).await.unwrap();
+        if reads {
+            let reading = self.place.store.call(|store| store.reading("leads")).await.unwrap();
+            self.begin = self.begin.or(reading.map(|reading| reading.past.begin));
+            self.rows.values_mut().filter(|row| row.is_there).for_each(|row| row.was_read = true);
+        }
+    }
+
+    fn write(&self, key: &str, at: Timestamp) {
+        let row = json!({ "PartitionKey": "p", "RowKey": key });
+        let row: Map<String, Value> = row.as_object().unwrap().clone();
+        self.table.insert(&[row], at).unwrap();
+    }
+
+    fn one_that_is_there(&self, which: prop::sample::Index) -> Option<String> {
+        let there: Vec<_> =
+            self.rows.iter().filter(|(_, row)| row.is_there).map(|(key, _)| key.clone()).collect();
+        (!there.is_empty()).then(|| which.get(&there).clone())
+    }
+
+    fn state(&self) -> PathBuf {
+        self.folder.path().join("state")
+    }
+
+    /// Every key of every mail, as often as it was mailed.
+    fn mailed(&self) -> BTreeMap<String, usize> {
+        let mut found = BTreeMap::new();
+        for entry in std::fs::read_dir(self.state().join("mail")).into_iter().flatten() {
+            let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+            let message = MessageParser::default().parse(&bytes).unwrap();
+            for key in message.body_text(0).unwrap().split_whitespace() {
+                *found.entry(key.to_owned()).or_default() += 1;
+            }
+        }
+        found
+    }
+}
+
+fn opened(state: &Path, clock: &DrivenClock) -> Workplace {
+    let store = SharedStore::new(Store::open(state).unwrap());
+    Workplace { store, clock: Clock::Driven(clock.clone()), folder: state.to_owned() }
+}
+
+/// Plays a history, ends it with a run that goes well, and holds it against the promise; `spare`
+/// rows may still gather.
+async fn play(events: &[Event], condition: &str, spare: usize) {
+    let mut world = World::new(condition);
+    for event in events {
+        world.happen(event).await;
+    }
+    world.happen(&Event::Run).await;
+    let mailed = world.mailed();
+    let begin = world.begin.unwrap();
+    let twice: Vec<_> = mailed.iter().filter(|(_, count)| **count > 1).collect();
+    assert!(twice.is_empty(), "mailed twice: {twice:?}");
+    let (before, since): (Vec<_>, Vec<_>) = world.rows.iter().partition(|(_, row)| row.at <= begin);
+    let old: BTreeSet<_> =
+        before.into_iter().map(|(key, _)| key).filter(|key| mailed.contains_key(*key)).collect();
+    assert!(old.is_empty(), "from before begin: {old:?}");
+    let must = since.into_iter().filter(|(_, row)| row.is_there || (row.was_read && spare == 0));
+    let lost: BTreeSet<_> = must.map(|(key, _)| key).filter(|key| !mailed.contains_key(*key)).collect();
+    assert!(lost.len() <= spare, "lost: {lost:?}");
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_row_is_mailed_exactly_once(events in events()) {
+        runtime().block_on(play(&events, "length > 0", 0));
+    }
+
+    #[test]
+    fn rows_that_gather_are_mailed_exactly_once(events in events()) {
+        runtime().block_on(play(&events, "length >= 4", 3));
+    }
+}
