@@ -1,7 +1,9 @@
 //! The command line: one file a command.
 
+mod care;
 mod check;
 mod demo;
+mod health;
 mod history;
 mod list;
 mod on_off;
@@ -66,6 +68,12 @@ enum Command {
     Preview(preview::Arguments),
     /// A flow's mail with made-up rows, really sent, and marked as a test
     TestMail(test_mail::Arguments),
+    /// Exit status 1 with the reason when anything is failing, late or held
+    Health(health::Arguments),
+    /// Copy the state, also beside a running daemon
+    Backup(care::BackupArguments),
+    /// Carry the state of a flow over to its new name; the daemon must be stopped
+    Rename(care::RenameArguments),
     /// Turn a flow on that `leadflow off` has turned off
     On(on_off::Arguments),
     /// Turn a flow off, over restarts too; its waiting mails still leave
@@ -121,6 +129,9 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
         Command::List(arguments) => list::list(&load(&path)?, &arguments),
         Command::History(arguments) => history::history(&load(&path)?, &arguments),
+        Command::Health(arguments) => health::health(&load(&path)?, &arguments),
+        Command::Backup(arguments) => care::backup(&load(&path)?, &arguments),
+        Command::Rename(arguments) => care::rename(&load(&path)?, &arguments),
         Command::On(arguments) => on_off::turn(&load(&path)?, &arguments, true),
         Command::Off(arguments) => on_off::turn(&load(&path)?, &arguments, false),
         Command::Demo(arguments) => {

@@ -1,11 +1,13 @@
 //! The state folder: a `SQLite` database behind a few coarse operations, each one transaction.
 
+mod care;
 mod flows;
 mod outbox;
 mod private;
 mod requests;
 mod runs;
 
+pub use care::FlowHealth;
 pub use flows::Reading;
 pub use outbox::{MailRecord, NewMail, OutboxMail};
 pub use requests::Request;
@@ -48,6 +50,12 @@ pub enum StoreError {
     /// The state folder is not the one that was opened.
     #[error("the state folder {folder} was deleted or replaced while leadflow ran; start leadflow anew", folder = .0.display())]
     Replaced(PathBuf),
+    /// The new name of a flow has a state of its own.
+    #[error("the flow `{0}` has a state already; take another name")]
+    NameTaken(String),
+    /// Nothing is known of the flow.
+    #[error("nothing is known of a flow `{0}`; `leadflow history` shows what is")]
+    Unknown(String),
     /// The operation did not end: the process is stopping, or it has a fault.
     #[error("an operation on the state did not end")]
     Stopped,

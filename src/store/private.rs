@@ -3,7 +3,9 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, fchown};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown,
+};
 use std::path::Path;
 
 /// Makes the folder, and those above it, where they are not there.
@@ -22,6 +24,11 @@ pub(super) fn file(path: &Path) -> io::Result<File> {
         }
     }
     Ok(file)
+}
+
+/// Leaves a file that was just written to its owner alone.
+pub(super) fn restrict(path: &Path) -> io::Result<()> {
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))
 }
 
 /// Whether the path still leads to the open file.

@@ -101,3 +101,41 @@ fn log_lines_can_be_json() {
     }
     assert!(output.stderr.contains("\"outcome\":\"nothing-new\""), "{}", output.stderr);
 }
+
+#[test]
+fn health_tells_what_is_wrong() {
+    let sandbox = Sandbox::new(FLOWS);
+    assert!(sandbox.run(&["health"]).stdout.contains("leadflow was never run"));
+    let daemon = sandbox.daemon();
+    daemon.wait_for_log("no new rows");
+    let well = sandbox.run(&["health"]);
+    assert_eq!((well.code, well.stdout.as_str()), (0, "all is well\n"));
+    assert!(daemon.stop().success());
+    std::fs::write(sandbox.path("state/demo.db"), "garbage").unwrap();
+    assert_eq!(sandbox.run(&["run", "--once"]).code, 1);
+    let ill = sandbox.run(&["health"]);
+    assert_eq!(ill.code, 1);
+    for words in ["no daemon is running", "leads: the last run failed: cannot use the embedded table"] {
+        assert!(ill.stdout.contains(words), "`{words}` is not in:\n{}", ill.stdout);
+    }
+    assert_eq!(sandbox.json(&["health", "--json"])["ok"], false);
+}
+
+#[test]
+fn a_state_is_copied_and_carried_over() {
+    let sandbox = Sandbox::new(FLOWS);
+    assert!(sandbox.run(&["backup", "copy.db"]).stderr.contains("there is no state yet"));
+    sandbox.run_once();
+    assert_eq!(sandbox.run(&["backup", "copy.db"]).code, 0);
+    assert!(sandbox.run(&["backup", "copy.db"]).stderr.contains("copy.db is there already"));
+    std::fs::write(sandbox.path("flows.toml"), FLOWS.replace("flows.leads", "flows.new-leads")).unwrap();
+    assert_eq!(sandbox.run(&["rename", "leads", "newleads"]).code, 2);
+    let renamed = sandbox.run(&["rename", "leads", "new-leads"]);
+    assert_eq!((renamed.code, renamed.stdout.as_str()), (0, "what is known of leads is new-leads's now\n"));
+    assert!(sandbox.run(&["history", "new-leads"]).stdout.contains("nothing-new"));
+    // The copy in place of the state: the old name is back.
+    std::fs::remove_dir_all(sandbox.path("state")).unwrap();
+    std::fs::create_dir(sandbox.path("state")).unwrap();
+    std::fs::rename(sandbox.path("copy.db"), sandbox.path("state/leadflow.db")).unwrap();
+    assert!(sandbox.run(&["history", "leads"]).stdout.contains("nothing-new"));
+}
