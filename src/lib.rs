@@ -32,6 +32,7 @@ pub mod outbox;
 pub mod postman;
 pub mod preview;
 pub mod recurrence;
+pub mod replay;
 pub mod row;
 pub mod run;
 pub mod secret;

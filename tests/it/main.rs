@@ -25,6 +25,8 @@ mod messages;
 #[cfg(test)]
 mod recover;
 #[cfg(test)]
+mod requests;
+#[cfg(test)]
 mod rows;
 #[cfg(test)]
 mod support;
