@@ -281,7 +281,7 @@ impl Daemon {
         // What is wrong with the file, or is not any more, is told at the next tick.
         self.looked = None;
         if let Some(watch) = &mut self.watch {
-            watch.follow();
+            watch.follow(&self.config);
         }
         let _ = sd_notify::notify(&[NotifyState::Ready]);
         Ok(())

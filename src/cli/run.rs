@@ -37,7 +37,7 @@ pub(super) async fn run(loaded: Loaded, arguments: Arguments) -> anyhow::Result<
 async fn daemon(loaded: Loaded) -> anyhow::Result<ExitCode> {
     let (send, signals) = mpsc::channel(4);
     listen(&send)?;
-    let watch = Watch::start(&loaded.config.path, send)
+    let watch = Watch::start(&loaded.config, send)
         .inspect_err(|error| {
             warn!("changes of flows.toml are not seen by themselves: {error}; send SIGHUP after a change");
         })

@@ -24,6 +24,8 @@ use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use rusqlite_migration::{M, Migrations};
 
+use crate::ownership;
+
 /// The open state of leadflow.
 #[derive(Debug)]
 pub struct Store {
@@ -34,7 +36,7 @@ pub struct Store {
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The folder cannot be made or written.
-    #[error("cannot use the state folder {folder}: {source}; make it writable for this user, or name another in settings.state", folder = .folder.display())]
+    #[error("cannot use the state folder {folder}: {why}; it must be writable, settings.state names it", folder = .folder.display(), why = crate::ownership::explained(.folder, .source))]
     Folder {
         /// The folder.
         folder: PathBuf,
@@ -139,7 +141,7 @@ impl Lock {
     /// When another process holds it, or the folder cannot be written.
     pub fn take(folder: &Path) -> Result<Self, StoreError> {
         let failed = |source| StoreError::Folder { folder: folder.to_owned(), source };
-        private::folder(folder).map_err(failed)?;
+        ownership::make_folder(folder, 0o700).map_err(failed)?;
         let path = folder.join("leadflow.lock");
         let file = private::file(&path).map_err(failed)?;
         match file.try_lock() {
@@ -162,7 +164,7 @@ impl Store {
     /// When the folder cannot be written or the database is not ours.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
         let failed = |source| StoreError::Folder { folder: folder.to_owned(), source };
-        private::folder(folder).map_err(failed)?;
+        ownership::make_folder(folder, 0o700).map_err(failed)?;
         let path = folder.join("leadflow.db");
         private::file(&path).map_err(failed)?;
         let mut db = Connection::open(path)?;

@@ -7,6 +7,8 @@ mod commands;
 #[cfg(test)]
 mod daemon;
 #[cfg(test)]
+mod day;
+#[cfg(test)]
 mod doctor;
 #[cfg(test)]
 mod documents;
