@@ -73,73 +73,12 @@ fn a_day_of_edits_looks_and_commands() {
     insert(&sandbox, "first", 0);
     let daemon = sandbox.daemon();
     eventually("the first mail", || (mails(&sandbox).len() == 1).then_some(()));
-
-    // Another interval and another recipient, while it runs.
-    edit_is_taken(&sandbox, &daemon, "interval = 1", "interval = 2", "leads: every hour → every 2 hours");
-    let two = "to = \"sales@contoso.example; new@contoso.example\"";
-    edit_is_taken(&sandbox, &daemon, "to = \"sales@contoso.example\"", two, "leads: recipients +1");
-    // Broken: the old one goes on, and somebody hears of it. Mended.
-    edit_is_taken(&sandbox, &daemon, "frequency = \"hour\"", "frequency = \"our\"", "the old flows go on");
-    eventually("the alarm", || {
-        mails(&sandbox)
-            .iter()
-            .find(|(to, text)| to == "ops@contoso.example" && text.contains("`our` is no frequency"))
-            .map(drop)
-    });
-    edit_is_taken(
-        &sandbox,
-        &daemon,
-        "frequency = \"our\"",
-        "frequency = \"hour\"",
-        "flows.toml is valid again",
-    );
-
-    // Off, over a restart, and on again: one run for what was missed.
+    edits(&sandbox, &daemon);
     done(&sandbox, &["off", "leads"], "leads is off");
     assert!(daemon.stop().success());
     let daemon = sandbox.daemon();
-    daemon.wait_for_log("no flow is on");
-    insert(&sandbox, "second", 0);
-    edit_is_taken(
-        &sandbox,
-        &daemon,
-        "frequency = \"hour\"\ninterval = 2",
-        "frequency = \"second\"",
-        "→ every second",
-    );
-    done(&sandbox, &["on", "leads"], "leads is on");
-    eventually("the mail of the catch-up run", || {
-        mails(&sandbox).iter().find(|(_, text)| text == "second").map(drop)
-    });
-    edit_is_taken(&sandbox, &daemon, "frequency = \"second\"", "frequency = \"day\"", "→ every day");
-
-    // Now, by hand; and a look at what would be mailed.
-    insert(&sandbox, "third", 0);
-    done(&sandbox, &["preview", "leads"], "third");
-    done(&sandbox, &["trigger", "leads"], "sent · 1 new row in 1 mail");
-    assert_eq!(
-        mails(&sandbox).last().unwrap(),
-        &("sales@contoso.example new@contoso.example".into(), "third".into())
-    );
-
-    // A run fails; look at it, mend the cause, resubmit it.
-    let database = sandbox.path("state/demo.db");
-    let whole = std::fs::read(&database).unwrap();
-    std::fs::write(&database, "garbage").unwrap();
-    let failed = sandbox.json(&["trigger", "leads", "--json"]);
-    let run = failed["run"].to_string();
-    done(&sandbox, &["history", "leads"], "failed");
-    done(&sandbox, &["history", "show", &run], "cannot use the embedded table");
-    std::fs::write(&database, whole).unwrap();
-    insert(&sandbox, "fourth", 0);
-    let nothing_read = sandbox.run(&["resubmit", &run]);
-    assert_eq!(nothing_read.code, 1);
-    assert!(
-        nothing_read.stderr.contains("`leadflow trigger leads` runs the flow now"),
-        "{}",
-        nothing_read.stderr
-    );
-    done(&sandbox, &["trigger", "leads"], "sent · 1 new row in 1 mail");
+    off_and_on(&sandbox, &daemon);
+    a_failure(&sandbox);
 
     // Yesterday's rows; what was sent is not repeated.
     done(&sandbox, &["replay", "leads", "--from", "2 days", "--yes"], "1 new row in 1 mail");
@@ -148,6 +87,76 @@ fn a_day_of_edits_looks_and_commands() {
     assert_eq!(texts, ["first", "second", "third", "fourth", "yesterday"], "each row once");
     done(&sandbox, &["health"], "all is well");
     assert!(daemon.stop().success());
+}
+
+/// Another interval and another recipient; a broken file, and its repair.
+fn edits(sandbox: &Sandbox, daemon: &Daemon) {
+    edit_is_taken(sandbox, daemon, "interval = 1", "interval = 2", "leads: every hour → every 2 hours");
+    let two = "to = \"sales@contoso.example; new@contoso.example\"";
+    edit_is_taken(sandbox, daemon, "to = \"sales@contoso.example\"", two, "leads: recipients +1");
+    // Broken: the old one goes on, and somebody hears of it. Mended.
+    edit_is_taken(sandbox, daemon, "frequency = \"hour\"", "frequency = \"our\"", "the old flows go on");
+    eventually("the alarm", || {
+        mails(sandbox)
+            .iter()
+            .find(|(to, text)| to == "ops@contoso.example" && text.contains("`our` is no frequency"))
+            .map(drop)
+    });
+    edit_is_taken(
+        sandbox,
+        daemon,
+        "frequency = \"our\"",
+        "frequency = \"hour\"",
+        "flows.toml is valid again",
+    );
+}
+
+/// Off over a restart, and on again: one run for what was missed. Then a run by hand.
+fn off_and_on(sandbox: &Sandbox, daemon: &Daemon) {
+    daemon.wait_for_log("no flow is on");
+    insert(sandbox, "second", 0);
+    edit_is_taken(
+        sandbox,
+        daemon,
+        "frequency = \"hour\"\ninterval = 2",
+        "frequency = \"second\"",
+        "→ every second",
+    );
+    done(sandbox, &["on", "leads"], "leads is on");
+    eventually("the mail of the catch-up run", || {
+        mails(sandbox).iter().find(|(_, text)| text == "second").map(drop)
+    });
+    edit_is_taken(sandbox, daemon, "frequency = \"second\"", "frequency = \"day\"", "→ every day");
+
+    // Now, by hand; and a look at what would be mailed.
+    insert(sandbox, "third", 0);
+    done(sandbox, &["preview", "leads"], "third");
+    done(sandbox, &["trigger", "leads"], "sent · 1 new row in 1 mail");
+    assert_eq!(
+        mails(sandbox).last().unwrap(),
+        &("sales@contoso.example new@contoso.example".into(), "third".into())
+    );
+}
+
+/// A run fails: a look at it, the cause mended, the run done anew.
+fn a_failure(sandbox: &Sandbox) {
+    let database = sandbox.path("state/demo.db");
+    let whole = std::fs::read(&database).unwrap();
+    std::fs::write(&database, "garbage").unwrap();
+    let failed = sandbox.json(&["trigger", "leads", "--json"]);
+    let run = failed["run"].to_string();
+    done(sandbox, &["history", "leads"], "failed");
+    done(sandbox, &["history", "show", &run], "cannot use the embedded table");
+    std::fs::write(&database, whole).unwrap();
+    insert(sandbox, "fourth", 0);
+    let nothing_read = sandbox.run(&["resubmit", &run]);
+    assert_eq!(nothing_read.code, 1);
+    assert!(
+        nothing_read.stderr.contains("`leadflow trigger leads` runs the flow now"),
+        "{}",
+        nothing_read.stderr
+    );
+    done(sandbox, &["trigger", "leads"], "sent · 1 new row in 1 mail");
 }
 
 /// Kilobytes of memory that the process holds now.
