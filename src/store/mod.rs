@@ -7,12 +7,14 @@ mod letters;
 mod meta;
 mod outbox;
 mod private;
+mod proof;
 mod requests;
 mod runs;
 
 pub use flows::Reading;
 pub use letters::{Listed, Which};
 pub use outbox::{MailRecord, NewMail, OutboxMail};
+pub use proof::HandedOn;
 pub use requests::{Answer, Request};
 pub use runs::{Failed, NewRun, Scanned};
 
@@ -128,10 +130,11 @@ pub struct Lock {
     file: File,
 }
 
-const MIGRATIONS: [M<'static>; 3] = [
+const MIGRATIONS: [M<'static>; 4] = [
     M::up(include_str!("migrations/1.sql")),
     M::up(include_str!("migrations/2.sql")).foreign_key_check(),
     M::up(include_str!("migrations/3.sql")),
+    M::up(include_str!("migrations/5.sql")),
 ];
 
 impl Lock {

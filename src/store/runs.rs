@@ -278,7 +278,8 @@ fn insert_keys(
     rows: &[Mark],
 ) -> Result<(), StoreError> {
     let mut insert = tx.prepare_cached(
-        "INSERT OR REPLACE INTO keys (flow, key, version, run, mail) VALUES (?1, ?2, ?3, ?4, ?5)",
+        "INSERT INTO keys (flow, key, version, run, mail) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (flow, key) DO UPDATE SET version = ?3, run = ?4, mail = ?5",
     )?;
     for Mark { key, version } in rows {
         insert.execute(params![flow, key.0, version.0, run, mail])?;

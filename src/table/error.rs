@@ -92,8 +92,16 @@ fn of_status(
                 .to_owned(),
         ),
         (403, _) => (
-            format!("the account `{account}` refuses to let this machine read the table `{table}` ({code}){said}"),
-            "a SAS needs the permission `r` for tables; or the account's firewall (Networking) keeps this machine out".to_owned(),
+            format!("the account `{account}` refuses this machine the table `{table}` ({code}){said}"),
+            "a SAS needs the permission `r` for tables (`a` to add, `d` to delete); or the account's firewall (Networking) keeps this machine out".to_owned(),
+        ),
+        (409, "TableAlreadyExists") => (
+            format!("there is a table `{table}` in the account `{account}` already"),
+            "nothing is to be done, or take another name".to_owned(),
+        ),
+        (409, _) => (
+            format!("the table `{table}` has a row with these keys already ({code}){said}"),
+            "nothing was written".to_owned(),
         ),
         (400, "InvalidResourceName" | "OutOfRangeInput") => (
             format!("`{table}` is no name of a table{said}"),
@@ -174,7 +182,7 @@ mod tests {
             ),
             (
                 error(403, Some("AuthorizationFailure"), ""),
-                "the account `contoso` refuses to let this machine read the table `leads` (AuthorizationFailure)",
+                "the account `contoso` refuses this machine the table `leads` (AuthorizationFailure)",
                 false,
             ),
             (

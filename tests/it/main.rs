@@ -21,6 +21,8 @@ mod guide;
 #[cfg(test)]
 mod histories;
 #[cfg(test)]
+mod leads;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod messages;
