@@ -17,6 +17,7 @@ use tracing::{error, info, warn};
 use crate::agenda::{Agenda, Due, Known};
 use crate::clock::Clock;
 use crate::config::{self, Level, Loaded, Problem};
+use crate::crash_point::crash_point;
 use crate::flow::Config;
 use crate::history::Cause;
 use crate::run::{self, Workplace};
@@ -81,6 +82,7 @@ pub async fn run(loaded: Loaded, drive: Drive) -> Result<(), StoreError> {
     let config = Arc::new(loaded.config);
     let lock = Lock::take(&config.settings.state)?;
     let mut store = Store::open(&config.settings.state)?;
+    crash_point("state-opened");
     wake(&mut store, clock.now())?;
     let place = Workplace { store: SharedStore::new(store), clock, folder: config.settings.state.clone() };
     let delivery = Delivery::start(&place, Arc::clone(&config));
@@ -118,7 +120,9 @@ pub async fn run(loaded: Loaded, drive: Drive) -> Result<(), StoreError> {
 /// What the last process left under way is settled, and what waits is tried at once.
 fn wake(store: &mut Store, now: Timestamp) -> Result<(), StoreError> {
     let runs = store.interrupt_runs(None, now)?;
+    crash_point("runs-interrupted");
     let mails = store.doubt_interrupted_mails(now)?;
+    crash_point("mails-doubted");
     if runs > 0 {
         warn!(runs, "the last process ended during runs; they are done anew");
     }
@@ -271,6 +275,7 @@ impl Daemon {
         for change in change::between(&self.config, &config) {
             info!("{change}");
         }
+        crash_point("before-swap");
         self.config = config;
         self.delivery.replace(Arc::clone(&self.config));
         // A flow that waited for its turn is planned anew with all others.
@@ -278,6 +283,7 @@ impl Daemon {
             self.agenda.give_back(&due);
         }
         self.plan().await?;
+        crash_point("swapped");
         info!(flows = self.config.flows.len(), "flows.toml is reloaded");
         self.show_status();
         Ok(())

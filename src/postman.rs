@@ -11,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use tracing::{info, warn};
 
 use crate::clock::Clock;
+use crate::crash_point::crash_point;
 use crate::flow::{Config, MailConnection};
 use crate::mail::{ConnectError, Letter, Session};
 use crate::outbox::{self, Receipt, Recipient, State};
@@ -100,10 +101,12 @@ impl Postman {
             }
             let result = match ready(session, name, connection).await {
                 Ok(session) => {
+                    crash_point("session-opened");
                     if !is_sending {
                         let id = mail.id;
                         self.store.call(move |store| store.begin_sending(id)).await?;
                         is_sending = true;
+                        crash_point("sending-recorded");
                     }
                     self.pace.entry(name.clone()).or_default().push_back(Instant::now());
                     hand_over(session, &mail).await.map(|receipts| (receipts, session.is_usable()))
@@ -178,6 +181,7 @@ impl Postman {
                 }
             }
         }
+        crash_point("reply-recorded");
         tell(&mail, &recipients, next_try);
         Ok(())
     }

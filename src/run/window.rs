@@ -9,6 +9,7 @@ use tracing::{info, warn};
 use super::query::filled;
 use super::record::Record;
 use super::{RunError, Workplace};
+use crate::crash_point::crash_point;
 use crate::flow::Flow;
 use crate::row::{Key, Mark, Version};
 use crate::store::{Reading, Store, StoreError};
@@ -68,6 +69,7 @@ async fn begin(place: &Workplace, flow: &Flow, table: &Table) -> Result<Reading,
     }
     let begin = flow.window.length_before(served.date.unwrap_or_else(|| place.clock.now()));
     begin_reading(place, flow, table, Some(begin)).await?;
+    crash_point("begin-recorded");
     info!(flow = flow.name, "the flow begins: rows before {begin} are not mailed");
     let past = Past { begin, watermark: None, looked_back: None };
     Ok(Reading { source: table.identity(), past })

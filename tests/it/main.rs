@@ -9,8 +9,6 @@ mod doctor;
 #[cfg(test)]
 mod documents;
 #[cfg(test)]
-mod faults;
-#[cfg(test)]
 mod filters;
 #[cfg(test)]
 mod guide;
@@ -18,6 +16,8 @@ mod guide;
 mod histories;
 #[cfg(test)]
 mod messages;
+#[cfg(test)]
+mod reliability;
 #[cfg(test)]
 mod rows;
 #[cfg(test)]
