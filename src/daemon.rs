@@ -63,8 +63,8 @@ struct Daemon {
     config: Arc<Config>,
     place: Workplace,
     agenda: Agenda,
-    /// Each ends with its slot, and whether the run was recorded.
-    runs: JoinSet<(Due, bool)>,
+    /// Each ends with its slot, and why the run could not be recorded.
+    runs: JoinSet<(Due, Result<(), StoreError>)>,
     waiting: Vec<Due>,
     delivery: Delivery,
     lock: Lock,
@@ -105,7 +105,7 @@ pub async fn run(loaded: Loaded, drive: Drive) -> Result<(), StoreError> {
                 Some(()) => daemon.tick().await.or_else(endure)?,
                 None => break,
             },
-            Some(ended) = daemon.runs.join_next() => daemon.ended(ended),
+            Some(ended) = daemon.runs.join_next() => daemon.ended(ended)?,
             failed = daemon.delivery.ended() => return failed,
             signal = signals.recv() => match signal {
                 Some(Signal::Reload) => daemon.reload().await.or_else(endure)?,
@@ -178,32 +178,37 @@ impl Daemon {
                 tokio::spawn(async move { run::run(&place, &config, &flow, Cause::Schedule, slot).await });
             self.runs.spawn(async move {
                 let flow = &due.flow.name;
-                let is_recorded = match work.await {
-                    Ok(Ok(_)) => true,
+                let recorded = match work.await {
+                    Ok(Ok(_)) => Ok(()),
                     Ok(Err(error)) => {
                         error!(flow, "the run cannot be recorded: {error}");
-                        false
+                        Err(error)
                     }
                     Err(fault) => {
                         error!(flow, "the run broke off: {fault}");
-                        true
+                        Ok(())
                     }
                 };
-                (due, is_recorded)
+                (due, recorded)
             });
         }
     }
 
-    fn ended(&mut self, ended: Result<(Due, bool), tokio::task::JoinError>) {
+    fn ended(
+        &mut self,
+        ended: Result<(Due, Result<(), StoreError>), tokio::task::JoinError>,
+    ) -> Result<(), StoreError> {
         match ended {
-            Ok((due, true)) => self.agenda.ended(&due.flow.name),
+            Ok((due, Ok(()))) => self.agenda.ended(&due.flow.name),
+            Ok((_, Err(error))) if error.is_lasting() => return Err(error),
             // Its slot is due again at the next tick.
-            Ok((due, false)) => self.agenda.give_back(&due),
+            Ok((due, Err(_))) => self.agenda.give_back(&due),
             Err(fault) => error!("a run was lost: {fault}"),
         }
         self.start_runs();
         self.delivery.wake();
         self.show_status();
+        Ok(())
     }
 
     async fn fulfil_requests(&mut self, now: Timestamp) -> Result<(), StoreError> {

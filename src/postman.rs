@@ -171,7 +171,7 @@ impl Postman {
                 until.map_or(Ok(()), |until| store.pause(&connections, until))
             };
             match self.store.call(work).await {
-                Err(error) if tries_left > 0 => {
+                Err(error) if tries_left > 0 && error.is_passing() => {
                     warn!(mail = mail.id, "the replies cannot be recorded: {error}; trying again");
                     tokio::time::sleep(RECORD_AGAIN).await;
                 }

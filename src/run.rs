@@ -75,6 +75,7 @@ pub async fn run(
     let mut record = Record::default();
     let ended = match rows_way(place, config, flow, run, &mut record).await {
         Ok((outcome, summary)) => Ended { run, outcome, summary },
+        Err(RunError::Store(error)) if error.is_lasting() => return Err(error),
         Err(failure) => {
             error!(flow = flow.name, run, help = failure.help(), "the run failed: {failure}");
             let summary = failure.to_string();

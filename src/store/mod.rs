@@ -74,6 +74,11 @@ impl StoreError {
         let passing = [ErrorCode::DatabaseBusy, ErrorCode::DatabaseLocked, ErrorCode::DiskFull];
         error.sqlite_error_code().is_some_and(|code| passing.contains(&code))
     }
+
+    /// The database itself has failed, so that no later commit can be trusted either.
+    pub fn is_lasting(&self) -> bool {
+        matches!(self, Self::Database(_)) && !self.is_passing()
+    }
 }
 
 /// Keeps a second daemon out of the state folder for as long as it lives.

@@ -4,9 +4,9 @@
 use std::os::unix::process::ExitStatusExt as _;
 use std::time::{Duration, Instant};
 
-use crate::support::azurite::Table;
-use crate::support::leadflow::{MARKETPLACE, Sandbox, guide_flow, relay};
-use crate::support::leads::{keys, leads};
+use super::{create_table, every_second, insert};
+use crate::support::leadflow::Sandbox;
+use crate::support::leads::keys;
 use crate::support::mail_server::MailServer;
 use crate::support::oracle;
 
@@ -50,22 +50,6 @@ const AT_RESTART: [Point; 5] = [
     Point { name: "mails-doubted", after: Some("dot-answered"), marks: 2, repeats: 2 },
     Point { name: "dot-answered", after: Some("dot-answered"), marks: 4, repeats: 4 },
 ];
-
-/// The guide's flow each second.
-fn every_second(table: &Table, port: u16) -> Sandbox {
-    let flow = guide_flow(&table.name).replace("frequency = \"hour\"", "frequency = \"second\"");
-    Sandbox::with_azurite(&format!("{MARKETPLACE}{}{flow}", relay(port)))
-}
-
-fn create_table() -> Table {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(Table::create())
-}
-
-fn insert(table: &Table, numbers: std::ops::Range<usize>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(table.insert(&leads(numbers)));
-}
 
 fn crash(sandbox: &Sandbox, point: &str) {
     let mut daemon = sandbox.daemon_with(&[("FAILPOINTS", &format!("{point}=return"))]);

@@ -2,5 +2,26 @@
 //! about rows and a driven clock are in `rows.rs`, those that need root in `tests/root`.
 
 mod crashes;
+mod disk;
 mod services;
 mod soak;
+
+use crate::support::azurite::Table;
+use crate::support::leadflow::{MARKETPLACE, Sandbox, guide_flow, relay};
+use crate::support::leads::leads;
+
+/// The guide's flow each second.
+fn every_second(table: &Table, port: u16) -> Sandbox {
+    let flow = guide_flow(&table.name).replace("frequency = \"hour\"", "frequency = \"second\"");
+    Sandbox::with_azurite(&format!("{MARKETPLACE}{}{flow}", relay(port)))
+}
+
+fn create_table() -> Table {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(Table::create())
+}
+
+fn insert(table: &Table, numbers: std::ops::Range<usize>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(table.insert(&leads(numbers)));
+}

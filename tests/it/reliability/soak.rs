@@ -24,18 +24,19 @@ fn sandbox(table: &Table, port: u16) -> Sandbox {
     Sandbox::with_azurite(&format!("{MARKETPLACE}{relay}{flow}"))
 }
 
-/// Mostly short lives; one in eight is long enough for several runs.
+/// Two short lives, then one that is long enough for some work: a mail whose end gets no reply three
+/// times is held for a person, which is another test's matter.
 fn life(number: usize) -> Duration {
     let dice = RandomState::new().hash_one(number);
-    let longest = if dice.is_multiple_of(8) { 4_000 } else { 1_400 };
-    Duration::from_millis(20 + (dice >> 8) % longest)
+    let shortest = if number % 3 == 2 { 700 } else { 20 };
+    Duration::from_millis(shortest + dice % 1_500)
 }
 
 #[test]
 fn case_02_random_kills_under_steady_inserts() {
     let kills: usize = std::env::var("LEADFLOW_SOAK_KILLS").map_or(50, |kills| kills.parse().unwrap());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let (table, server) = (runtime.block_on(Table::create()), MailServer::start(&["--delay-data", "40"]));
+    let (table, server) = (runtime.block_on(Table::create()), MailServer::start(&["--delay-data", "200"]));
     let sandbox = sandbox(&table, server.port);
     // Rows count from the flow's begin on.
     sandbox.run_once();
