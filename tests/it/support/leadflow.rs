@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -173,7 +174,14 @@ impl Daemon {
     }
 
     pub(crate) fn wait(&mut self) -> ExitStatus {
-        let status = eventually("leadflow to end", || self.child.try_wait().unwrap());
+        let began = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(began.elapsed() < Duration::from_mins(1), "leadflow does not end: {}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        };
         self.reader.take().map(JoinHandle::join);
         status
     }
