@@ -56,18 +56,6 @@ async fn leads_arrive_and_edits_take_effect_while_it_runs() {
     assert_eq!(carried, keys(0..6), "each lead once");
 }
 
-#[test]
-fn a_second_daemon_leaves_and_so_does_once() {
-    let sandbox = Sandbox::new("");
-    let daemon = sandbox.daemon();
-    for arguments in [vec!["run"], vec!["run", "--once"]] {
-        let second = sandbox.run(&arguments);
-        assert_eq!(second.code, 1);
-        assert!(second.stderr.contains("another leadflow works on the state folder"), "{}", second.stderr);
-    }
-    assert!(daemon.stop().success());
-}
-
 #[tokio::test]
 async fn a_flow_is_turned_off_and_on_beside_the_daemon() {
     let (table, server) = (Table::create().await, MailServer::start(&[]));

@@ -2,7 +2,6 @@
 //! system plays the disk; `tests/root` shows the same on real file systems.
 
 use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
 use super::{create_table, every_second, insert};
@@ -107,13 +106,16 @@ fn case_05_a_full_disk_sends_nothing_unrecorded_and_is_endured() {
 
 #[test]
 fn case_06_a_state_folder_that_cannot_be_made_is_named() {
-    let sandbox = Sandbox::new("[settings]\nstate = \"/proc/leadflow\"\n");
-    assert!(!Path::new("/proc/leadflow").exists());
-    for arguments in [vec!["run"], vec!["run", "--once"]] {
-        let output = sandbox.run(&arguments);
-        assert_eq!(output.code, 1);
-        let words = "cannot use the state folder /proc/leadflow: ";
-        let help = "make it writable for this user, or name another in settings.state";
-        assert!(output.stderr.contains(words) && output.stderr.contains(help), "{}", output.stderr);
+    for state in ["/proc/leadflow", "a-file/state"] {
+        let sandbox = Sandbox::new(&format!("[settings]\nstate = \"{state}\"\n"));
+        sandbox.write("a-file", "");
+        for arguments in [vec!["run"], vec!["run", "--once"]] {
+            let output = sandbox.run(&arguments);
+            assert_eq!(output.code, 1);
+            let help = "make it writable for this user, or name another in settings.state";
+            for words in ["cannot use the state folder", state, help] {
+                assert!(output.stderr.contains(words), "{}", output.stderr);
+            }
+        }
     }
 }

@@ -3,6 +3,8 @@
 
 mod crashes;
 mod disk;
+mod edits;
+mod mails;
 mod services;
 mod soak;
 

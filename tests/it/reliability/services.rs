@@ -47,7 +47,7 @@ fn is_scan(target: &str) -> bool {
 }
 
 #[test]
-fn empty_pages_and_tokens_of_one_key_are_part_of_a_scan() {
+fn case_21_empty_pages_and_tokens_of_one_key_are_part_of_a_scan() {
     let service = table_service(|_, target| {
         let token =
             |keys: &[&str]| keys.iter().map(|key| format!("x-ms-continuation-{key}")).collect::<Vec<_>>();
@@ -71,7 +71,7 @@ fn empty_pages_and_tokens_of_one_key_are_part_of_a_scan() {
 }
 
 #[test]
-fn a_scan_that_goes_round_in_circles_moves_nothing() {
+fn case_22_a_scan_that_goes_round_in_circles_moves_nothing() {
     let service = table_service(|_, target| {
         Some(if is_scan(target) {
             page(&[row(1)], &["x-ms-continuation-NextPartitionKey: a"])
@@ -87,7 +87,7 @@ fn a_scan_that_goes_round_in_circles_moves_nothing() {
 }
 
 #[test]
-fn what_breaks_off_on_the_third_page_moves_nothing() {
+fn case_23_what_breaks_off_on_the_third_page_moves_nothing() {
     for broken in [
         response("200 OK", &[], r#"{"odata.metadata":"x","value":[{"PartitionKey":"p","RowKey":"#),
         response("200 OK", &[], r#"{"odata.metadata":"x","value":[{"PartitionKey":"p"}]}"#),
@@ -114,7 +114,7 @@ fn what_breaks_off_on_the_third_page_moves_nothing() {
 }
 
 #[test]
-fn a_busy_service_and_a_broken_connection_are_tried_again() {
+fn case_24_a_busy_service_and_a_broken_connection_are_tried_again() {
     let service = table_service(|count, target| match count {
         0 => {
             Some(response("503 Service Unavailable", &["Retry-After: 0", "x-ms-error-code: ServerBusy"], ""))
@@ -165,7 +165,7 @@ fn first_recipient(sandbox: &Sandbox) -> Value {
 }
 
 #[test]
-fn a_connection_that_ends_after_the_final_dot_is_uncertain_and_sends_the_same_again() {
+fn case_28_a_connection_that_ends_after_the_final_dot_is_uncertain_and_sends_the_same_again() {
     let (sandbox, messages) = sent_by(|count| (count > 0).then_some("250 queued"));
     assert_eq!(sandbox.run(&["run", "--once"]).code, 1, "the mail still waits");
     assert_eq!(first_recipient(&sandbox)["state"], "uncertain");
@@ -178,7 +178,7 @@ fn a_connection_that_ends_after_the_final_dot_is_uncertain_and_sends_the_same_ag
 }
 
 #[test]
-fn three_ends_without_a_reply_hold_the_mail() {
+fn case_28_three_ends_without_a_reply_hold_the_mail() {
     let (sandbox, messages) = sent_by(|_| None);
     let codes: Vec<i32> = (0..4).map(|_| sandbox.run(&["run", "--once"]).code).collect();
     assert_eq!(codes, [1, 1, 0, 0], "1 while the mail waits");
