@@ -15,6 +15,7 @@ use crate::support::leads::leads;
 /// The guide's flow each second.
 fn every_second(table: &Table, port: u16) -> Sandbox {
     let flow = guide_flow(&table.name).replace("frequency = \"hour\"", "frequency = \"second\"");
+    let flow = format!("{flow}per_hour = 100000\n");
     Sandbox::with_azurite(&format!("{MARKETPLACE}{}{flow}", relay(port)))
 }
 

@@ -20,6 +20,7 @@ fn sandbox(table: &Table, port: u16) -> Sandbox {
     let flow = guide_flow(&table.name)
         .replace("frequency = \"hour\"", "frequency = \"second\"")
         .replace("unit = \"hour\"\ninterval = 1", "unit = \"minute\"\ninterval = 1\noverlap = \"1 minute\"");
+    let flow = format!("{flow}per_hour = 100000\n");
     let relay = relay(port).replace("per_minute = 1000", "per_minute = 10000");
     Sandbox::with_azurite(&format!("{MARKETPLACE}{relay}{flow}"))
 }
