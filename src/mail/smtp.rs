@@ -305,7 +305,9 @@ async fn sign_in(
 fn no_connection(broken: &Broken, place: &str, smtp: &SmtpConnection) -> ConnectError {
     let reason = broken.to_string();
     let certificate = reason.contains("certificate") || reason.contains("UnknownIssuer");
-    let help = if certificate && smtp.ca_file.is_some() {
+    let help = if certificate && reason.contains("expired") {
+        "the server's certificate must be renewed; look at this machine's clock, too"
+    } else if certificate && smtp.ca_file.is_some() {
         "the server's certificate is not from the authority in ca_file, or not for this host name"
     } else if certificate {
         "if the server's certificate comes from an authority of your own, name it in ca_file"

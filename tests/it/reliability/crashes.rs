@@ -81,7 +81,9 @@ fn each(points: &[Point]) {
     for some in points.chunks(4) {
         std::thread::scope(|scope| {
             let threads: Vec<_> = some.iter().map(|point| scope.spawn(|| crash_and_go_on(point))).collect();
-            threads.into_iter().for_each(|thread| thread.join().unwrap());
+            for thread in threads {
+                thread.join().unwrap();
+            }
         });
     }
 }

@@ -58,7 +58,9 @@ fn case_04_a_sync_that_fails_ends_it_and_nothing_is_lost() {
     std::thread::scope(|scope| {
         let fails: Vec<_> =
             [2, 4, 6, 9, 10, 11, 12, 14].map(|number| scope.spawn(move || sync_fails(number))).into();
-        fails.into_iter().for_each(|thread| thread.join().unwrap());
+        for thread in fails {
+            thread.join().unwrap();
+        }
     });
 }
 

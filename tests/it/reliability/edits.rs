@@ -90,7 +90,9 @@ fn case_13_a_file_that_everybody_may_change_is_refused() {
         let output = sandbox.run(arguments);
         assert_eq!(output.code, code);
         let said = format!("{}{}", output.stdout, output.stderr);
-        words.iter().for_each(|word| assert!(said.contains(word), "`{word}` is not in: {said}"));
+        for word in words {
+            assert!(said.contains(word), "`{word}` is not in: {said}");
+        }
     };
     let daemon = sandbox.daemon();
     allow(0o666);

@@ -5,8 +5,11 @@ mod crashes;
 mod disk;
 mod edits;
 mod mails;
+mod network;
 mod services;
 mod soak;
+mod time;
+mod volume;
 
 use crate::support::azurite::Table;
 use crate::support::leadflow::{MARKETPLACE, Sandbox, guide_flow, relay};

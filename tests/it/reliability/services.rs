@@ -91,6 +91,7 @@ fn case_23_what_breaks_off_on_the_third_page_moves_nothing() {
     for broken in [
         response("200 OK", &[], r#"{"odata.metadata":"x","value":[{"PartitionKey":"p","RowKey":"#),
         response("200 OK", &[], r#"{"odata.metadata":"x","value":[{"PartitionKey":"p"}]}"#),
+        not_utf8(),
         response("400 Bad Request", &["x-ms-error-code: InvalidInput"], ""),
         response("302 Found", &["Location: http://127.0.0.1:1/elsewhere"], ""),
     ] {
@@ -129,6 +130,51 @@ fn case_24_a_busy_service_and_a_broken_connection_are_tried_again() {
     assert_eq!(output.stderr.matches("trying again").count(), 3, "{}", output.stderr);
     assert_eq!(mailed(&sandbox), keys(1..2));
     assert_eq!(service.count(), 6);
+}
+
+/// A page with a byte in it that is no text.
+fn not_utf8() -> Vec<u8> {
+    let mut bytes = page(&[row(3)], &[]);
+    let at = bytes.windows(8).position(|window| window == b"Fabrikam").unwrap();
+    bytes[at] = 0xff;
+    bytes
+}
+
+#[test]
+fn case_24_retry_after_is_heeded_up_to_a_minute() {
+    let at = Clock::System.now() + SignedDuration::from_secs(4);
+    let date = at.strftime("Retry-After: %a, %d %b %Y %H:%M:%S GMT").to_string();
+    let service = table_service(move |count, target| {
+        let busy = |header: &str| Some(response("503 Service Unavailable", &[header], ""));
+        match count {
+            0 => busy("Retry-After: 2"),
+            1 => busy(&date),
+            2 => busy("Retry-After: -1"),
+            3 => busy("Retry-After: when it suits"),
+            4 => busy("Retry-After: 315360000"),
+            _ => Some(page(&if is_scan(target) { vec![row(1)] } else { vec![] }, &[])),
+        }
+    });
+    let sandbox = sandbox(&service, FOLDER);
+    let daemon = sandbox.daemon();
+    daemon.wait_for_log("trying again in 60.0 s");
+    let log = daemon.log();
+    let waits: Vec<f64> = log
+        .split("trying again in ")
+        .skip(1)
+        .map(|rest| rest.split(' ').next().unwrap().parse().unwrap())
+        .collect();
+    let is_well = |wait: f64, least: f64, most: f64| assert!((least..=most).contains(&wait), "{waits:?}");
+    is_well(waits[0], 2.0, 2.0);
+    is_well(waits[1], 1.0, 4.0);
+    // What makes no sense is left aside: 2 and 4 seconds, and up to half a second more.
+    is_well(waits[2], 2.0, 4.1);
+    is_well(waits[3], 4.0, 8.1);
+    assert_eq!(waits.len(), 5, "ten years are a minute");
+    assert!(mailed(&sandbox).is_empty());
+    assert!(daemon.stop().success());
+    sandbox.run_once();
+    assert_eq!(mailed(&sandbox), keys(1..2));
 }
 
 #[test]

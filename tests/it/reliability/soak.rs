@@ -67,7 +67,7 @@ fn case_02_random_kills_under_steady_inserts() {
     eventually("the outbox to be empty", || (waiting() == 0).then_some(()));
     assert!(daemon.stop().success());
     let tally = oracle::check(&sandbox, &written, &server.mails());
-    println!(
+    eprintln!(
         "soak: {kills} kills -9 and as many restarts in {} s · {} rows written · {} runs · {} mails, {} letters \
          taken · {} uncertain marks · {} repeats, all marked · {} rows held · 0 lost · integrity ok",
         began.elapsed().as_secs(),

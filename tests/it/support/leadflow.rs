@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::eventually;
 use super::{azurite, certificates, mail_server};
 
 /// A folder with a flows.toml.
@@ -156,11 +155,12 @@ impl Daemon {
 
     pub(crate) fn wait_for_log(&self, words: &str) {
         let log = || self.log.lock().unwrap();
-        eventually(&format!("`{words}` in the log"), || {
-            let found = log().contains(words);
-            assert!(found || !log().contains("panicked"), "{}", log());
-            found.then_some(())
-        });
+        let began = Instant::now();
+        while !log().contains(words) {
+            assert!(!log().contains("panicked"), "{}", log());
+            assert!(began.elapsed() < Duration::from_mins(1), "`{words}` is not in the log:\n{}", log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     pub(crate) fn id(&self) -> u32 {
