@@ -4,6 +4,7 @@ mod change;
 mod delivery;
 mod heartbeat;
 mod reload;
+mod requests;
 mod runs;
 mod watch;
 
@@ -16,19 +17,20 @@ use sd_notify::NotifyState;
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
-use crate::agenda::{Agenda, Known};
+use crate::agenda::{Agenda, Due, Known};
 use crate::alarm::Alarm;
 use crate::clock::Clock;
 use crate::config::{self, Level, Loaded, Problem};
 use crate::crash_point::crash_point;
 use crate::flow::Config;
+use crate::history::{Cause, Order};
 use crate::notice;
 use crate::run::Workplace;
 use crate::state;
-use crate::store::{Lock, Request, SharedStore, Store, StoreError};
+use crate::store::{Lock, SharedStore, Store, StoreError};
 use delivery::Delivery;
 use heartbeat::Heartbeat;
-use runs::Runs;
+use runs::{Job, Runs};
 
 pub use watch::Watch;
 
@@ -60,6 +62,8 @@ const FOR_RUNS: Duration = Duration::from_secs(5);
 const FOR_MAIL: Duration = Duration::from_secs(15);
 /// Between two rounds of the chores.
 const CHORES: Duration = Duration::from_hours(1);
+/// How long what became of a request is kept.
+const ANSWERS: SignedDuration = SignedDuration::from_hours(1);
 /// Between two looks for what is wrong, and between two heartbeats.
 const LOOK: SignedDuration = SignedDuration::from_mins(1);
 /// How long the bytes of sent mails are kept.
@@ -69,6 +73,8 @@ struct Daemon {
     place: Workplace,
     agenda: Agenda,
     runs: Runs,
+    /// Requests whose run is under way, or waits for its turn.
+    taken: Vec<i64>,
     delivery: Delivery,
     lock: Lock,
     watch: Option<Watch>,
@@ -101,6 +107,7 @@ pub async fn run(loaded: Loaded, drive: Drive) -> Result<(), StoreError> {
         place,
         agenda: Agenda::default(),
         runs: Runs::default(),
+        taken: Vec::new(),
         delivery,
         lock,
         watch,
@@ -171,7 +178,11 @@ impl Daemon {
         let now = self.place.clock.now();
         let _ = sd_notify::notify(&[NotifyState::Watchdog]);
         self.fulfil_requests(now).await?;
-        self.runs.add(self.agenda.due(now));
+        let due = self.agenda.due(now);
+        self.runs.add(
+            due.into_iter()
+                .map(|Due { flow, slot }| Job { flow, order: Order::new(Cause::Schedule, Some(slot)) }),
+        );
         self.start_runs();
         self.delivery.tick();
         if self.chores_done.is_none_or(|at| at.elapsed() >= CHORES) {
@@ -204,13 +215,12 @@ impl Daemon {
 
     fn ended(&mut self, ended: Result<runs::Ended, tokio::task::JoinError>) -> Result<(), StoreError> {
         match ended {
-            Ok((due, recorded)) => {
-                self.runs.end(&due);
+            Ok((job, recorded)) => {
+                self.runs.end(&job);
                 match recorded {
-                    Ok(()) => self.agenda.ended(&due.flow.name),
+                    Ok(()) => self.agenda.ended(&job.flow.name),
                     Err(error) if error.is_lasting() => return Err(error),
-                    // Its slot is due again at the next tick.
-                    Err(_) => self.agenda.give_back(&due),
+                    Err(_) => self.give_back(job),
                 }
             }
             Err(fault) => error!("a run was lost: {fault}"),
@@ -221,23 +231,14 @@ impl Daemon {
         Ok(())
     }
 
-    async fn fulfil_requests(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        let fulfil = move |store: &mut Store| {
-            let requests = store.requests()?;
-            for (id, request) in &requests {
-                store.fulfil(*id, request, now)?;
-            }
-            Ok::<_, StoreError>(requests)
-        };
-        for (_, request) in self.place.store.call(fulfil).await? {
-            let (flow, is_off) = match &request {
-                Request::Off(flow) => (flow, true),
-                Request::On(flow) => (flow, false),
-            };
-            self.agenda.set_off(flow, is_off, now);
-            info!(flow, "turned {} by command", if is_off { "off" } else { "on" });
+    /// A run that did not come to be: its slot is due again at the next tick; a request that it was
+    /// for still waits.
+    fn give_back(&mut self, job: Job) {
+        match job.order.due {
+            Some(slot) => self.agenda.give_back(&Due { flow: job.flow, slot }),
+            None => self.agenda.ended(&job.flow.name),
         }
-        Ok(())
+        self.taken.retain(|request| Some(*request) != job.order.request);
     }
 
     async fn do_chores(&self, now: Timestamp) -> Result<(), StoreError> {
@@ -245,6 +246,7 @@ impl Daemon {
         let before = move |length| now.checked_sub(length).unwrap_or(Timestamp::MIN);
         let prune = move |store: &mut Store| {
             store.purge_sent(before(SENT_BYTES))?;
+            store.forget_answered(before(ANSWERS))?;
             store.prune_history(before(history))
         };
         let runs = self.place.store.call(prune).await?;
@@ -288,7 +290,7 @@ impl Daemon {
         // What is wrong with the file, or is not any more, is told at the next tick.
         self.looked = None;
         if let Some(watch) = &mut self.watch {
-            watch.follow();
+            watch.follow(&self.config);
         }
         let _ = sd_notify::notify(&[NotifyState::Ready]);
         Ok(())
@@ -310,8 +312,8 @@ impl Daemon {
         self.config = config;
         self.delivery.replace(Arc::clone(&self.config));
         // A flow that waited for its turn is planned anew with all others.
-        for due in self.runs.take_waiting() {
-            self.agenda.give_back(&due);
+        for job in self.runs.take_waiting() {
+            self.give_back(job);
         }
         self.plan().await?;
         crash_point("swapped");

@@ -3,6 +3,7 @@
 mod alarms;
 mod care;
 mod flows;
+mod letters;
 mod meta;
 mod outbox;
 mod private;
@@ -10,8 +11,9 @@ mod requests;
 mod runs;
 
 pub use flows::Reading;
+pub use letters::{Listed, Which};
 pub use outbox::{MailRecord, NewMail, OutboxMail};
-pub use requests::Request;
+pub use requests::{Answer, Request};
 pub use runs::{Failed, NewRun, Scanned};
 
 use std::fs::{File, TryLockError};
@@ -21,6 +23,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use rusqlite_migration::{M, Migrations};
+
+use crate::ownership;
 
 /// The open state of leadflow.
 #[derive(Debug)]
@@ -32,7 +36,7 @@ pub struct Store {
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The folder cannot be made or written.
-    #[error("cannot use the state folder {folder}: {source}; make it writable for this user, or name another in settings.state", folder = .folder.display())]
+    #[error("cannot use the state folder {folder}: {why}; it must be writable, settings.state names it", folder = .folder.display(), why = crate::ownership::explained(.folder, .source))]
     Folder {
         /// The folder.
         folder: PathBuf,
@@ -132,8 +136,11 @@ pub struct Lock {
     file: File,
 }
 
-const MIGRATIONS: [M<'static>; 2] =
-    [M::up(include_str!("migrations/1.sql")), M::up(include_str!("migrations/2.sql")).foreign_key_check()];
+const MIGRATIONS: [M<'static>; 3] = [
+    M::up(include_str!("migrations/1.sql")),
+    M::up(include_str!("migrations/2.sql")).foreign_key_check(),
+    M::up(include_str!("migrations/3.sql")),
+];
 
 impl Lock {
     /// Takes the lock of a state folder, which is made if need be.
@@ -142,7 +149,7 @@ impl Lock {
     /// When another process holds it, or the folder cannot be written.
     pub fn take(folder: &Path) -> Result<Self, StoreError> {
         let failed = |source| StoreError::Folder { folder: folder.to_owned(), source };
-        private::folder(folder).map_err(failed)?;
+        ownership::make_folder(folder, 0o700).map_err(failed)?;
         let path = folder.join("leadflow.lock");
         let file = private::file(&path).map_err(failed)?;
         match file.try_lock() {
@@ -165,7 +172,7 @@ impl Store {
     /// When the folder cannot be written or the database is not ours.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
         let failed = |source| StoreError::Folder { folder: folder.to_owned(), source };
-        private::folder(folder).map_err(failed)?;
+        ownership::make_folder(folder, 0o700).map_err(failed)?;
         let path = folder.join("leadflow.db");
         private::file(&path).map_err(failed)?;
         let mut db = Connection::open(path)?;

@@ -7,6 +7,8 @@ mod commands;
 #[cfg(test)]
 mod daemon;
 #[cfg(test)]
+mod day;
+#[cfg(test)]
 mod doctor;
 #[cfg(test)]
 mod documents;
@@ -24,6 +26,8 @@ mod messages;
 mod recover;
 #[cfg(test)]
 mod reliability;
+#[cfg(test)]
+mod requests;
 #[cfg(test)]
 mod rows;
 #[cfg(test)]

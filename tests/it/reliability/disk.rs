@@ -114,7 +114,7 @@ fn case_06_a_state_folder_that_cannot_be_made_is_named() {
         for arguments in [vec!["run"], vec!["run", "--once"]] {
             let output = sandbox.run(&arguments);
             assert_eq!(output.code, 1);
-            let help = "make it writable for this user, or name another in settings.state";
+            let help = "settings.state";
             for words in ["cannot use the state folder", state, help] {
                 assert!(output.stderr.contains(words), "{}", output.stderr);
             }

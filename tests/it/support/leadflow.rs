@@ -163,6 +163,7 @@ impl Daemon {
         }
     }
 
+    /// Its process.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
