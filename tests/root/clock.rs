@@ -56,7 +56,11 @@ async fn case_14_a_clock_that_jumps_three_days_and_back() {
     table.insert(&leads(0..2)).await;
     server.wait_for_keys(&keys(0..2));
     let (mut next, mut before) = (2, runs(&sandbox).len());
-    for offset in ["+3d", "-3d", "+0"] {
+    for (offset, words) in [
+        ("+3d", Some("s ahead of the table service's")),
+        ("-3d", Some("s behind the table service's")),
+        ("+0", None),
+    ] {
         std::thread::sleep(Duration::from_millis(2_500));
         let still = watermark(&sandbox);
         let began = std::time::Instant::now();
@@ -65,8 +69,8 @@ async fn case_14_a_clock_that_jumps_three_days_and_back() {
         table.insert(&leads(next..next + 2)).await;
         server.wait_for_keys(&keys(next..next + 2));
         next += 2;
-        if offset != "+0" {
-            daemon.wait_for_log("this machine's clock and the table service's differ");
+        if let Some(words) = words {
+            daemon.wait_for_log(words);
             let moved = watermark(&sandbox) - still;
             assert!(
                 moved < 3_000_000,

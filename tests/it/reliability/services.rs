@@ -5,8 +5,10 @@ use leadflow::clock::Clock;
 use serde_json::{Value, json};
 
 use crate::support::eventually;
-use crate::support::leadflow::{MARKETPLACE, Sandbox, guide_flow};
+use crate::support::leadflow::{MARKETPLACE, Sandbox, guide_flow, relay};
 use crate::support::leads::{keys, lead};
+use crate::support::mail_server::MailServer;
+use crate::support::oracle;
 use crate::support::scripted::{Requests, page, response, smtp, table_service};
 
 const FOLDER: &str = "[connections.relay.mail_folder]\npath = \"mail\"\n\n";
@@ -291,4 +293,33 @@ fn an_interrupted_run_is_made_up_for() {
     assert_eq!(mailed(&sandbox), keys(1..2));
     assert_eq!(sandbox.json(&["history", "show", "1", "--json"])["outcome"], "interrupted");
     assert!(daemon.stop().success());
+}
+
+#[test]
+fn case_26_a_shared_access_signature_is_nowhere_but_in_the_requests() {
+    let service = table_service(|count, target| {
+        assert!(target.contains("sig=canary"), "{target}");
+        match count {
+            0 => Some(response("302 Found", &["Location: http://127.0.0.1:1/elsewhere"], "")),
+            1 => Some(response("403 Forbidden", &["x-ms-error-code: AuthorizationFailure"], target)),
+            2 => Some(response("200 OK", &[], target)),
+            3 => None,
+            _ => Some(page(&if is_scan(target) { vec![row(1)] } else { vec![] }, &[])),
+        }
+    });
+    let server = MailServer::start(&[]);
+    let endpoint = format!("http://127.0.0.1:{}/contoso", service.port);
+    let storage = format!(
+        "TableEndpoint={endpoint};SharedAccessSignature=sv=2022-11-02&ss=t&sp=r&sig=canary%2Fsignature%3D"
+    );
+    let flow = guide_flow("leads").replace("frequency = \"hour\"", "frequency = \"second\"");
+    let sandbox = Sandbox::with_storage(&format!("{MARKETPLACE}{}{flow}", relay(server.port)), storage);
+    let daemon = sandbox.daemon();
+    server.wait_for_keys(&keys(1..2));
+    assert!(daemon.stop().success());
+    let log = sandbox.logs();
+    for words in ["answered with a redirect", "refuses to let this machine read", "trying again"] {
+        assert!(log.contains(words), "`{words}` is not in: {log}");
+    }
+    oracle::check(&sandbox, &keys(1..2), &server.mails());
 }
