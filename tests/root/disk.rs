@@ -23,6 +23,13 @@ impl Mount {
     }
 }
 
+impl Mount {
+    fn end(self) {
+        must(Command::new("umount").arg(&self.0));
+        std::mem::forget(self);
+    }
+}
+
 impl Drop for Mount {
     fn drop(&mut self) {
         // Lazily: whatever still holds it, the next test finds its place free.
@@ -95,14 +102,12 @@ fn case_03_power_cuts_on_ext4() {
         fs::copy(&image, &after).unwrap();
         daemon.signal("KILL");
         daemon.wait();
-        must(Command::new("umount").arg(&disk));
-        drop(mount);
+        mount.end();
         fs::rename(after, &image).unwrap();
         // The file system itself replays its journal, and is whole.
         let mount = Mount::new(&["-o", "loop"], &image, &disk);
         oracle::integrity(&disk.join("state"));
-        must(Command::new("umount").arg(&disk));
-        drop(mount);
+        mount.end();
         must(Command::new("e2fsck").args(["-f", "-n"]).arg(&image));
     }
     let _mount = Mount::new(&["-o", "loop"], &image, &disk);
