@@ -4,6 +4,7 @@
 
 /// Ends the process here, if the tests want it.
 pub(crate) fn crash_point(name: &str) {
+    // A release build has no use for it.
     let _ = name;
     fail::fail_point!(name, |_| std::process::abort());
 }
