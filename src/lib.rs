@@ -21,6 +21,7 @@ pub mod clock;
 pub mod clockwork;
 pub mod condition;
 pub mod config;
+mod crash_point;
 pub mod daemon;
 pub mod doctor;
 pub mod filter;

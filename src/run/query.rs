@@ -11,6 +11,7 @@ use super::CLOCKS_DIFFER;
 use super::record::Record;
 use super::window::Opened;
 use super::{RunError, Workplace};
+use crate::crash_point::crash_point;
 use crate::filter;
 use crate::flow::{Flow, NotifyOn, TestLeads};
 use crate::lead;
@@ -74,6 +75,7 @@ pub(super) async fn new_rows(
         scanned += page.rows.len();
         waited += page.served.took;
         keep_new(place, flow, window, page, &mut seen, &mut found).await?;
+        crash_point("page-read");
     }
     let outputs = json!({ "pages": pages, "rows": scanned, "service_ms": waited.as_millis() });
     record.step("query", inputs, outputs);

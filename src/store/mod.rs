@@ -94,6 +94,9 @@ pub enum StoreError {
         /// The marker.
         marker: PathBuf,
     },
+    /// The file system failed, or is one that `SQLite` cannot keep a write-ahead log on.
+    #[error("the state folder {folder} does not take SQLite's write-ahead log; look at its disk, and take a folder on a local one", folder = .0.display())]
+    NoWal(PathBuf),
     /// The operation did not end: the process is stopping, or it has a fault.
     #[error("an operation on the state did not end")]
     Stopped,
@@ -120,6 +123,11 @@ impl StoreError {
         let Self::Database(error) = self else { return false };
         let passing = [ErrorCode::DatabaseBusy, ErrorCode::DatabaseLocked, ErrorCode::DiskFull];
         error.sqlite_error_code().is_some_and(|code| passing.contains(&code))
+    }
+
+    /// The database itself has failed, so that no later commit can be trusted either.
+    pub fn is_lasting(&self) -> bool {
+        matches!(self, Self::Database(_)) && !self.is_passing()
     }
 }
 
@@ -174,7 +182,9 @@ impl Store {
         db.busy_timeout(std::time::Duration::from_secs(10))?;
         // A transaction that reads first and writes later would not wait for another writer.
         db.set_transaction_behavior(TransactionBehavior::Immediate);
-        db.pragma_update(None, "journal_mode", "WAL")?;
+        if !keeps_a_wal(&db)? {
+            return Err(StoreError::NoWal(folder.to_owned()));
+        }
         // After a power cut FULL keeps every acknowledged commit, NORMAL none of the last ones.
         db.pragma_update(None, "synchronous", "FULL")?;
         db.pragma_update(None, "secure_delete", true)?;
@@ -225,6 +235,14 @@ impl SharedStore {
         };
         tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err(StoreError::Stopped.into()))
     }
+}
+
+/// Turns the write-ahead log on. The statement must be read to its end: it tells the new mode first
+/// and whether it could be written afterwards.
+fn keeps_a_wal(db: &Connection) -> rusqlite::Result<bool> {
+    let mut ask = db.prepare("PRAGMA journal_mode = WAL")?;
+    let modes: Vec<String> = ask.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    Ok(modes == ["wal"])
 }
 
 /// A moment as the database keeps it: microseconds since 1970.

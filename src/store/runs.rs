@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row as DbRow, Transaction, params}
 
 use super::outbox::{NewMail, insert_mail};
 use super::{Reading, Store, StoreError, from_db, to_db};
+use crate::crash_point::crash_point;
 use crate::history::{Order, Outcome, Run, Step};
 use crate::row::{Key, Mark, Version};
 
@@ -159,6 +160,7 @@ impl Store {
         }
         insert_steps(&tx, run, &scanned.steps)?;
         take_slot(&tx, run)?;
+        crash_point("in-commit");
         tx.commit()?;
         Ok(())
     }

@@ -40,13 +40,15 @@ impl TableError {
     pub(super) fn of_failure(failure: Failure, place: &Place) -> Self {
         match failure {
             Failure::NoAnswer { reason, is_certificate } => {
-                let error = Self::new(format!("{} cannot be reached: {reason}", place.host));
-                let help = if is_certificate {
+                let help = if is_certificate && reason.contains("expired") {
+                    "the server's certificate must be renewed; look at this machine's clock, too"
+                } else if is_certificate {
                     "if the server's certificate comes from an authority of your own, name it in the connection's ca_file"
                 } else {
                     "look at the account's name, the network and the firewall; the next run reads what this one missed"
                 };
-                Self { is_passing: !is_certificate, ..error.help(help) }
+                let error = Self::new(format!("{} cannot be reached: {reason}", place.host)).help(help);
+                Self { is_passing: !is_certificate, ..error }
             }
             Failure::TooLarge(limit) => Self::new(format!(
                 "a response of {} is larger than {} MiB, which no page of the service is",

@@ -13,8 +13,6 @@ mod doctor;
 #[cfg(test)]
 mod documents;
 #[cfg(test)]
-mod faults;
-#[cfg(test)]
 mod filters;
 #[cfg(test)]
 mod guide;
@@ -28,6 +26,8 @@ mod limits;
 mod messages;
 #[cfg(test)]
 mod recover;
+#[cfg(test)]
+mod reliability;
 #[cfg(test)]
 mod requests;
 #[cfg(test)]
