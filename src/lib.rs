@@ -23,6 +23,8 @@ pub mod doctor;
 pub mod filter;
 pub mod flow;
 pub mod history;
+#[cfg(test)]
+mod hostile;
 pub mod lead;
 pub mod mail;
 pub mod outbox;
