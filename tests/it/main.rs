@@ -17,6 +17,8 @@ mod guide;
 #[cfg(test)]
 mod histories;
 #[cfg(test)]
+mod hostile_mail;
+#[cfg(test)]
 mod messages;
 #[cfg(test)]
 mod rows;
