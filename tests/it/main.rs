@@ -19,6 +19,8 @@ mod histories;
 #[cfg(test)]
 mod hostile_mail;
 #[cfg(test)]
+mod hostile_tables;
+#[cfg(test)]
 mod messages;
 #[cfg(test)]
 mod rows;
