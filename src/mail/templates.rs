@@ -192,20 +192,20 @@ fn register(
     let partials: Vec<String> = parsed.iter().map(|(name, ..)| name.clone()).collect();
     let (mut columns, mut uses) = (Vec::new(), Vec::new());
     for (name, template, place) in &parsed {
-        let mut used = Uses::default();
+        let mut own = Uses::default();
         for finding in template_check::walk(template, &partials, html) {
             match finding {
                 Finding::Column { name, at } => {
                     columns.push(NamedColumn { name, place: place.clone(), at });
                 }
-                Finding::Partial(partial, loops) => used.partials.push((partial, loops)),
-                Finding::Loops(loops) => used.loops = used.loops.max(loops),
+                Finding::Partial(partial, loops) => own.partials.push((partial, loops)),
+                Finding::Loops(loops) => own.loops = own.loops.max(loops),
                 Finding::Wrong { at, message, help } => {
                     errors.push(TemplateError { place: place.clone(), at, message, help });
                 }
             }
         }
-        uses.push((name.clone(), used));
+        uses.push((name.clone(), own));
     }
     let cycles = template_check::cycles(&uses);
     let endless = if cycles.is_empty() { template_check::endless(&uses) } else { Vec::new() };

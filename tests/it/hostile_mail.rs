@@ -98,20 +98,36 @@ fn scripts() -> impl Strategy<Value = Script> {
 #[derive(Debug, Default)]
 struct Journal {
     answers: Vec<Answer>,
-    ends: Vec<(String, Vec<u8>)>,
+    ends: Vec<String>,
     is_accepted: Vec<(String, String)>,
+}
+
+impl Journal {
+    fn next(&mut self) -> Answer {
+        if self.answers.is_empty() { Answer::Good } else { self.answers.remove(0) }
+    }
+
+    /// Noted before it is said: whoever hears it finds it noted.
+    fn note_end(&mut self, bytes: &[u8], taken: &[String]) {
+        let subject = String::from_utf8_lossy(bytes).lines().next().unwrap_or_default().to_owned();
+        self.ends.push(subject.clone());
+        let is_accepted = match self.answers.first() {
+            None | Some(Answer::Good | Answer::GoodAndMore(_)) => true,
+            Some(Answer::Bytes(bytes)) => code_of(bytes) == Some(2),
+            Some(Answer::Close) => false,
+        };
+        if is_accepted {
+            self.is_accepted.extend(taken.iter().map(|to| (subject.clone(), to.clone())));
+        }
+    }
 }
 
 fn play(mut stream: TcpStream, journal: &Mutex<Journal>) -> Option<()> {
     let mut reader = BufReader::new(stream.try_clone().ok()?);
     let mut taken: Vec<String> = Vec::new();
     let mut say = |good: &str| -> Option<Vec<u8>> {
-        let answer = {
-            let mut journal = journal.lock().unwrap();
-            if journal.answers.is_empty() { Answer::Good } else { journal.answers.remove(0) }
-        };
         let good = format!("{good}\r\n").into_bytes();
-        let (bytes, first) = match answer {
+        let (bytes, first) = match journal.lock().unwrap().next() {
             Answer::Good => (good.clone(), good),
             Answer::GoodAndMore(more) => ([good.clone(), more].concat(), good),
             Answer::Bytes(bytes) => (bytes.clone(), bytes),
@@ -127,46 +143,17 @@ fn play(mut stream: TcpStream, journal: &Mutex<Journal>) -> Option<()> {
         if reader.read_line(&mut line).ok()? == 0 {
             return None;
         }
-        let upper = line.to_ascii_uppercase();
-        match upper.get(..4).unwrap_or_default() {
-            "EHLO" => {
-                say("250-scripted\r\n250 8BITMIME")?;
-            }
-            "MAIL" => {
-                taken.clear();
-                say("250 fine")?;
-            }
+        match line.get(..4).unwrap_or_default().to_ascii_uppercase().as_str() {
+            "EHLO" => drop(say("250-scripted\r\n250 8BITMIME")?),
             "RCPT" => {
-                let address = line.split(['<', '>']).nth(1).unwrap_or_default().to_owned();
                 if code_of(&say("250 fine")?) == Some(2) {
-                    taken.push(address);
+                    taken.push(line.split(['<', '>']).nth(1).unwrap_or_default().to_owned());
                 }
             }
             "DATA" => {
                 if code_of(&say("354 go on")?) == Some(3) {
-                    let mut bytes = Vec::new();
-                    let mut byte = [0];
-                    while !bytes.ends_with(b"\r\n.\r\n") {
-                        if reader.read(&mut byte).ok()? == 0 {
-                            return None;
-                        }
-                        bytes.push(byte[0]);
-                    }
-                    // Noted before it is said: whoever hears it finds it noted.
-                    let next = journal.lock().unwrap().answers.first().cloned().unwrap_or(Answer::Good);
-                    let is_taken = match &next {
-                        Answer::Good | Answer::GoodAndMore(_) => true,
-                        Answer::Bytes(bytes) => code_of(bytes) == Some(2),
-                        Answer::Close => false,
-                    };
-                    let subject =
-                        String::from_utf8_lossy(&bytes).lines().next().unwrap_or_default().to_owned();
-                    let mut noted = journal.lock().unwrap();
-                    noted.ends.push((subject.clone(), bytes));
-                    if is_taken {
-                        noted.is_accepted.extend(taken.iter().map(|to| (subject.clone(), to.clone())));
-                    }
-                    drop(noted);
+                    let bytes = message(&mut reader)?;
+                    journal.lock().unwrap().note_end(&bytes, &taken);
                     say("250 queued")?;
                 }
             }
@@ -174,11 +161,27 @@ fn play(mut stream: TcpStream, journal: &Mutex<Journal>) -> Option<()> {
                 say("221 bye")?;
                 return None;
             }
-            _ => {
+            other => {
+                if other == "MAIL" {
+                    taken.clear();
+                }
                 say("250 fine")?;
             }
         }
     }
+}
+
+/// A message to its final dot.
+fn message(reader: &mut BufReader<TcpStream>) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut byte = [0];
+    while !bytes.ends_with(b"\r\n.\r\n") {
+        if reader.read(&mut byte).ok()? == 0 {
+            return None;
+        }
+        bytes.push(byte[0]);
+    }
+    Some(bytes)
 }
 
 /// Whether the last line ends a reply.
@@ -265,7 +268,7 @@ async fn is_told_the_truth(script: Script) {
     for (subject, to, receipt) in told {
         let script = &script;
         let is_accepted = journal.is_accepted.contains(&(subject.clone(), to.clone()));
-        let is_ended = journal.ends.iter().any(|(ended, _)| *ended == subject);
+        let is_ended = journal.ends.contains(&subject);
         match &receipt {
             Receipt::Accepted(reply) => {
                 assert!(is_accepted, "{subject} for {to} by {reply:?}");

@@ -82,8 +82,9 @@ fn parts() -> impl Strategy<Value = String> {
         ),
         (name(&["TableEndpoint"]), prop::sample::select(addresses)),
     ];
-    vec(part, 0..6)
-        .prop_map(|parts| parts.into_iter().map(|(name, value)| format!("{name}={value};")).collect())
+    vec(part, 0..6).prop_map(|parts| {
+        parts.iter().map(|(name, value)| format!("{name}={value};")).collect::<Vec<_>>().concat()
+    })
 }
 
 fn shows_no_secret(text: &str) {
