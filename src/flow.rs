@@ -27,8 +27,27 @@ pub struct Config {
     pub flows: BTreeMap<String, Arc<Flow>>,
 }
 
+impl Config {
+    /// The files that secrets are read from.
+    pub fn secret_files(&self) -> Vec<PathBuf> {
+        let of_tables = self.tables.values().filter_map(|table| match table {
+            TableConnection::Azure(azure) => Some(azure.login.secret()),
+            TableConnection::Embedded { .. } => None,
+        });
+        let of_mails = self.mails.values().filter_map(|mail| match mail {
+            MailConnection::Smtp(smtp) => smtp.login.as_ref().map(|login| &login.password),
+            MailConnection::Folder(_) => None,
+        });
+        let file = |source: &SecretSource| match source {
+            SecretSource::File(path) => Some(path.clone()),
+            SecretSource::Env(_) | SecretSource::Credential(_) => None,
+        };
+        of_tables.chain(of_mails).filter_map(file).collect()
+    }
+}
+
 /// `[settings]`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// IANA name of the zone that dates are shown in and recurrences count in; `UTC` unless said.
     pub time_zone: jiff::tz::TimeZone,
@@ -40,6 +59,8 @@ pub struct Settings {
     pub log: String,
     /// `[settings.failures]`.
     pub failures: Option<Failures>,
+    /// Asked each minute while all is well.
+    pub heartbeat_url: Option<url::Url>,
 }
 
 /// `[settings.failures]`: who hears when a flow fails.
@@ -47,8 +68,8 @@ pub struct Settings {
 pub struct Failures {
     /// Mail connections, tried in this order.
     pub connections: Vec<String>,
-    /// Addresses.
-    pub to: Vec<String>,
+    /// Recipients.
+    pub to: Vec<lettre::message::Mailbox>,
     /// Consecutive failed runs before the first mail.
     pub after: u32,
     /// Time between two mails about the same failure.
@@ -257,6 +278,8 @@ pub struct Email {
     pub max_rows: usize,
     /// Attach the CSV even when the body shows all rows.
     pub attach_csv: bool,
+    /// Mails in an hour at most; the others wait.
+    pub per_hour: u32,
 }
 
 impl Email {

@@ -7,7 +7,7 @@
 //! 5. **condition**: whether they make a mail.
 //! 6. **render**: the final bytes.
 //! 7. **commit**: keys, mails, watermark and record in one transaction. Until here nothing has moved.
-//! 8. **send** is the outbox's , from what was committed.
+//! 8. **send** is the outbox's, from what was committed.
 //! 9. **history** is what each step noted on its way.
 
 mod commit;
@@ -27,8 +27,8 @@ use tracing::{error, info, warn};
 use crate::clock::Clock;
 use crate::condition::Verdict;
 use crate::flow::{Config, Flow};
-use crate::history::{Cause, Outcome};
-use crate::store::{NewRun, SharedStore, StoreError};
+use crate::history::{Order, Outcome, Range};
+use crate::store::{Failed, NewRun, SharedStore, StoreError};
 use crate::table::Table;
 
 pub use error::RunError;
@@ -56,7 +56,7 @@ pub struct Ended {
     pub summary: String,
 }
 
-/// Runs a flow once. A run that fails moves nothing, and is recorded as failed.
+/// Runs a flow once, as the order says. A run that fails moves nothing, and is recorded as failed.
 ///
 /// # Errors
 /// Only when the run could not even be claimed or recorded: another one is under way, or the
@@ -65,18 +65,17 @@ pub async fn run(
     place: &Workplace,
     config: &Config,
     flow: &Arc<Flow>,
-    cause: Cause,
-    due: Option<Timestamp>,
+    order: &Order,
 ) -> Result<Ended, StoreError> {
     let started = place.clock.now();
-    let run = claim(place, flow, cause, due, started).await?;
+    let run = claim(place, flow, order, started).await?;
     let mut record = Record::default();
-    let ended = match rows_way(place, config, flow, run, &mut record).await {
+    let ended = match rows_way(place, config, flow, (run, order.range), &mut record).await {
         Ok((outcome, summary)) => Ended { run, outcome, summary },
         Err(failure) => {
             error!(flow = flow.name, run, help = failure.help(), "the run failed: {failure}");
             let summary = failure.to_string();
-            end_failed(place, run, &summary, record).await?;
+            end_failed(place, run, &failure, record).await?;
             return Ok(Ended { run, outcome: Outcome::Failed, summary });
         }
     };
@@ -89,11 +88,11 @@ async fn rows_way(
     place: &Workplace,
     config: &Config,
     flow: &Arc<Flow>,
-    run: i64,
+    (run, range): (i64, Range),
     record: &mut Record,
 ) -> Result<(Outcome, String), RunError> {
     let table = open_table(place, config, flow).await?;
-    let window = window::open(place, flow, &table, record).await?;
+    let window = window::open(place, flow, &table, range, record).await?;
     let found = query::new_rows(place, flow, &table, &window, record).await?;
     let verdict = decide(flow, found.spool.len(), record);
     let (mails, found) = match verdict {
@@ -106,17 +105,11 @@ async fn rows_way(
     commit::commit(place, flow, run, commit::Decided { window, found, verdict, mails }, record).await
 }
 
-async fn claim(
-    place: &Workplace,
-    flow: &Flow,
-    cause: Cause,
-    due: Option<Timestamp>,
-    started: Timestamp,
-) -> Result<i64, StoreError> {
-    let name = flow.name.clone();
+async fn claim(place: &Workplace, flow: &Flow, order: &Order, started: Timestamp) -> Result<i64, StoreError> {
+    let (name, order) = (flow.name.clone(), *order);
     let claim = move |store: &mut crate::store::Store| {
         store.anchor(&name, started)?;
-        store.begin_run(&NewRun { flow: &name, cause, due, started })
+        store.begin_run(&NewRun { flow: &name, order, started })
     };
     place.store.call(claim).await
 }
@@ -137,8 +130,16 @@ fn decide(flow: &Flow, length: u64, record: &mut Record) -> Verdict {
     verdict
 }
 
-async fn end_failed(place: &Workplace, run: i64, summary: &str, record: Record) -> Result<(), StoreError> {
-    let (summary, now) = (summary.to_owned(), place.clock.now());
+async fn end_failed(
+    place: &Workplace,
+    run: i64,
+    failure: &RunError,
+    record: Record,
+) -> Result<(), StoreError> {
+    let (summary, help, now) = (failure.to_string(), failure.help().to_owned(), place.clock.now());
     let steps = record.into_steps();
-    place.store.call(move |store| store.end_run(run, Outcome::Failed, &summary, &steps, now)).await
+    let end = move |store: &mut crate::store::Store| {
+        store.fail_run(run, &Failed { summary: &summary, help: &help, steps: &steps }, now)
+    };
+    place.store.call(end).await
 }

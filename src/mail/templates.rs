@@ -84,6 +84,7 @@ pub struct Templates {
     subject_place: Place,
     text_place: Option<Place>,
     columns: Vec<NamedColumn>,
+    sources: Sources,
 }
 
 /// A column that a template names.
@@ -119,6 +120,7 @@ impl Templates {
     /// All that is wrong with them.
     pub fn compile(sources: Sources) -> Result<Self, Vec<TemplateError>> {
         let mut errors = Vec::new();
+        let written = sources.clone();
         let mut text = registry(false);
         let mut html = registry(true);
         let mut texts = vec![(SUBJECT.to_owned(), sources.subject)];
@@ -137,11 +139,17 @@ impl Templates {
         let mut columns = of_text;
         columns.extend(of_html);
         let trial = trial_data(&columns);
-        let compiled = Self { html, text, subject_place: Place::Subject, text_place, columns };
+        let compiled =
+            Self { html, text, subject_place: Place::Subject, text_place, columns, sources: written };
         match compiled.render(&trial) {
             Ok(_) => Ok(compiled),
             Err(error) => Err(vec![error]),
         }
+    }
+
+    /// What they were compiled from.
+    pub fn sources(&self) -> &Sources {
+        &self.sources
     }
 
     /// The columns that the templates name.
@@ -162,6 +170,30 @@ impl Templates {
             html: self.html.as_ref().map(|(html, place)| part(html, BODY, place)).transpose()?,
             text: self.text_place.as_ref().map(|place| part(&self.text, BODY, place)).transpose()?,
         })
+    }
+}
+
+/// One compiled template that comes with the program.
+#[derive(Debug)]
+pub(super) struct Renderer(Handlebars<'static>);
+
+impl Renderer {
+    pub(super) fn of_html(text: &str) -> Result<Self, TemplateError> {
+        Self::compile(registry(true), text)
+    }
+
+    pub(super) fn of_text(text: &str) -> Result<Self, TemplateError> {
+        Self::compile(registry(false), text)
+    }
+
+    fn compile(mut registry: Handlebars<'static>, text: &str) -> Result<Self, TemplateError> {
+        let source = Source { place: Place::Body, text: text.to_owned() };
+        registry.register_template(BODY, parse(BODY, &source)?);
+        Ok(Self(registry))
+    }
+
+    pub(super) fn render(&self, data: &Value) -> Result<String, TemplateError> {
+        self.0.render(BODY, data).map_err(|error| of_rendering(&error, &Place::Body))
     }
 }
 

@@ -71,7 +71,7 @@ pub(super) async fn commit(
     record.step("commit", json!({ "verdict": verdict.words() }), outputs);
     let before_begin = window.before_begin.into_iter().map(|(key, version)| Mark { key, version });
     let mut passed_over: Vec<Mark> = before_begin.collect();
-    if verdict == Verdict::PassOver {
+    if verdict == Verdict::PassOver && window.past.is_none() {
         passed_over.extend(&found.marks);
     }
     let scanned = Scanned {
@@ -80,6 +80,7 @@ pub(super) async fn commit(
         rows: found.spool.len(),
         outcome,
         summary: summary.clone(),
+        clock_problem: found.watermark.err(),
         steps: std::mem::take(record).into_steps(),
         now,
     };
@@ -120,8 +121,8 @@ fn moved(window: &Opened, found: &Found, verdict: Verdict, now: jiff::Timestamp)
         return Some(reading);
     }
     // No watermark: the clocks cannot be trusted, this machine's for the look-back neither.
-    if let Some(watermark) = found.watermark {
-        reading.past.watermark = Some(watermark);
+    if let Ok(watermark) = &found.watermark {
+        reading.past.watermark = Some(*watermark);
         if window.is_first || window.looks_back {
             reading.past.looked_back = Some(now);
         }

@@ -13,8 +13,9 @@ use super::window::Opened;
 use super::{RunError, Workplace};
 use crate::filter;
 use crate::flow::{Flow, NotifyOn};
-use crate::row::{Key, Mark, Version};
+use crate::row::{Key, Mark, Row, Version};
 use crate::spool::Spool;
+use crate::store::Store;
 use crate::table::{Page, Query, Table};
 
 /// The new rows of a run.
@@ -24,9 +25,12 @@ pub(super) struct Found {
     pub(super) spool: Spool,
     /// Their marks, in the same order.
     pub(super) marks: Vec<Mark>,
-    /// The scan's start in the server's time; `None` leaves the watermark where it is.
-    pub(super) watermark: Option<Timestamp>,
+    /// The scan's start in the server's time, or why the watermark stays where it is.
+    pub(super) watermark: Result<Timestamp, String>,
 }
+
+/// What a scan without a page would say; every scan has one.
+const NOTHING_READ: &str = "nothing was read";
 
 /// The flow's filter with a past time filled in.
 pub(super) fn filled(flow: &Flow, past_time: Timestamp) -> Option<String> {
@@ -50,7 +54,11 @@ pub(super) async fn new_rows(
 ) -> Result<Found, RunError> {
     let query = Query { filter: filled(flow, window.past_time), select: flow.table.select.clone() };
     let inputs = json!({ "table": table.identity(), "filter": query.filter, "select": query.select });
-    let mut found = Found { spool: Spool::new(&place.folder), marks: Vec::new(), watermark: None };
+    let mut found = Found {
+        spool: Spool::new(&place.folder),
+        marks: Vec::new(),
+        watermark: Err(NOTHING_READ.to_owned()),
+    };
     let (mut pages, mut scanned, mut waited) = (0_u64, 0_usize, Duration::ZERO);
     let mut seen = HashSet::new();
     let mut scan = table.scan(query);
@@ -79,14 +87,10 @@ async fn keep_new(
     seen: &mut HashSet<Key>,
     found: &mut Found,
 ) -> Result<(), RunError> {
-    let marks: Vec<Mark> = page.rows.iter().map(Mark::of).collect();
-    let handed_on = if window.reading.is_some() {
-        let (name, keys) = (flow.name.clone(), marks.iter().map(|mark| mark.key).collect::<Vec<_>>());
-        place.store.call(move |store| store.known(&name, &keys)).await?
-    } else {
-        vec![None; marks.len()]
-    };
-    for ((row, mark), handed_on) in page.rows.iter().zip(marks).zip(handed_on) {
+    let rows: Vec<Row> = page.rows.into_iter().filter(|row| is_of_range(window, row)).collect();
+    let marks: Vec<Mark> = rows.iter().map(Mark::of).collect();
+    let handed_on = handed_on(place, flow, window, &marks).await?;
+    for ((row, mark), handed_on) in rows.iter().zip(marks).zip(handed_on) {
         let handed_on = window.before_begin.get(&mark.key).copied().or(handed_on);
         if !is_known(flow, &mark, handed_on) && seen.insert(mark.key) {
             found.spool.push(row)?;
@@ -96,23 +100,50 @@ async fn keep_new(
     Ok(())
 }
 
-/// Where the next run may go on, if the clocks can be trusted.
-fn watermark(place: &Workplace, flow: &Flow, first: &Page) -> Option<Timestamp> {
-    let Some(began) = first.served.began() else {
-        warn!(
-            flow = flow.name,
-            "the table service tells no time: the watermark stays, so runs read more and more"
-        );
-        return None;
+/// Of a run of the past, whether the row was written in its range; the filter may not look at time.
+fn is_of_range(window: &Opened, row: &Row) -> bool {
+    let Some((to, _)) = window.past else { return true };
+    row.timestamp.parse().is_ok_and(|at: Timestamp| window.past_time < at && at <= to)
+}
+
+/// Which version of each row is not to be handed on any more.
+async fn handed_on(
+    place: &Workplace,
+    flow: &Flow,
+    window: &Opened,
+    marks: &[Mark],
+) -> Result<Vec<Option<Version>>, RunError> {
+    let is_past = match (window.past, &window.reading) {
+        (None, Some(_)) => false,
+        // Rows from before begin, and those that were passed over, were not mailed.
+        (Some((_, false)), _) => true,
+        (Some((_, true)), _) | (None, None) => return Ok(vec![None; marks.len()]),
     };
-    let apart = place.clock.now().duration_since(began).abs();
-    if apart > CLOCKS_DIFFER {
-        warn!(
-            flow = flow.name,
-            seconds = apart.as_secs(),
-            "this machine's clock and the table service's differ: the watermark stays; set this machine's clock (timedatectl)"
-        );
-        return None;
+    let (name, keys) = (flow.name.clone(), marks.iter().map(|mark| mark.key).collect::<Vec<_>>());
+    let look =
+        move |store: &mut Store| if is_past { store.mailed(&name, &keys) } else { store.known(&name, &keys) };
+    Ok(place.store.call(look).await?)
+}
+
+/// Where the next run may go on, or why the clocks cannot be trusted.
+fn watermark(place: &Workplace, flow: &Flow, first: &Page) -> Result<Timestamp, String> {
+    let found = match first.served.began() {
+        None => Err("the table service tells no time".to_owned()),
+        Some(began) => {
+            let apart = place.clock.now().duration_since(began);
+            if apart.abs() > CLOCKS_DIFFER {
+                let (ahead, apart) = (if apart.is_positive() { "ahead of" } else { "behind" }, apart.abs());
+                let seconds = apart.as_secs();
+                Err(format!(
+                    "this machine's clock is {seconds} s {ahead} the table service's; set it (timedatectl)"
+                ))
+            } else {
+                Ok(began)
+            }
+        }
+    };
+    if let Err(problem) = &found {
+        warn!(flow = flow.name, "{problem}: the watermark stays, so runs read more and more");
     }
-    Some(began)
+    found
 }

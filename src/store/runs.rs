@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row as DbRow, Transaction, params}
 
 use super::outbox::{NewMail, insert_mail};
 use super::{Reading, Store, StoreError, from_db, to_db};
-use crate::history::{Cause, Outcome, Run, Step};
+use crate::history::{Order, Outcome, Run, Step};
 use crate::row::{Key, Mark, Version};
 
 /// A run that begins.
@@ -15,10 +15,8 @@ use crate::row::{Key, Mark, Version};
 pub struct NewRun<'a> {
     /// The flow's name; it must have been seen ([`Store::anchor`]).
     pub flow: &'a str,
-    /// Why it happens.
-    pub cause: Cause,
-    /// The slot that it takes.
-    pub due: Option<Timestamp>,
+    /// What it is to do.
+    pub order: Order,
     /// Now.
     pub started: Timestamp,
 }
@@ -36,14 +34,27 @@ pub struct Scanned {
     pub outcome: Outcome,
     /// The outcome in a sentence.
     pub summary: String,
+    /// Why the watermark stays, where the clocks cannot be trusted.
+    pub clock_problem: Option<String>,
     /// What the run did, for the history.
     pub steps: Vec<Step>,
     /// The moment of the commit.
     pub now: Timestamp,
 }
 
-const RUNS: &str = "SELECT runs.id, flows.name, cause, due, started, ended, outcome, summary, rows, mails
-    FROM runs JOIN flows ON flows.id = runs.flow";
+/// What a run that failed leaves.
+#[derive(Debug, Clone, Copy)]
+pub struct Failed<'a> {
+    /// What happened, in a sentence.
+    pub summary: &'a str,
+    /// What to do about it.
+    pub help: &'a str,
+    /// What it had done.
+    pub steps: &'a [Step],
+}
+
+const RUNS: &str = "SELECT runs.id, flows.name, cause, due, started, ended, outcome, summary, rows, mails,
+        help FROM runs JOIN flows ON flows.id = runs.flow";
 
 impl Store {
     /// Claims a run; its slot counts as taken once its end is recorded. A run that was left under way, since its end could not be
@@ -57,11 +68,20 @@ impl Store {
         tx.execute(
             "INSERT INTO runs (flow, cause, due, started, outcome)
              SELECT id, ?2, ?3, ?4, 'running' FROM flows WHERE name = ?1",
-            params![run.flow, run.cause.word(), run.due.map(to_db), to_db(run.started)],
+            params![run.flow, run.order.cause.word(), run.order.due.map(to_db), to_db(run.started)],
         )?;
         let id = tx.last_insert_rowid();
+        tx.execute("UPDATE requests SET run = ?2 WHERE id = ?1", params![run.order.request, id])?;
         tx.commit()?;
         Ok(id)
+    }
+
+    /// Which version of each of these rows the flow has mailed, in their order; `None` for none.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn mailed(&self, flow: &str, keys: &[Key]) -> Result<Vec<Option<Version>>, StoreError> {
+        self.versions(flow, keys, "AND mail IS NOT NULL")
     }
 
     /// Which version of each of these rows the flow has handed on, in their order; `None` for none.
@@ -69,9 +89,13 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn known(&self, flow: &str, keys: &[Key]) -> Result<Vec<Option<Version>>, StoreError> {
-        let mut ask = self.db.prepare_cached(
-            "SELECT version FROM keys WHERE flow = (SELECT id FROM flows WHERE name = ?1) AND key = ?2",
-        )?;
+        self.versions(flow, keys, "")
+    }
+
+    fn versions(&self, flow: &str, keys: &[Key], more: &str) -> Result<Vec<Option<Version>>, StoreError> {
+        let mut ask = self.db.prepare_cached(&format!(
+            "SELECT version FROM keys WHERE flow = (SELECT id FROM flows WHERE name = ?1) AND key = ?2 {more}"
+        ))?;
         let mut version = |key: &Key| {
             let found = ask.query_row(params![flow, key.0], |row| row.get(0)).optional()?;
             Ok(found.map(Version))
@@ -100,7 +124,7 @@ impl Store {
         let mut count = 0_i64;
         for mail in mails {
             let mail = mail.map_err(StoreError::Mail)?;
-            let id = insert_mail(&tx, run, &mail, scanned.now)?;
+            let id = insert_mail(&tx, Some(run), &mail, scanned.now)?;
             insert_keys(&tx, flow, run, Some(id), mail.rows)?;
             count += 1;
         }
@@ -127,30 +151,36 @@ impl Store {
                 count
             ],
         )?;
+        if is_of_new_rows(&tx, run)? {
+            tx.execute(
+                "UPDATE flows SET last_read = ?2, failures = 0, failing_since = NULL, clock_problem = ?3 WHERE id = ?1",
+                params![flow, to_db(scanned.now), scanned.clock_problem],
+            )?;
+        }
         insert_steps(&tx, run, &scanned.steps)?;
         take_slot(&tx, run)?;
         tx.commit()?;
         Ok(())
     }
 
-    /// Ends a run that moved nothing.
+    /// Ends a run that failed; nothing has moved.
     ///
     /// # Errors
     /// When the database fails.
-    pub fn end_run(
-        &mut self,
-        run: i64,
-        outcome: Outcome,
-        summary: &str,
-        steps: &[Step],
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
+    pub fn fail_run(&mut self, run: i64, failed: &Failed<'_>, now: Timestamp) -> Result<(), StoreError> {
         let tx = self.db.transaction()?;
         tx.execute(
-            "UPDATE runs SET ended = ?2, outcome = ?3, summary = ?4 WHERE id = ?1",
-            params![run, to_db(now), outcome.word(), summary],
+            "UPDATE runs SET ended = ?2, outcome = 'failed', summary = ?3, help = ?4 WHERE id = ?1",
+            params![run, to_db(now), failed.summary, failed.help],
         )?;
-        insert_steps(&tx, run, steps)?;
+        if is_of_new_rows(&tx, run)? {
+            tx.execute(
+                "UPDATE flows SET failures = failures + 1, failing_since = coalesce(failing_since, ?2), failed_run = ?1
+                 WHERE id = (SELECT flow FROM runs WHERE id = ?1)",
+                params![run, to_db(now)],
+            )?;
+        }
+        insert_steps(&tx, run, failed.steps)?;
         take_slot(&tx, run)?;
         tx.commit()?;
         Ok(())
@@ -202,9 +232,16 @@ impl Store {
     /// When the database fails.
     pub fn prune_history(&mut self, before: Timestamp) -> Result<usize, StoreError> {
         let tx = self.db.transaction()?;
-        let old = "started < ?1 AND outcome NOT IN ('running', 'waiting', 'held', 'partly-sent')";
+        let old = "started < ?1 AND outcome != 'running' AND NOT EXISTS (
+            SELECT 1 FROM mails JOIN recipients ON recipients.mail = mails.id
+            WHERE mails.run = runs.id AND state IN ('waiting', 'uncertain', 'held'))";
         tx.execute(
             &format!("DELETE FROM mails WHERE run IN (SELECT id FROM runs WHERE {old})"),
+            [to_db(before)],
+        )?;
+        tx.execute(
+            "DELETE FROM mails WHERE run IS NULL AND created < ?1 AND next_try IS NULL AND sending = 0
+             AND NOT EXISTS (SELECT 1 FROM recipients WHERE mail = mails.id AND state = 'held')",
             [to_db(before)],
         )?;
         let count = tx.execute(&format!("DELETE FROM runs WHERE {old}"), [to_db(before)])?;
@@ -249,6 +286,13 @@ fn insert_keys(
     Ok(())
 }
 
+/// A run of the past says nothing of how the flow is.
+fn is_of_new_rows(tx: &Transaction<'_>, run: i64) -> Result<bool, StoreError> {
+    let mut ask =
+        tx.prepare_cached("SELECT 1 FROM runs WHERE id = ?1 AND cause NOT IN ('resubmit', 'replay')")?;
+    Ok(ask.exists([run])?)
+}
+
 /// The slot of a run that has ended is done with; that of an interrupted one is made up for.
 fn take_slot(tx: &Transaction<'_>, run: i64) -> Result<(), StoreError> {
     tx.execute(
@@ -290,5 +334,6 @@ fn run_of(row: &DbRow<'_>) -> rusqlite::Result<Run> {
         summary: row.get(7)?,
         rows: row.get::<_, i64>(8)?.unsigned_abs(),
         mails: row.get::<_, i64>(9)?.unsigned_abs(),
+        help: row.get(10)?,
     })
 }

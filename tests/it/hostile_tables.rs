@@ -7,7 +7,7 @@ use futures::StreamExt as _;
 use leadflow::clock::Clock;
 use leadflow::config;
 use leadflow::history::{Cause, Outcome};
-use leadflow::run::{self, Workplace};
+use leadflow::run::{self, Order, Workplace};
 use leadflow::store::{SharedStore, Store};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -177,7 +177,8 @@ async fn ends_as_it_should(script: Vec<Answer>) {
     let store = SharedStore::new(Store::open(&state).unwrap());
     let place = Workplace { store, clock: Clock::System, folder: state };
     let flow = &config.flows["leads"];
-    let running = run::run(&place, &config, flow, Cause::Schedule, None);
+    let order = Order::new(Cause::Schedule, None);
+    let running = run::run(&place, &config, flow, &order);
     let ended = timeout(Duration::from_secs(50), running).await;
     let ended = ended.unwrap_or_else(|_| panic!("hangs: {script:?}")).unwrap();
     assert!(
@@ -187,10 +188,10 @@ async fn ends_as_it_should(script: Vec<Answer>) {
     );
     assert!(!ended.summary.contains("Y2FuYXJ5") && ended.summary.len() < 1_000, "{}", ended.summary);
     let reading = place.store.call(|store| store.reading("leads")).await.unwrap().unwrap();
-    let mail = place.store.call(move |store| store.next_mail(Clock::System.now())).await.unwrap();
+    let lanes = place.store.call(move |store| store.lanes(Clock::System.now())).await.unwrap();
     let served = served.lock().unwrap().clone();
     if ended.outcome == Outcome::Failed {
-        assert!(reading.past.watermark.is_none() && mail.is_none(), "{}: {served:?}", ended.summary);
+        assert!(reading.past.watermark.is_none() && lanes.is_empty(), "{}: {served:?}", ended.summary);
     } else {
         let is_clean =
             !matches!(served.last(), Some(Answer::Page(_, true) | Answer::Broken(_) | Answer::Close));

@@ -1,9 +1,13 @@
 //! Tests of the whole: the real binary against Azurite, SMTP servers and scripted servers.
 
 #[cfg(test)]
+mod alarms;
+#[cfg(test)]
 mod commands;
 #[cfg(test)]
 mod daemon;
+#[cfg(test)]
+mod day;
 #[cfg(test)]
 mod doctor;
 #[cfg(test)]
@@ -21,7 +25,13 @@ mod hostile_mail;
 #[cfg(test)]
 mod hostile_tables;
 #[cfg(test)]
+mod limits;
+#[cfg(test)]
 mod messages;
+#[cfg(test)]
+mod recover;
+#[cfg(test)]
+mod requests;
 #[cfg(test)]
 mod rows;
 #[cfg(test)]
