@@ -268,7 +268,7 @@ fn has_only_our_markup(html: &str) {
 }
 
 proptest! {
-    #![proptest_config(config(150))]
+    #![proptest_config(config(80))]
 
     #[test]
     fn any_rows(rows in rows(), email in emails()) {
