@@ -107,38 +107,50 @@ fn star_value(bytes: &mut [u8], text: &str, from: usize) -> usize {
             end
         }
         _ => {
-            let end = text[start..line].find(['#', '}']).map_or(line, |length| start + length);
-            star(bytes, start..end);
-            end
+            star(bytes, start..line);
+            line
         }
     }
 }
 
-/// Stars out each value within the range whose key is not one of [`PLACES`], and each text that
-/// has no key.
+/// Stars out all that stands within the range, but for keys, and for values whose key is one of
+/// [`PLACES`].
 fn star_values(bytes: &mut [u8], text: &str, range: Range<usize>) -> usize {
+    let between = |c: char| c.is_whitespace() || matches!(c, '{' | '}' | ',' | ']');
     let mut at = range.start;
-    while let Some(sign) = text[at..range.end].find(['=', '"', '\'']).map(|found| at + found) {
-        let is_key = |end: usize| text[end..].trim_start().starts_with('=');
-        let quoted_end = |from: usize| {
-            let quote = text[from..].chars().next().filter(|c| ['"', '\''].contains(c))?;
-            text[from + 1..].find(quote).map(|length| from + 1 + length + 1)
-        };
-        at = match (&text[sign..=sign], quoted_end(sign)) {
-            ("=", _) if is_place(&text[..sign]) => {
-                let value = text.len() - text[sign + 1..].trim_start().len();
-                quoted_end(value).unwrap_or(sign + 1)
-            }
-            ("=", _) if text[sign + 1..].trim_start().starts_with('{') => sign + 1,
-            ("=", _) => star_value(bytes, text, sign + 1).max(sign + 1),
-            (_, Some(end)) if is_key(end) => end,
-            (quote, _) => star_text(bytes, text, sign, if quote == "\"" { '"' } else { '\'' }).max(sign + 1),
-        };
+    loop {
+        at += text[at..].len() - text[at..].trim_start_matches(between).len();
         if at >= range.end {
             return at;
         }
+        let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+        let key_end = quoted_end(text, at)
+            .unwrap_or_else(|| text[at..].find(|c| !is_part(c)).map_or(text.len(), |length| at + length));
+        let value = text[key_end..].trim_start_matches([' ', '\t']).strip_prefix('=').map(str::trim_start);
+        let line = line_end(text, at);
+        at = match value {
+            Some(value) if value.starts_with('{') => text.len() - value.len(),
+            Some(value) if is_place(&text[..key_end]) => {
+                let start = text.len() - value.len();
+                quoted_end(text, start).unwrap_or_else(|| line_end(text, start))
+            }
+            Some(_) => {
+                let sign = key_end + text[key_end..].find('=').unwrap_or_default();
+                star_value(bytes, text, sign + 1).max(sign + 1)
+            }
+            None => {
+                star(bytes, at..line);
+                line
+            }
+        };
     }
-    range.end
+}
+
+/// Behind the quote that closes the text which begins at `from`, if one does.
+fn quoted_end(text: &str, from: usize) -> Option<usize> {
+    let quote = text[from..].chars().next().filter(|c| ['"', '\''].contains(c))?;
+    let line = line_end(text, from);
+    text[from + 1..line].find(quote).map(|length| from + 1 + length + 1)
 }
 
 fn star_text(bytes: &mut [u8], text: &str, start: usize, quote: char) -> usize {
@@ -225,12 +237,14 @@ mod tests {
             ("connection_string = \"\"\"a\nb\"\"\"", "connection_string = \"\"\"*\n*\"\"\""),
             (r#"password = "ab\"hunter2" # x"#, r#"password = "***********" # x"#),
             ("account_key = \"hunter2\"", "account_key = \"*******\""),
-            ("passphrase = hunter2 # x", "passphrase = ********# x"),
+            ("passphrase = hunter2 # x", "passphrase = ***********"),
             ("password = { value = \"s3\", env = \"A\" }", "password = { value = \"**\", env = \"A\" }"),
             ("password = \"s3", "password = \"**"),
             ("password =\n\"s3\"", "password =\n\"**\""),
             ("password = \"\ns3\"", "password = \"\n**\""),
             ("password \"s3\"", "password*****"),
+            ("x = { password =} \"s3\" }", "x = { password =********"),
+            ("sas = { s3\" }\nx = 1", "sas = { *****\nx = 1"),
             ("password = \"s3\"s4\" # x", "password = \"**\"*******"),
             ("password.value = \"s3\"", "password.value = \"**\""),
             ("password.env = \"MAIL\"", "password.env = \"MAIL\""),
