@@ -28,6 +28,8 @@ pub mod filter;
 pub mod flow;
 pub mod forget;
 pub mod history;
+#[cfg(test)]
+mod hostile;
 mod http;
 pub mod lead;
 pub mod mail;
