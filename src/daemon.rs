@@ -116,7 +116,7 @@ pub async fn run(loaded: Loaded, drive: Drive) -> Result<(), StoreError> {
 }
 
 /// What the last process left under way is settled, and what waits is tried at once.
-fn wake(store: &mut Store, now: Timestamp) -> Result<(), StoreError> {
+pub(crate) fn wake(store: &mut Store, now: Timestamp) -> Result<(), StoreError> {
     let runs = store.interrupt_runs(None, now)?;
     let mails = store.doubt_interrupted_mails(now)?;
     if runs > 0 {
@@ -351,7 +351,7 @@ fn endure(error: StoreError) -> Result<(), StoreError> {
 }
 
 /// What the state knows of a flow, which is seen `now` if it never was.
-fn known_of(store: &mut Store, flow: &str, now: Timestamp) -> Result<Known, StoreError> {
+pub(crate) fn known_of(store: &mut Store, flow: &str, now: Timestamp) -> Result<Known, StoreError> {
     Ok(Known {
         anchor: store.anchor(flow, now)?,
         last_slot: store.last_slot(flow)?,

@@ -65,6 +65,9 @@ pub enum TableConnection {
         /// The file, absolute.
         file: PathBuf,
     },
+    /// A table of a simulated service.
+    #[cfg(feature = "simulation")]
+    Simulated(crate::simulation::SimulatedTable),
 }
 
 /// `[connections.NAME.azure_table]`.
@@ -115,6 +118,9 @@ pub enum MailConnection {
     Smtp(SmtpConnection),
     /// A folder that gets one `.eml` a mail.
     Folder(FolderConnection),
+    /// A simulated mail server.
+    #[cfg(feature = "simulation")]
+    Simulated(crate::simulation::SimulatedMail),
 }
 
 impl MailConnection {
@@ -123,6 +129,8 @@ impl MailConnection {
         match self {
             Self::Smtp(smtp) => &smtp.from,
             Self::Folder(folder) => &folder.from,
+            #[cfg(feature = "simulation")]
+            Self::Simulated(server) => server.from(),
         }
     }
 

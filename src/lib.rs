@@ -14,6 +14,7 @@
 //! the only reader of wall time. `docs/ARCHITECTURE.md` tells the invariants.
 
 pub mod agenda;
+mod blocking;
 pub mod clock;
 pub mod clockwork;
 pub mod condition;
@@ -32,6 +33,8 @@ pub mod recurrence;
 pub mod row;
 pub mod run;
 pub mod secret;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 pub mod spool;
 pub mod store;
 pub mod table;

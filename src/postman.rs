@@ -4,7 +4,7 @@
 //! would take the same connections waits with it.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::hash::{BuildHasher as _, RandomState};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
@@ -142,7 +142,7 @@ impl Postman {
     fn another_failure(&mut self, mail: &OutboxMail) -> SignedDuration {
         let failures = self.failures.entry(mail.connections.clone()).or_default();
         *failures += 1;
-        outbox::wait(*failures, jitter(mail.id))
+        outbox::wait(*failures, jitter(mail.id, self.clock.now()))
     }
 
     /// Writes the receipts down; `pause` puts off all mails of the same connections.
@@ -158,7 +158,7 @@ impl Postman {
             None => recipient.clone(),
         };
         let recipients: Vec<Recipient> = mail.recipients.iter().map(after).collect();
-        let own_wait = outbox::wait(mail.tries + 1, jitter(mail.id));
+        let own_wait = outbox::wait(mail.tries + 1, jitter(mail.id, self.clock.now()));
         let next_try = self.clock.now() + own_wait.max(pause.unwrap_or_default());
         let until = pause.map(|pause| self.clock.now() + pause);
         for tries_left in (0..RECORD_TRIES).rev() {
@@ -259,8 +259,10 @@ fn without_addresses(reply: &str) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// A number from 0 to 1 that differs from mail to mail and from process to process.
-fn jitter(mail: i64) -> f64 {
-    let hash = RandomState::new().hash_one(mail);
+/// A number from 0 to 1 that differs from mail to mail and from try to try.
+fn jitter(mail: i64, now: Timestamp) -> f64 {
+    let mut hasher = DefaultHasher::new();
+    (mail, now.as_microsecond()).hash(&mut hasher);
+    let hash = hasher.finish();
     f64::from(u32::try_from(hash >> 32).unwrap_or_default()) / f64::from(u32::MAX)
 }

@@ -1,6 +1,6 @@
 //! Step 2: how far back a run reads.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
@@ -25,7 +25,7 @@ pub(super) struct Opened {
     /// No scan of this table was committed yet.
     pub(super) is_first: bool,
     /// Rows from before begin, which are never mailed.
-    pub(super) before_begin: HashMap<Key, Version>,
+    pub(super) before_begin: BTreeMap<Key, Version>,
     /// This is the deep scan of the day.
     pub(super) looks_back: bool,
 }
@@ -95,7 +95,7 @@ async fn open_fixed(
     let inputs =
         json!({ "mode": "fixed", "window_s": flow.window.length.as_secs(), "server_time": now.to_string() });
     record.step("window", inputs, json!({ "past_time": past_time.to_string(), "reason": "now − window" }));
-    Ok(Opened { past_time, reading: None, is_first: false, before_begin: HashMap::new(), looks_back: false })
+    Ok(Opened { past_time, reading: None, is_first: false, before_begin: BTreeMap::new(), looks_back: false })
 }
 
 fn open_again(place: &Workplace, flow: &Flow, reading: Reading, record: &mut Record) -> Opened {
@@ -116,7 +116,7 @@ fn open_again(place: &Workplace, flow: &Flow, reading: Reading, record: &mut Rec
         past_time: found.at,
         reading: Some(reading),
         is_first: false,
-        before_begin: HashMap::new(),
+        before_begin: BTreeMap::new(),
         looks_back,
     }
 }
@@ -129,7 +129,7 @@ async fn open_first(
     record: &mut Record,
 ) -> Result<Opened, RunError> {
     let begin = reading.past.begin;
-    let mut before_begin = HashMap::new();
+    let mut before_begin = BTreeMap::new();
     let select = Some(vec!["PartitionKey".to_owned(), "RowKey".to_owned()]);
     let mut scan = table.scan(Query { filter: filled(flow, EVER), select });
     while let Some(page) = scan.next().await? {

@@ -6,6 +6,8 @@ mod outbox;
 mod private;
 mod requests;
 mod runs;
+#[cfg(feature = "simulation")]
+mod simulated;
 
 pub use care::FlowHealth;
 pub use flows::Reading;
@@ -20,6 +22,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use rusqlite_migration::{M, Migrations};
+
+use crate::blocking::blocking;
 
 /// The open state of leadflow.
 #[derive(Debug)]
@@ -118,7 +122,10 @@ impl Store {
         private::folder(folder).map_err(failed)?;
         let path = folder.join("leadflow.db");
         private::file(&path).map_err(failed)?;
-        let mut db = Connection::open(path)?;
+        Self::set_up(Connection::open(path)?)
+    }
+
+    fn set_up(mut db: Connection) -> Result<Self, StoreError> {
         db.busy_timeout(std::time::Duration::from_secs(10))?;
         // A transaction that reads first and writes later would not wait for another writer.
         db.set_transaction_behavior(TransactionBehavior::Immediate);
@@ -169,7 +176,7 @@ impl SharedStore {
             let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);
             operation(&mut store)
         };
-        tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err(StoreError::Stopped.into()))
+        blocking(work).await.unwrap_or_else(|_| Err(StoreError::Stopped.into()))
     }
 }
 

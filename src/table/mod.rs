@@ -25,6 +25,9 @@ pub enum Table {
     Azure(Box<azure::AzureTable>),
     /// A `SQLite` file.
     Embedded(EmbeddedTable, Clock),
+    /// A table of a simulated service.
+    #[cfg(feature = "simulation")]
+    Simulated(crate::simulation::SimulatedTable),
 }
 
 /// What to read.
@@ -64,7 +67,7 @@ pub struct Scan<'a> {
 }
 
 /// Where the next page begins: `NextPartitionKey` and, perhaps, `NextRowKey`.
-type Token = (String, Option<String>);
+pub(crate) type Token = (String, Option<String>);
 
 #[derive(Debug)]
 enum Place {
@@ -92,6 +95,8 @@ impl Table {
             TableConnection::Embedded { file } => {
                 Self::Embedded(EmbeddedTable::open(file, name)?, clock.clone())
             }
+            #[cfg(feature = "simulation")]
+            TableConnection::Simulated(table) => Self::Simulated(table.clone()),
         })
     }
 
@@ -100,6 +105,8 @@ impl Table {
         match self {
             Self::Azure(azure) => azure.identity(),
             Self::Embedded(embedded, _) => embedded.identity(),
+            #[cfg(feature = "simulation")]
+            Self::Simulated(table) => table.identity(),
         }
     }
 
@@ -111,6 +118,8 @@ impl Table {
         match self {
             Self::Azure(azure) => azure.ask_time().await,
             Self::Embedded(_, clock) => Ok(served_now(clock)),
+            #[cfg(feature = "simulation")]
+            Self::Simulated(table) => table.ask_time().await,
         }
     }
 
@@ -122,6 +131,8 @@ impl Table {
         match self {
             Self::Azure(azure) => azure.names().await,
             Self::Embedded(embedded, _) => embedded.names(),
+            #[cfg(feature = "simulation")]
+            Self::Simulated(_) => Ok(Vec::new()),
         }
     }
 
@@ -147,6 +158,8 @@ impl Table {
                     .unwrap_or_else(|_| Err(TableError::new("reading the embedded table did not end")))?;
                 Ok((Page { rows, served }, next))
             }
+            #[cfg(feature = "simulation")]
+            Self::Simulated(table) => table.page(query, from).await,
         }
     }
 }
