@@ -43,9 +43,9 @@ fn main() -> ExitCode {
     let took = began.elapsed();
     sum.events.iter().for_each(|event| eprintln!("{event}"));
     eprintln!(
-        "{played} histories in {:.1} s: {} writes, {} rows owed, {} runs, {} mails in {} tries, {} kills, {} restarts,\n\
+        "{played} histories in {:.1} s: {} writes, {} rows owed, {} runs, {} mails in {} tries, {} kills, {} restarts, {} failures of the state,\n\
          {} uncertain marks, {} repeats (all marked), {} refused or held",
-        took.as_secs_f64(), sum.writes, sum.owed, sum.runs, sum.mails, sum.tries, sum.crashes, sum.restarts, sum.uncertain,
+        took.as_secs_f64(), sum.writes, sum.owed, sum.runs, sum.mails, sum.tries, sum.crashes, sum.restarts, sum.endured, sum.uncertain,
         sum.repeats, sum.held,
     );
     let Some((seed, violation)) = violation else {

@@ -52,7 +52,6 @@ pub(super) struct Offered {
 #[derive(Debug)]
 pub(super) struct Attempt {
     pub(super) letter: i64,
-    pub(super) life: u32,
     pub(super) fates: Vec<(u8, Fate)>,
     /// The process ended before the reply can have been recorded for sure.
     pub(super) was_cut: bool,
@@ -151,14 +150,14 @@ impl SimulatedSession {
                 *fate = state.dice.choice([Fate::Open, Fate::Later, Fate::Later, Fate::Refused]).unwrap_or(Fate::Later);
             }
         }
-        let (life, was_healthy) = (state.life, !state.was_disturbed);
+        let was_healthy = !state.was_disturbed;
         let is_broken = mood.refuses_sender || failure == Failure::DropAtOnce;
         state.was_disturbed |= is_broken;
         if is_broken {
             fates.clear();
         }
         state.tell_now(|| format!("letter {} is offered to server {}: {failure:?} {fates:?}", letter.id, self.server));
-        state.attempts.push(Attempt { letter: letter.id, life, fates, was_cut: false, was_healthy });
+        state.attempts.push(Attempt { letter: letter.id, fates, was_cut: false, was_healthy });
         state.advance(SECOND / 10);
         if is_broken {
             self.is_usable = false;

@@ -82,6 +82,8 @@ pub struct Report {
     pub crashes: u64,
     /// Processes that stopped by themselves.
     pub restarts: u64,
+    /// Operations that failed since the disk was full or the state busy.
+    pub endured: u64,
     /// Recipients of mails with the mark of uncertainty.
     pub uncertain: u64,
     /// Recipients that got a mail more than once; each has the mark.
@@ -103,6 +105,7 @@ impl Report {
         self.tries += other.tries;
         self.crashes += other.crashes;
         self.restarts += other.restarts;
+        self.endured += other.endured;
         self.uncertain += other.uncertain;
         self.repeats += other.repeats;
         self.held += other.held;

@@ -196,6 +196,10 @@ fn judge_recipients(world: &World, state: &mut State, marks: &BTreeMap<i64, Mail
                 let message = format!("letter {id} was never taken for r{r}, which the history calls {}", found.state.word());
                 return Err(Violation::new(Kind::Lost, message));
             }
+            if found.is_due() {
+                let message = format!("letter {id} is {} for r{r} for ever", found.state.word());
+                return Err(Violation::new(Kind::Lost, message));
+            }
             if tally.taken > found.uncertain + 1 {
                 let message = format!("letter {id} was taken {} times for r{r}, {} marked", tally.taken, found.uncertain);
                 return Err(Violation::new(Kind::Repeated, message));

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use futures::future::{join, join_all};
 use jiff::Timestamp;
 
-use super::story::{Event, HOUR, SECOND};
+use super::story::{Event, HOUR, MINUTE, SECOND};
 use super::world::{Crash, World};
 use super::{Break, Kind, Violation};
 use crate::agenda::{Agenda, Due};
@@ -30,6 +30,8 @@ pub(super) struct Machine {
     next_event: usize,
     /// Rounds of the calm at the end.
     calm: Option<u32>,
+    /// Failures of the state up to the last tick.
+    endured: u64,
 }
 
 /// How a process ends.
@@ -60,7 +62,7 @@ impl Machine {
     pub(super) fn new(world: Arc<World>, configs: Vec<Arc<Config>>, store: SharedStore) -> Self {
         let clock = Clock::Driven(world.clock.clone());
         let place = Workplace { store, clock, folder: PathBuf::from("/nonexistent") };
-        Self { world, configs, place, next_event: 0, calm: None }
+        Self { world, configs, place, next_event: 0, calm: None, endured: 0 }
     }
 
     /// Lives from a start of the process to its end.
@@ -98,9 +100,11 @@ impl Machine {
 
     async fn work(&mut self) -> Result<End, Violation> {
         self.world.lock().rise();
+        // The world goes on while there is no process, and a new one reads the file of now.
+        self.happen(None).await?;
         let Some(mut process) = self.start().await? else { return Ok(End::Stopped) };
         for _ in 0..MOST_TICKS {
-            if let Some(end) = self.happen(&mut process).await? {
+            if let Some(end) = self.happen(Some(&mut process)).await? {
                 return Ok(end);
             }
             if !self.tick(&mut process).await? {
@@ -124,7 +128,7 @@ impl Machine {
         }
         let now = self.place.clock.now();
         let woken = self.place.store.call(move |store| daemon::wake(store, now)).await;
-        if endured(woken)?.is_none() {
+        if self.endured(woken)?.is_none() {
             return Ok(None);
         }
         let postman = Postman::new(self.place.store.clone(), self.place.clock.clone());
@@ -147,7 +151,7 @@ impl Machine {
             }
             Ok::<_, StoreError>(known)
         };
-        let Some(known) = endured(self.place.store.call(look).await)? else { return Ok(None) };
+        let Some(known) = self.endured(self.place.store.call(look).await)? else { return Ok(None) };
         process.agenda.replace(&flows, &known, now);
         Ok(Some(()))
     }
@@ -187,7 +191,7 @@ impl Machine {
             }
             Ok::<_, StoreError>(requests)
         };
-        let Some(requests) = endured(self.place.store.call(fulfil).await)? else { return Ok(false) };
+        let Some(requests) = self.endured(self.place.store.call(fulfil).await)? else { return Ok(false) };
         for (_, request) in requests {
             let (flow, is_off) = match &request {
                 Request::Off(flow) => (flow, true),
@@ -202,7 +206,7 @@ impl Machine {
     async fn run(&self, config: &Config, due: &Due) -> Result<bool, Violation> {
         let file = self.world.lock().file;
         let result = run::run(&self.place, config, &due.flow, Cause::Schedule, Some(due.slot)).await;
-        let Some(ended) = endured(result)? else { return Ok(false) };
+        let Some(ended) = self.endured(result)? else { return Ok(false) };
         let mut state = self.world.lock();
         state.counts.runs += 1;
         let flow = self.world.story.plans.iter().position(|plan| plan.name == due.flow.name);
@@ -237,7 +241,7 @@ impl Machine {
             }
             postman.deliver(config, || false).await
         };
-        match endured(round.await)? {
+        match self.endured(round.await)? {
             Some(round) => *next_try = round.next_try,
             None => {
                 *is_fresh = true;
@@ -249,17 +253,19 @@ impl Machine {
     }
 
     /// What the story has for this moment; then the calm.
-    async fn happen(&mut self, process: &mut Process) -> Result<Option<End>, Violation> {
+    async fn happen(&mut self, mut process: Option<&mut Process>) -> Result<Option<End>, Violation> {
         while let Some((_, event)) = self.due_event() {
             self.next_event += 1;
             self.world.lock().tell_now(|| format!("{event:?}"));
             match event {
-                Event::Restart => return Ok(Some(End::Stopped)),
+                Event::Restart if process.is_some() => return Ok(Some(End::Stopped)),
                 Event::Standstill(length) => {
                     self.world.lock().advance(length);
-                    return Ok(Some(End::Stopped));
+                    if process.is_some() {
+                        return Ok(Some(End::Stopped));
+                    }
                 }
-                event => self.befall(event, process).await?,
+                event => self.befall(event, process.as_deref_mut()).await?,
             }
         }
         let is_over = self.next_event >= self.world.story.events.len()
@@ -276,7 +282,7 @@ impl Machine {
         self.world.story.events.get(self.next_event).copied().filter(|(at, _)| *at <= now)
     }
 
-    async fn befall(&self, event: Event, process: &mut Process) -> Result<(), Violation> {
+    async fn befall(&self, event: Event, process: Option<&mut Process>) -> Result<(), Violation> {
         match event {
             Event::Off(flow) => self.request(Request::Off(self.name(flow))),
             Event::On(flow) => self.request(Request::On(self.name(flow))),
@@ -285,11 +291,12 @@ impl Machine {
                 let limited = self.place.store.at_once(|store| store.limit(pages));
                 limited.map_err(|error| Violation::new(Kind::Broken, error.to_string()))
             }
-            Event::Offset(_) | Event::Dateless(_) | Event::Tables(_) | Event::Mails(..) | Event::Crash(_) => {
+            Event::Offset(_) | Event::Dateless(_) | Event::Busy(_) | Event::Tables(_) | Event::Mails(..) | Event::Crash(_) => {
                 let mut state = self.world.lock();
                 match event {
                     Event::Offset(offset) => state.offset = offset,
                     Event::Dateless(is_dateless) => state.is_dateless = is_dateless,
+                    Event::Busy(failures) => state.busy = failures,
                     Event::Tables(failures) => state.table_failures = failures,
                     Event::Mails(server, mood) => state.moods[server] = mood,
                     Event::Crash(steps) => state.kill_after(Some(steps)),
@@ -310,10 +317,10 @@ impl Machine {
     fn request(&self, request: Request) -> Result<(), Violation> {
         let now = self.place.clock.now();
         let left = self.place.store.at_once(move |store| store.leave_request(&request, now));
-        endured(left).map(drop)
+        self.endured(left).map(drop)
     }
 
-    async fn reload(&self, file: usize, process: &mut Process) -> Result<(), Violation> {
+    async fn reload(&self, file: usize, process: Option<&mut Process>) -> Result<(), Violation> {
         {
             let mut state = self.world.lock();
             let (now, old) = (state.now, state.file);
@@ -325,22 +332,23 @@ impl Machine {
                 }
             }
         }
+        let Some(process) = process else { return Ok(()) };
         process.is_changed = true;
         self.plan(process).await.map(drop)
     }
 
     /// From here on nothing fails any more.
-    async fn heal(&mut self, process: &mut Process) -> Result<(), Violation> {
+    async fn heal(&mut self, mut process: Option<&mut Process>) -> Result<(), Violation> {
         {
             let mut state = self.world.lock();
             state.tell_now(|| "all is well from here on".to_owned());
-            (state.offset, state.is_dateless, state.table_failures) = (0, false, 0);
+            (state.offset, state.is_dateless, state.table_failures, state.busy) = (0, false, 0, 0);
             state.moods.fill(super::story::Mood::default());
             state.kill_after(None);
             let after_all = state.last_write().unwrap_or(state.now).max(state.now);
             state.advance_to(after_all);
         }
-        self.befall(Event::Disk(None), process).await?;
+        self.befall(Event::Disk(None), process.as_deref_mut()).await?;
         for flow in 0..self.world.story.plans.len() {
             self.request(Request::On(self.name(flow)))?;
         }
@@ -363,7 +371,11 @@ impl Machine {
                 return;
             }
         }
-        let step = if self.calm.is_some() { SECOND } else { self.world.story.step };
+        let mut step = if self.calm.is_some() { SECOND } else { self.world.story.step };
+        // What fails each second is tried now and then, so that the history stays short.
+        if std::mem::replace(&mut self.endured, state.counts.endured) < state.counts.endured {
+            step += state.dice.i64(0..20 * MINUTE);
+        }
         let event = self.world.story.events.get(self.next_event).map(|(at, _)| *at);
         let next = [slot, next_try, event].into_iter().flatten().min().unwrap_or(self.world.story.end);
         let late = state.dice.i64(0..2 * SECOND);
@@ -375,13 +387,18 @@ impl Machine {
             state.advance_to(next);
         }
     }
-}
 
-/// A database that is busy or a disk that is full may be well again; anything else is a fault.
-fn endured<T>(result: Result<T, StoreError>) -> Result<Option<T>, Violation> {
-    match result {
-        Ok(value) => Ok(Some(value)),
-        Err(error) if error.is_passing() => Ok(None),
-        Err(error) => Err(Violation::new(Kind::Broken, format!("the state fails: {error}"))),
+    /// A database that is busy or a disk that is full may be well again; anything else is a fault.
+    fn endured<T>(&self, result: Result<T, StoreError>) -> Result<Option<T>, Violation> {
+        match result {
+            Ok(value) => Ok(Some(value)),
+            Err(error) if error.is_passing() => {
+                let mut state = self.world.lock();
+                state.counts.endured += 1;
+                state.tell_now(|| error.to_string());
+                Ok(None)
+            }
+            Err(error) => Err(Violation::new(Kind::Broken, format!("the state fails: {error}"))),
+        }
     }
 }

@@ -84,6 +84,8 @@ pub(super) enum Event {
     Dateless(bool),
     /// Pages that are left on the disk.
     Disk(Option<i64>),
+    /// How many operations on the state of a hundred find it held by another process.
+    Busy(u8),
     /// How many pages of a hundred fail.
     Tables(u8),
     Mails(usize, Mood),
@@ -294,7 +296,7 @@ fn happening(dice: &mut Rng, flows: usize, servers: usize, long: i64) -> (Event,
     let server = dice.usize(0..servers);
     let flow = dice.usize(0..flows);
     let (calm, mood) = (Mood::default(), Mood::default());
-    match dice.u8(0..22) {
+    match dice.u8(0..23) {
         0..=6 => (Event::Crash(dice.u32(1..70)), None),
         7..=8 => (Event::Restart, None),
         9 => (Event::Standstill(dice.i64(MINUTE..long + 3 * 24 * HOUR)), None),
@@ -302,6 +304,7 @@ fn happening(dice: &mut Rng, flows: usize, servers: usize, long: i64) -> (Event,
         11 => (Event::Offset(dice.i64(-3 * 24 * HOUR..3 * 24 * HOUR)), Some(Event::Offset(0))),
         12 => (Event::Offset(dice.i64(-8 * MINUTE..8 * MINUTE)), Some(Event::Offset(dice.i64(0..MINUTE)))),
         13 => (Event::Dateless(true), Some(Event::Dateless(false))),
+        22 => (Event::Busy(dice.choice([20, 60, 100]).unwrap_or(50)), Some(Event::Busy(0))),
         14..=15 => (Event::Disk(Some(dice.i64(0..3))), Some(Event::Disk(None))),
         16..=17 => (Event::Tables(dice.u8(10..60)), Some(Event::Tables(0))),
         18 => (Event::Mails(server, Mood { is_down: true, ..mood }), Some(Event::Mails(server, calm))),

@@ -48,10 +48,11 @@ pub(super) struct State {
     pub(super) attempts: Vec<Attempt>,
     pub(super) moods: Vec<Mood>,
     pub(super) table_failures: u8,
+    /// How many operations on the state of a hundred fail.
+    pub(super) busy: u8,
     pub(super) is_dateless: bool,
     /// The file that is in force.
     pub(super) file: usize,
-    pub(super) life: u32,
     pub(super) crashes: Vec<Crash>,
     /// A mail was ever refused, put off or lost, or a process killed.
     pub(super) was_disturbed: bool,
@@ -135,9 +136,9 @@ impl World {
             attempts: Vec::new(),
             moods: vec![Mood::default(); 2],
             table_failures: 0,
+            busy: 0,
             is_dateless: false,
             file: 0,
-            life: 0,
             crashes: Vec::new(),
             was_disturbed: false,
             countdown: None,
@@ -178,6 +179,12 @@ impl World {
         }
     }
 
+    /// Whether an operation on the state finds it held by another process.
+    pub(crate) fn is_busy(&self) -> bool {
+        let mut state = self.lock();
+        state.busy > 0 && !state.is_dead && state.dice.u8(0..100) < state.busy
+    }
+
     /// Returns when the process is killed.
     pub(super) async fn crashed(&self) {
         self.has_crashed.notified().await;
@@ -191,7 +198,6 @@ impl World {
 impl State {
     /// A new process begins to live.
     pub(super) fn rise(&mut self) {
-        self.life += 1;
         self.is_dead = false;
         self.countdown = None;
         self.is_delivering = false;
@@ -203,10 +209,6 @@ impl State {
 
     pub(super) fn kill_after(&mut self, steps: Option<u32>) {
         self.countdown = steps;
-    }
-
-    pub(super) fn is_dead(&self) -> bool {
-        self.is_dead
     }
 
     /// What was written and becomes visible on the way is in the tables then.

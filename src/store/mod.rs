@@ -171,6 +171,10 @@ impl SharedStore {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
+        #[cfg(feature = "simulation")]
+        if let Some(error) = simulated::busy() {
+            return Err(error.into());
+        }
         let store = Arc::clone(&self.0);
         let work = move || {
             let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);

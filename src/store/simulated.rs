@@ -3,12 +3,19 @@
 use std::sync::PoisonError;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, ffi, params};
 
 use super::{MailRecord, SharedStore, Store, StoreError, to_db};
 
 /// `SQLite`'s own limit.
 const NO_LIMIT: i64 = 4_294_967_294;
+
+/// Another process holds the database and does not let go, if the simulated world has it so.
+pub(super) fn busy() -> Option<StoreError> {
+    let world = crate::simulation::world()?;
+    let busy = || StoreError::Database(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_BUSY), None));
+    world.is_busy().then(busy)
+}
 
 impl Store {
     /// An empty state in memory.
