@@ -1,7 +1,10 @@
 //! The daemon: loads, ticks, runs what is due, delivers, reloads, drains.
 
 mod change;
-mod delivery;
+pub(crate) mod delivery;
+mod heartbeat;
+mod reload;
+mod runs;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -11,17 +14,20 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 use sd_notify::NotifyState;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
 use crate::agenda::{Agenda, Due, Known};
+use crate::alarm::Alarm;
 use crate::clock::Clock;
 use crate::config::{self, Level, Loaded, Problem};
 use crate::flow::Config;
-use crate::history::Cause;
-use crate::run::{self, Workplace};
+use crate::notice;
+use crate::run::Workplace;
+use crate::state;
 use crate::store::{Lock, Request, SharedStore, Store, StoreError};
 use delivery::Delivery;
+use heartbeat::Heartbeat;
+use runs::Runs;
 
 pub use watch::Watch;
 
@@ -53,22 +59,26 @@ const FOR_RUNS: Duration = Duration::from_secs(5);
 const FOR_MAIL: Duration = Duration::from_secs(15);
 /// Between two rounds of the chores.
 const CHORES: Duration = Duration::from_hours(1);
+/// Between two looks for what is wrong, and between two heartbeats.
+const LOOK: SignedDuration = SignedDuration::from_mins(1);
 /// How long the bytes of sent mails are kept.
 const SENT_BYTES: SignedDuration = SignedDuration::from_hours(7 * 24);
-/// Runs at the same time.
-const MOST_RUNS: usize = 8;
-
 struct Daemon {
     config: Arc<Config>,
     place: Workplace,
     agenda: Agenda,
-    /// Each ends with its slot, and whether the run was recorded.
-    runs: JoinSet<(Due, bool)>,
-    waiting: Vec<Due>,
+    runs: Runs,
     delivery: Delivery,
     lock: Lock,
     watch: Option<Watch>,
     chores_done: Option<Instant>,
+    /// What is wrong with flows.toml as it is now.
+    invalid_file: Option<Alarm>,
+    /// When it was last looked for what is wrong, by the wall clock.
+    looked: Option<Timestamp>,
+    /// Whether nothing was.
+    is_well: Option<bool>,
+    heartbeat: Heartbeat,
 }
 
 /// Runs until it is told to stop.
@@ -80,7 +90,7 @@ pub async fn run(loaded: Loaded, drive: Drive) -> Result<(), StoreError> {
     tell_warnings(&loaded.warnings);
     let config = Arc::new(loaded.config);
     let lock = Lock::take(&config.settings.state)?;
-    let mut store = Store::open(&config.settings.state)?;
+    let mut store = state::open(&config, clock.now())?;
     wake(&mut store, clock.now())?;
     let place = Workplace { store: SharedStore::new(store), clock, folder: config.settings.state.clone() };
     let delivery = Delivery::start(&place, Arc::clone(&config));
@@ -88,12 +98,15 @@ pub async fn run(loaded: Loaded, drive: Drive) -> Result<(), StoreError> {
         config,
         place,
         agenda: Agenda::default(),
-        runs: JoinSet::new(),
-        waiting: Vec::new(),
+        runs: Runs::default(),
         delivery,
         lock,
         watch,
         chores_done: None,
+        invalid_file: None,
+        looked: None,
+        is_well: None,
+        heartbeat: Heartbeat::start(),
     };
     daemon.plan().await?;
     daemon.say_ready();
@@ -103,7 +116,7 @@ pub async fn run(loaded: Loaded, drive: Drive) -> Result<(), StoreError> {
                 Some(()) => daemon.tick().await.or_else(endure)?,
                 None => break,
             },
-            Some(ended) = daemon.runs.join_next() => daemon.ended(ended),
+            Some(ended) = daemon.runs.next_end() => daemon.ended(ended),
             failed = daemon.delivery.ended() => return failed,
             signal = signals.recv() => match signal {
                 Some(Signal::Reload) => daemon.reload().await.or_else(endure)?,
@@ -144,7 +157,7 @@ impl Daemon {
         };
         let known = self.place.store.call(look).await?;
         self.agenda.replace(&self.config.flows, &known, now);
-        Ok(())
+        self.place.store.call(move |store| store.set_planned(now)).await
     }
 
     async fn tick(&mut self) -> Result<(), StoreError> {
@@ -154,47 +167,48 @@ impl Daemon {
         let now = self.place.clock.now();
         let _ = sd_notify::notify(&[NotifyState::Watchdog]);
         self.fulfil_requests(now).await?;
-        self.waiting.extend(self.agenda.due(now));
+        self.runs.add(self.agenda.due(now));
         self.start_runs();
         self.delivery.tick();
         if self.chores_done.is_none_or(|at| at.elapsed() >= CHORES) {
             self.chores_done = Some(Instant::now());
             self.do_chores(now).await?;
         }
+        if self.looked.is_none_or(|at| now.duration_since(at).abs() >= LOOK) {
+            self.looked = Some(now);
+            self.look().await?;
+        }
+        Ok(())
+    }
+
+    /// Looks for what is wrong, and tells it.
+    async fn look(&mut self) -> Result<(), StoreError> {
+        let standing = notice::look_and_tell(&self.place, &self.config, self.invalid_file.clone()).await?;
+        self.delivery.wake();
+        if standing.is_empty() {
+            self.heartbeat.beat(self.config.settings.heartbeat_url.as_ref());
+        }
+        if self.is_well.replace(standing.is_empty()) != Some(standing.is_empty()) {
+            self.show_status();
+        }
         Ok(())
     }
 
     fn start_runs(&mut self) {
-        while self.runs.len() < MOST_RUNS && !self.waiting.is_empty() {
-            let due = self.waiting.remove(0);
-            let (place, config, flow) = (self.place.clone(), Arc::clone(&self.config), Arc::clone(&due.flow));
-            let slot = Some(due.slot);
-            // A task of its own, so that a fault in one run ends neither the daemon nor the flow.
-            let work =
-                tokio::spawn(async move { run::run(&place, &config, &flow, Cause::Schedule, slot).await });
-            self.runs.spawn(async move {
-                let flow = &due.flow.name;
-                let is_recorded = match work.await {
-                    Ok(Ok(_)) => true,
-                    Ok(Err(error)) => {
-                        error!(flow, "the run cannot be recorded: {error}");
-                        false
-                    }
-                    Err(fault) => {
-                        error!(flow, "the run broke off: {fault}");
-                        true
-                    }
-                };
-                (due, is_recorded)
-            });
-        }
+        self.runs.start(&self.place, &self.config);
     }
 
     fn ended(&mut self, ended: Result<(Due, bool), tokio::task::JoinError>) {
         match ended {
-            Ok((due, true)) => self.agenda.ended(&due.flow.name),
-            // Its slot is due again at the next tick.
-            Ok((due, false)) => self.agenda.give_back(&due),
+            Ok((due, is_recorded)) => {
+                self.runs.end(&due);
+                if is_recorded {
+                    self.agenda.ended(&due.flow.name);
+                } else {
+                    // Its slot is due again at the next tick.
+                    self.agenda.give_back(&due);
+                }
+            }
             Err(fault) => error!("a run was lost: {fault}"),
         }
         self.start_runs();
@@ -244,25 +258,41 @@ impl Daemon {
         match loading.map_err(|_| StoreError::Stopped)? {
             Err(report) => {
                 for problem in report.problems.iter().filter(|problem| problem.level == Level::Error) {
-                    error!("{}", one_line(problem));
+                    error!("{}", reload::one_line(problem));
                 }
                 error!("{report}: the old flows go on");
+                self.refuse_file(reload::of_report(&report, &self.config.path));
             }
             Ok(loaded) if loaded.config.settings.state != self.config.settings.state => {
-                error!("settings.state has changed, which takes a restart: the old flows go on");
+                let what = "settings.state has changed, which takes a restart";
+                error!("{what}: the old flows go on");
+                self.refuse_file(what.to_owned());
                 drop(loaded);
             }
             Ok(loaded) if loaded.config.flows.is_empty() && !self.config.flows.is_empty() => {
-                error!("the file has no flow any more: the old flows go on; stop leadflow if that is meant");
+                let what = "the file has no flow any more; stop leadflow if that is meant";
+                error!("{what}: the old flows go on");
+                self.refuse_file(what.to_owned());
                 drop(loaded);
             }
-            Ok(loaded) => self.swap(loaded).await?,
+            Ok(loaded) => {
+                self.invalid_file = None;
+                self.swap(loaded).await?;
+            }
         }
+        // What is wrong with the file, or is not any more, is told at the next tick.
+        self.looked = None;
         if let Some(watch) = &mut self.watch {
             watch.follow();
         }
         let _ = sd_notify::notify(&[NotifyState::Ready]);
         Ok(())
+    }
+
+    fn refuse_file(&mut self, what: String) {
+        let now = self.place.clock.now();
+        let since = self.invalid_file.as_ref().map_or(now, |alarm| alarm.since);
+        self.invalid_file = Some(reload::alarm(what, since));
     }
 
     async fn swap(&mut self, loaded: Loaded) -> Result<(), StoreError> {
@@ -274,7 +304,7 @@ impl Daemon {
         self.config = config;
         self.delivery.replace(Arc::clone(&self.config));
         // A flow that waited for its turn is planned anew with all others.
-        for due in std::mem::take(&mut self.waiting) {
+        for due in self.runs.take_waiting() {
             self.agenda.give_back(&due);
         }
         self.plan().await?;
@@ -294,6 +324,7 @@ impl Daemon {
     }
 
     fn status(&self) -> String {
+        let trouble = if self.is_well == Some(false) { "; something is wrong: leadflow health" } else { "" };
         match self.agenda.next() {
             Some((flow, next)) => {
                 let zone = self.config.settings.time_zone.clone();
@@ -302,16 +333,16 @@ impl Daemon {
                     .to_zoned(zone)
                     .strftime("%Y-%m-%d %H:%M:%S %Z")
                     .to_string();
-                format!("{flow} runs next, {next}")
+                format!("{flow} runs next, {next}{trouble}")
             }
-            None => "no flow is on".to_owned(),
+            None => format!("no flow is on{trouble}"),
         }
     }
 
     /// Ends in bounded time; a second stop ends at once.
     async fn drain(mut self, signals: &mut mpsc::Receiver<Signal>) {
         let _ = sd_notify::notify(&[NotifyState::Stopping]);
-        info!(runs = self.runs.len(), "stopping");
+        info!(runs = self.runs.count(), "stopping");
         let again = async {
             while let Some(signal) = signals.recv().await {
                 if signal == Signal::Stop {
@@ -321,7 +352,7 @@ impl Daemon {
             std::future::pending::<()>().await;
         };
         let finish = async {
-            let runs = async { while self.runs.join_next().await.is_some() {} };
+            let runs = async { while self.runs.next_end().await.is_some() {} };
             if tokio::time::timeout(FOR_RUNS, runs).await.is_err() {
                 warn!(
                     "runs under way are broken off; they moved nothing and are done anew at the next start"
@@ -361,13 +392,6 @@ pub(crate) fn known_of(store: &mut Store, flow: &str, now: Timestamp) -> Result<
 
 fn tell_warnings(warnings: &[Problem]) {
     for problem in warnings.iter().filter(|problem| problem.level == Level::Warning) {
-        warn!("{}", one_line(problem));
+        warn!("{}", reload::one_line(problem));
     }
-}
-
-fn one_line(problem: &Problem) -> String {
-    let (file, at) = problem.place();
-    let at = at.map_or_else(String::new, |(line, column)| format!(":{line}:{column}"));
-    let help = problem.help.as_ref().map_or_else(String::new, |help| format!("; {help}"));
-    format!("{file}{at}: {}{help}", problem.message)
 }

@@ -40,6 +40,8 @@ pub struct Settings {
     pub log: String,
     /// `[settings.failures]`.
     pub failures: Option<Failures>,
+    /// Asked each minute while all is well.
+    pub heartbeat_url: Option<url::Url>,
 }
 
 /// `[settings.failures]`: who hears when a flow fails.
@@ -47,8 +49,8 @@ pub struct Settings {
 pub struct Failures {
     /// Mail connections, tried in this order.
     pub connections: Vec<String>,
-    /// Addresses.
-    pub to: Vec<String>,
+    /// Recipients.
+    pub to: Vec<lettre::message::Mailbox>,
     /// Consecutive failed runs before the first mail.
     pub after: u32,
     /// Time between two mails about the same failure.
@@ -265,6 +267,8 @@ pub struct Email {
     pub max_rows: usize,
     /// Attach the CSV even when the body shows all rows.
     pub attach_csv: bool,
+    /// Mails in an hour at most; the others wait.
+    pub per_hour: u32,
 }
 
 impl Email {

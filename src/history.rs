@@ -104,6 +104,8 @@ pub struct Run {
     pub rows: u64,
     /// Mails.
     pub mails: u64,
+    /// What to do about it, where it failed.
+    pub help: Option<String>,
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@
 //! the only reader of wall time. `docs/ARCHITECTURE.md` tells the invariants.
 
 pub mod agenda;
+pub mod alarm;
 mod blocking;
 pub mod clock;
 pub mod clockwork;
@@ -24,8 +25,10 @@ pub mod doctor;
 pub mod filter;
 pub mod flow;
 pub mod history;
+mod http;
 pub mod lead;
 pub mod mail;
+pub mod notice;
 pub mod outbox;
 pub mod postman;
 pub mod preview;
@@ -36,6 +39,7 @@ pub mod secret;
 #[cfg(feature = "simulation")]
 pub mod simulation;
 pub mod spool;
+pub mod state;
 pub mod store;
 pub mod table;
 pub mod telemetry;

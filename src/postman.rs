@@ -1,29 +1,34 @@
 //! Delivers what lies in the outbox: takes a mail, hands it over, records each recipient's reply.
 //!
-//! Failures to connect or to sign in are the connection's and never a mail's: every mail that
-//! would take the same connections waits with it.
+//! Mails with the same list of connections make a lane, in which they leave in their order. Lanes
+//! go on beside each other, so that a server which hangs keeps up its own mails alone. Failures to
+//! connect or to sign in are the connection's and never a mail's: it rests, and its mails with it,
+//! unless the next connection of their list takes them.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+mod connections;
+
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::time::{Duration, Instant};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::clock::Clock;
 use crate::flow::{Config, MailConnection};
 use crate::mail::{ConnectError, Letter, Session};
 use crate::outbox::{self, Receipt, Recipient, State};
 use crate::store::{OutboxMail, SharedStore, Store, StoreError};
+use crate::telemetry::without_addresses;
+use connections::{Connections, Rest};
 
 /// The one who delivers; there is one in a process.
 #[derive(Debug)]
 pub struct Postman {
     store: SharedStore,
     clock: Clock,
-    /// Failed connects in a row, by the list of connections that were tried.
-    failures: HashMap<Vec<String>, u32>,
-    pace: BTreeMap<String, VecDeque<Instant>>,
+    connections: Mutex<Connections>,
 }
 
 /// What a round through the outbox came to.
@@ -31,7 +36,7 @@ pub struct Postman {
 pub struct Round {
     /// When the next mail is to be tried; `None` while nothing waits.
     pub next_try: Option<Timestamp>,
-    /// The next try waits for nothing but the connection's `per_minute`.
+    /// A try waits for nothing but its connection's `per_minute`.
     pub is_paced: bool,
 }
 
@@ -40,13 +45,13 @@ const RECORD_TRIES: u32 = 5;
 /// Between two of them.
 const RECORD_AGAIN: Duration = Duration::from_secs(1);
 
-/// The span of `per_minute`.
-const MINUTE: Duration = Duration::from_mins(1);
+/// The span of `per_hour`.
+const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
 impl Postman {
     /// A postman for this state.
     pub fn new(store: SharedStore, clock: Clock) -> Self {
-        Self { store, clock, failures: HashMap::new(), pace: BTreeMap::new() }
+        Self { store, clock, connections: Mutex::default() }
     }
 
     /// Forgets what has failed, and lets every mail be tried now: somebody has started leadflow or
@@ -54,10 +59,26 @@ impl Postman {
     ///
     /// # Errors
     /// When the state fails.
-    pub async fn start_over(&mut self) -> Result<(), StoreError> {
-        self.failures.clear();
+    pub async fn start_over(&self) -> Result<(), StoreError> {
+        self.connections().start_over();
         let now = self.clock.now();
         self.store.call(move |store| store.hurry(now)).await
+    }
+
+    /// Doubts the mails whose replies could not be recorded; no lane may be under way.
+    ///
+    /// # Errors
+    /// When the state fails.
+    pub async fn settle(&self) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let mails = self.store.call(move |store| store.doubt_interrupted_mails(now)).await?;
+        if mails > 0 {
+            warn!(
+                mails,
+                "replies of mails could not be recorded: the mails are uncertain and are sent again"
+            );
+        }
+        Ok(())
     }
 
     /// Delivers every mail whose time has come, over the connections of `config`. Between two
@@ -65,92 +86,201 @@ impl Postman {
     ///
     /// # Errors
     /// When the state fails. A mail that was being sent is then found again at the next start.
-    pub async fn deliver(&mut self, config: &Config, stop: impl Fn() -> bool) -> Result<Round, StoreError> {
+    pub async fn deliver(&self, config: &Config, stop: impl Fn() -> bool) -> Result<Round, StoreError> {
+        let mut is_paced = false;
+        while !stop() {
+            let lanes = self.lanes().await?;
+            if lanes.is_empty() {
+                break;
+            }
+            for paced in join_all(lanes.iter().map(|lane| self.deliver_lane(config, lane, &stop))).await {
+                is_paced |= paced?;
+            }
+        }
+        Ok(Round { next_try: self.next_try().await?, is_paced })
+    }
+
+    /// The lists of connections that have a mail whose time has come.
+    ///
+    /// # Errors
+    /// When the state fails.
+    pub async fn lanes(&self) -> Result<Vec<Vec<String>>, StoreError> {
+        let now = self.clock.now();
+        self.store.call(move |store| store.lanes(now)).await
+    }
+
+    /// When the next mail is to be tried; `None` while nothing waits.
+    ///
+    /// # Errors
+    /// When the state fails.
+    pub async fn next_try(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.store.call(|store| store.next_try()).await
+    }
+
+    /// Delivers the mails of one lane whose time has come; `true` when the next one waits for its
+    /// connection's `per_minute`.
+    ///
+    /// # Errors
+    /// As [`Postman::deliver`].
+    pub async fn deliver_lane(
+        &self,
+        config: &Config,
+        lane: &[String],
+        stop: impl Fn() -> bool,
+    ) -> Result<bool, StoreError> {
         let mut session: Option<(String, Session)> = None;
         let mut is_paced = false;
         while !stop() {
-            let now = self.clock.now();
-            let Some(mail) = self.store.call(move |store| store.next_mail(now)).await? else { break };
-            is_paced |= self.deliver_one(config, mail, &mut session).await? == Delivered::Paced;
+            let (now, of_lane) = (self.clock.now(), lane.to_vec());
+            let Some(mail) = self.store.call(move |store| store.next_mail(&of_lane, now)).await? else {
+                break;
+            };
+            if self.is_within_hour(config, &mail).await? {
+                is_paced = self.deliver_one(config, mail, &mut session).await? == Delivered::Paced;
+            }
         }
         if let Some((_, session)) = session {
             session.close().await;
         }
-        let next_try = self.store.call(|store| store.next_try()).await?;
-        Ok(Round { next_try, is_paced })
+        Ok(is_paced)
+    }
+
+    /// Whether the flow may send another mail in this hour; if not, all its new mails are put off.
+    async fn is_within_hour(&self, config: &Config, mail: &OutboxMail) -> Result<bool, StoreError> {
+        let flow = mail.flow.as_ref().and_then(|name| config.flows.get(name)).filter(|_| mail.tries == 0);
+        let Some(flow) = flow else { return Ok(true) };
+        let (name, per_hour, now) = (flow.name.clone(), flow.email.per_hour, self.clock.now());
+        let look = move |store: &mut Store| {
+            let (count, oldest) = store.begun_within(&name, now.checked_sub(HOUR).unwrap_or(now), now)?;
+            let Some(until) = oldest.filter(|_| count >= per_hour).map(|oldest| oldest + HOUR) else {
+                return Ok::<_, StoreError>(None);
+            };
+            Ok(Some((store.pace(&name, until)?, until)))
+        };
+        let Some((mails, until)) = self.store.call(look).await? else { return Ok(true) };
+        info!(flow = flow.name, mails, %until, "per_hour = {per_hour} is used up: the other mails wait");
+        Ok(false)
     }
 
     async fn deliver_one(
-        &mut self,
+        &self,
         config: &Config,
         mail: OutboxMail,
         session: &mut Option<(String, Session)>,
     ) -> Result<Delivered, StoreError> {
-        let mut reasons = Vec::new();
-        let mut is_sending = false;
+        let (mut reasons, mut rests) = (Vec::new(), Vec::new());
         for name in &mail.connections {
             let Some(connection) = config.mails.get(name) else {
                 reasons.push(format!("flows.toml has no mail connection `{name}` any more"));
                 continue;
             };
-            if let Some(wait) = self.pacing(name, connection).filter(|_| !is_sending) {
-                let (until, connections) = (self.clock.now() + wait, mail.connections.clone());
-                self.store.call(move |store| store.pause(&connections, until)).await?;
-                return Ok(Delivered::Paced);
-            }
-            let result = match ready(session, name, connection).await {
-                Ok(session) => {
-                    if !is_sending {
-                        let id = mail.id;
-                        self.store.call(move |store| store.begin_sending(id)).await?;
-                        is_sending = true;
+            let rest = self.connections().rest(name, connection, self.clock.now());
+            match rest {
+                Some(Rest::Paced(until)) if reasons.is_empty() => {
+                    self.pause(&mail.connections, until).await?;
+                    return Ok(Delivered::Paced);
+                }
+                Some(Rest::Paced(until) | Rest::Failed(until)) => rests.push(until),
+                None => match self.try_over(name, connection, &mail, session).await? {
+                    Ok((receipts, pause)) => {
+                        self.record(mail, receipts, pause).await?;
+                        return Ok(Delivered::Tried);
                     }
-                    self.pace.entry(name.clone()).or_default().push_back(Instant::now());
-                    hand_over(session, &mail).await.map(|receipts| (receipts, session.is_usable()))
-                }
-                Err(error) => Err(error),
-            };
-            match result {
-                Ok((receipts, is_well)) => {
-                    let pause = (!is_well).then(|| self.another_failure(&mail));
-                    if is_well {
-                        self.failures.remove(&mail.connections);
+                    Err((reason, until)) => {
+                        rests.push(until);
+                        reasons.push(reason);
                     }
-                    self.record(mail, receipts, pause).await?;
-                    return Ok(Delivered::Tried);
-                }
-                Err(error) => {
-                    let said = without_addresses(&error.to_string());
-                    warn!(
-                        connection = name,
-                        mail = mail.id,
-                        help = error.help,
-                        "the mail connection fails: {said}"
-                    );
-                    reasons.push(error.to_string());
-                }
+                },
             }
         }
-        let pause = self.another_failure(&mail);
+        let until = rests.into_iter().min().unwrap_or_else(|| self.clock.now() + outbox::LONGEST_WAIT);
+        if reasons.is_empty() {
+            self.pause(&mail.connections, until).await?;
+            return Ok(Delivered::Tried);
+        }
+        error!(mail = mail.id, %until, "no connection takes mail: {}", without_addresses(&reasons.join("; ")));
         let due = mail.recipients.iter().filter(|recipient| recipient.is_due()).count();
         let receipts = vec![Receipt::Later(reasons.join("; ")); due];
-        self.record(mail, receipts, Some(pause)).await?;
+        self.record(mail, receipts, Some(until)).await?;
         Ok(Delivered::Tried)
     }
 
-    /// How long all mails of the same connections rest.
-    fn another_failure(&mut self, mail: &OutboxMail) -> SignedDuration {
-        let failures = self.failures.entry(mail.connections.clone()).or_default();
-        *failures += 1;
-        outbox::wait(*failures, jitter(mail.id, self.clock.now()))
+    /// Hands the mail over by one connection: the receipts, and until when the connection rests if
+    /// it broke; or why it took nothing, and until when it rests.
+    async fn try_over(
+        &self,
+        name: &str,
+        connection: &MailConnection,
+        mail: &OutboxMail,
+        session: &mut Option<(String, Session)>,
+    ) -> Result<Result<(Vec<Receipt>, Option<Timestamp>), (String, Timestamp)>, StoreError> {
+        let result = match ready(session, name, connection).await {
+            Ok(session) => {
+                let (id, now) = (mail.id, self.clock.now());
+                self.store.call(move |store| store.begin_sending(id, now)).await?;
+                self.connections().sends(name);
+                hand_over(session, mail).await.map(|receipts| (receipts, session.is_usable()))
+            }
+            Err(error) => Err(error),
+        };
+        Ok(match result {
+            Ok((receipts, is_usable)) => {
+                let pause = self.judge(name, &receipts, is_usable, mail.id).await;
+                Ok((receipts, pause))
+            }
+            Err(error) => Err((error.to_string(), self.fails(name, &error, mail.id).await)),
+        })
     }
 
-    /// Writes the receipts down; `pause` puts off all mails of the same connections.
+    /// What the receipts say of the connection: a verdict about a recipient or the message shows
+    /// that it works, a session that broke without one that it does not. Returns until when it rests.
+    async fn judge(&self, name: &str, receipts: &[Receipt], is_usable: bool, mail: i64) -> Option<Timestamp> {
+        let is_verdict = |receipt: &Receipt| matches!(receipt, Receipt::Accepted(_) | Receipt::Refused(_));
+        let broken = receipts.iter().find_map(|receipt| match receipt {
+            Receipt::Later(reason) | Receipt::Unknown(reason) => Some(reason.clone()),
+            Receipt::Accepted(_) | Receipt::Refused(_) => None,
+        });
+        if !is_usable && !receipts.iter().any(is_verdict) {
+            let message = broken.unwrap_or_default();
+            return Some(self.fails(name, &ConnectError { message, help: None }, mail).await);
+        }
+        if self.connections().works(name) {
+            let name = name.to_owned();
+            self.note(move |store| store.connection_works(&name)).await;
+        }
+        None
+    }
+
+    /// Notes and tells that a connection has failed; returns until when it rests.
+    async fn fails(&self, name: &str, error: &ConnectError, mail: i64) -> Timestamp {
+        let said = without_addresses(&error.to_string());
+        warn!(connection = name, mail, help = error.help, "the mail connection fails: {said}");
+        let now = self.clock.now();
+        let until = self.connections().failed(name, now, jitter(mail, now));
+        let (name, help) = (name.to_owned(), error.help.clone());
+        let note = move |store: &mut Store| store.connection_failed(&name, (&said, help.as_deref()), now);
+        self.note(note).await;
+        until
+    }
+
+    /// Notes how a connection is, which is worth less than the replies that are still to be recorded.
+    async fn note(&self, note: impl FnOnce(&mut Store) -> Result<(), StoreError> + Send + 'static) {
+        if let Err(error) = self.store.call(note).await {
+            warn!("how the mail connection is cannot be noted: {error}");
+        }
+    }
+
+    async fn pause(&self, connections: &[String], until: Timestamp) -> Result<(), StoreError> {
+        let connections = connections.to_vec();
+        self.store.call(move |store| store.pause(&connections, until)).await
+    }
+
+    /// Writes the receipts down; `pause` puts off all mails of the same lane until then.
     async fn record(
         &self,
         mail: OutboxMail,
         receipts: Vec<Receipt>,
-        pause: Option<SignedDuration>,
+        pause: Option<Timestamp>,
     ) -> Result<(), StoreError> {
         let mut receipts = receipts.into_iter();
         let after = |recipient: &Recipient| match recipient.is_due().then(|| receipts.next()).flatten() {
@@ -158,14 +288,14 @@ impl Postman {
             None => recipient.clone(),
         };
         let recipients: Vec<Recipient> = mail.recipients.iter().map(after).collect();
+        // The whole lane at the same moment, so that its mails keep their order.
         let own_wait = outbox::wait(mail.tries + 1, jitter(mail.id, self.clock.now()));
-        let next_try = self.clock.now() + own_wait.max(pause.unwrap_or_default());
-        let until = pause.map(|pause| self.clock.now() + pause);
+        let next_try = pause.unwrap_or_else(|| self.clock.now() + own_wait);
         for tries_left in (0..RECORD_TRIES).rev() {
             let (id, connections, recipients) = (mail.id, mail.connections.clone(), recipients.clone());
             let work = move |store: &mut Store| {
                 store.record_replies(id, &recipients, next_try)?;
-                until.map_or(Ok(()), |until| store.pause(&connections, until))
+                pause.map_or(Ok(()), |until| store.pause(&connections, until))
             };
             match self.store.call(work).await {
                 Err(error) if tries_left > 0 => {
@@ -182,16 +312,8 @@ impl Postman {
         Ok(())
     }
 
-    /// How long the connection has to rest before another mail.
-    fn pacing(&mut self, name: &str, connection: &MailConnection) -> Option<SignedDuration> {
-        let MailConnection::Smtp(smtp) = connection else { return None };
-        let sent = self.pace.entry(name.to_owned()).or_default();
-        while sent.front().is_some_and(|at| at.elapsed() >= MINUTE) {
-            sent.pop_front();
-        }
-        let most = usize::try_from(smtp.per_minute).unwrap_or(usize::MAX);
-        let oldest = sent.front().filter(|_| sent.len() >= most)?;
-        SignedDuration::try_from(MINUTE.saturating_sub(oldest.elapsed())).ok()
+    fn connections(&self) -> MutexGuard<'_, Connections> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -251,12 +373,6 @@ fn tell(mail: &OutboxMail, recipients: &[Recipient], next_try: Timestamp) {
         "the mail is not sent to every recipient: {}",
         without_addresses(&reply)
     );
-}
-
-/// Servers repeat the address in their refusals; the log has no personal data.
-fn without_addresses(reply: &str) -> String {
-    let words = reply.split(' ').map(|word| if word.contains('@') { "<…>" } else { word });
-    words.collect::<Vec<_>>().join(" ")
 }
 
 /// A number from 0 to 1 that differs from mail to mail and from try to try.

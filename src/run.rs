@@ -7,7 +7,7 @@
 //! 5. **condition**: whether they make a mail.
 //! 6. **render**: the final bytes.
 //! 7. **commit**: keys, mails, watermark and record in one transaction. Until here nothing has moved.
-//! 8. **send** is the outbox's , from what was committed.
+//! 8. **send** is the outbox's, from what was committed.
 //! 9. **history** is what each step noted on its way.
 
 mod commit;
@@ -29,7 +29,7 @@ use crate::clock::Clock;
 use crate::condition::Verdict;
 use crate::flow::{Config, Flow};
 use crate::history::{Cause, Outcome};
-use crate::store::{NewRun, SharedStore, StoreError};
+use crate::store::{Failed, NewRun, SharedStore, StoreError};
 use crate::table::Table;
 
 pub use error::RunError;
@@ -77,7 +77,7 @@ pub async fn run(
         Err(failure) => {
             error!(flow = flow.name, run, help = failure.help(), "the run failed: {failure}");
             let summary = failure.to_string();
-            end_failed(place, run, &summary, record).await?;
+            end_failed(place, run, &failure, record).await?;
             return Ok(Ended { run, outcome: Outcome::Failed, summary });
         }
     };
@@ -138,8 +138,16 @@ fn decide(flow: &Flow, length: u64, record: &mut Record) -> Verdict {
     verdict
 }
 
-async fn end_failed(place: &Workplace, run: i64, summary: &str, record: Record) -> Result<(), StoreError> {
-    let (summary, now) = (summary.to_owned(), place.clock.now());
+async fn end_failed(
+    place: &Workplace,
+    run: i64,
+    failure: &RunError,
+    record: Record,
+) -> Result<(), StoreError> {
+    let (summary, help, now) = (failure.to_string(), failure.help().to_owned(), place.clock.now());
     let steps = record.into_steps();
-    place.store.call(move |store| store.end_run(run, Outcome::Failed, &summary, &steps, now)).await
+    let end = move |store: &mut crate::store::Store| {
+        store.fail_run(run, &Failed { summary: &summary, help: &help, steps: &steps }, now)
+    };
+    place.store.call(end).await
 }

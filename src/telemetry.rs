@@ -35,6 +35,13 @@ pub fn start(level: &str, format: Format) -> Result<(), TryInitError> {
     }
 }
 
+/// The text without mail addresses: servers repeat them in their replies, and the log has no
+/// personal data.
+pub fn without_addresses(text: &str) -> String {
+    let words = text.split(' ').map(|word| if word.contains('@') { "<…>" } else { word });
+    words.collect::<Vec<_>>().join(" ")
+}
+
 /// A bare level is leadflow's own; the libraries below tell their warnings only.
 fn filter_of(level: &str) -> EnvFilter {
     let is_bare = !level.contains(['=', ',']);

@@ -1,13 +1,16 @@
-//! `leadflow backup FILE` and `leadflow rename OLD NEW`.
+//! `leadflow backup FILE`, `leadflow rename OLD NEW` and `leadflow recover --since TIME`.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::bail;
+use leadflow::clock::Clock;
 use leadflow::config::Loaded;
-use leadflow::store::{Lock, Store};
+use leadflow::state;
+use leadflow::store::{Lock, StoreError};
 
-use super::output;
+use super::{moment, output};
 
 #[derive(clap::Args)]
 pub(crate) struct BackupArguments {
@@ -21,6 +24,15 @@ pub(crate) struct RenameArguments {
     old: String,
     /// The flow's name in flows.toml
     new: String,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct RecoverArguments {
+    /// Every flow begins here: rows of before are not mailed, later ones are, also those that were
+    /// mailed already. A date, a time (in `settings.time_zone`), or how long ago: "2026-11-20",
+    /// "2026-11-20T08:00", "2026-11-20T08:00:00Z", "3 days"
+    #[arg(long, value_name = "TIME")]
+    since: String,
 }
 
 pub(super) fn backup(loaded: &Loaded, arguments: &BackupArguments) -> anyhow::Result<ExitCode> {
@@ -41,9 +53,37 @@ pub(super) fn backup(loaded: &Loaded, arguments: &BackupArguments) -> anyhow::Re
 pub(super) fn rename(loaded: &Loaded, arguments: &RenameArguments) -> anyhow::Result<ExitCode> {
     let RenameArguments { old, new } = arguments;
     super::flow_named(&loaded.config, new)?;
-    let state = &loaded.config.settings.state;
-    let _lock = Lock::take(state)?;
-    Store::open(state)?.rename(old, new)?;
+    let _lock = Lock::take(&loaded.config.settings.state)?;
+    state::open(&loaded.config, Clock::System.now())?.rename(old, new)?;
     output::print(&format!("what is known of {old} is {new}'s now"))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) fn recover(loaded: &Loaded, arguments: &RecoverArguments) -> anyhow::Result<ExitCode> {
+    let (config, now) = (&loaded.config, Clock::System.now());
+    let since = moment::parse(&arguments.since, &config.settings.time_zone, now)?;
+    let _lock = Lock::take(&config.settings.state)?;
+    match state::is_whole(config, now) {
+        Ok(true) => {
+            bail!("the state in {} is whole; there is nothing to recover", config.settings.state.display())
+        }
+        Ok(false) | Err(StoreError::Lost { .. } | StoreError::Foreign { .. } | StoreError::Damaged(_)) => {}
+        Err(other) => return Err(other.into()),
+    }
+    let aside = state::recover(config, since, now)?;
+    let zone = &config.settings.time_zone;
+    let mut text = format!(
+        "leadflow starts again: every flow begins at {} ({}); rows written since then are mailed, also those that were mailed before",
+        output::moment(since, zone),
+        zone.iana_name().unwrap_or("UTC"),
+    );
+    if let Some(aside) = aside {
+        let _ = write!(
+            text,
+            "\nthe old database lies in {}; mails that waited in it are not sent",
+            aside.display()
+        );
+    }
+    output::print(&text)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -55,6 +55,7 @@ connection = "folder"
 to = "sales@contoso.example; partners@contoso.example"
 subject = "{{length}} new {{#if (eq length 1)}}lead{{else}}leads{{/if}}"
 template = "marketplace-leads"
+per_hour = 3600
 "#;
 
 /// Customers, their companies, what they did.

@@ -2,12 +2,12 @@
 
 use std::process::ExitCode;
 
-use jiff::{SignedDuration, Timestamp};
+use leadflow::alarm::{Alarm, Kind};
 use leadflow::clock::Clock;
 use leadflow::config::Loaded;
-use leadflow::flow::Flow;
-use leadflow::store::{FlowHealth, Lock, Store, StoreError};
-use serde_json::json;
+use leadflow::notice;
+use leadflow::store::{Lock, StoreError};
+use serde_json::{Value, json};
 
 use super::output;
 
@@ -18,36 +18,58 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-/// Mail that waits longer than this is late.
-const LATE_MAIL: SignedDuration = SignedDuration::from_hours(1);
-/// Periods of its recurrence without a run that read the table.
-const PERIODS: i32 = 3;
-/// A flow of seconds is not late after three of them.
-const AT_LEAST: SignedDuration = SignedDuration::from_mins(5);
-
 /// Exit status 1 with the reason when anything is failing, late or held.
 pub(super) fn health(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let mut reasons = Vec::new();
+    let (mut reasons, mut alarms) = (Vec::new(), Vec::new());
     match super::state_of(loaded)? {
         None => reasons.push("there is no state yet: leadflow was never run".to_owned()),
         Some(store) => {
-            let now = Clock::System.now();
             if is_free(loaded)? {
                 reasons.push("no daemon is running; start it: systemctl start leadflow".to_owned());
             }
-            for flow in loaded.config.flows.values() {
-                reasons.extend(reasons_of(flow, &store, now)?);
+            let never = loaded.config.flows.keys().filter_map(|name| match store.seen(name) {
+                Ok(None) => Some(Ok(format!("{name}: it was never run"))),
+                Ok(Some(_)) => None,
+                Err(error) => Some(Err(error)),
+            });
+            reasons.extend(never.collect::<Result<Vec<_>, _>>()?);
+            alarms = notice::standing(&store, &loaded.config, Clock::System.now())?;
+            let raised = store.alarms()?;
+            reasons.extend(
+                raised.iter().filter(|raised| raised.kind == Kind::File).map(|raised| raised.what.clone()),
+            );
+            reasons.extend(alarms.iter().map(reason));
+            let (held, reply) = store.held_notices()?;
+            if held > 0 {
+                let reply = reply.unwrap_or_default();
+                reasons.push(format!(
+                    "a mail to settings.failures.to is held, so nobody hears of failures: {reply}"
+                ));
             }
         }
     }
     if arguments.json {
-        output::print_json(&json!({ "ok": reasons.is_empty(), "reasons": reasons }))?;
+        let alarms: Vec<_> = alarms.iter().map(json_of).collect();
+        output::print_json(&json!({ "ok": reasons.is_empty(), "reasons": reasons, "alarms": alarms }))?;
     } else if reasons.is_empty() {
         output::print("all is well")?;
     } else {
         output::print(&reasons.join("\n"))?;
     }
     Ok(if reasons.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn reason(alarm: &Alarm) -> String {
+    let times = if alarm.times > 1 { format!(" ({} times in a row)", alarm.times) } else { String::new() };
+    let Alarm { what, help, look, .. } = alarm;
+    format!("{}{times}: {what}\n  {help}; `{look}` tells more", alarm.kind.title(&alarm.about))
+}
+
+fn json_of(alarm: &Alarm) -> Value {
+    json!({
+        "kind": alarm.kind.word(), "about": alarm.about, "since": alarm.since.to_string(), "times": alarm.times,
+        "what": alarm.what, "help": alarm.help, "look": alarm.look,
+    })
 }
 
 /// Whether nobody works on the state.
@@ -57,36 +79,4 @@ fn is_free(loaded: &Loaded) -> anyhow::Result<bool> {
         Err(StoreError::Busy(_)) => Ok(false),
         Err(other) => Err(other.into()),
     }
-}
-
-fn reasons_of(flow: &Flow, store: &Store, now: Timestamp) -> anyhow::Result<Vec<String>> {
-    let name = &flow.name;
-    let Some(FlowHealth { failures, last_failure, last_read, held, waiting_since }) =
-        store.health_of(name)?
-    else {
-        return Ok(vec![format!("{name}: it was never run")]);
-    };
-    let mut reasons = Vec::new();
-    if let Some(failure) = last_failure {
-        let times =
-            if failures == 1 { "the last run".to_owned() } else { format!("the last {failures} runs") };
-        reasons.push(format!("{name}: {times} failed: {failure}"));
-    }
-    let is_on = flow.enabled && store.off_since(name)?.is_none();
-    let patience = flow.recurrence.length().checked_mul(PERIODS).unwrap_or(SignedDuration::MAX).max(AT_LEAST);
-    let since = last_read.or(store.seen(name)?).unwrap_or(now);
-    if is_on && now.duration_since(since) > patience {
-        reasons.push(format!(
-            "{name}: no run has read the table to its end since {since} ({})",
-            flow.recurrence
-        ));
-    }
-    if held > 0 {
-        let noun = if held == 1 { "mail is" } else { "mails are" };
-        reasons.push(format!("{name}: {held} {noun} held; `leadflow history {name}` shows the runs"));
-    }
-    if let Some(since) = waiting_since.filter(|since| now.duration_since(*since) > LATE_MAIL) {
-        reasons.push(format!("{name}: mail waits since {since}; `leadflow history {name}` shows the run"));
-    }
-    Ok(reasons)
 }

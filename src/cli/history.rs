@@ -90,6 +90,7 @@ pub(super) fn json_of_run(run: &Run) -> Value {
         "run": run.id, "flow": run.flow, "cause": run.cause, "due": run.due.map(|at| at.to_string()),
         "started": run.started.to_string(), "ended": run.ended.map(|at| at.to_string()),
         "outcome": run.outcome.word(), "summary": run.summary, "rows": run.rows, "mails": run.mails,
+        "help": run.help,
     })
 }
 
@@ -124,7 +125,7 @@ fn json_of_mail(mail: &MailRecord) -> Value {
     };
     json!({
         "mail": mail.id, "subject": mail.subject, "message_id": mail.message_id, "bytes": mail.size,
-        "tries": mail.tries, "next_try": mail.next_try.map(|at| at.to_string()),
+        "tries": mail.tries, "next_try": mail.next_try.map(|at| at.to_string()), "is_paced": mail.is_paced,
         "recipients": mail.recipients.iter().map(of_recipient).collect::<Vec<_>>(),
     })
 }
@@ -138,6 +139,7 @@ fn told(run: &Run, steps: &[Step], mails: &[MailRecord], zone: &TimeZone) -> Str
         ("due", due),
         ("started", Some(output::moment(run.started, zone))),
         ("took", Some(took(run))),
+        ("help", run.help.clone()),
     ];
     for (name, value) in facts.into_iter().filter_map(|(name, value)| Some((name, value?))) {
         let _ = writeln!(text, "  {name:<8} {value}");
@@ -159,7 +161,8 @@ fn told(run: &Run, steps: &[Step], mails: &[MailRecord], zone: &TimeZone) -> Str
         let _ =
             writeln!(text, "\nmail {}: {}\n  {} · {size} · {tries}", mail.id, mail.subject, mail.message_id);
         if let Some(next_try) = mail.next_try {
-            let _ = writeln!(text, "  next try {}", output::moment(next_try, zone));
+            let reason = if mail.is_paced { " (per_hour is used up)" } else { "" };
+            let _ = writeln!(text, "  next try {}{reason}", output::moment(next_try, zone));
         }
         for recipient in &mail.recipients {
             let _ = writeln!(text, "  {}", told_recipient(recipient));

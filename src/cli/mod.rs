@@ -6,6 +6,7 @@ mod demo;
 mod health;
 mod history;
 mod list;
+mod moment;
 mod on_off;
 mod output;
 mod preview;
@@ -74,6 +75,8 @@ enum Command {
     Backup(care::BackupArguments),
     /// Carry the state of a flow over to its new name; the daemon must be stopped
     Rename(care::RenameArguments),
+    /// Start again after the state was lost or damaged; the daemon must be stopped
+    Recover(care::RecoverArguments),
     /// Turn a flow on that `leadflow off` has turned off
     On(on_off::Arguments),
     /// Turn a flow off, over restarts too; its waiting mails still leave
@@ -132,6 +135,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Health(arguments) => health::health(&load(&path)?, &arguments),
         Command::Backup(arguments) => care::backup(&load(&path)?, &arguments),
         Command::Rename(arguments) => care::rename(&load(&path)?, &arguments),
+        Command::Recover(arguments) => care::recover(&load(&path)?, &arguments),
         Command::On(arguments) => on_off::turn(&load(&path)?, &arguments, true),
         Command::Off(arguments) => on_off::turn(&load(&path)?, &arguments, false),
         Command::Demo(arguments) => {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 use leadflow::clock::Clock;
 use leadflow::config::Loaded;
+use leadflow::state;
 use leadflow::store::{Lock, Request, Store, StoreError};
 
 use super::output;
@@ -26,15 +27,15 @@ pub(super) fn turn(loaded: &Loaded, arguments: &Arguments, on: bool) -> anyhow::
     let name = &arguments.flow;
     let flow = super::flow_named(&loaded.config, name)?;
     let request = if on { Request::On(name.clone()) } else { Request::Off(name.clone()) };
-    let state = &loaded.config.settings.state;
+    let folder = &loaded.config.settings.state;
     let now = Clock::System.now();
-    match Lock::take(state) {
+    match Lock::take(folder) {
         Ok(_lock) => {
-            let mut store = Store::open(state)?;
+            let mut store = state::open(&loaded.config, now)?;
             store.fulfil_all(now)?;
             store.set_off(name, (!on).then_some(now), now)?;
         }
-        Err(StoreError::Busy(_)) => ask_daemon(&mut Store::open(state)?, &request)?,
+        Err(StoreError::Busy(_)) => ask_daemon(&mut Store::open(folder)?, &request)?,
         Err(other) => return Err(other.into()),
     }
     if on && !flow.enabled {

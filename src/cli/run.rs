@@ -12,6 +12,7 @@ use leadflow::flow::Flow;
 use leadflow::history::{Cause, Outcome};
 use leadflow::postman::Postman;
 use leadflow::run::{self, Workplace};
+use leadflow::state;
 use leadflow::store::{Lock, SharedStore, Store, StoreError};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -72,8 +73,8 @@ async fn once(loaded: Loaded, names: &[String]) -> anyhow::Result<ExitCode> {
         names.iter().map(find).collect::<Result<_, _>>()?
     };
     let _lock = Lock::take(&config.settings.state)?;
-    let mut store = Store::open(&config.settings.state)?;
     let clock = Clock::System;
+    let mut store = state::open(&config, clock.now())?;
     store.fulfil_all(clock.now())?;
     store.interrupt_runs(None, clock.now())?;
     store.doubt_interrupted_mails(clock.now())?;
@@ -116,7 +117,7 @@ async fn once(loaded: Loaded, names: &[String]) -> anyhow::Result<ExitCode> {
 
 /// Tries every mail, and waits only for a connection's `per_minute`.
 async fn deliver(place: &Workplace, config: &leadflow::flow::Config) -> anyhow::Result<()> {
-    let mut postman = Postman::new(place.store.clone(), place.clock.clone());
+    let postman = Postman::new(place.store.clone(), place.clock.clone());
     loop {
         let round = postman.deliver(config, || false).await?;
         let Some(next_try) = round.next_try.filter(|_| round.is_paced) else { return Ok(()) };

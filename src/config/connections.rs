@@ -222,7 +222,7 @@ fn login(section: Section<'_>, folders: &Folders) -> Option<Login> {
     Some(Login { username: username?.into_inner(), password: password? })
 }
 
-fn is_loopback(host: &str) -> bool {
+pub(super) fn is_loopback(host: &str) -> bool {
     host == "localhost"
         || host.trim_matches(['[', ']']).parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
 }

@@ -9,6 +9,8 @@ use crate::flow::{Each, Email, Importance};
 /// Rows that a body shows when nothing is said, and at most.
 const MAX_ROWS: u32 = 200;
 const MOST_ROWS: u32 = 5_000;
+/// Mails an hour when nothing is said: a flow of every minute is never put off by it.
+const PER_HOUR: u32 = 60;
 
 pub(super) fn read(
     section: Section<'_>,
@@ -40,7 +42,8 @@ pub(super) fn read(
         );
     }
     let templates = templates::read(&section, shelf, select);
-    section.later(&["csv", "test_leads", "per_hour"], "take it out");
+    let per_hour = section.integer("per_hour", 1..=100_000).unwrap_or(PER_HOUR);
+    section.later(&["csv", "test_leads"], "take it out");
     section.finish();
     Some(Email {
         connections: names,
@@ -53,5 +56,6 @@ pub(super) fn read(
         each,
         max_rows: usize::try_from(max_rows).unwrap_or(usize::MAX),
         attach_csv,
+        per_hour,
     })
 }

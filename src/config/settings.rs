@@ -2,8 +2,9 @@
 
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
+use toml::Spanned;
 
-use super::connections::Connections;
+use super::connections::{Connections, is_loopback};
 use super::reader::Section;
 use super::values::Folders;
 use crate::flow::{Failures, Settings};
@@ -18,6 +19,7 @@ pub(super) fn read(section: Option<Section<'_>>, folders: &Folders, connections:
         history: HISTORY,
         log: "info".to_owned(),
         failures: None,
+        heartbeat_url: None,
     };
     let Some(section) = section else { return settings };
     let _ = section.text("state");
@@ -35,7 +37,7 @@ pub(super) fn read(section: Option<Section<'_>>, folders: &Folders, connections:
         settings.log = log.into_inner();
     }
     settings.failures = section.section("failures").map(|section| failures(section, connections));
-    section.later(&["heartbeat_url"], "take it out");
+    settings.heartbeat_url = section.text("heartbeat_url").and_then(|text| heartbeat_url(&section, &text));
     section.finish();
     settings
 }
@@ -43,18 +45,30 @@ pub(super) fn read(section: Option<Section<'_>>, folders: &Folders, connections:
 fn failures(section: Section<'_>, connections: &Connections) -> Failures {
     let failures = Failures {
         connections: connections.mails_named(&section, "connection"),
-        to: section.addresses("to").into_iter().map(|to| to.email.to_string()).collect(),
+        to: section.addresses("to"),
         after: section.integer("after", 1..=1_000).unwrap_or(1),
         repeat: section.duration("repeat").unwrap_or(REPEAT),
     };
     if failures.to.is_empty() && !section.has("to") {
         section.missing("to", "write to = \"ops@contoso.example\"");
     }
-    section.problems.warn(
-        section.span(),
-        "mails about failures come in a later version of leadflow",
-        "until then look at `leadflow list` and at the log",
-    );
     section.finish();
     failures
+}
+
+/// An address that is asked each minute while all is well; what it says is nobody's secret but its
+/// path, which is why it goes over https.
+fn heartbeat_url(section: &Section<'_>, text: &Spanned<String>) -> Option<url::Url> {
+    let found = url::Url::parse(text.get_ref()).ok().filter(url::Url::has_host);
+    let is_safe = |url: &url::Url| match url.scheme() {
+        "https" => true,
+        "http" => url.host_str().is_some_and(is_loopback),
+        _ => false,
+    };
+    let found = found.filter(is_safe);
+    if found.is_none() {
+        let help = "write heartbeat_url = \"https://…\"; http is for this machine only";
+        section.problems.error(text.span(), "heartbeat_url is no https address", help);
+    }
+    found
 }

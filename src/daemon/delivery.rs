@@ -3,6 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tracing::error;
@@ -14,7 +17,7 @@ use crate::run::Workplace;
 use crate::store::StoreError;
 
 /// A handle to the task.
-pub(super) struct Delivery {
+pub(crate) struct Delivery {
     config: watch::Sender<Arc<Config>>,
     bell: Arc<Bell>,
     task: JoinHandle<Result<(), StoreError>>,
@@ -29,7 +32,7 @@ struct Bell {
 }
 
 impl Delivery {
-    pub(super) fn start(place: &Workplace, config: Arc<Config>) -> Self {
+    pub(crate) fn start(place: &Workplace, config: Arc<Config>) -> Self {
         let (config, mut receive) = watch::channel(config);
         // The first one counts as a change: whatever waits is tried at once.
         receive.mark_changed();
@@ -39,31 +42,31 @@ impl Delivery {
     }
 
     /// Looks whether the time of a mail has come.
-    pub(super) fn tick(&self) {
+    pub(crate) fn tick(&self) {
         self.bell.rung.notify_one();
     }
 
     /// There may be new mail.
-    pub(super) fn wake(&self) {
+    pub(crate) fn wake(&self) {
         self.bell.is_fresh.store(true, Ordering::Relaxed);
         self.bell.rung.notify_one();
     }
 
     /// From the next mail on; everything that waits is tried at once.
-    pub(super) fn replace(&self, config: Arc<Config>) {
+    pub(crate) fn replace(&self, config: Arc<Config>) {
         self.config.send_replace(config);
         self.bell.rung.notify_one();
     }
 
     /// Lets the mail under way finish.
-    pub(super) async fn stop(&mut self) {
+    pub(crate) async fn stop(&mut self) {
         self.bell.is_stopping.store(true, Ordering::Relaxed);
         self.bell.rung.notify_one();
         let _ = (&mut self.task).await;
     }
 
     /// Returns when the task has ended by itself: the state fails.
-    pub(super) async fn ended(&mut self) -> Result<(), StoreError> {
+    pub(crate) async fn ended(&mut self) -> Result<(), StoreError> {
         (&mut self.task).await.unwrap_or(Err(StoreError::Stopped))
     }
 }
@@ -73,32 +76,99 @@ async fn deliver(
     mut config: watch::Receiver<Arc<Config>>,
     bell: Arc<Bell>,
 ) -> Result<(), StoreError> {
-    let mut postman = Postman::new(place.store.clone(), place.clock.clone());
-    let mut next_try = None;
-    let is_stopping = || bell.is_stopping.load(Ordering::Relaxed);
-    let is_changed = |config: &watch::Receiver<_>| config.has_changed().unwrap_or(false);
-    while !is_stopping() {
-        let is_due = next_try.is_some_and(|at| outbox::is_due(at, place.clock.now()));
-        if !is_changed(&config) && !bell.is_fresh.swap(false, Ordering::Relaxed) && !is_due {
-            bell.rung.notified().await;
-            continue;
+    let postman = Postman::new(place.store.clone(), place.clock.clone());
+    let mut round =
+        Round { postman: &postman, bell: &bell, busy: Vec::new(), next_try: None, has_doubt: false };
+    let mut lanes = FuturesUnordered::new();
+    let (mut of_now, mut is_new) = (Arc::clone(&config.borrow()), false);
+    loop {
+        let is_stopping = bell.is_stopping.load(Ordering::Relaxed);
+        if is_stopping && lanes.is_empty() {
+            return Ok(());
         }
-        let round = async {
-            if is_changed(&config) {
-                postman.start_over().await?;
+        if !is_stopping {
+            if config.has_changed().unwrap_or(false) {
+                (of_now, is_new) = (Arc::clone(&config.borrow_and_update()), true);
             }
-            let of_now = Arc::clone(&config.borrow_and_update());
-            postman.deliver(&of_now, || is_stopping() || is_changed(&config)).await
-        };
-        match round.await {
-            Ok(round) => next_try = round.next_try,
-            Err(error) if error.is_passing() => {
-                error!("the outbox cannot be read or written: {error}; trying again");
+            match round.due_lanes(is_new, place.clock.now()).await {
+                Ok(due) => {
+                    is_new = false;
+                    let start =
+                        |lane| deliver_lane(&postman, lane, Arc::clone(&of_now), config.clone(), &bell);
+                    lanes.extend(due.into_iter().map(start));
+                }
+                Err(error) => round.endure(error)?,
+            }
+        }
+        tokio::select! {
+            // One order, so that a simulation can be played again.
+            biased;
+            () = bell.rung.notified() => {}
+            Some((lane, ended)) = lanes.next() => {
+                round.busy.retain(|busy| *busy != lane);
+                // What came for the lane while it was busy.
                 bell.is_fresh.store(true, Ordering::Relaxed);
-                bell.rung.notified().await;
+                if let Err(error) = ended {
+                    round.has_doubt = true;
+                    round.endure(error)?;
+                    bell.rung.notified().await;
+                }
             }
-            Err(error) => return Err(error),
         }
     }
-    Ok(())
+}
+
+/// Delivers a lane's mails, until the file changes or the daemon stops.
+async fn deliver_lane(
+    postman: &Postman,
+    lane: Vec<String>,
+    of_now: Arc<Config>,
+    config: watch::Receiver<Arc<Config>>,
+    bell: &Bell,
+) -> (Vec<String>, Result<(), StoreError>) {
+    let stop = || bell.is_stopping.load(Ordering::Relaxed) || !Arc::ptr_eq(&config.borrow(), &of_now);
+    let ended = postman.deliver_lane(&of_now, &lane, stop).await;
+    (lane, ended.map(drop))
+}
+
+/// Which lanes are under way, and when the next mail is due.
+struct Round<'a> {
+    postman: &'a Postman,
+    bell: &'a Bell,
+    busy: Vec<Vec<String>>,
+    next_try: Option<Timestamp>,
+    /// A lane broke off, perhaps with a mail whose reply could not be recorded.
+    has_doubt: bool,
+}
+
+impl Round<'_> {
+    /// The lanes that have mail to deliver and are not under way; they count as under way now.
+    async fn due_lanes(&mut self, is_new: bool, now: Timestamp) -> Result<Vec<Vec<String>>, StoreError> {
+        let is_due = self.next_try.is_some_and(|at| outbox::is_due(at, now));
+        if !is_new && !self.bell.is_fresh.swap(false, Ordering::Relaxed) && !is_due {
+            return Ok(Vec::new());
+        }
+        if self.has_doubt && self.busy.is_empty() {
+            self.postman.settle().await?;
+            self.has_doubt = false;
+        }
+        if is_new {
+            self.postman.start_over().await?;
+        }
+        let mut due = self.postman.lanes().await?;
+        due.retain(|lane| !self.busy.contains(lane));
+        self.busy.extend(due.iter().cloned());
+        self.next_try = self.postman.next_try().await?;
+        Ok(due)
+    }
+
+    /// A state that is busy, or whose disk is full, may be well again at the next tick.
+    fn endure(&self, error: StoreError) -> Result<(), StoreError> {
+        if !error.is_passing() {
+            return Err(error);
+        }
+        error!("the outbox cannot be read or written: {error}; trying again");
+        self.bell.is_fresh.store(true, Ordering::Relaxed);
+        Ok(())
+    }
 }

@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use plan::Plan;
 
-use super::message::{self, Parts};
+use super::message::{self, Address, Parts};
 use super::sheet::Sheet;
 use super::templates::Rendered;
 use super::{cell, listing};
@@ -224,21 +224,28 @@ impl Context<'_> {
             let rendered = self.render(place, &shown, notes);
             let subject = rendered.subject.clone();
             let parts = Parts {
-                from: self.scene.from,
+                address: Address::of_flow(&self.scene.flow.email, self.scene.from),
                 date: self.scene.now,
                 message_id,
-                flow: &self.scene.flow.name,
-                run: self.scene.run,
-                is_test: self.scene.is_test,
+                headers: self.headers(),
                 rendered,
                 csv: csv.map(|bytes| (self.file_name(place), bytes.to_vec())),
             };
-            let bytes = message::build(&self.scene.flow.email, parts).map_err(ComposeError::Message)?;
+            let bytes = message::build(parts).map_err(ComposeError::Message)?;
             if bytes.len() <= self.scene.max_bytes || csv.is_none() || shown.is_empty() {
                 return Ok((subject, bytes));
             }
             shown.truncate(shown.len() / 2);
         }
+    }
+
+    fn headers(&self) -> Vec<(&'static str, String)> {
+        let mut headers = vec![
+            ("X-Leadflow-Flow", self.scene.flow.name.clone()),
+            ("X-Leadflow-Run", self.scene.run.to_string()),
+        ];
+        headers.extend(self.scene.is_test.then(|| ("X-Leadflow-Test", "yes".to_owned())));
+        headers
     }
 
     fn render(&self, place: &Place, shown: &[Value], notes: &mut Vec<String>) -> Rendered {

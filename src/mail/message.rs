@@ -11,32 +11,51 @@ use lettre::message::{Attachment, Mailbox, MultiPart, SinglePart};
 use super::templates::Rendered;
 use crate::flow::{Email, Importance};
 
-/// What a message is made of beside the flow's `[email]`.
-#[derive(Debug)]
-pub(super) struct Parts<'a> {
+/// Whom a message goes to, as its headers tell.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Address<'a> {
     /// Sender.
     pub(super) from: &'a Mailbox,
+    /// Recipients.
+    pub(super) to: &'a [Mailbox],
+    /// Copies.
+    pub(super) cc: &'a [Mailbox],
+    /// Where answers go.
+    pub(super) reply_to: Option<&'a Mailbox>,
+    /// The `Importance` header.
+    pub(super) importance: Option<Importance>,
+}
+
+/// What a message is made of.
+#[derive(Debug)]
+pub(super) struct Parts<'a> {
+    /// Whom it goes to.
+    pub(super) address: Address<'a>,
     /// `Date`.
     pub(super) date: Timestamp,
     /// With angle brackets.
     pub(super) message_id: &'a str,
-    /// The flow's name.
-    pub(super) flow: &'a str,
-    /// The run's number.
-    pub(super) run: i64,
-    /// The rows are made up.
-    pub(super) is_test: bool,
+    /// Headers of our own, `X-Leadflow-…`.
+    pub(super) headers: Vec<(&'static str, String)>,
     /// Subject, HTML and text; the subject is clean.
     pub(super) rendered: Rendered,
     /// Name and bytes of the CSV file.
     pub(super) csv: Option<(String, Vec<u8>)>,
 }
 
+impl<'a> Address<'a> {
+    /// That of a flow's mails.
+    pub(super) fn of_flow(email: &'a Email, from: &'a Mailbox) -> Self {
+        let reply_to = email.reply_to.as_ref();
+        Self { from, to: &email.to, cc: &email.cc, reply_to, importance: email.importance }
+    }
+}
+
 /// Builds the bytes.
 ///
 /// # Errors
 /// What the mail builder refuses, in its words.
-pub(super) fn build(email: &Email, parts: Parts<'_>) -> Result<Vec<u8>, String> {
+pub(super) fn build(parts: Parts<'_>) -> Result<Vec<u8>, String> {
     let text = SinglePart::plain(parts.rendered.text.unwrap_or_default());
     let body = match (parts.rendered.html, parts.csv) {
         (None, None) => Body::Single(text),
@@ -49,32 +68,31 @@ pub(super) fn build(email: &Email, parts: Parts<'_>) -> Result<Vec<u8>, String> 
             }
         }
     };
+    let address = parts.address;
     let mut builder = Message::builder()
-        .from(parts.from.clone())
+        .from(address.from.clone())
         .header(Date::new(SystemTime::from(parts.date)))
         .header(MessageId::from(parts.message_id.to_owned()))
         .subject(parts.rendered.subject)
         .raw_header(header("Auto-Submitted", "auto-generated")?)
-        .raw_header(header("X-Leadflow-Flow", parts.flow)?)
-        .raw_header(header("X-Leadflow-Run", &parts.run.to_string())?)
         // The envelope is the outbox's; this one only keeps the builder from asking for recipients.
-        .envelope(Envelope::new(None, vec![parts.from.email.clone()]).map_err(|error| error.to_string())?);
-    if parts.is_test {
-        builder = builder.raw_header(header("X-Leadflow-Test", "yes")?);
+        .envelope(Envelope::new(None, vec![address.from.email.clone()]).map_err(|error| error.to_string())?);
+    for (name, value) in parts.headers {
+        builder = builder.raw_header(header(name, &value)?);
     }
-    for to in &email.to {
+    for to in address.to {
         builder = builder.to(to.clone());
     }
-    if email.to.is_empty() && email.cc.is_empty() {
+    if address.to.is_empty() && address.cc.is_empty() {
         builder = builder.raw_header(header("To", "undisclosed-recipients:;")?);
     }
-    for cc in &email.cc {
+    for cc in address.cc {
         builder = builder.cc(cc.clone());
     }
-    if let Some(reply_to) = &email.reply_to {
+    if let Some(reply_to) = address.reply_to {
         builder = builder.reply_to(reply_to.clone());
     }
-    for (name, value) in email.importance.into_iter().flat_map(importance) {
+    for (name, value) in address.importance.into_iter().flat_map(importance) {
         builder = builder.raw_header(header(name, value)?);
     }
     let message = match body {

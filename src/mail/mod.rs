@@ -6,6 +6,7 @@ mod folder;
 mod helpers;
 mod listing;
 mod message;
+pub mod notice;
 mod sheet;
 pub mod smtp;
 mod template_check;

@@ -162,6 +162,30 @@ impl Templates {
     }
 }
 
+/// One compiled template that comes with the program.
+#[derive(Debug)]
+pub(super) struct Renderer(Handlebars<'static>);
+
+impl Renderer {
+    pub(super) fn of_html(text: &str) -> Result<Self, TemplateError> {
+        Self::compile(registry(true), text)
+    }
+
+    pub(super) fn of_text(text: &str) -> Result<Self, TemplateError> {
+        Self::compile(registry(false), text)
+    }
+
+    fn compile(mut registry: Handlebars<'static>, text: &str) -> Result<Self, TemplateError> {
+        let source = Source { place: Place::Body, text: text.to_owned() };
+        registry.register_template(BODY, parse(BODY, &source)?);
+        Ok(Self(registry))
+    }
+
+    pub(super) fn render(&self, data: &Value) -> Result<String, TemplateError> {
+        self.0.render(BODY, data).map_err(|error| of_rendering(&error, &Place::Body))
+    }
+}
+
 fn registry(html: bool) -> Handlebars<'static> {
     let mut registry = Handlebars::new();
     registry.set_strict_mode(true);

@@ -81,6 +81,7 @@ pub(super) async fn commit(
         rows: found.spool.len(),
         outcome,
         summary: summary.clone(),
+        clock_problem: found.watermark.err(),
         steps: std::mem::take(record).into_steps(),
         now,
     };
@@ -121,8 +122,8 @@ fn moved(window: &Opened, found: &Found, verdict: Verdict, now: jiff::Timestamp)
         return Some(reading);
     }
     // No watermark: the clocks cannot be trusted, this machine's for the look-back neither.
-    if let Some(watermark) = found.watermark {
-        reading.past.watermark = Some(watermark);
+    if let Ok(watermark) = &found.watermark {
+        reading.past.watermark = Some(*watermark);
         if window.is_first || window.looks_back {
             reading.past.looked_back = Some(now);
         }

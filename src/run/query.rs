@@ -24,9 +24,12 @@ pub(super) struct Found {
     pub(super) spool: Spool,
     /// Their marks, in the same order.
     pub(super) marks: Vec<Mark>,
-    /// The scan's start in the server's time; `None` leaves the watermark where it is.
-    pub(super) watermark: Option<Timestamp>,
+    /// The scan's start in the server's time, or why the watermark stays where it is.
+    pub(super) watermark: Result<Timestamp, String>,
 }
+
+/// What a scan without a page would say; every scan has one.
+const NOTHING_READ: &str = "nothing was read";
 
 /// The flow's filter with a past time filled in.
 pub(super) fn filled(flow: &Flow, past_time: Timestamp) -> Option<String> {
@@ -50,7 +53,11 @@ pub(super) async fn new_rows(
 ) -> Result<Found, RunError> {
     let query = Query { filter: filled(flow, window.past_time), select: flow.table.select.clone() };
     let inputs = json!({ "table": table.identity(), "filter": query.filter, "select": query.select });
-    let mut found = Found { spool: Spool::new(&place.folder), marks: Vec::new(), watermark: None };
+    let mut found = Found {
+        spool: Spool::new(&place.folder),
+        marks: Vec::new(),
+        watermark: Err(NOTHING_READ.to_owned()),
+    };
     let (mut pages, mut scanned, mut waited) = (0_u64, 0_usize, Duration::ZERO);
     let mut seen = HashSet::new();
     let mut scan = table.scan(query);
@@ -96,23 +103,25 @@ async fn keep_new(
     Ok(())
 }
 
-/// Where the next run may go on, if the clocks can be trusted.
-fn watermark(place: &Workplace, flow: &Flow, first: &Page) -> Option<Timestamp> {
-    let Some(began) = first.served.began() else {
-        warn!(
-            flow = flow.name,
-            "the table service tells no time: the watermark stays, so runs read more and more"
-        );
-        return None;
+/// Where the next run may go on, or why the clocks cannot be trusted.
+fn watermark(place: &Workplace, flow: &Flow, first: &Page) -> Result<Timestamp, String> {
+    let found = match first.served.began() {
+        None => Err("the table service tells no time".to_owned()),
+        Some(began) => {
+            let apart = place.clock.now().duration_since(began);
+            if apart.abs() > CLOCKS_DIFFER {
+                let (ahead, apart) = (if apart.is_positive() { "ahead of" } else { "behind" }, apart.abs());
+                let seconds = apart.as_secs();
+                Err(format!(
+                    "this machine's clock is {seconds} s {ahead} the table service's; set it (timedatectl)"
+                ))
+            } else {
+                Ok(began)
+            }
+        }
     };
-    let apart = place.clock.now().duration_since(began).abs();
-    if apart > CLOCKS_DIFFER {
-        warn!(
-            flow = flow.name,
-            seconds = apart.as_secs(),
-            "this machine's clock and the table service's differ: the watermark stays; set this machine's clock (timedatectl)"
-        );
-        return None;
+    if let Err(problem) = &found {
+        warn!(flow = flow.name, "{problem}: the watermark stays, so runs read more and more");
     }
-    Some(began)
+    found
 }

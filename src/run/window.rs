@@ -59,14 +59,17 @@ pub(super) async fn open(
     Ok(open_again(place, flow, reading, record))
 }
 
-/// The flow's begin, one window before now; it is recorded before anything is read, so that it
+/// The flow's begin, one window before now unless `recover` has said otherwise; it is recorded before anything is read, so that it
 /// stays where it is should this run fail.
 async fn begin(place: &Workplace, flow: &Flow, table: &Table) -> Result<Reading, RunError> {
     let served = table.ask_time().await?;
     if served.date.is_none() {
         warn!(flow = flow.name, "the table service tells no time; this machine's clock stands in for it");
     }
-    let begin = flow.window.length_before(served.date.unwrap_or_else(|| place.clock.now()));
+    let name = flow.name.clone();
+    let preset = place.store.call(move |store| store.begin_preset(&name)).await?;
+    let of_window = || flow.window.length_before(served.date.unwrap_or_else(|| place.clock.now()));
+    let begin = preset.unwrap_or_else(of_window);
     begin_reading(place, flow, table, Some(begin)).await?;
     info!(flow = flow.name, "the flow begins: rows before {begin} are not mailed");
     let past = Past { begin, watermark: None, looked_back: None };

@@ -56,6 +56,7 @@ notify_on = "{}"
 connection = [{}]
 to = "{}"
 each = "{}"
+per_hour = {}
 body = "{{{{#each rows}}}}v={{{{V}}}};\n{{{{/each}}}}"
 "#,
         definition.enabled,
@@ -68,6 +69,7 @@ body = "{{{{#each rows}}}}v={{{{V}}}};\n{{{{/each}}}}"
         connections.join(", "),
         to.join("; "),
         if plan.each_row { "row" } else { "run" },
+        definition.per_hour,
     );
 }
 

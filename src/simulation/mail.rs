@@ -53,7 +53,7 @@ pub(super) struct Offered {
 pub(super) struct Attempt {
     pub(super) letter: i64,
     pub(super) fates: Vec<(u8, Fate)>,
-    /// The process ended before the reply can have been recorded for sure.
+    /// The process was killed, or the state failed, before the reply was recorded for sure.
     pub(super) was_cut: bool,
     /// Nothing had ever gone wrong with mail when it was made.
     pub(super) was_healthy: bool,
@@ -157,7 +157,8 @@ impl SimulatedSession {
             fates.clear();
         }
         state.tell_now(|| format!("letter {} is offered to server {}: {failure:?} {fates:?}", letter.id, self.server));
-        state.attempts.push(Attempt { letter: letter.id, fates, was_cut: false, was_healthy });
+        let was_cut = state.busy > 0 || state.is_disk_full;
+        state.attempts.push(Attempt { letter: letter.id, fates, was_cut, was_healthy });
         state.advance(SECOND / 10);
         if is_broken {
             self.is_usable = false;
@@ -200,12 +201,11 @@ impl SimulatedSession {
 }
 
 impl State {
-    /// The process ends, or cannot record: what was handed over last in this round may not be
-    /// recorded, of each flow.
+    /// The process is killed: what was handed over last, of each flow, may not be recorded.
     pub(super) fn cut_attempts(&mut self) {
-        let Self { attempts, letters, round_began, .. } = self;
+        let Self { attempts, letters, first_attempt, .. } = self;
         let mut cut = Vec::new();
-        for attempt in attempts[*round_began..].iter_mut().rev() {
+        for attempt in attempts[*first_attempt..].iter_mut().rev() {
             let flow = letters.get(&attempt.letter).map(|letter| letter.flow);
             if !cut.contains(&flow) {
                 cut.push(flow);

@@ -212,20 +212,19 @@ fn judge_recipients(world: &World, state: &mut State, marks: &BTreeMap<i64, Mail
     }
     state.counts.mails = state.letters.len() as u64;
     state.counts.tries = attempts.len() as u64;
-    let lanes = lanes(world);
     // A kill after a mail is called sending and before it is offered leaves its mark, too.
-    let kills = state.crashes.iter().filter(|crash| crash.was_delivering).count();
-    if causeless as usize > kills * lanes {
-        let message = format!("{causeless} marks of uncertainty without a cause; {kills} kills during delivery");
+    let kills = state.counts.crashes;
+    if u64::from(causeless) > kills * lanes(world) {
+        let message = format!("{causeless} marks of uncertainty without a cause; {kills} kills");
         return Err(Violation::new(Kind::Marked, message));
     }
     Ok(())
 }
 
 /// Lists of connections, each of which may have a mail under way.
-fn lanes(world: &World) -> usize {
+fn lanes(world: &World) -> u64 {
     let all = world.story.files.iter().flatten().map(|definition| &definition.connections);
-    all.collect::<BTreeSet<_>>().len()
+    all.collect::<BTreeSet<_>>().len() as u64
 }
 
 /// What the mail servers know of a letter and a recipient.

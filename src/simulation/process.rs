@@ -4,20 +4,20 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use futures::future::{join, join_all};
+use futures::future::join_all;
 use jiff::Timestamp;
 
 use super::story::{Event, HOUR, MINUTE, SECOND};
-use super::world::{Crash, World};
+use super::world::World;
 use super::{Break, Kind, Violation};
 use crate::agenda::{Agenda, Due};
 use crate::clock::Clock;
+use crate::daemon::delivery::Delivery;
 use crate::daemon;
 use crate::flow::Config;
 use crate::history::{Cause, Outcome};
-use crate::outbox;
-use crate::postman::Postman;
 use crate::run::{self, Workplace};
 use crate::store::{Request, SharedStore, Store, StoreError};
 
@@ -51,12 +51,14 @@ const MOST_TICKS: u32 = 20_000;
 /// One process.
 struct Process {
     agenda: Agenda,
-    postman: Postman,
-    /// The postman is to start over: the process or its file is new.
-    is_changed: bool,
-    is_fresh: bool,
-    next_try: Option<Timestamp>,
+    delivery: Delivery,
+    /// The file that is to be read once the state can be used again.
+    unread: Option<usize>,
 }
+
+/// What a tick has started has come to rest by then, in the runtime's own time, which passes when
+/// nothing else is to be done.
+const REST: Duration = Duration::from_secs(20);
 
 impl Machine {
     pub(super) fn new(world: Arc<World>, configs: Vec<Arc<Config>>, store: SharedStore) -> Self {
@@ -78,11 +80,9 @@ impl Machine {
     /// What the end of a process means to the world, and how long the machine takes to start again.
     pub(super) fn bury(&mut self, end: &End) {
         let mut state = self.world.lock();
-        let was_delivering = state.is_delivering;
         match end {
             End::Killed => {
                 state.cut_attempts();
-                state.crashes.push(Crash { was_delivering });
                 state.was_disturbed = true;
                 state.counts.crashes += 1;
                 state.tell_now(|| "the process is killed".to_owned());
@@ -105,15 +105,14 @@ impl Machine {
         let Some(mut process) = self.start().await? else { return Ok(End::Stopped) };
         for _ in 0..MOST_TICKS {
             if let Some(end) = self.happen(Some(&mut process)).await? {
+                process.delivery.stop().await;
                 return Ok(end);
             }
-            if !self.tick(&mut process).await? {
-                return Ok(End::Stopped);
-            }
+            self.tick(&mut process).await?;
             if self.calm.is_some_and(|rounds| rounds >= CALM) {
                 return Ok(End::Over);
             }
-            self.pass_time(&process);
+            self.pass_time(&process)?;
         }
         Err(Violation::new(Kind::Broken, "the history does not come to its end".to_owned()))
     }
@@ -131,56 +130,64 @@ impl Machine {
         if self.endured(woken)?.is_none() {
             return Ok(None);
         }
-        let postman = Postman::new(self.place.store.clone(), self.place.clock.clone());
-        let mut process =
-            Process { agenda: Agenda::default(), postman, is_changed: true, is_fresh: true, next_try: None };
-        Ok(self.plan(&mut process).await?.map(|()| process))
+        let delivery = Delivery::start(&self.place, self.config());
+        let mut process = Process { agenda: Agenda::default(), delivery, unread: None };
+        let file = self.world.lock().file;
+        let planned = self.plan(&mut process, file).await?;
+        Ok(planned.then_some(process))
     }
 
     fn config(&self) -> Arc<Config> {
         Arc::clone(&self.configs[self.world.lock().file])
     }
 
-    async fn plan(&self, process: &mut Process) -> Result<Option<()>, Violation> {
-        let (config, now) = (self.config(), self.place.clock.now());
+    /// As the daemon gives every flow its slots; false when the state cannot be used now.
+    async fn plan(&self, process: &mut Process, file: usize) -> Result<bool, Violation> {
+        let (config, now) = (Arc::clone(&self.configs[file]), self.place.clock.now());
         let flows = config.flows.clone();
         let look = move |store: &mut Store| {
             let mut known = BTreeMap::new();
             for name in config.flows.keys() {
                 known.insert(name.clone(), daemon::known_of(store, name, now)?);
             }
+            store.set_planned(now)?;
             Ok::<_, StoreError>(known)
         };
-        let Some(known) = self.endured(self.place.store.call(look).await)? else { return Ok(None) };
+        let Some(known) = self.endured(self.place.store.call(look).await)? else { return Ok(false) };
         process.agenda.replace(&flows, &known, now);
-        Ok(Some(()))
+        Ok(true)
     }
 
-    /// A tick of the daemon, and all that it starts; false when the process cannot go on.
-    async fn tick(&mut self, process: &mut Process) -> Result<bool, Violation> {
+    /// A tick of the daemon, and all that it starts.
+    async fn tick(&mut self, process: &mut Process) -> Result<(), Violation> {
         self.world.lock().counts.ticks += 1;
+        if let Some(file) = process.unread.take() {
+            self.swap(file, process).await?;
+        }
         let now = self.place.clock.now();
         if !self.fulfil_requests(process, now).await? {
-            return Ok(true);
+            return Ok(());
         }
+        process.delivery.tick();
         let due = process.agenda.due(now);
         let config = self.config();
-        let runs = join_all(due.iter().map(|due| self.run(&config, due)));
-        let Process { postman, is_changed, is_fresh, next_try, .. } = process;
-        let delivery = self.deliver(&config, postman, is_changed, is_fresh, next_try);
-        let (ended, delivered) = join(runs, delivery).await;
-        delivered?;
+        let ended = join_all(due.iter().map(|due| self.run(&config, due))).await;
         for (due, is_recorded) in due.iter().zip(ended) {
             if is_recorded? {
                 process.agenda.ended(&due.flow.name);
             } else {
                 process.agenda.give_back(due);
             }
-            process.is_fresh = true;
+            process.delivery.wake();
         }
-        let Process { postman, is_changed, is_fresh, next_try, .. } = process;
-        self.deliver(&config, postman, is_changed, is_fresh, next_try).await?;
-        Ok(true)
+        tokio::select! {
+            biased;
+            failed = process.delivery.ended() => {
+                let message = format!("the delivery ends: {:?}", failed.map_err(|error| error.to_string()));
+                Err(Violation::new(Kind::Broken, message))
+            }
+            () = tokio::time::sleep(REST) => Ok(()),
+        }
     }
 
     async fn fulfil_requests(&self, process: &mut Process, now: Timestamp) -> Result<bool, Violation> {
@@ -216,40 +223,6 @@ impl Machine {
         }
         state.tell_now(|| format!("{} ran: {} ({})", due.flow.name, ended.summary, ended.outcome.word()));
         Ok(true)
-    }
-
-    /// As the daemon's delivery has it.
-    async fn deliver(
-        &self,
-        config: &Config,
-        postman: &mut Postman,
-        is_changed: &mut bool,
-        is_fresh: &mut bool,
-        next_try: &mut Option<Timestamp>,
-    ) -> Result<(), Violation> {
-        let is_due = next_try.is_some_and(|at| outbox::is_due(at, self.place.clock.now()));
-        if !*is_changed && !std::mem::take(is_fresh) && !is_due {
-            return Ok(());
-        }
-        {
-            let mut state = self.world.lock();
-            (state.is_delivering, state.round_began) = (true, state.attempts.len());
-        }
-        let round = async {
-            if std::mem::take(is_changed) {
-                postman.start_over().await?;
-            }
-            postman.deliver(config, || false).await
-        };
-        match self.endured(round.await)? {
-            Some(round) => *next_try = round.next_try,
-            None => {
-                *is_fresh = true;
-                self.world.lock().cut_attempts();
-            }
-        }
-        self.world.lock().is_delivering = false;
-        Ok(())
     }
 
     /// What the story has for this moment; then the calm.
@@ -288,6 +261,7 @@ impl Machine {
             Event::On(flow) => self.request(Request::On(self.name(flow))),
             Event::Reload(file) => self.reload(file, process).await,
             Event::Disk(pages) => {
+                self.world.lock().is_disk_full = pages.is_some();
                 let limited = self.place.store.at_once(|store| store.limit(pages));
                 limited.map_err(|error| Violation::new(Kind::Broken, error.to_string()))
             }
@@ -321,20 +295,36 @@ impl Machine {
     }
 
     async fn reload(&self, file: usize, process: Option<&mut Process>) -> Result<(), Violation> {
-        {
-            let mut state = self.world.lock();
-            let (now, old) = (state.now, state.file);
-            state.file = file;
-            for flow in 0..self.world.story.plans.len() {
-                let (was, is) = (&self.world.story.files[old][flow], &self.world.story.files[file][flow]);
-                if is.is_wide && !was.is_wide {
-                    state.flows[flow].is_wide_since = Some(now);
-                }
+        match process {
+            Some(process) => self.swap(file, process).await,
+            // The next process reads it at its start.
+            None => {
+                self.take_file(file);
+                Ok(())
             }
         }
-        let Some(process) = process else { return Ok(()) };
-        process.is_changed = true;
-        self.plan(process).await.map(drop)
+    }
+
+    /// As the daemon: all that can fail comes first, and is tried again at the next tick.
+    async fn swap(&self, file: usize, process: &mut Process) -> Result<(), Violation> {
+        if self.plan(process, file).await? {
+            self.take_file(file);
+            process.delivery.replace(self.config());
+        } else {
+            process.unread = Some(file);
+        }
+        Ok(())
+    }
+
+    fn take_file(&self, file: usize) {
+        let mut state = self.world.lock();
+        let (now, old) = (state.now, state.file);
+        state.file = file;
+        for (flow, is) in self.world.story.files[file].iter().enumerate() {
+            if is.is_wide && !self.world.story.files[old][flow].is_wide {
+                state.flows[flow].is_wide_since = Some(now);
+            }
+        }
     }
 
     /// From here on nothing fails any more.
@@ -356,19 +346,20 @@ impl Machine {
     }
 
     /// To the next moment at which something is to be done.
-    fn pass_time(&mut self, process: &Process) {
+    fn pass_time(&mut self, process: &Process) -> Result<(), Violation> {
+        let next_try = self.endured(self.place.store.at_once(|store| store.next_try()))?.flatten();
         let mut state = self.world.lock();
         let offset = state.offset;
         let at = |moment: Timestamp| moment.as_microsecond() - offset;
         let slot = process.agenda.next().map(|(_, slot)| at(slot));
-        let next_try = process.next_try.map(at).filter(|next| *next > state.now);
+        let next_try = next_try.map(at);
         if let Some(rounds) = self.calm {
             // Every flow has run, and no mail waits: some hours later, once more.
             let is_done = state.flows.iter().all(|flow| flow.calm_runs > rounds) && next_try.is_none();
             if is_done {
                 self.calm = Some(rounds + 1);
                 state.advance(9 * HOUR);
-                return;
+                return Ok(());
             }
         }
         let mut step = if self.calm.is_some() { SECOND } else { self.world.story.step };
@@ -386,6 +377,7 @@ impl Machine {
         } else {
             state.advance_to(next);
         }
+        Ok(())
     }
 
     /// A database that is busy or a disk that is full may be well again; anything else is a fault.

@@ -51,6 +51,7 @@ pub(super) struct Definition {
     pub(super) to: Vec<u8>,
     pub(super) connections: Vec<usize>,
     pub(super) minutes: i64,
+    pub(super) per_hour: u32,
 }
 
 /// The condition.
@@ -161,6 +162,7 @@ fn definition(dice: &mut Rng, minutes: i64, servers: usize) -> Definition {
         to,
         connections,
         minutes: minutes * dice.i64(1..=2),
+        per_hour: if dice.u8(0..5) == 0 { 2 } else { 1_000 },
     }
 }
 

@@ -50,17 +50,16 @@ pub(super) struct State {
     pub(super) table_failures: u8,
     /// How many operations on the state of a hundred fail.
     pub(super) busy: u8,
+    pub(super) is_disk_full: bool,
     pub(super) is_dateless: bool,
     /// The file that is in force.
     pub(super) file: usize,
-    pub(super) crashes: Vec<Crash>,
     /// A mail was ever refused, put off or lost, or a process killed.
     pub(super) was_disturbed: bool,
     countdown: Option<u32>,
     is_dead: bool,
-    pub(super) is_delivering: bool,
-    /// Attempts before this one were made in earlier rounds of the postman.
-    pub(super) round_began: usize,
+    /// Attempts before this one were made by earlier processes.
+    pub(super) first_attempt: usize,
     pub(super) events: Option<Vec<String>>,
     pub(super) counts: super::Report,
 }
@@ -112,13 +111,6 @@ pub(super) struct Scan {
     pub(super) end: i64,
 }
 
-/// The end of a process that was killed.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Crash {
-    /// Mails may have been under way that never came to be offered.
-    pub(super) was_delivering: bool,
-}
-
 impl World {
     pub(super) fn new(seed: u64, story: Story, store: SharedStore, options: &super::Options) -> Arc<Self> {
         let clock = DrivenClock::new(moment(story.start));
@@ -137,14 +129,13 @@ impl World {
             moods: vec![Mood::default(); 2],
             table_failures: 0,
             busy: 0,
+            is_disk_full: false,
             is_dateless: false,
             file: 0,
-            crashes: Vec::new(),
             was_disturbed: false,
             countdown: None,
             is_dead: false,
-            is_delivering: false,
-            round_began: 0,
+            first_attempt: 0,
             events: options.tell.then(Vec::new),
             counts: super::Report::default(),
         };
@@ -167,7 +158,7 @@ impl World {
                 *left = left.saturating_sub(1);
                 state.is_dead |= state.countdown == Some(0);
             }
-            if state.is_dead { None } else { Some(state.dice.u8(0..8)) }
+            if state.is_dead { None } else { Some(state.dice.u8(0..5)) }
         };
         match pauses {
             None => {
@@ -200,8 +191,7 @@ impl State {
     pub(super) fn rise(&mut self) {
         self.is_dead = false;
         self.countdown = None;
-        self.is_delivering = false;
-        self.round_began = self.attempts.len();
+        self.first_attempt = self.attempts.len();
         for flow in &mut self.flows {
             (flow.before, flow.under_way) = (None, None);
         }

@@ -1,71 +1,12 @@
-//! Care of the state: how it is, a copy of it, a flow's new name.
+//! Care of the state: a copy of it, a flow's new name.
 
 use std::path::Path;
 
-use jiff::Timestamp;
 use rusqlite::params;
 
-use super::{Store, StoreError, from_db, private};
-
-/// What a flow's newest runs and its mails say of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FlowHealth {
-    /// Runs that failed since the last one that did not.
-    pub failures: u32,
-    /// What the last of them says.
-    pub last_failure: Option<String>,
-    /// When a run last read the table to its end.
-    pub last_read: Option<Timestamp>,
-    /// Mails with a recipient that is held.
-    pub held: u32,
-    /// When the oldest mail that still waits was made.
-    pub waiting_since: Option<Timestamp>,
-}
+use super::{Store, StoreError, private};
 
 impl Store {
-    /// How a flow is; `None` if it was never seen.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn health_of(&self, flow: &str) -> Result<Option<FlowHealth>, StoreError> {
-        if self.seen(flow)?.is_none() {
-            return Ok(None);
-        }
-        let of_flow = "(SELECT id FROM flows WHERE name = ?1)";
-        let ended_well = "outcome NOT IN ('running', 'failed', 'interrupted')";
-        let (failures, last_read) = self.db.query_row(
-            &format!(
-                "SELECT (SELECT count(*) FROM runs WHERE flow = {of_flow} AND outcome = 'failed' AND id > coalesce(
-                         (SELECT max(id) FROM runs WHERE flow = {of_flow} AND {ended_well}), 0)),
-                     (SELECT max(ended) FROM runs WHERE flow = {of_flow} AND {ended_well})"
-            ),
-            [flow],
-            |row| Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?)),
-        )?;
-        let last_failure = self.db.query_row(
-            &format!("SELECT max(id), summary FROM runs WHERE flow = {of_flow} AND outcome = 'failed'"),
-            [flow],
-            |row| row.get(1),
-        )?;
-        let (held, waiting_since) = self.db.query_row(
-            &format!(
-                "SELECT count(DISTINCT iif(state = 'held', mails.id, NULL)),
-                     min(iif(next_try IS NOT NULL OR sending = 1, created, NULL))
-                 FROM mails JOIN runs ON runs.id = mails.run JOIN recipients ON recipients.mail = mails.id
-                 WHERE runs.flow = {of_flow}"
-            ),
-            [flow],
-            |row| Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?)),
-        )?;
-        Ok(Some(FlowHealth {
-            failures,
-            last_failure: if failures > 0 { last_failure } else { None },
-            last_read: last_read.map(from_db),
-            held,
-            waiting_since: waiting_since.map(from_db),
-        }))
-    }
-
     /// Writes a whole copy of the database, also while a daemon works on it.
     ///
     /// # Errors
@@ -97,33 +38,12 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::{Cause, Outcome};
+    use crate::history::Cause;
     use crate::store::NewRun;
+    use jiff::Timestamp;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(1_770_000_000 + second).unwrap()
-    }
-
-    fn ended(store: &mut Store, second: i64, outcome: Outcome) {
-        let run = NewRun { flow: "leads", cause: Cause::Schedule, due: None, started: at(second) };
-        let id = store.begin_run(&run).unwrap();
-        store.end_run(id, outcome, &format!("run at {second}"), &[], at(second)).unwrap();
-    }
-
-    #[test]
-    fn failures_count_since_the_last_run_that_went_well() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut store = Store::open(folder.path()).unwrap();
-        assert_eq!(store.health_of("leads").unwrap(), None);
-        store.anchor("leads", at(0)).unwrap();
-        ended(&mut store, 1, Outcome::Failed);
-        ended(&mut store, 2, Outcome::NothingNew);
-        let well = store.health_of("leads").unwrap().unwrap();
-        assert_eq!((well.failures, well.last_failure, well.last_read), (0, None, Some(at(2))));
-        ended(&mut store, 3, Outcome::Failed);
-        ended(&mut store, 4, Outcome::Failed);
-        let ill = store.health_of("leads").unwrap().unwrap();
-        assert_eq!((ill.failures, ill.last_failure.as_deref()), (2, Some("run at 4")));
     }
 
     #[test]
@@ -131,7 +51,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut store = Store::open(folder.path()).unwrap();
         store.anchor("leads", at(0)).unwrap();
-        ended(&mut store, 1, Outcome::NothingNew);
+        let run = NewRun { flow: "leads", cause: Cause::Schedule, due: None, started: at(1) };
+        store.begin_run(&run).unwrap();
         let copy = folder.path().join("copy/leadflow.db");
         std::fs::create_dir(copy.parent().unwrap()).unwrap();
         store.back_up(&copy).unwrap();

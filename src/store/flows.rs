@@ -107,6 +107,27 @@ impl Store {
         Ok(())
     }
 
+    /// Makes a flow that has read nothing yet begin at this moment.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn preset_begin(&mut self, flow: &str, begin: Timestamp, now: Timestamp) -> Result<(), StoreError> {
+        self.anchor(flow, now)?;
+        let put = "UPDATE flows SET begin = ?2 WHERE name = ?1 AND source IS NULL";
+        self.db.execute(put, params![flow, to_db(begin)])?;
+        Ok(())
+    }
+
+    /// Where a flow that has read nothing yet is to begin, if somebody has said so.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn begin_preset(&self, flow: &str) -> Result<Option<Timestamp>, StoreError> {
+        let ask = "SELECT begin FROM flows WHERE name = ?1 AND source IS NULL";
+        let begin: Option<Option<i64>> = self.db.query_row(ask, [flow], |row| row.get(0)).optional()?;
+        Ok(begin.flatten().map(from_db))
+    }
+
     /// Identity of the table that the flow has read last.
     ///
     /// # Errors
@@ -126,8 +147,10 @@ impl Store {
     pub fn set_off(&mut self, flow: &str, off: Option<Timestamp>, now: Timestamp) -> Result<(), StoreError> {
         self.anchor(flow, now)?;
         self.db.execute(
-            "UPDATE flows SET off_since = iif(?2 IS NULL, NULL, coalesce(off_since, ?2)) WHERE name = ?1",
-            params![flow, off.map(to_db)],
+            "UPDATE flows SET on_since = iif(?2 IS NULL AND off_since IS NOT NULL, ?3, on_since),
+                 off_since = iif(?2 IS NULL, NULL, coalesce(off_since, ?2))
+             WHERE name = ?1",
+            params![flow, off.map(to_db), to_db(now)],
         )?;
         Ok(())
     }

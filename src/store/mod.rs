@@ -1,7 +1,9 @@
 //! The state folder: a `SQLite` database behind a few coarse operations, each one transaction.
 
+mod alarms;
 mod care;
 mod flows;
+mod meta;
 mod outbox;
 mod private;
 mod requests;
@@ -9,11 +11,10 @@ mod runs;
 #[cfg(feature = "simulation")]
 mod simulated;
 
-pub use care::FlowHealth;
 pub use flows::Reading;
 pub use outbox::{MailRecord, NewMail, OutboxMail};
 pub use requests::Request;
-pub use runs::{NewRun, Scanned};
+pub use runs::{Failed, NewRun, Scanned};
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -60,15 +61,55 @@ pub enum StoreError {
     /// Nothing is known of the flow.
     #[error("nothing is known of a flow `{0}`; `leadflow history` shows what is")]
     Unknown(String),
+    /// The database is not whole.
+    #[error(
+        "the state database is damaged: {0}; put a backup in its place, or start again with `leadflow recover --since TIME`"
+    )]
+    Damaged(String),
+    /// There was a state, and it is gone.
+    #[error(
+        "the state in {folder} is gone: {marker} says that there was one since {since}; put a backup in its place, or start \
+         again with `leadflow recover --since TIME`, which mails what was written since then; on a new machine, delete {marker}",
+        folder = .folder.display(), marker = .marker.display()
+    )]
+    Lost {
+        /// The folder.
+        folder: PathBuf,
+        /// The marker.
+        marker: PathBuf,
+        /// When the marker was written.
+        since: String,
+    },
+    /// The state is another than the one there was.
+    #[error(
+        "the state in {folder} is not the one that {marker} speaks of; put the right one in its place, or start again with \
+         `leadflow recover --since TIME`; if this one is right, delete {marker}",
+        folder = .folder.display(), marker = .marker.display()
+    )]
+    Foreign {
+        /// The folder.
+        folder: PathBuf,
+        /// The marker.
+        marker: PathBuf,
+    },
     /// The operation did not end: the process is stopping, or it has a fault.
     #[error("an operation on the state did not end")]
     Stopped,
     /// The database failed.
     #[error("the state database failed: {0}")]
-    Database(#[from] rusqlite::Error),
+    Database(rusqlite::Error),
     /// The database is of another version or cannot be migrated.
     #[error("the state database cannot be brought to this version: {0}")]
     Migration(#[from] rusqlite_migration::Error),
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => Self::Damaged(error.to_string()),
+            _ => Self::Database(error),
+        }
+    }
 }
 
 impl StoreError {
@@ -87,7 +128,8 @@ pub struct Lock {
     file: File,
 }
 
-const MIGRATIONS: [M<'static>; 1] = [M::up(include_str!("migrations/1.sql"))];
+const MIGRATIONS: [M<'static>; 2] =
+    [M::up(include_str!("migrations/1.sql")), M::up(include_str!("migrations/2.sql")).foreign_key_check()];
 
 impl Lock {
     /// Takes the lock of a state folder, which is made if need be.
@@ -133,8 +175,10 @@ impl Store {
         // After a power cut FULL keeps every acknowledged commit, NORMAL none of the last ones.
         db.pragma_update(None, "synchronous", "FULL")?;
         db.pragma_update(None, "secure_delete", true)?;
-        db.pragma_update(None, "foreign_keys", true)?;
+        // A table that is made anew must not take with it what refers to it.
+        db.pragma_update(None, "foreign_keys", false)?;
         Migrations::from_slice(&MIGRATIONS).to_latest(&mut db)?;
+        db.pragma_update(None, "foreign_keys", true)?;
         Ok(Self { db })
     }
 }

@@ -4,7 +4,6 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::{Store, StoreError, from_db, to_db};
-use crate::history::Outcome;
 use crate::outbox::{LONGEST_WAIT, Receipt, Recipient, State, outcome_of};
 use crate::row::Mark;
 
@@ -42,6 +41,8 @@ pub struct MailRecord {
     pub tries: u32,
     /// When it is tried next; `None` when nothing waits any more.
     pub next_try: Option<Timestamp>,
+    /// It waits for nothing but its flow's `per_hour`.
+    pub is_paced: bool,
     /// Every recipient.
     pub recipients: Vec<Recipient>,
 }
@@ -51,8 +52,10 @@ pub struct MailRecord {
 pub struct OutboxMail {
     /// Number, rising.
     pub id: i64,
-    /// The run that made it.
-    pub run: i64,
+    /// The run that made it; `None` for a mail about leadflow's own work.
+    pub run: Option<i64>,
+    /// The flow of that run.
+    pub flow: Option<String>,
     /// Mail connections in the order they are tried.
     pub connections: Vec<String>,
     /// Envelope sender.
@@ -66,47 +69,94 @@ pub struct OutboxMail {
 }
 
 impl Store {
-    /// The next mail whose time has come.
+    /// The lists of connections that have a mail whose time has come.
     ///
     /// # Errors
     /// When the database fails.
-    pub fn next_mail(&self, now: Timestamp) -> Result<Option<OutboxMail>, StoreError> {
-        // Later than any wait: the clock was set back.
-        let too_late = now.checked_add(LONGEST_WAIT * 2).unwrap_or(Timestamp::MAX);
-        let found = self
-            .db
-            .query_row(
-                "SELECT id, run, connections, sender, bytes, tries FROM mails
-                 WHERE next_try IS NOT NULL AND (next_try <= ?1 OR next_try > ?2) AND sending = 0
-                     AND bytes IS NOT NULL
-                 ORDER BY next_try, id LIMIT 1",
-                [to_db(now), to_db(too_late)],
-                |row| {
-                    let connections: String = row.get(2)?;
-                    Ok(OutboxMail {
-                        id: row.get(0)?,
-                        run: row.get(1)?,
-                        connections: serde_json::from_str(&connections).unwrap_or_default(),
-                        sender: row.get(3)?,
-                        recipients: Vec::new(),
-                        bytes: row.get(4)?,
-                        tries: row.get(5)?,
-                    })
-                },
-            )
+    pub fn lanes(&self, now: Timestamp) -> Result<Vec<Vec<String>>, StoreError> {
+        let mut ask =
+            self.db.prepare_cached(&format!("SELECT DISTINCT connections FROM mails WHERE {IS_DUE}"))?;
+        let found = ask.query_map(due_at(now), |row| Ok(names_of(&row.get::<_, String>(0)?)))?;
+        Ok(found.collect::<Result<_, _>>()?)
+    }
+
+    /// The next mail of these connections whose time has come.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn next_mail(&self, lane: &[String], now: Timestamp) -> Result<Option<OutboxMail>, StoreError> {
+        let [now, too_late] = due_at(now);
+        let mut ask = self.db.prepare_cached(&format!(
+            "SELECT id, run, connections, sender, bytes, tries,
+                 (SELECT flows.name FROM runs JOIN flows ON flows.id = runs.flow WHERE runs.id = mails.run)
+             FROM mails WHERE connections = ?3 AND {IS_DUE} ORDER BY next_try, id LIMIT 1"
+        ))?;
+        let found = ask
+            .query_row(params![now, too_late, json_of(lane)], |row| {
+                Ok(OutboxMail {
+                    id: row.get(0)?,
+                    run: row.get(1)?,
+                    flow: row.get(6)?,
+                    connections: names_of(&row.get::<_, String>(2)?),
+                    sender: row.get(3)?,
+                    recipients: Vec::new(),
+                    bytes: row.get(4)?,
+                    tries: row.get(5)?,
+                })
+            })
             .optional()?;
         let Some(mut mail) = found else { return Ok(None) };
         mail.recipients = recipients_of(&self.db, mail.id)?;
         Ok(Some(mail))
     }
 
-    /// Commits that the mail is being sent, before its first command goes out.
+    /// Commits that the mail is being sent, before its first command goes out. The next connection
+    /// of the list is the same try.
     ///
     /// # Errors
     /// When the database fails.
-    pub fn begin_sending(&mut self, mail: i64) -> Result<(), StoreError> {
-        self.db.execute("UPDATE mails SET sending = 1, tries = tries + 1 WHERE id = ?1", [mail])?;
+    pub fn begin_sending(&mut self, mail: i64, now: Timestamp) -> Result<(), StoreError> {
+        self.db.execute(
+            "UPDATE mails SET tries = tries + iif(sending = 1, 0, 1), sending = 1, began = coalesce(began, ?2),
+                 is_paced = 0
+             WHERE id = ?1",
+            params![mail, to_db(now)],
+        )?;
         Ok(())
+    }
+
+    /// How many mails of a flow were first named to a server within this time, and when the oldest
+    /// of them was.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn begun_within(
+        &self,
+        flow: &str,
+        after: Timestamp,
+        until: Timestamp,
+    ) -> Result<(u32, Option<Timestamp>), StoreError> {
+        let mut ask = self.db.prepare_cached(
+            "SELECT count(*), min(began) FROM mails JOIN runs ON runs.id = mails.run
+             WHERE began > ?2 AND began <= ?3 AND runs.flow = (SELECT id FROM flows WHERE name = ?1)",
+        )?;
+        Ok(ask.query_row(params![flow, to_db(after), to_db(until)], |row| {
+            Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?.map(from_db)))
+        })?)
+    }
+
+    /// Puts off the mails of a flow that no server has seen yet: its `per_hour` is used up. Returns
+    /// how many.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn pace(&mut self, flow: &str, until: Timestamp) -> Result<usize, StoreError> {
+        Ok(self.db.execute(
+            "UPDATE mails SET next_try = ?2, is_paced = 1
+             WHERE next_try < ?2 AND began IS NULL AND sending = 0 AND run IN
+                 (SELECT id FROM runs WHERE flow = (SELECT id FROM flows WHERE name = ?1))",
+            params![flow, to_db(until)],
+        )?)
     }
 
     /// Records what became of a mail, and what that makes of its run.
@@ -118,12 +168,12 @@ impl Store {
         mail: i64,
         recipients: &[Recipient],
         next_try: Timestamp,
-    ) -> Result<Outcome, StoreError> {
+    ) -> Result<(), StoreError> {
         let tx = self.db.transaction()?;
         write_recipients(&tx, mail, recipients, next_try)?;
-        let outcome = update_run(&tx, mail)?;
+        update_run(&tx, mail)?;
         tx.commit()?;
-        Ok(outcome)
+        Ok(())
     }
 
     /// After a start: mails that the last process was sending may have arrived. Their recipients
@@ -153,10 +203,9 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn pause(&mut self, connections: &[String], until: Timestamp) -> Result<(), StoreError> {
-        let connections = serde_json::json!(connections).to_string();
         self.db.execute(
             "UPDATE mails SET next_try = ?2 WHERE connections = ?1 AND next_try < ?2 AND sending = 0",
-            params![connections, to_db(until)],
+            params![json_of(connections), to_db(until)],
         )?;
         Ok(())
     }
@@ -166,8 +215,10 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn hurry(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        self.db
-            .execute("UPDATE mails SET next_try = ?1 WHERE next_try > ?1 AND sending = 0", [to_db(now)])?;
+        self.db.execute(
+            "UPDATE mails SET next_try = ?1, is_paced = 0 WHERE next_try > ?1 AND sending = 0",
+            [to_db(now)],
+        )?;
         Ok(())
     }
 
@@ -177,7 +228,7 @@ impl Store {
     /// When the database fails.
     pub fn mails_of(&self, run: i64) -> Result<Vec<MailRecord>, StoreError> {
         let mut ask = self.db.prepare_cached(
-            "SELECT id, subject, message_id, length(bytes), tries, next_try FROM mails WHERE run = ?1 ORDER BY id",
+            "SELECT id, subject, message_id, length(bytes), tries, next_try, is_paced FROM mails WHERE run = ?1 ORDER BY id",
         )?;
         let mut found: Vec<MailRecord> = ask
             .query_map([run], |row| {
@@ -188,6 +239,7 @@ impl Store {
                     size: row.get(3)?,
                     tries: row.get(4)?,
                     next_try: row.get::<_, Option<i64>>(5)?.map(from_db),
+                    is_paced: row.get(6)?,
                     recipients: Vec::new(),
                 })
             })?
@@ -229,19 +281,22 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn next_try(&self) -> Result<Option<Timestamp>, StoreError> {
-        let next: Option<i64> =
-            self.db.query_row("SELECT min(next_try) FROM mails WHERE sending = 0", [], |row| row.get(0))?;
+        let next: Option<i64> = self.db.query_row(
+            "SELECT min(next_try) FROM mails WHERE next_try IS NOT NULL AND sending = 0",
+            [],
+            |row| row.get(0),
+        )?;
         Ok(next.map(from_db))
     }
 }
 
 pub(super) fn insert_mail(
     tx: &Transaction<'_>,
-    run: i64,
+    run: Option<i64>,
     mail: &NewMail<'_>,
     now: Timestamp,
 ) -> Result<i64, StoreError> {
-    let connections = serde_json::json!(mail.connections).to_string();
+    let connections = json_of(mail.connections);
     tx.execute(
         "INSERT INTO mails (run, connections, sender, subject, message_id, bytes, created, next_try)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)",
@@ -292,16 +347,32 @@ fn recipients_of(db: &Connection, mail: i64) -> Result<Vec<Recipient>, StoreErro
     Ok(found)
 }
 
+/// Its time has come; or it lies later than any wait, since the clock was set back.
+const IS_DUE: &str = "next_try IS NOT NULL AND (next_try <= ?1 OR next_try > ?2) AND sending = 0
+    AND bytes IS NOT NULL";
+
+fn due_at(now: Timestamp) -> [i64; 2] {
+    [now, now.checked_add(LONGEST_WAIT * 2).unwrap_or(Timestamp::MAX)].map(to_db)
+}
+
+fn json_of(connections: &[String]) -> String {
+    serde_json::json!(connections).to_string()
+}
+
+fn names_of(connections: &str) -> Vec<String> {
+    serde_json::from_str(connections).unwrap_or_default()
+}
+
 /// The outcome of a mail's run follows from the recipients of all mails of that run.
-fn update_run(tx: &Transaction<'_>, mail: i64) -> Result<Outcome, StoreError> {
-    let run: i64 = tx.query_row("SELECT run FROM mails WHERE id = ?1", [mail], |row| row.get(0))?;
+fn update_run(tx: &Transaction<'_>, mail: i64) -> Result<(), StoreError> {
+    let run: Option<i64> = tx.query_row("SELECT run FROM mails WHERE id = ?1", [mail], |row| row.get(0))?;
+    let Some(run) = run else { return Ok(()) };
     let mut ask = tx.prepare_cached("SELECT id FROM mails WHERE run = ?1")?;
     let mails: Vec<i64> = ask.query_map([run], |row| row.get(0))?.collect::<Result<_, _>>()?;
     let mut all = Vec::new();
     for mail in mails {
         all.extend(recipients_of(tx, mail)?);
     }
-    let outcome = outcome_of(&all);
-    tx.execute("UPDATE runs SET outcome = ?2 WHERE id = ?1", params![run, outcome.word()])?;
-    Ok(outcome)
+    tx.execute("UPDATE runs SET outcome = ?2 WHERE id = ?1", params![run, outcome_of(&all).word()])?;
+    Ok(())
 }

@@ -36,14 +36,27 @@ pub struct Scanned {
     pub outcome: Outcome,
     /// The outcome in a sentence.
     pub summary: String,
+    /// Why the watermark stays, where the clocks cannot be trusted.
+    pub clock_problem: Option<String>,
     /// What the run did, for the history.
     pub steps: Vec<Step>,
     /// The moment of the commit.
     pub now: Timestamp,
 }
 
-const RUNS: &str = "SELECT runs.id, flows.name, cause, due, started, ended, outcome, summary, rows, mails
-    FROM runs JOIN flows ON flows.id = runs.flow";
+/// What a run that failed leaves.
+#[derive(Debug, Clone, Copy)]
+pub struct Failed<'a> {
+    /// What happened, in a sentence.
+    pub summary: &'a str,
+    /// What to do about it.
+    pub help: &'a str,
+    /// What it had done.
+    pub steps: &'a [Step],
+}
+
+const RUNS: &str = "SELECT runs.id, flows.name, cause, due, started, ended, outcome, summary, rows, mails,
+        help FROM runs JOIN flows ON flows.id = runs.flow";
 
 impl Store {
     /// Claims a run; its slot counts as taken once its end is recorded. A run that was left under way, since its end could not be
@@ -100,7 +113,7 @@ impl Store {
         let mut count = 0_i64;
         for mail in mails {
             let mail = mail.map_err(StoreError::Mail)?;
-            let id = insert_mail(&tx, run, &mail, scanned.now)?;
+            let id = insert_mail(&tx, Some(run), &mail, scanned.now)?;
             insert_keys(&tx, flow, run, Some(id), mail.rows)?;
             count += 1;
         }
@@ -127,30 +140,32 @@ impl Store {
                 count
             ],
         )?;
+        tx.execute(
+            "UPDATE flows SET last_read = ?2, failures = 0, failing_since = NULL, clock_problem = ?3 WHERE id = ?1",
+            params![flow, to_db(scanned.now), scanned.clock_problem],
+        )?;
         insert_steps(&tx, run, &scanned.steps)?;
         take_slot(&tx, run)?;
         tx.commit()?;
         Ok(())
     }
 
-    /// Ends a run that moved nothing.
+    /// Ends a run that failed; nothing has moved.
     ///
     /// # Errors
     /// When the database fails.
-    pub fn end_run(
-        &mut self,
-        run: i64,
-        outcome: Outcome,
-        summary: &str,
-        steps: &[Step],
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
+    pub fn fail_run(&mut self, run: i64, failed: &Failed<'_>, now: Timestamp) -> Result<(), StoreError> {
         let tx = self.db.transaction()?;
         tx.execute(
-            "UPDATE runs SET ended = ?2, outcome = ?3, summary = ?4 WHERE id = ?1",
-            params![run, to_db(now), outcome.word(), summary],
+            "UPDATE runs SET ended = ?2, outcome = 'failed', summary = ?3, help = ?4 WHERE id = ?1",
+            params![run, to_db(now), failed.summary, failed.help],
         )?;
-        insert_steps(&tx, run, steps)?;
+        tx.execute(
+            "UPDATE flows SET failures = failures + 1, failing_since = coalesce(failing_since, ?2), failed_run = ?1
+             WHERE id = (SELECT flow FROM runs WHERE id = ?1)",
+            params![run, to_db(now)],
+        )?;
+        insert_steps(&tx, run, failed.steps)?;
         take_slot(&tx, run)?;
         tx.commit()?;
         Ok(())
@@ -205,6 +220,11 @@ impl Store {
         let old = "started < ?1 AND outcome NOT IN ('running', 'waiting', 'held', 'partly-sent')";
         tx.execute(
             &format!("DELETE FROM mails WHERE run IN (SELECT id FROM runs WHERE {old})"),
+            [to_db(before)],
+        )?;
+        tx.execute(
+            "DELETE FROM mails WHERE run IS NULL AND created < ?1 AND next_try IS NULL AND sending = 0
+             AND NOT EXISTS (SELECT 1 FROM recipients WHERE mail = mails.id AND state = 'held')",
             [to_db(before)],
         )?;
         let count = tx.execute(&format!("DELETE FROM runs WHERE {old}"), [to_db(before)])?;
@@ -290,5 +310,6 @@ fn run_of(row: &DbRow<'_>) -> rusqlite::Result<Run> {
         summary: row.get(7)?,
         rows: row.get::<_, i64>(8)?.unsigned_abs(),
         mails: row.get::<_, i64>(9)?.unsigned_abs(),
+        help: row.get(10)?,
     })
 }

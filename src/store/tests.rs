@@ -34,15 +34,30 @@ fn scanned(second: i64) -> Scanned {
         rows: 1,
         outcome: Outcome::Waiting,
         summary: "1 new row".to_owned(),
+        clock_problem: None,
         steps: vec![],
         now: at(second),
     }
 }
 
+/// The next mail of the first lane that has one.
+fn next(store: &Store, now: Timestamp) -> Option<OutboxMail> {
+    let lane = store.lanes(now).unwrap().into_iter().next()?;
+    store.next_mail(&lane, now).unwrap()
+}
+
+fn outcome(store: &Store, run: i64) -> Outcome {
+    store.run(run).unwrap().unwrap().outcome
+}
+
+fn failed(summary: &str) -> Failed<'_> {
+    Failed { summary, help: "look at it", steps: &[] }
+}
+
 /// The next mail, which is being sent from now on.
 fn take(store: &mut Store, now: Timestamp) -> OutboxMail {
-    let mail = store.next_mail(now).unwrap().unwrap();
-    store.begin_sending(mail.id).unwrap();
+    let mail = next(store, now).unwrap();
+    store.begin_sending(mail.id, now).unwrap();
     mail
 }
 
@@ -70,13 +85,13 @@ fn a_run_whose_end_was_not_recorded_is_interrupted_and_commits_no_more() {
     let second = store.begin_run(&again).unwrap();
     let late = store.commit_scan(first, &scanned(3), std::iter::empty());
     assert!(matches!(late, Err(StoreError::RunOver(run)) if run == first));
-    store.end_run(second, Outcome::Failed, "the table is not there", &[], at(3)).unwrap();
+    store.fail_run(second, &failed("the table is not there"), at(3)).unwrap();
     assert_eq!(store.last_slot("leads").unwrap(), None, "the slot of an interrupted run is made up for");
     assert_eq!(store.interrupt_runs(None, at(4)).unwrap(), 0);
     let outcomes: Vec<_> = store.runs(Some("leads"), 10).unwrap().iter().map(|run| run.outcome).collect();
     assert_eq!(outcomes, [Outcome::Failed, Outcome::Interrupted]);
     let third = begun(&mut store, 7);
-    store.end_run(third, Outcome::Failed, "", &[], at(8)).unwrap();
+    store.fail_run(third, &failed("again"), at(8)).unwrap();
     assert_eq!(store.last_slot("leads").unwrap(), Some(at(7)));
 }
 
@@ -89,7 +104,7 @@ fn a_commit_is_all_or_nothing() {
     store.commit_scan(run, &scanned(2), broken.into_iter()).unwrap_err();
     assert_eq!(store.reading("leads").unwrap(), None);
     assert_eq!(store.known("leads", &[Key([1; 16]), Key([9; 16])]).unwrap(), [None, None]);
-    assert_eq!(store.next_mail(at(9)).unwrap(), None);
+    assert_eq!(next(&store, at(9)), None);
 
     store.commit_scan(run, &scanned(2), std::iter::once(Ok(mail(&to, &keys)))).unwrap();
     assert_eq!(store.reading("leads").unwrap().unwrap().past.watermark, Some(at(2)));
@@ -117,19 +132,21 @@ fn each_recipient_goes_its_own_way() {
     assert_eq!(store.next_try().unwrap(), Some(at(2)));
     let taken = take(&mut store, at(2));
     assert_eq!((taken.tries, taken.bytes.as_slice()), (0, &b"Subject: 1 lead\r\n\r\n"[..]));
-    assert_eq!(store.next_mail(at(2)).unwrap(), None, "a mail that is being sent is not taken twice");
+    assert_eq!(next(&store, at(2)), None, "a mail that is being sent is not taken twice");
 
     let replies = [Receipt::Accepted("250 ok".into()), Receipt::Later("451 later".into())];
     let after: Vec<_> = taken.recipients.iter().zip(replies).map(|(r, reply)| r.after(reply)).collect();
-    assert_eq!(store.record_replies(taken.id, &after, at(60)).unwrap(), Outcome::Waiting);
-    assert_eq!(store.next_mail(at(59)).unwrap(), None);
+    store.record_replies(taken.id, &after, at(60)).unwrap();
+    assert_eq!(outcome(&store, run), Outcome::Waiting);
+    assert_eq!(next(&store, at(59)), None);
     store.hurry(at(30)).unwrap();
     let taken = take(&mut store, at(30));
     let states: Vec<_> = taken.recipients.iter().map(|r| r.state).collect();
     assert_eq!((states, taken.tries), (vec![State::Sent, State::Waiting], 1));
 
     let after = [taken.recipients[0].clone(), taken.recipients[1].after(Receipt::Refused("550 no".into()))];
-    assert_eq!(store.record_replies(taken.id, &after, at(90)).unwrap(), Outcome::PartlySent);
+    store.record_replies(taken.id, &after, at(90)).unwrap();
+    assert_eq!(outcome(&store, run), Outcome::PartlySent);
     assert_eq!(store.next_try().unwrap(), None);
     assert_eq!(store.mails_of(run).unwrap()[0].recipients[1].reply.as_deref(), Some("550 no"));
 }
@@ -148,7 +165,7 @@ fn a_mail_that_was_being_sent_when_the_process_ended_is_uncertain() {
         assert_eq!(store.mails_of(run).unwrap()[0].recipients[0].state, state, "start {start}");
     }
     assert_eq!(store.run(run).unwrap().unwrap().outcome, Outcome::Held);
-    assert_eq!(store.next_mail(at(9)).unwrap(), None);
+    assert_eq!(next(&store, at(9)), None);
 }
 
 #[test]
@@ -161,9 +178,9 @@ fn an_unreachable_connection_puts_off_all_its_mails_and_no_other() {
     store.pause(&to, at(100)).unwrap();
     let taken = take(&mut store, at(3));
     assert_eq!(taken.connections, other);
-    assert_eq!(store.next_mail(at(3)).unwrap(), None);
+    assert_eq!(next(&store, at(3)), None);
     assert_eq!(store.next_try().unwrap(), Some(at(100)));
-    assert!(store.next_mail(at(-9_000)).unwrap().is_some(), "the clock was set back by hours");
+    assert!(next(&store, at(-9_000)).is_some(), "the clock was set back by hours");
     assert_eq!(store.waiting_mails("leads").unwrap(), 3);
 }
 
@@ -225,4 +242,64 @@ fn a_folder_that_cannot_be_made_is_named() {
     std::fs::write(&file, "").unwrap();
     let error = Store::open(&file.join("state")).unwrap_err().to_string();
     assert!(error.contains("file/state") && error.contains("settings.state"), "{error}");
+}
+
+#[test]
+fn failures_count_since_the_last_run_that_went_well() {
+    let (_folder, mut store) = opened();
+    for second in [1, 3] {
+        let run = begun(&mut store, second);
+        store.fail_run(run, &failed("the table is not there"), at(second + 1)).unwrap();
+    }
+    let state = store.flow_states().unwrap().remove("leads").unwrap();
+    assert_eq!((state.failures, state.failing_since, state.last_read), (2, Some(at(2)), None));
+    assert_eq!(state.last_failure, Some((2, "the table is not there".into(), Some("look at it".into()))));
+    let run = begun(&mut store, 5);
+    let mail = mail(&[], &[]);
+    store.commit_scan(run, &scanned(6), std::iter::once(Ok(mail))).unwrap();
+    let state = store.flow_states().unwrap().remove("leads").unwrap();
+    assert_eq!((state.failures, state.failing_since, state.last_read), (0, None, Some(at(6))));
+}
+
+#[test]
+fn what_waits_and_what_is_held_is_counted_by_flow() {
+    let (_folder, mut store) = opened();
+    let to = addresses();
+    let run = begun(&mut store, 1);
+    let mails = (0..3).map(|_| Ok(mail(&to, &[])));
+    store.commit_scan(run, &scanned(2), mails).unwrap();
+    let taken = take(&mut store, at(2));
+    let after: Vec<_> = taken.recipients.iter().map(|r| r.after(Receipt::Refused("550 no".into()))).collect();
+    store.record_replies(taken.id, &after, at(4)).unwrap();
+    let state = store.flow_states().unwrap().remove("leads").unwrap();
+    assert_eq!((state.held, state.waiting), (Some((1, at(2))), Some((2, at(2)))));
+    assert_eq!(store.begun_within("leads", at(0), at(9)).unwrap(), (1, Some(at(2))));
+    assert_eq!(store.pace("leads", at(100)).unwrap(), 2);
+    let state = store.flow_states().unwrap().remove("leads").unwrap();
+    assert_eq!(state.waiting, None, "what waits for per_hour alone is not late");
+    assert_eq!(next(&store, at(99)), None);
+    assert!(next(&store, at(100)).is_some());
+}
+
+#[test]
+fn a_database_of_the_first_schema_is_brought_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = Connection::open(folder.path().join("leadflow.db")).unwrap();
+    db.execute_batch(include_str!("migrations/1.sql")).unwrap();
+    db.execute_batch(
+        "PRAGMA user_version = 1;
+         INSERT INTO flows (name, anchor) VALUES ('leads', 1);
+         INSERT INTO runs (flow, cause, started, ended, outcome) VALUES (1, 'once', 2, 3, 'sent'), (1, 'once', 4, 5, 'failed');
+         INSERT INTO mails (run, connections, sender, subject, message_id, bytes, created, tries, next_try)
+             VALUES (1, '[\"relay\"]', 'a@b.example', 's', '<1>', x'00', 3, 1, 7);
+         INSERT INTO recipients (mail, position, address, state) VALUES (1, 0, 'c@d.example', 'waiting');",
+    )
+    .unwrap();
+    drop(db);
+    let store = Store::open(folder.path()).unwrap();
+    let state = store.flow_states().unwrap().remove("leads").unwrap();
+    assert_eq!((state.failures, state.last_read), (1, Some(from_db(3))));
+    let mail = next(&store, at(0)).unwrap();
+    assert_eq!((mail.run, mail.flow.as_deref(), mail.recipients.len()), (Some(1), Some("leads"), 1));
+    assert_eq!(store.id().unwrap().len(), 32);
 }

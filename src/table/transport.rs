@@ -16,6 +16,7 @@ use jiff::fmt::rfc2822;
 use reqwest::header::HeaderMap;
 
 use super::{Served, TableError};
+use crate::http;
 
 const TO_CONNECT: Duration = Duration::from_secs(10);
 /// Between two pieces of a response.
@@ -60,14 +61,7 @@ pub(super) enum Failure {
 impl Transport {
     /// A client with the system's roots, or with those of a PEM file alone.
     pub(super) fn new(authorities: Option<&[u8]>) -> Result<Self, TableError> {
-        // The second time it is there already, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("leadflow/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(TO_CONNECT)
-            .read_timeout(TO_READ)
-            .timeout(IN_ALL)
-            .redirect(reqwest::redirect::Policy::none());
+        let mut builder = http::builder().connect_timeout(TO_CONNECT).read_timeout(TO_READ).timeout(IN_ALL);
         let wrong = |error: &reqwest::Error| {
             TableError::new(format!("cannot prepare TLS: {}", innermost(error)))
                 .help("ca_file must hold certificates in PEM form; without it the package ca-certificates is needed")

@@ -219,7 +219,7 @@ async fn a_file_that_is_emptied_stops_no_flow() {
     let sandbox = every_two_seconds(&table, server.port);
     let daemon = sandbox.daemon();
     std::fs::write(sandbox.path("flows.toml"), "").unwrap();
-    daemon.wait_for_log("the file has no flow any more: the old flows go on");
+    daemon.wait_for_log("the file has no flow any more; stop leadflow if that is meant: the old flows go on");
     table.insert(&leads(0..1)).await;
     server.wait_for_keys(&keys(0..1));
     assert!(daemon.stop().success());

@@ -162,7 +162,7 @@ impl World {
         self.clock.advance(SignedDuration::from_secs(2));
         let flow = &config.flows["leads"];
         run::run(&self.place, config, flow, Cause::Schedule, None).await.unwrap();
-        let mut postman = Postman::new(self.place.store.clone(), self.place.clock.clone());
+        let postman = Postman::new(self.place.store.clone(), self.place.clock.clone());
         postman.start_over().await.unwrap();
         postman.deliver(config, || false).await.unwrap();
         if reads {

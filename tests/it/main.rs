@@ -1,6 +1,8 @@
 //! Tests of the whole: the real binary against Azurite, SMTP servers and scripted servers.
 
 #[cfg(test)]
+mod alarms;
+#[cfg(test)]
 mod commands;
 #[cfg(test)]
 mod daemon;
@@ -17,7 +19,11 @@ mod guide;
 #[cfg(test)]
 mod histories;
 #[cfg(test)]
+mod limits;
+#[cfg(test)]
 mod messages;
+#[cfg(test)]
+mod recover;
 #[cfg(test)]
 mod rows;
 #[cfg(test)]

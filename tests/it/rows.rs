@@ -74,7 +74,7 @@ impl Office {
         self.clock.advance(SignedDuration::from_mins(minutes));
         let flow = &self.config.flows["leads"];
         let ended = run::run(&self.place, &self.config, flow, Cause::Schedule, None).await.unwrap();
-        let mut postman = Postman::new(self.place.store.clone(), self.place.clock.clone());
+        let postman = Postman::new(self.place.store.clone(), self.place.clock.clone());
         postman.deliver(&self.config, || false).await.unwrap();
         let id = ended.run;
         let run = self.place.store.call(move |store| store.run(id)).await.unwrap().unwrap();

@@ -21,3 +21,15 @@ pub(crate) fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>
         std::thread::sleep(Duration::from_millis(20));
     }
 }
+
+/// As [`eventually`], for tests whose own runtime does the work that is waited for.
+pub(crate) async fn eventually_async<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(value) = condition().await {
+            return value;
+        }
+        assert!(began.elapsed() < Duration::from_mins(1), "still waiting for {what}");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}

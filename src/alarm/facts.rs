@@ -1,0 +1,192 @@
+//! From the facts of the state to the alarms that stand.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Alarm, Kind};
+use crate::flow::{Config, Flow};
+
+/// What the state says of a flow's health.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FlowState {
+    /// When the flow was first seen.
+    pub anchor: Timestamp,
+    /// When `leadflow on` last turned it on.
+    pub on_since: Option<Timestamp>,
+    /// `leadflow off` keeps it off.
+    pub is_off: bool,
+    /// When a run last read the table to its end.
+    pub last_read: Option<Timestamp>,
+    /// Runs that failed since then.
+    pub failures: u32,
+    /// When the first of them ended.
+    pub failing_since: Option<Timestamp>,
+    /// The last one: its number, what happened, what to do about it.
+    pub last_failure: Option<(i64, String, Option<String>)>,
+    /// Why the last scan moved no watermark.
+    pub clock_problem: Option<String>,
+    /// Mails with a recipient that is held, and when the oldest of them was made.
+    pub held: Option<(u32, Timestamp)>,
+    /// Mails that wait for more than their flow's `per_hour`, and when the oldest of them was made.
+    pub waiting: Option<(u32, Timestamp)>,
+    /// What the server said last of one of them.
+    pub waiting_reply: Option<String>,
+}
+
+/// A mail connection whose last try failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectionState {
+    /// Failed tries in a row.
+    pub failures: u32,
+    /// When the first of them was.
+    pub failing_since: Timestamp,
+    /// What happened.
+    pub what: String,
+    /// What to do about it.
+    pub help: Option<String>,
+}
+
+/// All that alarms are made of beside flows.toml.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Facts {
+    /// Every flow that was ever seen.
+    pub flows: BTreeMap<String, FlowState>,
+    /// Mail connections that fail.
+    pub connections: BTreeMap<String, ConnectionState>,
+    /// When the daemon last made its plan.
+    pub planned: Option<Timestamp>,
+}
+
+/// Mail that waits longer than this is late.
+const LATE_MAIL: SignedDuration = SignedDuration::from_hours(1);
+/// Slots without a completed run that make a flow late.
+const SLOTS: u32 = 3;
+/// What the last of them is given beyond its time, so that a flow of seconds has some patience.
+const GRACE: SignedDuration = SignedDuration::from_mins(5);
+/// Failed tries in a row that make a connection's failure an alarm: two to four minutes.
+const FAILED_TRIES: u32 = 3;
+
+/// Everything that is wrong at `now`, causes before their effects; an effect whose cause stands is
+/// left out.
+pub fn standing(config: &Config, facts: &Facts, now: Timestamp) -> Vec<Alarm> {
+    let mut alarms: Vec<Alarm> = facts
+        .connections
+        .iter()
+        .filter(|(name, state)| config.mails.contains_key(*name) && state.failures >= FAILED_TRIES)
+        .map(|(name, state)| connection(name, state))
+        .collect();
+    let explains_waiting = !alarms.is_empty();
+    for (name, state) in &facts.flows {
+        let flow = config.flows.get(name).filter(|flow| flow.enabled && !state.is_off);
+        alarms.extend(flow.into_iter().flat_map(|flow| of_reading(flow, state, facts.planned, now)));
+        alarms.extend(held(name, state));
+        alarms.extend(waiting(name, state, now).filter(|_| !explains_waiting));
+    }
+    alarms
+}
+
+fn connection(name: &str, state: &ConnectionState) -> Alarm {
+    Alarm {
+        kind: Kind::Connection,
+        about: name.to_owned(),
+        since: state.failing_since,
+        times: state.failures,
+        what: state.what.clone(),
+        help: state.help.clone().unwrap_or_else(|| "look at the connection in flows.toml".to_owned()),
+        look: "leadflow check --online".to_owned(),
+    }
+}
+
+/// What is wrong with the reading of a flow that is on.
+fn of_reading(flow: &Flow, state: &FlowState, planned: Option<Timestamp>, now: Timestamp) -> Vec<Alarm> {
+    let about = flow.name.clone();
+    let mut alarms = Vec::new();
+    if let Some(problem) = &state.clock_problem {
+        alarms.push(Alarm {
+            kind: Kind::Clock,
+            about: about.clone(),
+            since: state.last_read.unwrap_or(now),
+            times: 1,
+            what: format!("{problem}; no row is lost, but each run reads more than the one before"),
+            help: "set this machine's clock: timedatectl set-ntp true".to_owned(),
+            look: "leadflow check --online".to_owned(),
+        });
+    }
+    if state.failures > 0 {
+        let (run, what, help) = state.last_failure.clone().unwrap_or((
+            0,
+            "the run is not in the history any more".to_owned(),
+            None,
+        ));
+        alarms.push(Alarm {
+            kind: Kind::Failing,
+            about,
+            since: state.failing_since.unwrap_or(now),
+            times: state.failures,
+            what,
+            help: help.unwrap_or_else(|| "the next run begins anew".to_owned()),
+            look: format!("leadflow history show {run}"),
+        });
+    } else if let Some(since) = late_since(flow, state, planned, now) {
+        alarms.push(Alarm {
+            kind: Kind::Late,
+            look: format!("leadflow history {about}"),
+            about,
+            since,
+            times: 1,
+            what: format!(
+                "no run has read the table to its end since {since}, though it is to run {}",
+                flow.recurrence
+            ),
+            help: "look whether a run hangs, then restart leadflow: systemctl restart leadflow".to_owned(),
+        });
+    }
+    alarms
+}
+
+/// Since when no run was completed, where three slots have passed since then.
+fn late_since(
+    flow: &Flow,
+    state: &FlowState,
+    planned: Option<Timestamp>,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let since = [state.last_read, state.on_since, planned, Some(state.anchor)].into_iter().flatten().max()?;
+    let mut slot = since;
+    for _ in 0..SLOTS {
+        slot = flow.recurrence.next(state.anchor, slot)?;
+    }
+    (now.duration_since(slot) > GRACE).then_some(since)
+}
+
+fn held(name: &str, state: &FlowState) -> Option<Alarm> {
+    let (count, since) = state.held?;
+    Some(Alarm {
+        kind: Kind::Held,
+        about: name.to_owned(),
+        since,
+        times: 1,
+        what: format!("{} not tried any more, since a server refused a recipient for good", mails(count)),
+        help: "mend the address or the server, then send a held mail again or drop it".to_owned(),
+        look: format!("leadflow history {name}"),
+    })
+}
+
+fn waiting(name: &str, state: &FlowState, now: Timestamp) -> Option<Alarm> {
+    let (count, since) = state.waiting.filter(|(_, since)| now.duration_since(*since) > LATE_MAIL)?;
+    let reply = state.waiting_reply.as_ref().map_or_else(String::new, |reply| format!("; last: {reply}"));
+    Some(Alarm {
+        kind: Kind::Waiting,
+        about: name.to_owned(),
+        since,
+        times: 1,
+        what: format!("{} waiting{reply}", mails(count)),
+        help: "they are tried again by themselves; look at the mail server".to_owned(),
+        look: format!("leadflow history {name}"),
+    })
+}
+
+fn mails(count: u32) -> String {
+    if count == 1 { "1 mail is".to_owned() } else { format!("{count} mails are") }
+}

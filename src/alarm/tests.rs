@@ -1,0 +1,145 @@
+//! Which alarms stand, and when they are told.
+
+use std::collections::BTreeMap;
+
+use jiff::SignedDuration;
+
+use super::*;
+use crate::config;
+use crate::flow::Config;
+
+fn at(text: &str) -> Timestamp {
+    format!("2026-01-{text}Z").parse().unwrap()
+}
+
+/// An hourly flow `leads`.
+fn config() -> Config {
+    let text = "[connections.t.embedded_table]\nfile = \"t.db\"\n[connections.m.mail_folder]\n\
+        [flows.leads.recurrence]\nfrequency = \"hour\"\n[flows.leads.table]\nconnection = \"t\"\nname = \"leads\"\n\
+        [flows.leads.email]\nconnection = \"m\"\nto = \"a@b.example\"\n";
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("flows.toml");
+    std::fs::write(&path, text).unwrap();
+    config::load(&path).unwrap().config
+}
+
+fn well() -> FlowState {
+    FlowState {
+        anchor: at("01T00:00:00"),
+        on_since: None,
+        is_off: false,
+        last_read: Some(at("05T10:00:00")),
+        failures: 0,
+        failing_since: None,
+        last_failure: None,
+        clock_problem: None,
+        held: None,
+        waiting: None,
+        waiting_reply: None,
+    }
+}
+
+fn kinds(state: FlowState, connections: &[u32], now: &str) -> Vec<Kind> {
+    let connections = connections.iter().map(|failures| {
+        let (what, failing_since) = ("no answer".to_owned(), at("05T10:00:00"));
+        ("m".to_owned(), ConnectionState { failures: *failures, failing_since, what, help: None })
+    });
+    let planned = Some(at("02T00:00:00"));
+    let flows = BTreeMap::from([("leads".to_owned(), state)]);
+    let facts = Facts { flows, connections: connections.collect(), planned };
+    standing(&config(), &facts, at(now)).into_iter().map(|alarm| alarm.kind).collect()
+}
+
+#[test]
+fn each_fact_raises_its_alarm_and_causes_hide_their_effects() {
+    let failing = FlowState {
+        failures: 2,
+        failing_since: Some(at("05T11:00:00")),
+        last_failure: Some((7, "no table".to_owned(), None)),
+        ..well()
+    };
+    let waiting = FlowState { waiting: Some((3, at("05T09:00:00"))), ..well() };
+    let held = FlowState { held: Some((1, at("05T09:00:00"))), ..well() };
+    for (state, connections, now, expected) in [
+        (well(), vec![], "05T10:30:00", vec![]),
+        (well(), vec![], "05T13:05:00", vec![]),
+        (well(), vec![], "05T13:05:01", vec![Kind::Late]),
+        (FlowState { is_off: true, ..well() }, vec![], "09T00:00:00", vec![]),
+        (FlowState { on_since: Some(at("08T23:00:00")), ..well() }, vec![], "09T00:00:00", vec![]),
+        (FlowState { last_read: None, ..well() }, vec![], "02T03:05:01", vec![Kind::Late]),
+        (failing.clone(), vec![], "05T10:30:00", vec![Kind::Failing]),
+        (failing, vec![], "09T00:00:00", vec![Kind::Failing]),
+        (waiting.clone(), vec![], "05T10:00:00", vec![]),
+        (waiting.clone(), vec![], "05T10:00:01", vec![Kind::Waiting]),
+        (waiting, vec![3], "05T10:30:00", vec![Kind::Connection]),
+        (well(), vec![2], "05T10:30:00", vec![]),
+        (held.clone(), vec![3], "05T10:30:00", vec![Kind::Connection, Kind::Held]),
+        (FlowState { is_off: true, ..held }, vec![], "05T10:30:00", vec![Kind::Held]),
+        (
+            FlowState { clock_problem: Some("no time".into()), ..well() },
+            vec![],
+            "05T10:30:00",
+            vec![Kind::Clock],
+        ),
+    ] {
+        let words = format!("{state:?} {connections:?} at {now}");
+        assert_eq!(kinds(state, &connections, now), expected, "{words}");
+    }
+}
+
+fn alarm(times: u32) -> Alarm {
+    let text = String::new;
+    let since = at("05T10:00:00");
+    Alarm {
+        kind: Kind::Failing,
+        about: "leads".into(),
+        since,
+        times,
+        what: text(),
+        help: text(),
+        look: text(),
+    }
+}
+
+fn raised(mailed: Option<&str>, is_mail_waiting: bool) -> Raised {
+    let (about, since, what) = ("leads".to_owned(), at("05T10:00:00"), String::new());
+    Raised { kind: Kind::Failing, about, since, what, mailed: mailed.map(at), is_mail_waiting }
+}
+
+#[test]
+fn an_alarm_is_told_once_then_again_after_repeat_and_its_end_is_told() {
+    let failures = Failures {
+        connections: vec!["m".to_owned()],
+        to: Vec::new(),
+        after: 2,
+        repeat: SignedDuration::from_hours(24),
+    };
+    let told = |standing: Vec<Alarm>, raised: Vec<Raised>, now: &str| {
+        let decision = decide(standing, raised, Some(&failures), at(now));
+        (decision.new.len(), decision.tell.len(), decision.tell_over.len(), decision.notice.over.len())
+    };
+    for (standing, known, now, expected) in [
+        (vec![alarm(1)], vec![], "05T10:00:00", (1, 0, 0, 0)),
+        (vec![alarm(2)], vec![raised(None, false)], "05T11:00:00", (0, 1, 0, 0)),
+        (vec![alarm(3)], vec![raised(Some("05T11:00:00"), false)], "06T10:59:59", (0, 0, 0, 0)),
+        (vec![alarm(3)], vec![raised(Some("05T11:00:00"), false)], "06T11:00:00", (0, 1, 0, 0)),
+        (vec![alarm(3)], vec![raised(Some("05T11:00:00"), true)], "09T11:00:00", (0, 0, 0, 0)),
+        (vec![alarm(3)], vec![raised(Some("05T11:00:00"), false)], "03T11:00:00", (0, 1, 0, 0)),
+        (vec![], vec![raised(Some("05T11:00:00"), true)], "05T12:00:00", (0, 0, 1, 1)),
+        (vec![], vec![raised(None, false)], "05T12:00:00", (0, 0, 0, 1)),
+        (vec![], vec![], "05T12:00:00", (0, 0, 0, 0)),
+    ] {
+        assert_eq!(told(standing, known, now), expected, "at {now}");
+    }
+    let silent = decide(vec![alarm(9)], vec![], None, at("05T10:00:00"));
+    assert_eq!((silent.new.len(), silent.tell.len()), (1, 0), "without [settings.failures]");
+}
+
+#[test]
+fn every_kind_has_its_own_word() {
+    for (kind, word) in WORDS {
+        assert_eq!((kind.word(), Kind::of_word(word)), (word, Some(kind)));
+        assert!(!kind.title("leads").is_empty() && !kind.end("leads").is_empty());
+    }
+    assert_eq!(Kind::of_word("lost"), None);
+}

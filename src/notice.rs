@@ -1,0 +1,115 @@
+//! Looks at what is wrong, and tells it: the log, a mail, the heartbeat.
+
+use std::sync::Arc;
+
+use tracing::{error, info, warn};
+
+use crate::alarm::{self, Alarm, Decision, Facts};
+use crate::flow::{Config, Failures};
+use crate::mail::notice::{self, Composed};
+use crate::run::Workplace;
+use crate::store::{NewMail, Store, StoreError};
+use crate::telemetry::without_addresses;
+
+/// Everything that is wrong, as the state tells it.
+///
+/// # Errors
+/// When the state fails.
+pub fn standing(store: &Store, config: &Config, now: jiff::Timestamp) -> Result<Vec<Alarm>, StoreError> {
+    let facts = Facts {
+        flows: store.flow_states()?,
+        connections: store.failing_connections()?,
+        planned: store.planned()?,
+    };
+    Ok(alarm::standing(config, &facts, now))
+}
+
+/// Looks, logs what is new and what is over, and puts the mail that tells it into the outbox.
+/// `file` is what is wrong with flows.toml as it is now. Returns what stands.
+///
+/// # Errors
+/// When the state fails.
+pub async fn look_and_tell(
+    place: &Workplace,
+    config: &Arc<Config>,
+    file: Option<Alarm>,
+) -> Result<Vec<Alarm>, StoreError> {
+    let (config, now) = (Arc::clone(config), place.clock.now());
+    let work = move |store: &mut Store| {
+        let mut standing = standing(store, &config, now)?;
+        standing.extend(file);
+        let raised = store.alarms()?;
+        if standing.is_empty() && raised.is_empty() {
+            return Ok(standing);
+        }
+        let decision = alarm::decide(standing, raised, config.settings.failures.as_ref(), now);
+        let mail =
+            config.settings.failures.as_ref().and_then(|failures| mail(&config, failures, &decision, now));
+        let new_mail = mail.as_ref().map(|(mail, failures, sender, to)| NewMail {
+            connections: &failures.connections,
+            sender,
+            recipients: to,
+            subject: mail.subject.clone(),
+            message_id: mail.message_id.clone(),
+            bytes: mail.bytes.clone(),
+            rows: &[],
+        });
+        store.commit_notice(&decision.notice, new_mail.as_ref(), now)?;
+        log(&decision);
+        Ok::<_, StoreError>(decision.notice.stand)
+    };
+    place.store.call(work).await
+}
+
+type Mail<'a> = (Composed, &'a Failures, String, Vec<String>);
+
+/// The mail that tells what is to be told, if there is anything.
+fn mail<'a>(
+    config: &'a Config,
+    failures: &'a Failures,
+    decision: &Decision,
+    now: jiff::Timestamp,
+) -> Option<Mail<'a>> {
+    let Decision { tell, tell_over, .. } = decision;
+    if tell.is_empty() && tell_over.is_empty() {
+        return None;
+    }
+    let from = failures.connections.iter().find_map(|name| config.mails.get(name))?.from();
+    let notice = notice::Notice {
+        standing: tell,
+        over: tell_over,
+        from,
+        to: &failures.to,
+        time_zone: &config.settings.time_zone,
+        file: &config.path.display().to_string(),
+        now,
+    };
+    let to = failures.to.iter().map(|to| to.email.to_string()).collect();
+    match notice::compose(&notice) {
+        Ok(mail) => Some((mail, failures, from.email.to_string(), to)),
+        Err(error) => {
+            error!("the mail about a failure cannot be made: {error}");
+            None
+        }
+    }
+}
+
+fn log(decision: &Decision) {
+    for alarm in &decision.new {
+        let (title, kind) = (alarm.kind.title(&alarm.about), alarm.kind.word());
+        error!(
+            alarm = kind,
+            about = alarm.about,
+            help = alarm.help,
+            "{title}: {}",
+            without_addresses(&alarm.what)
+        );
+    }
+    for raised in &decision.over {
+        let kind = raised.kind.word();
+        info!(alarm = kind, about = raised.about, "{}", raised.kind.end(&raised.about));
+    }
+    if !decision.tell.is_empty() {
+        warn!(problems = decision.tell.len(), "a mail to settings.failures.to tells it");
+    }
+}

@@ -1,0 +1,201 @@
+//! What the alarms look at, and which of them were raised.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use rusqlite::{Row as DbRow, params};
+
+use super::outbox::insert_mail;
+use super::{NewMail, Store, StoreError, from_db, to_db};
+use crate::alarm::{ConnectionState, FlowState, Kind, Notice, Raised};
+
+impl Store {
+    /// The health of every flow that was ever seen.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn flow_states(&self) -> Result<BTreeMap<String, FlowState>, StoreError> {
+        let mut ask = self.db.prepare_cached(
+            "SELECT flows.name, anchor, on_since, off_since IS NOT NULL, last_read, failures, failing_since,
+                 runs.id, runs.summary, runs.help, clock_problem
+             FROM flows LEFT JOIN runs ON runs.id = failed_run",
+        )?;
+        let mut states: BTreeMap<String, FlowState> =
+            ask.query_map([], flow_state)?.collect::<Result<_, _>>()?;
+        self.add_mails(&mut states)?;
+        Ok(states)
+    }
+
+    fn add_mails(&self, states: &mut BTreeMap<String, FlowState>) -> Result<(), StoreError> {
+        let mut held = self.db.prepare_cached(
+            "SELECT flows.name, count(DISTINCT mails.id), min(mails.created)
+             FROM recipients JOIN mails ON mails.id = recipients.mail JOIN runs ON runs.id = mails.run
+                 JOIN flows ON flows.id = runs.flow
+             WHERE recipients.state = 'held' GROUP BY flows.id",
+        )?;
+        for found in held.query_map([], counted)? {
+            let (flow, count, oldest) = found?;
+            if let Some(state) = states.get_mut(&flow) {
+                state.held = Some((count, oldest));
+            }
+        }
+        let mut waiting = self.db.prepare_cached(
+            "SELECT flows.name, count(*), min(mails.created),
+                 (SELECT reply FROM recipients WHERE mail = mails.id AND state IN ('waiting', 'uncertain') LIMIT 1)
+             FROM mails JOIN runs ON runs.id = mails.run JOIN flows ON flows.id = runs.flow
+             WHERE mails.next_try IS NOT NULL AND mails.is_paced = 0 GROUP BY flows.id",
+        )?;
+        let found = waiting.query_map([], |row| Ok((counted(row)?, row.get::<_, Option<String>>(3)?)))?;
+        for found in found {
+            let ((flow, count, oldest), reply) = found?;
+            if let Some(state) = states.get_mut(&flow) {
+                (state.waiting, state.waiting_reply) = (Some((count, oldest)), reply);
+            }
+        }
+        Ok(())
+    }
+
+    /// The mail connections whose last try failed.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn failing_connections(&self) -> Result<BTreeMap<String, ConnectionState>, StoreError> {
+        let mut ask =
+            self.db.prepare_cached("SELECT name, failures, failing_since, what, help FROM connections")?;
+        let found = ask.query_map([], |row| {
+            let state = ConnectionState {
+                failures: row.get(1)?,
+                failing_since: from_db(row.get(2)?),
+                what: row.get(3)?,
+                help: row.get(4)?,
+            };
+            Ok((row.get(0)?, state))
+        })?;
+        Ok(found.collect::<Result<_, _>>()?)
+    }
+
+    /// Notes that a mail connection has failed once more.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn connection_failed(
+        &mut self,
+        name: &str,
+        (what, help): (&str, Option<&str>),
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.db.execute(
+            "INSERT INTO connections (name, failures, failing_since, what, help) VALUES (?1, 1, ?2, ?3, ?4)
+             ON CONFLICT (name) DO UPDATE SET failures = failures + 1, what = excluded.what, help = excluded.help",
+            params![name, to_db(now), what, help],
+        )?;
+        Ok(())
+    }
+
+    /// Notes that a mail connection works.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn connection_works(&mut self, name: &str) -> Result<(), StoreError> {
+        self.db.execute("DELETE FROM connections WHERE name = ?1", [name])?;
+        Ok(())
+    }
+
+    /// Mails about leadflow's own work that are held, and what the server said of the last one.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn held_notices(&self) -> Result<(u32, Option<String>), StoreError> {
+        Ok(self.db.query_row(
+            "SELECT count(DISTINCT mails.id), max(reply) FROM recipients JOIN mails ON mails.id = recipients.mail
+             WHERE recipients.state = 'held' AND mails.run IS NULL",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?)
+    }
+
+    /// The alarms that were raised and are not over.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn alarms(&self) -> Result<Vec<Raised>, StoreError> {
+        let mut ask = self.db.prepare_cached(
+            "SELECT kind, about, since, what, mailed, EXISTS (SELECT 1 FROM mails WHERE mails.id = alarms.mail
+                 AND next_try IS NOT NULL) FROM alarms ORDER BY since, kind, about",
+        )?;
+        let rows = ask.query_map([], |row| {
+            let raised = |kind| {
+                Ok(Raised {
+                    kind,
+                    about: row.get(1)?,
+                    since: from_db(row.get(2)?),
+                    what: row.get(3)?,
+                    mailed: row.get::<_, Option<i64>>(4)?.map(from_db),
+                    is_mail_waiting: row.get(5)?,
+                })
+            };
+            Kind::of_word(&row.get::<_, String>(0)?).map(raised).transpose()
+        })?;
+        Ok(rows.filter_map(Result::transpose).collect::<Result<_, _>>()?)
+    }
+
+    /// Commits which alarms stand and which are over, with the mail that tells it.
+    ///
+    /// # Errors
+    /// When the database fails; then nothing has moved.
+    pub fn commit_notice(
+        &mut self,
+        notice: &Notice,
+        mail: Option<&NewMail<'_>>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let tx = self.db.transaction()?;
+        for alarm in &notice.stand {
+            tx.execute(
+                "INSERT INTO alarms (kind, about, since, what) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT (kind, about) DO UPDATE SET what = excluded.what",
+                params![alarm.kind.word(), alarm.about, to_db(alarm.since), alarm.what],
+            )?;
+        }
+        if let Some(mail) = mail {
+            let id = insert_mail(&tx, None, mail, now)?;
+            for (kind, about) in &notice.told {
+                tx.execute(
+                    "UPDATE alarms SET mailed = ?3, mail = ?4 WHERE kind = ?1 AND about = ?2",
+                    params![kind.word(), about, to_db(now), id],
+                )?;
+            }
+        }
+        for (kind, about) in &notice.over {
+            tx.execute("DELETE FROM alarms WHERE kind = ?1 AND about = ?2", params![kind.word(), about])?;
+        }
+        tx.commit()?;
+        Ok(())
+    }
+}
+
+fn flow_state(row: &DbRow<'_>) -> rusqlite::Result<(String, FlowState)> {
+    let moment = |index| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(index)?.map(from_db));
+    let last_failure = match row.get::<_, Option<i64>>(7)? {
+        Some(run) => Some((run, row.get(8)?, row.get(9)?)),
+        None => None,
+    };
+    let state = FlowState {
+        anchor: from_db(row.get(1)?),
+        on_since: moment(2)?,
+        is_off: row.get(3)?,
+        last_read: moment(4)?,
+        failures: row.get(5)?,
+        failing_since: moment(6)?,
+        last_failure,
+        clock_problem: row.get(10)?,
+        held: None,
+        waiting: None,
+        waiting_reply: None,
+    };
+    Ok((row.get(0)?, state))
+}
+
+fn counted(row: &DbRow<'_>) -> rusqlite::Result<(String, u32, Timestamp)> {
+    Ok((row.get(0)?, row.get(1)?, from_db(row.get(2)?)))
+}

@@ -1,0 +1,125 @@
+//! A state that is gone, damaged or another one: refused, and started again by `recover`.
+
+use crate::support::leadflow::Sandbox;
+use leadflow::clock::Clock;
+use leadflow::table::EmbeddedTable;
+use serde_json::json;
+
+const FLOWS: &str = r#"[connections.demo.embedded_table]
+file = "../demo.db"
+[connections.folder.mail_folder]
+path = "../mail"
+[flows.leads.recurrence]
+frequency = "hour"
+[flows.leads.table]
+connection = "demo"
+name = "leads"
+filter = "Timestamp gt datetime'{{past_time}}'"
+[flows.leads.email]
+connection = "folder"
+to = "sales@contoso.example"
+"#;
+
+fn insert(sandbox: &Sandbox, key: &str, hours_ago: i64) {
+    let table = EmbeddedTable::open(&sandbox.path("demo.db"), "leads").unwrap();
+    let row = json!({ "PartitionKey": "p", "RowKey": key });
+    let at = Clock::System.now() - jiff::SignedDuration::from_hours(hours_ago);
+    table.insert(&[row.as_object().unwrap().clone()], at).unwrap();
+}
+
+/// The words by which each mail names its rows.
+fn mails(sandbox: &Sandbox) -> Vec<String> {
+    let mut found: Vec<_> = std::fs::read_dir(sandbox.path("mail"))
+        .into_iter()
+        .flatten()
+        .map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap())
+        .collect();
+    found.sort();
+    found
+}
+
+fn refused(sandbox: &Sandbox, words: &str) {
+    for arguments in [vec!["run"], vec!["run", "--once"]] {
+        let output = sandbox.run(&arguments);
+        assert_eq!(output.code, 1, "{}", output.stderr);
+        assert!(output.stderr.contains(words), "`{words}` is not in: {}", output.stderr);
+        assert!(output.stderr.contains("leadflow recover --since"), "{}", output.stderr);
+    }
+}
+
+#[test]
+fn a_state_that_is_gone_is_missed_and_recovered() {
+    let sandbox = Sandbox::new(FLOWS);
+    insert(&sandbox, "before", 0);
+    sandbox.run_once();
+    insert(&sandbox, "old", 50);
+    insert(&sandbox, "new", 20);
+    std::fs::remove_dir_all(sandbox.path("state")).unwrap();
+    refused(&sandbox, "is gone: ");
+    refused(&sandbox, ".flows.toml.marker says that there was one since");
+    // A new database, which some other tool has left, is not the old one either.
+    std::fs::create_dir_all(sandbox.path("state")).unwrap();
+    std::fs::write(sandbox.path("state/leadflow.db"), "").unwrap();
+    refused(&sandbox, "is gone: ");
+
+    let wrong = sandbox.run(&["recover", "--since", "yesterday"]);
+    assert_eq!(wrong.code, 2);
+    assert!(wrong.stderr.contains("`yesterday` is no time"), "{}", wrong.stderr);
+    let recovered = sandbox.run(&["recover", "--since", "2 days"]);
+    assert_eq!(recovered.code, 0, "{}", recovered.stderr);
+    assert!(recovered.stdout.contains("every flow begins at"), "{}", recovered.stdout);
+    let again = sandbox.run(&["recover", "--since", "2 days"]);
+    assert_eq!((again.code, again.stderr.contains("is whole; there is nothing to recover")), (1, true));
+    let once = sandbox.run_once();
+    assert!(once.stdout.contains("2 new rows in 1 mail"), "{}", once.stdout);
+    assert_eq!(mails(&sandbox).len(), 2);
+    // The old row is known, and no news when it is written again.
+    insert(&sandbox, "old", 0);
+    assert!(sandbox.run_once().stdout.contains("nothing-new"));
+}
+
+#[test]
+fn a_damaged_or_foreign_state_is_refused() {
+    let sandbox = Sandbox::new(FLOWS);
+    sandbox.run_once();
+    let database = sandbox.path("state/leadflow.db");
+    let whole = std::fs::read(&database).unwrap();
+    std::fs::write(&database, "this was a database once, and it was long enough to be one".repeat(100))
+        .unwrap();
+    refused(&sandbox, "the state database is damaged: file is not a database");
+    let mut torn = whole.clone();
+    let length = torn.len();
+    torn[4096..length / 2].fill(0x5a);
+    std::fs::write(&database, &torn).unwrap();
+    refused(&sandbox, "the state database is damaged: ");
+
+    let other = Sandbox::new(FLOWS);
+    other.run_once();
+    std::fs::copy(other.path("state/leadflow.db"), &database).unwrap();
+    refused(&sandbox, "is not the one that");
+
+    let recovered = sandbox.run(&["recover", "--since", "2026-01-01"]);
+    assert!(
+        recovered.stdout.contains("the old database lies in"),
+        "{}{}",
+        recovered.stdout,
+        recovered.stderr
+    );
+    sandbox.run_once();
+    std::fs::write(&database, whole).unwrap();
+    refused(&sandbox, "is not the one that");
+}
+
+#[test]
+fn a_folder_where_no_marker_can_be_written_is_told_and_no_more() {
+    let sandbox = Sandbox::new(FLOWS);
+    std::fs::create_dir(sandbox.path(".flows.toml.marker")).unwrap();
+    let once = sandbox.run_once();
+    assert!(once.stderr.contains("would not be noticed: cannot write"), "{}", once.stderr);
+    let mut command = sandbox.command(&["run", "--once"]);
+    let second = sandbox.path("second");
+    std::fs::create_dir(&second).unwrap();
+    let list = format!("{}:{}", sandbox.path("state").display(), second.display());
+    assert!(command.env("STATE_DIRECTORY", list).output().unwrap().status.success());
+    assert!(second.join("flows.toml.marker").exists(), "the second directory that systemd gives");
+}
