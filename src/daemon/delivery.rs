@@ -157,8 +157,9 @@ impl Round<'_> {
         }
         let mut due = self.postman.lanes().await?;
         due.retain(|lane| !self.busy.contains(lane));
-        self.busy.extend(due.iter().cloned());
+        // The last that can fail: a lane that is called busy and is not started would rest for ever.
         self.next_try = self.postman.next_try().await?;
+        self.busy.extend(due.iter().cloned());
         Ok(due)
     }
 
