@@ -28,7 +28,7 @@ use crate::blocking::blocking;
 use crate::clock::Clock;
 use crate::condition::Verdict;
 use crate::flow::{Config, Flow};
-use crate::history::{Cause, Outcome};
+use crate::history::{Order, Outcome, Range};
 use crate::store::{Failed, NewRun, SharedStore, StoreError};
 use crate::table::Table;
 
@@ -57,7 +57,7 @@ pub struct Ended {
     pub summary: String,
 }
 
-/// Runs a flow once. A run that fails moves nothing, and is recorded as failed.
+/// Runs a flow once, as the order says. A run that fails moves nothing, and is recorded as failed.
 ///
 /// # Errors
 /// Only when the run could not even be claimed or recorded: another one is under way, or the
@@ -66,13 +66,12 @@ pub async fn run(
     place: &Workplace,
     config: &Config,
     flow: &Arc<Flow>,
-    cause: Cause,
-    due: Option<Timestamp>,
+    order: &Order,
 ) -> Result<Ended, StoreError> {
     let started = place.clock.now();
-    let run = claim(place, flow, cause, due, started).await?;
+    let run = claim(place, flow, order, started).await?;
     let mut record = Record::default();
-    let ended = match rows_way(place, config, flow, run, &mut record).await {
+    let ended = match rows_way(place, config, flow, (run, order.range), &mut record).await {
         Ok((outcome, summary)) => Ended { run, outcome, summary },
         Err(failure) => {
             error!(flow = flow.name, run, help = failure.help(), "the run failed: {failure}");
@@ -90,11 +89,11 @@ async fn rows_way(
     place: &Workplace,
     config: &Config,
     flow: &Arc<Flow>,
-    run: i64,
+    (run, range): (i64, Range),
     record: &mut Record,
 ) -> Result<(Outcome, String), RunError> {
     let table = open_table(place, config, flow).await?;
-    let window = window::open(place, flow, &table, record).await?;
+    let window = window::open(place, flow, &table, range, record).await?;
     let found = query::new_rows(place, flow, &table, &window, record).await?;
     let verdict = decide(flow, found.spool.len(), record);
     let (mails, found) = match verdict {
@@ -107,17 +106,11 @@ async fn rows_way(
     commit::commit(place, flow, run, commit::Decided { window, found, verdict, mails }, record).await
 }
 
-async fn claim(
-    place: &Workplace,
-    flow: &Flow,
-    cause: Cause,
-    due: Option<Timestamp>,
-    started: Timestamp,
-) -> Result<i64, StoreError> {
-    let name = flow.name.clone();
+async fn claim(place: &Workplace, flow: &Flow, order: &Order, started: Timestamp) -> Result<i64, StoreError> {
+    let (name, order) = (flow.name.clone(), *order);
     let claim = move |store: &mut crate::store::Store| {
         store.anchor(&name, started)?;
-        store.begin_run(&NewRun { flow: &name, cause, due, started })
+        store.begin_run(&NewRun { flow: &name, order, started })
     };
     place.store.call(claim).await
 }

@@ -116,7 +116,7 @@ fn json_of_step(step: &Step) -> Value {
     json!({ "step": step.name, "took_us": took, "inputs": step.inputs, "outputs": step.outputs })
 }
 
-fn json_of_mail(mail: &MailRecord) -> Value {
+pub(super) fn json_of_mail(mail: &MailRecord) -> Value {
     let of_recipient = |recipient: &Recipient| {
         json!({
             "address": recipient.address, "state": recipient.state.word(), "uncertain": recipient.uncertain,
@@ -156,17 +156,23 @@ fn told(run: &Run, steps: &[Step], mails: &[MailRecord], zone: &TimeZone) -> Str
         }
     }
     for mail in mails {
-        let tries = if mail.tries == 1 { "1 try".to_owned() } else { format!("{} tries", mail.tries) };
-        let size = mail.size.map_or_else(|| "bytes purged".to_owned(), |size| format!("{size} bytes"));
-        let _ =
-            writeln!(text, "\nmail {}: {}\n  {} · {size} · {tries}", mail.id, mail.subject, mail.message_id);
-        if let Some(next_try) = mail.next_try {
-            let reason = if mail.is_paced { " (per_hour is used up)" } else { "" };
-            let _ = writeln!(text, "  next try {}{reason}", output::moment(next_try, zone));
-        }
-        for recipient in &mail.recipients {
-            let _ = writeln!(text, "  {}", told_recipient(recipient));
-        }
+        text += &told_mail(mail, zone);
+    }
+    text
+}
+
+/// A mail with each recipient's state and reply.
+pub(super) fn told_mail(mail: &MailRecord, zone: &TimeZone) -> String {
+    let mut text = String::new();
+    let tries = if mail.tries == 1 { "1 try".to_owned() } else { format!("{} tries", mail.tries) };
+    let size = mail.size.map_or_else(|| "bytes purged".to_owned(), |size| format!("{size} bytes"));
+    let _ = writeln!(text, "\nmail {}: {}\n  {} · {size} · {tries}", mail.id, mail.subject, mail.message_id);
+    if let Some(next_try) = mail.next_try {
+        let reason = if mail.is_paced { " (per_hour is used up)" } else { "" };
+        let _ = writeln!(text, "  next try {}{reason}", output::moment(next_try, zone));
+    }
+    for recipient in &mail.recipients {
+        let _ = writeln!(text, "  {}", told_recipient(recipient));
     }
     text
 }
@@ -175,7 +181,7 @@ fn is_something(value: &Value) -> bool {
     !value.is_null() && value.as_array().is_none_or(|items| !items.is_empty())
 }
 
-fn told_recipient(recipient: &Recipient) -> String {
+pub(super) fn told_recipient(recipient: &Recipient) -> String {
     let mark = match recipient.uncertain {
         0 => String::new(),
         1 => " (uncertain: it may have arrived once more)".to_owned(),

@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::daemon::delivery::Delivery;
 use crate::daemon;
 use crate::flow::Config;
-use crate::history::{Cause, Outcome};
+use crate::history::{Cause, Order, Outcome};
 use crate::run::{self, Workplace};
 use crate::store::{Request, SharedStore, Store, StoreError};
 
@@ -72,7 +72,10 @@ impl Machine {
         let world = Arc::clone(&self.world);
         tokio::select! {
             biased;
-            () = world.crashed() => Ok(End::Killed),
+            () = world.crashed() => match world.lock().goes_in_circles() {
+                true => Err(Violation::new(Kind::Broken, "a tick does not come to its end".to_owned())),
+                false => Ok(End::Killed),
+            },
             end = self.work() => end,
         }
     }
@@ -160,7 +163,7 @@ impl Machine {
 
     /// A tick of the daemon, and all that it starts.
     async fn tick(&mut self, process: &mut Process) -> Result<(), Violation> {
-        self.world.lock().counts.ticks += 1;
+        self.world.lock().begin_tick();
         if let Some(file) = process.unread.take() {
             self.swap(file, process).await?;
         }
@@ -203,6 +206,7 @@ impl Machine {
             let (flow, is_off) = match &request {
                 Request::Off(flow) => (flow, true),
                 Request::On(flow) => (flow, false),
+                Request::Run { .. } | Request::Retry(_) | Request::Drop(_) => continue,
             };
             process.agenda.set_off(flow, is_off, now);
         }
@@ -212,7 +216,8 @@ impl Machine {
     /// Whether the run was recorded.
     async fn run(&self, config: &Config, due: &Due) -> Result<bool, Violation> {
         let file = self.world.lock().file;
-        let result = run::run(&self.place, config, &due.flow, Cause::Schedule, Some(due.slot)).await;
+        let order = Order::new(Cause::Schedule, Some(due.slot));
+        let result = run::run(&self.place, config, &due.flow, &order).await;
         let Some(ended) = self.endured(result)? else { return Ok(false) };
         let mut state = self.world.lock();
         state.counts.runs += 1;

@@ -57,6 +57,8 @@ pub(super) struct State {
     /// A mail was ever refused, put off or lost, or a process killed.
     pub(super) was_disturbed: bool,
     countdown: Option<u32>,
+    /// Steps since the last tick.
+    steps: u32,
     is_dead: bool,
     /// Attempts before this one were made by earlier processes.
     pub(super) first_attempt: usize,
@@ -111,6 +113,9 @@ pub(super) struct Scan {
     pub(super) end: i64,
 }
 
+/// Steps of a tick.
+const MOST_STEPS: u32 = 20_000;
+
 impl World {
     pub(super) fn new(seed: u64, story: Story, store: SharedStore, options: &super::Options) -> Arc<Self> {
         let clock = DrivenClock::new(moment(story.start));
@@ -134,6 +139,7 @@ impl World {
             file: 0,
             was_disturbed: false,
             countdown: None,
+            steps: 0,
             is_dead: false,
             first_attempt: 0,
             events: options.tell.then(Vec::new),
@@ -154,6 +160,8 @@ impl World {
     pub(crate) async fn point(&self) {
         let pauses = {
             let mut state = self.lock();
+            state.steps += 1;
+            state.is_dead |= state.goes_in_circles();
             if let Some(left) = &mut state.countdown {
                 *left = left.saturating_sub(1);
                 state.is_dead |= state.countdown == Some(0);
@@ -187,8 +195,20 @@ impl World {
 }
 
 impl State {
+    /// The daemon ticks.
+    pub(super) fn begin_tick(&mut self) {
+        self.counts.ticks += 1;
+        self.steps = 0;
+    }
+
+    /// A tick takes more steps than any does that comes to its end.
+    pub(super) fn goes_in_circles(&self) -> bool {
+        self.steps > MOST_STEPS
+    }
+
     /// A new process begins to live.
     pub(super) fn rise(&mut self) {
+        self.steps = 0;
         self.is_dead = false;
         self.countdown = None;
         self.first_attempt = self.attempts.len();

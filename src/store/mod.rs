@@ -3,6 +3,7 @@
 mod alarms;
 mod care;
 mod flows;
+mod letters;
 mod meta;
 mod outbox;
 mod private;
@@ -12,8 +13,9 @@ mod runs;
 mod simulated;
 
 pub use flows::Reading;
+pub use letters::{Listed, Which};
 pub use outbox::{MailRecord, NewMail, OutboxMail};
-pub use requests::Request;
+pub use requests::{Answer, Request};
 pub use runs::{Failed, NewRun, Scanned};
 
 use std::fs::{File, TryLockError};
@@ -25,6 +27,7 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use rusqlite_migration::{M, Migrations};
 
 use crate::blocking::blocking;
+use crate::ownership;
 
 /// The open state of leadflow.
 #[derive(Debug)]
@@ -36,7 +39,7 @@ pub struct Store {
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The folder cannot be made or written.
-    #[error("cannot use the state folder {folder}: {source}; make it writable for this user, or name another in settings.state", folder = .folder.display())]
+    #[error("cannot use the state folder {folder}: {why}; it must be writable, settings.state names it", folder = .folder.display(), why = crate::ownership::explained(.folder, .source))]
     Folder {
         /// The folder.
         folder: PathBuf,
@@ -128,8 +131,11 @@ pub struct Lock {
     file: File,
 }
 
-const MIGRATIONS: [M<'static>; 2] =
-    [M::up(include_str!("migrations/1.sql")), M::up(include_str!("migrations/2.sql")).foreign_key_check()];
+const MIGRATIONS: [M<'static>; 3] = [
+    M::up(include_str!("migrations/1.sql")),
+    M::up(include_str!("migrations/2.sql")).foreign_key_check(),
+    M::up(include_str!("migrations/3.sql")),
+];
 
 impl Lock {
     /// Takes the lock of a state folder, which is made if need be.
@@ -138,7 +144,7 @@ impl Lock {
     /// When another process holds it, or the folder cannot be written.
     pub fn take(folder: &Path) -> Result<Self, StoreError> {
         let failed = |source| StoreError::Folder { folder: folder.to_owned(), source };
-        private::folder(folder).map_err(failed)?;
+        ownership::make_folder(folder, 0o700).map_err(failed)?;
         let path = folder.join("leadflow.lock");
         let file = private::file(&path).map_err(failed)?;
         match file.try_lock() {
@@ -161,7 +167,7 @@ impl Store {
     /// When the folder cannot be written or the database is not ours.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
         let failed = |source| StoreError::Folder { folder: folder.to_owned(), source };
-        private::folder(folder).map_err(failed)?;
+        ownership::make_folder(folder, 0o700).map_err(failed)?;
         let path = folder.join("leadflow.db");
         private::file(&path).map_err(failed)?;
         Self::set_up(Connection::open(path)?)

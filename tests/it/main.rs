@@ -7,6 +7,8 @@ mod commands;
 #[cfg(test)]
 mod daemon;
 #[cfg(test)]
+mod day;
+#[cfg(test)]
 mod doctor;
 #[cfg(test)]
 mod documents;
@@ -24,6 +26,8 @@ mod limits;
 mod messages;
 #[cfg(test)]
 mod recover;
+#[cfg(test)]
+mod requests;
 #[cfg(test)]
 mod rows;
 #[cfg(test)]
