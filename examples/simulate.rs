@@ -39,14 +39,24 @@ fn main() -> ExitCode {
     let options = Options { break_it, tell: arguments.verbose };
     let (from, seeds) = arguments.seed.map_or((arguments.from, arguments.seeds), |seed| (seed, 1));
     let began = Instant::now();
-    let (sum, played, violation) = play_all(from, seeds, &options);
+    let (sum, played, violation) = play_all(from, seeds, options);
     let took = began.elapsed();
     sum.events.iter().for_each(|event| eprintln!("{event}"));
     eprintln!(
         "{played} histories in {:.1} s: {} writes, {} rows owed, {} runs, {} mails in {} tries, {} kills, {} restarts, {} failures of the state,\n\
          {} uncertain marks, {} repeats (all marked), {} refused or held",
-        took.as_secs_f64(), sum.writes, sum.owed, sum.runs, sum.mails, sum.tries, sum.crashes, sum.restarts, sum.endured, sum.uncertain,
-        sum.repeats, sum.held,
+        took.as_secs_f64(),
+        sum.writes,
+        sum.owed,
+        sum.runs,
+        sum.mails,
+        sum.tries,
+        sum.crashes,
+        sum.restarts,
+        sum.endured,
+        sum.uncertain,
+        sum.repeats,
+        sum.held,
     );
     let Some((seed, violation)) = violation else {
         eprintln!("0 lost, 0 unmarked repeats");
@@ -60,7 +70,7 @@ fn main() -> ExitCode {
 }
 
 /// On every core, until all are played or one breaks the promise; of several the lowest seed.
-fn play_all(from: u64, seeds: u64, options: &Options) -> (Report, u64, Option<(u64, Violation)>) {
+fn play_all(from: u64, seeds: u64, options: Options) -> (Report, u64, Option<(u64, Violation)>) {
     let bar = ProgressBar::new(seeds);
     if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} histories, {eta} left") {
         bar.set_style(style);

@@ -69,7 +69,8 @@ body = "{{{{#each rows}}}}v={{{{V}}}};\n{{{{/each}}}}"
         connections.join(", "),
         to.join("; "),
         if plan.each_row { "row" } else { "run" },
-        definition.per_hour,
+        // More heartbeats than may be sent would wait for ever.
+        if definition.rule == Rule::Nothing { 1_000 } else { definition.per_hour },
     );
 }
 
@@ -105,7 +106,6 @@ fn config(world: &Arc<World>, text: &str) -> Result<Config, Violation> {
     }
     Ok(config)
 }
-
 
 fn without_overlap(flow: &mut Flow) {
     flow.window.overlap = SignedDuration::ZERO;

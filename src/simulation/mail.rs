@@ -125,9 +125,9 @@ impl SimulatedSession {
         self.world.point().await;
         self.end_message(attempt, failure);
         self.world.point().await;
-        let result = self.reply(attempt, failure);
+        let receipts = self.reply(attempt, failure);
         self.world.point().await;
-        result
+        Ok(receipts)
     }
 
     /// Sender and recipients.
@@ -147,7 +147,10 @@ impl SimulatedSession {
         state.was_disturbed |= failure != Failure::None || fates.iter().any(|(_, fate)| *fate != Fate::Open);
         if failure == Failure::Recipients {
             for (_, fate) in fates.iter_mut().filter(|(_, fate)| *fate == Fate::Open) {
-                *fate = state.dice.choice([Fate::Open, Fate::Later, Fate::Later, Fate::Refused]).unwrap_or(Fate::Later);
+                *fate = state
+                    .dice
+                    .choice([Fate::Open, Fate::Later, Fate::Later, Fate::Refused])
+                    .unwrap_or(Fate::Later);
             }
         }
         let was_healthy = !state.was_disturbed;
@@ -156,8 +159,10 @@ impl SimulatedSession {
         if is_broken {
             fates.clear();
         }
-        state.tell_now(|| format!("letter {} is offered to server {}: {failure:?} {fates:?}", letter.id, self.server));
-        let was_cut = state.busy > 0 || state.is_disk_full;
+        state.tell_now(|| {
+            format!("letter {} is offered to server {}: {failure:?} {fates:?}", letter.id, self.server)
+        });
+        let was_cut = state.busy > 0 || state.disk.is_some();
         state.attempts.push(Attempt { letter: letter.id, fates, was_cut, was_healthy });
         state.advance(SECOND / 10);
         if is_broken {
@@ -180,12 +185,13 @@ impl SimulatedSession {
         };
         let open = state.attempts[attempt].fates.iter_mut().filter(|(_, fate)| *fate == Fate::Open);
         open.for_each(|(_, open)| *open = fate);
-        let took = if matches!(fate, Fate::TakenInSilence | Fate::LostInSilence) { 10 * MINUTE } else { SECOND };
+        let took =
+            if matches!(fate, Fate::TakenInSilence | Fate::LostInSilence) { 10 * MINUTE } else { SECOND };
         let took = state.dice.i64(0..took);
         state.advance(took);
     }
 
-    fn reply(&mut self, attempt: usize, failure: Failure) -> Result<Vec<Receipt>, ConnectError> {
+    fn reply(&mut self, attempt: usize, failure: Failure) -> Vec<Receipt> {
         let state = self.world.lock();
         // A recipient that was judged by its own reply leaves the session as it was.
         self.is_usable = matches!(failure, Failure::None | Failure::Recipients);
@@ -196,7 +202,7 @@ impl SimulatedSession {
             Fate::Later | Fate::Open => Receipt::Later(words()),
             Fate::TakenInSilence | Fate::LostInSilence => Receipt::Unknown(words()),
         };
-        Ok(state.attempts[attempt].fates.iter().map(receipt).collect())
+        state.attempts[attempt].fates.iter().map(receipt).collect()
     }
 }
 

@@ -162,15 +162,15 @@ pub(crate) fn world() -> Option<Arc<World>> {
 ///
 /// # Errors
 /// When the promise is broken, with all that happened.
-pub fn play(seed: u64, options: &Options) -> Result<Report, Violation> {
+pub fn play(seed: u64, options: Options) -> Result<Report, Violation> {
     let result = play_once(seed, options);
     if result.is_ok() || options.tell {
         return result;
     }
-    play_once(seed, &Options { tell: true, ..*options })
+    play_once(seed, Options { tell: true, ..options })
 }
 
-fn play_once(seed: u64, options: &Options) -> Result<Report, Violation> {
+fn play_once(seed: u64, options: Options) -> Result<Report, Violation> {
     let broken = |error: &dyn fmt::Display| Violation::new(Kind::Broken, error.to_string());
     let store = SharedStore::new(Store::in_memory().map_err(|error| broken(&error))?);
     let world = World::new(seed, Story::of_seed(seed), store.clone(), options);

@@ -16,7 +16,7 @@ use crate::store::{MailRecord, StoreError};
 pub(super) fn judge(world: &World) -> Result<(), Violation> {
     let failed = |error: StoreError| Violation::new(Kind::Broken, error.to_string());
     let (integrity, marks) =
-        world.store.at_once(|store| Ok((store.integrity()?, store.all_mails()?))).map_err(failed)?;
+        world.store.at_once(|store| Ok((store.integrity()?, store.all_mails()?))).map_err(&failed)?;
     if integrity != "ok" {
         return Err(Violation::new(Kind::Broken, format!("the state is damaged: {integrity}")));
     }
@@ -39,7 +39,8 @@ fn begin_of(state: &State, flow: usize, plan: &Plan, begin: Option<i64>) -> Resu
     if state.flows[flow].begins.contains(&begin) {
         return Ok(begin);
     }
-    let message = format!("{} begins at {}, one window before no answer of the service", plan.name, moment(begin));
+    let message =
+        format!("{} begins at {}, one window before no answer of the service", plan.name, moment(begin));
     Err(Violation::new(Kind::Broken, message))
 }
 
@@ -68,7 +69,11 @@ impl Owed<'_> {
             if lost.len() >= least {
                 return Err(self.violation(
                     Kind::Lost,
-                    format!("never mailed: {lost:?}, which the scan from {} to {} saw", moment(scan.start), moment(scan.end)),
+                    format!(
+                        "never mailed: {lost:?}, which the scan from {} to {} saw",
+                        moment(scan.start),
+                        moment(scan.end)
+                    ),
                 ));
             }
             owed.extend(seen.into_iter().filter(|name| mailed.contains(name)));
@@ -89,10 +94,14 @@ impl Owed<'_> {
             for &version in &letter.rows {
                 let name = self.name(version);
                 if self.is_of_before(version) {
-                    return Err(self.violation(Kind::Repeated, format!("{name} of before the begin is mailed")));
+                    return Err(
+                        self.violation(Kind::Repeated, format!("{name} of before the begin is mailed"))
+                    );
                 }
                 if let Some(other) = mailed.insert(name.clone(), *id) {
-                    return Err(self.violation(Kind::Repeated, format!("{name} is in letters {other} and {id}")));
+                    return Err(
+                        self.violation(Kind::Repeated, format!("{name} is in letters {other} and {id}"))
+                    );
                 }
             }
         }
@@ -111,7 +120,9 @@ impl Owed<'_> {
         if this.timestamp <= self.begin {
             return true;
         }
-        let Some(first) = self.state.flows[self.flow].first.filter(|_| !self.plan.is_change) else { return false };
+        let Some(first) = self.state.flows[self.flow].first.filter(|_| !self.plan.is_change) else {
+            return false;
+        };
         let was_seen = |old: &Version| {
             old.table == this.table
                 && old.key == this.key
@@ -142,7 +153,9 @@ impl Owed<'_> {
     fn is_excused(&self, this: &Version) -> bool {
         let passed_over = &self.state.flows[self.flow].passed_over;
         let excuses = |(number, old): (usize, &Version)| {
-            old.table == this.table && old.key == this.key && (old.timestamp <= self.begin || passed_over.contains(&number))
+            old.table == this.table
+                && old.key == this.key
+                && (old.timestamp <= self.begin || passed_over.contains(&number))
         };
         !self.plan.is_change && self.state.versions.iter().enumerate().any(excuses)
     }
@@ -157,14 +170,15 @@ impl Owed<'_> {
             let letter = self.state.letters.get(&attempt.letter);
             attempt.was_healthy && letter.is_some_and(|letter| letter.flow == self.flow)
         };
-        let order: Vec<i64> = self.state.attempts.iter().filter(is_ours).map(|attempt| attempt.letter).collect();
+        let order: Vec<i64> =
+            self.state.attempts.iter().filter(is_ours).map(|attempt| attempt.letter).collect();
         if order.is_sorted_by(|a, b| a < b) {
             return Ok(());
         }
         Err(self.violation(Kind::Broken, format!("the mails left in another order: {order:?}")))
     }
 
-    fn violation(&self, kind: Kind, message: String) -> Violation {
+    fn violation(&self, kind: Kind, message: impl std::fmt::Display) -> Violation {
         Violation::new(kind, format!("{}: {message}", self.plan.name))
     }
 }
@@ -175,7 +189,11 @@ fn was_there(version: &Version, scan: &Scan) -> bool {
 }
 
 /// Every recipient got every mail, once or with the mark, and no mark is without a cause.
-fn judge_recipients(world: &World, state: &mut State, marks: &BTreeMap<i64, MailRecord>) -> Result<(), Violation> {
+fn judge_recipients(
+    world: &World,
+    state: &mut State,
+    marks: &BTreeMap<i64, MailRecord>,
+) -> Result<(), Violation> {
     let mut causeless = 0_u32;
     let attempts = std::mem::take(&mut state.attempts);
     for (id, letter) in &state.letters {
@@ -193,7 +211,10 @@ fn judge_recipients(world: &World, state: &mut State, marks: &BTreeMap<i64, Mail
             most_causeless = most_causeless.max(found.uncertain.saturating_sub(tally.doubtful));
             let is_worn_out = found.uncertain >= UNCERTAIN_TRIES;
             if tally.taken == 0 && !tally.was_refused && !is_worn_out {
-                let message = format!("letter {id} was never taken for r{r}, which the history calls {}", found.state.word());
+                let message = format!(
+                    "letter {id} was never taken for r{r}, which the history calls {}",
+                    found.state.word()
+                );
                 return Err(Violation::new(Kind::Lost, message));
             }
             if found.is_due() {
@@ -201,7 +222,10 @@ fn judge_recipients(world: &World, state: &mut State, marks: &BTreeMap<i64, Mail
                 return Err(Violation::new(Kind::Lost, message));
             }
             if tally.taken > found.uncertain + 1 {
-                let message = format!("letter {id} was taken {} times for r{r}, {} marked", tally.taken, found.uncertain);
+                let message = format!(
+                    "letter {id} was taken {} times for r{r}, {} marked",
+                    tally.taken, found.uncertain
+                );
                 return Err(Violation::new(Kind::Repeated, message));
             }
             state.counts.uncertain += u64::from(found.uncertain > 0);

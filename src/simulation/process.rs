@@ -14,8 +14,8 @@ use super::world::World;
 use super::{Break, Kind, Violation};
 use crate::agenda::{Agenda, Due};
 use crate::clock::Clock;
-use crate::daemon::delivery::Delivery;
 use crate::daemon;
+use crate::daemon::delivery::Delivery;
 use crate::flow::Config;
 use crate::history::{Cause, Order, Outcome};
 use crate::run::{self, Workplace};
@@ -46,7 +46,7 @@ pub(super) enum End {
 /// Rounds of the calm, each some hours after the one before.
 const CALM: u32 = 4;
 /// Ticks of one process, far more than any history takes.
-const MOST_TICKS: u32 = 20_000;
+const MOST_TICKS: u32 = 3_000;
 
 /// One process.
 struct Process {
@@ -72,10 +72,12 @@ impl Machine {
         let world = Arc::clone(&self.world);
         tokio::select! {
             biased;
-            () = world.crashed() => match world.lock().goes_in_circles() {
-                true => Err(Violation::new(Kind::Broken, "a tick does not come to its end".to_owned())),
-                false => Ok(End::Killed),
-            },
+            () = world.crashed() => {
+                if world.lock().goes_in_circles() {
+                    return Err(Violation::new(Kind::Broken, "a tick does not come to its end".to_owned()));
+                }
+                Ok(End::Killed)
+            }
             end = self.work() => end,
         }
     }
@@ -246,8 +248,8 @@ impl Machine {
                 event => self.befall(event, process.as_deref_mut()).await?,
             }
         }
-        let is_over = self.next_event >= self.world.story.events.len()
-            && self.world.lock().now >= self.world.story.end;
+        let is_over =
+            self.next_event >= self.world.story.events.len() && self.world.lock().now >= self.world.story.end;
         if is_over && self.calm.is_none() {
             self.calm = Some(0);
             self.heal(process).await?;
@@ -266,11 +268,16 @@ impl Machine {
             Event::On(flow) => self.request(Request::On(self.name(flow))),
             Event::Reload(file) => self.reload(file, process).await,
             Event::Disk(pages) => {
-                self.world.lock().is_disk_full = pages.is_some();
+                self.world.lock().disk = pages;
                 let limited = self.place.store.at_once(|store| store.limit(pages));
                 limited.map_err(|error| Violation::new(Kind::Broken, error.to_string()))
             }
-            Event::Offset(_) | Event::Dateless(_) | Event::Busy(_) | Event::Tables(_) | Event::Mails(..) | Event::Crash(_) => {
+            Event::Offset(_)
+            | Event::Dateless(_)
+            | Event::Busy(_)
+            | Event::Tables(_)
+            | Event::Mails(..)
+            | Event::Crash(_) => {
                 let mut state = self.world.lock();
                 match event {
                     Event::Offset(offset) => state.offset = offset,
@@ -300,14 +307,12 @@ impl Machine {
     }
 
     async fn reload(&self, file: usize, process: Option<&mut Process>) -> Result<(), Violation> {
-        match process {
-            Some(process) => self.swap(file, process).await,
-            // The next process reads it at its start.
-            None => {
-                self.take_file(file);
-                Ok(())
-            }
+        if let Some(process) = process {
+            return self.swap(file, process).await;
         }
+        // The next process reads it at its start.
+        self.take_file(file);
+        Ok(())
     }
 
     /// As the daemon: all that can fail comes first, and is tried again at the next tick.

@@ -212,15 +212,14 @@ fn writes(dice: &mut Rng, tables: usize, (start, end, base): (i64, i64, i64), mo
         let at = last.filter(|_| dice.u8(0..5) == 0).unwrap_or(time);
         last = Some(at);
         let known: Vec<usize> = (0..keys.len()).filter(|index| keys[*index].last < at).collect();
-        let index = match dice.choice(&known).filter(|_| dice.u8(0..10) < 4) {
-            Some(index) => *index,
-            None => {
-                let (table, key) = (dice.usize(0..tables), format!("p{}/{:03}", dice.u8(0..3), keys.len()));
-                // Anywhere among the keys, so that a scan may have passed its place already.
-                let key = format!("{}-{key}", dice.char('a'..='f'));
-                keys.push(Written { table, key, is_plain: dice.u8(0..4) != 0, last: 0, is_there: false });
-                keys.len() - 1
-            }
+        let index = if let Some(index) = dice.choice(&known).filter(|_| dice.u8(0..10) < 4) {
+            *index
+        } else {
+            let (table, key) = (dice.usize(0..tables), format!("p{}/{:03}", dice.u8(0..3), keys.len()));
+            // Anywhere among the keys, so that a scan may have passed its place already.
+            let key = format!("{}-{key}", dice.char('a'..='f'));
+            keys.push(Written { table, key, is_plain: dice.u8(0..4) != 0, last: 0, is_there: false });
+            keys.len() - 1
         };
         let known = &mut keys[index];
         let deletes = known.is_there && dice.bool();

@@ -82,7 +82,9 @@ impl SimulatedTable {
             let now = state.now;
             let flow = &mut state.flows[self.flow];
             let span = if of_old { &mut flow.before } else { &mut flow.under_way };
-            span.iter_mut().for_each(|span| span.end = Some(now));
+            if let Some(span) = span {
+                span.end = Some(now);
+            }
         }
         let served = state.served(start);
         self.sabotage(of_old, served.date);
@@ -105,7 +107,8 @@ impl SimulatedTable {
         let (mut rows, mut seen, mut next) = (Vec::new(), Vec::new(), None);
         for (key, version) in state.tables[self.table()].range(from.unwrap_or_default()..) {
             if seen.len() == most {
-                next = key.split_once('/').map(|(partition, row)| (partition.to_owned(), Some(row.to_owned())));
+                next =
+                    key.split_once('/').map(|(partition, row)| (partition.to_owned(), Some(row.to_owned())));
                 break;
             }
             seen.push(*version);

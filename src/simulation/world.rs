@@ -50,7 +50,8 @@ pub(super) struct State {
     pub(super) table_failures: u8,
     /// How many operations on the state of a hundred fail.
     pub(super) busy: u8,
-    pub(super) is_disk_full: bool,
+    /// Pages that are left on the disk.
+    pub(super) disk: Option<i64>,
     pub(super) is_dateless: bool,
     /// The file that is in force.
     pub(super) file: usize,
@@ -117,7 +118,7 @@ pub(super) struct Scan {
 const MOST_STEPS: u32 = 20_000;
 
 impl World {
-    pub(super) fn new(seed: u64, story: Story, store: SharedStore, options: &super::Options) -> Arc<Self> {
+    pub(super) fn new(seed: u64, story: Story, shared: SharedStore, options: super::Options) -> Arc<Self> {
         let clock = DrivenClock::new(moment(story.start));
         let first = story.writes.first().map_or(story.start, |write| write.visible.min(story.start)) - 1;
         let state = State {
@@ -134,7 +135,7 @@ impl World {
             moods: vec![Mood::default(); 2],
             table_failures: 0,
             busy: 0,
-            is_disk_full: false,
+            disk: None,
             is_dateless: false,
             file: 0,
             was_disturbed: false,
@@ -146,7 +147,8 @@ impl World {
             counts: super::Report::default(),
         };
         let has_crashed = Notify::new();
-        let world = Self { story, store, clock, break_it: options.break_it, state: Mutex::new(state), has_crashed };
+        let (state, break_it) = (Mutex::new(state), options.break_it);
+        let world = Self { story, store: shared, clock, break_it, state, has_crashed };
         let start = world.story.start;
         world.lock().advance_to(start);
         Arc::new(world)
@@ -257,7 +259,10 @@ impl State {
         let number = self.versions.len();
         self.tell(visible, || {
             let (kind, late) = (if is_plain { "plain" } else { "other" }, (visible - timestamp) / 1_000);
-            format!("{key} (version {number}, {kind}) is in table {table}, {late} ms after its Timestamp {}", moment(timestamp))
+            format!(
+                "{key} (version {number}, {kind}) is in table {table}, {late} ms after its Timestamp {}",
+                moment(timestamp)
+            )
         });
         let (partition, row) = key.split_once('/').unwrap_or(("", &key));
         let kind = if is_plain { "plain" } else { "other" };
@@ -267,7 +272,15 @@ impl State {
             r#"{{"PartitionKey":"{partition}","RowKey":"{row}","Timestamp":"{:.7}","Kind":"{kind}","V":{number}}}"#,
             moment(timestamp)
         );
-        self.versions.push(Version { table, key: key.clone(), is_plain, timestamp, visible, gone: None, json });
+        self.versions.push(Version {
+            table,
+            key: key.clone(),
+            is_plain,
+            timestamp,
+            visible,
+            gone: None,
+            json,
+        });
         self.tables[table].insert(key, number);
     }
 

@@ -13,7 +13,8 @@ const NO_LIMIT: i64 = 4_294_967_294;
 /// Another process holds the database and does not let go, if the simulated world has it so.
 pub(super) fn busy() -> Option<StoreError> {
     let world = crate::simulation::world()?;
-    let busy = || StoreError::Database(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_BUSY), None));
+    let busy =
+        || StoreError::Database(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_BUSY), None));
     world.is_busy().then(busy)
 }
 
