@@ -1,7 +1,7 @@
 //! The daemon: loads, ticks, runs what is due, delivers, reloads, drains.
 
 mod change;
-mod delivery;
+pub(crate) mod delivery;
 mod heartbeat;
 mod reload;
 mod requests;
@@ -84,6 +84,8 @@ struct Daemon {
     /// What is wrong with flows.toml as it is now.
     invalid_file: Option<Alarm>,
     last_tick: Option<Timestamp>,
+    /// The file has changed and could not be taken yet, for the state failed.
+    is_unread: bool,
     /// When it was last looked for what is wrong, by the wall clock.
     looked: Option<Timestamp>,
     /// Whether nothing was.
@@ -117,6 +119,7 @@ pub async fn run(loaded: Loaded, drive: Drive) -> Result<(), StoreError> {
         chores_done: None,
         invalid_file: None,
         last_tick: None,
+        is_unread: false,
         looked: None,
         is_well: None,
         heartbeat: Heartbeat::start(),
@@ -142,7 +145,7 @@ pub async fn run(loaded: Loaded, drive: Drive) -> Result<(), StoreError> {
 }
 
 /// What the last process left under way is settled, and what waits is tried at once.
-fn wake(store: &mut Store, now: Timestamp) -> Result<(), StoreError> {
+pub(crate) fn wake(store: &mut Store, now: Timestamp) -> Result<(), StoreError> {
     let runs = store.interrupt_runs(None, now)?;
     crash_point("runs-interrupted");
     let mails = store.doubt_interrupted_mails(now)?;
@@ -162,7 +165,15 @@ fn wake(store: &mut Store, now: Timestamp) -> Result<(), StoreError> {
 impl Daemon {
     /// Gives every flow its slots.
     async fn plan(&mut self) -> Result<(), StoreError> {
-        let (config, now) = (Arc::clone(&self.config), self.place.clock.now());
+        let known = self.known(&self.config).await?;
+        let now = self.place.clock.now();
+        self.agenda.replace(&self.config.flows, &known, now);
+        self.place.store.call(move |store| store.set_planned(now)).await
+    }
+
+    /// What the state knows of the flows of a file.
+    async fn known(&self, config: &Arc<Config>) -> Result<BTreeMap<String, Known>, StoreError> {
+        let (config, now) = (Arc::clone(config), self.place.clock.now());
         let look = move |store: &mut Store| {
             let mut known = BTreeMap::new();
             for name in config.flows.keys() {
@@ -170,9 +181,7 @@ impl Daemon {
             }
             Ok::<_, StoreError>(known)
         };
-        let known = self.place.store.call(look).await?;
-        self.agenda.replace(&self.config.flows, &known, now);
-        self.place.store.call(move |store| store.set_planned(now)).await
+        self.place.store.call(look).await
     }
 
     async fn tick(&mut self) -> Result<(), StoreError> {
@@ -185,6 +194,9 @@ impl Daemon {
         if before.is_some_and(|before| now.duration_since(before).abs() > STOOD_STILL) {
             // The machine slept, or its clock was set: what was missed is made up for, and not late yet.
             self.place.store.call(move |store| store.set_planned(now)).await?;
+        }
+        if self.is_unread {
+            self.reload().await?;
         }
         self.fulfil_requests(now).await?;
         let due = self.agenda.due(now);
@@ -334,7 +346,7 @@ fn endure(error: StoreError) -> Result<(), StoreError> {
 }
 
 /// What the state knows of a flow, which is seen `now` if it never was.
-fn known_of(store: &mut Store, flow: &str, now: Timestamp) -> Result<Known, StoreError> {
+pub(crate) fn known_of(store: &mut Store, flow: &str, now: Timestamp) -> Result<Known, StoreError> {
     Ok(Known {
         anchor: store.anchor(flow, now)?,
         last_slot: store.last_slot(flow)?,

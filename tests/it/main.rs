@@ -37,4 +37,6 @@ mod requests;
 #[cfg(test)]
 mod rows;
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod support;
