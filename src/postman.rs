@@ -156,7 +156,7 @@ impl Postman {
             let Some(until) = oldest.filter(|_| count >= per_hour).map(|oldest| oldest + HOUR) else {
                 return Ok::<_, StoreError>(None);
             };
-            Ok(Some((store.pace(&name, until)?, until)))
+            Ok(Some((store.pace(&name, until, now)?, until)))
         };
         let Some((mails, until)) = self.store.call(look).await? else { return Ok(true) };
         info!(flow = flow.name, mails, %until, "per_hour = {per_hour} is used up: the other mails wait");
@@ -274,8 +274,8 @@ impl Postman {
     }
 
     async fn pause(&self, connections: &[String], until: Timestamp) -> Result<(), StoreError> {
-        let connections = connections.to_vec();
-        self.store.call(move |store| store.pause(&connections, until)).await
+        let (connections, now) = (connections.to_vec(), self.clock.now());
+        self.store.call(move |store| store.pause(&connections, until, now)).await
     }
 
     /// Writes the receipts down; `pause` puts off all mails of the same lane until then.
@@ -294,11 +294,12 @@ impl Postman {
         // The whole lane at the same moment, so that its mails keep their order.
         let own_wait = outbox::wait(mail.tries + 1, jitter(mail.id, self.clock.now()));
         let next_try = pause.unwrap_or_else(|| self.clock.now() + own_wait);
+        let now = self.clock.now();
         for tries_left in (0..RECORD_TRIES).rev() {
             let (id, connections, recipients) = (mail.id, mail.connections.clone(), recipients.clone());
             let work = move |store: &mut Store| {
                 store.record_replies(id, &recipients, next_try)?;
-                pause.map_or(Ok(()), |until| store.pause(&connections, until))
+                pause.map_or(Ok(()), |until| store.pause(&connections, until, now))
             };
             match self.store.call(work).await {
                 Err(error) if tries_left > 0 && error.is_passing() => {
