@@ -7,10 +7,18 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 
 use crate::condition::Condition;
+use crate::entra::{Cloud, Entra};
 use crate::mail::templates::Templates;
 use crate::recurrence::Recurrence;
 use crate::secret::SecretSource;
 use crate::window::Window;
+
+/// Bytes of a message by SMTP: 8 MB stays under the 10,240,000 bytes of Postfix's default
+/// `message_size_limit` and far under the 35 MB of Exchange Online.
+const LARGEST_MESSAGE: usize = 8_000_000;
+/// Bytes of a message by Graph: base64 makes 3.4 MB of them, and a request has at most 4 MB
+/// (<https://learn.microsoft.com/graph/outlook-large-attachments>: 3 MB of attachment in one).
+const LARGEST_BY_GRAPH: usize = 2_500_000;
 
 /// A whole, valid flows.toml with its templates.
 #[derive(Debug)]
@@ -21,7 +29,7 @@ pub struct Config {
     pub settings: Settings,
     /// `[connections.NAME.azure_table]` and `[connections.NAME.embedded_table]`.
     pub tables: BTreeMap<String, TableConnection>,
-    /// `[connections.NAME.smtp]` and `[connections.NAME.mail_folder]`.
+    /// `[connections.NAME.graph]`, `[connections.NAME.smtp]` and `[connections.NAME.mail_folder]`.
     pub mails: BTreeMap<String, MailConnection>,
     /// `[flows.NAME]`.
     pub flows: BTreeMap<String, Arc<Flow>>,
@@ -31,11 +39,15 @@ impl Config {
     /// The files that secrets are read from.
     pub fn secret_files(&self) -> Vec<PathBuf> {
         let of_tables = self.tables.values().filter_map(|table| match table {
-            TableConnection::Azure(azure) => Some(azure.login.secret()),
+            TableConnection::Azure(azure) => azure.login.secret(),
             TableConnection::Embedded { .. } => None,
         });
         let of_mails = self.mails.values().filter_map(|mail| match mail {
-            MailConnection::Smtp(smtp) => smtp.login.as_ref().map(|login| &login.password),
+            MailConnection::Smtp(smtp) => smtp.login.as_ref().and_then(|login| match &login.proof {
+                Proof::Password(source) => Some(source),
+                Proof::OAuth(entra) => entra.secret(),
+            }),
+            MailConnection::Graph(graph) => graph.entra.secret(),
             MailConnection::Folder(_) => None,
         });
         let file = |source: &SecretSource| match source {
@@ -43,6 +55,13 @@ impl Config {
             SecretSource::Env(_) | SecretSource::Credential(_) => None,
         };
         of_tables.chain(of_mails).filter_map(file).collect()
+    }
+
+    /// The largest message that each of these mail connections takes in one piece: a mail is made
+    /// once, and goes by whichever of them works.
+    pub fn max_message_bytes(&self, connections: &[String]) -> usize {
+        let known = connections.iter().filter_map(|name| self.mails.get(name));
+        known.map(MailConnection::max_message_bytes).min().unwrap_or(LARGEST_MESSAGE)
     }
 }
 
@@ -95,6 +114,8 @@ pub struct AzureConnection {
     pub login: AzureLogin,
     /// A PEM file with the only authorities to trust, absolute; the system's roots without it.
     pub ca_file: Option<PathBuf>,
+    /// Where the account is, if no connection string says it.
+    pub cloud: Cloud,
 }
 
 /// The ways to sign in to a table account.
@@ -116,15 +137,23 @@ pub enum AzureLogin {
         /// The signature's query string, with or without `?`.
         sas: SecretSource,
     },
+    /// An account name and an identity of Microsoft Entra ID.
+    Entra {
+        /// Account name.
+        account: String,
+        /// Who signs in.
+        entra: Entra,
+    },
 }
 
 impl AzureLogin {
-    /// Where the secret of the login lies.
-    pub fn secret(&self) -> &SecretSource {
+    /// Where the secret of the login lies; a managed identity has none.
+    pub fn secret(&self) -> Option<&SecretSource> {
         match self {
-            Self::ConnectionString(source) => source,
-            Self::SharedKey { key, .. } => key,
-            Self::Sas { sas, .. } => sas,
+            Self::ConnectionString(source) => Some(source),
+            Self::SharedKey { key, .. } => Some(key),
+            Self::Sas { sas, .. } => Some(sas),
+            Self::Entra { entra, .. } => entra.secret(),
         }
     }
 }
@@ -134,6 +163,8 @@ impl AzureLogin {
 pub enum MailConnection {
     /// An SMTP server.
     Smtp(SmtpConnection),
+    /// Microsoft Graph.
+    Graph(GraphConnection),
     /// A folder that gets one `.eml` a mail.
     Folder(FolderConnection),
 }
@@ -143,16 +174,26 @@ impl MailConnection {
     pub fn from(&self) -> &lettre::message::Mailbox {
         match self {
             Self::Smtp(smtp) => &smtp.from,
+            Self::Graph(graph) => &graph.mailbox,
             Self::Folder(folder) => &folder.from,
         }
     }
 
     /// The largest message that is handed over in one piece, bytes of RFC 5322 text.
-    ///
-    /// 8 MB stays under the 10,240,000 bytes of Postfix's default `message_size_limit` and far
-    /// under the 35 MB of Exchange Online.
     pub fn max_message_bytes(&self) -> usize {
-        8_000_000
+        match self {
+            Self::Smtp(_) | Self::Folder(_) => LARGEST_MESSAGE,
+            Self::Graph(_) => LARGEST_BY_GRAPH,
+        }
+    }
+
+    /// Messages a minute at most, where there is a limit.
+    pub fn per_minute(&self) -> Option<u32> {
+        match self {
+            Self::Smtp(smtp) => Some(smtp.per_minute),
+            Self::Graph(graph) => Some(graph.per_minute),
+            Self::Folder(_) => None,
+        }
     }
 }
 
@@ -189,10 +230,30 @@ pub enum Security {
 /// `login` of an SMTP connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Login {
-    /// User name.
+    /// User name; with OAuth the mailbox's address.
     pub username: String,
-    /// Password.
-    pub password: SecretSource,
+    /// What shows that it is the user.
+    pub proof: Proof,
+}
+
+/// What signs in to an SMTP server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Proof {
+    /// A password, by PLAIN or LOGIN.
+    Password(SecretSource),
+    /// A token of Microsoft Entra ID, by XOAUTH2.
+    OAuth(Entra),
+}
+
+/// `[connections.NAME.graph]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GraphConnection {
+    /// The mailbox that sends, and the sender.
+    pub mailbox: lettre::message::Mailbox,
+    /// Who signs in.
+    pub entra: Entra,
+    /// Messages a minute at most.
+    pub per_minute: u32,
 }
 
 /// `[connections.NAME.mail_folder]`.

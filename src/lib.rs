@@ -10,7 +10,7 @@
 //! [`config`] turns flows.toml into the values of [`flow`]; [`daemon`] holds it all together.
 //! [`row`], [`lead`] and [`history`] are values, [`filter`] is the table's query language,
 //! [`preview`] composes without recording, [`doctor`] looks for what keeps leads from coming,
-//! [`spool`] carries rows, [`secret`] reads secrets, [`telemetry`] starts the log, and [`clock`] is
+//! [`spool`] carries rows, [`secret`] reads secrets, [`entra`] gets tokens, [`telemetry`] starts the log, and [`clock`] is
 //! the only reader of wall time. `docs/ARCHITECTURE.md` tells the invariants.
 
 pub mod agenda;
@@ -21,6 +21,7 @@ pub mod condition;
 pub mod config;
 pub mod daemon;
 pub mod doctor;
+pub mod entra;
 pub mod filter;
 pub mod flow;
 pub mod history;
