@@ -259,7 +259,8 @@ impl Postman {
     /// Notes and tells that a connection has failed; returns until when it rests.
     async fn fails(&self, name: &str, error: &ConnectError, mail: i64) -> Timestamp {
         let said = without_addresses(&error.to_string());
-        warn!(connection = name, mail, help = error.help, "the mail connection fails: {said}");
+        let remedy = error.help.as_deref().map(without_addresses);
+        warn!(connection = name, mail, help = remedy, "the mail connection fails: {said}");
         let now = self.clock.now();
         let until = self.connections().failed(name, now, jitter(mail), error.retry_after);
         let (name, help) = (name.to_owned(), error.help.clone());

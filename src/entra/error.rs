@@ -179,10 +179,8 @@ fn code_and_words(body: &[u8], secret: Option<&SecretString>) -> (Option<u64>, S
 
 /// One line without Microsoft's trace numbers, and without the secret, whoever repeats it.
 fn cleaned(words: &str, secret: Option<&SecretString>) -> String {
-    let hidden = match secret {
-        Some(secret) => words.replace(secret.expose_secret(), "…"),
-        None => words.to_owned(),
-    };
+    let given = secret.map_or("", |secret| secret.expose_secret());
+    let hidden = crate::secret::without(words, given);
     let line = hidden.split("Trace ID").next().unwrap_or_default().lines().next().unwrap_or_default();
     line.trim().chars().filter(|c| !c.is_control()).take(SHOWN).collect()
 }
@@ -212,10 +210,10 @@ mod tests {
             (700_016, "no application c in the tenant t", "look at client_id"),
             (90_002, "no tenant t", "Tenant ID"),
             (65_001, "no consent for Office 365 Exchange Online", "SMTP.SendAsApp"),
-            (1, "gives no token to c (401): AADSTS1: … Words.", "Sign-in logs"),
+            (1, "gives no token to c (401): AADSTS1: Words of …", "Sign-in logs"),
         ] {
             let body = format!(
-                r#"{{"error":"invalid_client","error_description":"AADSTS{code}: canary Words. Trace ID: 1 Correlation ID: 2","error_codes":[{code}]}}"#
+                r#"{{"error":"invalid_client","error_description":"AADSTS{code}: Words of canary. Trace ID: 1 Correlation ID: 2","error_codes":[{code}]}}"#
             );
             let error = refused(app(), 401, &body);
             assert!(error.message.contains(message), "{}", error.message);

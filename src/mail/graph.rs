@@ -83,7 +83,7 @@ impl Graph {
         let mut url = Url::parse(connection.entra.cloud.graph())
             .map_err(|error| ConnectError::new(format!("no address of Graph: {error}"), None))?;
         if let Ok(mut path) = url.path_segments_mut() {
-            path.extend(["v1.0", "users", &connection.mailbox.email.to_string(), "sendMail"]);
+            path.extend(["v1.0", "users", connection.mailbox.email.as_ref(), "sendMail"]);
         }
         Ok(Self { connection: connection.clone(), client, url, usable: true, wait: None })
     }

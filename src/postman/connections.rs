@@ -119,7 +119,7 @@ mod tests {
         let now: Timestamp = "2026-03-01T08:00:00Z".parse().unwrap();
         let after = |seconds| now + SignedDuration::from_secs(seconds);
         let mut connections = Connections::default();
-        let until = connections.failed("a", now, 0.0, Some(Duration::from_secs(300)));
+        let until = connections.failed("a", now, 0.0, Some(Duration::from_mins(5)));
         assert_eq!(until, after(300), "longer than the 30 s of a first failure");
         assert_eq!(connections.rest("a", &connection, after(299)), Some(Rest::Failed(until)));
         assert_eq!(connections.rest("a", &connection, after(300)), None);

@@ -13,6 +13,8 @@ mod doctor;
 #[cfg(test)]
 mod documents;
 #[cfg(test)]
+mod entra;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod filters;
@@ -24,6 +26,8 @@ mod histories;
 mod limits;
 #[cfg(test)]
 mod messages;
+#[cfg(test)]
+mod office365;
 #[cfg(test)]
 mod recover;
 #[cfg(test)]

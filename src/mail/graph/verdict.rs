@@ -12,6 +12,7 @@ use super::super::ConnectError;
 use crate::entra::Identity;
 use crate::flow::GraphConnection;
 use crate::http;
+use crate::secret;
 
 /// An answer, without what it may repeat of the token.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,7 +145,7 @@ fn permission(connection: &GraphConnection) -> String {
 }
 
 fn cleaned(text: &str, token: &str) -> String {
-    let text = text.replace(token, "…");
+    let text = secret::without(text, token);
     text.chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .take(SHOWN)
@@ -164,7 +165,7 @@ mod tests {
             entra: Entra::new(Identity::Managed { client_id: None }, Cloud::Public),
             per_minute: 30,
         };
-        let body = format!(r#"{{"error":{{"code":"{code}","message":"Words of\nBearer t0ken."}}}}"#);
+        let body = format!(r#"{{"error":{{"code":"{code}","message":"Words of\nBearer t0ken"}}}}"#);
         of(&Reply::read(status, &HeaderMap::new(), body.as_bytes(), "t0ken"), &connection)
     }
 
@@ -189,7 +190,7 @@ mod tests {
         assert!(matches!(verdict(500, "InternalServerError"), Later(_)));
         assert_eq!(verdict(202, ""), Accepted("202 Accepted".to_owned()));
         let Refused(words) = verdict(400, "ErrorMimeContentInvalid") else { panic!("not refused") };
-        assert_eq!(words, "400 ErrorMimeContentInvalid: Words of Bearer ….");
+        assert_eq!(words, "400 ErrorMimeContentInvalid: Words of Bearer …");
         let Connection(error) = verdict(403, "ErrorAccessDenied") else { panic!("not the connection's") };
         assert!(error.message.contains("the permission Mail.Send is missing"), "{error}");
         assert!(error.help.unwrap().contains("Application Mail.Send"));

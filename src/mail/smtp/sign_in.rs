@@ -13,7 +13,7 @@ use secrecy::ExposeSecret as _;
 
 use super::{Broken, ConnectError, FOR_A_COMMAND, cleaned, within};
 use crate::entra::Token;
-use crate::secret::SecretSource;
+use crate::secret::{self, SecretSource};
 
 pub(super) async fn by_password(
     connection: &mut AsyncSmtpConnection,
@@ -58,7 +58,7 @@ pub(super) async fn by_token(
         Err(broken) => broken.to_string(),
     };
     // Whatever the server repeats.
-    let refusal = refusal.replace(token, "…").replace(&answer, "…");
+    let refusal = secret::without(&secret::without(&refusal, token), &answer);
     let help = mending(&refusal, user);
     Err(ConnectError::new(
         format!("{place} does not accept the token for `{user}`: {}", cleaned(&refusal)),

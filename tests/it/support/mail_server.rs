@@ -96,6 +96,11 @@ impl MailServer {
 }
 
 impl Mail {
+    /// One that another service has delivered.
+    pub(crate) fn delivered(to: Vec<String>, bytes: Vec<u8>) -> Self {
+        Self { to, secure: true, user: None, sha256: String::new(), bytes }
+    }
+
     pub(crate) fn message(&self) -> Message<'_> {
         MessageParser::default().parse(&self.bytes).unwrap()
     }
