@@ -10,7 +10,9 @@
 //! [`config`] turns flows.toml into the values of [`flow`]; [`daemon`] holds it all together.
 //! [`row`], [`lead`] and [`history`] are values, [`filter`] is the table's query language,
 //! [`preview`] composes without recording, [`doctor`] looks for what keeps leads from coming,
-//! [`spool`] carries rows, [`secret`] reads secrets, [`entra`] gets tokens, [`telemetry`] starts the log, and [`clock`] is
+//! [`alarm`] and [`notice`] say what is wrong and who hears of it, [`state`] notices that the state
+//! was lost, [`replay`] looks at what a replay would mail, [`spool`] carries rows, [`secret`] reads
+//! secrets, [`entra`] gets tokens, [`telemetry`] starts the log, and [`clock`] is
 //! the only reader of wall time. `docs/ARCHITECTURE.md` tells the invariants.
 
 pub mod agenda;
