@@ -47,6 +47,9 @@ fn whole(block: &str) -> String {
         needs("[flows.marketplace-leads.email]", "connection = \"relay\"\nto = \"sales@contoso.example\"");
         needs("[connections.relay.", "");
     }
+    if block.contains("[settings.failures]") {
+        text += "\n[connections.relay.mail_folder]\n[connections.backup.mail_folder]\n";
+    }
     text.replace(
         "[connections.marketplace.\n",
         "[connections.marketplace.embedded_table]\nfile = \"demo.db\"\n",
