@@ -30,7 +30,7 @@ use verdict::{Reply, Verdict};
 
 const TO_CONNECT: Duration = Duration::from_secs(10);
 /// For a whole exchange; Graph itself gives up earlier, with 504.
-const IN_ALL: Duration = Duration::from_mins(3);
+const IN_ALL: Duration = Duration::from_mins(5);
 /// Bytes of a request that are written at a time.
 const CHUNK: usize = 64 << 10;
 /// Of the body of an answer.
@@ -135,7 +135,7 @@ impl Graph {
     /// Sends a message without recipients, which the mailbox refuses as such once it has let the
     /// sender in.
     pub(super) async fn try_mailbox(&self) -> Result<(), ConnectError> {
-        let mailbox = &self.connection.mailbox;
+        let mailbox = &self.connection.mailbox.email;
         let message = format!(
             "From: {mailbox}\r\nSubject: leadflow check\r\nMIME-Version: 1.0\r\n\
              Content-Type: text/plain; charset=utf-8\r\n\r\nThis has no recipients and is not sent.\r\n"

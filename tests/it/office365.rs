@@ -112,6 +112,24 @@ async fn a_client_secret_and_xoauth2_over_starttls() {
 }
 
 #[tokio::test]
+async fn no_level_of_the_log_shows_a_secret() {
+    let (microsoft, leads_table) = (Microsoft::start(), Table::create().await);
+    leads_table.insert(&leads(0..1)).await;
+    let (server, _tokens) = smtp_server(&microsoft, &[]);
+    for (sign_in, of_mail) in [
+        (MANAGED.to_owned(), graph(&application("entra"))),
+        (application("entra"), smtp(server.port, &application("oauth"))),
+    ] {
+        let flow = guide_flow(&leads_table.name).replace("\"relay\"", "\"office365\"");
+        let sandbox = Sandbox::with_microsoft(&format!("{}{of_mail}{flow}", table(&sign_in)), &microsoft);
+        let output = sandbox.command(&["run", "--once"]).env("RUST_LOG", "trace").output().unwrap();
+        let log = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && log.contains("TRACE"), "{log}");
+        assert!(!log.contains("canary"), "a secret is logged: {log}");
+    }
+}
+
+#[tokio::test]
 async fn tokens_that_end_in_mid_run_are_replaced() {
     let (microsoft, leads_table) = (Microsoft::start(), Table::create().await);
     leads_table.insert(&leads(0..1_200)).await;
