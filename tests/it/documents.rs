@@ -47,8 +47,8 @@ fn whole(block: &str) -> String {
         needs("[flows.marketplace-leads.email]", "connection = \"relay\"\nto = \"sales@contoso.example\"");
         needs("[connections.relay.", "");
     }
-    if block.contains("[settings.failures]") {
-        text += "\n[connections.relay.mail_folder]\n[connections.backup.mail_folder]\n";
+    if block.contains("[settings.failures]") && !block.contains("[connections.") {
+        needs("[connections.relay.mail_folder]", "[connections.backup.mail_folder]");
     }
     text.replace(
         "[connections.marketplace.\n",

@@ -15,13 +15,13 @@ mod documents;
 #[cfg(test)]
 mod entra;
 #[cfg(test)]
-mod faults;
-#[cfg(test)]
 mod filters;
 #[cfg(test)]
 mod guide;
 #[cfg(test)]
 mod histories;
+#[cfg(test)]
+mod leads;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
@@ -30,6 +30,8 @@ mod messages;
 mod office365;
 #[cfg(test)]
 mod recover;
+#[cfg(test)]
+mod reliability;
 #[cfg(test)]
 mod requests;
 #[cfg(test)]

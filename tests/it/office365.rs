@@ -73,7 +73,7 @@ async fn the_whole_job_with_nothing_but_a_managed_identity() {
             sent.recipients,
             ["sales@contoso.example", "partners@contoso.example", "audit@contoso.example"]
         );
-        let mail = Mail::delivered(sent.recipients, sent.bytes);
+        let mail = Mail::of_bytes(sent.bytes);
         assert_eq!(mail.row_keys(), keys(0..3));
         assert!(!String::from_utf8_lossy(&mail.bytes).contains("audit@"), "a hidden recipient is shown");
         let recipients = first_mail(&sandbox)["recipients"].clone();

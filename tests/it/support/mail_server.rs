@@ -96,9 +96,9 @@ impl MailServer {
 }
 
 impl Mail {
-    /// One that another service has delivered.
-    pub(crate) fn delivered(to: Vec<String>, bytes: Vec<u8>) -> Self {
-        Self { to, secure: true, user: None, sha256: String::new(), bytes }
+    /// A mail that no server has seen.
+    pub(crate) fn of_bytes(bytes: Vec<u8>) -> Self {
+        Self { to: Vec::new(), secure: false, user: None, sha256: String::new(), bytes }
     }
 
     pub(crate) fn message(&self) -> Message<'_> {
