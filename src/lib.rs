@@ -17,6 +17,7 @@
 
 pub mod agenda;
 pub mod alarm;
+mod blocking;
 pub mod clock;
 pub mod clockwork;
 pub mod condition;
@@ -29,6 +30,8 @@ pub mod filter;
 pub mod flow;
 pub mod forget;
 pub mod history;
+#[cfg(test)]
+mod hostile;
 mod http;
 pub mod lead;
 pub mod mail;
@@ -42,6 +45,8 @@ pub mod replay;
 pub mod row;
 pub mod run;
 pub mod secret;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 pub mod spool;
 pub mod state;
 pub mod store;

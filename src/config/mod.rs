@@ -4,6 +4,9 @@ mod connections;
 mod email;
 mod entra;
 mod flows;
+#[cfg(test)]
+mod hostile;
+mod masked;
 mod reader;
 mod recurrence;
 mod report;
@@ -40,6 +43,9 @@ pub struct Loaded {
 /// The largest flows.toml and template that is read.
 const LARGEST: u64 = 1 << 20;
 
+/// Mistakes of TOML that are shown; the others mostly follow from them.
+const MOST_MISTAKES: usize = 20;
+
 /// Where flows.toml is looked for when nobody names it.
 const PLACES: [&str; 2] = ["flows.toml", "/etc/leadflow/flows.toml"];
 
@@ -72,10 +78,10 @@ pub fn load(path: &Path) -> Result<Loaded, Report> {
 }
 
 /// Reads the text of `path`, which is shown as `name`.
-fn parse(path: &Path, name: &str, text: &str) -> Result<Loaded, Report> {
+pub(crate) fn parse(path: &Path, name: &str, text: &str) -> Result<Loaded, Report> {
     let problems = report::Problems::new(name, text);
     let (root, errors) = DeTable::parse_recoverable(text);
-    for error in &errors {
+    for error in errors.iter().take(MOST_MISTAKES) {
         let help = "this is not TOML; see https://toml.io";
         problems.error(error.span().unwrap_or(0..0), error.message(), help);
     }

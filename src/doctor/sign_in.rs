@@ -33,6 +33,8 @@ pub(super) async fn mail(connection: &MailConnection, visit: &mut Visit<'_>) {
             Proof::Password(_) => None,
         },
         MailConnection::Smtp(_) | MailConnection::Folder(_) => None,
+        #[cfg(feature = "simulation")]
+        MailConnection::Simulated(_) => None,
     };
     if let Some((entra, audience)) = sign_in
         && !token(entra, audience, visit).await
@@ -65,6 +67,8 @@ fn works(connection: &MailConnection) -> String {
         },
         MailConnection::Graph(graph) => format!("signed in for {}", graph.mailbox.email),
         MailConnection::Folder(folder) => format!("{} can be written", folder.path.display()),
+        #[cfg(feature = "simulation")]
+        MailConnection::Simulated(_) => "a simulated mail server".to_owned(),
     }
 }
 

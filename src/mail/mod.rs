@@ -67,6 +67,9 @@ pub enum Session {
     Graph(Box<graph::Graph>),
     /// A folder.
     Folder(folder::Folder),
+    /// With a simulated server.
+    #[cfg(feature = "simulation")]
+    Simulated(crate::simulation::SimulatedSession),
 }
 
 impl Session {
@@ -79,6 +82,8 @@ impl Session {
             MailConnection::Smtp(smtp) => Self::Smtp(Box::new(smtp::Smtp::open(smtp).await?)),
             MailConnection::Graph(graph) => Self::Graph(Box::new(graph::Graph::open(graph).await?)),
             MailConnection::Folder(folder) => Self::Folder(folder::Folder::open(folder)?),
+            #[cfg(feature = "simulation")]
+            MailConnection::Simulated(server) => Self::Simulated(server.open().await?),
         })
     }
 
@@ -91,6 +96,8 @@ impl Session {
             Self::Smtp(smtp) => smtp.send(letter).await,
             Self::Graph(graph) => graph.send(letter).await,
             Self::Folder(folder) => Ok(folder.send(&letter).await),
+            #[cfg(feature = "simulation")]
+            Self::Simulated(session) => session.send(letter).await,
         }
     }
 
@@ -100,6 +107,8 @@ impl Session {
             Self::Smtp(smtp) => smtp.is_usable(),
             Self::Graph(graph) => graph.is_usable(),
             Self::Folder(_) => true,
+            #[cfg(feature = "simulation")]
+            Self::Simulated(session) => session.is_usable(),
         }
     }
 
@@ -108,6 +117,8 @@ impl Session {
         match self {
             Self::Graph(graph) => graph.take_wait(),
             Self::Smtp(_) | Self::Folder(_) => None,
+            #[cfg(feature = "simulation")]
+            Self::Simulated(_) => None,
         }
     }
 

@@ -21,6 +21,10 @@ mod guide;
 #[cfg(test)]
 mod histories;
 #[cfg(test)]
+mod hostile_mail;
+#[cfg(test)]
+mod hostile_tables;
+#[cfg(test)]
 mod leads;
 #[cfg(test)]
 mod limits;
@@ -36,5 +40,7 @@ mod reliability;
 mod requests;
 #[cfg(test)]
 mod rows;
+#[cfg(test)]
+mod simulation;
 #[cfg(test)]
 mod support;
