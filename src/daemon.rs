@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
 use crate::agenda::{Agenda, Due, Known};
-use crate::alarm::Alarm;
+use crate::alarm::{Alarm, Kind};
 use crate::clock::Clock;
 use crate::config::{Level, Loaded, Problem};
 use crate::crash_point::crash_point;
@@ -221,10 +221,12 @@ impl Daemon {
     async fn look(&mut self) -> Result<(), StoreError> {
         let standing = notice::look_and_tell(&self.place, &self.config, self.invalid_file.clone()).await?;
         self.delivery.wake();
-        if standing.is_empty() {
+        // What ends in days must not silence the switch that tells of a dead daemon.
+        let is_well = standing.iter().all(|alarm| alarm.kind == Kind::Expiring);
+        if is_well {
             self.heartbeat.beat(self.config.settings.heartbeat_url.as_ref());
         }
-        if self.is_well.replace(standing.is_empty()) != Some(standing.is_empty()) {
+        if self.is_well.replace(is_well) != Some(is_well) {
             self.show_status();
         }
         Ok(())

@@ -73,6 +73,18 @@ impl SecretSource {
     }
 }
 
+/// The text up to where it begins to repeat the secret; what servers say is shown to people.
+pub(crate) fn without(text: &str, secret: &str) -> String {
+    let begin: String = secret.chars().take(BEGIN).collect();
+    match text.find(&begin) {
+        Some(at) if !begin.is_empty() => format!("{}…", &text[..at]),
+        _ => text.to_owned(),
+    }
+}
+
+/// So many characters of a secret are known for it.
+const BEGIN: usize = 16;
+
 fn read_file(path: &Path) -> io::Result<String> {
     fs::read_to_string(path)
 }
@@ -104,6 +116,14 @@ mod tests {
         assert_eq!(secret.expose_secret(), "s3cret ");
         fs::write(&path, "\n").unwrap();
         assert!(matches!(SecretSource::File(path).read(), Err(SecretError::Empty(_))));
+    }
+
+    #[test]
+    fn a_secret_that_is_repeated_is_cut_off() {
+        let secret = "0123456789abcdefghij";
+        assert_eq!(without("535 what is 0123456789abcdefgh", secret), "535 what is …");
+        assert_eq!(without("535 no", secret), "535 no");
+        assert_eq!(without("no", ""), "no");
     }
 
     #[test]

@@ -13,6 +13,8 @@ mod doctor;
 #[cfg(test)]
 mod documents;
 #[cfg(test)]
+mod entra;
+#[cfg(test)]
 mod filters;
 #[cfg(test)]
 mod guide;
@@ -28,6 +30,8 @@ mod leads;
 mod limits;
 #[cfg(test)]
 mod messages;
+#[cfg(test)]
+mod office365;
 #[cfg(test)]
 mod recover;
 #[cfg(test)]
