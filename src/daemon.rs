@@ -6,6 +6,8 @@ mod heartbeat;
 mod reload;
 mod requests;
 mod runs;
+mod status;
+mod supervisor;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -13,7 +15,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
-use sd_notify::NotifyState;
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
@@ -22,6 +23,7 @@ use crate::alarm::Alarm;
 use crate::clock::Clock;
 use crate::config::{self, Level, Loaded, Problem};
 use crate::flow::Config;
+use crate::hang_point::hang_point;
 use crate::history::{Cause, Order};
 use crate::notice;
 use crate::run::Workplace;
@@ -30,6 +32,7 @@ use crate::store::{Lock, SharedStore, Store, StoreError};
 use delivery::Delivery;
 use heartbeat::Heartbeat;
 use runs::{Job, Runs};
+use supervisor::Supervisor;
 
 pub use watch::Watch;
 
@@ -85,6 +88,7 @@ struct Daemon {
     /// Whether nothing was.
     is_well: Option<bool>,
     heartbeat: Heartbeat,
+    supervisor: Supervisor,
 }
 
 /// Runs until it is told to stop.
@@ -114,13 +118,17 @@ pub async fn run(loaded: Loaded, drive: Drive) -> Result<(), StoreError> {
         looked: None,
         is_well: None,
         heartbeat: Heartbeat::start(),
+        supervisor: Supervisor::start(),
     };
     daemon.plan().await?;
     daemon.say_ready();
     loop {
         tokio::select! {
             tick = ticks.recv() => match tick {
-                Some(()) => daemon.tick().await.or_else(endure)?,
+                Some(()) => {
+                    daemon.tick().await.or_else(endure)?;
+                    daemon.tell_supervisor();
+                }
                 None => break,
             },
             Some(ended) = daemon.runs.next_end() => daemon.ended(ended),
@@ -172,8 +180,8 @@ impl Daemon {
             return Err(StoreError::Replaced(self.place.folder.clone()));
         }
         let now = self.place.clock.now();
-        let _ = sd_notify::notify(&[NotifyState::Watchdog]);
         self.fulfil_requests(now).await?;
+        hang_point("planner").await;
         let due = self.agenda.due(now);
         self.runs.add(
             due.into_iter()
@@ -199,9 +207,7 @@ impl Daemon {
         if standing.is_empty() {
             self.heartbeat.beat(self.config.settings.heartbeat_url.as_ref());
         }
-        if self.is_well.replace(standing.is_empty()) != Some(standing.is_empty()) {
-            self.show_status();
-        }
+        self.is_well = Some(standing.is_empty());
         Ok(())
     }
 
@@ -219,7 +225,6 @@ impl Daemon {
         }
         self.start_runs();
         self.delivery.wake();
-        self.show_status();
     }
 
     /// A run that did not come to be: its slot is due again at the next tick; a request that it was
@@ -249,8 +254,7 @@ impl Daemon {
 
     /// Checks the new file whole, then swaps; an invalid one changes nothing.
     async fn reload(&mut self) -> Result<(), StoreError> {
-        let monotonic = NotifyState::monotonic_usec_now().ok();
-        let _ = sd_notify::notify(&[NotifyState::Reloading].into_iter().chain(monotonic).collect::<Vec<_>>());
+        Supervisor::reloading();
         let path = self.config.path.clone();
         let loading = tokio::task::spawn_blocking(move || config::load(&path)).await;
         match loading.map_err(|_| StoreError::Stopped)? {
@@ -283,7 +287,7 @@ impl Daemon {
         if let Some(watch) = &mut self.watch {
             watch.follow(&self.config);
         }
-        let _ = sd_notify::notify(&[NotifyState::Ready]);
+        Supervisor::reloaded();
         Ok(())
     }
 
@@ -307,39 +311,24 @@ impl Daemon {
         }
         self.plan().await?;
         info!(flows = self.config.flows.len(), "flows.toml is reloaded");
-        self.show_status();
         Ok(())
     }
 
-    fn say_ready(&self) {
-        let flows = self.config.flows.len();
-        info!(flows, state = %self.place.folder.display(), "ready: {}", self.status());
-        let _ = sd_notify::notify(&[NotifyState::Ready, NotifyState::Status(&self.status())]);
+    fn say_ready(&mut self) {
+        let (flows, status) = (self.config.flows.len(), self.status());
+        info!(flows, state = %self.place.folder.display(), "ready: {status}");
+        self.supervisor.ready(status);
     }
 
-    fn show_status(&self) {
-        let _ = sd_notify::notify(&[NotifyState::Status(&self.status())]);
-    }
-
-    fn status(&self) -> String {
-        let trouble = if self.is_well == Some(false) { "; something is wrong: leadflow health" } else { "" };
-        match self.agenda.next() {
-            Some((flow, next)) => {
-                let zone = self.config.settings.time_zone.clone();
-                let next = next
-                    .max(self.place.clock.now())
-                    .to_zoned(zone)
-                    .strftime("%Y-%m-%d %H:%M:%S %Z")
-                    .to_string();
-                format!("{flow} runs next, {next}{trouble}")
-            }
-            None => format!("no flow is on{trouble}"),
-        }
+    fn tell_supervisor(&mut self) {
+        let status = self.status();
+        self.supervisor.show(status);
+        self.supervisor.feed(self.delivery.pulse());
     }
 
     /// Ends in bounded time; a second stop ends at once.
     async fn drain(mut self, signals: &mut mpsc::Receiver<Signal>) {
-        let _ = sd_notify::notify(&[NotifyState::Stopping]);
+        Supervisor::stopping();
         info!(runs = self.runs.count(), "stopping");
         let again = async {
             while let Some(signal) = signals.recv().await {

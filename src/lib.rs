@@ -24,6 +24,7 @@ pub mod daemon;
 pub mod doctor;
 pub mod filter;
 pub mod flow;
+mod hang_point;
 pub mod history;
 mod http;
 pub mod lead;

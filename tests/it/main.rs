@@ -32,3 +32,5 @@ mod requests;
 mod rows;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod upgrade;
