@@ -15,7 +15,7 @@ fail() {
 expect() {
     local what=$1
     shift
-    "$@" > /dev/null || fail "$what"
+    "$@" > "$work/said" 2>&1 || { cat "$work/said"; fail "$what"; }
 }
 
 # eventually WHAT COMMAND…: the command must do it within a while.
