@@ -22,6 +22,7 @@ use crate::agenda::{Agenda, Due, Known};
 use crate::alarm::Alarm;
 use crate::clock::Clock;
 use crate::config::{self, Level, Loaded, Problem};
+use crate::crash_point::crash_point;
 use crate::flow::Config;
 use crate::hang_point::hang_point;
 use crate::history::{Cause, Order};
@@ -101,6 +102,7 @@ pub async fn run(loaded: Loaded, drive: Drive) -> Result<(), StoreError> {
     let config = Arc::new(loaded.config);
     let lock = Lock::take(&config.settings.state)?;
     let mut store = state::open(&config, clock.now())?;
+    crash_point("state-opened");
     wake(&mut store, clock.now())?;
     let place = Workplace { store: SharedStore::new(store), clock, folder: config.settings.state.clone() };
     let delivery = Delivery::start(&place, Arc::clone(&config));
@@ -131,7 +133,7 @@ pub async fn run(loaded: Loaded, drive: Drive) -> Result<(), StoreError> {
                 }
                 None => break,
             },
-            Some(ended) = daemon.runs.next_end() => daemon.ended(ended),
+            Some(ended) = daemon.runs.next_end() => daemon.ended(ended)?,
             failed = daemon.delivery.ended() => return failed,
             signal = signals.recv() => match signal {
                 Some(Signal::Reload) => daemon.reload().await.or_else(endure)?,
@@ -146,7 +148,9 @@ pub async fn run(loaded: Loaded, drive: Drive) -> Result<(), StoreError> {
 /// What the last process left under way is settled, and what waits is tried at once.
 fn wake(store: &mut Store, now: Timestamp) -> Result<(), StoreError> {
     let runs = store.interrupt_runs(None, now)?;
+    crash_point("runs-interrupted");
     let mails = store.doubt_interrupted_mails(now)?;
+    crash_point("mails-doubted");
     if runs > 0 {
         warn!(runs, "the last process ended during runs; they are done anew");
     }
@@ -215,16 +219,21 @@ impl Daemon {
         self.runs.start(&self.place, &self.config);
     }
 
-    fn ended(&mut self, ended: Result<(Job, bool), tokio::task::JoinError>) {
+    fn ended(&mut self, ended: Result<runs::Ended, tokio::task::JoinError>) -> Result<(), StoreError> {
         match ended {
-            Ok((job, is_recorded)) => {
+            Ok((job, recorded)) => {
                 self.runs.end(&job);
-                if is_recorded { self.agenda.ended(&job.flow.name) } else { self.give_back(job) }
+                match recorded {
+                    Ok(()) => self.agenda.ended(&job.flow.name),
+                    Err(error) if error.is_lasting() => return Err(error),
+                    Err(_) => self.give_back(job),
+                }
             }
             Err(fault) => error!("a run was lost: {fault}"),
         }
         self.start_runs();
         self.delivery.wake();
+        Ok(())
     }
 
     /// A run that did not come to be: its slot is due again at the next tick; a request that it was
@@ -303,6 +312,7 @@ impl Daemon {
         for change in change::between(&self.config, &config) {
             info!("{change}");
         }
+        crash_point("before-swap");
         self.config = config;
         self.delivery.replace(Arc::clone(&self.config));
         // A flow that waited for its turn is planned anew with all others.
@@ -310,6 +320,7 @@ impl Daemon {
             self.give_back(job);
         }
         self.plan().await?;
+        crash_point("swapped");
         info!(flows = self.config.flows.len(), "flows.toml is reloaded");
         Ok(())
     }

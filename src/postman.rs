@@ -16,6 +16,7 @@ use jiff::{SignedDuration, Timestamp};
 use tracing::{error, info, warn};
 
 use crate::clock::Clock;
+use crate::crash_point::crash_point;
 use crate::flow::{Config, MailConnection};
 use crate::mail::{ConnectError, Letter, Session};
 use crate::outbox::{self, Receipt, Recipient, State};
@@ -216,8 +217,10 @@ impl Postman {
     ) -> Result<Result<(Vec<Receipt>, Option<Timestamp>), (String, Timestamp)>, StoreError> {
         let result = match ready(session, name, connection).await {
             Ok(session) => {
+                crash_point("session-opened");
                 let (id, now) = (mail.id, self.clock.now());
                 self.store.call(move |store| store.begin_sending(id, now)).await?;
+                crash_point("sending-recorded");
                 self.connections().sends(name);
                 hand_over(session, mail).await.map(|receipts| (receipts, session.is_usable()))
             }
@@ -298,7 +301,7 @@ impl Postman {
                 pause.map_or(Ok(()), |until| store.pause(&connections, until))
             };
             match self.store.call(work).await {
-                Err(error) if tries_left > 0 => {
+                Err(error) if tries_left > 0 && error.is_passing() => {
                     warn!(mail = mail.id, "the replies cannot be recorded: {error}; trying again");
                     tokio::time::sleep(RECORD_AGAIN).await;
                 }
@@ -308,6 +311,7 @@ impl Postman {
                 }
             }
         }
+        crash_point("reply-recorded");
         tell(&mail, &recipients, next_try);
         Ok(())
     }

@@ -124,6 +124,11 @@ pub struct Mark {
 }
 
 impl Mark {
+    /// The mark of a row that is not at hand; its version is of no use.
+    pub fn of_keys(partition_key: &str, row_key: &str) -> Self {
+        Self { key: Key(hash::<16>(&[partition_key, row_key])), version: Version(0) }
+    }
+
     /// The mark of a row.
     pub fn of(row: &Row) -> Self {
         let key = hash::<16>(&[&row.partition_key, &row.row_key]);

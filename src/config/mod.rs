@@ -8,6 +8,7 @@ mod recurrence;
 mod report;
 mod rights;
 mod settings;
+mod sheet;
 mod templates;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ use reader::Section;
 use values::Folders;
 
 pub use report::{Level, Problem, Report};
+pub use sheet::{preset, presets};
 
 /// A valid flows.toml and what deserves a word about it.
 #[derive(Debug)]

@@ -21,6 +21,7 @@ use secrecy::ExposeSecret as _;
 use tokio::time::timeout;
 
 use super::{ConnectError, Letter};
+use crate::crash_point::crash_point;
 use crate::flow::{Login, Security, SmtpConnection};
 use crate::outbox::Receipt;
 
@@ -169,7 +170,10 @@ impl Smtp {
         let mut chunks = bytes.chunks(CHUNK);
         let watched = std::iter::from_fn(|| {
             let chunk = chunks.next();
-            all_written.store(chunk.is_none(), Ordering::Relaxed);
+            if chunk.is_none() {
+                crash_point("before-dot");
+                all_written.store(true, Ordering::Relaxed);
+            }
             chunk
         });
         let sending = self.connection.message_iter(watched);
@@ -178,6 +182,7 @@ impl Smtp {
         if result.is_err() && all_written.load(Ordering::Relaxed) {
             result = timeout(AFTER_THE_DOT, &mut sending).await;
         }
+        crash_point("dot-answered");
         let broken = match result {
             Ok(Ok(response)) if response.code().severity == Severity::PositiveCompletion => {
                 return Receipt::Accepted(words_of(&response));
@@ -300,7 +305,9 @@ async fn sign_in(
 fn no_connection(broken: &Broken, place: &str, smtp: &SmtpConnection) -> ConnectError {
     let reason = broken.to_string();
     let certificate = reason.contains("certificate") || reason.contains("UnknownIssuer");
-    let help = if certificate && smtp.ca_file.is_some() {
+    let help = if certificate && reason.contains("expired") {
+        "the server's certificate must be renewed; look at this machine's clock, too"
+    } else if certificate && smtp.ca_file.is_some() {
         "the server's certificate is not from the authority in ca_file, or not for this host name"
     } else if certificate {
         "if the server's certificate comes from an authority of your own, name it in ca_file"

@@ -35,7 +35,7 @@ const BUILT_IN: [&str; 17] = [
 ];
 
 /// The values of a mail that are not columns.
-const VALUES: [&str; 15] = [
+const VALUES: [&str; 18] = [
     "length",
     "rows",
     "lead",
@@ -50,6 +50,10 @@ const VALUES: [&str; 15] = [
     "parts",
     "attached",
     "is_lead",
+    "hidden_tests",
+    // Of `lead.others`.
+    "name",
+    "value",
     "this",
 ];
 

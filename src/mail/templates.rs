@@ -82,6 +82,7 @@ pub struct Templates {
     text_place: Option<Place>,
     columns: Vec<NamedColumn>,
     sources: Sources,
+    digest: Option<Box<Templates>>,
 }
 
 /// A column that a template names.
@@ -136,12 +137,30 @@ impl Templates {
         let mut columns = of_text;
         columns.extend(of_html);
         let trial = trial_data(&columns);
-        let compiled =
-            Self { html, text, subject_place: Place::Subject, text_place, columns, sources: written };
+        let compiled = Self {
+            html,
+            text,
+            subject_place: Place::Subject,
+            text_place,
+            columns,
+            sources: written,
+            digest: None,
+        };
         match compiled.render(&trial) {
             Ok(_) => Ok(compiled),
             Err(error) => Err(vec![error]),
         }
+    }
+
+    /// With what renders many rows where these render one.
+    #[must_use]
+    pub fn with_digest(self, digest: Option<Self>) -> Self {
+        Self { digest: digest.map(Box::new), ..self }
+    }
+
+    /// What renders many rows where these render one.
+    pub fn digest(&self) -> Option<&Self> {
+        self.digest.as_deref()
     }
 
     /// What they were compiled from.
@@ -262,11 +281,12 @@ fn trial_data(columns: &[NamedColumn]) -> Value {
     let others = columns.iter().map(|column| column.name.clone());
     let names = lead::COLUMNS.iter().map(|name| (*name).to_owned()).chain(others);
     let mut row: Map<String, Value> = names.map(|name| (name, "x".into())).collect();
-    row.insert("lead".to_owned(), lead::of_columns(&row).into());
+    row.insert("lead".to_owned(), super::compose::lead_of(&row).into());
     let lead = row["lead"].clone();
     let moment = "2026-01-05T08:00:00Z";
     json!({
         "length": 1, "shown": 1, "hidden": 0, "part": 1, "parts": 1, "attached": false,
+        "hidden_tests": 0,
         "rows": [row], "columns": lead::COLUMNS, "is_lead": true, "lead": lead,
         "flow": { "name": "x", "description": "x", "time_zone": "UTC", "table": "x" },
         "run": { "id": 1 }, "past_time": moment, "now": moment,

@@ -13,19 +13,21 @@ mod doctor;
 #[cfg(test)]
 mod documents;
 #[cfg(test)]
-mod faults;
-#[cfg(test)]
 mod filters;
 #[cfg(test)]
 mod guide;
 #[cfg(test)]
 mod histories;
 #[cfg(test)]
+mod leads;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod messages;
 #[cfg(test)]
 mod recover;
+#[cfg(test)]
+mod reliability;
 #[cfg(test)]
 mod requests;
 #[cfg(test)]

@@ -99,7 +99,7 @@ mail_port() { jq .port "$work/$1.port"; }
 mailed() {
     local name
     for name in "$@"; do
-        grep -hos 'Email    customer[0-9]*@' "$work/$name"/*.eml || true
+        grep -hos 'Email *customer[0-9]*@' "$work/$name"/*.eml || true
     done | grep -o '[0-9]*' | sort -n
 }
 

@@ -38,7 +38,7 @@ installed_and_not_started() {
     expect "word of what is to do" grep -q "systemctl start leadflow" "$work/install.log"
     same "started at boot" enabled "$(inside systemctl is-enabled leadflow)"
     same "running" inactive "$(inside systemctl is-active leadflow || true)"
-    same "conffiles" 5 "$(inside dpkg-query --show --showformat '${Conffiles}' leadflow | grep -c /etc/leadflow)"
+    same "conffiles" $(($(find "$tree/etc/leadflow/templates" -name '*.hbs' | wc -l) + 1)) "$(inside dpkg-query --show --showformat '${Conffiles}' leadflow | grep -c /etc/leadflow)"
     same "the folder of the secrets" "700 root" "$(inside stat -c '%a %U' /etc/leadflow/secrets)"
     expect "the packaged file" inside leadflow check --strict
     expect "a man page" inside test -s /usr/share/man/man1/leadflow.1.gz
