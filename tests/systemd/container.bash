@@ -63,6 +63,8 @@ said() { journal --unit leadflow | grep -q -- "$1"; }
 property() { inside systemctl show --property "$1" --value "${2:-leadflow}"; }
 shows() { [ "$(property "$1" "${3:-leadflow}")" = "$2" ]; }
 
+status_says() { property StatusText | grep -q -- "$1"; }
+
 show_journal() {
     [ -n "${nspawn:-}" ] || return 0
     inside journalctl --no-pager --lines 25 --unit leadflow || true
