@@ -29,6 +29,8 @@ pub mod flow;
 pub mod forget;
 mod hang_point;
 pub mod history;
+#[cfg(test)]
+mod hostile;
 mod http;
 pub mod lead;
 pub mod mail;

@@ -3,6 +3,8 @@
 //! Two passes over the spool: the first finds where one mail ends and the next begins, the second
 //! builds them one after the other, so that only one mail is in memory at a time.
 
+#[cfg(test)]
+mod hostile;
 mod plan;
 #[cfg(test)]
 mod tests;

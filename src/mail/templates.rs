@@ -1,5 +1,8 @@
 //! Handlebars templates: subject, HTML and text, compiled once and checked before anything is sent.
 
+#[cfg(test)]
+mod hostile;
+
 use std::fmt;
 use std::path::PathBuf;
 
@@ -7,7 +10,7 @@ use handlebars::{Handlebars, RenderError, Template, TemplateError as SyntaxError
 use serde_json::{Map, Value, json};
 
 use super::helpers;
-use super::template_check::{self, Finding};
+use super::template_check::{self, Finding, Uses};
 use crate::lead;
 
 /// The sources of a flow's templates.
@@ -240,25 +243,36 @@ fn register(
     let partials: Vec<String> = parsed.iter().map(|(name, ..)| name.clone()).collect();
     let (mut columns, mut uses) = (Vec::new(), Vec::new());
     for (name, template, place) in &parsed {
-        let mut partials_used = Vec::new();
+        let mut own = Uses::default();
         for finding in template_check::walk(template, &partials, html) {
             match finding {
                 Finding::Column { name, at } => {
                     columns.push(NamedColumn { name, place: place.clone(), at });
                 }
-                Finding::Partial(partial) => partials_used.push(partial),
+                Finding::Partial(partial, loops) => own.partials.push((partial, loops)),
+                Finding::Loops(loops) => own.loops = own.loops.max(loops),
                 Finding::Wrong { at, message, help } => {
                     errors.push(TemplateError { place: place.clone(), at, message, help });
                 }
             }
         }
-        uses.push((name.clone(), partials_used));
+        uses.push((name.clone(), own));
     }
     let cycles = template_check::cycles(&uses);
+    let endless = if cycles.is_empty() { template_check::endless(&uses) } else { Vec::new() };
     for (name, template, place) in parsed {
-        if cycles.contains(&name) {
-            let message = "the template uses itself, directly or by its partials".to_owned();
-            let help = Some("take one of the {{> …}} out".to_owned());
+        let wrong = if cycles.contains(&name) {
+            Some(("the template uses itself, directly or by its partials", "take one of the {{> …}} out"))
+        } else if endless.contains(&name) {
+            Some((
+                "the template repeats without end: more than two `each` within each other, or a thousand partials",
+                "one `each` over the rows and one over the columns of a row are enough",
+            ))
+        } else {
+            None
+        };
+        if let Some((message, help)) = wrong {
+            let (message, help) = (message.to_owned(), Some(help.to_owned()));
             errors.push(TemplateError { place, at: None, message, help });
         }
         registry.register_template(&name, template);
@@ -267,8 +281,8 @@ fn register(
 }
 
 fn parse(name: &str, source: &Source) -> Result<Template, TemplateError> {
-    if let Err(at) = template_check::check_depth(&source.text) {
-        let message = "the template is nested too deeply".to_owned();
+    if let Err((at, message)) = template_check::check_size(&source.text) {
+        let message = message.to_owned();
         let help = Some("put the inner part into a partial".to_owned());
         return Err(TemplateError { place: source.place.clone(), at: Some(at), message, help });
     }

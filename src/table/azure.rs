@@ -186,10 +186,7 @@ impl AzureTable {
                 // Without a failed exchange the response itself makes no sense, or the credentials.
                 let reason =
                     std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
-                let message =
-                    format!("{} sent something that is no table response: {reason}", self.place.host);
-                Err(TableError { is_passing: true, ..TableError::new(message) }
-                    .help("look at the endpoint, and at a proxy between; the next run begins anew"))
+                Err(TableError::no_page(&self.place, &reason))
             }
             (_, _) => {
                 let reason = "it sent nothing".to_owned();

@@ -150,12 +150,13 @@ impl EmbeddedTable {
 
 /// The row with these columns alone, its keys and its Timestamp.
 fn selected(row: &Row, columns: &[String]) -> Result<Row, crate::row::RowError> {
-    let all: Map<String, Value> = serde_json::from_str(row.json()).unwrap_or_default();
     let keeps = |name: &str| {
         let name = if is_annotation(name) { name.trim_end_matches("@odata.type") } else { name };
         ["PartitionKey", "RowKey", "Timestamp"].contains(&name) || columns.iter().any(|column| column == name)
     };
-    Row::from_text(Value::Object(all.into_iter().filter(|(name, _)| keeps(name)).collect()).to_string())
+    Row::from_text(
+        Value::Object(row.properties().into_iter().filter(|(name, _)| keeps(name)).collect()).to_string(),
+    )
 }
 
 #[cfg(test)]

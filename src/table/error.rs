@@ -36,6 +36,13 @@ impl TableError {
         self
     }
 
+    /// What was sent makes no sense.
+    pub(super) fn no_page(place: &Place, reason: &str) -> Self {
+        let message = format!("{} sent something that is no table response: {reason}", place.host);
+        Self { is_passing: true, ..Self::new(message) }
+            .help("look at the endpoint, and at a proxy between; the next run begins anew")
+    }
+
     /// What a failed exchange with the service means; `place` names account and table.
     pub(super) fn of_failure(failure: Failure, place: &Place) -> Self {
         match failure {
@@ -50,6 +57,7 @@ impl TableError {
                 let error = Self::new(format!("{} cannot be reached: {reason}", place.host)).help(help);
                 Self { is_passing: !is_certificate, ..error }
             }
+            Failure::NoPage(reason) => Self::no_page(place, &reason),
             Failure::TooLarge(limit) => Self::new(format!(
                 "a response of {} is larger than {} MiB, which no page of the service is",
                 place.host,

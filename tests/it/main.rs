@@ -19,6 +19,10 @@ mod guide;
 #[cfg(test)]
 mod histories;
 #[cfg(test)]
+mod hostile_mail;
+#[cfg(test)]
+mod hostile_tables;
+#[cfg(test)]
 mod leads;
 #[cfg(test)]
 mod limits;

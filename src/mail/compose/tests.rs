@@ -6,7 +6,7 @@ use super::*;
 use crate::config;
 
 /// A flow whose `[email]` has these lines.
-fn flow(email: &str) -> Arc<Flow> {
+pub(super) fn flow(email: &str) -> Arc<Flow> {
     let text = format!(
         "[connections.t.embedded_table]\nfile = \"t.db\"\n[connections.m.mail_folder]\n\
          [flows.leads.recurrence]\nfrequency = \"hour\"\n[flows.leads.table]\nconnection = \"t\"\nname = \"leads\"\n\

@@ -3,6 +3,7 @@
 pub(crate) mod azurite;
 pub(crate) mod certificates;
 pub(crate) mod disk;
+pub(crate) mod hostile;
 pub(crate) mod leadflow;
 pub(crate) mod leads;
 pub(crate) mod mail_server;
