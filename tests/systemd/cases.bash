@@ -285,6 +285,9 @@ told_in_the_journal() {
 
 removed_and_purged() {
     case_ "remove keeps, purge takes everything"
+    # What goes along to another machine, see `moved`.
+    inside leadflow backup /root/moved.db > /dev/null
+    inside cp --archive /etc/leadflow /root/moved
     inside apt-get remove -y -qq leadflow > /dev/null 2>&1
     same "running" inactive "$(inside systemctl is-active leadflow || true)"
     expect "no program" not inside test -e /usr/bin/leadflow
@@ -294,4 +297,20 @@ removed_and_purged() {
     inside apt-get purge -y -qq leadflow > /dev/null 2>&1
     same "left-overs" "" "$(inside find /etc/leadflow /var/lib/leadflow /var/lib/leadflow-marker /var/lib/private/leadflow \
         /var/lib/private/leadflow-marker /etc/systemd/system/multi-user.target.wants/leadflow.service 2> /dev/null || true)"
+}
+
+moved() {
+    case_ "another VM, as docs/operating.md has it: goes on where the old one stopped"
+    rm -r "$tree/etc/systemd/system/leadflow.service.d"
+    install_package "$package"
+    inside sh -c 'rm /root/moved/smtp-password.cred && cp --archive /root/moved/. /etc/leadflow/'
+    echo canary-mail-password > "$tree/etc/leadflow/secrets/smtp-password"
+    inside install -d -m 0700 /var/lib/private
+    inside install -d /var/lib/private/leadflow
+    inside cp /root/moved.db /var/lib/private/leadflow/leadflow.db
+    expect "check" inside leadflow check
+    inside systemctl start leadflow
+    more 2
+    each_was_mailed_once
+    expect "the first run in the history" inside leadflow history show 1
 }
