@@ -1,7 +1,7 @@
 //! The daemon: loads, ticks, runs what is due, delivers, reloads, drains.
 
 mod change;
-mod delivery;
+pub(crate) mod delivery;
 mod heartbeat;
 mod reload;
 mod requests;
@@ -21,7 +21,7 @@ use tracing::{error, info, warn};
 use crate::agenda::{Agenda, Due, Known};
 use crate::alarm::Alarm;
 use crate::clock::Clock;
-use crate::config::{self, Level, Loaded, Problem};
+use crate::config::{Level, Loaded, Problem};
 use crate::crash_point::crash_point;
 use crate::flow::Config;
 use crate::hang_point::hang_point;
@@ -65,6 +65,8 @@ const FOR_RUNS: Duration = Duration::from_secs(5);
 const FOR_MAIL: Duration = Duration::from_secs(15);
 /// Between two rounds of the chores.
 const CHORES: Duration = Duration::from_hours(1);
+/// A pause between two ticks after which nothing counts as late before it had its chance.
+const STOOD_STILL: SignedDuration = SignedDuration::from_mins(1);
 /// How long what became of a request is kept.
 const ANSWERS: SignedDuration = SignedDuration::from_hours(1);
 /// Between two looks for what is wrong, and between two heartbeats.
@@ -84,6 +86,9 @@ struct Daemon {
     chores_done: Option<Instant>,
     /// What is wrong with flows.toml as it is now.
     invalid_file: Option<Alarm>,
+    last_tick: Option<Timestamp>,
+    /// The file has changed and could not be taken yet, for the state failed.
+    is_unread: bool,
     /// When it was last looked for what is wrong, by the wall clock.
     looked: Option<Timestamp>,
     /// Whether nothing was.
@@ -117,6 +122,8 @@ pub async fn run(loaded: Loaded, drive: Drive) -> Result<(), StoreError> {
         watch,
         chores_done: None,
         invalid_file: None,
+        last_tick: None,
+        is_unread: false,
         looked: None,
         is_well: None,
         heartbeat: Heartbeat::start(),
@@ -146,7 +153,7 @@ pub async fn run(loaded: Loaded, drive: Drive) -> Result<(), StoreError> {
 }
 
 /// What the last process left under way is settled, and what waits is tried at once.
-fn wake(store: &mut Store, now: Timestamp) -> Result<(), StoreError> {
+pub(crate) fn wake(store: &mut Store, now: Timestamp) -> Result<(), StoreError> {
     let runs = store.interrupt_runs(None, now)?;
     crash_point("runs-interrupted");
     let mails = store.doubt_interrupted_mails(now)?;
@@ -166,7 +173,15 @@ fn wake(store: &mut Store, now: Timestamp) -> Result<(), StoreError> {
 impl Daemon {
     /// Gives every flow its slots.
     async fn plan(&mut self) -> Result<(), StoreError> {
-        let (config, now) = (Arc::clone(&self.config), self.place.clock.now());
+        let known = self.known(&self.config).await?;
+        let now = self.place.clock.now();
+        self.agenda.replace(&self.config.flows, &known, now);
+        self.place.store.call(move |store| store.set_planned(now)).await
+    }
+
+    /// What the state knows of the flows of a file.
+    async fn known(&self, config: &Arc<Config>) -> Result<BTreeMap<String, Known>, StoreError> {
+        let (config, now) = (Arc::clone(config), self.place.clock.now());
         let look = move |store: &mut Store| {
             let mut known = BTreeMap::new();
             for name in config.flows.keys() {
@@ -174,9 +189,7 @@ impl Daemon {
             }
             Ok::<_, StoreError>(known)
         };
-        let known = self.place.store.call(look).await?;
-        self.agenda.replace(&self.config.flows, &known, now);
-        self.place.store.call(move |store| store.set_planned(now)).await
+        self.place.store.call(look).await
     }
 
     async fn tick(&mut self) -> Result<(), StoreError> {
@@ -184,6 +197,14 @@ impl Daemon {
             return Err(StoreError::Replaced(self.place.folder.clone()));
         }
         let now = self.place.clock.now();
+        let before = self.last_tick.replace(now);
+        if before.is_some_and(|before| now.duration_since(before).abs() > STOOD_STILL) {
+            // The machine slept, or its clock was set: what was missed is made up for, and not late yet.
+            self.place.store.call(move |store| store.set_planned(now)).await?;
+        }
+        if self.is_unread {
+            self.reload().await?;
+        }
         self.fulfil_requests(now).await?;
         hang_point("planner").await;
         let due = self.agenda.due(now);
@@ -261,70 +282,6 @@ impl Daemon {
         Ok(())
     }
 
-    /// Checks the new file whole, then swaps; an invalid one changes nothing.
-    async fn reload(&mut self) -> Result<(), StoreError> {
-        Supervisor::reloading();
-        let path = self.config.path.clone();
-        let loading = tokio::task::spawn_blocking(move || config::load(&path)).await;
-        match loading.map_err(|_| StoreError::Stopped)? {
-            Err(report) => {
-                for problem in report.problems.iter().filter(|problem| problem.level == Level::Error) {
-                    error!("{}", reload::one_line(problem));
-                }
-                error!("{report}: the old flows go on");
-                self.refuse_file(reload::of_report(&report, &self.config.path));
-            }
-            Ok(loaded) if loaded.config.settings.state != self.config.settings.state => {
-                let what = "settings.state has changed, which takes a restart";
-                error!("{what}: the old flows go on");
-                self.refuse_file(what.to_owned());
-                drop(loaded);
-            }
-            Ok(loaded) if loaded.config.flows.is_empty() && !self.config.flows.is_empty() => {
-                let what = "the file has no flow any more; stop leadflow if that is meant";
-                error!("{what}: the old flows go on");
-                self.refuse_file(what.to_owned());
-                drop(loaded);
-            }
-            Ok(loaded) => {
-                self.invalid_file = None;
-                self.swap(loaded).await?;
-            }
-        }
-        // What is wrong with the file, or is not any more, is told at the next tick.
-        self.looked = None;
-        if let Some(watch) = &mut self.watch {
-            watch.follow(&self.config);
-        }
-        Supervisor::reloaded();
-        Ok(())
-    }
-
-    fn refuse_file(&mut self, what: String) {
-        let now = self.place.clock.now();
-        let since = self.invalid_file.as_ref().map_or(now, |alarm| alarm.since);
-        self.invalid_file = Some(reload::alarm(what, since));
-    }
-
-    async fn swap(&mut self, loaded: Loaded) -> Result<(), StoreError> {
-        tell_warnings(&loaded.warnings);
-        let config = Arc::new(loaded.config);
-        for change in change::between(&self.config, &config) {
-            info!("{change}");
-        }
-        crash_point("before-swap");
-        self.config = config;
-        self.delivery.replace(Arc::clone(&self.config));
-        // A flow that waited for its turn is planned anew with all others.
-        for job in self.runs.take_waiting() {
-            self.give_back(job);
-        }
-        self.plan().await?;
-        crash_point("swapped");
-        info!(flows = self.config.flows.len(), "flows.toml is reloaded");
-        Ok(())
-    }
-
     fn say_ready(&mut self) {
         let (flows, status) = (self.config.flows.len(), self.status());
         info!(flows, state = %self.place.folder.display(), "ready: {status}");
@@ -380,7 +337,7 @@ fn endure(error: StoreError) -> Result<(), StoreError> {
 }
 
 /// What the state knows of a flow, which is seen `now` if it never was.
-fn known_of(store: &mut Store, flow: &str, now: Timestamp) -> Result<Known, StoreError> {
+pub(crate) fn known_of(store: &mut Store, flow: &str, now: Timestamp) -> Result<Known, StoreError> {
     Ok(Known {
         anchor: store.anchor(flow, now)?,
         last_slot: store.last_slot(flow)?,

@@ -230,6 +230,8 @@ async fn mail(connection: &MailConnection, visit: &mut Visit<'_>) {
                     None => format!("connected to {}:{}, without a login", smtp.host, smtp.port),
                 },
                 MailConnection::Folder(folder) => format!("{} can be written", folder.path.display()),
+                #[cfg(feature = "simulation")]
+                MailConnection::Simulated(_) => "a simulated mail server".to_owned(),
             });
         }
         Err(error) => visit.wrong(error.message, error.help),

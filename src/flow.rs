@@ -33,10 +33,14 @@ impl Config {
         let of_tables = self.tables.values().filter_map(|table| match table {
             TableConnection::Azure(azure) => Some(azure.login.secret()),
             TableConnection::Embedded { .. } => None,
+            #[cfg(feature = "simulation")]
+            TableConnection::Simulated(_) => None,
         });
         let of_mails = self.mails.values().filter_map(|mail| match mail {
             MailConnection::Smtp(smtp) => smtp.login.as_ref().map(|login| &login.password),
             MailConnection::Folder(_) => None,
+            #[cfg(feature = "simulation")]
+            MailConnection::Simulated(_) => None,
         });
         let file = |source: &SecretSource| match source {
             SecretSource::File(path) => Some(path.clone()),
@@ -86,6 +90,9 @@ pub enum TableConnection {
         /// The file, absolute.
         file: PathBuf,
     },
+    /// A table of a simulated service.
+    #[cfg(feature = "simulation")]
+    Simulated(crate::simulation::SimulatedTable),
 }
 
 /// `[connections.NAME.azure_table]`.
@@ -136,6 +143,9 @@ pub enum MailConnection {
     Smtp(SmtpConnection),
     /// A folder that gets one `.eml` a mail.
     Folder(FolderConnection),
+    /// A simulated mail server.
+    #[cfg(feature = "simulation")]
+    Simulated(crate::simulation::SimulatedMail),
 }
 
 impl MailConnection {
@@ -144,6 +154,8 @@ impl MailConnection {
         match self {
             Self::Smtp(smtp) => &smtp.from,
             Self::Folder(folder) => &folder.from,
+            #[cfg(feature = "simulation")]
+            Self::Simulated(server) => server.from(),
         }
     }
 

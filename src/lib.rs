@@ -17,6 +17,7 @@
 
 pub mod agenda;
 pub mod alarm;
+mod blocking;
 pub mod clock;
 pub mod clockwork;
 pub mod condition;
@@ -44,6 +45,8 @@ pub mod replay;
 pub mod row;
 pub mod run;
 pub mod secret;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 pub mod spool;
 pub mod state;
 pub mod store;

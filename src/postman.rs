@@ -7,7 +7,7 @@
 
 mod connections;
 
-use std::hash::{BuildHasher as _, RandomState};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -259,7 +259,7 @@ impl Postman {
         let said = without_addresses(&error.to_string());
         warn!(connection = name, mail, help = error.help, "the mail connection fails: {said}");
         let now = self.clock.now();
-        let until = self.connections().failed(name, now, jitter(mail));
+        let until = self.connections().failed(name, now, jitter(mail, now));
         let (name, help) = (name.to_owned(), error.help.clone());
         let note = move |store: &mut Store| store.connection_failed(&name, (&said, help.as_deref()), now);
         self.note(note).await;
@@ -292,7 +292,7 @@ impl Postman {
         };
         let recipients: Vec<Recipient> = mail.recipients.iter().map(after).collect();
         // The whole lane at the same moment, so that its mails keep their order.
-        let own_wait = outbox::wait(mail.tries + 1, jitter(mail.id));
+        let own_wait = outbox::wait(mail.tries + 1, jitter(mail.id, self.clock.now()));
         let next_try = pause.unwrap_or_else(|| self.clock.now() + own_wait);
         for tries_left in (0..RECORD_TRIES).rev() {
             let (id, connections, recipients) = (mail.id, mail.connections.clone(), recipients.clone());
@@ -379,8 +379,10 @@ fn tell(mail: &OutboxMail, recipients: &[Recipient], next_try: Timestamp) {
     );
 }
 
-/// A number from 0 to 1 that differs from mail to mail and from process to process.
-fn jitter(mail: i64) -> f64 {
-    let hash = RandomState::new().hash_one(mail);
+/// A number from 0 to 1 that differs from mail to mail and from try to try.
+fn jitter(mail: i64, now: Timestamp) -> f64 {
+    let mut hasher = DefaultHasher::new();
+    (mail, now.as_microsecond()).hash(&mut hasher);
+    let hash = hasher.finish();
     f64::from(u32::try_from(hash >> 32).unwrap_or_default()) / f64::from(u32::MAX)
 }

@@ -1,11 +1,89 @@
-//! What a reload that was refused says.
+//! A reload: the new file is checked whole, then swapped in, or refused in words.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use jiff::Timestamp;
+use tracing::{error, info};
 
+use super::supervisor::Supervisor;
+use super::{Daemon, change, tell_warnings};
 use crate::alarm::{Alarm, Kind};
-use crate::config::{Level, Problem, Report};
+use crate::config::{self, Level, Loaded, Problem, Report};
+use crate::crash_point::crash_point;
+use crate::store::StoreError;
+
+impl Daemon {
+    /// Checks the new file whole, then swaps; an invalid one changes nothing.
+    pub(super) async fn reload(&mut self) -> Result<(), StoreError> {
+        self.is_unread = true;
+        Supervisor::reloading();
+        let path = self.config.path.clone();
+        let loading = tokio::task::spawn_blocking(move || config::load(&path)).await;
+        match loading.map_err(|_| StoreError::Stopped)? {
+            Err(report) => {
+                for problem in report.problems.iter().filter(|problem| problem.level == Level::Error) {
+                    error!("{}", one_line(problem));
+                }
+                error!("{report}: the old flows go on");
+                self.refuse_file(of_report(&report, &self.config.path));
+            }
+            Ok(loaded) if loaded.config.settings.state != self.config.settings.state => {
+                let what = "settings.state has changed, which takes a restart";
+                error!("{what}: the old flows go on");
+                self.refuse_file(what.to_owned());
+                drop(loaded);
+            }
+            Ok(loaded) if loaded.config.flows.is_empty() && !self.config.flows.is_empty() => {
+                let what = "the file has no flow any more; stop leadflow if that is meant";
+                error!("{what}: the old flows go on");
+                self.refuse_file(what.to_owned());
+                drop(loaded);
+            }
+            Ok(loaded) => {
+                self.invalid_file = None;
+                self.swap(loaded).await?;
+            }
+        }
+        self.is_unread = false;
+        // What is wrong with the file, or is not any more, is told at the next tick.
+        self.looked = None;
+        if let Some(watch) = &mut self.watch {
+            watch.follow(&self.config);
+        }
+        Supervisor::reloaded();
+        Ok(())
+    }
+
+    fn refuse_file(&mut self, what: String) {
+        let now = self.place.clock.now();
+        let since = self.invalid_file.as_ref().map_or(now, |alarm| alarm.since);
+        self.invalid_file = Some(alarm(what, since));
+    }
+
+    async fn swap(&mut self, loaded: Loaded) -> Result<(), StoreError> {
+        let config = Arc::new(loaded.config);
+        // All that can fail comes before anything is swapped.
+        let known = self.known(&config).await?;
+        tell_warnings(&loaded.warnings);
+        for change in change::between(&self.config, &config) {
+            info!("{change}");
+        }
+        crash_point("before-swap");
+        self.config = config;
+        self.delivery.replace(Arc::clone(&self.config));
+        // A flow that waited for its turn is planned anew with all others.
+        for job in self.runs.take_waiting() {
+            self.give_back(job);
+        }
+        let now = self.place.clock.now();
+        self.agenda.replace(&self.config.flows, &known, now);
+        crash_point("swapped");
+        self.place.store.call(move |store| store.set_planned(now)).await?;
+        info!(flows = self.config.flows.len(), "flows.toml is reloaded");
+        Ok(())
+    }
+}
 
 /// A problem on one line, for the log and for mails.
 pub(super) fn one_line(problem: &Problem) -> String {

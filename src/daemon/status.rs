@@ -6,7 +6,8 @@ impl Daemon {
     /// The flows that are on, the one that runs next, and whether something is wrong.
     pub(super) fn status(&self) -> String {
         let (on, off) = self.agenda.on_and_off();
-        let mut parts = vec![if off > 0 { format!("flows on: {on}, off: {off}") } else { format!("flows on: {on}") }];
+        let mut parts =
+            vec![if off > 0 { format!("flows on: {on}, off: {off}") } else { format!("flows on: {on}") }];
         parts.push(match self.agenda.next() {
             Some((flow, next)) => {
                 let next = next.max(self.place.clock.now()).to_zoned(self.config.settings.time_zone.clone());

@@ -45,6 +45,9 @@ pub enum Session {
     Smtp(Box<smtp::Smtp>),
     /// A folder.
     Folder(folder::Folder),
+    /// With a simulated server.
+    #[cfg(feature = "simulation")]
+    Simulated(crate::simulation::SimulatedSession),
 }
 
 impl Session {
@@ -56,6 +59,8 @@ impl Session {
         Ok(match connection {
             MailConnection::Smtp(smtp) => Self::Smtp(Box::new(smtp::Smtp::open(smtp).await?)),
             MailConnection::Folder(folder) => Self::Folder(folder::Folder::open(folder)?),
+            #[cfg(feature = "simulation")]
+            MailConnection::Simulated(server) => Self::Simulated(server.open().await?),
         })
     }
 
@@ -67,6 +72,8 @@ impl Session {
         match self {
             Self::Smtp(smtp) => smtp.send(letter).await,
             Self::Folder(folder) => Ok(folder.send(&letter).await),
+            #[cfg(feature = "simulation")]
+            Self::Simulated(session) => session.send(letter).await,
         }
     }
 
@@ -75,6 +82,8 @@ impl Session {
         match self {
             Self::Smtp(smtp) => smtp.is_usable(),
             Self::Folder(_) => true,
+            #[cfg(feature = "simulation")]
+            Self::Simulated(session) => session.is_usable(),
         }
     }
 

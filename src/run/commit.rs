@@ -8,6 +8,7 @@ use super::query::Found;
 use super::record::Record;
 use super::window::Opened;
 use super::{RunError, Workplace};
+use crate::blocking::blocking;
 use crate::condition::Verdict;
 use crate::flow::{Config, Flow};
 use crate::history::Outcome;
@@ -46,7 +47,7 @@ pub(super) async fn render(
         let mails = compose(&scene, &mut found.spool, &folder)?;
         Ok::<_, RunError>((mails, found))
     };
-    let (mails, found) = tokio::task::spawn_blocking(work).await.map_err(|_| RunError::Stopped)??;
+    let (mails, found) = blocking(work).await.map_err(|_| RunError::Stopped)??;
     let list: Vec<_> =
         mails.list().iter().map(|mail| json!({ "subject": mail.subject, "rows": mail.rows.len() })).collect();
     let inputs = json!({ "rows": found.marks.len(), "max_rows": flow.email.max_rows });

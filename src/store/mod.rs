@@ -10,6 +10,8 @@ mod private;
 mod proof;
 mod requests;
 mod runs;
+#[cfg(feature = "simulation")]
+mod simulated;
 
 pub use flows::Reading;
 pub use letters::{Listed, Which};
@@ -26,6 +28,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use rusqlite_migration::{M, Migrations};
 
+use crate::blocking::blocking;
 use crate::hang_point::block_point;
 use crate::ownership;
 
@@ -152,6 +155,9 @@ pub struct Lock {
     file: File,
 }
 
+/// How long another process may hold the database.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
+
 const MIGRATIONS: [M<'static>; 4] = [
     M::up(include_str!("migrations/1.sql")),
     M::up(include_str!("migrations/2.sql")).foreign_key_check(),
@@ -192,17 +198,21 @@ impl Store {
         ownership::make_folder(folder, 0o700).map_err(failed)?;
         let path = folder.join("leadflow.db");
         private::file(&path).map_err(failed)?;
-        let mut db = Connection::open(path)?;
-        db.busy_timeout(std::time::Duration::from_secs(10))?;
+        let db = Connection::open(path)?;
+        db.busy_timeout(PATIENCE)?;
         let schema: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
         if usize::try_from(schema).is_ok_and(|schema| schema > MIGRATIONS.len()) {
             return Err(StoreError::Later { folder: folder.to_owned(), schema });
         }
-        // A transaction that reads first and writes later would not wait for another writer.
-        db.set_transaction_behavior(TransactionBehavior::Immediate);
         if !keeps_a_wal(&db)? {
             return Err(StoreError::NoWal(folder.to_owned()));
         }
+        Self::set_up(db)
+    }
+
+    fn set_up(mut db: Connection) -> Result<Self, StoreError> {
+        // A transaction that reads first and writes later would not wait for another writer.
+        db.set_transaction_behavior(TransactionBehavior::Immediate);
         // After a power cut FULL keeps every acknowledged commit, NORMAL none of the last ones.
         db.pragma_update(None, "synchronous", "FULL")?;
         db.pragma_update(None, "secure_delete", true)?;
@@ -246,13 +256,17 @@ impl SharedStore {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
+        #[cfg(feature = "simulation")]
+        if let Some(error) = simulated::busy() {
+            return Err(error.into());
+        }
         let store = Arc::clone(&self.0);
         let work = move || {
             let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);
             block_point("store");
             operation(&mut store)
         };
-        tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err(StoreError::Stopped.into()))
+        blocking(work).await.unwrap_or_else(|_| Err(StoreError::Stopped.into()))
     }
 }
 

@@ -37,6 +37,8 @@ mod requests;
 #[cfg(test)]
 mod rows;
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod upgrade;

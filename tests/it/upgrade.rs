@@ -30,8 +30,7 @@ fn flows(port: u16) -> String {
 
 fn fixtures() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
-    let mut files: Vec<_> =
-        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.retain(|path| path.extension().is_some_and(|ending| ending == "db"));
     files.sort();
     files
@@ -96,7 +95,8 @@ fn a_state_of_a_later_version_is_refused_in_plain_words_and_left_alone() {
     for arguments in [&["run"][..], &["run", "--once"], &["history"], &["health"]] {
         let output = sandbox.run(arguments);
         assert_eq!(output.code, 1, "{arguments:?}");
-        for word in ["was written by a later leadflow", "999", "install the later leadflow again", "a backup"] {
+        for word in ["was written by a later leadflow", "999", "install the later leadflow again", "a backup"]
+        {
             assert!(output.stderr.contains(word), "{arguments:?}: {}", output.stderr);
         }
     }
