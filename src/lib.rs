@@ -29,6 +29,7 @@ pub mod entra;
 pub mod filter;
 pub mod flow;
 pub mod forget;
+mod hang_point;
 pub mod history;
 #[cfg(test)]
 mod hostile;

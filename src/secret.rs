@@ -32,7 +32,8 @@ pub enum SecretError {
     },
     /// The credential is not there.
     #[error(
-        "the systemd credential `{0}` is not there; add `LoadCredential={0}:/path/of/the/secret` to the unit, then restart it"
+        "the systemd credential `{0}` is not there; put it into /etc/leadflow/secrets/{0}, or add \
+         `LoadCredential={0}:/path/of/the/secret` to the unit, then restart leadflow"
     )]
     NoCredential(String),
     /// It is there and empty.
@@ -42,6 +43,9 @@ pub enum SecretError {
 
 /// Where systemd keeps the credentials of the running service, for commands typed beside it.
 const UNIT_CREDENTIALS: &str = "/run/credentials/leadflow.service";
+/// What systemd sets before the names of the files that `LoadCredential=secrets:FOLDER` of the packaged unit
+/// loads.
+const OF_FOLDER: &str = "secrets_";
 
 impl SecretSource {
     /// Reads the secret.
@@ -91,7 +95,8 @@ fn read_file(path: &Path) -> io::Result<String> {
 
 fn read_credential(name: &str) -> Result<String, SecretError> {
     let folders = env::var_os("CREDENTIALS_DIRECTORY").into_iter().map(PathBuf::from);
-    let paths = folders.chain([PathBuf::from(UNIT_CREDENTIALS)]).map(|folder| folder.join(name));
+    let folders = folders.chain([PathBuf::from(UNIT_CREDENTIALS)]);
+    let paths = folders.flat_map(|folder| [folder.join(name), folder.join(format!("{OF_FOLDER}{name}"))]);
     for path in paths {
         match read_file(&path) {
             Ok(text) => return Ok(text),

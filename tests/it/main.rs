@@ -44,3 +44,5 @@ mod rows;
 mod simulation;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod upgrade;
