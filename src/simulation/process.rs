@@ -374,7 +374,8 @@ impl Machine {
         }
         let mut step = if self.calm.is_some() { SECOND } else { self.world.story.step };
         // What fails each second is tried now and then, so that the history stays short.
-        if std::mem::replace(&mut self.endured, state.counts.endured) < state.counts.endured {
+        let fails = std::mem::replace(&mut self.endured, state.counts.endured) < state.counts.endured;
+        if fails || (self.calm.is_none() && next_try.is_some_and(|at| at <= state.now)) {
             step += state.dice.i64(0..20 * MINUTE);
         }
         let event = self.world.story.events.get(self.next_event).map(|(at, _)| *at);

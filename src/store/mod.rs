@@ -29,6 +29,7 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use rusqlite_migration::{M, Migrations};
 
 use crate::blocking::blocking;
+use crate::hang_point::block_point;
 use crate::ownership;
 
 /// The open state of leadflow.
@@ -106,7 +107,20 @@ pub enum StoreError {
     /// The database failed.
     #[error("the state database failed: {0}")]
     Database(rusqlite::Error),
-    /// The database is of another version or cannot be migrated.
+    /// A later version of leadflow has written the database.
+    #[error(
+        "the state in {folder} was written by a later leadflow (its schema is {schema}, and this one, leadflow {version}, knows up to \
+         {known}); install the later leadflow again, or put a backup from before its installation in place of leadflow.db; \
+         nothing was changed",
+        folder = .folder.display(), version = env!("CARGO_PKG_VERSION"), known = MIGRATIONS.len()
+    )]
+    Later {
+        /// The folder.
+        folder: PathBuf,
+        /// The schema of its database.
+        schema: i64,
+    },
+    /// The database cannot be brought to the schema of this version.
     #[error("the state database cannot be brought to this version: {0}")]
     Migration(#[from] rusqlite_migration::Error),
 }
@@ -186,6 +200,10 @@ impl Store {
         private::file(&path).map_err(failed)?;
         let db = Connection::open(path)?;
         db.busy_timeout(PATIENCE)?;
+        let schema: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        if usize::try_from(schema).is_ok_and(|schema| schema > MIGRATIONS.len()) {
+            return Err(StoreError::Later { folder: folder.to_owned(), schema });
+        }
         if !keeps_a_wal(&db)? {
             return Err(StoreError::NoWal(folder.to_owned()));
         }
@@ -245,6 +263,7 @@ impl SharedStore {
         let store = Arc::clone(&self.0);
         let work = move || {
             let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);
+            block_point("store");
             operation(&mut store)
         };
         blocking(work).await.unwrap_or_else(|_| Err(StoreError::Stopped.into()))

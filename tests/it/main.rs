@@ -13,6 +13,8 @@ mod doctor;
 #[cfg(test)]
 mod documents;
 #[cfg(test)]
+mod entra;
+#[cfg(test)]
 mod filters;
 #[cfg(test)]
 mod guide;
@@ -29,6 +31,8 @@ mod limits;
 #[cfg(test)]
 mod messages;
 #[cfg(test)]
+mod office365;
+#[cfg(test)]
 mod recover;
 #[cfg(test)]
 mod reliability;
@@ -40,3 +44,5 @@ mod rows;
 mod simulation;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod upgrade;
