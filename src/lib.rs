@@ -10,7 +10,7 @@
 //! [`config`] turns flows.toml into the values of [`flow`]; [`daemon`] holds it all together.
 //! [`row`], [`lead`] and [`history`] are values, [`filter`] is the table's query language,
 //! [`preview`] composes without recording, [`doctor`] looks for what keeps leads from coming,
-//! [`spool`] carries rows, [`secret`] reads secrets, [`telemetry`] starts the log, and [`clock`] is
+//! [`stats`] counts runs by day, [`spool`] carries rows, [`secret`] reads secrets, [`telemetry`] starts the log, and [`clock`] is
 //! the only reader of wall time. `docs/ARCHITECTURE.md` tells the invariants.
 
 pub mod agenda;
@@ -37,6 +37,7 @@ pub mod run;
 pub mod secret;
 pub mod spool;
 pub mod state;
+pub mod stats;
 pub mod store;
 pub mod table;
 pub mod telemetry;

@@ -3,6 +3,7 @@
 mod alarms;
 mod care;
 mod flows;
+mod looks;
 mod meta;
 mod outbox;
 mod private;
@@ -10,6 +11,7 @@ mod requests;
 mod runs;
 
 pub use flows::Reading;
+pub use looks::RunsAsked;
 pub use outbox::{MailRecord, NewMail, OutboxMail};
 pub use requests::Request;
 pub use runs::{Failed, NewRun, Scanned};
@@ -124,8 +126,11 @@ pub struct Lock {
     file: File,
 }
 
-const MIGRATIONS: [M<'static>; 2] =
-    [M::up(include_str!("migrations/1.sql")), M::up(include_str!("migrations/2.sql")).foreign_key_check()];
+const MIGRATIONS: [M<'static>; 3] = [
+    M::up(include_str!("migrations/1.sql")),
+    M::up(include_str!("migrations/2.sql")).foreign_key_check(),
+    M::up(include_str!("migrations/4.sql")),
+];
 
 impl Lock {
     /// Takes the lock of a state folder, which is made if need be.

@@ -158,7 +158,7 @@ async fn a_refused_recipient_keeps_nobody_else_from_the_mail() {
     let shown = sandbox.run(&["history", "show", "1"]).stdout;
     assert!(shown.contains("partly-sent"), "{shown}");
     assert!(
-        shown.contains("refused@contoso.example held: 550 5.1.1 <refused@contoso.example> no such user"),
+        shown.contains("refused@contoso.example  held  550 5.1.1 <refused@contoso.example> no such user"),
         "{shown}"
     );
 }
