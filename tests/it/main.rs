@@ -28,3 +28,5 @@ mod recover;
 mod rows;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod terminal;

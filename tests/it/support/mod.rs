@@ -5,6 +5,7 @@ pub(crate) mod certificates;
 pub(crate) mod leadflow;
 pub(crate) mod leads;
 pub(crate) mod mail_server;
+pub(crate) mod past;
 pub(crate) mod scripted;
 mod servers;
 
