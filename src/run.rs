@@ -99,17 +99,23 @@ struct Told<'a> {
 }
 
 impl Told<'_> {
+    /// The JSON of the log has no number of 128 bits.
+    fn took_ms(&self) -> u64 {
+        u64::try_from(self.took.as_millis()).unwrap_or_default()
+    }
+
     fn ended(self, ended: &Ended) {
+        let (run, took_ms) = (self.run, self.took_ms());
         let Facts { past_time, pages, scanned, new, mails } = self.facts;
         let (flow, cause, outcome) = (&self.flow.name, self.cause.word(), ended.outcome.word());
-        let (run, took_ms) = (self.run, self.took.as_millis());
         info!(flow, run, cause, outcome, new, scanned, pages, mails, past_time, took_ms, "{}", ended.summary);
     }
 
     fn failed(self, failure: &RunError) {
+        let (run, took_ms) = (self.run, self.took_ms());
         let Facts { past_time, pages, scanned, new, .. } = self.facts;
         let (flow, cause, outcome) = (&self.flow.name, self.cause.word(), Outcome::Failed.word());
-        let (run, took_ms, help) = (self.run, self.took.as_millis(), failure.help());
+        let help = failure.help();
         error!(
             flow,
             run, cause, outcome, new, scanned, pages, past_time, took_ms, help, "the run failed: {failure}"

@@ -257,14 +257,14 @@ impl Store {
         Ok(found)
     }
 
-    /// How many mails of a flow still wait.
+    /// How many mails of a flow still wait; one that is being sent waits, too.
     ///
     /// # Errors
     /// When the database fails.
     pub fn waiting_mails(&self, flow: &str) -> Result<i64, StoreError> {
         Ok(self.db.query_row(
-            "SELECT count(*) FROM mails JOIN runs ON runs.id = mails.run JOIN flows ON flows.id = runs.flow
-             WHERE flows.name = ?1 AND (mails.next_try IS NOT NULL OR mails.sending = 1)",
+            "SELECT count(*) FROM mails JOIN runs ON runs.id = mails.run
+             WHERE mails.next_try IS NOT NULL AND runs.flow = (SELECT id FROM flows WHERE name = ?1)",
             [flow],
             |row| row.get(0),
         )?)

@@ -19,7 +19,11 @@ mod guide;
 #[cfg(test)]
 mod histories;
 #[cfg(test)]
+mod json;
+#[cfg(test)]
 mod limits;
+#[cfg(test)]
+mod logs;
 #[cfg(test)]
 mod messages;
 #[cfg(test)]

@@ -1,2 +1,5 @@
 -- The connection that the mail was last handed to.
 ALTER TABLE mails ADD COLUMN connection TEXT;
+
+-- All that `leadflow stats` asks of a run.
+CREATE INDEX runs_by_start ON runs (flow, started, ended, outcome, rows, mails);
