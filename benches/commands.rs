@@ -42,6 +42,7 @@ const COMMANDS: &[(&str, i32)] = &[
     ("history --before 1000", 0),
     ("stats", 0),
     ("stats --days 90", 0),
+    ("outbox list", 0),
     ("health", 1),
     ("--version", 0),
 ];

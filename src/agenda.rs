@@ -103,6 +103,11 @@ impl Agenda {
         self.running.remove(flow);
     }
 
+    /// Claims the flow for a run that takes no slot; `false` while another one is under way.
+    pub fn claim(&mut self, flow: &str) -> bool {
+        self.running.insert(flow.to_owned())
+    }
+
     /// The run did not come to be recorded: its slot is due again.
     pub fn give_back(&mut self, due: &Due) {
         self.running.remove(&due.flow.name);

@@ -4,6 +4,7 @@ mod change;
 mod delivery;
 mod heartbeat;
 mod reload;
+mod requests;
 mod runs;
 mod watch;
 
@@ -21,13 +22,14 @@ use crate::alarm::Alarm;
 use crate::clock::Clock;
 use crate::config::{self, Level, Loaded, Problem};
 use crate::flow::Config;
+use crate::history::{Cause, Order};
 use crate::notice;
 use crate::run::Workplace;
 use crate::state;
-use crate::store::{Lock, Request, SharedStore, Store, StoreError};
+use crate::store::{Lock, SharedStore, Store, StoreError};
 use delivery::Delivery;
 use heartbeat::Heartbeat;
-use runs::Runs;
+use runs::{Job, Runs};
 
 pub use watch::Watch;
 
@@ -59,6 +61,8 @@ const FOR_RUNS: Duration = Duration::from_secs(5);
 const FOR_MAIL: Duration = Duration::from_secs(15);
 /// Between two rounds of the chores.
 const CHORES: Duration = Duration::from_hours(1);
+/// How long what became of a request is kept.
+const ANSWERS: SignedDuration = SignedDuration::from_hours(1);
 /// Between two looks for what is wrong, and between two heartbeats.
 const LOOK: SignedDuration = SignedDuration::from_mins(1);
 /// How long the bytes of sent mails are kept.
@@ -68,6 +72,8 @@ struct Daemon {
     place: Workplace,
     agenda: Agenda,
     runs: Runs,
+    /// Requests whose run is under way, or waits for its turn.
+    taken: Vec<i64>,
     delivery: Delivery,
     lock: Lock,
     watch: Option<Watch>,
@@ -99,6 +105,7 @@ pub async fn run(loaded: Loaded, drive: Drive) -> Result<(), StoreError> {
         place,
         agenda: Agenda::default(),
         runs: Runs::default(),
+        taken: Vec::new(),
         delivery,
         lock,
         watch,
@@ -167,7 +174,11 @@ impl Daemon {
         let now = self.place.clock.now();
         let _ = sd_notify::notify(&[NotifyState::Watchdog]);
         self.fulfil_requests(now).await?;
-        self.runs.add(self.agenda.due(now));
+        let due = self.agenda.due(now);
+        self.runs.add(
+            due.into_iter()
+                .map(|Due { flow, slot }| Job { flow, order: Order::new(Cause::Schedule, Some(slot)) }),
+        );
         self.start_runs();
         self.delivery.tick();
         if self.chores_done.is_none_or(|at| at.elapsed() >= CHORES) {
@@ -198,16 +209,11 @@ impl Daemon {
         self.runs.start(&self.place, &self.config);
     }
 
-    fn ended(&mut self, ended: Result<(Due, bool), tokio::task::JoinError>) {
+    fn ended(&mut self, ended: Result<(Job, bool), tokio::task::JoinError>) {
         match ended {
-            Ok((due, is_recorded)) => {
-                self.runs.end(&due);
-                if is_recorded {
-                    self.agenda.ended(&due.flow.name);
-                } else {
-                    // Its slot is due again at the next tick.
-                    self.agenda.give_back(&due);
-                }
+            Ok((job, is_recorded)) => {
+                self.runs.end(&job);
+                if is_recorded { self.agenda.ended(&job.flow.name) } else { self.give_back(job) }
             }
             Err(fault) => error!("a run was lost: {fault}"),
         }
@@ -216,23 +222,14 @@ impl Daemon {
         self.show_status();
     }
 
-    async fn fulfil_requests(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        let fulfil = move |store: &mut Store| {
-            let requests = store.requests()?;
-            for (id, request) in &requests {
-                store.fulfil(*id, request, now)?;
-            }
-            Ok::<_, StoreError>(requests)
-        };
-        for (_, request) in self.place.store.call(fulfil).await? {
-            let (flow, is_off) = match &request {
-                Request::Off(flow) => (flow, true),
-                Request::On(flow) => (flow, false),
-            };
-            self.agenda.set_off(flow, is_off, now);
-            info!(flow, "turned {} by command", if is_off { "off" } else { "on" });
+    /// A run that did not come to be: its slot is due again at the next tick; a request that it was
+    /// for still waits.
+    fn give_back(&mut self, job: Job) {
+        match job.order.due {
+            Some(slot) => self.agenda.give_back(&Due { flow: job.flow, slot }),
+            None => self.agenda.ended(&job.flow.name),
         }
-        Ok(())
+        self.taken.retain(|request| Some(*request) != job.order.request);
     }
 
     async fn do_chores(&self, now: Timestamp) -> Result<(), StoreError> {
@@ -240,6 +237,7 @@ impl Daemon {
         let before = move |length| now.checked_sub(length).unwrap_or(Timestamp::MIN);
         let prune = move |store: &mut Store| {
             store.purge_sent(before(SENT_BYTES))?;
+            store.forget_answered(before(ANSWERS))?;
             store.prune_history(before(history))
         };
         let runs = self.place.store.call(prune).await?;
@@ -283,7 +281,7 @@ impl Daemon {
         // What is wrong with the file, or is not any more, is told at the next tick.
         self.looked = None;
         if let Some(watch) = &mut self.watch {
-            watch.follow();
+            watch.follow(&self.config);
         }
         let _ = sd_notify::notify(&[NotifyState::Ready]);
         Ok(())
@@ -304,8 +302,8 @@ impl Daemon {
         self.config = config;
         self.delivery.replace(Arc::clone(&self.config));
         // A flow that waited for its turn is planned anew with all others.
-        for due in self.runs.take_waiting() {
-            self.agenda.give_back(&due);
+        for job in self.runs.take_waiting() {
+            self.give_back(job);
         }
         self.plan().await?;
         info!(flows = self.config.flows.len(), "flows.toml is reloaded");

@@ -27,8 +27,27 @@ pub struct Config {
     pub flows: BTreeMap<String, Arc<Flow>>,
 }
 
+impl Config {
+    /// The files that secrets are read from.
+    pub fn secret_files(&self) -> Vec<PathBuf> {
+        let of_tables = self.tables.values().filter_map(|table| match table {
+            TableConnection::Azure(azure) => Some(azure.login.secret()),
+            TableConnection::Embedded { .. } => None,
+        });
+        let of_mails = self.mails.values().filter_map(|mail| match mail {
+            MailConnection::Smtp(smtp) => smtp.login.as_ref().map(|login| &login.password),
+            MailConnection::Folder(_) => None,
+        });
+        let file = |source: &SecretSource| match source {
+            SecretSource::File(path) => Some(path.clone()),
+            SecretSource::Env(_) | SecretSource::Credential(_) => None,
+        };
+        of_tables.chain(of_mails).filter_map(file).collect()
+    }
+}
+
 /// `[settings]`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// IANA name of the zone that dates are shown in and recurrences count in; `UTC` unless said.
     pub time_zone: jiff::tz::TimeZone,

@@ -61,15 +61,72 @@ pub enum Cause {
     Schedule,
     /// `run --once`.
     Once,
+    /// `trigger`.
+    Trigger,
+    /// `resubmit`: the window of an earlier run.
+    Resubmit,
+    /// `replay`: a range of the past.
+    Replay,
 }
+
+const CAUSES: [(Cause, &str); 5] = [
+    (Cause::Schedule, "schedule"),
+    (Cause::Once, "once"),
+    (Cause::Trigger, "trigger"),
+    (Cause::Resubmit, "resubmit"),
+    (Cause::Replay, "replay"),
+];
 
 impl Cause {
     /// The word of the cause in the database, the history and the commands.
     pub fn word(self) -> &'static str {
-        match self {
-            Self::Schedule => "schedule",
-            Self::Once => "once",
-        }
+        CAUSES.iter().find(|(cause, _)| *cause == self).map_or("", |(_, word)| word)
+    }
+
+    /// The cause of that word.
+    pub fn of_word(word: &str) -> Option<Self> {
+        CAUSES.iter().find(|(_, known)| *known == word).map(|(cause, _)| *cause)
+    }
+}
+
+/// Which rows a run is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Range {
+    /// Those that the flow has not handed on: the watermark moves.
+    New,
+    /// Those that were written later than `from` and not later than `to`: the watermark stays.
+    Past {
+        /// The `Timestamp` after which rows are read.
+        from: Timestamp,
+        /// The last `Timestamp`.
+        to: Timestamp,
+        /// Also those that were mailed.
+        again: bool,
+    },
+}
+
+/// What a run is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Order {
+    /// Why it happens.
+    pub cause: Cause,
+    /// The slot that it takes.
+    pub due: Option<Timestamp>,
+    /// Which rows it is about.
+    pub range: Range,
+    /// The request that asks for it.
+    pub request: Option<i64>,
+}
+
+impl Order {
+    /// A run of the new rows.
+    pub fn new(cause: Cause, due: Option<Timestamp>) -> Self {
+        Self { cause, due, range: Range::New, request: None }
+    }
+
+    /// A run that takes no slot.
+    pub fn of(cause: Cause, range: Range) -> Self {
+        Self { cause, due: None, range, request: None }
     }
 }
 

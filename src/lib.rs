@@ -10,8 +10,9 @@
 //! [`config`] turns flows.toml into the values of [`flow`]; [`daemon`] holds it all together.
 //! [`row`], [`lead`] and [`history`] are values, [`filter`] is the table's query language,
 //! [`preview`] composes without recording, [`doctor`] looks for what keeps leads from coming,
-//! [`stats`] counts runs by day, [`spool`] carries rows, [`secret`] reads secrets, [`telemetry`] starts the log, and [`clock`] is
-//! the only reader of wall time. `docs/ARCHITECTURE.md` tells the invariants.
+//! [`alarm`] and [`notice`] say what is wrong and who hears of it, [`state`] notices that the state
+//! was lost, [`replay`] looks at what a replay would mail, [`stats`] counts runs by day, [`spool`]
+//! carries rows, [`secret`] reads secrets, [`telemetry`] starts the log, and [`clock`] is the only reader of wall time. `docs/ARCHITECTURE.md` tells the invariants.
 
 pub mod agenda;
 pub mod alarm;
@@ -29,9 +30,11 @@ pub mod lead;
 pub mod mail;
 pub mod notice;
 pub mod outbox;
+mod ownership;
 pub mod postman;
 pub mod preview;
 pub mod recurrence;
+pub mod replay;
 pub mod row;
 pub mod run;
 pub mod secret;

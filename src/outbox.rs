@@ -1,6 +1,6 @@
 //! The outbox as pure transitions: what a reply means for a recipient, and when to try again.
 //!
-//! `waiting → sent | uncertain | held`. An *uncertain* recipient may have got the mail: the end of
+//! `waiting → sent | uncertain | held`, and `dropped` when a person gives up. An *uncertain* recipient may have got the mail: the end of
 //! the message went out and no reply came. The mark stays for ever; the identical bytes are sent
 //! again, and after [`UNCERTAIN_TRIES`] such ends the recipient is held.
 
@@ -17,6 +17,8 @@ pub enum State {
     Uncertain,
     /// Not tried any more until a person decides.
     Held,
+    /// A person has decided that it is not sent.
+    Dropped,
 }
 
 /// What became of a letter for one recipient.
@@ -65,6 +67,17 @@ impl Recipient {
         matches!(self.state, State::Waiting | State::Uncertain)
     }
 
+    /// What becomes of it when a person wants it tried again; `None` when there is nothing to try.
+    pub fn retried(&self) -> Option<Self> {
+        matches!(self.state, State::Held | State::Dropped)
+            .then(|| Self { state: State::Waiting, ..self.clone() })
+    }
+
+    /// What becomes of it when a person gives it up; `None` when it was sent or given up before.
+    pub fn dropped(&self) -> Option<Self> {
+        (self.is_due() || self.state == State::Held).then(|| Self { state: State::Dropped, ..self.clone() })
+    }
+
     /// What the receipt makes of the recipient.
     #[must_use]
     pub fn after(&self, receipt: Receipt) -> Self {
@@ -93,12 +106,14 @@ impl State {
             Self::Sent => "sent",
             Self::Uncertain => "uncertain",
             Self::Held => "held",
+            Self::Dropped => "dropped",
         }
     }
 
     /// The state of that name.
     pub fn of_word(word: &str) -> Option<Self> {
-        [Self::Waiting, Self::Sent, Self::Uncertain, Self::Held].into_iter().find(|s| s.word() == word)
+        let all = [Self::Waiting, Self::Sent, Self::Uncertain, Self::Held, Self::Dropped];
+        all.into_iter().find(|state| state.word() == word)
     }
 }
 
@@ -125,7 +140,7 @@ pub fn outcome_of<'a>(recipients: impl IntoIterator<Item = &'a Recipient>) -> cr
     for recipient in recipients {
         match recipient.state {
             State::Sent => sent += 1,
-            State::Held => held += 1,
+            State::Held | State::Dropped => held += 1,
             State::Waiting | State::Uncertain => due += 1,
         }
     }
@@ -167,6 +182,23 @@ mod tests {
         let held = once.after(Receipt::Unknown("eof".into())).after(Receipt::Unknown("eof".into()));
         assert_eq!((held.state, held.uncertain), (State::Held, 3));
         assert!(!held.is_due());
+    }
+
+    #[test]
+    fn a_person_may_try_again_or_give_up() {
+        use State::{Dropped, Held, Sent, Uncertain, Waiting};
+        for (state, retried, dropped) in [
+            (Waiting, None, Some(Dropped)),
+            (Uncertain, None, Some(Dropped)),
+            (Held, Some(Waiting), Some(Dropped)),
+            (Dropped, Some(Waiting), None),
+            (Sent, None, None),
+        ] {
+            let recipient = Recipient { state, uncertain: 2, ..Recipient::new("a@b.example") };
+            let after = |next: Option<Recipient>| next.map(|next| (next.state, next.uncertain));
+            assert_eq!(after(recipient.retried()), retried.map(|state| (state, 2)), "{state:?}");
+            assert_eq!(after(recipient.dropped()), dropped.map(|state| (state, 2)), "{state:?}");
+        }
     }
 
     #[test]

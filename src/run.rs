@@ -27,7 +27,7 @@ use tracing::{error, info, warn};
 use crate::clock::Clock;
 use crate::condition::Verdict;
 use crate::flow::{Config, Flow};
-use crate::history::{Cause, Outcome};
+use crate::history::{Cause, Order, Outcome, Range};
 use crate::store::{Failed, NewRun, SharedStore, StoreError};
 use crate::table::Table;
 
@@ -56,7 +56,7 @@ pub struct Ended {
     pub summary: String,
 }
 
-/// Runs a flow once. A run that fails moves nothing, and is recorded as failed.
+/// Runs a flow once, as the order says. A run that fails moves nothing, and is recorded as failed.
 ///
 /// # Errors
 /// Only when the run could not even be claimed or recorded: another one is under way, or the
@@ -65,15 +65,14 @@ pub async fn run(
     place: &Workplace,
     config: &Config,
     flow: &Arc<Flow>,
-    cause: Cause,
-    due: Option<Timestamp>,
+    order: &Order,
 ) -> Result<Ended, StoreError> {
     let started = place.clock.now();
-    let run = claim(place, flow, cause, due, started).await?;
+    let run = claim(place, flow, order, started).await?;
     let mut record = Record::default();
-    let result = rows_way(place, config, flow, run, &mut record).await;
+    let result = rows_way(place, config, flow, (run, order.range), &mut record).await;
     let facts = record.facts();
-    let told = Told { flow, run, cause, facts, took: place.clock.now().duration_since(started) };
+    let told = Told { flow, run, cause: order.cause, facts, took: place.clock.now().duration_since(started) };
     match result {
         Ok((outcome, summary)) => {
             let ended = Ended { run, outcome, summary };
@@ -127,11 +126,11 @@ async fn rows_way(
     place: &Workplace,
     config: &Config,
     flow: &Arc<Flow>,
-    run: i64,
+    (run, range): (i64, Range),
     record: &mut Record,
 ) -> Result<(Outcome, String), RunError> {
     let table = open_table(place, config, flow).await?;
-    let window = window::open(place, flow, &table, record).await?;
+    let window = window::open(place, flow, &table, range, record).await?;
     let found = query::new_rows(place, flow, &table, &window, record).await?;
     let verdict = decide(flow, found.spool.len(), record);
     let (mails, found) = match verdict {
@@ -144,17 +143,11 @@ async fn rows_way(
     commit::commit(place, flow, run, commit::Decided { window, found, verdict, mails }, record).await
 }
 
-async fn claim(
-    place: &Workplace,
-    flow: &Flow,
-    cause: Cause,
-    due: Option<Timestamp>,
-    started: Timestamp,
-) -> Result<i64, StoreError> {
-    let name = flow.name.clone();
+async fn claim(place: &Workplace, flow: &Flow, order: &Order, started: Timestamp) -> Result<i64, StoreError> {
+    let (name, order) = (flow.name.clone(), *order);
     let claim = move |store: &mut crate::store::Store| {
         store.anchor(&name, started)?;
-        store.begin_run(&NewRun { flow: &name, cause, due, started })
+        store.begin_run(&NewRun { flow: &name, order, started })
     };
     place.store.call(claim).await
 }

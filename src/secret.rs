@@ -23,7 +23,7 @@ pub enum SecretError {
     #[error("the environment variable {0} is not set; export it, or set it in the service's environment")]
     NoVariable(String),
     /// The file cannot be read.
-    #[error("cannot read the secret from {path}: {source}", path = .path.display())]
+    #[error("cannot read the secret from {path}: {why}", path = .path.display(), why = crate::ownership::explained(.path, .source))]
     NoFile {
         /// The file.
         path: PathBuf,

@@ -15,6 +15,8 @@ use leadflow::history::{Outcome, Run};
 use leadflow::store::{RunsAsked, Store};
 use serde_json::{Value, json};
 
+pub(super) use show::{json_of_mail, told_mail, told_recipient};
+
 use super::columns::{Column, Table};
 use super::{moment, output};
 

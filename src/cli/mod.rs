@@ -1,5 +1,6 @@
 //! The command line: one file a command.
 
+mod ask;
 mod care;
 mod check;
 mod columns;
@@ -9,6 +10,7 @@ mod history;
 mod list;
 mod moment;
 mod on_off;
+mod outbox;
 mod output;
 mod preview;
 mod run;
@@ -16,6 +18,7 @@ mod schedule;
 mod shell;
 mod stats;
 mod test_mail;
+mod trigger;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -74,6 +77,14 @@ enum Command {
     Preview(preview::Arguments),
     /// A flow's mail with made-up rows, really sent, and marked as a test
     TestMail(test_mail::Arguments),
+    /// Run a flow now, and show what comes of it
+    Trigger(trigger::TriggerArguments),
+    /// Mail what a run should have mailed: its window once more, the watermark stays
+    Resubmit(trigger::ResubmitArguments),
+    /// Mail the rows of a range of the past that were not mailed
+    Replay(trigger::ReplayArguments),
+    /// The mails that wait, are held or uncertain: look, try again, give up
+    Outbox(outbox::Arguments),
     /// Exit status 1 with the reason when anything is failing, late or held
     Health(health::Arguments),
     /// Copy the state, also beside a running daemon
@@ -144,6 +155,19 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Stats(arguments) => stats::stats(&load(&path)?, &arguments),
         Command::Completions(arguments) => shell::completions(&arguments),
         Command::Man(arguments) => shell::man(&arguments),
+        Command::Trigger(arguments) => {
+            telemetry::start("warn", format)?;
+            on_runtime(trigger::trigger(load(&path)?, arguments))
+        }
+        Command::Resubmit(arguments) => {
+            telemetry::start("warn", format)?;
+            on_runtime(trigger::resubmit(load(&path)?, arguments))
+        }
+        Command::Replay(arguments) => {
+            telemetry::start("warn", format)?;
+            on_runtime(trigger::replay(load(&path)?, arguments))
+        }
+        Command::Outbox(arguments) => outbox::outbox(&load(&path)?, &arguments),
         Command::Health(arguments) => health::health(&load(&path)?, &arguments),
         Command::Backup(arguments) => care::backup(&load(&path)?, &arguments),
         Command::Rename(arguments) => care::rename(&load(&path)?, &arguments),

@@ -9,7 +9,7 @@ use leadflow::clockwork;
 use leadflow::config::Loaded;
 use leadflow::daemon::{self, Drive, Signal, Watch};
 use leadflow::flow::Flow;
-use leadflow::history::{Cause, Outcome};
+use leadflow::history::{Cause, Order, Outcome, Run};
 use leadflow::postman::Postman;
 use leadflow::run::{self, Workplace};
 use leadflow::state;
@@ -37,7 +37,7 @@ pub(super) async fn run(loaded: Loaded, arguments: Arguments) -> anyhow::Result<
 async fn daemon(loaded: Loaded) -> anyhow::Result<ExitCode> {
     let (send, signals) = mpsc::channel(4);
     listen(&send)?;
-    let watch = Watch::start(&loaded.config.path, send)
+    let watch = Watch::start(&loaded.config, send)
         .inspect_err(|error| {
             warn!("changes of flows.toml are not seen by themselves: {error}; send SIGHUP after a change");
         })
@@ -75,10 +75,7 @@ async fn once(loaded: Loaded, names: &[String]) -> anyhow::Result<ExitCode> {
     let _lock = Lock::take(&config.settings.state)?;
     let clock = Clock::System;
     let mut store = state::open(&config, clock.now())?;
-    store.fulfil_all(clock.now())?;
-    store.interrupt_runs(None, clock.now())?;
-    store.doubt_interrupted_mails(clock.now())?;
-    store.hurry(clock.now())?;
+    wake(&mut store, clock.now())?;
     let place = Workplace { store: SharedStore::new(store), clock, folder: config.settings.state.clone() };
     let mut runs = Vec::new();
     for flow in &flows {
@@ -87,7 +84,7 @@ async fn once(loaded: Loaded, names: &[String]) -> anyhow::Result<ExitCode> {
         if is_off && names.is_empty() {
             continue;
         }
-        runs.push(run::run(&place, &config, flow, Cause::Once, None).await?);
+        runs.push(run::run(&place, &config, flow, &Order::new(Cause::Once, None)).await?);
     }
     if runs.is_empty() {
         bail!("no flow is on");
@@ -102,7 +99,7 @@ async fn once(loaded: Loaded, names: &[String]) -> anyhow::Result<ExitCode> {
             Ok::<_, StoreError>((run, waiting))
         };
         let (Some(run), waiting) = place.store.call(look).await? else { continue };
-        output::print(&format!("{} · run {} · {} · {}", run.flow, run.id, run.outcome.word(), run.summary))?;
+        output::print(&line_of(&run))?;
         let is_well = matches!(run.outcome, Outcome::Sent | Outcome::NothingNew | Outcome::ConditionFalse);
         is_done &= is_well && waiting == 0;
         if waiting > 0 {
@@ -115,8 +112,21 @@ async fn once(loaded: Loaded, names: &[String]) -> anyhow::Result<ExitCode> {
     Ok(if is_done { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// A run on one line.
+pub(super) fn line_of(run: &Run) -> String {
+    format!("{} · run {} · {} · {}", run.flow, run.id, run.outcome.word(), run.summary)
+}
+
+/// Settles what the last process left, for one that works on the state without a daemon.
+pub(super) fn wake(store: &mut Store, now: jiff::Timestamp) -> Result<(), StoreError> {
+    store.fulfil_all(now)?;
+    store.interrupt_runs(None, now)?;
+    store.doubt_interrupted_mails(now)?;
+    store.hurry(now)
+}
+
 /// Tries every mail, and waits only for a connection's `per_minute`.
-async fn deliver(place: &Workplace, config: &leadflow::flow::Config) -> anyhow::Result<()> {
+pub(super) async fn deliver(place: &Workplace, config: &leadflow::flow::Config) -> anyhow::Result<()> {
     let postman = Postman::new(place.store.clone(), place.clock.clone());
     loop {
         let round = postman.deliver(config, || false).await?;

@@ -19,6 +19,7 @@ use std::{env, fs};
 use toml::de::DeTable;
 
 use crate::flow::Config;
+use crate::ownership;
 use reader::Section;
 use values::Folders;
 
@@ -111,18 +112,12 @@ fn config_of(path: &Path, root: Section<'_>) -> Option<Config> {
     })
 }
 
-/// The folders whose changes call for another load: that of the file and that of its templates.
-pub fn watched_folders(path: &Path) -> Vec<PathBuf> {
-    let folder = path.parent().unwrap_or(Path::new("/")).to_owned();
-    let templates = folder.join("templates");
-    if templates.is_dir() { vec![folder, templates] } else { vec![folder] }
-}
-
 fn read(path: &Path) -> Result<String, String> {
     let failed = |error: std::io::Error| {
         let place =
             env::current_dir().map(|folder| format!(" (in {})", folder.display())).unwrap_or_default();
-        format!("cannot read {}{}: {error}", path.display(), if path.is_absolute() { "" } else { &place })
+        let why = ownership::explained(path, &error);
+        format!("cannot read {}{}: {why}", path.display(), if path.is_absolute() { "" } else { &place })
     };
     let size = fs::metadata(path).map_err(failed)?.len();
     if size > LARGEST {

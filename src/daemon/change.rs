@@ -1,10 +1,22 @@
 //! What a reload changes, in words.
 
-use crate::flow::{Config, Flow};
+use std::collections::BTreeSet;
 
-/// One line a change.
+use lettre::message::Mailbox;
+
+use crate::flow::{Config, Flow, Settings};
+
+/// One line a change; addresses are counted, not told.
 pub(super) fn between(old: &Config, new: &Config) -> Vec<String> {
-    let mut changes = Vec::new();
+    let mut changes = of_settings(&old.settings, &new.settings);
+    let names: BTreeSet<_> = old.tables.keys().chain(new.tables.keys()).collect();
+    changes.extend(
+        names.into_iter().filter_map(|name| connection(name, old.tables.get(name), new.tables.get(name))),
+    );
+    let names: BTreeSet<_> = old.mails.keys().chain(new.mails.keys()).collect();
+    changes.extend(
+        names.into_iter().filter_map(|name| connection(name, old.mails.get(name), new.mails.get(name))),
+    );
     for (name, flow) in &new.flows {
         match old.flows.get(name) {
             None => changes.push(format!("{name} is new: {}", flow.recurrence)),
@@ -20,6 +32,30 @@ pub(super) fn between(old: &Config, new: &Config) -> Vec<String> {
         changes.push(format!("{name} is gone; mails of it that wait still leave"));
     }
     changes
+}
+
+fn of_settings(old: &Settings, new: &Settings) -> Vec<String> {
+    let differ = [
+        (old.time_zone != new.time_zone, "time_zone"),
+        (old.history != new.history, "history"),
+        (old.log != new.log, "log, which takes a restart"),
+        (old.failures != new.failures, "failures"),
+        (old.heartbeat_url != new.heartbeat_url, "heartbeat_url"),
+    ];
+    differ
+        .into_iter()
+        .filter(|(differs, _)| *differs)
+        .map(|(_, key)| format!("settings changed: {key}"))
+        .collect()
+}
+
+fn connection<T: PartialEq>(name: &str, old: Option<&T>, new: Option<&T>) -> Option<String> {
+    match (old, new) {
+        (None, Some(_)) => Some(format!("the connection {name} is new")),
+        (Some(_), None) => Some(format!("the connection {name} is gone")),
+        (Some(old), Some(new)) if old != new => Some(format!("the connection {name} changed")),
+        _ => None,
+    }
 }
 
 fn differences(old: &Flow, new: &Flow) -> Vec<String> {
@@ -41,13 +77,39 @@ fn differences(old: &Flow, new: &Flow) -> Vec<String> {
     if old.window != new.window {
         found.push("window changed".to_owned());
     }
-    let recipients = |flow: &Flow| flow.email.to.len() + flow.email.cc.len() + flow.email.bcc.len();
-    let addresses = |flow: &Flow| [&flow.email.to, &flow.email.cc, &flow.email.bcc].map(Clone::clone);
-    if addresses(old) != addresses(new) {
-        found.push(format!("recipients {} → {}", recipients(old), recipients(new)));
-    }
+    found.extend(recipients(old, new));
     if old.email.connections != new.email.connections {
         found.push(format!("mail goes by {}", new.email.connections.join(", then ")));
     }
+    if old.email.templates.sources() != new.email.templates.sources() {
+        found.push("subject or template changed".to_owned());
+    }
+    let rest = |flow: &Flow| {
+        let email = &flow.email;
+        let of_mail = (email.each, email.max_rows, email.attach_csv, email.per_hour, email.importance);
+        (of_mail, email.reply_to.clone(), flow.description.clone(), flow.catch_up)
+    };
+    if rest(old) != rest(new) {
+        found.push("other keys changed".to_owned());
+    }
     found
+}
+
+/// `recipients +1 −2`: who is new, and who is not there any more.
+fn recipients(old: &Flow, new: &Flow) -> Option<String> {
+    let all = |flow: &Flow| {
+        let lists = [("to", &flow.email.to), ("cc", &flow.email.cc), ("bcc", &flow.email.bcc)];
+        let each = |(kind, list): (&'static str, &Vec<Mailbox>)| {
+            list.iter().map(|mailbox| (kind, mailbox.to_string())).collect::<Vec<_>>()
+        };
+        lists.into_iter().flat_map(each).collect::<BTreeSet<_>>()
+    };
+    let (old, new) = (all(old), all(new));
+    let (more, fewer) = (new.difference(&old).count(), old.difference(&new).count());
+    match (more, fewer) {
+        (0, 0) => None,
+        (more, 0) => Some(format!("recipients +{more}")),
+        (0, fewer) => Some(format!("recipients −{fewer}")),
+        (more, fewer) => Some(format!("recipients +{more} −{fewer}")),
+    }
 }

@@ -6,9 +6,8 @@ use std::sync::Arc;
 use tokio::task::{JoinError, JoinSet};
 use tracing::error;
 
-use crate::agenda::Due;
-use crate::flow::Config;
-use crate::history::Cause;
+use crate::flow::{Config, Flow};
+use crate::history::Order;
 use crate::run::{self, Workplace};
 
 /// Runs at the same time, and on the same table connection: a service that hangs keeps up its own
@@ -16,34 +15,39 @@ use crate::run::{self, Workplace};
 const MOST: usize = 16;
 const MOST_OF_A_CONNECTION: usize = 4;
 
-/// Each run under way ends with its slot, and whether it was recorded.
+/// A run that is to be.
+pub(super) struct Job {
+    pub(super) flow: Arc<Flow>,
+    pub(super) order: Order,
+}
+
+/// Each run under way ends with its job, and whether it was recorded.
 #[derive(Default)]
 pub(super) struct Runs {
-    under_way: JoinSet<(Due, bool)>,
-    waiting: Vec<Due>,
+    under_way: JoinSet<(Job, bool)>,
+    waiting: Vec<Job>,
     /// Runs under way by table connection.
     busy: BTreeMap<String, usize>,
 }
 
 impl Runs {
-    /// Flows that are due.
-    pub(super) fn add(&mut self, due: Vec<Due>) {
-        self.waiting.extend(due);
+    /// Jobs whose flows are claimed.
+    pub(super) fn add(&mut self, jobs: impl IntoIterator<Item = Job>) {
+        self.waiting.extend(jobs);
     }
 
     /// Starts those whose turn has come.
     pub(super) fn start(&mut self, place: &Workplace, config: &Arc<Config>) {
         while self.under_way.len() < MOST
-            && let Some(due) = self.next_waiting()
+            && let Some(job) = self.next_waiting()
         {
-            *self.busy.entry(due.flow.table.connection.clone()).or_default() += 1;
-            let (place, config, flow) = (place.clone(), Arc::clone(config), Arc::clone(&due.flow));
-            let slot = Some(due.slot);
+            *self.busy.entry(job.flow.table.connection.clone()).or_default() += 1;
+            let (place, config, flow) = (place.clone(), Arc::clone(config), Arc::clone(&job.flow));
+            let order = job.order;
             // A task of its own, so that a fault in one run ends neither the daemon nor the flow.
-            let work =
-                tokio::spawn(async move { run::run(&place, &config, &flow, Cause::Schedule, slot).await });
+            let work = tokio::spawn(async move { run::run(&place, &config, &flow, &order).await });
             self.under_way.spawn(async move {
-                let flow = &due.flow.name;
+                let flow = &job.flow.name;
                 let is_recorded = match work.await {
                     Ok(Ok(_)) => true,
                     Ok(Err(error)) => {
@@ -55,34 +59,34 @@ impl Runs {
                         true
                     }
                 };
-                (due, is_recorded)
+                (job, is_recorded)
             });
         }
     }
 
     /// The first flow that waits for its turn and whose table connection has one to give.
-    fn next_waiting(&mut self) -> Option<Due> {
-        let is_free = |due: &Due| {
-            self.busy.get(&due.flow.table.connection).is_none_or(|runs| *runs < MOST_OF_A_CONNECTION)
+    fn next_waiting(&mut self) -> Option<Job> {
+        let is_free = |job: &Job| {
+            self.busy.get(&job.flow.table.connection).is_none_or(|runs| *runs < MOST_OF_A_CONNECTION)
         };
         let at = self.waiting.iter().position(is_free)?;
         Some(self.waiting.remove(at))
     }
 
     /// The next run that ends; `None` when none is under way.
-    pub(super) async fn next_end(&mut self) -> Option<Result<(Due, bool), JoinError>> {
+    pub(super) async fn next_end(&mut self) -> Option<Result<(Job, bool), JoinError>> {
         self.under_way.join_next().await
     }
 
-    /// The run of this slot has ended.
-    pub(super) fn end(&mut self, due: &Due) {
-        if let Some(runs) = self.busy.get_mut(&due.flow.table.connection) {
+    /// The run of this job has ended.
+    pub(super) fn end(&mut self, job: &Job) {
+        if let Some(runs) = self.busy.get_mut(&job.flow.table.connection) {
             *runs -= 1;
         }
     }
 
     /// Those that wait for their turn, which they do not any more.
-    pub(super) fn take_waiting(&mut self) -> Vec<Due> {
+    pub(super) fn take_waiting(&mut self) -> Vec<Job> {
         std::mem::take(&mut self.waiting)
     }
 

@@ -1,6 +1,8 @@
-//! Watches flows.toml and the templates, and asks for a reload when one of them has changed.
+//! Watches flows.toml, the templates and the secrets, and asks for a reload when one has changed.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use notify::{EventKind, RecommendedWatcher, RecursiveMode};
@@ -9,19 +11,21 @@ use tokio::sync::mpsc;
 use tracing::warn;
 
 use super::Signal;
-use crate::config;
+use crate::flow::Config;
 
 /// Editors write a file in several steps; this long after the last one it is read.
 const SETTLED: Duration = Duration::from_millis(300);
 /// Between two looks at what the system has told.
 const LOOK: Duration = Duration::from_millis(150);
 
-/// Watches the folders of a file and of its templates; ends when it is dropped. Whole folders,
-/// since editors write a new file and rename it over the old one.
+/// Watches the folders of a file, of its templates and of the secrets that it names; ends when it is
+/// dropped. Whole folders, since editors write a new file and rename it over the old one.
 #[derive(Debug)]
 pub struct Watch {
     debouncer: Debouncer<RecommendedWatcher, RecommendedCache>,
-    path: PathBuf,
+    /// flows.toml and the secrets.
+    files: Arc<Mutex<BTreeSet<PathBuf>>>,
+    folders: BTreeSet<PathBuf>,
 }
 
 impl Watch {
@@ -29,13 +33,13 @@ impl Watch {
     ///
     /// # Errors
     /// When the system does not watch the folder of the file.
-    pub fn start(path: &Path, signals: mpsc::Sender<Signal>) -> notify::Result<Self> {
-        let path = std::path::absolute(path)?;
-        let of_config = path.file_name().map(PathBuf::from);
+    pub fn start(config: &Config, signals: mpsc::Sender<Signal>) -> notify::Result<Self> {
+        let files: Arc<Mutex<BTreeSet<PathBuf>>> = Arc::default();
+        let of_watch = Arc::clone(&files);
         let is_ours = move |changed: &Path| {
-            let name = changed.file_name().map(PathBuf::from);
             let is_template = changed.extension().is_some_and(|ending| ending == "hbs");
-            name == of_config || is_template || changed.ends_with("templates")
+            let files = of_watch.lock().unwrap_or_else(PoisonError::into_inner);
+            is_template || changed.ends_with("templates") || files.contains(changed)
         };
         let tell = move |events: DebounceEventResult| {
             let changed = events.into_iter().flatten().any(|event| {
@@ -47,20 +51,33 @@ impl Watch {
             }
         };
         let debouncer = new_debouncer(SETTLED, Some(LOOK), tell)?;
-        let mut watch = Self { debouncer, path };
-        for folder in config::watched_folders(&watch.path) {
-            watch.debouncer.watch(folder, RecursiveMode::NonRecursive)?;
-        }
+        let mut watch = Self { debouncer, files, folders: BTreeSet::new() };
+        let folder = config.path.parent().unwrap_or(Path::new("/")).to_owned();
+        watch.debouncer.watch(&folder, RecursiveMode::NonRecursive)?;
+        watch.folders.insert(folder);
+        watch.follow(config);
         Ok(watch)
     }
 
-    /// After a reload: the templates folder may be another one, or there for the first time.
-    pub(super) fn follow(&mut self) {
-        for folder in config::watched_folders(&self.path).into_iter().skip(1) {
+    /// After a reload: the templates folder may be there for the first time, the secrets may be
+    /// others.
+    pub(super) fn follow(&mut self, config: &Config) {
+        let folder = config.path.parent().unwrap_or(Path::new("/"));
+        let secrets = config.secret_files();
+        let of_secrets = secrets.iter().filter_map(|path| path.parent().map(Path::to_owned));
+        let templates = Some(folder.join("templates")).filter(|templates| templates.is_dir());
+        for folder in of_secrets.chain(templates).collect::<BTreeSet<_>>() {
+            // A folder that was replaced has the same name and is another one.
+            if self.folders.contains(&folder) && !folder.ends_with("templates") {
+                continue;
+            }
             let _ = self.debouncer.unwatch(&folder);
-            if let Err(error) = self.debouncer.watch(&folder, RecursiveMode::NonRecursive) {
-                warn!("changes in {} are not seen by themselves: {error}", folder.display());
+            match self.debouncer.watch(&folder, RecursiveMode::NonRecursive) {
+                Ok(()) => drop(self.folders.insert(folder)),
+                Err(error) => warn!("changes in {} are not seen by themselves: {error}", folder.display()),
             }
         }
+        let files = [config.path.clone()].into_iter().chain(secrets).collect();
+        *self.files.lock().unwrap_or_else(PoisonError::into_inner) = files;
     }
 }

@@ -1,6 +1,6 @@
 //! A mail folder: one `.eml` a mail, for demos, tests and pick-up by other programs.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::io::Write as _;
 use std::path::Path;
@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{ConnectError, Letter, Receipt};
 use crate::flow::FolderConnection;
+use crate::ownership;
 
 /// A folder that takes mails.
 #[derive(Debug)]
@@ -23,8 +24,11 @@ impl Folder {
     /// When it cannot be made.
     pub(super) fn open(connection: &FolderConnection) -> Result<Self, ConnectError> {
         let path = connection.path.display();
-        fs::create_dir_all(&connection.path).map_err(|error| ConnectError {
-            message: format!("cannot make the mail folder {path}: {error}"),
+        ownership::make_folder(&connection.path, 0o755).map_err(|error| ConnectError {
+            message: format!(
+                "cannot make the mail folder {path}: {}",
+                ownership::explained(&connection.path, &error)
+            ),
             help: Some("make it writable for this user, or name another `path`".to_owned()),
         })?;
         Ok(Self { connection: connection.clone() })
@@ -51,6 +55,7 @@ fn write(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     file.persist(path)?;
+    ownership::adopt(path)?;
     // The name, too, must outlive a power cut.
     File::open(folder)?.sync_all()
 }

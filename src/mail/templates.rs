@@ -81,6 +81,7 @@ pub struct Templates {
     subject_place: Place,
     text_place: Option<Place>,
     columns: Vec<NamedColumn>,
+    sources: Sources,
 }
 
 /// A column that a template names.
@@ -116,6 +117,7 @@ impl Templates {
     /// All that is wrong with them.
     pub fn compile(sources: Sources) -> Result<Self, Vec<TemplateError>> {
         let mut errors = Vec::new();
+        let written = sources.clone();
         let mut text = registry(false);
         let mut html = registry(true);
         let mut texts = vec![(SUBJECT.to_owned(), sources.subject)];
@@ -134,11 +136,17 @@ impl Templates {
         let mut columns = of_text;
         columns.extend(of_html);
         let trial = trial_data(&columns);
-        let compiled = Self { html, text, subject_place: Place::Subject, text_place, columns };
+        let compiled =
+            Self { html, text, subject_place: Place::Subject, text_place, columns, sources: written };
         match compiled.render(&trial) {
             Ok(_) => Ok(compiled),
             Err(error) => Err(vec![error]),
         }
+    }
+
+    /// What they were compiled from.
+    pub fn sources(&self) -> &Sources {
+        &self.sources
     }
 
     /// The columns that the templates name.

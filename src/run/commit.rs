@@ -71,7 +71,7 @@ pub(super) async fn commit(
     record.step("commit", json!({ "verdict": verdict.words() }), outputs);
     let before_begin = window.before_begin.into_iter().map(|(key, version)| Mark { key, version });
     let mut passed_over: Vec<Mark> = before_begin.collect();
-    if verdict == Verdict::PassOver {
+    if verdict == Verdict::PassOver && window.past.is_none() {
         passed_over.extend(&found.marks);
     }
     let scanned = Scanned {

@@ -13,8 +13,9 @@ use super::window::Opened;
 use super::{RunError, Workplace};
 use crate::filter;
 use crate::flow::{Flow, NotifyOn};
-use crate::row::{Key, Mark, Version};
+use crate::row::{Key, Mark, Row, Version};
 use crate::spool::Spool;
+use crate::store::Store;
 use crate::table::{Page, Query, Table};
 
 /// The new rows of a run.
@@ -97,14 +98,10 @@ async fn keep_new(
     seen: &mut HashSet<Key>,
     found: &mut Found,
 ) -> Result<(), RunError> {
-    let marks: Vec<Mark> = page.rows.iter().map(Mark::of).collect();
-    let handed_on = if window.reading.is_some() {
-        let (name, keys) = (flow.name.clone(), marks.iter().map(|mark| mark.key).collect::<Vec<_>>());
-        place.store.call(move |store| store.known(&name, &keys)).await?
-    } else {
-        vec![None; marks.len()]
-    };
-    for ((row, mark), handed_on) in page.rows.iter().zip(marks).zip(handed_on) {
+    let rows: Vec<Row> = page.rows.into_iter().filter(|row| is_of_range(window, row)).collect();
+    let marks: Vec<Mark> = rows.iter().map(Mark::of).collect();
+    let handed_on = handed_on(place, flow, window, &marks).await?;
+    for ((row, mark), handed_on) in rows.iter().zip(marks).zip(handed_on) {
         let handed_on = window.before_begin.get(&mark.key).copied().or(handed_on);
         if !is_known(flow, &mark, handed_on) && seen.insert(mark.key) {
             found.spool.push(row)?;
@@ -112,6 +109,31 @@ async fn keep_new(
         }
     }
     Ok(())
+}
+
+/// Of a run of the past, whether the row was written in its range; the filter may not look at time.
+fn is_of_range(window: &Opened, row: &Row) -> bool {
+    let Some((to, _)) = window.past else { return true };
+    row.timestamp.parse().is_ok_and(|at: Timestamp| window.past_time < at && at <= to)
+}
+
+/// Which version of each row is not to be handed on any more.
+async fn handed_on(
+    place: &Workplace,
+    flow: &Flow,
+    window: &Opened,
+    marks: &[Mark],
+) -> Result<Vec<Option<Version>>, RunError> {
+    let is_past = match (window.past, &window.reading) {
+        (None, Some(_)) => false,
+        // Rows from before begin, and those that were passed over, were not mailed.
+        (Some((_, false)), _) => true,
+        (Some((_, true)), _) | (None, None) => return Ok(vec![None; marks.len()]),
+    };
+    let (name, keys) = (flow.name.clone(), marks.iter().map(|mark| mark.key).collect::<Vec<_>>());
+    let look =
+        move |store: &mut Store| if is_past { store.mailed(&name, &keys) } else { store.known(&name, &keys) };
+    Ok(place.store.call(look).await?)
 }
 
 /// Where the next run may go on, or why the clocks cannot be trusted.

@@ -10,6 +10,7 @@ use super::query::filled;
 use super::record::Record;
 use super::{RunError, Workplace};
 use crate::flow::Flow;
+use crate::history::Range;
 use crate::row::{Key, Mark, Version};
 use crate::store::{Reading, Store, StoreError};
 use crate::table::{Query, Table};
@@ -28,6 +29,16 @@ pub(super) struct Opened {
     pub(super) before_begin: HashMap<Key, Version>,
     /// This is the deep scan of the day.
     pub(super) looks_back: bool,
+    /// The range of the past that the run is about, and whether what was mailed is mailed again.
+    pub(super) past: Option<(Timestamp, bool)>,
+}
+
+impl Opened {
+    /// One that moves nothing.
+    fn standing(past_time: Timestamp, past: Option<(Timestamp, bool)>) -> Self {
+        let before_begin = HashMap::new();
+        Self { past_time, reading: None, is_first: false, before_begin, looks_back: false, past }
+    }
 }
 
 /// Beyond this the machine's clock or the server's is wrong.
@@ -37,8 +48,15 @@ pub(super) async fn open(
     place: &Workplace,
     flow: &Flow,
     table: &Table,
+    range: Range,
     record: &mut Record,
 ) -> Result<Opened, RunError> {
+    if let Range::Past { from, to, again } = range {
+        let inputs =
+            json!({ "mode": "past", "from": from.to_string(), "to": to.to_string(), "again": again });
+        record.step("window", inputs, json!({ "past_time": from.to_string(), "reason": "as it was asked" }));
+        return Ok(Opened::standing(from, Some((to, again))));
+    }
     let name = flow.name.clone();
     let look = move |store: &mut Store| Ok::<_, StoreError>((store.source(&name)?, store.reading(&name)?));
     let (source, reading) = place.store.call(look).await?;
@@ -98,7 +116,7 @@ async fn open_fixed(
     let inputs =
         json!({ "mode": "fixed", "window_s": flow.window.length.as_secs(), "server_time": now.to_string() });
     record.step("window", inputs, json!({ "past_time": past_time.to_string(), "reason": "now − window" }));
-    Ok(Opened { past_time, reading: None, is_first: false, before_begin: HashMap::new(), looks_back: false })
+    Ok(Opened::standing(past_time, None))
 }
 
 fn open_again(place: &Workplace, flow: &Flow, reading: Reading, record: &mut Record) -> Opened {
@@ -121,6 +139,7 @@ fn open_again(place: &Workplace, flow: &Flow, reading: Reading, record: &mut Rec
         is_first: false,
         before_begin: HashMap::new(),
         looks_back,
+        past: None,
     }
 }
 
@@ -147,5 +166,12 @@ async fn open_first(
         "rows_before": before_begin.len(),
     });
     record.step("window", inputs, outputs);
-    Ok(Opened { past_time: begin, reading: Some(reading), is_first: true, before_begin, looks_back: false })
+    Ok(Opened {
+        past_time: begin,
+        reading: Some(reading),
+        is_first: true,
+        before_begin,
+        looks_back: false,
+        past: None,
+    })
 }

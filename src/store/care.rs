@@ -38,7 +38,7 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::Cause;
+    use crate::history::{Cause, Order};
     use crate::store::NewRun;
     use jiff::Timestamp;
 
@@ -51,7 +51,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut store = Store::open(folder.path()).unwrap();
         store.anchor("leads", at(0)).unwrap();
-        let run = NewRun { flow: "leads", cause: Cause::Schedule, due: None, started: at(1) };
+        let run = NewRun { flow: "leads", order: Order::new(Cause::Schedule, None), started: at(1) };
         store.begin_run(&run).unwrap();
         let copy = folder.path().join("copy/leadflow.db");
         std::fs::create_dir(copy.parent().unwrap()).unwrap();

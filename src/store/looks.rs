@@ -109,7 +109,7 @@ impl RunsAsked<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::Cause;
+    use crate::history::{Cause, Order};
     use crate::store::{Failed, NewRun};
 
     fn at(second: i64) -> Timestamp {
@@ -126,7 +126,8 @@ mod tests {
         // Runs 1 to 6, a minute apart, of either flow in turn; the even ones fail, the last goes on.
         for (number, flow) in (1..).zip(["leads", "other", "leads", "other", "leads", "leads"]) {
             let started = at(number * 60);
-            let run = store.begin_run(&NewRun { flow, cause: Cause::Schedule, due: None, started }).unwrap();
+            let order = Order::new(Cause::Schedule, None);
+            let run = store.begin_run(&NewRun { flow, order, started }).unwrap();
             let failed = Failed { summary: "no", help: "wait", steps: &[] };
             if number % 2 == 0 && number < 6 {
                 store.fail_run(run, &failed, at(number * 60 + 1)).unwrap();

@@ -3,6 +3,7 @@
 mod alarms;
 mod care;
 mod flows;
+mod letters;
 mod looks;
 mod meta;
 mod outbox;
@@ -11,9 +12,10 @@ mod requests;
 mod runs;
 
 pub use flows::Reading;
+pub use letters::{Listed, Which};
 pub use looks::RunsAsked;
 pub use outbox::{MailRecord, NewMail, OutboxMail};
-pub use requests::Request;
+pub use requests::{Answer, Request};
 pub use runs::{Failed, NewRun, Scanned};
 
 use std::fs::{File, TryLockError};
@@ -23,6 +25,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use rusqlite_migration::{M, Migrations};
+
+use crate::ownership;
 
 /// The open state of leadflow.
 #[derive(Debug)]
@@ -34,7 +38,7 @@ pub struct Store {
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The folder cannot be made or written.
-    #[error("cannot use the state folder {folder}: {source}; make it writable for this user, or name another in settings.state", folder = .folder.display())]
+    #[error("cannot use the state folder {folder}: {why}; it must be writable, settings.state names it", folder = .folder.display(), why = crate::ownership::explained(.folder, .source))]
     Folder {
         /// The folder.
         folder: PathBuf,
@@ -126,9 +130,10 @@ pub struct Lock {
     file: File,
 }
 
-const MIGRATIONS: [M<'static>; 3] = [
+const MIGRATIONS: [M<'static>; 4] = [
     M::up(include_str!("migrations/1.sql")),
     M::up(include_str!("migrations/2.sql")).foreign_key_check(),
+    M::up(include_str!("migrations/3.sql")),
     M::up(include_str!("migrations/4.sql")),
 ];
 
@@ -139,7 +144,7 @@ impl Lock {
     /// When another process holds it, or the folder cannot be written.
     pub fn take(folder: &Path) -> Result<Self, StoreError> {
         let failed = |source| StoreError::Folder { folder: folder.to_owned(), source };
-        private::folder(folder).map_err(failed)?;
+        ownership::make_folder(folder, 0o700).map_err(failed)?;
         let path = folder.join("leadflow.lock");
         let file = private::file(&path).map_err(failed)?;
         match file.try_lock() {
@@ -162,7 +167,7 @@ impl Store {
     /// When the folder cannot be written or the database is not ours.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
         let failed = |source| StoreError::Folder { folder: folder.to_owned(), source };
-        private::folder(folder).map_err(failed)?;
+        ownership::make_folder(folder, 0o700).map_err(failed)?;
         let path = folder.join("leadflow.db");
         private::file(&path).map_err(failed)?;
         let mut db = Connection::open(path)?;

@@ -47,6 +47,8 @@ pub struct MailRecord {
     pub next_try: Option<Timestamp>,
     /// It waits for nothing but its flow's `per_hour`.
     pub is_paced: bool,
+    /// It is being sent.
+    pub is_sending: bool,
     /// Every recipient.
     pub recipients: Vec<Recipient>,
 }
@@ -232,7 +234,7 @@ impl Store {
     /// When the database fails.
     pub fn mails_of(&self, run: i64) -> Result<Vec<MailRecord>, StoreError> {
         let mut ask = self.db.prepare_cached(
-            "SELECT id, subject, message_id, length(bytes), tries, next_try, is_paced, connections, connection
+            "SELECT id, subject, message_id, length(bytes), tries, next_try, is_paced, sending, connections, connection
              FROM mails WHERE run = ?1 ORDER BY id",
         )?;
         let mut found: Vec<MailRecord> = ask
@@ -241,12 +243,13 @@ impl Store {
                     id: row.get(0)?,
                     subject: row.get(1)?,
                     message_id: row.get(2)?,
-                    connections: names_of(&row.get::<_, String>(7)?),
-                    connection: row.get(8)?,
+                    connections: names_of(&row.get::<_, String>(8)?),
+                    connection: row.get(9)?,
                     size: row.get(3)?,
                     tries: row.get(4)?,
                     next_try: row.get::<_, Option<i64>>(5)?.map(from_db),
                     is_paced: row.get(6)?,
+                    is_sending: row.get(7)?,
                     recipients: Vec::new(),
                 })
             })?
@@ -278,7 +281,7 @@ impl Store {
         Ok(self.db.execute(
             "UPDATE mails SET bytes = NULL WHERE bytes IS NOT NULL AND created < ?1 AND next_try IS NULL
              AND sending = 0 AND NOT EXISTS
-                 (SELECT 1 FROM recipients WHERE mail = mails.id AND state != 'sent')",
+                 (SELECT 1 FROM recipients WHERE mail = mails.id AND state NOT IN ('sent', 'dropped'))",
             [to_db(before)],
         )?)
     }
@@ -319,7 +322,7 @@ pub(super) fn insert_mail(
     Ok(id)
 }
 
-fn write_recipients(
+pub(super) fn write_recipients(
     tx: &Transaction<'_>,
     mail: i64,
     recipients: &[Recipient],
@@ -336,7 +339,7 @@ fn write_recipients(
     Ok(())
 }
 
-fn recipients_of(db: &Connection, mail: i64) -> Result<Vec<Recipient>, StoreError> {
+pub(super) fn recipients_of(db: &Connection, mail: i64) -> Result<Vec<Recipient>, StoreError> {
     let mut ask = db.prepare_cached(
         "SELECT address, state, uncertain, reply FROM recipients WHERE mail = ?1 ORDER BY position",
     )?;
@@ -366,12 +369,12 @@ fn json_of(connections: &[String]) -> String {
     serde_json::json!(connections).to_string()
 }
 
-fn names_of(connections: &str) -> Vec<String> {
+pub(super) fn names_of(connections: &str) -> Vec<String> {
     serde_json::from_str(connections).unwrap_or_default()
 }
 
 /// The outcome of a mail's run follows from the recipients of all mails of that run.
-fn update_run(tx: &Transaction<'_>, mail: i64) -> Result<(), StoreError> {
+pub(super) fn update_run(tx: &Transaction<'_>, mail: i64) -> Result<(), StoreError> {
     let run: Option<i64> = tx.query_row("SELECT run FROM mails WHERE id = ?1", [mail], |row| row.get(0))?;
     let Some(run) = run else { return Ok(()) };
     let mut ask = tx.prepare_cached("SELECT id FROM mails WHERE run = ?1")?;

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row as DbRow, Transaction, params}
 
 use super::outbox::{NewMail, insert_mail};
 use super::{Reading, Store, StoreError, from_db, to_db};
-use crate::history::{Cause, Outcome, Run, Step};
+use crate::history::{Order, Outcome, Run, Step};
 use crate::row::{Key, Mark, Version};
 
 /// A run that begins.
@@ -15,10 +15,8 @@ use crate::row::{Key, Mark, Version};
 pub struct NewRun<'a> {
     /// The flow's name; it must have been seen ([`Store::anchor`]).
     pub flow: &'a str,
-    /// Why it happens.
-    pub cause: Cause,
-    /// The slot that it takes.
-    pub due: Option<Timestamp>,
+    /// What it is to do.
+    pub order: Order,
     /// Now.
     pub started: Timestamp,
 }
@@ -71,11 +69,20 @@ impl Store {
         tx.execute(
             "INSERT INTO runs (flow, cause, due, started, outcome)
              SELECT id, ?2, ?3, ?4, 'running' FROM flows WHERE name = ?1",
-            params![run.flow, run.cause.word(), run.due.map(to_db), to_db(run.started)],
+            params![run.flow, run.order.cause.word(), run.order.due.map(to_db), to_db(run.started)],
         )?;
         let id = tx.last_insert_rowid();
+        tx.execute("UPDATE requests SET run = ?2 WHERE id = ?1", params![run.order.request, id])?;
         tx.commit()?;
         Ok(id)
+    }
+
+    /// Which version of each of these rows the flow has mailed, in their order; `None` for none.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn mailed(&self, flow: &str, keys: &[Key]) -> Result<Vec<Option<Version>>, StoreError> {
+        self.versions(flow, keys, "AND mail IS NOT NULL")
     }
 
     /// Which version of each of these rows the flow has handed on, in their order; `None` for none.
@@ -83,9 +90,13 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn known(&self, flow: &str, keys: &[Key]) -> Result<Vec<Option<Version>>, StoreError> {
-        let mut ask = self.db.prepare_cached(
-            "SELECT version FROM keys WHERE flow = (SELECT id FROM flows WHERE name = ?1) AND key = ?2",
-        )?;
+        self.versions(flow, keys, "")
+    }
+
+    fn versions(&self, flow: &str, keys: &[Key], more: &str) -> Result<Vec<Option<Version>>, StoreError> {
+        let mut ask = self.db.prepare_cached(&format!(
+            "SELECT version FROM keys WHERE flow = (SELECT id FROM flows WHERE name = ?1) AND key = ?2 {more}"
+        ))?;
         let mut version = |key: &Key| {
             let found = ask.query_row(params![flow, key.0], |row| row.get(0)).optional()?;
             Ok(found.map(Version))
@@ -141,10 +152,12 @@ impl Store {
                 count
             ],
         )?;
-        tx.execute(
-            "UPDATE flows SET last_read = ?2, failures = 0, failing_since = NULL, clock_problem = ?3 WHERE id = ?1",
-            params![flow, to_db(scanned.now), scanned.clock_problem],
-        )?;
+        if is_of_new_rows(&tx, run)? {
+            tx.execute(
+                "UPDATE flows SET last_read = ?2, failures = 0, failing_since = NULL, clock_problem = ?3 WHERE id = ?1",
+                params![flow, to_db(scanned.now), scanned.clock_problem],
+            )?;
+        }
         insert_steps(&tx, run, &scanned.steps)?;
         take_slot(&tx, run)?;
         tx.commit()?;
@@ -161,11 +174,13 @@ impl Store {
             "UPDATE runs SET ended = ?2, outcome = 'failed', summary = ?3, help = ?4 WHERE id = ?1",
             params![run, to_db(now), failed.summary, failed.help],
         )?;
-        tx.execute(
-            "UPDATE flows SET failures = failures + 1, failing_since = coalesce(failing_since, ?2), failed_run = ?1
-             WHERE id = (SELECT flow FROM runs WHERE id = ?1)",
-            params![run, to_db(now)],
-        )?;
+        if is_of_new_rows(&tx, run)? {
+            tx.execute(
+                "UPDATE flows SET failures = failures + 1, failing_since = coalesce(failing_since, ?2), failed_run = ?1
+                 WHERE id = (SELECT flow FROM runs WHERE id = ?1)",
+                params![run, to_db(now)],
+            )?;
+        }
         insert_steps(&tx, run, failed.steps)?;
         take_slot(&tx, run)?;
         tx.commit()?;
@@ -218,7 +233,9 @@ impl Store {
     /// When the database fails.
     pub fn prune_history(&mut self, before: Timestamp) -> Result<usize, StoreError> {
         let tx = self.db.transaction()?;
-        let old = "started < ?1 AND outcome NOT IN ('running', 'waiting', 'held', 'partly-sent')";
+        let old = "started < ?1 AND outcome != 'running' AND NOT EXISTS (
+            SELECT 1 FROM mails JOIN recipients ON recipients.mail = mails.id
+            WHERE mails.run = runs.id AND state IN ('waiting', 'uncertain', 'held'))";
         tx.execute(
             &format!("DELETE FROM mails WHERE run IN (SELECT id FROM runs WHERE {old})"),
             [to_db(before)],
@@ -257,6 +274,13 @@ fn insert_keys(
         insert.execute(params![flow, key.0, version.0, run, mail])?;
     }
     Ok(())
+}
+
+/// A run of the past says nothing of how the flow is.
+fn is_of_new_rows(tx: &Transaction<'_>, run: i64) -> Result<bool, StoreError> {
+    let mut ask =
+        tx.prepare_cached("SELECT 1 FROM runs WHERE id = ?1 AND cause NOT IN ('resubmit', 'replay')")?;
+    Ok(ask.exists([run])?)
 }
 
 /// The slot of a run that has ended is done with; that of an interrupted one is made up for.

@@ -1,7 +1,7 @@
 //! A run's life in the store: claimed, committed, sent, doubted, pruned.
 
 use super::*;
-use crate::history::{Cause, Outcome};
+use crate::history::{Cause, Order, Outcome};
 use crate::outbox::{Receipt, State};
 use crate::row::{Key, Mark, Version};
 use crate::window::Past;
@@ -22,7 +22,8 @@ fn opened() -> (tempfile::TempDir, Store) {
 }
 
 fn begun(store: &mut Store, second: i64) -> i64 {
-    let run = NewRun { flow: "leads", cause: Cause::Schedule, due: Some(at(second)), started: at(second) };
+    let run =
+        NewRun { flow: "leads", order: Order::new(Cause::Schedule, Some(at(second))), started: at(second) };
     store.begin_run(&run).unwrap()
 }
 
@@ -81,7 +82,7 @@ fn addresses() -> Vec<String> {
 fn a_run_whose_end_was_not_recorded_is_interrupted_and_commits_no_more() {
     let (_folder, mut store) = opened();
     let first = begun(&mut store, 1);
-    let again = NewRun { flow: "leads", cause: Cause::Once, due: None, started: at(2) };
+    let again = NewRun { flow: "leads", order: Order::new(Cause::Once, None), started: at(2) };
     let second = store.begin_run(&again).unwrap();
     let late = store.commit_scan(first, &scanned(3), std::iter::empty());
     assert!(matches!(late, Err(StoreError::RunOver(run)) if run == first));

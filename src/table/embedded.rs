@@ -1,6 +1,5 @@
 //! A table in a `SQLite` file: the same rows, keys, types and filters as the service's.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use serde_json::{Map, Value};
 
 use super::{Query, TableError, Token};
 use crate::filter::Filter;
+use crate::ownership;
 use crate::row::{Row, is_annotation};
 
 /// One table of a file.
@@ -35,9 +35,13 @@ impl EmbeddedTable {
     pub fn open(file: &Path, name: &str) -> Result<Self, TableError> {
         let table = Self { file: file.to_owned(), name: name.to_owned() };
         if let Some(folder) = file.parent() {
-            fs::create_dir_all(folder).map_err(|error| table.failed(&error))?;
+            ownership::make_folder(folder, 0o700).map_err(|error| table.failed(&error))?;
         }
+        let is_new = !file.exists();
         table.connect()?.execute_batch(SCHEMA).map_err(|error| table.failed(&error))?;
+        if is_new {
+            ownership::adopt(file).map_err(|error| table.failed(&error))?;
+        }
         Ok(table)
     }
 

@@ -25,7 +25,7 @@ async fn leads_arrive_and_edits_take_effect_while_it_runs() {
     server.wait_for_keys(&keys(0..3));
 
     sandbox.edit("to = \"sales@contoso.example; partners@contoso.example\"", "to = \"new@contoso.example\"");
-    daemon.wait_for_log("recipients 2 → 1");
+    daemon.wait_for_log("recipients +1 −2");
     table.insert(&leads(3..4)).await;
     let mails = server.wait_for_keys(&keys(3..4));
     assert_eq!(mails.last().unwrap().to, ["new@contoso.example"]);

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use leadflow::clock::{Clock, DrivenClock};
 use leadflow::config;
 use leadflow::flow::Config;
-use leadflow::history::Cause;
+use leadflow::history::{Cause, Order};
 use leadflow::postman::Postman;
 use leadflow::run::{self, Workplace};
 use leadflow::store::{SharedStore, Store};
@@ -161,7 +161,7 @@ impl World {
     async fn run(&mut self, config: &Config, reads: bool) {
         self.clock.advance(SignedDuration::from_secs(2));
         let flow = &config.flows["leads"];
-        run::run(&self.place, config, flow, Cause::Schedule, None).await.unwrap();
+        run::run(&self.place, config, flow, &Order::new(Cause::Schedule, None)).await.unwrap();
         let postman = Postman::new(self.place.store.clone(), self.place.clock.clone());
         postman.start_over().await.unwrap();
         postman.deliver(config, || false).await.unwrap();

@@ -79,6 +79,8 @@ fn of_a_state_with_a_past() {
         ("history", "history --json -n 3", &["history"]),
         ("history-show-failed", "history show 3 --json", &["history", "history show"]),
         ("history-show-held", "history show 5 --json", &["history", "history show"]),
+        ("outbox-list", "outbox list --json", &["history show", "outbox"]),
+        ("outbox-show", "outbox show 2 --json", &["history show", "outbox"]),
         ("stats", "stats --json --days 2", &["stats"]),
         ("schedule", "schedule renewals --json -n 2", &["schedule"]),
         ("health", "health --json", &["health"]),
@@ -96,6 +98,7 @@ fn of_nothing() {
     for (name, line, chapters) in [
         ("empty-list", "list --json", ["list", "history"].as_slice()),
         ("empty-history", "history --json", &["history"]),
+        ("empty-outbox", "outbox list --json", &["outbox"]),
         ("empty-stats", "stats renewals --json --days 1", &["stats"]),
         ("empty-health", "health --json", &["health"]),
     ] {
@@ -130,7 +133,10 @@ fn of_real_runs_and_of_a_preview() {
     sandbox.run_once();
     insert(2..3);
     sandbox.run_once();
-    for run in 1..=4 {
+    let replay = "replay covering --from 1h --again --yes --json";
+    is_documented(&sandbox, "replay", replay, &["history", "trigger"]);
+    is_documented(&sandbox, "trigger", "trigger fixed --json", &["history", "trigger"]);
+    for run in 1..=5 {
         let line = format!("history show {run} --json");
         is_documented(&sandbox, &format!("history-show-{run}"), &line, &["history", "history show"]);
     }

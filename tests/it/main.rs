@@ -7,6 +7,8 @@ mod commands;
 #[cfg(test)]
 mod daemon;
 #[cfg(test)]
+mod day;
+#[cfg(test)]
 mod doctor;
 #[cfg(test)]
 mod documents;
@@ -28,6 +30,8 @@ mod logs;
 mod messages;
 #[cfg(test)]
 mod recover;
+#[cfg(test)]
+mod requests;
 #[cfg(test)]
 mod rows;
 #[cfg(test)]

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use leadflow::clock::{Clock, DrivenClock};
 use leadflow::config;
 use leadflow::flow::Config;
-use leadflow::history::{Cause, Outcome};
+use leadflow::history::{Cause, Order, Outcome};
 use leadflow::postman::Postman;
 use leadflow::run::{self, Workplace};
 use leadflow::store::{SharedStore, Store};
@@ -73,7 +73,8 @@ impl Office {
     async fn run_after(&mut self, minutes: i64) -> (Outcome, Vec<String>) {
         self.clock.advance(SignedDuration::from_mins(minutes));
         let flow = &self.config.flows["leads"];
-        let ended = run::run(&self.place, &self.config, flow, Cause::Schedule, None).await.unwrap();
+        let ended =
+            run::run(&self.place, &self.config, flow, &Order::new(Cause::Schedule, None)).await.unwrap();
         let postman = Postman::new(self.place.store.clone(), self.place.clock.clone());
         postman.deliver(&self.config, || false).await.unwrap();
         let id = ended.run;

@@ -91,6 +91,8 @@ fn runs_of_every_kind() {
             "stats renewals --days 1",
             "history renewals --status failed",
             "history --until 2020-01-01",
+            "outbox list",
+            "outbox show 2",
         ],
     );
 }

@@ -54,7 +54,7 @@ fn json_of_step(step: &Step) -> Value {
     json!({ "step": step.name, "took_us": took, "inputs": step.inputs, "outputs": step.outputs })
 }
 
-fn json_of_mail(mail: &MailRecord) -> Value {
+pub(in crate::cli) fn json_of_mail(mail: &MailRecord) -> Value {
     let of_recipient = |recipient: &Recipient| {
         json!({
             "address": recipient.address, "state": recipient.state.word(), "uncertain": recipient.uncertain,
@@ -149,6 +149,20 @@ impl Page {
             }
         }
     }
+}
+
+/// A mail with each recipient's state and reply.
+pub(in crate::cli) fn told_mail(mail: &MailRecord, zone: &TimeZone) -> String {
+    let mut page = Page { text: String::new(), width: output::width(), is_cut: false };
+    page.mail(mail, zone);
+    page.text
+}
+
+/// A recipient in one line.
+pub(in crate::cli) fn told_recipient(recipient: &Recipient) -> String {
+    let mark = mark(recipient.uncertain).map_or_else(String::new, |mark| format!(" ({mark})"));
+    let reply = recipient.reply.as_ref().map_or_else(String::new, |reply| format!(": {reply}"));
+    format!("{} {}{mark}{reply}", recipient.address, recipient.state.word())
 }
 
 fn connection_word(mail: &MailRecord) -> &'static str {

@@ -28,10 +28,12 @@ const WORDS: &[(&str, &[Word])] = &[
         "window",
         &[
             ("past_time", "reads rows after", Form::Moment),
+            ("to", "and not after", Form::Moment),
             ("reason", "which is", Form::Plain),
             ("mode", "mode", Form::Plain),
             ("window_s", "window", Form::Seconds),
             ("overlap_s", "overlap", Form::Seconds),
+            ("again", "mailed rows again", Form::Plain),
             ("begin", "begin", Form::Moment),
             ("watermark", "watermark", Form::Moment),
             ("server_time", "server's time", Form::Moment),
@@ -88,6 +90,8 @@ const WORDS: &[(&str, &[Word])] = &[
     ),
 ];
 
+/// What another value of the step tells as well: the range's begin is its past time.
+const TOLD_ELSEWHERE: &[&str] = &["from"];
 /// Mails of a run that its render step names; the run's own mails follow.
 const MOST_MAILS: usize = 5;
 
@@ -100,7 +104,9 @@ pub(super) fn facts(step: &Step, zone: &TimeZone) -> Vec<(String, String)> {
         facts.extend(value(key).into_iter().flat_map(|value| told(name, value, *form, zone)));
     }
     let all = [&step.inputs, &step.outputs].into_iter().filter_map(Value::as_object).flatten();
-    for (key, value) in all.filter(|(key, _)| words.iter().all(|(known, ..)| known != key)) {
+    let is_other =
+        |key: &str| words.iter().all(|(known, ..)| *known != key) && !TOLD_ELSEWHERE.contains(&key);
+    for (key, value) in all.filter(|(key, _)| is_other(key)) {
         facts.extend(told(&key.replace('_', " "), value, Form::Plain, zone));
     }
     facts

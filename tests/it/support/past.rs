@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use leadflow::clock::Clock;
-use leadflow::history::{Cause, Outcome, Step};
+use leadflow::history::{Cause, Order, Outcome, Step};
 use leadflow::outbox::{Receipt, Recipient};
 use leadflow::store::{Failed, NewMail, NewRun, Reading, Scanned, Store};
 use leadflow::window::Past;
@@ -84,7 +84,8 @@ impl PastState {
 
     fn begun(&mut self, (flow, minutes): (&str, i64)) -> (i64, Timestamp) {
         let started = self.ago(minutes);
-        let run = NewRun { flow, cause: Cause::Schedule, due: Some(self.ago(50)), started };
+        let order = Order::new(Cause::Schedule, Some(self.ago(50)));
+        let run = NewRun { flow, order, started };
         (self.store.begin_run(&run).unwrap(), started)
     }
 

@@ -1,0 +1,158 @@
+//! Commands that change something: done at once where no daemon runs, otherwise left for it.
+
+use std::fmt::Write as _;
+use std::io::IsTerminal as _;
+use std::process::ExitCode;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::bail;
+use indicatif::ProgressBar;
+use leadflow::clock::Clock;
+use leadflow::config::Loaded;
+use leadflow::history::{Order, Outcome, Run};
+use leadflow::run::{self, Workplace};
+use leadflow::state;
+use leadflow::store::{Answer, Lock, MailRecord, Request, SharedStore, Store, StoreError};
+
+use super::output;
+
+/// How long the daemon may take to come to what it is asked.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a run may wait for another run of its flow.
+const FOR_ITS_TURN: Duration = Duration::from_mins(10);
+/// How long a mail that the server does not take for now is waited for.
+const FOR_THE_MAIL: Duration = Duration::from_secs(30);
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Does what needs no run; returns when it is done.
+pub(super) fn ask(loaded: &Loaded, request: &Request) -> anyhow::Result<()> {
+    let (folder, now) = (&loaded.config.settings.state, Clock::System.now());
+    match Lock::take(folder) {
+        Ok(_lock) => {
+            let mut store = state::open(&loaded.config, now)?;
+            let id = store.leave_request(request, now)?;
+            store.fulfil_all(now)?;
+            answered(&store, id, PATIENCE).map(drop)
+        }
+        Err(StoreError::Busy(_)) => {
+            let mut store = Store::open(folder)?;
+            let id = store.leave_request(request, now)?;
+            answered(&store, id, PATIENCE).map(drop)
+        }
+        Err(other) => Err(other.into()),
+    }
+}
+
+/// Waits until the daemon has come to a request.
+fn answered(store: &Store, id: i64, patience: Duration) -> anyhow::Result<Option<i64>> {
+    let asked = Instant::now();
+    loop {
+        match store.answer(id)? {
+            Answer::Done => return Ok(None),
+            Answer::Run(run) => return Ok(Some(run)),
+            Answer::Refused(reason) => bail!("{reason}"),
+            Answer::Waits if asked.elapsed() > patience => {
+                bail!("the daemon has not come to it yet; it does what was asked as soon as it can")
+            }
+            Answer::Waits => thread::sleep(PAUSE),
+        }
+    }
+}
+
+/// Lets a flow run, shows the run as it goes, and ends with its result: by the daemon, or here
+/// where none runs.
+pub(super) async fn run_flow(loaded: &Loaded, request: Request, as_json: bool) -> anyhow::Result<ExitCode> {
+    let folder = &loaded.config.settings.state;
+    let progress = spinner("waiting for the daemon");
+    let run = match Lock::take(folder) {
+        Ok(lock) => {
+            progress.set_message("running");
+            let run = here(loaded, &request).await?;
+            drop(lock);
+            run
+        }
+        Err(StoreError::Busy(_)) => {
+            let mut store = Store::open(folder)?;
+            let id = store.leave_request(&request, Clock::System.now())?;
+            match answered(&store, id, FOR_ITS_TURN)? {
+                Some(run) => run,
+                None => bail!("the daemon has taken the request away without a run; ask again"),
+            }
+        }
+        Err(other) => return Err(other.into()),
+    };
+    let store = Store::open(folder)?;
+    let ended = until_sent(&store, run, &progress)?;
+    progress.finish_and_clear();
+    if as_json {
+        output::print_json(&super::history::json_of_run(&ended))?;
+    } else {
+        output::print(&told(&store, &ended)?)?;
+    }
+    let is_well = matches!(ended.outcome, Outcome::Sent | Outcome::NothingNew | Outcome::ConditionFalse);
+    Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Runs the flow and delivers, in this process.
+async fn here(loaded: &Loaded, request: &Request) -> anyhow::Result<i64> {
+    let Request::Run { flow, cause, range } = request else { bail!("this is no run") };
+    let (config, clock) = (&loaded.config, Clock::System);
+    let mut store = state::open(config, clock.now())?;
+    super::run::wake(&mut store, clock.now())?;
+    let place = Workplace { store: SharedStore::new(store), clock, folder: config.settings.state.clone() };
+    let flow = super::flow_named(config, flow)?;
+    let ended = run::run(&place, config, flow, &Order::of(*cause, *range)).await?;
+    super::run::deliver(&place, config).await?;
+    Ok(ended.run)
+}
+
+/// Waits until the run has ended, and for a while until its mail has left.
+fn until_sent(store: &Store, id: i64, progress: &ProgressBar) -> anyhow::Result<Run> {
+    let mut since_end: Option<Instant> = None;
+    loop {
+        let Some(run) = store.run(id)? else { bail!("run {id} is not in the history any more") };
+        match run.outcome {
+            Outcome::Running => progress.set_message(format!("run {id} is under way")),
+            Outcome::Waiting => {
+                progress.set_message(format!("run {id}: {}; sending", run.summary));
+                let since = since_end.get_or_insert_with(Instant::now).elapsed();
+                if since > FOR_THE_MAIL || !store.mails_of(id)?.iter().any(is_to_be_tried) {
+                    return Ok(run);
+                }
+            }
+            _ => return Ok(run),
+        }
+        thread::sleep(PAUSE);
+    }
+}
+
+/// Whether the first try of a mail is under way, or still to come.
+fn is_to_be_tried(mail: &MailRecord) -> bool {
+    let is_untried = mail.recipients.iter().all(|recipient| recipient.reply.is_none());
+    mail.is_sending || (is_untried && !mail.is_paced)
+}
+
+fn told(store: &Store, run: &Run) -> anyhow::Result<String> {
+    let mut text = super::run::line_of(run);
+    if let Some(help) = &run.help {
+        let _ = write!(text, "\n  {help}");
+    }
+    for mail in store.mails_of(run.id)? {
+        for recipient in &mail.recipients {
+            let _ = write!(text, "\n  {}", super::history::told_recipient(recipient));
+        }
+    }
+    let _ = write!(text, "\n`leadflow history show {}` tells more", run.id);
+    Ok(text)
+}
+
+/// A sign on a terminal that something is under way; elsewhere nothing.
+pub(super) fn spinner(message: &'static str) -> ProgressBar {
+    let bar =
+        if std::io::stderr().is_terminal() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
+    bar.set_message(message);
+    bar.enable_steady_tick(PAUSE);
+    bar
+}

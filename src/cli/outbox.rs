@@ -1,0 +1,188 @@
+//! `leadflow outbox list|show|retry|drop`.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use anyhow::bail;
+use jiff::Timestamp;
+use leadflow::clock::Clock;
+use leadflow::config::Loaded;
+use leadflow::outbox::{Recipient, State};
+use leadflow::store::{Listed, Request, Which};
+use serde_json::{Value, json};
+
+use super::columns::{Column, Table};
+use super::{ask, output};
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Mails that wait, are held, or may have arrived more than once
+    List {
+        /// For scripts
+        #[arg(long)]
+        json: bool,
+    },
+    /// One mail: where it comes from, each recipient's state and reply, and its text
+    Show {
+        /// The mail's number
+        mail: i64,
+        /// For scripts; without the text
+        #[arg(long)]
+        json: bool,
+    },
+    /// Try a mail now, also for recipients that are held; without a number all that wait or are held
+    Retry {
+        /// The mail's number
+        mail: Option<i64>,
+    },
+    /// Give a mail up for every recipient that has not got it
+    Drop {
+        /// The mail's number
+        mail: i64,
+    },
+}
+
+pub(super) fn outbox(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    match arguments.command {
+        Command::List { json } => list(loaded, json),
+        Command::Show { mail, json } => show(loaded, mail, json),
+        Command::Retry { mail } => retry(loaded, mail),
+        Command::Drop { mail } => drop_mail(loaded, mail),
+    }
+}
+
+fn mails(loaded: &Loaded, which: Which) -> anyhow::Result<Vec<Listed>> {
+    Ok(super::state_of(loaded)?.map(|store| store.listed(which)).transpose()?.unwrap_or_default())
+}
+
+fn one(loaded: &Loaded, mail: i64) -> anyhow::Result<Listed> {
+    match mails(loaded, Which::One(mail))?.pop() {
+        Some(listed) => Ok(listed),
+        None => bail!("there is no mail {mail}; `leadflow outbox list` shows what is open"),
+    }
+}
+
+fn list(loaded: &Loaded, as_json: bool) -> anyhow::Result<ExitCode> {
+    let found = mails(loaded, Which::Open)?;
+    if as_json {
+        output::print_json(&found.iter().map(json_of).collect())?;
+    } else if found.is_empty() {
+        output::print("no mail waits, is held or uncertain")?;
+    } else {
+        let (zone, now, width) = (&loaded.config.settings.time_zone, Clock::System.now(), output::width());
+        let moment = |at| output::moment_within(at, zone, now, width);
+        let rows = found.iter().map(|listed| cells(listed, moment)).collect();
+        output::print(&Table::new(&columns(), rows, width).to_string())?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn columns() -> [Column; 8] {
+    [
+        Column::number("mail"),
+        Column::text("flow").shrinks(8),
+        Column::number("run"),
+        Column::text("made").if_room(2),
+        Column::text("state").shrinks(9),
+        Column::number("tries"),
+        Column::text("next try"),
+        Column::text("subject").shrinks(12).if_room(1),
+    ]
+}
+
+fn cells(listed: &Listed, moment: impl Fn(Timestamp) -> String) -> Vec<String> {
+    let dash = || "–".to_owned();
+    let mail = &listed.mail;
+    vec![
+        mail.id.to_string(),
+        listed.flow.clone().unwrap_or_else(|| "(leadflow)".to_owned()),
+        listed.run.map_or_else(dash, |run| run.to_string()),
+        moment(listed.created),
+        state_of(&mail.recipients),
+        mail.tries.to_string(),
+        mail.next_try.map_or_else(dash, moment),
+        mail.subject.clone(),
+    ]
+}
+
+/// The worst state of all recipients, with the mark of uncertainty.
+fn state_of(recipients: &[Recipient]) -> String {
+    let order = [State::Held, State::Uncertain, State::Waiting, State::Dropped, State::Sent];
+    let worst = order.into_iter().find(|state| recipients.iter().any(|recipient| recipient.state == *state));
+    let word = worst.map_or("sent", State::word);
+    let is_marked =
+        worst != Some(State::Uncertain) && recipients.iter().any(|recipient| recipient.uncertain > 0);
+    if is_marked { format!("{word}, uncertain") } else { word.to_owned() }
+}
+
+fn json_of(listed: &Listed) -> Value {
+    let mut json = super::history::json_of_mail(&listed.mail);
+    json["flow"] = json!(listed.flow);
+    json["run"] = json!(listed.run);
+    json["created"] = json!(listed.created.to_string());
+    json
+}
+
+fn show(loaded: &Loaded, mail: i64, as_json: bool) -> anyhow::Result<ExitCode> {
+    let listed = one(loaded, mail)?;
+    if as_json {
+        output::print_json(&json_of(&listed))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let zone = &loaded.config.settings.time_zone;
+    let mut text = super::history::told_mail(&listed.mail, zone);
+    let from = match (&listed.flow, listed.run) {
+        (Some(flow), Some(run)) => format!("run {run} of {flow}"),
+        _ => "leadflow itself, about a failure".to_owned(),
+    };
+    let _ = writeln!(text, "  made {} by {from}", output::moment(listed.created, zone));
+    let bytes = super::state_of(loaded)?.map(|store| store.text_of(mail)).transpose()?.flatten();
+    match bytes {
+        Some(bytes) => drop(write!(text, "\n{}", super::preview::told(&bytes)?)),
+        None => text.push_str("\nits text is not kept any more\n"),
+    }
+    output::print(text.trim_start())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn retry(loaded: &Loaded, mail: Option<i64>) -> anyhow::Result<ExitCode> {
+    if let Some(mail) = mail {
+        let listed = one(loaded, mail)?;
+        if listed.mail.recipients.iter().all(|recipient| recipient.state == State::Sent) {
+            bail!(
+                "mail {mail} was sent to every recipient; `leadflow resubmit RUN --again` mails its rows once more"
+            );
+        }
+        if listed.mail.size.is_none() {
+            bail!("the text of mail {mail} is not kept any more; `leadflow replay` mails its rows");
+        }
+    } else if mails(loaded, Which::Open)?.is_empty() {
+        output::print("no mail waits or is held")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    ask::ask(loaded, &Request::Retry(mail))?;
+    let what =
+        mail.map_or_else(|| "every mail that waits or is held".to_owned(), |mail| format!("mail {mail}"));
+    output::print(&format!("{what} is tried again; `leadflow outbox list` shows what becomes of it"))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn drop_mail(loaded: &Loaded, mail: i64) -> anyhow::Result<ExitCode> {
+    let listed = one(loaded, mail)?;
+    if !listed.mail.recipients.iter().any(|recipient| recipient.dropped().is_some()) {
+        bail!("mail {mail} is {}; there is nothing to drop", state_of(&listed.mail.recipients));
+    }
+    ask::ask(loaded, &Request::Drop(mail))?;
+    let after = one(loaded, mail)?;
+    if after.mail.recipients.iter().any(|recipient| recipient.dropped().is_some()) {
+        bail!("mail {mail} is being sent just now; try again");
+    }
+    output::print(&format!("mail {mail} is given up; `leadflow outbox retry {mail}` takes it back"))?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,148 @@
+//! `leadflow trigger FLOW`, `leadflow resubmit RUN` and `leadflow replay FLOW --from TIME --to TIME`.
+
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::process::ExitCode;
+
+use anyhow::bail;
+use jiff::Timestamp;
+use leadflow::clock::Clock;
+use leadflow::config::Loaded;
+use leadflow::history::{Cause, Range, Run};
+use leadflow::replay;
+use leadflow::store::{Request, Store};
+use serde_json::json;
+
+use super::{Usage, ask, moment, output};
+
+#[derive(clap::Args)]
+pub(crate) struct TriggerArguments {
+    /// The flow's name in flows.toml
+    flow: String,
+    /// For scripts
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct ResubmitArguments {
+    /// The run's number
+    run: i64,
+    /// Also rows that were mailed
+    #[arg(long)]
+    again: bool,
+    /// For scripts
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct ReplayArguments {
+    /// The flow's name in flows.toml
+    flow: String,
+    /// Rows that were written later than this: "2026-11-20", "2026-11-20T08:00" (in `settings.time_zone`),
+    /// "2026-11-20T08:00:00Z", or how long ago: "3 days"
+    #[arg(long, value_name = "TIME")]
+    from: String,
+    /// And not later than this [default: now]
+    #[arg(long, value_name = "TIME")]
+    to: Option<String>,
+    /// Also rows that were mailed
+    #[arg(long)]
+    again: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+    /// For scripts; it does not ask, so it needs --yes
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn trigger(loaded: Loaded, arguments: TriggerArguments) -> anyhow::Result<ExitCode> {
+    super::flow_named(&loaded.config, &arguments.flow)?;
+    let request = Request::Run { flow: arguments.flow, cause: Cause::Trigger, range: Range::New };
+    ask::run_flow(&loaded, request, arguments.json).await
+}
+
+pub(super) async fn resubmit(loaded: Loaded, arguments: ResubmitArguments) -> anyhow::Result<ExitCode> {
+    let id = arguments.run;
+    let found =
+        super::state_of(&loaded)?.map(|store| Ok::<_, anyhow::Error>((store.run(id)?, store))).transpose()?;
+    let Some((Some(run), store)) = found else {
+        bail!("there is no run {id}; `leadflow history` shows the runs")
+    };
+    super::flow_named(&loaded.config, &run.flow)?;
+    let Some((from, to)) = window_of(&store, &run)? else {
+        bail!(
+            "run {id} has read nothing, so that there is no window to resubmit; `leadflow trigger {}` runs the flow now",
+            run.flow
+        )
+    };
+    let range = Range::Past { from, to, again: arguments.again };
+    let request = Request::Run { flow: run.flow, cause: Cause::Resubmit, range };
+    ask::run_flow(&loaded, request, arguments.json).await
+}
+
+/// What a run read, or wanted to: from its past time to its end.
+fn window_of(store: &Store, run: &Run) -> anyhow::Result<Option<(Timestamp, Timestamp)>> {
+    let steps = store.steps(run.id)?;
+    let window = steps.iter().find(|step| step.name == "window");
+    let moment = |value: &serde_json::Value| value.as_str().and_then(|text| text.parse::<Timestamp>().ok());
+    let from = window.and_then(|step| moment(&step.outputs["past_time"]));
+    let to = window.and_then(|step| moment(&step.inputs["to"])).or(run.ended);
+    Ok(from.zip(to))
+}
+
+pub(super) async fn replay(loaded: Loaded, arguments: ReplayArguments) -> anyhow::Result<ExitCode> {
+    let flow = super::flow_named(&loaded.config, &arguments.flow)?;
+    let (zone, now) = (&loaded.config.settings.time_zone, Clock::System.now());
+    let from = moment::parse(&arguments.from, zone, now)?;
+    let to = arguments.to.as_ref().map_or(Ok(now), |text| moment::parse(text, zone, now))?;
+    if from >= to {
+        return Err(Usage("--from is not before --to".to_owned()).into());
+    }
+    let store = super::state_of(&loaded)?;
+    let progress = ask::spinner("reading the range");
+    let told = |rows| progress.set_message(format!("reading the range: {rows} rows"));
+    let found = replay::look(&loaded.config, flow, (from, to), store.as_ref(), told).await;
+    progress.finish_and_clear();
+    let found = found.map_err(|error| anyhow::anyhow!("{error}\n  {}", error.help()))?;
+    drop(store);
+    let count = if arguments.again { found.rows } else { found.rows - found.mailed };
+    if !arguments.json {
+        let already = if arguments.again { "and are mailed again" } else { "and are left out" };
+        output::print(&format!(
+            "{}: {} rows were written from {} to {} ({}); {} of them were mailed already {already}\n{count} rows to mail to {}",
+            flow.name,
+            found.rows,
+            output::moment(from, zone),
+            output::moment(to, zone),
+            zone.iana_name().unwrap_or("UTC"),
+            found.mailed,
+            flow.email.recipients().join(", "),
+        ))?;
+    }
+    if count == 0 {
+        if arguments.json {
+            output::print_json(&json!(null))?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    if !arguments.yes && !is_agreed(arguments.json)? {
+        output::print("nothing was done")?;
+        return Ok(ExitCode::FAILURE);
+    }
+    let range = Range::Past { from, to, again: arguments.again };
+    let request = Request::Run { flow: arguments.flow, cause: Cause::Replay, range };
+    ask::run_flow(&loaded, request, arguments.json).await
+}
+
+/// Asks on a terminal; elsewhere nobody can be asked.
+fn is_agreed(as_json: bool) -> anyhow::Result<bool> {
+    if as_json || !io::stdin().is_terminal() {
+        return Err(Usage("nobody can be asked here; say --yes if it is to be mailed".to_owned()).into());
+    }
+    write!(io::stderr(), "go on? [y/N] ")?;
+    let mut line = String::new();
+    io::stdin().lock().read_line(&mut line)?;
+    Ok(matches!(line.trim().to_lowercase().as_str(), "y" | "yes"))
+}

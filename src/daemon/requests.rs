@@ -1,0 +1,59 @@
+//! What commands ask of the daemon.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tracing::info;
+
+use super::Daemon;
+use super::runs::Job;
+use crate::history::Order;
+use crate::store::{Request, Store, StoreError};
+
+impl Daemon {
+    /// Does what commands have asked for; a run waits until its flow is free.
+    pub(super) async fn fulfil_requests(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        let look = move |store: &mut Store| {
+            let requests = store.requests()?;
+            for (id, request) in &requests {
+                store.fulfil(*id, request, now)?;
+            }
+            Ok::<_, StoreError>(requests)
+        };
+        let requests = self.place.store.call(look).await?;
+        self.taken.retain(|taken| requests.iter().any(|(id, _)| id == taken));
+        for (id, request) in requests {
+            match request {
+                Request::Off(flow) => self.turn(&flow, true, now),
+                Request::On(flow) => self.turn(&flow, false, now),
+                Request::Retry(_) => {
+                    info!("mails are tried again by command");
+                    self.delivery.replace(Arc::clone(&self.config));
+                }
+                Request::Drop(mail) => info!(mail, "a mail is dropped by command"),
+                Request::Run { flow, cause, range } => {
+                    self.take_up(id, &flow, Order { request: Some(id), ..Order::of(cause, range) }).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn turn(&mut self, flow: &str, is_off: bool, now: Timestamp) {
+        self.agenda.set_off(flow, is_off, now);
+        info!(flow, "turned {} by command", if is_off { "off" } else { "on" });
+    }
+
+    async fn take_up(&mut self, id: i64, name: &str, order: Order) -> Result<(), StoreError> {
+        let Some(flow) = self.config.flows.get(name).cloned() else {
+            let answer = format!("the daemon knows no flow `{name}`; it was perhaps not reloaded yet");
+            return self.place.store.call(move |store| store.refuse_request(id, &answer)).await;
+        };
+        if !self.taken.contains(&id) && self.agenda.claim(name) {
+            info!(flow = name, cause = order.cause.word(), "a run is asked for by command");
+            self.taken.push(id);
+            self.runs.add([Job { flow, order }]);
+        }
+        Ok(())
+    }
+}

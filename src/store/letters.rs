@@ -1,0 +1,142 @@
+//! The outbox as people look at it and decide over it.
+
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension as _, Row as DbRow, params};
+
+use super::outbox::{MailRecord, names_of, recipients_of, update_run, write_recipients};
+use super::{Store, StoreError, from_db, to_db};
+use crate::outbox::Recipient;
+
+/// A mail and where it comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// The mail.
+    pub mail: MailRecord,
+    /// The run that made it; `None` for a mail about leadflow's own work.
+    pub run: Option<i64>,
+    /// The flow of that run.
+    pub flow: Option<String>,
+    /// When it was made.
+    pub created: Timestamp,
+}
+
+/// Which mails are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// Those that wait, are held, or may have arrived more than once.
+    Open,
+    /// The one of that number.
+    One(i64),
+}
+
+const LISTED: &str =
+    "SELECT mails.id, subject, message_id, length(bytes), tries, next_try, is_paced, run, flows.name,
+        created, connections, sending, connection
+    FROM mails LEFT JOIN runs ON runs.id = mails.run LEFT JOIN flows ON flows.id = runs.flow";
+
+impl Store {
+    /// Mails of the outbox, oldest first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn listed(&self, which: Which) -> Result<Vec<Listed>, StoreError> {
+        let (condition, number) = match which {
+            Which::Open => (
+                "mails.id IN (SELECT id FROM mails WHERE next_try IS NOT NULL
+                     UNION SELECT mail FROM recipients WHERE state = 'held'
+                     UNION SELECT mail FROM recipients WHERE uncertain > 0)",
+                0,
+            ),
+            Which::One(mail) => ("mails.id = ?1", mail),
+        };
+        let mut ask =
+            self.db.prepare(&format!("{LISTED} WHERE ?1 >= 0 AND ({condition}) ORDER BY mails.id"))?;
+        let mut found: Vec<Listed> = ask.query_map([number], listed_of)?.collect::<Result<_, _>>()?;
+        for listed in &mut found {
+            listed.mail.recipients = recipients_of(&self.db, listed.mail.id)?;
+        }
+        Ok(found)
+    }
+
+    /// The RFC 5322 text of a mail, where it is still kept.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn text_of(&self, mail: i64) -> Result<Option<Vec<u8>>, StoreError> {
+        let ask = "SELECT bytes FROM mails WHERE id = ?1";
+        Ok(self.db.query_row(ask, [mail], |row| row.get(0)).optional()?.flatten())
+    }
+
+    /// Lets a mail be tried now, also for recipients that were held or dropped; without a number
+    /// every mail that waits or is held. Returns how many. A mail that is being sent goes on.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn retry(&mut self, mail: Option<i64>, now: Timestamp) -> Result<usize, StoreError> {
+        // What a person has dropped is tried again only when its number is named.
+        let states = if mail.is_some() { "('held', 'dropped')" } else { "('held')" };
+        let tx = self.db.transaction()?;
+        let held: Vec<i64> = tx
+            .prepare(&format!(
+                "SELECT DISTINCT mail FROM recipients JOIN mails ON mails.id = mail
+                 WHERE state IN {states} AND sending = 0 AND bytes IS NOT NULL AND (?1 IS NULL OR mail = ?1)"
+            ))?
+            .query_map([mail], |row| row.get(0))?
+            .collect::<Result<_, _>>()?;
+        for &mail in &held {
+            let again = |recipient: Recipient| recipient.retried().unwrap_or(recipient);
+            let recipients: Vec<_> = recipients_of(&tx, mail)?.into_iter().map(again).collect();
+            write_recipients(&tx, mail, &recipients, now)?;
+            update_run(&tx, mail)?;
+        }
+        let waiting = tx.execute(
+            "UPDATE mails SET next_try = ?2, is_paced = 0
+             WHERE next_try > ?2 AND sending = 0 AND (?1 IS NULL OR id = ?1)",
+            params![mail, to_db(now)],
+        )?;
+        tx.commit()?;
+        Ok(held.len() + waiting)
+    }
+
+    /// Gives a mail up for every recipient that has not got it. Returns whether there was one; a
+    /// mail that is being sent goes on.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn drop_mail(&mut self, mail: i64) -> Result<bool, StoreError> {
+        let tx = self.db.transaction()?;
+        let is_free = tx.prepare("SELECT 1 FROM mails WHERE id = ?1 AND sending = 0")?.exists([mail])?;
+        let before = recipients_of(&tx, mail)?;
+        let is_open = before.iter().any(|recipient| recipient.dropped().is_some());
+        if !is_free || !is_open {
+            return Ok(false);
+        }
+        let given_up = |recipient: Recipient| recipient.dropped().unwrap_or(recipient);
+        let recipients: Vec<_> = before.into_iter().map(given_up).collect();
+        write_recipients(&tx, mail, &recipients, Timestamp::UNIX_EPOCH)?;
+        update_run(&tx, mail)?;
+        tx.commit()?;
+        Ok(true)
+    }
+}
+
+fn listed_of(row: &DbRow<'_>) -> rusqlite::Result<Listed> {
+    Ok(Listed {
+        mail: MailRecord {
+            id: row.get(0)?,
+            subject: row.get(1)?,
+            message_id: row.get(2)?,
+            connections: names_of(&row.get::<_, String>(10)?),
+            connection: row.get(12)?,
+            size: row.get(3)?,
+            tries: row.get(4)?,
+            next_try: row.get::<_, Option<i64>>(5)?.map(from_db),
+            is_paced: row.get(6)?,
+            is_sending: row.get(11)?,
+            recipients: Vec::new(),
+        },
+        run: row.get(7)?,
+        flow: row.get(8)?,
+        created: from_db(row.get(9)?),
+    })
+}
