@@ -265,8 +265,9 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn waiting_mails(&self, flow: &str) -> Result<i64, StoreError> {
+        // The order of a cross join is kept: few mails wait, and a flow has many runs.
         Ok(self.db.query_row(
-            "SELECT count(*) FROM mails JOIN runs ON runs.id = mails.run
+            "SELECT count(*) FROM mails CROSS JOIN runs ON runs.id = mails.run
              WHERE mails.next_try IS NOT NULL AND runs.flow = (SELECT id FROM flows WHERE name = ?1)",
             [flow],
             |row| row.get(0),
