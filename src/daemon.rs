@@ -20,7 +20,8 @@ use tracing::{error, info, warn};
 use crate::agenda::{Agenda, Due, Known};
 use crate::alarm::Alarm;
 use crate::clock::Clock;
-use crate::config::{self, Level, Loaded, Problem};
+use crate::config::{Level, Loaded, Problem};
+use crate::crash_point::crash_point;
 use crate::flow::Config;
 use crate::history::{Cause, Order};
 use crate::notice;
@@ -61,6 +62,8 @@ const FOR_RUNS: Duration = Duration::from_secs(5);
 const FOR_MAIL: Duration = Duration::from_secs(15);
 /// Between two rounds of the chores.
 const CHORES: Duration = Duration::from_hours(1);
+/// A pause between two ticks after which nothing counts as late before it had its chance.
+const STOOD_STILL: SignedDuration = SignedDuration::from_mins(1);
 /// How long what became of a request is kept.
 const ANSWERS: SignedDuration = SignedDuration::from_hours(1);
 /// Between two looks for what is wrong, and between two heartbeats.
@@ -80,6 +83,7 @@ struct Daemon {
     chores_done: Option<Instant>,
     /// What is wrong with flows.toml as it is now.
     invalid_file: Option<Alarm>,
+    last_tick: Option<Timestamp>,
     /// When it was last looked for what is wrong, by the wall clock.
     looked: Option<Timestamp>,
     /// Whether nothing was.
@@ -97,6 +101,7 @@ pub async fn run(loaded: Loaded, drive: Drive) -> Result<(), StoreError> {
     let config = Arc::new(loaded.config);
     let lock = Lock::take(&config.settings.state)?;
     let mut store = state::open(&config, clock.now())?;
+    crash_point("state-opened");
     wake(&mut store, clock.now())?;
     let place = Workplace { store: SharedStore::new(store), clock, folder: config.settings.state.clone() };
     let delivery = Delivery::start(&place, Arc::clone(&config));
@@ -111,6 +116,7 @@ pub async fn run(loaded: Loaded, drive: Drive) -> Result<(), StoreError> {
         watch,
         chores_done: None,
         invalid_file: None,
+        last_tick: None,
         looked: None,
         is_well: None,
         heartbeat: Heartbeat::start(),
@@ -123,7 +129,7 @@ pub async fn run(loaded: Loaded, drive: Drive) -> Result<(), StoreError> {
                 Some(()) => daemon.tick().await.or_else(endure)?,
                 None => break,
             },
-            Some(ended) = daemon.runs.next_end() => daemon.ended(ended),
+            Some(ended) = daemon.runs.next_end() => daemon.ended(ended)?,
             failed = daemon.delivery.ended() => return failed,
             signal = signals.recv() => match signal {
                 Some(Signal::Reload) => daemon.reload().await.or_else(endure)?,
@@ -138,7 +144,9 @@ pub async fn run(loaded: Loaded, drive: Drive) -> Result<(), StoreError> {
 /// What the last process left under way is settled, and what waits is tried at once.
 fn wake(store: &mut Store, now: Timestamp) -> Result<(), StoreError> {
     let runs = store.interrupt_runs(None, now)?;
+    crash_point("runs-interrupted");
     let mails = store.doubt_interrupted_mails(now)?;
+    crash_point("mails-doubted");
     if runs > 0 {
         warn!(runs, "the last process ended during runs; they are done anew");
     }
@@ -173,6 +181,11 @@ impl Daemon {
         }
         let now = self.place.clock.now();
         let _ = sd_notify::notify(&[NotifyState::Watchdog]);
+        let before = self.last_tick.replace(now);
+        if before.is_some_and(|before| now.duration_since(before).abs() > STOOD_STILL) {
+            // The machine slept, or its clock was set: what was missed is made up for, and not late yet.
+            self.place.store.call(move |store| store.set_planned(now)).await?;
+        }
         self.fulfil_requests(now).await?;
         let due = self.agenda.due(now);
         self.runs.add(
@@ -209,17 +222,22 @@ impl Daemon {
         self.runs.start(&self.place, &self.config);
     }
 
-    fn ended(&mut self, ended: Result<(Job, bool), tokio::task::JoinError>) {
+    fn ended(&mut self, ended: Result<runs::Ended, tokio::task::JoinError>) -> Result<(), StoreError> {
         match ended {
-            Ok((job, is_recorded)) => {
+            Ok((job, recorded)) => {
                 self.runs.end(&job);
-                if is_recorded { self.agenda.ended(&job.flow.name) } else { self.give_back(job) }
+                match recorded {
+                    Ok(()) => self.agenda.ended(&job.flow.name),
+                    Err(error) if error.is_lasting() => return Err(error),
+                    Err(_) => self.give_back(job),
+                }
             }
             Err(fault) => error!("a run was lost: {fault}"),
         }
         self.start_runs();
         self.delivery.wake();
         self.show_status();
+        Ok(())
     }
 
     /// A run that did not come to be: its slot is due again at the next tick; a request that it was
@@ -244,70 +262,6 @@ impl Daemon {
         if runs > 0 {
             info!(runs, "runs older than settings.history are deleted");
         }
-        Ok(())
-    }
-
-    /// Checks the new file whole, then swaps; an invalid one changes nothing.
-    async fn reload(&mut self) -> Result<(), StoreError> {
-        let monotonic = NotifyState::monotonic_usec_now().ok();
-        let _ = sd_notify::notify(&[NotifyState::Reloading].into_iter().chain(monotonic).collect::<Vec<_>>());
-        let path = self.config.path.clone();
-        let loading = tokio::task::spawn_blocking(move || config::load(&path)).await;
-        match loading.map_err(|_| StoreError::Stopped)? {
-            Err(report) => {
-                for problem in report.problems.iter().filter(|problem| problem.level == Level::Error) {
-                    error!("{}", reload::one_line(problem));
-                }
-                error!("{report}: the old flows go on");
-                self.refuse_file(reload::of_report(&report, &self.config.path));
-            }
-            Ok(loaded) if loaded.config.settings.state != self.config.settings.state => {
-                let what = "settings.state has changed, which takes a restart";
-                error!("{what}: the old flows go on");
-                self.refuse_file(what.to_owned());
-                drop(loaded);
-            }
-            Ok(loaded) if loaded.config.flows.is_empty() && !self.config.flows.is_empty() => {
-                let what = "the file has no flow any more; stop leadflow if that is meant";
-                error!("{what}: the old flows go on");
-                self.refuse_file(what.to_owned());
-                drop(loaded);
-            }
-            Ok(loaded) => {
-                self.invalid_file = None;
-                self.swap(loaded).await?;
-            }
-        }
-        // What is wrong with the file, or is not any more, is told at the next tick.
-        self.looked = None;
-        if let Some(watch) = &mut self.watch {
-            watch.follow(&self.config);
-        }
-        let _ = sd_notify::notify(&[NotifyState::Ready]);
-        Ok(())
-    }
-
-    fn refuse_file(&mut self, what: String) {
-        let now = self.place.clock.now();
-        let since = self.invalid_file.as_ref().map_or(now, |alarm| alarm.since);
-        self.invalid_file = Some(reload::alarm(what, since));
-    }
-
-    async fn swap(&mut self, loaded: Loaded) -> Result<(), StoreError> {
-        tell_warnings(&loaded.warnings);
-        let config = Arc::new(loaded.config);
-        for change in change::between(&self.config, &config) {
-            info!("{change}");
-        }
-        self.config = config;
-        self.delivery.replace(Arc::clone(&self.config));
-        // A flow that waited for its turn is planned anew with all others.
-        for job in self.runs.take_waiting() {
-            self.give_back(job);
-        }
-        self.plan().await?;
-        info!(flows = self.config.flows.len(), "flows.toml is reloaded");
-        self.show_status();
         Ok(())
     }
 

@@ -280,6 +280,10 @@ pub struct Email {
     pub attach_csv: bool,
     /// Mails in an hour at most; the others wait.
     pub per_hour: u32,
+    /// What becomes of test leads.
+    pub test_leads: TestLeads,
+    /// The columns of the CSV: their names and where their values come from; all without it.
+    pub csv: Option<Vec<SheetColumn>>,
 }
 
 impl Email {
@@ -294,6 +298,35 @@ impl Email {
         }
         found
     }
+}
+
+/// `test_leads`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TestLeads {
+    /// They are mailed, with a mark.
+    Mark,
+    /// They are mailed as any other.
+    Include,
+    /// They are not mailed; the mail says how many there were.
+    Hide,
+}
+
+/// A column of a CSV.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SheetColumn {
+    /// Its name in the first line.
+    pub name: String,
+    /// Where its value comes from.
+    pub value: SheetValue,
+}
+
+/// Where a value of a CSV comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SheetValue {
+    /// A field of the lead.
+    Lead(String),
+    /// A column of the table.
+    Column(String),
 }
 
 /// `importance`.

@@ -11,8 +11,9 @@
 //! [`row`], [`lead`] and [`history`] are values, [`filter`] is the table's query language,
 //! [`preview`] composes without recording, [`doctor`] looks for what keeps leads from coming,
 //! [`alarm`] and [`notice`] say what is wrong and who hears of it, [`state`] notices that the state
-//! was lost, [`replay`] looks at what a replay would mail, [`stats`] counts runs by day, [`spool`]
-//! carries rows, [`secret`] reads secrets, [`telemetry`] starts the log, and [`clock`] is the only reader of wall time. `docs/ARCHITECTURE.md` tells the invariants.
+//! was lost, [`replay`] looks at what a replay would mail, [`forget`] erases a person, [`stats`]
+//! counts runs by day, [`spool`] carries rows, [`secret`] reads secrets, [`telemetry`] starts the
+//! log, and [`clock`] is the only reader of wall time. `docs/ARCHITECTURE.md` tells the invariants.
 
 pub mod agenda;
 pub mod alarm;
@@ -20,11 +21,15 @@ pub mod clock;
 pub mod clockwork;
 pub mod condition;
 pub mod config;
+mod crash_point;
 pub mod daemon;
 pub mod doctor;
 pub mod filter;
 pub mod flow;
+pub mod forget;
 pub mod history;
+#[cfg(test)]
+mod hostile;
 mod http;
 pub mod lead;
 pub mod mail;

@@ -16,6 +16,7 @@ use jiff::{SignedDuration, Timestamp};
 use tracing::{error, info, warn};
 
 use crate::clock::Clock;
+use crate::crash_point::crash_point;
 use crate::flow::{Config, MailConnection};
 use crate::mail::{ConnectError, Letter, Session};
 use crate::outbox::{self, Receipt, Recipient, State};
@@ -217,8 +218,10 @@ impl Postman {
     ) -> Result<Result<(Vec<Receipt>, Option<Timestamp>), (String, Timestamp)>, StoreError> {
         let result = match ready(session, name, connection).await {
             Ok(session) => {
+                crash_point("session-opened");
                 let (id, over, now) = (mail.id, name.to_owned(), self.clock.now());
                 self.store.call(move |store| store.begin_sending(id, &over, now)).await?;
+                crash_point("sending-recorded");
                 self.connections().sends(name);
                 hand_over(session, mail).await.map(|receipts| (receipts, session.is_usable()))
             }
@@ -300,7 +303,7 @@ impl Postman {
                 pause.map_or(Ok(()), |until| store.pause(&connections, until))
             };
             match self.store.call(work).await {
-                Err(error) if tries_left > 0 => {
+                Err(error) if tries_left > 0 && error.is_passing() => {
                     warn!(mail = mail.id, "the replies cannot be recorded: {error}; trying again");
                     tokio::time::sleep(RECORD_AGAIN).await;
                 }
@@ -310,6 +313,7 @@ impl Postman {
                 }
             }
         }
+        crash_point("reply-recorded");
         tell(mail, connection, &recipients, next_try);
         Ok(())
     }

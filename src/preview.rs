@@ -115,7 +115,7 @@ async fn composed(
     let (flow, now) = (Arc::clone(flow), clock.now());
     let work = move || {
         let (from, max_bytes) = (connection.from(), connection.max_message_bytes());
-        let scene = Scene { flow: &flow, run: 0, past_time, now, from, max_bytes, is_test };
+        let scene = Scene { flow: &flow, run: 0, past_time, now, from, max_bytes, is_test, hidden_tests: 0 };
         compose(&scene, &mut spool, folder.path())
     };
     Ok(tokio::task::spawn_blocking(work).await.map_err(|_| RunError::Stopped)??)

@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// One row, compact: its two keys, the server's `Timestamp`, and the JSON text of the whole.
@@ -66,9 +67,21 @@ impl Row {
 
     /// The row's columns in the order they came, `odata.*` annotations left out.
     pub fn columns(&self) -> Map<String, Value> {
-        let all: Map<String, Value> = serde_json::from_str(&self.json).unwrap_or_default();
-        all.into_iter().filter(|(name, _)| !is_annotation(name)).collect()
+        self.properties().into_iter().filter(|(name, _)| !is_annotation(name)).collect()
     }
+
+    /// All that the JSON holds, annotations included.
+    pub(crate) fn properties(&self) -> Map<String, Value> {
+        serde_json::from_str(&self.json).unwrap_or_else(|_| value_by_value(&self.json))
+    }
+}
+
+/// A number beyond every double, or lists within lists, keep the whole from being read, though not
+/// its keys: such a value becomes the text that was sent, and costs no other column.
+fn value_by_value(json: &str) -> Map<String, Value> {
+    let texts: BTreeMap<String, &RawValue> = serde_json::from_str(json).unwrap_or_default();
+    let value = |text: &RawValue| serde_json::from_str(text.get()).unwrap_or_else(|_| text.get().into());
+    texts.into_iter().map(|(name, text)| (name, value(text))).collect()
 }
 
 /// The service keeps text as UTF-16 and may cut it within a character; no JSON reader takes the
@@ -124,6 +137,11 @@ pub struct Mark {
 }
 
 impl Mark {
+    /// The mark of a row that is not at hand; its version is of no use.
+    pub fn of_keys(partition_key: &str, row_key: &str) -> Self {
+        Self { key: Key(hash::<16>(&[partition_key, row_key])), version: Version(0) }
+    }
+
     /// The mark of a row.
     pub fn of(row: &Row) -> Self {
         let key = hash::<16>(&[&row.partition_key, &row.row_key]);
@@ -181,6 +199,16 @@ mod tests {
         ] {
             let json = format!(r#"{{"PartitionKey":"p","RowKey":"r","Note":"{text}"}}"#);
             assert_eq!(Row::from_text(json).unwrap().columns()["Note"], expected);
+        }
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_read_costs_no_other() {
+        let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+        for text in ["1e999", &deep] {
+            let json = format!(r#"{{"PartitionKey":"p","RowKey":"r","Odd":{text},"Name":"n"}}"#);
+            let columns = Row::from_text(json).unwrap().columns();
+            assert_eq!((&columns["Odd"], &columns["Name"]), (&text.into(), &"n".into()));
         }
     }
 

@@ -26,6 +26,7 @@ use tracing::{error, info, warn};
 
 use crate::clock::Clock;
 use crate::condition::Verdict;
+use crate::crash_point::crash_point;
 use crate::flow::{Config, Flow};
 use crate::history::{Cause, Order, Outcome, Range};
 use crate::store::{Failed, NewRun, SharedStore, StoreError};
@@ -69,6 +70,7 @@ pub async fn run(
 ) -> Result<Ended, StoreError> {
     let started = place.clock.now();
     let run = claim(place, flow, order, started).await?;
+    crash_point("run-claimed");
     let mut record = Record::default();
     let result = rows_way(place, config, flow, (run, order.range), &mut record).await;
     let facts = record.facts();
@@ -79,6 +81,7 @@ pub async fn run(
             told.ended(&ended);
             Ok(ended)
         }
+        Err(RunError::Store(error)) if error.is_lasting() => Err(error),
         Err(failure) => {
             told.failed(&failure);
             let summary = failure.to_string();
@@ -140,7 +143,11 @@ async fn rows_way(
     for note in mails.iter().flat_map(crate::mail::compose::Mails::notes) {
         warn!(flow = flow.name, run, "{note}");
     }
-    commit::commit(place, flow, run, commit::Decided { window, found, verdict, mails }, record).await
+    crash_point("before-commit");
+    let decided = commit::Decided { window, found, verdict, mails };
+    let committed = commit::commit(place, flow, run, decided, record).await?;
+    crash_point("after-commit");
+    Ok(committed)
 }
 
 async fn claim(place: &Workplace, flow: &Flow, order: &Order, started: Timestamp) -> Result<i64, StoreError> {

@@ -38,7 +38,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
     /// At most so many runs
-    #[arg(long, short = 'n', default_value_t = 20, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..1_000_000))]
+    #[arg(long, short = 'n', default_value_t = 20, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
     /// Only runs with a lower number: the page after the one that ended with it
     #[arg(long, value_name = "RUN", conflicts_with = "follow")]
@@ -87,7 +87,7 @@ pub(super) fn history(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result<
 fn runs(loaded: &Loaded, asked: &RunsAsked<'_>, as_json: bool) -> anyhow::Result<ExitCode> {
     let store = super::state_of(loaded)?;
     // One more than is shown tells whether any is left.
-    let one_more = RunsAsked { limit: asked.limit.map(|limit| limit + 1), ..*asked };
+    let one_more = RunsAsked { limit: asked.limit.map(|limit| limit.saturating_add(1)), ..*asked };
     let mut found = store.as_ref().map(|store| store.find_runs(&one_more)).transpose()?.unwrap_or_default();
     let limit = asked.limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
     let is_more_left = found.len() > limit;

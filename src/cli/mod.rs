@@ -7,6 +7,7 @@ mod columns;
 mod demo;
 mod health;
 mod history;
+mod lead;
 mod list;
 mod moment;
 mod on_off;
@@ -17,6 +18,7 @@ mod run;
 mod schedule;
 mod shell;
 mod stats;
+mod table;
 mod test_mail;
 mod trigger;
 
@@ -85,6 +87,10 @@ enum Command {
     Replay(trigger::ReplayArguments),
     /// The mails that wait, are held or uncertain: look, try again, give up
     Outbox(outbox::Arguments),
+    /// Leads: see, prove, export to a CRM, add a test lead, erase a person
+    Lead(lead::Arguments),
+    /// The tables of a connection: list, create
+    Table(table::Arguments),
     /// Exit status 1 with the reason when anything is failing, late or held
     Health(health::Arguments),
     /// Copy the state, also beside a running daemon
@@ -166,6 +172,14 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Replay(arguments) => {
             telemetry::start("warn", format)?;
             on_runtime(trigger::replay(load(&path)?, arguments))
+        }
+        Command::Lead(arguments) => {
+            telemetry::start("warn", format)?;
+            on_runtime(lead::lead(load(&path)?, arguments))
+        }
+        Command::Table(arguments) => {
+            telemetry::start("warn", format)?;
+            on_runtime(table::table(load(&path)?, arguments))
         }
         Command::Outbox(arguments) => outbox::outbox(&load(&path)?, &arguments),
         Command::Health(arguments) => health::health(&load(&path)?, &arguments),

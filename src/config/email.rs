@@ -2,9 +2,10 @@
 
 use super::connections::Connections;
 use super::reader::Section;
+use super::sheet;
 use super::templates::{self, Shelf};
 use crate::condition::Condition;
-use crate::flow::{Each, Email, Importance};
+use crate::flow::{Each, Email, Importance, TestLeads};
 
 /// Rows that a body shows when nothing is said, and at most.
 const MAX_ROWS: u32 = 200;
@@ -41,9 +42,11 @@ pub(super) fn read(
             "raise max_rows, up to 5000, if people should see them in the mail",
         );
     }
-    let templates = templates::read(&section, shelf, select);
+    let templates = templates::read(&section, shelf, select, each);
     let per_hour = section.integer("per_hour", 1..=100_000).unwrap_or(PER_HOUR);
-    section.later(&["csv", "test_leads"], "take it out");
+    let kinds = [("mark", TestLeads::Mark), ("include", TestLeads::Include), ("hide", TestLeads::Hide)];
+    let test_leads = section.choice("test_leads", &kinds).unwrap_or(TestLeads::Mark);
+    let csv = sheet::read(&section);
     section.finish();
     Some(Email {
         connections: names,
@@ -57,5 +60,7 @@ pub(super) fn read(
         max_rows: usize::try_from(max_rows).unwrap_or(usize::MAX),
         attach_csv,
         per_hour,
+        test_leads,
+        csv,
     })
 }

@@ -3,11 +3,15 @@
 mod connections;
 mod email;
 mod flows;
+#[cfg(test)]
+mod hostile;
+mod masked;
 mod reader;
 mod recurrence;
 mod report;
 mod rights;
 mod settings;
+mod sheet;
 mod templates;
 #[cfg(test)]
 mod tests;
@@ -24,6 +28,7 @@ use reader::Section;
 use values::Folders;
 
 pub use report::{Level, Problem, Report};
+pub use sheet::{preset, presets};
 
 /// A valid flows.toml and what deserves a word about it.
 #[derive(Debug)]
@@ -36,6 +41,9 @@ pub struct Loaded {
 
 /// The largest flows.toml and template that is read.
 const LARGEST: u64 = 1 << 20;
+
+/// Mistakes of TOML that are shown; the others mostly follow from them.
+const MOST_MISTAKES: usize = 20;
 
 /// Where flows.toml is looked for when nobody names it.
 const PLACES: [&str; 2] = ["flows.toml", "/etc/leadflow/flows.toml"];
@@ -72,7 +80,7 @@ pub fn load(path: &Path) -> Result<Loaded, Report> {
 fn parse(path: &Path, name: &str, text: &str) -> Result<Loaded, Report> {
     let problems = report::Problems::new(name, text);
     let (root, errors) = DeTable::parse_recoverable(text);
-    for error in &errors {
+    for error in errors.iter().take(MOST_MISTAKES) {
         let help = "this is not TOML; see https://toml.io";
         problems.error(error.span().unwrap_or(0..0), error.message(), help);
     }

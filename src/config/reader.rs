@@ -173,6 +173,25 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// A table of texts whose names are the user's own, in the order they were written.
+    pub(super) fn pairs(&self, key: &'static str) -> Option<Vec<(String, Spanned<String>)>> {
+        let section = self.section(key)?;
+        let mut pairs = Vec::new();
+        for (name, value) in section.table {
+            match value.get_ref() {
+                DeValue::String(text) => {
+                    let value = Spanned::new(value.span(), text.clone().into_owned());
+                    pairs.push((name.span().start, name.get_ref().clone().into_owned(), value));
+                }
+                _ => {
+                    let _: Option<()> = section.expected("a text in quotes", name.get_ref(), value);
+                }
+            }
+        }
+        pairs.sort_by_key(|(start, ..)| *start);
+        Some(pairs.into_iter().map(|(_, name, value)| (name, value)).collect())
+    }
+
     /// A key whose names are the user's own: `[flows.NAME]`.
     pub(super) fn sections(&self, key: &'static str) -> Vec<(Spanned<String>, Section<'a>)> {
         let Some(outer) = self.section(key) else { return Vec::new() };

@@ -10,6 +10,8 @@ use miette::{
 };
 use serde_json::{Value, json};
 
+use super::masked::masked;
+
 /// Bytes of the longest line that is shown.
 const LONGEST_LINE: usize = 2_000;
 
@@ -245,112 +247,4 @@ fn offset_of(text: &str, line: usize, column: usize) -> usize {
     let start: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
     let rest = &text[start..];
     start + rest.char_indices().nth(column.saturating_sub(1)).map_or(rest.len(), |(offset, _)| offset)
-}
-
-/// Words in the names of keys whose values are secrets, where somebody wrote one into the file.
-const SECRET_WORDS: [&str; 7] = ["password", "passwd", "secret", "connection_string", "key", "sas", "token"];
-/// What stands before a secret within a value.
-const SECRET_MARKS: [&str; 4] = ["accountkey=", "sharedaccesssignature=", "sig=", "password="];
-/// Keys that say where a secret lies.
-const PLACES: [&str; 3] = ["env", "file", "credential"];
-
-/// The text with every literal secret starred out, byte for byte, so that places stay where they
-/// are. It goes by the text alone, since a broken file has no values.
-pub(super) fn masked(text: &str) -> String {
-    let mut bytes = text.as_bytes().to_vec();
-    for (at, _) in text.match_indices('=') {
-        let key = text[..at].trim_end().trim_end_matches(['"', '\'']);
-        let start =
-            key.rfind(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-')).map_or(0, |i| i + 1);
-        let key = key[start..].to_lowercase();
-        if SECRET_WORDS
-            .iter()
-            .any(|word| key == *word || key.ends_with(&format!("_{word}")) || key.starts_with("pass"))
-        {
-            star_value(&mut bytes, text, at + 1);
-        }
-    }
-    let lower = text.to_ascii_lowercase();
-    for mark in SECRET_MARKS {
-        for (at, _) in lower.match_indices(mark) {
-            let start = at + mark.len();
-            let length =
-                text[start..].find(|c: char| c.is_whitespace() || [';', '&', '"', '\''].contains(&c));
-            star(&mut bytes, start..length.map_or(text.len(), |length| start + length));
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-/// Stars out a value that begins at `from`: a text, an inline table but for where it says the
-/// secret lies, or whatever else stands on the line.
-fn star_value(bytes: &mut [u8], text: &str, from: usize) {
-    let value = text[from..].trim_start_matches([' ', '\t']);
-    let start = text.len() - value.len();
-    let line_end = value.find('\n').map_or(text.len(), |length| start + length);
-    let Some(quote) = value.chars().next().filter(|c| ['"', '\''].contains(c)) else {
-        if !value.starts_with('{') {
-            let end = text[start..line_end].find(['#', '}', ',']).map_or(line_end, |length| start + length);
-            star(bytes, start..end);
-            return;
-        }
-        for (at, _) in text[start..line_end].match_indices('=') {
-            let at = start + at;
-            let key = text[..at].trim_end().rsplit([' ', '{', ',', '\t']).next().unwrap_or_default();
-            if !PLACES.contains(&key.trim_matches(['"', '\''])) {
-                star_value(bytes, text, at + 1);
-            }
-        }
-        return;
-    };
-    let fence: String = value.chars().take_while(|c| *c == quote).take(3).collect();
-    let (fence, end) = if fence.len() == 3 { (fence, text.len()) } else { (quote.to_string(), line_end) };
-    let inner = start + fence.len();
-    let mut rest = inner;
-    let close = loop {
-        match text[rest..end].find(&fence) {
-            Some(at) if quote == '"' && is_escaped(&text[inner..rest + at]) => rest += at + 1,
-            Some(at) => break rest + at,
-            None => break end,
-        }
-    };
-    star(bytes, inner..close);
-}
-
-/// Whether what comes after the text is escaped: an odd number of backslashes.
-fn is_escaped(text: &str) -> bool {
-    text.bytes().rev().take_while(|byte| *byte == b'\\').count() % 2 == 1
-}
-
-fn star(bytes: &mut [u8], range: Range<usize>) {
-    for byte in &mut bytes[range] {
-        if *byte != b'\n' && *byte != b'\r' {
-            *byte = b'*';
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn literal_secrets_are_starred_out_and_places_stay() {
-        for (text, expected) in [
-            ("password = \"s3 ü\"\nx = 1", "password = \"*****\"\nx = 1"),
-            ("x = { password = 's3' }", "x = { password = '**' }"),
-            ("a = \"AccountName=c;AccountKey=a2V5==;E=1\"", "a = \"AccountName=c;AccountKey=******;E=1\""),
-            ("password = { env = \"MAIL\" }", "password = { env = \"MAIL\" }"),
-            ("\"sas\" = \"sv=1&sig=a\"", "\"sas\" = \"**********\""),
-            ("connection_string = \"\"\"a\nb\"\"\"", "connection_string = \"\"\"*\n*\"\"\""),
-            (r#"password = "ab\"hunter2" # x"#, r#"password = "***********" # x"#),
-            ("account_key = \"hunter2\"", "account_key = \"*******\""),
-            ("passphrase = hunter2 # x", "passphrase = ********# x"),
-            ("password = { value = \"s3\", env = \"A\" }", "password = { value = \"**\", env = \"A\" }"),
-            ("password = \"s3", "password = \"**"),
-        ] {
-            assert_eq!(masked(text), expected);
-            assert_eq!(masked(text).len(), text.len());
-        }
-    }
 }

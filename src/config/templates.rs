@@ -9,18 +9,37 @@ use toml::Spanned;
 
 use super::reader::{Section, did_you_mean};
 use super::report::Level;
+use crate::flow::Each;
 use crate::lead;
 use crate::mail::templates::{NamedColumn, Place, Source, Sources, TemplateError, Templates};
 
 /// The templates that come with the program: name, HTML, text.
-const SHIPPED: [(&str, &str, &str); 2] = [
+const SHIPPED: [(&str, &str, &str); 5] = [
     (
         "marketplace-leads",
         include_str!("../../templates/marketplace-leads.html.hbs"),
         include_str!("../../templates/marketplace-leads.txt.hbs"),
     ),
+    (
+        "marketplace-leads.ko",
+        include_str!("../../templates/marketplace-leads.ko.html.hbs"),
+        include_str!("../../templates/marketplace-leads.ko.txt.hbs"),
+    ),
+    (
+        "marketplace-lead",
+        include_str!("../../templates/marketplace-lead.html.hbs"),
+        include_str!("../../templates/marketplace-lead.txt.hbs"),
+    ),
+    (
+        "marketplace-lead.ko",
+        include_str!("../../templates/marketplace-lead.ko.html.hbs"),
+        include_str!("../../templates/marketplace-lead.ko.txt.hbs"),
+    ),
     ("rows", include_str!("../../templates/rows.html.hbs"), include_str!("../../templates/rows.txt.hbs")),
 ];
+/// What a flow with `each = "row"` sends when its rows are too many for single mails.
+const DIGESTS: [(&str, &str); 2] =
+    [("marketplace-lead", "marketplace-leads"), ("marketplace-lead.ko", "marketplace-leads.ko")];
 /// What a flow without a template gets: it shows every column of any table.
 const DEFAULT: &str = "rows";
 const DEFAULT_SUBJECT: &str = "{{flow.name}}: {{length}} new {{#if (eq length 1)}}row{{else}}rows{{/if}}";
@@ -79,7 +98,12 @@ impl Shelf {
 
 /// Compiles the templates that `subject`, `template` and `body` ask for.
 /// `select` are the columns that the flow asks for.
-pub(super) fn read(section: &Section<'_>, shelf: &Shelf, select: Option<&[String]>) -> Option<Templates> {
+pub(super) fn read(
+    section: &Section<'_>,
+    shelf: &Shelf,
+    select: Option<&[String]>,
+    each: Each,
+) -> Option<Templates> {
     let (subject, template, body) = (section.text("subject"), section.text("template"), section.text("body"));
     let subject_text = subject.as_ref().map_or(DEFAULT_SUBJECT, |text| text.get_ref());
     for problem in shelf.unreadable_partials() {
@@ -104,11 +128,13 @@ pub(super) fn read(section: &Section<'_>, shelf: &Shelf, select: Option<&[String
         (Some(name), None) => named(section, shelf, name, &mut sources)?,
         (None, None) => (sources.html, sources.text) = shipped(DEFAULT)?,
     }
+    let digest = (each == Each::Row).then(|| digest(template.as_ref(), &sources)).flatten();
     let written = Written { section, sources: sources.clone(), subject, body };
     match Templates::compile(sources) {
         Ok(templates) => {
             written.check_columns(&templates, select);
-            Some(templates)
+            let digest = digest.and_then(|digest| Templates::compile(digest).ok());
+            Some(templates.with_digest(digest))
         }
         Err(errors) => {
             for TemplateError { place, at, message, help } in errors {
@@ -117,6 +143,14 @@ pub(super) fn read(section: &Section<'_>, shelf: &Shelf, select: Option<&[String
             None
         }
     }
+}
+
+/// The digest that stands in for a template of single rows: the shipped one of its language, or the
+/// plain one of all columns.
+fn digest(template: Option<&Spanned<String>>, single: &Sources) -> Option<Sources> {
+    let name = template.and_then(|name| DIGESTS.iter().find(|(of, _)| of == name.get_ref()));
+    let (html, text) = shipped(name.map_or(DEFAULT, |(_, digest)| digest))?;
+    Some(Sources { html, text, subject: single.subject.clone(), ..single.clone() })
 }
 
 fn named(section: &Section<'_>, shelf: &Shelf, name: &Spanned<String>, sources: &mut Sources) -> Option<()> {

@@ -1,11 +1,85 @@
-//! What a reload that was refused says.
+//! A reload: the new file is checked whole, then swapped in, or refused in words.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use jiff::Timestamp;
+use sd_notify::NotifyState;
+use tracing::{error, info};
 
+use super::{Daemon, change, tell_warnings};
 use crate::alarm::{Alarm, Kind};
-use crate::config::{Level, Problem, Report};
+use crate::config::{self, Level, Loaded, Problem, Report};
+use crate::crash_point::crash_point;
+use crate::store::StoreError;
+
+impl Daemon {
+    /// Checks the new file whole, then swaps; an invalid one changes nothing.
+    pub(super) async fn reload(&mut self) -> Result<(), StoreError> {
+        let monotonic = NotifyState::monotonic_usec_now().ok();
+        let _ = sd_notify::notify(&[NotifyState::Reloading].into_iter().chain(monotonic).collect::<Vec<_>>());
+        let path = self.config.path.clone();
+        let loading = tokio::task::spawn_blocking(move || config::load(&path)).await;
+        match loading.map_err(|_| StoreError::Stopped)? {
+            Err(report) => {
+                for problem in report.problems.iter().filter(|problem| problem.level == Level::Error) {
+                    error!("{}", one_line(problem));
+                }
+                error!("{report}: the old flows go on");
+                self.refuse_file(of_report(&report, &self.config.path));
+            }
+            Ok(loaded) if loaded.config.settings.state != self.config.settings.state => {
+                let what = "settings.state has changed, which takes a restart";
+                error!("{what}: the old flows go on");
+                self.refuse_file(what.to_owned());
+                drop(loaded);
+            }
+            Ok(loaded) if loaded.config.flows.is_empty() && !self.config.flows.is_empty() => {
+                let what = "the file has no flow any more; stop leadflow if that is meant";
+                error!("{what}: the old flows go on");
+                self.refuse_file(what.to_owned());
+                drop(loaded);
+            }
+            Ok(loaded) => {
+                self.invalid_file = None;
+                self.swap(loaded).await?;
+            }
+        }
+        // What is wrong with the file, or is not any more, is told at the next tick.
+        self.looked = None;
+        if let Some(watch) = &mut self.watch {
+            watch.follow(&self.config);
+        }
+        let _ = sd_notify::notify(&[NotifyState::Ready]);
+        Ok(())
+    }
+
+    fn refuse_file(&mut self, what: String) {
+        let now = self.place.clock.now();
+        let since = self.invalid_file.as_ref().map_or(now, |alarm| alarm.since);
+        self.invalid_file = Some(alarm(what, since));
+    }
+
+    async fn swap(&mut self, loaded: Loaded) -> Result<(), StoreError> {
+        tell_warnings(&loaded.warnings);
+        let config = Arc::new(loaded.config);
+        for change in change::between(&self.config, &config) {
+            info!("{change}");
+        }
+        crash_point("before-swap");
+        self.config = config;
+        self.delivery.replace(Arc::clone(&self.config));
+        // A flow that waited for its turn is planned anew with all others.
+        for job in self.runs.take_waiting() {
+            self.give_back(job);
+        }
+        self.plan().await?;
+        crash_point("swapped");
+        info!(flows = self.config.flows.len(), "flows.toml is reloaded");
+        self.show_status();
+        Ok(())
+    }
+}
 
 /// A problem on one line, for the log and for mails.
 pub(super) fn one_line(problem: &Problem) -> String {

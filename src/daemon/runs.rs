@@ -9,6 +9,7 @@ use tracing::error;
 use crate::flow::{Config, Flow};
 use crate::history::Order;
 use crate::run::{self, Workplace};
+use crate::store::StoreError;
 
 /// Runs at the same time, and on the same table connection: a service that hangs keeps up its own
 /// flows alone.
@@ -21,10 +22,12 @@ pub(super) struct Job {
     pub(super) order: Order,
 }
 
-/// Each run under way ends with its job, and whether it was recorded.
+/// How a run ends: its job, and why it could not be recorded.
+pub(super) type Ended = (Job, Result<(), StoreError>);
+
 #[derive(Default)]
 pub(super) struct Runs {
-    under_way: JoinSet<(Job, bool)>,
+    under_way: JoinSet<Ended>,
     waiting: Vec<Job>,
     /// Runs under way by table connection.
     busy: BTreeMap<String, usize>,
@@ -48,18 +51,18 @@ impl Runs {
             let work = tokio::spawn(async move { run::run(&place, &config, &flow, &order).await });
             self.under_way.spawn(async move {
                 let flow = &job.flow.name;
-                let is_recorded = match work.await {
-                    Ok(Ok(_)) => true,
+                let recorded = match work.await {
+                    Ok(Ok(_)) => Ok(()),
                     Ok(Err(error)) => {
                         error!(flow, "the run cannot be recorded: {error}");
-                        false
+                        Err(error)
                     }
                     Err(fault) => {
                         error!(flow, "the run broke off: {fault}");
-                        true
+                        Ok(())
                     }
                 };
-                (job, is_recorded)
+                (job, recorded)
             });
         }
     }
@@ -74,7 +77,7 @@ impl Runs {
     }
 
     /// The next run that ends; `None` when none is under way.
-    pub(super) async fn next_end(&mut self) -> Option<Result<(Job, bool), JoinError>> {
+    pub(super) async fn next_end(&mut self) -> Option<Result<Ended, JoinError>> {
         self.under_way.join_next().await
     }
 

@@ -13,8 +13,7 @@ impl Filter {
     /// Whether the row matches. A comparison with a property that the row lacks, or that has
     /// another type, is false. `{{past_time}}` must be filled in.
     pub fn matches(&self, row: &Row) -> bool {
-        let properties: Map<String, Value> = serde_json::from_str(row.json()).unwrap_or_default();
-        self.expression.holds(&properties)
+        self.expression.holds(&row.properties())
     }
 }
 

@@ -4,6 +4,8 @@
 //! operators, the literals and the limit of 15 comparisons.
 
 mod evaluate;
+#[cfg(test)]
+mod hostile;
 mod lexer;
 mod parser;
 #[cfg(test)]
@@ -69,8 +71,8 @@ enum Constant {
     Binary(Vec<u8>),
 }
 
-/// The placeholder of a run's past time.
-const PAST_TIME: &str = "{{past_time}}";
+/// What stands for a run's past time, in double braces.
+const PAST_TIME: &str = "past_time";
 
 impl Filter {
     /// Parses a filter as it stands in flows.toml, `{{past_time}}` included.
@@ -119,21 +121,22 @@ pub fn fill(text: &str, past_time: Timestamp) -> String {
     let past_time = Timestamp::from_microsecond(past_time.as_microsecond()).unwrap_or(past_time);
     let mut filled = String::with_capacity(text.len() + 16);
     let mut rest = text;
-    while let Some(start) = rest.find("{{") {
-        let Some(length) = rest[start..].find("}}") else { break };
-        filled.push_str(&rest[..start]);
-        let place = &rest[start..start + length + 2];
-        if is_past_time(place) {
-            filled.push_str(&past_time.to_string());
-        } else {
-            filled.push_str(place);
+    while let Some(end) = rest.find("}}") {
+        let (head, tail) = rest.split_at(end + 2);
+        match head.rfind("{{") {
+            Some(start) if is_past_time(&head[start..]) => {
+                filled.push_str(&head[..start]);
+                filled.push_str(&past_time.to_string());
+            }
+            _ => filled.push_str(head),
         }
-        rest = &rest[start + length + 2..];
+        rest = tail;
     }
     filled + rest
 }
 
 /// `{{past_time}}`, with or without spaces inside.
 fn is_past_time(place: &str) -> bool {
-    place.split_whitespace().collect::<String>() == PAST_TIME
+    let inner = place.strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}"));
+    inner.is_some_and(|name| name.trim() == PAST_TIME)
 }

@@ -59,6 +59,16 @@ fn covering_is_a_matter_of_the_top_level() {
 }
 
 #[test]
+fn what_is_read_as_the_past_time_is_filled() {
+    let past_time = "2026-03-01T08:00:00Z".parse().unwrap();
+    let filled = fill("Name eq '{{' and Timestamp gt datetime'{{past_time}}'", past_time);
+    assert_eq!(filled, "Name eq '{{' and Timestamp gt datetime'2026-03-01T08:00:00Z'");
+    for text in ["datetime' {{past_time}} '", "datetime'{ {past_time}}'", "datetime'{{past_ time}}'"] {
+        assert!(Filter::parse(&format!("Timestamp gt {text}")).is_err(), "{text}");
+    }
+}
+
+#[test]
 fn says_where_it_is_wrong() {
     for (text, wrong, message) in [
         ("Name == 'a'", "==", "`==` is no part of a filter"),

@@ -52,11 +52,13 @@ pub(super) fn subject(rendered: &str) -> String {
 
 /// The value as a cell of a CSV that a spreadsheet does not take for a formula.
 ///
-/// <https://owasp.org/www-community/attacks/CSV_Injection> names the characters.
+/// <https://owasp.org/www-community/attacks/CSV_Injection> names the characters. A number and a
+/// phone number (`+82 2 123-4567`) can do nothing, and a CRM wants them as they are.
 pub(super) fn of_sheet(value: &Value) -> String {
     let text = text_of(value);
-    let is_number = matches!(value, Value::Number(_)) || text.parse::<f64>().is_ok();
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) && !is_number { format!("'{text}") } else { text }
+    let is_of_number = |c: char| c.is_ascii_digit() || " +-.()/".contains(c);
+    let is_harmless = text.chars().all(is_of_number) || text.parse::<f64>().is_ok();
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) && !is_harmless { format!("'{text}") } else { text }
 }
 
 fn cleaned(text: &str, line_breaks: bool) -> String {
@@ -97,7 +99,8 @@ mod tests {
             (json!("@SUM(A1)"), "'@SUM(A1)"),
             (json!("-5"), "-5"),
             (json!(-5), "-5"),
-            (json!("+82 2 123"), "'+82 2 123"),
+            (json!("+82 2 123-4567"), "+82 2 123-4567"),
+            (json!("+82*A1"), "'+82*A1"),
             (json!(null), ""),
             (json!(true), "true"),
         ] {

@@ -3,6 +3,8 @@
 //! Two passes over the spool: the first finds where one mail ends and the next begins, the second
 //! builds them one after the other, so that only one mail is in memory at a time.
 
+#[cfg(test)]
+mod hostile;
 mod plan;
 #[cfg(test)]
 mod tests;
@@ -21,9 +23,9 @@ use plan::Plan;
 
 use super::message::{self, Address, Parts};
 use super::sheet::Sheet;
-use super::templates::Rendered;
+use super::templates::{Rendered, Templates};
 use super::{cell, listing};
-use crate::flow::{Each, Flow};
+use crate::flow::{Each, Flow, TestLeads};
 use crate::lead;
 use crate::row::Row;
 use crate::spool::Spool;
@@ -45,6 +47,8 @@ pub struct Scene<'a> {
     pub max_bytes: usize,
     /// The rows are made up: subject and headers say so.
     pub is_test: bool,
+    /// Test leads that `test_leads = "hide"` keeps out.
+    pub hidden_tests: u64,
 }
 
 /// The mails of a run: their bytes lie one after the other in a spool file.
@@ -84,6 +88,8 @@ const MOST_SINGLE_MAILS: u64 = 100;
 
 /// The name of a row's lead in templates.
 const LEAD: &str = "lead";
+/// How many leads of its offer a mail shows, on the first of them; 0 on the others.
+const FIRST_OF_OFFER: &str = "first_of_offer";
 
 /// Bytes of mails that are kept in memory before they move to a file.
 const IN_MEMORY: usize = 1 << 20;
@@ -149,7 +155,10 @@ fn compose_with(
     }
     let columns = spool.columns().to_vec();
     let is_lead = lead::is_lead(&columns);
-    let sheet = Sheet::new(&columns, is_lead);
+    let sheet = email
+        .csv
+        .as_ref()
+        .map_or_else(|| Sheet::of_all(&columns, is_lead), |columns| Sheet::of_columns(columns));
     let Plan { parts, attached } =
         plan::plan(spool, &sheet, email, single, is_sheet_wanted, scene.max_bytes)?;
     let context = Context { scene, columns, is_lead, sheet, attached, length: spool.len(), single };
@@ -161,6 +170,29 @@ fn compose_with(
         context.write_mail(&place, &mut rows, &mut mails)?;
     }
     Ok(mails)
+}
+
+/// The lead of a row as templates see it.
+pub(super) fn lead_of(columns: &Map<String, Value>) -> Map<String, Value> {
+    let mut lead = lead::of_columns(columns);
+    lead.insert(FIRST_OF_OFFER.to_owned(), 0.into());
+    lead
+}
+
+/// Brings the leads of each offer together, in the order in which the offers first appear; the first
+/// of each says how many there are.
+fn by_offer(rows: Vec<Value>) -> Vec<Value> {
+    let mut groups: Vec<Vec<Value>> = Vec::new();
+    for row in rows {
+        match groups.iter_mut().find(|group| group[0][LEAD]["offer"] == row[LEAD]["offer"]) {
+            Some(group) => group.push(row),
+            None => groups.push(vec![row]),
+        }
+    }
+    for group in &mut groups {
+        group[0][LEAD][FIRST_OF_OFFER] = group.len().into();
+    }
+    groups.into_iter().flatten().collect()
 }
 
 /// What all mails of a run have in common.
@@ -202,6 +234,7 @@ impl Context<'_> {
                 shown.push(self.row_value(columns));
             }
         }
+        let shown = if self.is_lead { by_offer(shown) } else { shown };
         let message_id = format!("<{}@{}>", Uuid::new_v4(), self.scene.from.email.domain());
         let (subject, bytes) = self.fitting(place, shown, csv.as_deref(), &message_id, &mut mails.notes)?;
         let start = mails.bytes.seek(SeekFrom::End(0))?;
@@ -239,6 +272,13 @@ impl Context<'_> {
         }
     }
 
+    /// Those of the flow; many rows of a flow with single mails have a digest's.
+    fn templates(&self) -> &Templates {
+        let email = &self.scene.flow.email;
+        let digest = email.templates.digest().filter(|_| email.each == Each::Row && !self.single);
+        digest.unwrap_or(&email.templates)
+    }
+
     fn headers(&self) -> Vec<(&'static str, String)> {
         let mut headers = vec![
             ("X-Leadflow-Flow", self.scene.flow.name.clone()),
@@ -250,7 +290,7 @@ impl Context<'_> {
 
     fn render(&self, place: &Place, shown: &[Value], notes: &mut Vec<String>) -> Rendered {
         let data = self.data(place, shown);
-        let mut rendered = match self.scene.flow.email.templates.render(&data) {
+        let mut rendered = match self.templates().render(&data) {
             Ok(rendered) => rendered,
             Err(error) => {
                 let place = error.at.map_or_else(String::new, |(line, column)| format!(":{line}:{column}"));
@@ -280,10 +320,10 @@ impl Context<'_> {
 
     fn data(&self, place: &Place, shown: &[Value]) -> Value {
         let flow = self.scene.flow;
-        let lead =
-            shown.first().map_or_else(|| lead::of_columns(&Map::new()).into(), |row| row[LEAD].clone());
+        let lead = shown.first().map_or_else(|| lead_of(&Map::new()).into(), |row| row[LEAD].clone());
         let length = if self.single { 1 } else { self.length };
         json!({
+            "hidden_tests": self.scene.hidden_tests,
             "length": length, "shown": shown.len(), "hidden": place.rows.len() - shown.len(),
             "part": place.number, "parts": if self.single { 1 } else { place.of }, "attached": self.attached,
             "rows": shown, "columns": self.columns.iter().take(plan::MOST_COLUMNS).collect::<Vec<_>>(), "is_lead": self.is_lead, "lead": lead,
@@ -299,7 +339,10 @@ impl Context<'_> {
     /// A row as templates see it: every column of the run, null where absent, and `lead`. A
     /// column of that name is `lead_`.
     fn row_value(&self, mut columns: Map<String, Value>) -> Value {
-        let lead = lead::of_columns(&columns);
+        let mut lead = lead_of(&columns);
+        if self.scene.flow.email.test_leads == TestLeads::Include {
+            lead.insert("is_test".to_owned(), false.into());
+        }
         let mut row = Map::new();
         for name in self.columns.iter().take(plan::MOST_COLUMNS) {
             let value = columns.remove(name).unwrap_or_default();

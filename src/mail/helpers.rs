@@ -9,6 +9,8 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 use serde_json::Value;
 
+use crate::lead;
+
 type Arguments<'a, 'rc> = (&'a Helper<'rc>, &'rc Context);
 type Answer = Result<Value, RenderError>;
 
@@ -28,11 +30,12 @@ impl HelperDef for Function {
 }
 
 /// The names of the helpers of this module.
-pub(super) const NAMES: [&str; 5] = ["date", "json", "default", "truncate", "safe_url"];
+pub(super) const NAMES: [&str; 6] = ["date", "json", "default", "truncate", "safe_url", "action"];
 
 /// Adds the helpers to a registry.
 pub(super) fn register(registry: &mut Handlebars<'_>) {
-    let helpers: [fn(Arguments<'_, '_>) -> Answer; NAMES.len()] = [date, json, default, truncate, safe_url];
+    let helpers: [fn(Arguments<'_, '_>) -> Answer; NAMES.len()] =
+        [date, json, default, truncate, safe_url, action];
     for (name, helper) in NAMES.into_iter().zip(helpers) {
         registry.register_helper(name, Box::new(Function(helper)));
     }
@@ -72,6 +75,14 @@ fn default((helper, _): Arguments<'_, '_>) -> Answer {
     let (value, other) = (argument(helper, 0)?, argument(helper, 1)?);
     let absent = value.is_null() || value.as_str().is_some_and(str::is_empty);
     Ok(if absent { other.clone() } else { value.clone() })
+}
+
+/// `{{action lead.action "ko"}}`: what the code means, in English or in Korean; an unknown one stays.
+fn action((helper, _): Arguments<'_, '_>) -> Answer {
+    let value = argument(helper, 0)?;
+    let in_korean = helper.param(1).and_then(|p| p.value().as_str()) == Some("ko");
+    let meaning = value.as_str().and_then(|code| lead::meaning_of(code, in_korean));
+    Ok(meaning.map_or_else(|| value.clone(), Value::from))
 }
 
 /// `{{truncate TEXT 40}}`: the first characters, and `…` where some were left out.

@@ -7,7 +7,7 @@ mod helpers;
 mod listing;
 mod message;
 pub mod notice;
-mod sheet;
+pub mod sheet;
 pub mod smtp;
 mod template_check;
 pub mod templates;

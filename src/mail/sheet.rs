@@ -5,31 +5,45 @@ use std::io;
 use serde_json::{Map, Value};
 
 use super::cell;
+use crate::flow::{SheetColumn, SheetValue};
 use crate::lead;
 
-/// The columns of a CSV: those of the lead first, where the rows are leads, then the table's own.
+/// The columns of a CSV: those that a flow names, or those of the lead first, where the rows are
+/// leads, and then the table's own.
 #[derive(Debug)]
-pub(super) struct Sheet {
-    lead: Vec<String>,
-    columns: Vec<String>,
+pub struct Sheet {
+    columns: Vec<SheetColumn>,
+    has_lead: bool,
 }
 
 /// What makes Excel read the file as UTF-8.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 impl Sheet {
+    /// A sheet of all columns.
+    pub fn of_all(columns: &[String], is_lead: bool) -> Self {
+        let of_lead = if is_lead { lead::fields() } else { Vec::new() };
+        let of_lead = of_lead
+            .into_iter()
+            .map(|name| SheetColumn { name: format!("lead.{name}"), value: SheetValue::Lead(name) });
+        let of_table = columns
+            .iter()
+            .map(|name| SheetColumn { name: name.clone(), value: SheetValue::Column(name.clone()) });
+        Self { has_lead: is_lead, columns: of_lead.chain(of_table).collect() }
+    }
+
     /// A sheet of these columns.
-    pub(super) fn new(columns: &[String], is_lead: bool) -> Self {
-        let lead = if is_lead { lead::of_columns(&Map::new()).keys().cloned().collect() } else { Vec::new() };
-        Self { lead, columns: columns.to_vec() }
+    pub fn of_columns(columns: &[SheetColumn]) -> Self {
+        let has_lead = columns.iter().any(|column| matches!(column.value, SheetValue::Lead(_)));
+        Self { columns: columns.to_vec(), has_lead }
     }
 
     /// The byte order mark and the line of names.
     ///
     /// # Errors
     /// None in practice: it writes to memory.
-    pub(super) fn head(&self) -> io::Result<Vec<u8>> {
-        let names = self.lead.iter().map(|name| format!("lead.{name}")).chain(self.columns.iter().cloned());
+    pub fn head(&self) -> io::Result<Vec<u8>> {
+        let names = self.columns.iter().map(|column| cell::of_sheet(&column.name.as_str().into()));
         Ok([BYTE_ORDER_MARK, &line(names)?].concat())
     }
 
@@ -37,11 +51,30 @@ impl Sheet {
     ///
     /// # Errors
     /// None in practice: it writes to memory.
-    pub(super) fn record(&self, row: &Map<String, Value>) -> io::Result<Vec<u8>> {
-        let lead = if self.lead.is_empty() { Map::new() } else { lead::of_columns(row) };
-        let of_lead = self.lead.iter().map(|name| lead.get(name));
-        let of_table = self.columns.iter().map(|name| row.get(name));
-        line(of_lead.chain(of_table).map(|value| cell::of_sheet(value.unwrap_or(&Value::Null))))
+    pub fn record(&self, row: &Map<String, Value>) -> io::Result<Vec<u8>> {
+        let lead = if self.has_lead { lead::of_columns(row) } else { Map::new() };
+        let cell = |column: &SheetColumn| value(column, row, &lead).map_or_else(String::new, cell::of_sheet);
+        line(self.columns.iter().map(cell))
+    }
+
+    /// The row as an object of these columns.
+    pub fn object(&self, row: &Map<String, Value>) -> Value {
+        let lead = if self.has_lead { lead::of_columns(row) } else { Map::new() };
+        let pair = |column: &SheetColumn| {
+            (column.name.clone(), value(column, row, &lead).cloned().unwrap_or_default())
+        };
+        Value::Object(self.columns.iter().map(pair).collect())
+    }
+}
+
+fn value<'a>(
+    column: &SheetColumn,
+    row: &'a Map<String, Value>,
+    lead: &'a Map<String, Value>,
+) -> Option<&'a Value> {
+    match &column.value {
+        SheetValue::Lead(name) => lead.get(name),
+        SheetValue::Column(name) => row.get(name),
     }
 }
 

@@ -10,6 +10,7 @@ use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use lettre::Address;
 use lettre::transport::smtp::Error;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
@@ -21,6 +22,7 @@ use secrecy::ExposeSecret as _;
 use tokio::time::timeout;
 
 use super::{ConnectError, Letter};
+use crate::crash_point::crash_point;
 use crate::flow::{Login, Security, SmtpConnection};
 use crate::outbox::Receipt;
 
@@ -55,6 +57,8 @@ impl fmt::Debug for Smtp {
 enum Broken {
     Timeout(Duration),
     Error(Error),
+    /// What was heard is no answer to what was asked, so no later reply can be trusted either.
+    OutOfTurn(String),
 }
 
 impl Smtp {
@@ -124,17 +128,23 @@ impl Smtp {
         let no_sender = |error| format!("`{}` is no address to send from: {error}", letter.from);
         let sender = letter.from.parse::<Address>().map_err(no_sender)?;
         // A refused sender is a matter of the connection's set-up and never condemns a mail.
-        let begun = self.command(Mail::new(Some(sender), Vec::new())).await;
+        let begun = self.command(Mail::new(Some(sender), Vec::new()), Severity::PositiveCompletion).await;
         begun.map_err(|broken| format!("the server takes no mail from {}: {broken}", letter.from))?;
         for (address, receipt) in letter.recipients.iter().zip(receipts.iter_mut()) {
             *receipt = self.name_recipient(address).await?;
         }
         if receipts.iter().all(Option::is_some) {
-            self.usable &= self.command(Rset).await.is_ok();
+            self.usable &= self.command(Rset, Severity::PositiveCompletion).await.is_ok();
             return Ok(Receipt::Later("no recipient was accepted".to_owned()));
         }
-        match self.command(Data).await {
-            Ok(_) => Ok(self.transfer(letter.bytes).await),
+        match self.command(Data, Severity::PositiveIntermediate).await {
+            Ok(_) => {
+                self.expect_silence().map_err(|broken| broken.to_string())?;
+                let receipt = self.transfer(letter.bytes).await;
+                // What comes on top ends the session; what was said of this letter stands.
+                let _ = self.expect_silence();
+                Ok(receipt)
+            }
             Err(broken) if broken.is_verdict() => {
                 // The server may keep the recipients until it is told otherwise.
                 self.usable = false;
@@ -149,19 +159,37 @@ impl Smtp {
         let Ok(parsed) = address.parse::<Address>() else {
             return Ok(Some(Receipt::Refused("this is no mail address".to_owned())));
         };
-        match self.command(Rcpt::new(parsed, Vec::new())).await {
+        match self.command(Rcpt::new(parsed, Vec::new()), Severity::PositiveCompletion).await {
             Ok(_) => Ok(None),
             Err(broken) if broken.is_verdict() => Ok(Some(judged(&broken))),
             Err(broken) => Err(broken.to_string()),
         }
     }
 
-    async fn command(&mut self, command: impl fmt::Display) -> Result<Response, Broken> {
-        let result = within(FOR_A_COMMAND, self.connection.command(command)).await;
+    async fn command(&mut self, command: impl fmt::Display, expected: Severity) -> Result<Response, Broken> {
+        self.expect_silence()?;
+        let result = match within(FOR_A_COMMAND, self.connection.command(command)).await {
+            Ok(response) if response.code().severity != expected => {
+                Err(Broken::OutOfTurn(words_of(&response)))
+            }
+            result => result,
+        };
         if let Err(broken) = &result {
             self.usable &= broken.is_verdict();
         }
         result
+    }
+
+    /// What has come before anything was asked would be taken for the reply to the next command,
+    /// and each reply after it for that of another one.
+    fn expect_silence(&mut self) -> Result<(), Broken> {
+        let heard = match self.connection.read_response().now_or_never() {
+            None => return Ok(()),
+            Some(Ok(response)) => words_of(&response),
+            Some(Err(error)) => reply_of(&error),
+        };
+        self.usable = false;
+        Err(Broken::OutOfTurn(heard))
     }
 
     async fn transfer(&mut self, bytes: &[u8]) -> Receipt {
@@ -169,7 +197,10 @@ impl Smtp {
         let mut chunks = bytes.chunks(CHUNK);
         let watched = std::iter::from_fn(|| {
             let chunk = chunks.next();
-            all_written.store(chunk.is_none(), Ordering::Relaxed);
+            if chunk.is_none() {
+                crash_point("before-dot");
+                all_written.store(true, Ordering::Relaxed);
+            }
             chunk
         });
         let sending = self.connection.message_iter(watched);
@@ -178,6 +209,7 @@ impl Smtp {
         if result.is_err() && all_written.load(Ordering::Relaxed) {
             result = timeout(AFTER_THE_DOT, &mut sending).await;
         }
+        crash_point("dot-answered");
         let broken = match result {
             Ok(Ok(response)) if response.code().severity == Severity::PositiveCompletion => {
                 return Receipt::Accepted(words_of(&response));
@@ -217,6 +249,7 @@ impl fmt::Display for Broken {
         match self {
             Self::Timeout(after) => write!(f, "no answer within {} s", after.as_secs()),
             Self::Error(error) => f.write_str(&reply_of(error)),
+            Self::OutOfTurn(heard) => write!(f, "the server spoke out of turn: {heard}"),
         }
     }
 }
@@ -300,7 +333,9 @@ async fn sign_in(
 fn no_connection(broken: &Broken, place: &str, smtp: &SmtpConnection) -> ConnectError {
     let reason = broken.to_string();
     let certificate = reason.contains("certificate") || reason.contains("UnknownIssuer");
-    let help = if certificate && smtp.ca_file.is_some() {
+    let help = if certificate && reason.contains("expired") {
+        "the server's certificate must be renewed; look at this machine's clock, too"
+    } else if certificate && smtp.ca_file.is_some() {
         "the server's certificate is not from the authority in ca_file, or not for this host name"
     } else if certificate {
         "if the server's certificate comes from an authority of your own, name it in ca_file"

@@ -15,8 +15,10 @@ pub(super) enum Finding {
         /// Line and column, from 1.
         at: Option<(usize, usize)>,
     },
-    /// A partial that is there.
-    Partial(String),
+    /// A partial that is there, and the loops around it.
+    Partial(String, usize),
+    /// A loop, with the loops around it.
+    Loops(usize),
     /// Something that would fail or harm when it is rendered.
     Wrong {
         /// Line and column, from 1.
@@ -35,7 +37,7 @@ const BUILT_IN: [&str; 17] = [
 ];
 
 /// The values of a mail that are not columns.
-const VALUES: [&str; 15] = [
+const VALUES: [&str; 18] = [
     "length",
     "rows",
     "lead",
@@ -50,54 +52,150 @@ const VALUES: [&str; 15] = [
     "parts",
     "attached",
     "is_lead",
+    "hidden_tests",
+    // Of `lead.others`.
+    "name",
+    "value",
     "this",
 ];
 
 /// Walks through the template and all that it nests.
 pub(super) fn walk(template: &Template, partials: &[String], html: bool) -> Vec<Finding> {
-    let mut walk = Walk { partials, html, found: Vec::new() };
+    let mut walk = Walk { partials, html, loops: 0, has_block: false, found: Vec::new() };
     walk.template(template);
     walk.found
 }
 
-/// Blocks within blocks; the parser, the walk and the rendering each call themselves for one.
+/// Blocks within blocks, or calls within calls; the parser, the walk and the rendering each call
+/// themselves for one.
 const DEEPEST: usize = 50;
+/// Tags of a template; the parser's time grows with their square.
+const MOST_TAGS: usize = 2_000;
+/// Backslashes in a row, which the parser looks through anew from each of them.
+const MOST_BACKSLASHES: usize = 100;
+/// `each` within `each`, partials looked through: rows and their columns. More of them multiply
+/// until the rendering does not end.
+const MOST_LOOPS: usize = 2;
+/// How often a template comes to partials, those of partials counted each time.
+const MOST_PARTIALS: usize = 1_000;
 
-/// Refuses what is nested too deeply before it is parsed.
+/// Refuses what the parser has no end with, before it is parsed: tags nested too deeply, and too
+/// many of them.
 ///
 /// # Errors
-/// Line and column of the block that is too deep.
-pub(super) fn check_depth(text: &str) -> Result<(), (usize, usize)> {
-    let mut depth = 0_usize;
-    for (number, line) in (1..).zip(text.lines()) {
-        for (at, _) in line.match_indices("{{") {
-            let inner = line[at + 2..].trim_start_matches(['~', '{', ' ']);
-            if inner.starts_with('#') {
-                depth += 1;
-            } else if inner.starts_with('/') {
-                depth = depth.saturating_sub(1);
-            }
-            let calls = inner.split("}}").next().unwrap_or_default().matches('(').count();
-            if depth.max(calls) > DEEPEST {
-                return Err((number, line[..at].chars().count() + 1));
-            }
+/// Line and column of what is too much, and what is wrong.
+pub(super) fn check_size(text: &str) -> Result<(), ((usize, usize), &'static str)> {
+    let wrong = |at: usize, message| {
+        let before = &text[..at];
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        Err(((before.matches('\n').count() + 1, column), message))
+    };
+    if let Some(at) = text.find(&"\\".repeat(MOST_BACKSLASHES)) {
+        return wrong(at, "the template has a hundred backslashes in a row");
+    }
+    let (mut at, mut tags) = (0, 0);
+    // What each open block adds to the depth: itself, and each `else` as a block in the one before.
+    let mut open: Vec<usize> = Vec::new();
+    while let Some(start) = text[at..].find("{{").map(|found| at + found) {
+        let tag = &text[start + 2..];
+        let (length, calls) = tag_end(tag);
+        let name = tag.trim_start_matches(|c: char| matches!(c, '~' | '{') || c.is_whitespace());
+        if name.starts_with('#') {
+            open.push(1);
+        } else if name.starts_with('/') {
+            open.pop();
+        } else if name.starts_with('^') || name.starts_with("else") {
+            open.last_mut().into_iter().for_each(|block| *block += 1);
         }
+        if open.iter().sum::<usize>().max(calls) > DEEPEST {
+            return wrong(start, "the template is nested too deeply");
+        }
+        tags += 1;
+        if tags > MOST_TAGS {
+            return wrong(start, "the template has more than 2000 tags");
+        }
+        at = start + 2 + length;
     }
     Ok(())
 }
 
+/// Where a tag ends, counted from behind its braces, and how deep its calls are nested. Braces in
+/// quotes do not end it; brackets in quotes do not close a call.
+fn tag_end(tag: &str) -> (usize, usize) {
+    if tag.starts_with('!') {
+        let end = if tag.starts_with("!--") { "--}}" } else { "}}" };
+        return (tag.find(end).map_or(tag.len(), |at| at + end.len()), 0);
+    }
+    let (mut quote, mut is_escaped, mut depth, mut deepest) = (None, false, 0_usize, 0);
+    for (at, c) in tag.char_indices() {
+        match c {
+            _ if is_escaped => is_escaped = false,
+            '\\' if quote.is_some() => is_escaped = true,
+            '(' => depth += 1,
+            ')' if quote.is_none() => depth = depth.saturating_sub(1),
+            '"' | '\'' if quote.is_none() => quote = Some(c),
+            _ if quote == Some(c) => quote = None,
+            '}' if quote.is_none() && tag[at..].starts_with("}}") => return (at + 2, deepest),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    // A quote that does not end is none: what follows are tags of their own.
+    (tag.find("}}").map_or(tag.len(), |at| at + 2), deepest)
+}
+
+/// What a template uses: partials by name, and within how many loops.
+#[derive(Debug, Default)]
+pub(super) struct Uses {
+    /// Its own loops within loops.
+    pub(super) loops: usize,
+    /// Each partial, and the loops around it.
+    pub(super) partials: Vec<(String, usize)>,
+}
+
+/// The templates whose rendering would take too long: loops within loops, or partials of partials.
+/// There must be no cycle among them.
+pub(super) fn endless(uses: &[(String, Uses)]) -> Vec<String> {
+    let mut known: Vec<(String, (usize, usize))> = Vec::new();
+    uses.iter()
+        .map(|(name, _)| name)
+        .filter(|name| {
+            let (loops, partials) = extent(name, uses, &mut known);
+            loops > MOST_LOOPS || partials > MOST_PARTIALS
+        })
+        .cloned()
+        .collect()
+}
+
+/// Loops within loops and partials, those of partials looked through.
+fn extent(name: &str, uses: &[(String, Uses)], known: &mut Vec<(String, (usize, usize))>) -> (usize, usize) {
+    if let Some((_, found)) = known.iter().find(|(other, _)| other == name) {
+        return *found;
+    }
+    let Some((_, own)) = uses.iter().find(|(user, _)| user == name) else { return (0, 0) };
+    let mut found = (own.loops, 0_usize);
+    for (partial, around) in &own.partials {
+        let (loops, partials) = extent(partial, uses, known);
+        found = (found.0.max(around + loops), found.1.saturating_add(partials).saturating_add(1));
+    }
+    known.push((name.to_owned(), found));
+    found
+}
+
 /// The partials that lead back to themselves: each would be rendered without end.
-pub(super) fn cycles(uses: &[(String, Vec<String>)]) -> Vec<String> {
-    let of =
-        |name: &str| uses.iter().find(|(user, _)| user == name).map_or(&[][..], |(_, used)| used.as_slice());
+pub(super) fn cycles(uses: &[(String, Uses)]) -> Vec<String> {
+    let of = |name: &str| {
+        let found = uses.iter().find(|(user, _)| user == name);
+        found.into_iter().flat_map(|(_, used)| used.partials.iter().map(|(name, _)| name.as_str()))
+    };
     let leads_back = |start: &String| {
-        let (mut seen, mut next) = (Vec::new(), of(start).to_vec());
+        let (mut seen, mut next) = (Vec::new(), of(start).collect::<Vec<_>>());
         while let Some(name) = next.pop() {
-            if &name == start {
+            if name == start {
                 return true;
             }
             if !seen.contains(&name) {
-                next.extend(of(&name).iter().cloned());
+                next.extend(of(name));
                 seen.push(name);
             }
         }
@@ -109,6 +207,9 @@ pub(super) fn cycles(uses: &[(String, Vec<String>)]) -> Vec<String> {
 struct Walk<'a> {
     partials: &'a [String],
     html: bool,
+    /// Around the element that is looked at.
+    loops: usize,
+    has_block: bool,
     found: Vec<Finding>,
 }
 
@@ -156,9 +257,15 @@ impl Walk<'_> {
         for parameter in call.params.iter().chain(call.hash.values()) {
             self.parameter(parameter, at);
         }
+        let is_loop = call.block && call.name.as_name() == Some("each");
+        if is_loop {
+            self.loops += 1;
+            self.found.push(Finding::Loops(self.loops));
+        }
         for nested in call.template.iter().chain(&call.inverse) {
             self.template(nested);
         }
+        self.loops -= usize::from(is_loop);
     }
 
     fn helper(&mut self, name: &str, at: Option<(usize, usize)>) {
@@ -173,9 +280,17 @@ impl Walk<'_> {
     fn partial(&mut self, call: &DecoratorTemplate, at: Option<(usize, usize)>) {
         match call.name.as_name() {
             Some(name) if self.partials.iter().any(|known| known == name) => {
-                self.found.push(Finding::Partial(name.to_owned()));
+                self.found.push(Finding::Partial(name.to_owned(), self.loops));
             }
-            Some("@partial-block") => {}
+            // Twice, or in a loop, blocks of partials within each other would multiply.
+            Some("@partial-block") if self.has_block || self.loops > 0 => {
+                self.wrong(
+                    at,
+                    "`@partial-block` stands twice, or in a loop",
+                    "put it once, and the loop around the partial",
+                );
+            }
+            Some("@partial-block") => self.has_block = true,
             Some(name) => {
                 let ending = if self.html { "html" } else { "txt" };
                 let file = name.trim_start_matches('_');

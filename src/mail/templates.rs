@@ -1,5 +1,8 @@
 //! Handlebars templates: subject, HTML and text, compiled once and checked before anything is sent.
 
+#[cfg(test)]
+mod hostile;
+
 use std::fmt;
 use std::path::PathBuf;
 
@@ -7,7 +10,7 @@ use handlebars::{Handlebars, RenderError, Template, TemplateError as SyntaxError
 use serde_json::{Map, Value, json};
 
 use super::helpers;
-use super::template_check::{self, Finding};
+use super::template_check::{self, Finding, Uses};
 use crate::lead;
 
 /// The sources of a flow's templates.
@@ -82,6 +85,7 @@ pub struct Templates {
     text_place: Option<Place>,
     columns: Vec<NamedColumn>,
     sources: Sources,
+    digest: Option<Box<Templates>>,
 }
 
 /// A column that a template names.
@@ -136,12 +140,30 @@ impl Templates {
         let mut columns = of_text;
         columns.extend(of_html);
         let trial = trial_data(&columns);
-        let compiled =
-            Self { html, text, subject_place: Place::Subject, text_place, columns, sources: written };
+        let compiled = Self {
+            html,
+            text,
+            subject_place: Place::Subject,
+            text_place,
+            columns,
+            sources: written,
+            digest: None,
+        };
         match compiled.render(&trial) {
             Ok(_) => Ok(compiled),
             Err(error) => Err(vec![error]),
         }
+    }
+
+    /// With what renders many rows where these render one.
+    #[must_use]
+    pub fn with_digest(self, digest: Option<Self>) -> Self {
+        Self { digest: digest.map(Box::new), ..self }
+    }
+
+    /// What renders many rows where these render one.
+    pub fn digest(&self) -> Option<&Self> {
+        self.digest.as_deref()
     }
 
     /// What they were compiled from.
@@ -221,25 +243,36 @@ fn register(
     let partials: Vec<String> = parsed.iter().map(|(name, ..)| name.clone()).collect();
     let (mut columns, mut uses) = (Vec::new(), Vec::new());
     for (name, template, place) in &parsed {
-        let mut partials_used = Vec::new();
+        let mut own = Uses::default();
         for finding in template_check::walk(template, &partials, html) {
             match finding {
                 Finding::Column { name, at } => {
                     columns.push(NamedColumn { name, place: place.clone(), at });
                 }
-                Finding::Partial(partial) => partials_used.push(partial),
+                Finding::Partial(partial, loops) => own.partials.push((partial, loops)),
+                Finding::Loops(loops) => own.loops = own.loops.max(loops),
                 Finding::Wrong { at, message, help } => {
                     errors.push(TemplateError { place: place.clone(), at, message, help });
                 }
             }
         }
-        uses.push((name.clone(), partials_used));
+        uses.push((name.clone(), own));
     }
     let cycles = template_check::cycles(&uses);
+    let endless = if cycles.is_empty() { template_check::endless(&uses) } else { Vec::new() };
     for (name, template, place) in parsed {
-        if cycles.contains(&name) {
-            let message = "the template uses itself, directly or by its partials".to_owned();
-            let help = Some("take one of the {{> …}} out".to_owned());
+        let wrong = if cycles.contains(&name) {
+            Some(("the template uses itself, directly or by its partials", "take one of the {{> …}} out"))
+        } else if endless.contains(&name) {
+            Some((
+                "the template repeats without end: more than two `each` within each other, or a thousand partials",
+                "one `each` over the rows and one over the columns of a row are enough",
+            ))
+        } else {
+            None
+        };
+        if let Some((message, help)) = wrong {
+            let (message, help) = (message.to_owned(), Some(help.to_owned()));
             errors.push(TemplateError { place, at: None, message, help });
         }
         registry.register_template(&name, template);
@@ -248,8 +281,8 @@ fn register(
 }
 
 fn parse(name: &str, source: &Source) -> Result<Template, TemplateError> {
-    if let Err(at) = template_check::check_depth(&source.text) {
-        let message = "the template is nested too deeply".to_owned();
+    if let Err((at, message)) = template_check::check_size(&source.text) {
+        let message = message.to_owned();
         let help = Some("put the inner part into a partial".to_owned());
         return Err(TemplateError { place: source.place.clone(), at: Some(at), message, help });
     }
@@ -262,11 +295,12 @@ fn trial_data(columns: &[NamedColumn]) -> Value {
     let others = columns.iter().map(|column| column.name.clone());
     let names = lead::COLUMNS.iter().map(|name| (*name).to_owned()).chain(others);
     let mut row: Map<String, Value> = names.map(|name| (name, "x".into())).collect();
-    row.insert("lead".to_owned(), lead::of_columns(&row).into());
+    row.insert("lead".to_owned(), super::compose::lead_of(&row).into());
     let lead = row["lead"].clone();
     let moment = "2026-01-05T08:00:00Z";
     json!({
         "length": 1, "shown": 1, "hidden": 0, "part": 1, "parts": 1, "attached": false,
+        "hidden_tests": 0,
         "rows": [row], "columns": lead::COLUMNS, "is_lead": true, "lead": lead,
         "flow": { "name": "x", "description": "x", "time_zone": "UTC", "table": "x" },
         "run": { "id": 1 }, "past_time": moment, "now": moment,

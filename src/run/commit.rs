@@ -37,10 +37,12 @@ pub(super) async fn render(
     let name = flow.email.connections.first().cloned().unwrap_or_default();
     let connection = config.mails.get(&name).cloned().ok_or(RunError::NoConnection(name))?;
     let (past_time, now, folder) = (window.past_time, place.clock.now(), place.folder.clone());
+    let hidden_tests = found.hidden.len() as u64;
     let of_flow = Arc::clone(flow);
     let work = move || {
         let (from, max_bytes) = (connection.from(), connection.max_message_bytes());
-        let scene = Scene { flow: &of_flow, run, past_time, now, from, max_bytes, is_test: false };
+        let scene =
+            Scene { flow: &of_flow, run, past_time, now, from, max_bytes, is_test: false, hidden_tests };
         let mails = compose(&scene, &mut found.spool, &folder)?;
         Ok::<_, RunError>((mails, found))
     };
@@ -71,6 +73,9 @@ pub(super) async fn commit(
     record.step("commit", json!({ "verdict": verdict.words() }), outputs);
     let before_begin = window.before_begin.into_iter().map(|(key, version)| Mark { key, version });
     let mut passed_over: Vec<Mark> = before_begin.collect();
+    if window.past.is_none() {
+        passed_over.extend(&found.hidden);
+    }
     if verdict == Verdict::PassOver && window.past.is_none() {
         passed_over.extend(&found.marks);
     }
@@ -132,7 +137,11 @@ fn moved(window: &Opened, found: &Found, verdict: Verdict, now: jiff::Timestamp)
 
 fn words(flow: &Flow, decided: &Decided, mails: usize) -> (Outcome, String) {
     let rows = counted(decided.found.spool.len(), "new row");
-    match decided.verdict {
+    let hidden = match decided.found.hidden.len() as u64 {
+        0 => String::new(),
+        hidden => format!(", {} hidden", counted(hidden, "test lead")),
+    };
+    let (outcome, words) = match decided.verdict {
         Verdict::Mail => (Outcome::Waiting, format!("{rows} in {}", counted(mails as u64, "mail"))),
         Verdict::NothingNew => (Outcome::NothingNew, "no new rows".to_owned()),
         Verdict::Gather => (
@@ -143,7 +152,8 @@ fn words(flow: &Flow, decided: &Decided, mails: usize) -> (Outcome, String) {
             Outcome::ConditionFalse,
             format!("{rows}, but {} is false: they are passed over", flow.condition),
         ),
-    }
+    };
+    (outcome, words + &hidden)
 }
 
 fn counted(count: u64, noun: &str) -> String {

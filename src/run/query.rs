@@ -11,8 +11,10 @@ use super::CLOCKS_DIFFER;
 use super::record::Record;
 use super::window::Opened;
 use super::{RunError, Workplace};
+use crate::crash_point::crash_point;
 use crate::filter;
-use crate::flow::{Flow, NotifyOn};
+use crate::flow::{Flow, NotifyOn, TestLeads};
+use crate::lead;
 use crate::row::{Key, Mark, Row, Version};
 use crate::spool::Spool;
 use crate::store::Store;
@@ -25,6 +27,8 @@ pub(super) struct Found {
     pub(super) spool: Spool,
     /// Their marks, in the same order.
     pub(super) marks: Vec<Mark>,
+    /// New test leads that the flow does not mail.
+    pub(super) hidden: Vec<Mark>,
     /// The scan's start in the server's time, or why the watermark stays where it is.
     pub(super) watermark: Result<Timestamp, String>,
 }
@@ -57,6 +61,7 @@ pub(super) async fn new_rows(
     let mut found = Found {
         spool: Spool::new(&place.folder),
         marks: Vec::new(),
+        hidden: Vec::new(),
         watermark: Err(NOTHING_READ.to_owned()),
     };
     let (mut pages, mut scanned, mut waited) = (0_u64, 0_usize, Duration::ZERO);
@@ -81,11 +86,13 @@ pub(super) async fn new_rows(
         scanned += page.rows.len();
         waited += page.served.took;
         keep_new(place, flow, window, page, &mut seen, &mut found).await?;
+        crash_point("page-read");
     }
     let outputs = json!({ "pages": pages, "rows": scanned, "service_ms": waited.as_millis() });
     record.step("query", inputs, outputs);
-    let known = scanned - found.marks.len();
-    record.step("new rows", json!({ "rows": scanned }), json!({ "new": found.marks.len(), "known": known }));
+    let (new, hidden) = (found.marks.len(), found.hidden.len());
+    let outputs = json!({ "new": new, "known": scanned - new - hidden, "hidden_test_leads": (hidden > 0).then_some(hidden) });
+    record.step("new rows", json!({ "rows": scanned }), outputs);
     Ok(found)
 }
 
@@ -103,7 +110,12 @@ async fn keep_new(
     let handed_on = handed_on(place, flow, window, &marks).await?;
     for ((row, mark), handed_on) in rows.iter().zip(marks).zip(handed_on) {
         let handed_on = window.before_begin.get(&mark.key).copied().or(handed_on);
-        if !is_known(flow, &mark, handed_on) && seen.insert(mark.key) {
+        if is_known(flow, &mark, handed_on) || !seen.insert(mark.key) {
+            continue;
+        }
+        if flow.email.test_leads == TestLeads::Hide && lead::is_test(&row.row_key) {
+            found.hidden.push(mark);
+        } else {
             found.spool.push(row)?;
             found.marks.push(mark);
         }

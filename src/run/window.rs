@@ -9,6 +9,7 @@ use tracing::{info, warn};
 use super::query::filled;
 use super::record::Record;
 use super::{RunError, Workplace};
+use crate::crash_point::crash_point;
 use crate::flow::Flow;
 use crate::history::Range;
 use crate::row::{Key, Mark, Version};
@@ -89,6 +90,7 @@ async fn begin(place: &Workplace, flow: &Flow, table: &Table) -> Result<Reading,
     let of_window = || flow.window.length_before(served.date.unwrap_or_else(|| place.clock.now()));
     let begin = preset.unwrap_or_else(of_window);
     begin_reading(place, flow, table, Some(begin)).await?;
+    crash_point("begin-recorded");
     info!(flow = flow.name, "the flow begins: rows before {begin} are not mailed");
     let past = Past { begin, watermark: None, looked_back: None };
     Ok(Reading { source: table.identity(), past })

@@ -8,6 +8,7 @@ mod looks;
 mod meta;
 mod outbox;
 mod private;
+mod proof;
 mod requests;
 mod runs;
 
@@ -15,6 +16,7 @@ pub use flows::Reading;
 pub use letters::{Listed, Which};
 pub use looks::RunsAsked;
 pub use outbox::{MailRecord, NewMail, OutboxMail};
+pub use proof::HandedOn;
 pub use requests::{Answer, Request};
 pub use runs::{Failed, NewRun, Scanned};
 
@@ -94,6 +96,9 @@ pub enum StoreError {
         /// The marker.
         marker: PathBuf,
     },
+    /// The file system failed, or is one that `SQLite` cannot keep a write-ahead log on.
+    #[error("the state folder {folder} does not take SQLite's write-ahead log; look at its disk, and take a folder on a local one", folder = .0.display())]
+    NoWal(PathBuf),
     /// The operation did not end: the process is stopping, or it has a fault.
     #[error("an operation on the state did not end")]
     Stopped,
@@ -121,6 +126,11 @@ impl StoreError {
         let passing = [ErrorCode::DatabaseBusy, ErrorCode::DatabaseLocked, ErrorCode::DiskFull];
         error.sqlite_error_code().is_some_and(|code| passing.contains(&code))
     }
+
+    /// The database itself has failed, so that no later commit can be trusted either.
+    pub fn is_lasting(&self) -> bool {
+        matches!(self, Self::Database(_)) && !self.is_passing()
+    }
 }
 
 /// Keeps a second daemon out of the state folder for as long as it lives.
@@ -130,11 +140,12 @@ pub struct Lock {
     file: File,
 }
 
-const MIGRATIONS: [M<'static>; 4] = [
+const MIGRATIONS: [M<'static>; 5] = [
     M::up(include_str!("migrations/1.sql")),
     M::up(include_str!("migrations/2.sql")).foreign_key_check(),
     M::up(include_str!("migrations/3.sql")),
     M::up(include_str!("migrations/4.sql")),
+    M::up(include_str!("migrations/5.sql")),
 ];
 
 impl Lock {
@@ -174,7 +185,9 @@ impl Store {
         db.busy_timeout(std::time::Duration::from_secs(10))?;
         // A transaction that reads first and writes later would not wait for another writer.
         db.set_transaction_behavior(TransactionBehavior::Immediate);
-        db.pragma_update(None, "journal_mode", "WAL")?;
+        if !keeps_a_wal(&db)? {
+            return Err(StoreError::NoWal(folder.to_owned()));
+        }
         // After a power cut FULL keeps every acknowledged commit, NORMAL none of the last ones.
         db.pragma_update(None, "synchronous", "FULL")?;
         db.pragma_update(None, "secure_delete", true)?;
@@ -225,6 +238,14 @@ impl SharedStore {
         };
         tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err(StoreError::Stopped.into()))
     }
+}
+
+/// Turns the write-ahead log on. The statement must be read to its end: it tells the new mode first
+/// and whether it could be written afterwards.
+fn keeps_a_wal(db: &Connection) -> rusqlite::Result<bool> {
+    let mut ask = db.prepare("PRAGMA journal_mode = WAL")?;
+    let modes: Vec<String> = ask.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    Ok(modes == ["wal"])
 }
 
 /// A moment as the database keeps it: microseconds since 1970.

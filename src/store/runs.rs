@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row as DbRow, Transaction, params}
 
 use super::outbox::{NewMail, insert_mail};
 use super::{Reading, Store, StoreError, from_db, to_db};
+use crate::crash_point::crash_point;
 use crate::history::{Order, Outcome, Run, Step};
 use crate::row::{Key, Mark, Version};
 
@@ -160,6 +161,7 @@ impl Store {
         }
         insert_steps(&tx, run, &scanned.steps)?;
         take_slot(&tx, run)?;
+        crash_point("in-commit");
         tx.commit()?;
         Ok(())
     }
@@ -268,7 +270,8 @@ fn insert_keys(
     rows: &[Mark],
 ) -> Result<(), StoreError> {
     let mut insert = tx.prepare_cached(
-        "INSERT OR REPLACE INTO keys (flow, key, version, run, mail) VALUES (?1, ?2, ?3, ?4, ?5)",
+        "INSERT INTO keys (flow, key, version, run, mail) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (flow, key) DO UPDATE SET version = ?3, run = ?4, mail = ?5",
     )?;
     for Mark { key, version } in rows {
         insert.execute(params![flow, key.0, version.0, run, mail])?;

@@ -14,6 +14,7 @@ use backon::{BackoffBuilder, ExponentialBuilder, Retryable as _};
 use futures::StreamExt as _;
 use secrecy::ExposeSecret as _;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 use tracing::warn;
 
 use super::error::Place;
@@ -109,6 +110,38 @@ impl AzureTable {
         }
     }
 
+    pub(super) async fn create(&self) -> Result<(), TableError> {
+        let result = self.client.create().await;
+        self.written(result.map(drop).map_err(drop))
+    }
+
+    pub(super) async fn insert(&self, row: &Map<String, Value>) -> Result<(), TableError> {
+        let Ok(request) = self.client.insert::<_, Value>(row) else {
+            return Err(TableError::new("the row cannot be written as JSON"));
+        };
+        let result = request.return_entity(false).await;
+        self.written(result.map(drop).map_err(drop))
+    }
+
+    pub(super) async fn delete(&self, partition_key: &str, row_key: &str) -> Result<(), TableError> {
+        let entity = self.client.partition_key_client(partition_key).entity_client(row_key);
+        let result = entity.delete().await;
+        match self.written(result.map(drop).map_err(drop)) {
+            Err(error) if error.message.starts_with("there is no table") => Ok(()),
+            other => other,
+        }
+    }
+
+    /// What an exchange that writes has come to; its note says more than the SDK, which asks for a
+    /// body that the service does not send.
+    fn written(&self, result: Result<(), ()>) -> Result<(), TableError> {
+        match (self.transport.take(), result) {
+            (Some(Ok(_)), _) | (None, Ok(())) => Ok(()),
+            (Some(Err(failure)), _) => Err(TableError::of_failure(failure, &self.place)),
+            (None, Err(())) => Err(TableError::new(format!("{} was not asked", self.place.host))),
+        }
+    }
+
     pub(super) fn is_cosmos(&self) -> bool {
         self.place.host.contains(".table.cosmos.")
     }
@@ -153,10 +186,7 @@ impl AzureTable {
                 // Without a failed exchange the response itself makes no sense, or the credentials.
                 let reason =
                     std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
-                let message =
-                    format!("{} sent something that is no table response: {reason}", self.place.host);
-                Err(TableError { is_passing: true, ..TableError::new(message) }
-                    .help("look at the endpoint, and at a proxy between; the next run begins anew"))
+                Err(TableError::no_page(&self.place, &reason))
             }
             (_, _) => {
                 let reason = "it sent nothing".to_owned();

@@ -1,5 +1,8 @@
 //! Connection strings of storage accounts, in every form that people paste.
 
+#[cfg(test)]
+mod hostile;
+
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -128,6 +131,10 @@ impl Endpoint {
             "http" => return Err(ConnectionStringError::Unprotected),
             _ => return Err(ConnectionStringError::BadEndpoint),
         }
+        // The address is shown and recorded: no password, no signature, no part that has lost its `;`.
+        if url.as_str().contains(['@', '?', '#', '=', '&']) {
+            return Err(ConnectionStringError::BadEndpoint);
+        }
         let in_path = url.path_segments().and_then(|mut path| path.next()).filter(|name| !name.is_empty());
         let in_host = host.split('.').next().filter(|_| !is_here);
         let account =
@@ -237,6 +244,12 @@ mod tests {
             ("AccountName=Con toso;AccountKey=a2V5", BadAccount),
             ("TableEndpoint=contoso;AccountKey=a2V5", BadEndpoint),
             ("TableEndpoint=http://contoso.example;AccountKey=a2V5", Unprotected),
+            ("TableEndpoint=https://contoso.table.core.windows.net/?sig=s3cret;AccountKey=a2V5", BadEndpoint),
+            ("TableEndpoint=https://a:s3cret@contoso.table.core.windows.net/;AccountKey=a2V5", BadEndpoint),
+            (
+                "AccountName=contoso;AccountKey=a2V5;EndpointSuffix=core.windows.netSharedAccessSignature=sig=s3cret",
+                BadEndpoint,
+            ),
             ("TableEndpoint=https://contoso-secondary.table.core.windows.net;AccountKey=a2V5", Secondary),
             ("AccountName=contoso-secondary;AccountKey=a2V5", Secondary),
         ] {

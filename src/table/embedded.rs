@@ -25,7 +25,8 @@ const PAGE: u32 = 1_000;
 
 const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS rows (
     name TEXT NOT NULL, partition_key TEXT NOT NULL, row_key TEXT NOT NULL, json TEXT NOT NULL,
-    PRIMARY KEY (name, partition_key, row_key)) STRICT, WITHOUT ROWID";
+    PRIMARY KEY (name, partition_key, row_key)) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS tables (name TEXT PRIMARY KEY) STRICT, WITHOUT ROWID";
 
 impl EmbeddedTable {
     /// A table of a file, which is made if need be.
@@ -70,9 +71,26 @@ impl EmbeddedTable {
         tx.commit().map_err(|error| self.failed(&error))
     }
 
+    /// Notes the table's name: it is there though it has no row.
+    pub(super) fn create(&self) -> Result<(), TableError> {
+        if self.names()?.contains(&self.name) {
+            return Err(TableError::new(format!("there is a table `{}` already", self.name)));
+        }
+        let put = "INSERT INTO tables (name) VALUES (?1)";
+        self.connect()?.execute(put, [&self.name]).map(drop).map_err(|error| self.failed(&error))
+    }
+
+    pub(super) fn delete(&self, partition_key: &str, row_key: &str) -> Result<(), TableError> {
+        let delete = "DELETE FROM rows WHERE name = ?1 AND partition_key = ?2 AND row_key = ?3";
+        let done = self.connect()?.execute(delete, params![self.name, partition_key, row_key]);
+        done.map(drop).map_err(|error| self.failed(&error))
+    }
+
     pub(super) fn names(&self) -> Result<Vec<String>, TableError> {
         let db = self.connect()?;
-        let mut ask = db.prepare("SELECT DISTINCT name FROM rows").map_err(|error| self.failed(&error))?;
+        let mut ask = db
+            .prepare("SELECT name FROM rows UNION SELECT name FROM tables ORDER BY name")
+            .map_err(|error| self.failed(&error))?;
         let names = ask.query_map([], |row| row.get(0)).map_err(|error| self.failed(&error))?;
         names.collect::<Result<_, _>>().map_err(|error| self.failed(&error))
     }
@@ -119,6 +137,8 @@ impl EmbeddedTable {
     fn connect(&self) -> Result<Connection, TableError> {
         let db = Connection::open(&self.file).map_err(|error| self.failed(&error))?;
         db.busy_timeout(Duration::from_secs(10)).map_err(|error| self.failed(&error))?;
+        // What is deleted is a person's.
+        db.pragma_update(None, "secure_delete", true).map_err(|error| self.failed(&error))?;
         Ok(db)
     }
 
@@ -130,12 +150,13 @@ impl EmbeddedTable {
 
 /// The row with these columns alone, its keys and its Timestamp.
 fn selected(row: &Row, columns: &[String]) -> Result<Row, crate::row::RowError> {
-    let all: Map<String, Value> = serde_json::from_str(row.json()).unwrap_or_default();
     let keeps = |name: &str| {
         let name = if is_annotation(name) { name.trim_end_matches("@odata.type") } else { name };
         ["PartitionKey", "RowKey", "Timestamp"].contains(&name) || columns.iter().any(|column| column == name)
     };
-    Row::from_text(Value::Object(all.into_iter().filter(|(name, _)| keeps(name)).collect()).to_string())
+    Row::from_text(
+        Value::Object(row.properties().into_iter().filter(|(name, _)| keeps(name)).collect()).to_string(),
+    )
 }
 
 #[cfg(test)]

@@ -36,18 +36,28 @@ impl TableError {
         self
     }
 
+    /// What was sent makes no sense.
+    pub(super) fn no_page(place: &Place, reason: &str) -> Self {
+        let message = format!("{} sent something that is no table response: {reason}", place.host);
+        Self { is_passing: true, ..Self::new(message) }
+            .help("look at the endpoint, and at a proxy between; the next run begins anew")
+    }
+
     /// What a failed exchange with the service means; `place` names account and table.
     pub(super) fn of_failure(failure: Failure, place: &Place) -> Self {
         match failure {
             Failure::NoAnswer { reason, is_certificate } => {
-                let error = Self::new(format!("{} cannot be reached: {reason}", place.host));
-                let help = if is_certificate {
+                let help = if is_certificate && reason.contains("expired") {
+                    "the server's certificate must be renewed; look at this machine's clock, too"
+                } else if is_certificate {
                     "if the server's certificate comes from an authority of your own, name it in the connection's ca_file"
                 } else {
                     "look at the account's name, the network and the firewall; the next run reads what this one missed"
                 };
-                Self { is_passing: !is_certificate, ..error.help(help) }
+                let error = Self::new(format!("{} cannot be reached: {reason}", place.host)).help(help);
+                Self { is_passing: !is_certificate, ..error }
             }
+            Failure::NoPage(reason) => Self::no_page(place, &reason),
             Failure::TooLarge(limit) => Self::new(format!(
                 "a response of {} is larger than {} MiB, which no page of the service is",
                 place.host,
@@ -92,8 +102,16 @@ fn of_status(
                 .to_owned(),
         ),
         (403, _) => (
-            format!("the account `{account}` refuses to let this machine read the table `{table}` ({code}){said}"),
-            "a SAS needs the permission `r` for tables; or the account's firewall (Networking) keeps this machine out".to_owned(),
+            format!("the account `{account}` refuses this machine the table `{table}` ({code}){said}"),
+            "a SAS needs the permission `r` for tables (`a` to add, `d` to delete); or the account's firewall (Networking) keeps this machine out".to_owned(),
+        ),
+        (409, "TableAlreadyExists") => (
+            format!("there is a table `{table}` in the account `{account}` already"),
+            "nothing is to be done, or take another name".to_owned(),
+        ),
+        (409, _) => (
+            format!("the table `{table}` has a row with these keys already ({code}){said}"),
+            "nothing was written".to_owned(),
         ),
         (400, "InvalidResourceName" | "OutOfRangeInput") => (
             format!("`{table}` is no name of a table{said}"),
@@ -174,7 +192,7 @@ mod tests {
             ),
             (
                 error(403, Some("AuthorizationFailure"), ""),
-                "the account `contoso` refuses to let this machine read the table `leads` (AuthorizationFailure)",
+                "the account `contoso` refuses this machine the table `leads` (AuthorizationFailure)",
                 false,
             ),
             (

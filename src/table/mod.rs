@@ -9,6 +9,7 @@ mod transport;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use serde_json::{Map, Value};
 
 use crate::clock::Clock;
 use crate::flow::TableConnection;
@@ -123,6 +124,58 @@ impl Table {
             Self::Azure(azure) => azure.names().await,
             Self::Embedded(embedded, _) => embedded.names(),
         }
+    }
+
+    /// Makes the table.
+    ///
+    /// # Errors
+    /// When it is there already, or the login may not make one.
+    pub async fn create(&self) -> Result<(), TableError> {
+        match self {
+            Self::Azure(azure) => azure.create().await,
+            Self::Embedded(embedded, _) => embedded.create(),
+        }
+    }
+
+    /// Writes one new row.
+    ///
+    /// # Errors
+    /// When a row with its keys is there already, or the login may not write.
+    pub async fn insert(&self, row: &Map<String, Value>) -> Result<(), TableError> {
+        match self {
+            Self::Azure(azure) => azure.insert(row).await,
+            Self::Embedded(embedded, clock) => embedded.insert(std::slice::from_ref(row), clock.now()),
+        }
+    }
+
+    /// Deletes a row; one that is not there is no error.
+    ///
+    /// # Errors
+    /// When the login may not delete.
+    pub async fn delete(&self, partition_key: &str, row_key: &str) -> Result<(), TableError> {
+        match self {
+            Self::Azure(azure) => azure.delete(partition_key, row_key).await,
+            Self::Embedded(embedded, _) => embedded.delete(partition_key, row_key),
+        }
+    }
+
+    /// The rows that have this `RowKey`, and this `PartitionKey` where it is given.
+    ///
+    /// # Errors
+    /// As a scan.
+    pub async fn rows_of(&self, partition_key: Option<&str>, row_key: &str) -> Result<Vec<Row>, TableError> {
+        let quoted = |text: &str| text.replace('\'', "''");
+        let of_row = format!("RowKey eq '{}'", quoted(row_key));
+        let filter = match partition_key {
+            Some(partition) => format!("PartitionKey eq '{}' and {of_row}", quoted(partition)),
+            None => of_row,
+        };
+        let mut scan = self.scan(Query { filter: Some(filter), select: None });
+        let mut rows = Vec::new();
+        while let Some(page) = scan.next().await? {
+            rows.extend(page.rows);
+        }
+        Ok(rows)
     }
 
     /// Whether the service is Cosmos DB's, which finds nothing by a filter on `Timestamp`.

@@ -14,6 +14,8 @@ use bytes::{Bytes, BytesMut};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use reqwest::header::HeaderMap;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::{Served, TableError};
 use crate::http;
@@ -27,6 +29,9 @@ const IN_ALL: Duration = Duration::from_mins(2);
 const LARGEST_BODY: usize = 64 << 20;
 /// Of the body of a refusal.
 const LARGEST_REFUSAL: usize = 64 << 10;
+
+/// What the names of the headers begin with that say where the next page does.
+const CONTINUATION: &str = "x-ms-continuation-";
 
 /// Headers that the SDK cannot do without and a server may leave out.
 const NEEDED: [(&str, &str); 4] = [
@@ -54,6 +59,8 @@ pub(super) enum Failure {
     NoAnswer { reason: String, is_certificate: bool },
     /// The body is larger than this many bytes.
     TooLarge(usize),
+    /// A success that is none: without rows, or with a next page that cannot be named.
+    NoPage(String),
     /// The service refused.
     Status { status: u16, retry_after: Option<Duration>, code: Option<String>, body: Vec<u8> },
 }
@@ -105,6 +112,7 @@ impl Transport {
                 header(&headers, "retry-after").and_then(|value| retry_after(value, served.date));
             return Err(Failure::Status { status, retry_after, code, body: body.to_vec() });
         }
+        check_page(&headers, &body).map_err(Failure::NoPage)?;
         Ok((served, status, headers, body.freeze()))
     }
 
@@ -141,6 +149,25 @@ impl HttpClient for Transport {
             Err(_) => Err(Error::message(ErrorKind::Io, "the exchange failed")),
         }
     }
+}
+
+/// The SDK takes a response without rows for an empty page, and one whose continuation it cannot
+/// read for the last: the rest of the table would count as read.
+fn check_page(headers: &HeaderMap, body: &[u8]) -> Result<(), String> {
+    #[derive(Deserialize)]
+    struct Page {
+        #[serde(rename = "value")]
+        _rows: IgnoredAny,
+    }
+    let mut tokens = headers.iter().filter(|(name, _)| name.as_str().starts_with(CONTINUATION));
+    if tokens.any(|(_, value)| value.to_str().is_err()) {
+        return Err("its continuation cannot be read".to_owned());
+    }
+    let has = |name: &str| headers.contains_key(format!("{CONTINUATION}{name}"));
+    if has("nextrowkey") && !has("nextpartitionkey") {
+        return Err("its continuation names no partition".to_owned());
+    }
+    serde_json::from_slice::<Page>(body).map(drop).map_err(|error| error.to_string())
 }
 
 fn headers_for_sdk(from: &HeaderMap) -> Headers {
@@ -198,7 +225,25 @@ fn innermost(error: &reqwest::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use reqwest::header::{HeaderName, HeaderValue};
+
     use super::*;
+
+    #[test]
+    fn only_what_names_its_rows_and_its_next_page_is_a_page() {
+        let body = br#"{"value":[]}"#;
+        for (name, value, body, is_page) in [
+            ("nextpartitionkey", &b"1!8!cA--"[..], &body[..], true),
+            ("nextpartitionkey", "\u{e9}".as_bytes(), body, false),
+            ("nextrowkey", b"r", body, false),
+            ("nextpartitionkey", b"p", b"{}", false),
+            ("nextpartitionkey", b"p", b"", false),
+        ] {
+            let name: HeaderName = format!("{CONTINUATION}{name}").parse().unwrap();
+            let headers = HeaderMap::from_iter([(name, HeaderValue::from_bytes(value).unwrap())]);
+            assert_eq!(check_page(&headers, body).is_ok(), is_page, "{headers:?}");
+        }
+    }
 
     #[test]
     fn reads_both_forms_of_retry_after() {

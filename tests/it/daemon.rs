@@ -1,7 +1,6 @@
 //! The daemon: rows that come, edits, signals, kills.
 
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 use crate::support::azurite::{self, Table};
 use crate::support::eventually;
@@ -55,77 +54,6 @@ async fn leads_arrive_and_edits_take_effect_while_it_runs() {
         server.mails().iter().flat_map(super::support::mail_server::Mail::row_keys).collect();
     carried.sort();
     assert_eq!(carried, keys(0..6), "each lead once");
-}
-
-#[tokio::test]
-async fn sigterm_lets_the_mail_under_way_end() {
-    let (table, server) = (Table::create().await, MailServer::start(&["--delay-data", "3000"]));
-    let sandbox = every_two_seconds(&table, server.port);
-    table.insert(&leads(0..3)).await;
-    let daemon = sandbox.daemon();
-    server.wait_for(1);
-    assert!(daemon.stop().success());
-    let sent = sandbox.json(&["history", "show", "1", "--json"]);
-    assert_eq!(
-        (&sent["outcome"], &sent["mails"][0]["recipients"][0]["uncertain"]),
-        (&"sent".into(), &0.into())
-    );
-    sandbox.run_once();
-    assert_eq!(server.mails().len(), 1);
-}
-
-#[tokio::test]
-async fn sigterm_ends_in_bounded_time_and_what_is_doubled_is_marked() {
-    let (table, server) = (Table::create().await, MailServer::start(&["--silent-after-data", "1"]));
-    let sandbox = every_two_seconds(&table, server.port);
-    table.insert(&leads(0..3)).await;
-    let daemon = sandbox.daemon();
-    server.wait_for(1);
-    let asked = Instant::now();
-    assert!(daemon.stop().success());
-    assert!(asked.elapsed() < Duration::from_secs(30), "{:?}", asked.elapsed());
-
-    sandbox.run_once();
-    let mails = server.mails();
-    assert_eq!(mails.len(), 2);
-    assert_eq!(mails[0].sha256, mails[1].sha256, "the identical bytes");
-    let shown = sandbox.run(&["history", "show", "1"]).stdout;
-    for words in ["sales@contoso.example     sent", "uncertain: it may have arrived once more"] {
-        assert!(shown.contains(words), "`{words}` is not in:\n{shown}");
-    }
-}
-
-#[tokio::test]
-async fn kill_9_in_the_middle_of_a_send_loses_nothing() {
-    let (table, server) = (Table::create().await, MailServer::start(&["--delay-data", "2000"]));
-    let sandbox = every_two_seconds(&table, server.port);
-    table.insert(&leads(0..3)).await;
-    let mut daemon = sandbox.daemon();
-    server.wait_for(1);
-    daemon.signal("KILL");
-    daemon.wait();
-    table.insert(&leads(3..5)).await;
-
-    let daemon = sandbox.daemon();
-    daemon.wait_for_log("they are uncertain and are sent again");
-    let mails = server.wait_for_keys(&keys(3..5));
-    assert!(daemon.stop().success());
-    assert_eq!(mails[0].sha256, mails[1].sha256);
-    let uncertain =
-        sandbox.json(&["history", "show", "1", "--json"])["mails"][0]["recipients"][0]["uncertain"].clone();
-    assert_eq!(uncertain, 1);
-}
-
-#[test]
-fn a_second_daemon_leaves_and_so_does_once() {
-    let sandbox = Sandbox::new("");
-    let daemon = sandbox.daemon();
-    for arguments in [vec!["run"], vec!["run", "--once"]] {
-        let second = sandbox.run(&arguments);
-        assert_eq!(second.code, 1);
-        assert!(second.stderr.contains("another leadflow works on the state folder"), "{}", second.stderr);
-    }
-    assert!(daemon.stop().success());
 }
 
 #[tokio::test]

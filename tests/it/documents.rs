@@ -47,6 +47,9 @@ fn whole(block: &str) -> String {
         needs("[flows.marketplace-leads.email]", "connection = \"relay\"\nto = \"sales@contoso.example\"");
         needs("[connections.relay.", "");
     }
+    if block.contains("[settings.failures]") && !block.contains("[connections.") {
+        needs("[connections.relay.mail_folder]", "[connections.backup.mail_folder]");
+    }
     text.replace(
         "[connections.marketplace.\n",
         "[connections.marketplace.embedded_table]\nfile = \"demo.db\"\n",

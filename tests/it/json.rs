@@ -133,6 +133,11 @@ fn of_real_runs_and_of_a_preview() {
     sandbox.run_once();
     insert(2..3);
     sandbox.run_once();
+    let row_key = &leads(0..1)[0]["RowKey"];
+    is_documented(&sandbox, "lead-list", "lead list covering --json", &["lead"]);
+    let lead_show = format!("lead show covering {} --json", row_key.as_str().unwrap());
+    is_documented(&sandbox, "lead-show", &lead_show, &["lead", "history", "history show"]);
+    is_documented(&sandbox, "table-list", "table list demo --json", &["table"]);
     let replay = "replay covering --from 1h --again --yes --json";
     is_documented(&sandbox, "replay", replay, &["history", "trigger"]);
     is_documented(&sandbox, "trigger", "trigger fixed --json", &["history", "trigger"]);

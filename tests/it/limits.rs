@@ -82,7 +82,7 @@ fn a_mail_server_that_hangs_holds_up_its_own_mails_alone() {
 }
 
 #[test]
-fn a_table_service_that_hangs_holds_up_its_own_flows_alone() {
+fn case_25_a_table_service_that_hangs_holds_up_its_own_flows_alone() {
     let service = table_service(|_, _| {
         std::thread::park();
         Some(page(&[], &[]))

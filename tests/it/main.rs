@@ -13,15 +13,19 @@ mod doctor;
 #[cfg(test)]
 mod documents;
 #[cfg(test)]
-mod faults;
-#[cfg(test)]
 mod filters;
 #[cfg(test)]
 mod guide;
 #[cfg(test)]
 mod histories;
 #[cfg(test)]
+mod hostile_mail;
+#[cfg(test)]
+mod hostile_tables;
+#[cfg(test)]
 mod json;
+#[cfg(test)]
+mod leads;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
@@ -30,6 +34,8 @@ mod logs;
 mod messages;
 #[cfg(test)]
 mod recover;
+#[cfg(test)]
+mod reliability;
 #[cfg(test)]
 mod requests;
 #[cfg(test)]

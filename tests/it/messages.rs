@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::support::azurite::{self, Table};
 use crate::support::leadflow::{MARKETPLACE, Output, Sandbox, guide_flow, relay};
-use crate::support::leads::{keys, leads};
+use crate::support::leads::leads;
 use crate::support::mail_server::MailServer;
 
 /// Every file of `tests/configs` under `leadflow check`, one snapshot each.
@@ -143,35 +143,6 @@ async fn a_mail_password_that_is_not_there() {
     );
 }
 
-#[tokio::test]
-async fn a_refused_recipient_keeps_nobody_else_from_the_mail() {
-    let (table, server) = (Table::create().await, MailServer::start(&[]));
-    table.insert(&leads(0..2)).await;
-    let flow = guide_flow(&table.name).replace("partners@", "refused@");
-    let sandbox = Sandbox::with_azurite(&format!("{MARKETPLACE}{}{flow}", relay(server.port)));
-    let output = sandbox.run(&["run", "--once"]);
-    assert_eq!(output.code, 1);
-    says(&output, &["the mail is not sent to every recipient: 550 5.1.1 <…> no such user"]);
-    let mails = server.mails();
-    assert_eq!((mails[0].to.as_slice(), mails.len()), (["sales@contoso.example".to_owned()].as_slice(), 1));
-    assert_eq!(mails[0].row_keys(), keys(0..2));
-    let shown = sandbox.run(&["history", "show", "1"]).stdout;
-    assert!(shown.contains("partly-sent"), "{shown}");
-    assert!(
-        shown.contains("refused@contoso.example  held  550 5.1.1 <refused@contoso.example> no such user"),
-        "{shown}"
-    );
-}
-
-#[test]
-fn a_state_folder_that_cannot_be_written() {
-    let sandbox = Sandbox::new("[settings]\nstate = \"a-file/state\"\n");
-    sandbox.write("a-file", "");
-    let output = sandbox.run(&["run"]);
-    assert_eq!(output.code, 1);
-    says(&output, &["cannot use the state folder", "a-file/state", "settings.state"]);
-}
-
 #[test]
 fn a_file_that_is_not_there_or_not_text() {
     let sandbox = Sandbox::new("");
@@ -182,21 +153,6 @@ fn a_file_that_is_not_there_or_not_text() {
     let output = sandbox.run(&["check"]);
     assert_eq!(output.code, 2);
     says(&output, &["is not UTF-8 text, from byte 18 on"]);
-}
-
-#[test]
-fn a_file_that_everybody_may_change() {
-    use std::os::unix::fs::PermissionsExt as _;
-    let sandbox = Sandbox::new("");
-    fs::set_permissions(sandbox.path("flows.toml"), fs::Permissions::from_mode(0o666)).unwrap();
-    let output = sandbox.run(&["check"]);
-    assert_eq!(output.code, 2);
-    let path = sandbox.path("flows.toml").display().to_string();
-    says(&output, &["every user of this machine can change", &format!("chmod o-w {path}")]);
-    fs::set_permissions(sandbox.path("flows.toml"), fs::Permissions::from_mode(0o644)).unwrap();
-    sandbox.write("templates/_a.html.hbs", "");
-    fs::set_permissions(sandbox.path("templates"), fs::Permissions::from_mode(0o777)).unwrap();
-    says(&sandbox.run(&["check"]), &["templates, and so who gets the leads"]);
 }
 
 #[test]

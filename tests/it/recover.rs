@@ -48,7 +48,7 @@ fn refused(sandbox: &Sandbox, words: &str) {
 }
 
 #[test]
-fn a_state_that_is_gone_is_missed_and_recovered() {
+fn case_08_a_state_that_is_gone_is_missed_and_recovered() {
     let sandbox = Sandbox::new(FLOWS);
     insert(&sandbox, "before", 0);
     sandbox.run_once();
@@ -79,7 +79,7 @@ fn a_state_that_is_gone_is_missed_and_recovered() {
 }
 
 #[test]
-fn a_damaged_or_foreign_state_is_refused() {
+fn case_07_a_damaged_or_foreign_state_is_refused() {
     let sandbox = Sandbox::new(FLOWS);
     sandbox.run_once();
     let database = sandbox.path("state/leadflow.db");

@@ -131,7 +131,8 @@ async fn without_a_filter_rows_of_before_the_begin_are_no_news_either() {
 }
 
 #[tokio::test]
-async fn late_rows_are_found_by_the_overlap_and_by_the_look_back_and_none_from_before_begin() {
+async fn case_16_and_case_17_late_rows_are_found_by_the_overlap_and_by_the_look_back_and_none_from_before_begin()
+ {
     let mut office = Office::open("\"hour\"", "\"minute\"");
     office.write(&[1], 60 * 24);
     assert_eq!(office.run_after(0).await, (Outcome::NothingNew, vec![]));
@@ -152,7 +153,7 @@ async fn late_rows_are_found_by_the_overlap_and_by_the_look_back_and_none_from_b
 }
 
 #[tokio::test]
-async fn rows_of_a_standstill_are_all_read() {
+async fn case_15_rows_of_a_standstill_are_all_read() {
     let mut office = Office::open("hour", "hour");
     office.run_after(0).await;
     for day in 0..6 {
@@ -188,7 +189,7 @@ async fn a_heartbeat_beats_while_nothing_comes() {
 }
 
 #[tokio::test]
-async fn a_change_is_news_where_the_flow_says_so() {
+async fn case_19_a_change_is_news_where_the_flow_says_so() {
     let mut office = Office::open("name = ", "notify_on = \"change\"\nname = ");
     office.write(&[1], 120);
     assert_eq!(office.run_after(0).await.0, Outcome::NothingNew);
@@ -226,7 +227,7 @@ async fn another_table_is_another_begin() {
 }
 
 #[tokio::test]
-async fn a_merge_of_an_old_row_is_no_news_on_azurite() {
+async fn case_19_a_merge_of_an_old_row_is_no_news_on_azurite() {
     let (table, server) = (Table::create().await, MailServer::start(&[]));
     table.insert(&leads(0..3)).await;
     // A window of a second: what is there now lies before begin.

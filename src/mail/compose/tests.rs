@@ -6,7 +6,7 @@ use super::*;
 use crate::config;
 
 /// A flow whose `[email]` has these lines.
-fn flow(email: &str) -> Arc<Flow> {
+pub(super) fn flow(email: &str) -> Arc<Flow> {
     let text = format!(
         "[connections.t.embedded_table]\nfile = \"t.db\"\n[connections.m.mail_folder]\n\
          [flows.leads.recurrence]\nfrequency = \"hour\"\n[flows.leads.table]\nconnection = \"t\"\nname = \"leads\"\n\
@@ -30,7 +30,16 @@ fn composed(email: &str, rows: &[Value], max_bytes: usize) -> (Vec<(Composed, Ve
     }
     let from = "Leads <leads@contoso.example>".parse().unwrap();
     let now = "2026-03-01T08:00:00Z".parse().unwrap();
-    let scene = Scene { flow: &flow, run: 7, past_time: now, now, from: &from, max_bytes, is_test: false };
+    let scene = Scene {
+        flow: &flow,
+        run: 7,
+        past_time: now,
+        now,
+        from: &from,
+        max_bytes,
+        is_test: false,
+        hidden_tests: 0,
+    };
     let mails = compose(&scene, &mut spool, folder.path()).unwrap();
     let notes = mails.notes().to_vec();
     (mails.read().map(Result::unwrap).collect(), notes)

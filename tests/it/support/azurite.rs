@@ -30,7 +30,7 @@ fn azurite() -> &'static Azurite {
     static AZURITE: OnceLock<Azurite> = OnceLock::new();
     AZURITE.get_or_init(|| {
         let data = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let place = data.path().display().to_string();
         let program = folder().join("node_modules/.bin/azurite-table").display().to_string();
         let arguments =
@@ -42,6 +42,12 @@ fn azurite() -> &'static Azurite {
         eventually("Azurite to listen", || TcpStream::connect(("127.0.0.1", port)).ok());
         Azurite { _server: server, port, _data: data }
     })
+}
+
+/// A port below those that the system gives away by itself, which another server could get first.
+fn free_port() -> u16 {
+    let first = 20_000 + u16::try_from(std::process::id() % 10_000).unwrap();
+    (first..32_000).find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
 }
 
 /// A connection string for Azurite with this key.

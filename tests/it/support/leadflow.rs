@@ -4,10 +4,11 @@ use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::eventually;
 use super::{azurite, certificates, mail_server};
 
 /// A folder with a flows.toml.
@@ -15,6 +16,8 @@ use super::{azurite, certificates, mail_server};
 pub(crate) struct Sandbox {
     folder: tempfile::TempDir,
     storage: String,
+    /// What every daemon of this folder has logged.
+    logs: Mutex<Vec<Arc<Mutex<String>>>>,
 }
 
 /// What a command came to.
@@ -29,11 +32,13 @@ pub(crate) struct Output {
 pub(crate) struct Daemon {
     child: Child,
     log: Arc<Mutex<String>>,
+    reader: Option<JoinHandle<()>>,
 }
 
 impl Sandbox {
     pub(crate) fn new(flows: &str) -> Self {
-        let sandbox = Self { folder: tempfile::tempdir().unwrap(), storage: String::new() };
+        let folder = tempfile::tempdir().unwrap();
+        let sandbox = Self { folder, storage: String::new(), logs: Mutex::default() };
         sandbox.write("flows.toml", flows);
         sandbox.write("mail-password", mail_server::PASSWORD);
         sandbox
@@ -69,7 +74,9 @@ impl Sandbox {
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_leadflow"));
+        let built = || env!("CARGO_BIN_EXE_leadflow").into();
+        let binary = std::env::var_os("LEADFLOW_BINARY").unwrap_or_else(built);
+        let mut command = Command::new(binary);
         command
             .args(arguments)
             .current_dir(self.folder.path())
@@ -113,39 +120,57 @@ impl Sandbox {
 
     /// Starts the daemon and waits until it is ready.
     pub(crate) fn daemon(&self) -> Daemon {
-        let mut child = self.command(&["run"]).stderr(Stdio::piped()).spawn().unwrap();
+        let daemon = self.daemon_with(&[]);
+        daemon.wait_for_log("ready");
+        daemon
+    }
+
+    /// Starts the daemon with more environment variables, and does not wait.
+    pub(crate) fn daemon_with(&self, more: &[(&str, &str)]) -> Daemon {
+        let mut command = self.command(&["run"]);
+        command.envs(more.iter().copied()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
         let log = Arc::new(Mutex::new(String::new()));
         let (lines, sink) = (BufReader::new(child.stderr.take().unwrap()), Arc::clone(&log));
-        std::thread::spawn(move || {
+        self.logs.lock().unwrap().push(Arc::clone(&log));
+        let reader = std::thread::spawn(move || {
             for line in lines.lines().map_while(Result::ok) {
                 let mut log = sink.lock().unwrap();
                 log.push_str(&line);
                 log.push('\n');
             }
         });
-        let daemon = Daemon { child, log };
-        daemon.wait_for_log("ready");
-        daemon
+        Daemon { child, log, reader: Some(reader) }
+    }
+
+    /// What every daemon so far has logged.
+    pub(crate) fn logs(&self) -> String {
+        self.logs.lock().unwrap().iter().map(|log| log.lock().unwrap().clone()).collect()
     }
 }
 
 impl Daemon {
-    /// Its process.
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     pub(crate) fn log(&self) -> String {
         self.log.lock().unwrap().clone()
     }
 
     pub(crate) fn wait_for_log(&self, words: &str) {
         let log = || self.log.lock().unwrap();
-        eventually(&format!("`{words}` in the log"), || {
-            let found = log().contains(words);
-            assert!(found || !log().contains("panicked"), "{}", log());
-            found.then_some(())
-        });
+        let began = Instant::now();
+        while !log().contains(words) {
+            assert!(!log().contains("panicked"), "{}", log());
+            assert!(began.elapsed() < Duration::from_mins(1), "`{words}` is not in the log:\n{}", log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
     }
 
     /// `TERM`, `HUP`, `KILL` …
@@ -155,7 +180,16 @@ impl Daemon {
     }
 
     pub(crate) fn wait(&mut self) -> ExitStatus {
-        eventually("leadflow to end", || self.child.try_wait().unwrap())
+        let began = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(began.elapsed() < Duration::from_mins(1), "leadflow does not end: {}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        self.reader.take().map(JoinHandle::join);
+        status
     }
 
     /// Ends it as systemd does.

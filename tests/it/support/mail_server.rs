@@ -96,6 +96,11 @@ impl MailServer {
 }
 
 impl Mail {
+    /// A mail that no server has seen.
+    pub(crate) fn of_bytes(bytes: Vec<u8>) -> Self {
+        Self { to: Vec::new(), secure: false, user: None, sha256: String::new(), bytes }
+    }
+
     pub(crate) fn message(&self) -> Message<'_> {
         MessageParser::default().parse(&self.bytes).unwrap()
     }

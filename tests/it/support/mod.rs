@@ -2,9 +2,12 @@
 
 pub(crate) mod azurite;
 pub(crate) mod certificates;
+pub(crate) mod disk;
+pub(crate) mod hostile;
 pub(crate) mod leadflow;
 pub(crate) mod leads;
 pub(crate) mod mail_server;
+pub(crate) mod oracle;
 pub(crate) mod past;
 pub(crate) mod scripted;
 mod servers;
@@ -12,13 +15,18 @@ mod servers;
 use std::time::{Duration, Instant};
 
 /// Waits until the condition gives a value; fails with `what` when it takes too long.
-pub(crate) fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn eventually<T>(what: &str, condition: impl FnMut() -> Option<T>) -> T {
+    within(Duration::from_mins(1), what, condition)
+}
+
+/// As [`eventually`], for what takes longer on a busy machine.
+pub(crate) fn within<T>(limit: Duration, what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     let began = Instant::now();
     loop {
         if let Some(value) = condition() {
             return value;
         }
-        assert!(began.elapsed() < Duration::from_mins(1), "still waiting for {what}");
+        assert!(began.elapsed() < limit, "still waiting for {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }

@@ -24,6 +24,21 @@ pub(crate) fn serve(answer: impl Fn(TcpStream) + Send + Sync + 'static) -> u16 {
 pub(crate) fn table_service(
     script: impl Fn(usize, &str) -> Option<Vec<u8>> + Send + Sync + 'static,
 ) -> Requests {
+    table_service_that(false, script)
+}
+
+/// As [`table_service`], with a connection for each request: who waits for the rest of a broken
+/// response sees that there is none.
+pub(crate) fn closing_table_service(
+    script: impl Fn(usize, &str) -> Option<Vec<u8>> + Send + Sync + 'static,
+) -> Requests {
+    table_service_that(true, script)
+}
+
+fn table_service_that(
+    closes: bool,
+    script: impl Fn(usize, &str) -> Option<Vec<u8>> + Send + Sync + 'static,
+) -> Requests {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let requests = Arc::clone(&seen);
     let port = serve(move |stream| {
@@ -45,6 +60,9 @@ pub(crate) fn table_service(
             match script(count, &target) {
                 Some(response) => drop(stream.write_all(&response)),
                 None => return,
+            }
+            if closes {
+                return;
             }
         }
     });

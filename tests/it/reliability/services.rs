@@ -5,8 +5,10 @@ use leadflow::clock::Clock;
 use serde_json::{Value, json};
 
 use crate::support::eventually;
-use crate::support::leadflow::{MARKETPLACE, Sandbox, guide_flow};
+use crate::support::leadflow::{MARKETPLACE, Sandbox, guide_flow, relay};
 use crate::support::leads::{keys, lead};
+use crate::support::mail_server::MailServer;
+use crate::support::oracle;
 use crate::support::scripted::{Requests, page, response, smtp, table_service};
 
 const FOLDER: &str = "[connections.relay.mail_folder]\npath = \"mail\"\n\n";
@@ -47,7 +49,7 @@ fn is_scan(target: &str) -> bool {
 }
 
 #[test]
-fn empty_pages_and_tokens_of_one_key_are_part_of_a_scan() {
+fn case_21_empty_pages_and_tokens_of_one_key_are_part_of_a_scan() {
     let service = table_service(|_, target| {
         let token =
             |keys: &[&str]| keys.iter().map(|key| format!("x-ms-continuation-{key}")).collect::<Vec<_>>();
@@ -71,7 +73,7 @@ fn empty_pages_and_tokens_of_one_key_are_part_of_a_scan() {
 }
 
 #[test]
-fn a_scan_that_goes_round_in_circles_moves_nothing() {
+fn case_22_a_scan_that_goes_round_in_circles_moves_nothing() {
     let service = table_service(|_, target| {
         Some(if is_scan(target) {
             page(&[row(1)], &["x-ms-continuation-NextPartitionKey: a"])
@@ -87,10 +89,11 @@ fn a_scan_that_goes_round_in_circles_moves_nothing() {
 }
 
 #[test]
-fn what_breaks_off_on_the_third_page_moves_nothing() {
+fn case_23_what_breaks_off_on_the_third_page_moves_nothing() {
     for broken in [
         response("200 OK", &[], r#"{"odata.metadata":"x","value":[{"PartitionKey":"p","RowKey":"#),
         response("200 OK", &[], r#"{"odata.metadata":"x","value":[{"PartitionKey":"p"}]}"#),
+        not_utf8(),
         response("400 Bad Request", &["x-ms-error-code: InvalidInput"], ""),
         response("302 Found", &["Location: http://127.0.0.1:1/elsewhere"], ""),
     ] {
@@ -114,7 +117,7 @@ fn what_breaks_off_on_the_third_page_moves_nothing() {
 }
 
 #[test]
-fn a_busy_service_and_a_broken_connection_are_tried_again() {
+fn case_24_a_busy_service_and_a_broken_connection_are_tried_again() {
     let service = table_service(|count, target| match count {
         0 => {
             Some(response("503 Service Unavailable", &["Retry-After: 0", "x-ms-error-code: ServerBusy"], ""))
@@ -129,6 +132,51 @@ fn a_busy_service_and_a_broken_connection_are_tried_again() {
     assert_eq!(output.stderr.matches("trying again").count(), 3, "{}", output.stderr);
     assert_eq!(mailed(&sandbox), keys(1..2));
     assert_eq!(service.count(), 6);
+}
+
+/// A page with a byte in it that is no text.
+fn not_utf8() -> Vec<u8> {
+    let mut bytes = page(&[row(3)], &[]);
+    let at = bytes.windows(8).position(|window| window == b"Fabrikam").unwrap();
+    bytes[at] = 0xff;
+    bytes
+}
+
+#[test]
+fn case_24_retry_after_is_heeded_up_to_a_minute() {
+    let at = Clock::System.now() + SignedDuration::from_secs(4);
+    let date = at.strftime("Retry-After: %a, %d %b %Y %H:%M:%S GMT").to_string();
+    let service = table_service(move |count, target| {
+        let busy = |header: &str| Some(response("503 Service Unavailable", &[header], ""));
+        match count {
+            0 => busy("Retry-After: 2"),
+            1 => busy(&date),
+            2 => busy("Retry-After: -1"),
+            3 => busy("Retry-After: when it suits"),
+            4 => busy("Retry-After: 315360000"),
+            _ => Some(page(&if is_scan(target) { vec![row(1)] } else { vec![] }, &[])),
+        }
+    });
+    let sandbox = sandbox(&service, FOLDER);
+    let daemon = sandbox.daemon();
+    daemon.wait_for_log("trying again in 60.0 s");
+    let log = daemon.log();
+    let waits: Vec<f64> = log
+        .split("trying again in ")
+        .skip(1)
+        .map(|rest| rest.split(' ').next().unwrap().parse().unwrap())
+        .collect();
+    let is_well = |wait: f64, least: f64, most: f64| assert!((least..=most).contains(&wait), "{waits:?}");
+    is_well(waits[0], 2.0, 2.0);
+    is_well(waits[1], 1.0, 4.0);
+    // What makes no sense is left aside: 2 and 4 seconds, and up to half a second more.
+    is_well(waits[2], 2.0, 4.1);
+    is_well(waits[3], 4.0, 8.1);
+    assert_eq!(waits.len(), 5, "ten years are a minute");
+    assert!(mailed(&sandbox).is_empty());
+    assert!(daemon.stop().success());
+    sandbox.run_once();
+    assert_eq!(mailed(&sandbox), keys(1..2));
 }
 
 #[test]
@@ -165,7 +213,7 @@ fn first_recipient(sandbox: &Sandbox) -> Value {
 }
 
 #[test]
-fn a_connection_that_ends_after_the_final_dot_is_uncertain_and_sends_the_same_again() {
+fn case_28_a_connection_that_ends_after_the_final_dot_is_uncertain_and_sends_the_same_again() {
     let (sandbox, messages) = sent_by(|count| (count > 0).then_some("250 queued"));
     assert_eq!(sandbox.run(&["run", "--once"]).code, 1, "the mail still waits");
     assert_eq!(first_recipient(&sandbox)["state"], "uncertain");
@@ -178,7 +226,7 @@ fn a_connection_that_ends_after_the_final_dot_is_uncertain_and_sends_the_same_ag
 }
 
 #[test]
-fn three_ends_without_a_reply_hold_the_mail() {
+fn case_28_three_ends_without_a_reply_hold_the_mail() {
     let (sandbox, messages) = sent_by(|_| None);
     let codes: Vec<i32> = (0..4).map(|_| sandbox.run(&["run", "--once"]).code).collect();
     assert_eq!(codes, [1, 1, 0, 0], "1 while the mail waits");
@@ -245,4 +293,33 @@ fn an_interrupted_run_is_made_up_for() {
     assert_eq!(mailed(&sandbox), keys(1..2));
     assert_eq!(sandbox.json(&["history", "show", "1", "--json"])["outcome"], "interrupted");
     assert!(daemon.stop().success());
+}
+
+#[test]
+fn case_26_a_shared_access_signature_is_nowhere_but_in_the_requests() {
+    let service = table_service(|count, target| {
+        assert!(target.contains("sig=canary"), "{target}");
+        match count {
+            0 => Some(response("302 Found", &["Location: http://127.0.0.1:1/elsewhere"], "")),
+            1 => Some(response("403 Forbidden", &["x-ms-error-code: AuthorizationFailure"], target)),
+            2 => Some(response("200 OK", &[], target)),
+            3 => None,
+            _ => Some(page(&if is_scan(target) { vec![row(1)] } else { vec![] }, &[])),
+        }
+    });
+    let server = MailServer::start(&[]);
+    let endpoint = format!("http://127.0.0.1:{}/contoso", service.port);
+    let storage = format!(
+        "TableEndpoint={endpoint};SharedAccessSignature=sv=2022-11-02&ss=t&sp=r&sig=canary%2Fsignature%3D"
+    );
+    let flow = guide_flow("leads").replace("frequency = \"hour\"", "frequency = \"second\"");
+    let sandbox = Sandbox::with_storage(&format!("{MARKETPLACE}{}{flow}", relay(server.port)), storage);
+    let daemon = sandbox.daemon();
+    server.wait_for_keys(&keys(1..2));
+    assert!(daemon.stop().success());
+    let log = sandbox.logs();
+    for words in ["answered with a redirect", "refuses to let this machine read", "trying again"] {
+        assert!(log.contains(words), "`{words}` is not in: {log}");
+    }
+    oracle::check(&sandbox, &keys(1..2), &server.mails());
 }

@@ -1,0 +1,64 @@
+//! `leadflow lead list|show|export|add|forget`.
+
+mod add;
+mod export;
+mod forget;
+mod list;
+mod show;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use leadflow::clock::Clock;
+use leadflow::config::Loaded;
+use leadflow::flow::Flow;
+use leadflow::table::Table;
+use serde_json::{Map, Value};
+
+use super::table::with_help;
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// What is in the flow's table, newest first, and whether it was mailed
+    List(list::Arguments),
+    /// The proof of one lead: when it appeared, which run saw it, which mail carried it, who took it
+    Show(show::Arguments),
+    /// The leads of the flow's table as CSV, JSON or one JSON object a line, for a CRM
+    Export(export::Arguments),
+    /// Write a test lead into the flow's table, as Validate in Partner Center does
+    Add(add::Arguments),
+    /// Erase a person from the state, its history and its kept mails, and prove it
+    Forget(forget::Arguments),
+}
+
+pub(super) async fn lead(loaded: Loaded, arguments: Arguments) -> anyhow::Result<ExitCode> {
+    match arguments.command {
+        Command::List(arguments) => list::list(&loaded, &arguments).await,
+        Command::Show(arguments) => show::show(&loaded, &arguments).await,
+        Command::Export(arguments) => export::export(&loaded, &arguments).await,
+        Command::Add(arguments) => add::add(&loaded, &arguments).await,
+        Command::Forget(arguments) => forget::forget(&loaded, &arguments).await,
+    }
+}
+
+/// The table of a flow.
+fn table_of(loaded: &Loaded, flow: &Arc<Flow>) -> anyhow::Result<Table> {
+    let connection = loaded.config.tables.get(&flow.table.connection);
+    let Some(connection) = connection else {
+        anyhow::bail!("flows.toml has no connection {}", flow.table.connection)
+    };
+    Table::open(connection, &flow.table.name, &Clock::System).map_err(with_help)
+}
+
+/// A lead in a few words.
+fn words_of(lead: &Map<String, Value>) -> String {
+    let parts = ["name", "company", "email"].into_iter().filter_map(|field| lead[field].as_str());
+    let words = parts.collect::<Vec<_>>().join(", ");
+    if words.is_empty() { "(no name given)".to_owned() } else { words }
+}

@@ -1,0 +1,150 @@
+//! `leadflow lead export FLOW`: the leads for a CRM, in constant memory.
+
+use std::io::{self, BufWriter, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::ValueEnum;
+use indicatif::ProgressBar;
+use jiff::Timestamp;
+use leadflow::clock::Clock;
+use leadflow::config::{self, Loaded};
+use leadflow::filter;
+use leadflow::flow::Flow;
+use leadflow::lead;
+use leadflow::mail::sheet::Sheet;
+use leadflow::row::Row;
+use leadflow::spool::Spool;
+use leadflow::table::Query;
+use leadflow::window::EVER;
+
+use super::{table_of, with_help};
+use crate::cli::{Usage, ask, flow_named, moment, output};
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// The flow's name in flows.toml
+    flow: String,
+    /// Only rows that were written later: "2026-11-20", "2026-11-20T08:00:00Z", "3 days"
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// The file to write; standard output without it
+    #[arg(long, value_name = "FILE")]
+    to: Option<PathBuf>,
+    /// What is written
+    #[arg(long, value_name = "FORMAT", default_value = "csv")]
+    format: Format,
+    /// The columns: dynamics365, salesforce or hubspot; without it those of the flow's `csv`, or all
+    #[arg(long, value_name = "PRESET")]
+    columns: Option<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// UTF-8 with a byte order mark, as Excel wants it; CRLF line ends
+    Csv,
+    /// One array of objects
+    Json,
+    /// One JSON object a line
+    Ndjson,
+}
+
+pub(super) async fn export(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let flow = flow_named(&loaded.config, &arguments.flow)?;
+    let since = arguments
+        .since
+        .as_ref()
+        .map(|text| moment::parse(text, &loaded.config.settings.time_zone, Clock::System.now()));
+    let since = since.transpose()?.unwrap_or(EVER);
+    let sheet = sheet_of(flow, arguments.columns.as_deref())?;
+    let progress = ask::spinner("reading the table");
+    // All columns are known only when the last row is read.
+    let folder = tempfile::tempdir()?;
+    let mut spool = Spool::new(folder.path());
+    let table = table_of(loaded, flow)?;
+    let text = flow.table.filter.as_ref().map(|text| filter::fill(text, since));
+    let mut scan = table.scan(Query { filter: text, select: flow.table.select.clone() });
+    while let Some(page) = scan.next().await.map_err(with_help)? {
+        for row in page.rows.iter().filter(|row| is_later(row, since)) {
+            spool.push(row)?;
+        }
+        progress.set_message(format!("reading the table: {} rows", spool.len()));
+    }
+    let sheet = sheet.unwrap_or_else(|| Sheet::of_all(spool.columns(), lead::is_lead(spool.columns())));
+    match &arguments.to {
+        None => {
+            let mut out = BufWriter::new(io::stdout().lock());
+            match write_to(&mut out, &sheet, &mut spool, arguments.format, &progress) {
+                Err(error) if is_broken_pipe(&error) => return Ok(ExitCode::SUCCESS),
+                result => result?,
+            }
+        }
+        Some(path) => {
+            // Whole or not at all.
+            let parent = path
+                .parent()
+                .filter(|parent| !parent.as_os_str().is_empty())
+                .unwrap_or(std::path::Path::new("."));
+            let file = tempfile::NamedTempFile::new_in(parent)
+                .with_context(|| format!("cannot write to {}", parent.display()))?;
+            write_to(&mut BufWriter::new(&file), &sheet, &mut spool, arguments.format, &progress)?;
+            file.persist(path).with_context(|| format!("cannot write {}", path.display()))?;
+        }
+    }
+    progress.finish_and_clear();
+    let to = arguments.to.as_ref().map_or_else(String::new, |path| format!(" to {}", path.display()));
+    output::complain(&format!("{} rows{to}", spool.len()));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn sheet_of(flow: &Flow, preset: Option<&str>) -> Result<Option<Sheet>, Usage> {
+    let named = preset.map(|name| {
+        let known = config::presets().join(", ");
+        config::preset(name).ok_or_else(|| Usage(format!("there are no columns `{name}`; there is {known}")))
+    });
+    let columns = named.transpose()?;
+    Ok(columns.as_ref().or(flow.email.csv.as_ref()).map(|columns| Sheet::of_columns(columns)))
+}
+
+fn is_later(row: &Row, since: Timestamp) -> bool {
+    row.timestamp.parse().map_or(true, |at: Timestamp| at > since)
+}
+
+fn write_to(
+    out: &mut impl Write,
+    sheet: &Sheet,
+    spool: &mut Spool,
+    format: Format,
+    progress: &ProgressBar,
+) -> anyhow::Result<()> {
+    let all = spool.len();
+    out.write_all(&match format {
+        Format::Csv => sheet.head()?,
+        Format::Json => b"[".to_vec(),
+        Format::Ndjson => Vec::new(),
+    })?;
+    for (number, row) in (0_u64..).zip(spool.rows()?) {
+        let columns = row?.columns();
+        match format {
+            Format::Csv => out.write_all(&sheet.record(&columns)?)?,
+            Format::Json => {
+                write!(out, "{}\n{}", if number == 0 { "" } else { "," }, sheet.object(&columns))?;
+            }
+            Format::Ndjson => writeln!(out, "{}", sheet.object(&columns))?,
+        }
+        if number % 10_000 == 0 {
+            progress.set_message(format!("writing: {number} of {all} rows"));
+        }
+    }
+    if format == Format::Json {
+        out.write_all(b"\n]\n")?;
+    }
+    out.flush()?;
+    Ok(())
+}
+
+/// Nobody reads on (`| head`), which is no error.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}

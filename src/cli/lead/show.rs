@@ -1,0 +1,134 @@
+//! `leadflow lead show FLOW KEY`: the proof.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use anyhow::bail;
+use jiff::tz::TimeZone;
+use leadflow::config::Loaded;
+use leadflow::history::Run;
+use leadflow::lead;
+use leadflow::row::{Mark, Row};
+use leadflow::store::{Listed, Store, Which};
+use serde_json::{Value, json};
+
+use super::{table_of, with_help, words_of};
+use crate::cli::{flow_named, history, output, state_of};
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// The flow's name in flows.toml
+    flow: String,
+    /// `RowKey`, or `PartitionKey/RowKey`, which also finds a lead that is not in the table any more
+    key: String,
+    /// For scripts
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was done with a row: by which run, in which mail.
+struct Step {
+    run: i64,
+    of_run: Option<Run>,
+    mail: Option<Listed>,
+    is_mailed: bool,
+}
+
+pub(super) async fn show(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let flow = flow_named(&loaded.config, &arguments.flow)?;
+    let (partition, row_key) = match arguments.key.rsplit_once('/') {
+        Some((partition, row_key)) => (Some(partition), row_key),
+        None => (None, arguments.key.as_str()),
+    };
+    let mut rows = table_of(loaded, flow)?.rows_of(partition, row_key).await.map_err(with_help)?;
+    if rows.len() > 1 {
+        let keys: Vec<_> = rows.iter().map(|row| format!("{}/{}", row.partition_key, row.row_key)).collect();
+        bail!("{} rows have this RowKey; name one of {}", keys.len(), keys.join(", "));
+    }
+    let row = rows.pop();
+    let mark = match (&row, partition) {
+        (Some(row), _) => Mark::of(row),
+        (None, Some(partition)) => Mark::of_keys(partition, row_key),
+        (None, None) => {
+            bail!("the table has no row `{row_key}`; for one that was deleted name it PartitionKey/RowKey")
+        }
+    };
+    let store = state_of(loaded)?;
+    let steps = store.as_ref().map(|store| steps(store, &flow.name, &mark)).transpose()?.unwrap_or_default();
+    if row.is_none() && steps.is_empty() {
+        bail!(
+            "nothing is known of `{}`: it is not in the table, and {} has not seen it",
+            arguments.key,
+            flow.name
+        );
+    }
+    if arguments.json {
+        let row = row
+            .as_ref()
+            .map(|row| json!({ "timestamp": row.timestamp, "lead": lead::of_columns(&row.columns()) }));
+        output::print_json(
+            &json!({ "key": arguments.key, "row": row, "history": steps.iter().map(json_of).collect::<Vec<_>>() }),
+        )?;
+    } else {
+        output::print(&told(&arguments.key, row.as_ref(), &steps, &loaded.config.settings.time_zone))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn steps(store: &Store, flow: &str, mark: &Mark) -> anyhow::Result<Vec<Step>> {
+    let mut steps = Vec::new();
+    for (run, mail) in store.proofs(flow, mark.key)? {
+        let listed =
+            mail.map(|mail| store.listed(Which::One(mail))).transpose()?.and_then(|mut found| found.pop());
+        steps.push(Step { run, of_run: store.run(run)?, mail: listed, is_mailed: mail.is_some() });
+    }
+    Ok(steps)
+}
+
+fn json_of(step: &Step) -> Value {
+    json!({
+        "run": step.of_run.as_ref().map_or_else(|| json!({ "run": step.run }), history::json_of_run),
+        "mail": step.mail.as_ref().map(|listed| history::json_of_mail(&listed.mail)),
+    })
+}
+
+fn told(key: &str, row: Option<&Row>, steps: &[Step], zone: &TimeZone) -> String {
+    let mut text = format!("lead {key}\n");
+    match row {
+        Some(row) => {
+            let lead = lead::of_columns(&row.columns());
+            let mark = |field: &str, words: &str| {
+                if lead[field] == true { format!(" · {words}") } else { String::new() }
+            };
+            let offer = lead["offer"].as_str().map_or_else(String::new, |offer| format!(" · {offer}"));
+            let _ = writeln!(
+                text,
+                "  {}{offer}{}{}",
+                words_of(&lead),
+                mark("is_test", "test lead"),
+                mark("do_not_contact", "do not contact")
+            );
+            let written =
+                row.timestamp.parse().map_or_else(|_| row.timestamp.clone(), |at| output::moment(at, zone));
+            let _ = writeln!(text, "\nwritten {written}, says the table (a later write moves it)");
+        }
+        None => text.push_str("  it is not in the table any more\n"),
+    }
+    if steps.is_empty() {
+        text.push_str("\nnot seen yet: the flow's next run reads it, if its filter matches\n");
+    }
+    for step in steps {
+        let of_run = step.of_run.as_ref().map_or_else(
+            || " (not in the history any more)".to_owned(),
+            |run| format!(", {} ({})", output::moment(run.started, zone), run.cause),
+        );
+        let _ = writeln!(text, "\nread by run {}{of_run}", step.run);
+        match &step.mail {
+            Some(listed) => text.push_str(history::told_mail(&listed.mail, zone).trim_start()),
+            None if step.is_mailed => text.push_str("  its mail is not in the history any more\n"),
+            None => text
+                .push_str("  not mailed: before the flow's begin, hidden, or passed over by the condition\n"),
+        }
+    }
+    text
+}

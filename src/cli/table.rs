@@ -1,0 +1,85 @@
+//! `leadflow table list|create`.
+
+use std::process::ExitCode;
+
+use leadflow::clock::Clock;
+use leadflow::config::Loaded;
+use leadflow::table::{Table, TableError};
+use serde_json::json;
+
+use super::{Usage, output};
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// The tables of a connection
+    List {
+        /// A table connection of flows.toml
+        connection: String,
+        /// For scripts
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make a table
+    Create {
+        /// A table connection of flows.toml
+        connection: String,
+        /// 3 to 63 letters and digits, a letter first
+        name: String,
+    },
+}
+
+pub(super) async fn table(loaded: Loaded, arguments: Arguments) -> anyhow::Result<ExitCode> {
+    match arguments.command {
+        Command::List { connection, json } => {
+            let names = opened(&loaded, &connection, "x")?.names().await.map_err(with_help)?;
+            if json {
+                output::print_json(&json!(names))?;
+            } else if names.is_empty() {
+                output::print(&format!(
+                    "{connection} has no table yet; `leadflow table create {connection} NAME` makes one"
+                ))?;
+            } else {
+                output::print(&names.join("\n"))?;
+            }
+        }
+        Command::Create { connection, name } => {
+            let fits = (3..=63).contains(&name.len())
+                && name.chars().all(|c| c.is_ascii_alphanumeric())
+                && name.starts_with(|c: char| c.is_ascii_alphabetic());
+            if !fits {
+                return Err(Usage(format!(
+                    "`{name}` is no name of a table: 3 to 63 letters and digits, a letter first"
+                ))
+                .into());
+            }
+            opened(&loaded, &connection, &name)?.create().await.map_err(with_help)?;
+            output::print(&format!(
+                "the table {name} is there; name it in the flow's [table] and in Partner Center"
+            ))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn opened(loaded: &Loaded, connection: &str, name: &str) -> anyhow::Result<Table> {
+    let tables = &loaded.config.tables;
+    let Some(found) = tables.get(connection) else {
+        let known = tables.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        return Err(Usage(format!("there is no table connection `{connection}`; there is {known}")).into());
+    };
+    Table::open(found, name, &Clock::System).map_err(with_help)
+}
+
+/// The error with what to do about it.
+pub(super) fn with_help(error: TableError) -> anyhow::Error {
+    match error.help {
+        Some(help) => anyhow::anyhow!("{}\n  {help}", error.message),
+        None => error.into(),
+    }
+}

@@ -1,0 +1,323 @@
+//! SMTP servers that answer anything: nobody is taken for reached who is not, and nothing hangs.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use leadflow::flow::{MailConnection, Security, SmtpConnection};
+use leadflow::mail::{Letter, Session};
+use leadflow::outbox::Receipt;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use tokio::time::timeout;
+
+use crate::support::hostile::cases;
+use crate::support::scripted::serve;
+
+/// An answer to one command.
+#[derive(Debug, Clone)]
+enum Answer {
+    /// What a good server says.
+    Good,
+    /// What a good server says, and then something that nobody asked for.
+    GoodAndMore(Vec<u8>),
+    Bytes(Vec<u8>),
+    Close,
+}
+
+fn answers() -> impl Strategy<Value = Answer> {
+    let code = || {
+        prop::sample::select(vec![
+            200, 211, 220, 221, 235, 250, 251, 252, 299, 334, 354, 421, 450, 451, 452, 500, 503, 530, 550,
+            552, 554, 600, 999, 0,
+        ])
+    };
+    let line = move || code().prop_map(|code| format!("{code:03} said so\r\n").into_bytes());
+    let lines = vec((code(), prop::bool::weighted(0.8)), 1..5).prop_map(|lines| {
+        let lines =
+            lines.iter().map(|(code, goes_on)| format!("{code:03}{}x\r\n", if *goes_on { '-' } else { ' ' }));
+        lines.collect::<String>().into_bytes()
+    });
+    let odd = prop::sample::select(vec![
+        &b"\r\n"[..],
+        b"250\r\n",
+        b"250 ok\n",
+        b"250 ok",
+        b"250",
+        b"25",
+        b"2\0 ok\r\n",
+        b"250 o\0k\r\n",
+        b"\xff\xfe 250 ok\r\n",
+        b"250 \xff\r\n",
+        b"250-a\r\n550 b\r\n",
+        b"550-a\r\n250 b\r\n",
+        b"250-a\r\n250-b\r\n",
+        b"354-go\r\n354 on\r\n",
+        b"HTTP/1.1 200 OK\r\n\r\n",
+        b"250 a\r250 b\r\n",
+        b" 250 ok\r\n",
+        b"+250 ok\r\n",
+        b"2500 ok\r\n",
+        b"250\tok\r\n",
+    ]);
+    let long = (code(), 1_usize..70_000)
+        .prop_map(|(code, length)| format!("{code} {}\r\n", "x".repeat(length)).into_bytes());
+    let many = (code(), 1_usize..500).prop_map(|(code, count)| {
+        format!("{}{code} end\r\n", format!("{code}-more\r\n").repeat(count)).into_bytes()
+    });
+    let bytes = prop_oneof![
+        6 => line(),
+        2 => lines,
+        3 => odd.prop_map(<[u8]>::to_vec),
+        1 => long,
+        1 => many,
+        1 => vec(any::<u8>(), 0..40),
+    ];
+    let more = prop_oneof![3 => line(), 1 => vec(line(), 2..4).prop_map(|lines| lines.concat()), 1 => vec(any::<u8>(), 1..9)];
+    prop_oneof![12 => Just(Answer::Good), 2 => more.prop_map(Answer::GoodAndMore), 3 => bytes.prop_map(Answer::Bytes), 1 => Just(Answer::Close)]
+}
+
+/// The answers of a server's connections, one after the other; good ones when there are no more.
+#[derive(Debug, Clone)]
+struct Script {
+    answers: Vec<Answer>,
+    recipients: usize,
+}
+
+fn scripts() -> impl Strategy<Value = Script> {
+    // Greeting and EHLO are good more often, or little else would ever be seen.
+    let begin = prop_oneof![4 => Just(vec![Answer::Good, Answer::Good]), 1 => vec(answers(), 2)];
+    (begin, vec(answers(), 0..24), 1_usize..4)
+        .prop_map(|(begin, rest, recipients)| Script { answers: [begin, rest].concat(), recipients })
+}
+
+/// What the server has really said about the letters: for each recipient that it took, what it
+/// answered to the end of that message.
+#[derive(Debug, Default)]
+struct Journal {
+    answers: Vec<Answer>,
+    ends: Vec<String>,
+    is_accepted: Vec<(String, String)>,
+}
+
+impl Journal {
+    fn next(&mut self) -> Answer {
+        if self.answers.is_empty() { Answer::Good } else { self.answers.remove(0) }
+    }
+
+    /// Noted before it is said: whoever hears it finds it noted.
+    fn note_end(&mut self, bytes: &[u8], taken: &[String]) {
+        let subject = String::from_utf8_lossy(bytes).lines().next().unwrap_or_default().to_owned();
+        self.ends.push(subject.clone());
+        let is_accepted = match self.answers.first() {
+            None | Some(Answer::Good | Answer::GoodAndMore(_)) => true,
+            Some(Answer::Bytes(bytes)) => code_of(bytes) == Some(2),
+            Some(Answer::Close) => false,
+        };
+        if is_accepted {
+            self.is_accepted.extend(taken.iter().map(|to| (subject.clone(), to.clone())));
+        }
+    }
+}
+
+fn play(mut stream: TcpStream, journal: &Mutex<Journal>) -> Option<()> {
+    let mut reader = BufReader::new(stream.try_clone().ok()?);
+    let mut taken: Vec<String> = Vec::new();
+    let mut say = |good: &str| -> Option<Vec<u8>> {
+        let good = format!("{good}\r\n").into_bytes();
+        let (bytes, first) = match journal.lock().unwrap().next() {
+            Answer::Good => (good.clone(), good),
+            Answer::GoodAndMore(more) => ([good.clone(), more].concat(), good),
+            Answer::Bytes(bytes) => (bytes.clone(), bytes),
+            Answer::Close => return None,
+        };
+        stream.write_all(&bytes).ok()?;
+        // Nothing more is coming, and who waits for it should not have to for long.
+        is_whole(&bytes).then_some(first)
+    };
+    say("220 scripted")?;
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line).ok()? == 0 {
+            return None;
+        }
+        match line.get(..4).unwrap_or_default().to_ascii_uppercase().as_str() {
+            "EHLO" => drop(say("250-scripted\r\n250 8BITMIME")?),
+            "RCPT" => {
+                if code_of(&say("250 fine")?) == Some(2) {
+                    taken.push(line.split(['<', '>']).nth(1).unwrap_or_default().to_owned());
+                }
+            }
+            "DATA" => {
+                if code_of(&say("354 go on")?) == Some(3) {
+                    let bytes = message(&mut reader)?;
+                    journal.lock().unwrap().note_end(&bytes, &taken);
+                    say("250 queued")?;
+                }
+            }
+            "QUIT" => {
+                say("221 bye")?;
+                return None;
+            }
+            other => {
+                if other == "MAIL" {
+                    taken.clear();
+                }
+                say("250 fine")?;
+            }
+        }
+    }
+}
+
+/// A message to its final dot.
+fn message(reader: &mut BufReader<TcpStream>) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut byte = [0];
+    while !bytes.ends_with(b"\r\n.\r\n") {
+        if reader.read(&mut byte).ok()? == 0 {
+            return None;
+        }
+        bytes.push(byte[0]);
+    }
+    Some(bytes)
+}
+
+/// Whether the last line ends a reply.
+fn is_whole(bytes: &[u8]) -> bool {
+    let Some(rest) = bytes.strip_suffix(b"\r\n") else { return false };
+    let last = rest.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+    last.len() > 3 && last[..3].iter().all(u8::is_ascii_digit) && last[3] == b' '
+}
+
+/// The first digit of the first reply, if it is one.
+fn code_of(bytes: &[u8]) -> Option<u8> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    let mut code = None;
+    for line in text.split_inclusive("\r\n") {
+        let line = line.strip_suffix("\r\n")?;
+        let (digits, rest) = line.split_at_checked(3)?;
+        if !digits.bytes().all(|digit| digit.is_ascii_digit()) || *code.get_or_insert(digits) != digits {
+            return None;
+        }
+        if rest.starts_with(' ') {
+            return Some(digits.as_bytes()[0] - b'0');
+        }
+        rest.strip_prefix('-')?;
+    }
+    None
+}
+
+fn server(journal: &Arc<Mutex<Journal>>) -> u16 {
+    let journal = Arc::clone(journal);
+    serve(move |stream| {
+        let _ = play(stream, &journal);
+    })
+}
+
+fn connection(port: u16) -> MailConnection {
+    MailConnection::Smtp(SmtpConnection {
+        host: "127.0.0.1".to_owned(),
+        port,
+        security: Security::None,
+        from: "leads@contoso.example".parse().unwrap(),
+        login: None,
+        ca_file: None,
+        per_minute: 1_000,
+    })
+}
+
+fn letter<'a>(id: i64, to: &'a [String], bytes: &'a str) -> Letter<'a> {
+    Letter { id, from: "leads@contoso.example", recipients: to, bytes: bytes.as_bytes() }
+}
+
+/// Hands three letters over as the postman does; returns what each recipient was told to be.
+async fn hand_over(port: u16, recipients: usize) -> Vec<(String, String, Receipt)> {
+    let connection = connection(port);
+    let to: Vec<String> = (0..recipients).map(|number| format!("to{number}@contoso.example")).collect();
+    let mut session: Option<Session> = None;
+    let mut found = Vec::new();
+    for number in 0..3 {
+        if session.as_ref().is_some_and(|session| !session.is_usable()) {
+            session.take().unwrap().close().await;
+        }
+        if session.is_none() {
+            session = Session::open(&connection).await.ok();
+        }
+        let Some(session) = &mut session else { continue };
+        let subject = format!("Subject: {number}");
+        let bytes = format!("{subject}\r\n\r\n.a\r\n..\r\n");
+        if let Ok(receipts) = session.send(letter(number, &to, &bytes)).await {
+            assert_eq!(receipts.len(), to.len());
+            found.extend(to.iter().zip(receipts).map(|(to, receipt)| (subject.clone(), to.clone(), receipt)));
+        }
+    }
+    if let Some(session) = session {
+        session.close().await;
+    }
+    found
+}
+
+async fn is_told_the_truth(script: Script) {
+    let journal = Arc::new(Mutex::new(Journal { answers: script.answers.clone(), ..Journal::default() }));
+    let port = server(&journal);
+    let told = timeout(Duration::from_secs(30), hand_over(port, script.recipients)).await;
+    let told = told.unwrap_or_else(|_| panic!("hangs: {script:?}"));
+    let journal = journal.lock().unwrap();
+    for (subject, to, receipt) in told {
+        let script = &script;
+        let is_accepted = journal.is_accepted.contains(&(subject.clone(), to.clone()));
+        let is_ended = journal.ends.contains(&subject);
+        match &receipt {
+            Receipt::Accepted(reply) => {
+                assert!(is_accepted, "{subject} for {to} by {reply:?}");
+            }
+            // Sent again, though it was taken: a repeat without a mark.
+            Receipt::Later(_) | Receipt::Refused(_) => {
+                assert!(!is_accepted, "{subject} for {to} is {receipt:?}");
+            }
+            Receipt::Unknown(_) => assert!(is_ended, "{subject} for {to} is {receipt:?}: {script:?}"),
+        }
+        let (Receipt::Accepted(reply)
+        | Receipt::Refused(reply)
+        | Receipt::Later(reply)
+        | Receipt::Unknown(reply)) = receipt;
+        assert!(reply.len() <= 4_000 && !reply.contains(char::is_control), "{reply:?}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_is_taken_for_reached_who_is_not() {
+    let scripts = cases(300, scripts());
+    futures::stream::iter(scripts).map(is_told_the_truth).buffer_unordered(32).collect::<Vec<()>>().await;
+}
+
+#[tokio::test]
+async fn replies_on_top_are_not_those_of_the_next_letter() {
+    let more = Answer::GoodAndMore(b"250 more\r\n250 more\r\n".to_vec());
+    let mut answers = vec![Answer::Good; 5];
+    answers.push(more);
+    answers.extend(vec![Answer::Good; 3]);
+    answers.push(Answer::Bytes(b"550 no\r\n".to_vec()));
+    let port = server(&Arc::new(Mutex::new(Journal { answers, ..Journal::default() })));
+    let to = ["a@contoso.example".to_owned()];
+    let mut session = Session::open(&connection(port)).await.unwrap();
+    let receipts = session.send(letter(1, &to, "Subject: 1\r\n\r\n")).await.unwrap();
+    assert_eq!(receipts, [Receipt::Accepted("250 queued".to_owned())]);
+    assert!(!session.is_usable());
+    let second = session.send(letter(2, &to, "Subject: 2\r\n\r\n")).await;
+    assert!(second.is_err(), "{second:?}");
+}
+
+#[tokio::test]
+async fn a_reply_before_the_end_of_the_message_is_not_the_one_to_its_end() {
+    let mut answers = vec![Answer::Good; 4];
+    answers.push(Answer::GoodAndMore(b"250 queued\r\n".to_vec()));
+    answers.push(Answer::Bytes(b"550 no\r\n".to_vec()));
+    let port = server(&Arc::new(Mutex::new(Journal { answers, ..Journal::default() })));
+    let mut session = Session::open(&connection(port)).await.unwrap();
+    let receipts = session.send(letter(1, &["a@contoso.example".to_owned()], "Subject: 1\r\n\r\n")).await;
+    assert!(receipts.unwrap_err().message.contains("out of turn: 250 queued"));
+    assert!(!session.is_usable());
+}
