@@ -124,7 +124,7 @@ fn a_literal_secret_is_refused_and_not_shown() {
     let text = WHOLE.replace("{ file = \"password\" }", "\"canary-password\"");
     let text = text.replace("{ env = \"LEADS_STORAGE\" }", "\"AccountName=contoso;AccountKey=canary-key==\"");
     let report = parsed(&text).unwrap_err();
-    let shown = report.shown(false);
+    let shown = report.shown(false, 100);
     assert_eq!(report.problems.len(), 2, "{shown}");
     assert!(shown.contains("a secret must not stand in flows.toml: password"), "{shown}");
     assert!(!shown.contains("canary"), "{shown}");

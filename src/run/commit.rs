@@ -88,7 +88,7 @@ pub(super) async fn commit(
         outcome,
         summary: summary.clone(),
         clock_problem: found.watermark.err(),
-        steps: std::mem::take(record).into_steps(),
+        steps: record.take_steps(),
         now,
     };
     let marks = found.marks;

@@ -4,6 +4,7 @@ mod alarms;
 mod care;
 mod flows;
 mod letters;
+mod looks;
 mod meta;
 mod outbox;
 mod private;
@@ -15,6 +16,7 @@ mod simulated;
 
 pub use flows::Reading;
 pub use letters::{Listed, Which};
+pub use looks::RunsAsked;
 pub use outbox::{MailRecord, NewMail, OutboxMail};
 pub use proof::HandedOn;
 pub use requests::{Answer, Request};
@@ -158,10 +160,11 @@ pub struct Lock {
 /// How long another process may hold the database.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
 
-const MIGRATIONS: [M<'static>; 4] = [
+const MIGRATIONS: [M<'static>; 5] = [
     M::up(include_str!("migrations/1.sql")),
     M::up(include_str!("migrations/2.sql")).foreign_key_check(),
     M::up(include_str!("migrations/3.sql")),
+    M::up(include_str!("migrations/4.sql")),
     M::up(include_str!("migrations/5.sql")),
 ];
 

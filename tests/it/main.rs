@@ -25,9 +25,13 @@ mod hostile_mail;
 #[cfg(test)]
 mod hostile_tables;
 #[cfg(test)]
+mod json;
+#[cfg(test)]
 mod leads;
 #[cfg(test)]
 mod limits;
+#[cfg(test)]
+mod logs;
 #[cfg(test)]
 mod messages;
 #[cfg(test)]
@@ -44,5 +48,7 @@ mod rows;
 mod simulation;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod terminal;
 #[cfg(test)]
 mod upgrade;

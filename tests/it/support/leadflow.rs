@@ -92,7 +92,8 @@ impl Sandbox {
             .args(arguments)
             .current_dir(self.folder.path())
             .env_remove("RUST_LOG")
-            .env_remove("LEADFLOW_CONFIG");
+            .env_remove("LEADFLOW_CONFIG")
+            .env_remove("COLUMNS");
         command
             .env("LEADS_STORAGE", &self.storage)
             .env("NO_COLOR", "1")

@@ -9,6 +9,7 @@ pub(crate) mod leads;
 pub(crate) mod mail_server;
 pub(crate) mod microsoft;
 pub(crate) mod oracle;
+pub(crate) mod past;
 pub(crate) mod scripted;
 mod servers;
 
