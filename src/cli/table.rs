@@ -60,7 +60,7 @@ pub(super) async fn table(loaded: Loaded, arguments: Arguments) -> anyhow::Resul
             }
             opened(&loaded, &connection, &name)?.create().await.map_err(with_help)?;
             output::print(&format!(
-                "the table {name} is there; name it in the flow's [table] and in Partner Center"
+                "the table {name} is there; name it in the flow's [table]"
             ))?;
         }
     }
