@@ -11,6 +11,7 @@
 //! Nothing that is not of the seed has a say: one thread, a driven clock, no wall time, no random
 //! numbers of the system where they could change what happens.
 
+mod events;
 mod file;
 mod mail;
 mod oracle;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use jiff::Timestamp;
 
-use super::story::{Event, HOUR, MINUTE, SECOND};
+use super::story::{HOUR, MINUTE, SECOND};
 use super::world::World;
 use super::{Break, Kind, Violation};
 use crate::agenda::{Agenda, Due};
@@ -24,12 +24,12 @@ use crate::store::{Request, SharedStore, Store, StoreError};
 /// The machine through all its processes.
 pub(super) struct Machine {
     pub(super) world: Arc<World>,
-    configs: Vec<Arc<Config>>,
-    place: Workplace,
+    pub(super) configs: Vec<Arc<Config>>,
+    pub(super) place: Workplace,
     /// The next event of the story.
-    next_event: usize,
+    pub(super) next_event: usize,
     /// Rounds of the calm at the end.
-    calm: Option<u32>,
+    pub(super) calm: Option<u32>,
     /// Failures of the state up to the last tick.
     endured: u64,
 }
@@ -49,11 +49,11 @@ const CALM: u32 = 4;
 const MOST_TICKS: u32 = 3_000;
 
 /// One process.
-struct Process {
+pub(super) struct Process {
     agenda: Agenda,
-    delivery: Delivery,
+    pub(super) delivery: Delivery,
     /// The file that is to be read once the state can be used again.
-    unread: Option<usize>,
+    pub(super) unread: Option<usize>,
 }
 
 /// What a tick has started has come to rest by then, in the runtime's own time, which passes when
@@ -142,12 +142,12 @@ impl Machine {
         Ok(planned.then_some(process))
     }
 
-    fn config(&self) -> Arc<Config> {
+    pub(super) fn config(&self) -> Arc<Config> {
         Arc::clone(&self.configs[self.world.lock().file])
     }
 
     /// As the daemon gives every flow its slots; false when the state cannot be used now.
-    async fn plan(&self, process: &mut Process, file: usize) -> Result<bool, Violation> {
+    pub(super) async fn plan(&self, process: &mut Process, file: usize) -> Result<bool, Violation> {
         let (config, now) = (Arc::clone(&self.configs[file]), self.place.clock.now());
         let flows = config.flows.clone();
         let look = move |store: &mut Store| {
@@ -232,129 +232,6 @@ impl Machine {
         Ok(true)
     }
 
-    /// What the story has for this moment; then the calm.
-    async fn happen(&mut self, mut process: Option<&mut Process>) -> Result<Option<End>, Violation> {
-        while let Some((_, event)) = self.due_event() {
-            self.next_event += 1;
-            self.world.lock().tell_now(|| format!("{event:?}"));
-            match event {
-                Event::Restart if process.is_some() => return Ok(Some(End::Stopped)),
-                Event::Standstill(length) => {
-                    self.world.lock().advance(length);
-                    if process.is_some() {
-                        return Ok(Some(End::Stopped));
-                    }
-                }
-                event => self.befall(event, process.as_deref_mut()).await?,
-            }
-        }
-        let is_over =
-            self.next_event >= self.world.story.events.len() && self.world.lock().now >= self.world.story.end;
-        if is_over && self.calm.is_none() {
-            self.calm = Some(0);
-            self.heal(process).await?;
-        }
-        Ok(None)
-    }
-
-    fn due_event(&self) -> Option<(i64, Event)> {
-        let now = self.world.lock().now;
-        self.world.story.events.get(self.next_event).copied().filter(|(at, _)| *at <= now)
-    }
-
-    async fn befall(&self, event: Event, process: Option<&mut Process>) -> Result<(), Violation> {
-        match event {
-            Event::Off(flow) => self.request(Request::Off(self.name(flow))),
-            Event::On(flow) => self.request(Request::On(self.name(flow))),
-            Event::Reload(file) => self.reload(file, process).await,
-            Event::Disk(pages) => {
-                self.world.lock().disk = pages;
-                let limited = self.place.store.at_once(|store| store.limit(pages));
-                limited.map_err(|error| Violation::new(Kind::Broken, error.to_string()))
-            }
-            Event::Offset(_)
-            | Event::Dateless(_)
-            | Event::Busy(_)
-            | Event::Tables(_)
-            | Event::Mails(..)
-            | Event::Crash(_) => {
-                let mut state = self.world.lock();
-                match event {
-                    Event::Offset(offset) => state.offset = offset,
-                    Event::Dateless(is_dateless) => state.is_dateless = is_dateless,
-                    Event::Busy(failures) => state.busy = failures,
-                    Event::Tables(failures) => state.table_failures = failures,
-                    Event::Mails(server, mood) => state.moods[server] = mood,
-                    Event::Crash(steps) => state.kill_after(Some(steps)),
-                    _ => {}
-                }
-                state.set_clock();
-                Ok(())
-            }
-            Event::Restart | Event::Standstill(_) => Ok(()),
-        }
-    }
-
-    fn name(&self, flow: usize) -> String {
-        self.world.story.plans[flow].name.clone()
-    }
-
-    /// A command leaves it; on a full disk it fails and the person sees it.
-    fn request(&self, request: Request) -> Result<(), Violation> {
-        let now = self.place.clock.now();
-        let left = self.place.store.at_once(move |store| store.leave_request(&request, now));
-        self.endured(left).map(drop)
-    }
-
-    async fn reload(&self, file: usize, process: Option<&mut Process>) -> Result<(), Violation> {
-        if let Some(process) = process {
-            return self.swap(file, process).await;
-        }
-        // The next process reads it at its start.
-        self.take_file(file);
-        Ok(())
-    }
-
-    /// As the daemon: all that can fail comes first, and is tried again at the next tick.
-    async fn swap(&self, file: usize, process: &mut Process) -> Result<(), Violation> {
-        if self.plan(process, file).await? {
-            self.take_file(file);
-            process.delivery.replace(self.config());
-        } else {
-            process.unread = Some(file);
-        }
-        Ok(())
-    }
-
-    fn take_file(&self, file: usize) {
-        let mut state = self.world.lock();
-        let (now, old) = (state.now, state.file);
-        state.file = file;
-        for (flow, is) in self.world.story.files[file].iter().enumerate() {
-            if is.is_wide && !self.world.story.files[old][flow].is_wide {
-                state.flows[flow].is_wide_since = Some(now);
-            }
-        }
-    }
-
-    /// From here on nothing fails any more.
-    async fn heal(&mut self, mut process: Option<&mut Process>) -> Result<(), Violation> {
-        {
-            let mut state = self.world.lock();
-            state.tell_now(|| "all is well from here on".to_owned());
-            (state.offset, state.is_dateless, state.table_failures, state.busy) = (0, false, 0, 0);
-            state.moods.fill(super::story::Mood::default());
-            state.kill_after(None);
-            let after_all = state.last_write().unwrap_or(state.now).max(state.now);
-            state.advance_to(after_all);
-        }
-        self.befall(Event::Disk(None), process.as_deref_mut()).await?;
-        for flow in 0..self.world.story.plans.len() {
-            self.request(Request::On(self.name(flow)))?;
-        }
-        self.reload(self.world.story.files.len() - 1, process).await
-    }
-
     /// To the next moment at which something is to be done.
     fn pass_time(&mut self, process: &Process) -> Result<(), Violation> {
         let next_try = self.endured(self.place.store.at_once(|store| store.next_try()))?.flatten();
@@ -392,7 +269,7 @@ impl Machine {
     }
 
     /// A database that is busy or a disk that is full may be well again; anything else is a fault.
-    fn endured<T>(&self, result: Result<T, StoreError>) -> Result<Option<T>, Violation> {
+    pub(super) fn endured<T>(&self, result: Result<T, StoreError>) -> Result<Option<T>, Violation> {
         match result {
             Ok(value) => Ok(Some(value)),
             Err(error) if error.is_passing() => {

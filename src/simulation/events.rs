@@ -1,0 +1,134 @@
+//! What the story has for the machine, its file and the servers, and the calm at its end.
+
+use super::process::{End, Machine, Process};
+use super::story::{Event, Mood};
+use super::{Kind, Violation};
+use crate::store::Request;
+
+impl Machine {
+    /// What the story has for this moment; then the calm.
+    pub(super) async fn happen(
+        &mut self,
+        mut process: Option<&mut Process>,
+    ) -> Result<Option<End>, Violation> {
+        while let Some((_, event)) = self.due_event() {
+            self.next_event += 1;
+            self.world.lock().tell_now(|| format!("{event:?}"));
+            match event {
+                Event::Restart if process.is_some() => return Ok(Some(End::Stopped)),
+                Event::Standstill(length) => {
+                    self.world.lock().advance(length);
+                    if process.is_some() {
+                        return Ok(Some(End::Stopped));
+                    }
+                }
+                event => self.befall(event, process.as_deref_mut()).await?,
+            }
+        }
+        let is_over =
+            self.next_event >= self.world.story.events.len() && self.world.lock().now >= self.world.story.end;
+        if is_over && self.calm.is_none() {
+            self.calm = Some(0);
+            self.heal(process).await?;
+        }
+        Ok(None)
+    }
+
+    fn due_event(&self) -> Option<(i64, Event)> {
+        let now = self.world.lock().now;
+        self.world.story.events.get(self.next_event).copied().filter(|(at, _)| *at <= now)
+    }
+
+    async fn befall(&self, event: Event, process: Option<&mut Process>) -> Result<(), Violation> {
+        match event {
+            Event::Off(flow) => self.request(Request::Off(self.name(flow))),
+            Event::On(flow) => self.request(Request::On(self.name(flow))),
+            Event::Reload(file) => self.reload(file, process).await,
+            Event::Disk(pages) => {
+                self.world.lock().disk = pages;
+                let limited = self.place.store.at_once(|store| store.limit(pages));
+                limited.map_err(|error| Violation::new(Kind::Broken, error.to_string()))
+            }
+            Event::Offset(_)
+            | Event::Dateless(_)
+            | Event::Busy(_)
+            | Event::Tables(_)
+            | Event::Mails(..)
+            | Event::Crash(_) => {
+                let mut state = self.world.lock();
+                match event {
+                    Event::Offset(offset) => state.offset = offset,
+                    Event::Dateless(is_dateless) => state.is_dateless = is_dateless,
+                    Event::Busy(failures) => state.busy = failures,
+                    Event::Tables(failures) => state.table_failures = failures,
+                    Event::Mails(server, mood) => state.moods[server] = mood,
+                    Event::Crash(steps) => state.kill_after(Some(steps)),
+                    _ => {}
+                }
+                state.set_clock();
+                Ok(())
+            }
+            Event::Restart | Event::Standstill(_) => Ok(()),
+        }
+    }
+
+    fn name(&self, flow: usize) -> String {
+        self.world.story.plans[flow].name.clone()
+    }
+
+    /// A command leaves it; on a full disk it fails and the person sees it.
+    fn request(&self, request: Request) -> Result<(), Violation> {
+        let now = self.place.clock.now();
+        let left = self.place.store.at_once(move |store| store.leave_request(&request, now));
+        self.endured(left).map(drop)
+    }
+
+    async fn reload(&self, file: usize, process: Option<&mut Process>) -> Result<(), Violation> {
+        if let Some(process) = process {
+            return self.swap(file, process).await;
+        }
+        // The next process reads it at its start.
+        self.take_file(file);
+        Ok(())
+    }
+
+    /// As the daemon: all that can fail comes first, and is tried again at the next tick.
+    pub(super) async fn swap(&self, file: usize, process: &mut Process) -> Result<(), Violation> {
+        if self.plan(process, file).await? {
+            self.take_file(file);
+            process.delivery.replace(self.config());
+        } else {
+            process.unread = Some(file);
+        }
+        Ok(())
+    }
+
+    fn take_file(&self, file: usize) {
+        let mut state = self.world.lock();
+        let (now, old) = (state.now, state.file);
+        state.file = file;
+        for (flow, is) in self.world.story.files[file].iter().enumerate() {
+            if is.is_wide && !self.world.story.files[old][flow].is_wide {
+                state.flows[flow].is_wide_since = Some(now);
+            }
+        }
+    }
+
+    /// From here on nothing fails any more.
+    async fn heal(&mut self, mut process: Option<&mut Process>) -> Result<(), Violation> {
+        {
+            let mut state = self.world.lock();
+            state.tell_now(|| "all is well from here on".to_owned());
+            (state.offset, state.is_dateless, state.table_failures, state.busy) = (0, false, 0, 0);
+            state.moods.fill(Mood::default());
+            state.kill_after(None);
+            let after_all = state.last_write().unwrap_or(state.now).max(state.now);
+            state.advance_to(after_all);
+        }
+        self.befall(Event::Disk(None), process.as_deref_mut()).await?;
+        for flow in 0..self.world.story.plans.len() {
+            self.request(Request::On(self.name(flow)))?;
+        }
+        self.reload(self.world.story.files.len() - 1, process).await
+    }
+}
