@@ -1,11 +1,13 @@
 //! The daemon: loads, ticks, runs what is due, delivers, reloads, drains.
 
 mod change;
-mod delivery;
+pub(crate) mod delivery;
 mod heartbeat;
 mod reload;
 mod requests;
 mod runs;
+mod status;
+mod supervisor;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -13,16 +15,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
-use sd_notify::NotifyState;
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
 use crate::agenda::{Agenda, Due, Known};
-use crate::alarm::Alarm;
+use crate::alarm::{Alarm, Kind};
 use crate::clock::Clock;
 use crate::config::{Level, Loaded, Problem};
 use crate::crash_point::crash_point;
 use crate::flow::Config;
+use crate::hang_point::hang_point;
 use crate::history::{Cause, Order};
 use crate::notice;
 use crate::run::Workplace;
@@ -31,6 +33,7 @@ use crate::store::{Lock, SharedStore, Store, StoreError};
 use delivery::Delivery;
 use heartbeat::Heartbeat;
 use runs::{Job, Runs};
+use supervisor::Supervisor;
 
 pub use watch::Watch;
 
@@ -84,11 +87,14 @@ struct Daemon {
     /// What is wrong with flows.toml as it is now.
     invalid_file: Option<Alarm>,
     last_tick: Option<Timestamp>,
+    /// The file has changed and could not be taken yet, for the state failed.
+    is_unread: bool,
     /// When it was last looked for what is wrong, by the wall clock.
     looked: Option<Timestamp>,
     /// Whether nothing was.
     is_well: Option<bool>,
     heartbeat: Heartbeat,
+    supervisor: Supervisor,
 }
 
 /// Runs until it is told to stop.
@@ -117,16 +123,21 @@ pub async fn run(loaded: Loaded, drive: Drive) -> Result<(), StoreError> {
         chores_done: None,
         invalid_file: None,
         last_tick: None,
+        is_unread: false,
         looked: None,
         is_well: None,
         heartbeat: Heartbeat::start(),
+        supervisor: Supervisor::start(),
     };
     daemon.plan().await?;
     daemon.say_ready();
     loop {
         tokio::select! {
             tick = ticks.recv() => match tick {
-                Some(()) => daemon.tick().await.or_else(endure)?,
+                Some(()) => {
+                    daemon.tick().await.or_else(endure)?;
+                    daemon.tell_supervisor();
+                }
                 None => break,
             },
             Some(ended) = daemon.runs.next_end() => daemon.ended(ended)?,
@@ -142,7 +153,7 @@ pub async fn run(loaded: Loaded, drive: Drive) -> Result<(), StoreError> {
 }
 
 /// What the last process left under way is settled, and what waits is tried at once.
-fn wake(store: &mut Store, now: Timestamp) -> Result<(), StoreError> {
+pub(crate) fn wake(store: &mut Store, now: Timestamp) -> Result<(), StoreError> {
     let runs = store.interrupt_runs(None, now)?;
     crash_point("runs-interrupted");
     let mails = store.doubt_interrupted_mails(now)?;
@@ -162,7 +173,15 @@ fn wake(store: &mut Store, now: Timestamp) -> Result<(), StoreError> {
 impl Daemon {
     /// Gives every flow its slots.
     async fn plan(&mut self) -> Result<(), StoreError> {
-        let (config, now) = (Arc::clone(&self.config), self.place.clock.now());
+        let known = self.known(&self.config).await?;
+        let now = self.place.clock.now();
+        self.agenda.replace(&self.config.flows, &known, now);
+        self.place.store.call(move |store| store.set_planned(now)).await
+    }
+
+    /// What the state knows of the flows of a file.
+    async fn known(&self, config: &Arc<Config>) -> Result<BTreeMap<String, Known>, StoreError> {
+        let (config, now) = (Arc::clone(config), self.place.clock.now());
         let look = move |store: &mut Store| {
             let mut known = BTreeMap::new();
             for name in config.flows.keys() {
@@ -170,9 +189,7 @@ impl Daemon {
             }
             Ok::<_, StoreError>(known)
         };
-        let known = self.place.store.call(look).await?;
-        self.agenda.replace(&self.config.flows, &known, now);
-        self.place.store.call(move |store| store.set_planned(now)).await
+        self.place.store.call(look).await
     }
 
     async fn tick(&mut self) -> Result<(), StoreError> {
@@ -180,13 +197,16 @@ impl Daemon {
             return Err(StoreError::Replaced(self.place.folder.clone()));
         }
         let now = self.place.clock.now();
-        let _ = sd_notify::notify(&[NotifyState::Watchdog]);
         let before = self.last_tick.replace(now);
         if before.is_some_and(|before| now.duration_since(before).abs() > STOOD_STILL) {
             // The machine slept, or its clock was set: what was missed is made up for, and not late yet.
             self.place.store.call(move |store| store.set_planned(now)).await?;
         }
+        if self.is_unread {
+            self.reload().await?;
+        }
         self.fulfil_requests(now).await?;
+        hang_point("planner").await;
         let due = self.agenda.due(now);
         self.runs.add(
             due.into_iter()
@@ -209,12 +229,12 @@ impl Daemon {
     async fn look(&mut self) -> Result<(), StoreError> {
         let standing = notice::look_and_tell(&self.place, &self.config, self.invalid_file.clone()).await?;
         self.delivery.wake();
-        if standing.is_empty() {
+        // What ends in days must not silence the switch that tells of a dead daemon.
+        let is_well = standing.iter().all(|alarm| alarm.kind == Kind::Expiring);
+        if is_well {
             self.heartbeat.beat(self.config.settings.heartbeat_url.as_ref());
         }
-        if self.is_well.replace(standing.is_empty()) != Some(standing.is_empty()) {
-            self.show_status();
-        }
+        self.is_well = Some(is_well);
         Ok(())
     }
 
@@ -236,7 +256,6 @@ impl Daemon {
         }
         self.start_runs();
         self.delivery.wake();
-        self.show_status();
         Ok(())
     }
 
@@ -265,35 +284,21 @@ impl Daemon {
         Ok(())
     }
 
-    fn say_ready(&self) {
-        let flows = self.config.flows.len();
-        info!(flows, state = %self.place.folder.display(), "ready: {}", self.status());
-        let _ = sd_notify::notify(&[NotifyState::Ready, NotifyState::Status(&self.status())]);
+    fn say_ready(&mut self) {
+        let (flows, status) = (self.config.flows.len(), self.status());
+        info!(flows, state = %self.place.folder.display(), "ready: {status}");
+        self.supervisor.ready(status);
     }
 
-    fn show_status(&self) {
-        let _ = sd_notify::notify(&[NotifyState::Status(&self.status())]);
-    }
-
-    fn status(&self) -> String {
-        let trouble = if self.is_well == Some(false) { "; something is wrong: leadflow health" } else { "" };
-        match self.agenda.next() {
-            Some((flow, next)) => {
-                let zone = self.config.settings.time_zone.clone();
-                let next = next
-                    .max(self.place.clock.now())
-                    .to_zoned(zone)
-                    .strftime("%Y-%m-%d %H:%M:%S %Z")
-                    .to_string();
-                format!("{flow} runs next, {next}{trouble}")
-            }
-            None => format!("no flow is on{trouble}"),
-        }
+    fn tell_supervisor(&mut self) {
+        let status = self.status();
+        self.supervisor.show(status);
+        self.supervisor.feed(self.delivery.pulse());
     }
 
     /// Ends in bounded time; a second stop ends at once.
     async fn drain(mut self, signals: &mut mpsc::Receiver<Signal>) {
-        let _ = sd_notify::notify(&[NotifyState::Stopping]);
+        Supervisor::stopping();
         info!(runs = self.runs.count(), "stopping");
         let again = async {
             while let Some(signal) = signals.recv().await {
@@ -334,7 +339,7 @@ fn endure(error: StoreError) -> Result<(), StoreError> {
 }
 
 /// What the state knows of a flow, which is seen `now` if it never was.
-fn known_of(store: &mut Store, flow: &str, now: Timestamp) -> Result<Known, StoreError> {
+pub(crate) fn known_of(store: &mut Store, flow: &str, now: Timestamp) -> Result<Known, StoreError> {
     Ok(Known {
         anchor: store.anchor(flow, now)?,
         last_slot: store.last_slot(flow)?,

@@ -7,7 +7,7 @@
 
 mod connections;
 
-use std::hash::{BuildHasher as _, RandomState};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -156,7 +156,7 @@ impl Postman {
             let Some(until) = oldest.filter(|_| count >= per_hour).map(|oldest| oldest + HOUR) else {
                 return Ok::<_, StoreError>(None);
             };
-            Ok(Some((store.pace(&name, until)?, until)))
+            Ok(Some((store.pace(&name, until, now)?, until)))
         };
         let Some((mails, until)) = self.store.call(look).await? else { return Ok(true) };
         info!(flow = flow.name, mails, %until, "per_hour = {per_hour} is used up: the other mails wait");
@@ -223,13 +223,18 @@ impl Postman {
                 self.store.call(move |store| store.begin_sending(id, &over, now)).await?;
                 crash_point("sending-recorded");
                 self.connections().sends(name);
-                hand_over(session, mail).await.map(|receipts| (receipts, session.is_usable()))
+                hand_over(session, mail)
+                    .await
+                    .map(|receipts| (receipts, session.is_usable(), session.take_wait()))
             }
             Err(error) => Err(error),
         };
         Ok(match result {
-            Ok((receipts, is_usable)) => {
+            Ok((receipts, is_usable, wait)) => {
                 let pause = self.judge(name, &receipts, is_usable, mail.id).await;
+                if let Some(wait) = wait {
+                    self.connections().waits(name, self.clock.now(), wait);
+                }
                 Ok((receipts, pause))
             }
             Err(error) => Err((error.to_string(), self.fails(name, &error, mail.id).await)),
@@ -246,7 +251,7 @@ impl Postman {
         });
         if !is_usable && !receipts.iter().any(is_verdict) {
             let message = broken.unwrap_or_default();
-            return Some(self.fails(name, &ConnectError { message, help: None }, mail).await);
+            return Some(self.fails(name, &ConnectError::new(message, None), mail).await);
         }
         if self.connections().works(name) {
             let name = name.to_owned();
@@ -258,9 +263,10 @@ impl Postman {
     /// Notes and tells that a connection has failed; returns until when it rests.
     async fn fails(&self, name: &str, error: &ConnectError, mail: i64) -> Timestamp {
         let said = without_addresses(&error.to_string());
-        warn!(connection = name, mail, help = error.help, "the mail connection fails: {said}");
+        let remedy = error.help.as_deref().map(without_addresses);
+        warn!(connection = name, mail, help = remedy, "the mail connection fails: {said}");
         let now = self.clock.now();
-        let until = self.connections().failed(name, now, jitter(mail));
+        let until = self.connections().failed(name, now, jitter(mail, now), error.retry_after);
         let (name, help) = (name.to_owned(), error.help.clone());
         let note = move |store: &mut Store| store.connection_failed(&name, (&said, help.as_deref()), now);
         self.note(note).await;
@@ -275,8 +281,8 @@ impl Postman {
     }
 
     async fn pause(&self, connections: &[String], until: Timestamp) -> Result<(), StoreError> {
-        let connections = connections.to_vec();
-        self.store.call(move |store| store.pause(&connections, until)).await
+        let (connections, now) = (connections.to_vec(), self.clock.now());
+        self.store.call(move |store| store.pause(&connections, until, now)).await
     }
 
     /// Writes the receipts down; `pause` puts off all mails of the same lane until then.
@@ -294,13 +300,14 @@ impl Postman {
         };
         let recipients: Vec<Recipient> = mail.recipients.iter().map(after).collect();
         // The whole lane at the same moment, so that its mails keep their order.
-        let own_wait = outbox::wait(mail.tries + 1, jitter(mail.id));
+        let own_wait = outbox::wait(mail.tries + 1, jitter(mail.id, self.clock.now()));
         let next_try = pause.unwrap_or_else(|| self.clock.now() + own_wait);
+        let now = self.clock.now();
         for tries_left in (0..RECORD_TRIES).rev() {
             let (id, connections, recipients) = (mail.id, mail.connections.clone(), recipients.clone());
             let work = move |store: &mut Store| {
                 store.record_replies(id, &recipients, next_try)?;
-                pause.map_or(Ok(()), |until| store.pause(&connections, until))
+                pause.map_or(Ok(()), |until| store.pause(&connections, until, now))
             };
             match self.store.call(work).await {
                 Err(error) if tries_left > 0 && error.is_passing() => {
@@ -344,7 +351,7 @@ async fn ready<'a>(
             *session = Some((name.to_owned(), Session::open(connection).await?));
         }
     }
-    let gone = || ConnectError { message: "the session is gone".to_owned(), help: None };
+    let gone = || ConnectError::new("the session is gone", None);
     session.as_mut().map(|(_, session)| session).ok_or_else(gone)
 }
 
@@ -386,8 +393,10 @@ fn tell(mail: &OutboxMail, connection: Option<&str>, recipients: &[Recipient], n
     );
 }
 
-/// A number from 0 to 1 that differs from mail to mail and from process to process.
-fn jitter(mail: i64) -> f64 {
-    let hash = RandomState::new().hash_one(mail);
+/// A number from 0 to 1 that differs from mail to mail and from try to try.
+fn jitter(mail: i64, now: Timestamp) -> f64 {
+    let mut hasher = DefaultHasher::new();
+    (mail, now.as_microsecond()).hash(&mut hasher);
+    let hash = hasher.finish();
     f64::from(u32::try_from(hash >> 32).unwrap_or_default()) / f64::from(u32::MAX)
 }

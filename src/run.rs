@@ -24,6 +24,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use tracing::{error, info, warn};
 
+use crate::blocking::blocking;
 use crate::clock::Clock;
 use crate::condition::Verdict;
 use crate::crash_point::crash_point;
@@ -164,7 +165,7 @@ async fn open_table(place: &Workplace, config: &Config, flow: &Flow) -> Result<T
     let connection = config.tables.get(name).ok_or_else(|| RunError::NoConnection(name.clone()))?.clone();
     let (table, clock) = (flow.table.name.clone(), place.clock.clone());
     let open = move || Table::open(&connection, &table, &clock);
-    Ok(tokio::task::spawn_blocking(open).await.map_err(|_| RunError::Stopped)??)
+    Ok(blocking(open).await.map_err(|_| RunError::Stopped)??)
 }
 
 fn decide(flow: &Flow, length: u64, record: &mut Record) -> Verdict {

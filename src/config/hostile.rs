@@ -160,10 +160,11 @@ fn keeps_its_keys(bytes: &[u8]) -> bool {
             let part = |part: &str| {
                 let rest = part.trim_start().strip_prefix(key);
                 rest.is_some_and(|rest| {
-                    !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || "_-".contains(c))
+                    !rest.is_empty()
+                        && !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || "_-".contains(c))
                 })
             };
-            before.split(['{', ',']).any(part)
+            before.split(['{', ',', '}']).any(part)
         };
         KEYS.into_iter().any(begins)
     })

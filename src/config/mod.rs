@@ -2,6 +2,7 @@
 
 mod connections;
 mod email;
+mod entra;
 mod flows;
 #[cfg(test)]
 mod hostile;
@@ -77,7 +78,7 @@ pub fn load(path: &Path) -> Result<Loaded, Report> {
 }
 
 /// Reads the text of `path`, which is shown as `name`.
-fn parse(path: &Path, name: &str, text: &str) -> Result<Loaded, Report> {
+pub(crate) fn parse(path: &Path, name: &str, text: &str) -> Result<Loaded, Report> {
     let problems = report::Problems::new(name, text);
     let (root, errors) = DeTable::parse_recoverable(text);
     for error in errors.iter().take(MOST_MISTAKES) {

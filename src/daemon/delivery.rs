@@ -10,16 +10,19 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tracing::error;
 
+use super::supervisor::Pulse;
 use crate::flow::Config;
+use crate::hang_point::hang_point;
 use crate::outbox;
 use crate::postman::Postman;
 use crate::run::Workplace;
 use crate::store::StoreError;
 
 /// A handle to the task.
-pub(super) struct Delivery {
+pub(crate) struct Delivery {
     config: watch::Sender<Arc<Config>>,
     bell: Arc<Bell>,
+    pulse: Pulse,
     task: JoinHandle<Result<(), StoreError>>,
 }
 
@@ -32,41 +35,47 @@ struct Bell {
 }
 
 impl Delivery {
-    pub(super) fn start(place: &Workplace, config: Arc<Config>) -> Self {
+    pub(crate) fn start(place: &Workplace, config: Arc<Config>) -> Self {
         let (config, mut receive) = watch::channel(config);
         // The first one counts as a change: whatever waits is tried at once.
         receive.mark_changed();
         let bell = Arc::new(Bell::default());
-        let task = tokio::spawn(deliver(place.clone(), receive, Arc::clone(&bell)));
-        Self { config, bell, task }
+        let pulse = Pulse::start();
+        let task = tokio::spawn(deliver(place.clone(), receive, Arc::clone(&bell), pulse.clone()));
+        Self { config, bell, pulse, task }
+    }
+
+    /// Beats each time the task comes round, which each tick makes it do.
+    pub(super) fn pulse(&self) -> &Pulse {
+        &self.pulse
     }
 
     /// Looks whether the time of a mail has come.
-    pub(super) fn tick(&self) {
+    pub(crate) fn tick(&self) {
         self.bell.rung.notify_one();
     }
 
     /// There may be new mail.
-    pub(super) fn wake(&self) {
+    pub(crate) fn wake(&self) {
         self.bell.is_fresh.store(true, Ordering::Relaxed);
         self.bell.rung.notify_one();
     }
 
     /// From the next mail on; everything that waits is tried at once.
-    pub(super) fn replace(&self, config: Arc<Config>) {
+    pub(crate) fn replace(&self, config: Arc<Config>) {
         self.config.send_replace(config);
         self.bell.rung.notify_one();
     }
 
     /// Lets the mail under way finish.
-    pub(super) async fn stop(&mut self) {
+    pub(crate) async fn stop(&mut self) {
         self.bell.is_stopping.store(true, Ordering::Relaxed);
         self.bell.rung.notify_one();
         let _ = (&mut self.task).await;
     }
 
     /// Returns when the task has ended by itself: the state fails.
-    pub(super) async fn ended(&mut self) -> Result<(), StoreError> {
+    pub(crate) async fn ended(&mut self) -> Result<(), StoreError> {
         (&mut self.task).await.unwrap_or(Err(StoreError::Stopped))
     }
 }
@@ -75,6 +84,7 @@ async fn deliver(
     place: Workplace,
     mut config: watch::Receiver<Arc<Config>>,
     bell: Arc<Bell>,
+    pulse: Pulse,
 ) -> Result<(), StoreError> {
     let postman = Postman::new(place.store.clone(), place.clock.clone());
     let mut round =
@@ -82,6 +92,8 @@ async fn deliver(
     let mut lanes = FuturesUnordered::new();
     let (mut of_now, mut is_new) = (Arc::clone(&config.borrow()), false);
     loop {
+        hang_point("delivery").await;
+        pulse.beat();
         let is_stopping = bell.is_stopping.load(Ordering::Relaxed);
         if is_stopping && lanes.is_empty() {
             return Ok(());
@@ -101,6 +113,8 @@ async fn deliver(
             }
         }
         tokio::select! {
+            // One order, so that a simulation can be played again.
+            biased;
             () = bell.rung.notified() => {}
             Some((lane, ended)) = lanes.next() => {
                 round.busy.retain(|busy| *busy != lane);
@@ -155,8 +169,9 @@ impl Round<'_> {
         }
         let mut due = self.postman.lanes().await?;
         due.retain(|lane| !self.busy.contains(lane));
-        self.busy.extend(due.iter().cloned());
+        // The last that can fail: a lane that is called busy and is not started would rest for ever.
         self.next_try = self.postman.next_try().await?;
+        self.busy.extend(due.iter().cloned());
         Ok(due)
     }
 

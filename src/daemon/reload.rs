@@ -4,9 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use sd_notify::NotifyState;
 use tracing::{error, info};
 
+use super::supervisor::Supervisor;
 use super::{Daemon, change, tell_warnings};
 use crate::alarm::{Alarm, Kind};
 use crate::config::{self, Level, Loaded, Problem, Report};
@@ -16,8 +16,8 @@ use crate::store::StoreError;
 impl Daemon {
     /// Checks the new file whole, then swaps; an invalid one changes nothing.
     pub(super) async fn reload(&mut self) -> Result<(), StoreError> {
-        let monotonic = NotifyState::monotonic_usec_now().ok();
-        let _ = sd_notify::notify(&[NotifyState::Reloading].into_iter().chain(monotonic).collect::<Vec<_>>());
+        self.is_unread = true;
+        Supervisor::reloading();
         let path = self.config.path.clone();
         let loading = tokio::task::spawn_blocking(move || config::load(&path)).await;
         match loading.map_err(|_| StoreError::Stopped)? {
@@ -45,12 +45,13 @@ impl Daemon {
                 self.swap(loaded).await?;
             }
         }
+        self.is_unread = false;
         // What is wrong with the file, or is not any more, is told at the next tick.
         self.looked = None;
         if let Some(watch) = &mut self.watch {
             watch.follow(&self.config);
         }
-        let _ = sd_notify::notify(&[NotifyState::Ready]);
+        Supervisor::reloaded();
         Ok(())
     }
 
@@ -61,8 +62,10 @@ impl Daemon {
     }
 
     async fn swap(&mut self, loaded: Loaded) -> Result<(), StoreError> {
-        tell_warnings(&loaded.warnings);
         let config = Arc::new(loaded.config);
+        // All that can fail comes before anything is swapped.
+        let known = self.known(&config).await?;
+        tell_warnings(&loaded.warnings);
         for change in change::between(&self.config, &config) {
             info!("{change}");
         }
@@ -73,10 +76,11 @@ impl Daemon {
         for job in self.runs.take_waiting() {
             self.give_back(job);
         }
-        self.plan().await?;
+        let now = self.place.clock.now();
+        self.agenda.replace(&self.config.flows, &known, now);
         crash_point("swapped");
+        self.place.store.call(move |store| store.set_planned(now)).await?;
         info!(flows = self.config.flows.len(), "flows.toml is reloaded");
-        self.show_status();
         Ok(())
     }
 }

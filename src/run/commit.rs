@@ -8,6 +8,7 @@ use super::query::Found;
 use super::record::Record;
 use super::window::Opened;
 use super::{RunError, Workplace};
+use crate::blocking::blocking;
 use crate::condition::Verdict;
 use crate::flow::{Config, Flow};
 use crate::history::Outcome;
@@ -36,17 +37,18 @@ pub(super) async fn render(
 ) -> Result<(Option<Mails>, Found), RunError> {
     let name = flow.email.connections.first().cloned().unwrap_or_default();
     let connection = config.mails.get(&name).cloned().ok_or(RunError::NoConnection(name))?;
+    let max_bytes = config.max_message_bytes(&flow.email.connections);
     let (past_time, now, folder) = (window.past_time, place.clock.now(), place.folder.clone());
     let hidden_tests = found.hidden.len() as u64;
     let of_flow = Arc::clone(flow);
     let work = move || {
-        let (from, max_bytes) = (connection.from(), connection.max_message_bytes());
+        let from = connection.from();
         let scene =
             Scene { flow: &of_flow, run, past_time, now, from, max_bytes, is_test: false, hidden_tests };
         let mails = compose(&scene, &mut found.spool, &folder)?;
         Ok::<_, RunError>((mails, found))
     };
-    let (mails, found) = tokio::task::spawn_blocking(work).await.map_err(|_| RunError::Stopped)??;
+    let (mails, found) = blocking(work).await.map_err(|_| RunError::Stopped)??;
     let list: Vec<_> =
         mails.list().iter().map(|mail| json!({ "subject": mail.subject, "rows": mail.rows.len() })).collect();
     let inputs = json!({ "rows": found.marks.len(), "max_rows": flow.email.max_rows });

@@ -1,9 +1,8 @@
 //! What a run notes of its steps on the way.
 
-use std::time::Instant;
-
 use jiff::SignedDuration;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::history::Step;
 

@@ -1,6 +1,6 @@
 //! Step 2: how far back a run reads.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
@@ -27,7 +27,7 @@ pub(super) struct Opened {
     /// No scan of this table was committed yet.
     pub(super) is_first: bool,
     /// Rows from before begin, which are never mailed.
-    pub(super) before_begin: HashMap<Key, Version>,
+    pub(super) before_begin: BTreeMap<Key, Version>,
     /// This is the deep scan of the day.
     pub(super) looks_back: bool,
     /// The range of the past that the run is about, and whether what was mailed is mailed again.
@@ -37,7 +37,7 @@ pub(super) struct Opened {
 impl Opened {
     /// One that moves nothing.
     fn standing(past_time: Timestamp, past: Option<(Timestamp, bool)>) -> Self {
-        let before_begin = HashMap::new();
+        let before_begin = BTreeMap::new();
         Self { past_time, reading: None, is_first: false, before_begin, looks_back: false, past }
     }
 }
@@ -139,7 +139,7 @@ fn open_again(place: &Workplace, flow: &Flow, reading: Reading, record: &mut Rec
         past_time: found.at,
         reading: Some(reading),
         is_first: false,
-        before_begin: HashMap::new(),
+        before_begin: BTreeMap::new(),
         looks_back,
         past: None,
     }
@@ -153,7 +153,7 @@ async fn open_first(
     record: &mut Record,
 ) -> Result<Opened, RunError> {
     let begin = reading.past.begin;
-    let mut before_begin = HashMap::new();
+    let mut before_begin = BTreeMap::new();
     let select = Some(vec!["PartitionKey".to_owned(), "RowKey".to_owned()]);
     let mut scan = table.scan(Query { filter: filled(flow, EVER), select });
     while let Some(page) = scan.next().await? {

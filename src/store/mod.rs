@@ -11,6 +11,8 @@ mod private;
 mod proof;
 mod requests;
 mod runs;
+#[cfg(feature = "simulation")]
+mod simulated;
 
 pub use flows::Reading;
 pub use letters::{Listed, Which};
@@ -28,6 +30,8 @@ use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use rusqlite_migration::{M, Migrations};
 
+use crate::blocking::blocking;
+use crate::hang_point::block_point;
 use crate::ownership;
 
 /// The open state of leadflow.
@@ -105,7 +109,20 @@ pub enum StoreError {
     /// The database failed.
     #[error("the state database failed: {0}")]
     Database(rusqlite::Error),
-    /// The database is of another version or cannot be migrated.
+    /// A later version of leadflow has written the database.
+    #[error(
+        "the state in {folder} was written by a later leadflow (its schema is {schema}, and this one, leadflow {version}, knows up to \
+         {known}); install the later leadflow again, or put a backup from before its installation in place of leadflow.db; \
+         nothing was changed",
+        folder = .folder.display(), version = env!("CARGO_PKG_VERSION"), known = MIGRATIONS.len()
+    )]
+    Later {
+        /// The folder.
+        folder: PathBuf,
+        /// The schema of its database.
+        schema: i64,
+    },
+    /// The database cannot be brought to the schema of this version.
     #[error("the state database cannot be brought to this version: {0}")]
     Migration(#[from] rusqlite_migration::Error),
 }
@@ -139,6 +156,9 @@ pub struct Lock {
     path: PathBuf,
     file: File,
 }
+
+/// How long another process may hold the database.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
 
 const MIGRATIONS: [M<'static>; 5] = [
     M::up(include_str!("migrations/1.sql")),
@@ -181,13 +201,21 @@ impl Store {
         ownership::make_folder(folder, 0o700).map_err(failed)?;
         let path = folder.join("leadflow.db");
         private::file(&path).map_err(failed)?;
-        let mut db = Connection::open(path)?;
-        db.busy_timeout(std::time::Duration::from_secs(10))?;
-        // A transaction that reads first and writes later would not wait for another writer.
-        db.set_transaction_behavior(TransactionBehavior::Immediate);
+        let db = Connection::open(path)?;
+        db.busy_timeout(PATIENCE)?;
+        let schema: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        if usize::try_from(schema).is_ok_and(|schema| schema > MIGRATIONS.len()) {
+            return Err(StoreError::Later { folder: folder.to_owned(), schema });
+        }
         if !keeps_a_wal(&db)? {
             return Err(StoreError::NoWal(folder.to_owned()));
         }
+        Self::set_up(db)
+    }
+
+    fn set_up(mut db: Connection) -> Result<Self, StoreError> {
+        // A transaction that reads first and writes later would not wait for another writer.
+        db.set_transaction_behavior(TransactionBehavior::Immediate);
         // After a power cut FULL keeps every acknowledged commit, NORMAL none of the last ones.
         db.pragma_update(None, "synchronous", "FULL")?;
         db.pragma_update(None, "secure_delete", true)?;
@@ -231,12 +259,17 @@ impl SharedStore {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
+        #[cfg(feature = "simulation")]
+        if let Some(error) = simulated::busy() {
+            return Err(error.into());
+        }
         let store = Arc::clone(&self.0);
         let work = move || {
             let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);
+            block_point("store");
             operation(&mut store)
         };
-        tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err(StoreError::Stopped.into()))
+        blocking(work).await.unwrap_or_else(|_| Err(StoreError::Stopped.into()))
     }
 }
 

@@ -151,17 +151,18 @@ impl Store {
         })?)
     }
 
-    /// Puts off the mails of a flow that no server has seen yet: its `per_hour` is used up. Returns
-    /// how many.
+    /// Puts off the mails of a flow that no server has seen yet, as [`Store::pause`] does: its
+    /// `per_hour` is used up. Returns how many.
     ///
     /// # Errors
     /// When the database fails.
-    pub fn pace(&mut self, flow: &str, until: Timestamp) -> Result<usize, StoreError> {
+    pub fn pace(&mut self, flow: &str, until: Timestamp, now: Timestamp) -> Result<usize, StoreError> {
+        let [_, too_late] = due_at(now);
         Ok(self.db.execute(
             "UPDATE mails SET next_try = ?2, is_paced = 1
-             WHERE next_try < ?2 AND began IS NULL AND sending = 0 AND run IN
+             WHERE (next_try < ?2 OR next_try > ?3) AND began IS NULL AND sending = 0 AND run IN
                  (SELECT id FROM runs WHERE flow = (SELECT id FROM flows WHERE name = ?1))",
-            params![flow, to_db(until)],
+            params![flow, to_db(until), too_late],
         )?)
     }
 
@@ -204,14 +205,22 @@ impl Store {
         Ok(mails.len())
     }
 
-    /// Puts off every mail that would take the same connections: none of them can be reached.
+    /// Puts off every mail that would take the same connections: none of them can be reached. So
+    /// it does those that are due since they lie later than any wait, or they would stay due.
     ///
     /// # Errors
     /// When the database fails.
-    pub fn pause(&mut self, connections: &[String], until: Timestamp) -> Result<(), StoreError> {
+    pub fn pause(
+        &mut self,
+        connections: &[String],
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let [_, too_late] = due_at(now);
         self.db.execute(
-            "UPDATE mails SET next_try = ?2 WHERE connections = ?1 AND next_try < ?2 AND sending = 0",
-            params![json_of(connections), to_db(until)],
+            "UPDATE mails SET next_try = ?2
+             WHERE connections = ?1 AND (next_try < ?2 OR next_try > ?3) AND sending = 0",
+            params![json_of(connections), to_db(until), too_late],
         )?;
         Ok(())
     }

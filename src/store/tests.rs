@@ -176,12 +176,15 @@ fn an_unreachable_connection_puts_off_all_its_mails_and_no_other() {
     let run = begun(&mut store, 1);
     let mails = [mail(&to, &[]), mail(&to, &[]), NewMail { connections: &other, ..mail(&to, &[]) }];
     store.commit_scan(run, &scanned(2), mails.into_iter().map(Ok)).unwrap();
-    store.pause(&to, at(100)).unwrap();
+    store.pause(&to, at(100), at(10)).unwrap();
     let taken = take(&mut store, at(3));
     assert_eq!(taken.connections, other);
     assert_eq!(next(&store, at(3)), None);
     assert_eq!(store.next_try().unwrap(), Some(at(100)));
     assert!(next(&store, at(-9_000)).is_some(), "the clock was set back by hours");
+    store.pause(&to, at(-8_900), at(-9_000)).unwrap();
+    assert_eq!(next(&store, at(-9_000)), None, "it would be tried for ever");
+    assert_eq!(store.next_try().unwrap(), Some(at(-8_900)));
     assert_eq!(store.waiting_mails("leads").unwrap(), 3);
 }
 
@@ -275,11 +278,13 @@ fn what_waits_and_what_is_held_is_counted_by_flow() {
     let state = store.flow_states().unwrap().remove("leads").unwrap();
     assert_eq!((state.held, state.waiting), (Some((1, at(2))), Some((2, at(2)))));
     assert_eq!(store.begun_within("leads", at(0), at(9)).unwrap(), (1, Some(at(2))));
-    assert_eq!(store.pace("leads", at(100)).unwrap(), 2);
+    assert_eq!(store.pace("leads", at(100), at(10)).unwrap(), 2);
     let state = store.flow_states().unwrap().remove("leads").unwrap();
     assert_eq!(state.waiting, None, "what waits for per_hour alone is not late");
     assert_eq!(next(&store, at(99)), None);
     assert!(next(&store, at(100)).is_some());
+    store.pace("leads", at(-8_900), at(-9_000)).unwrap();
+    assert_eq!(next(&store, at(-9_000)), None, "the clock was set back by hours");
 }
 
 #[test]

@@ -4,6 +4,8 @@ mod azure;
 mod connection_string;
 mod embedded;
 mod error;
+mod permission;
+mod sas;
 mod transport;
 
 use std::time::Duration;
@@ -18,6 +20,7 @@ use crate::row::Row;
 pub use connection_string::{ConnectionStringError, Credential, Endpoint};
 pub use embedded::EmbeddedTable;
 pub use error::TableError;
+pub use sas::Signature;
 
 /// A table of a connection.
 #[derive(Debug)]
@@ -26,6 +29,9 @@ pub enum Table {
     Azure(Box<azure::AzureTable>),
     /// A `SQLite` file.
     Embedded(EmbeddedTable, Clock),
+    /// A table of a simulated service.
+    #[cfg(feature = "simulation")]
+    Simulated(crate::simulation::SimulatedTable),
 }
 
 /// What to read.
@@ -65,7 +71,7 @@ pub struct Scan<'a> {
 }
 
 /// Where the next page begins: `NextPartitionKey` and, perhaps, `NextRowKey`.
-type Token = (String, Option<String>);
+pub(crate) type Token = (String, Option<String>);
 
 #[derive(Debug)]
 enum Place {
@@ -73,6 +79,10 @@ enum Place {
     At(Token),
     End,
 }
+
+/// The simulation writes its rows itself.
+#[cfg(feature = "simulation")]
+const READ_ONLY: &str = "a simulated table is only read";
 
 impl Served {
     /// A moment before the server began to answer, in its own time: `Date` − duration − 1 s.
@@ -93,6 +103,8 @@ impl Table {
             TableConnection::Embedded { file } => {
                 Self::Embedded(EmbeddedTable::open(file, name)?, clock.clone())
             }
+            #[cfg(feature = "simulation")]
+            TableConnection::Simulated(table) => Self::Simulated(table.clone()),
         })
     }
 
@@ -101,6 +113,8 @@ impl Table {
         match self {
             Self::Azure(azure) => azure.identity(),
             Self::Embedded(embedded, _) => embedded.identity(),
+            #[cfg(feature = "simulation")]
+            Self::Simulated(table) => table.identity(),
         }
     }
 
@@ -112,6 +126,8 @@ impl Table {
         match self {
             Self::Azure(azure) => azure.ask_time().await,
             Self::Embedded(_, clock) => Ok(served_now(clock)),
+            #[cfg(feature = "simulation")]
+            Self::Simulated(table) => table.ask_time().await,
         }
     }
 
@@ -123,6 +139,8 @@ impl Table {
         match self {
             Self::Azure(azure) => azure.names().await,
             Self::Embedded(embedded, _) => embedded.names(),
+            #[cfg(feature = "simulation")]
+            Self::Simulated(_) => Ok(Vec::new()),
         }
     }
 
@@ -134,6 +152,8 @@ impl Table {
         match self {
             Self::Azure(azure) => azure.create().await,
             Self::Embedded(embedded, _) => embedded.create(),
+            #[cfg(feature = "simulation")]
+            Self::Simulated(_) => Err(TableError::new(READ_ONLY)),
         }
     }
 
@@ -145,6 +165,8 @@ impl Table {
         match self {
             Self::Azure(azure) => azure.insert(row).await,
             Self::Embedded(embedded, clock) => embedded.insert(std::slice::from_ref(row), clock.now()),
+            #[cfg(feature = "simulation")]
+            Self::Simulated(_) => Err(TableError::new(READ_ONLY)),
         }
     }
 
@@ -156,6 +178,8 @@ impl Table {
         match self {
             Self::Azure(azure) => azure.delete(partition_key, row_key).await,
             Self::Embedded(embedded, _) => embedded.delete(partition_key, row_key),
+            #[cfg(feature = "simulation")]
+            Self::Simulated(_) => Err(TableError::new(READ_ONLY)),
         }
     }
 
@@ -200,6 +224,8 @@ impl Table {
                     .unwrap_or_else(|_| Err(TableError::new("reading the embedded table did not end")))?;
                 Ok((Page { rows, served }, next))
             }
+            #[cfg(feature = "simulation")]
+            Self::Simulated(table) => table.page(query, from).await,
         }
     }
 }

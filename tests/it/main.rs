@@ -13,6 +13,8 @@ mod doctor;
 #[cfg(test)]
 mod documents;
 #[cfg(test)]
+mod entra;
+#[cfg(test)]
 mod filters;
 #[cfg(test)]
 mod guide;
@@ -33,6 +35,8 @@ mod logs;
 #[cfg(test)]
 mod messages;
 #[cfg(test)]
+mod office365;
+#[cfg(test)]
 mod recover;
 #[cfg(test)]
 mod reliability;
@@ -41,6 +45,10 @@ mod requests;
 #[cfg(test)]
 mod rows;
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod terminal;
+#[cfg(test)]
+mod upgrade;

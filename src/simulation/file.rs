@@ -1,0 +1,112 @@
+//! The flows.toml of a history, and its connections that lead into the simulated world.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+
+use super::mail::SimulatedMail;
+use super::story::{Definition, Plan, Rule, SECOND, Story};
+use super::table::SimulatedTable;
+use super::world::World;
+use super::{Break, Kind, Violation};
+use crate::config;
+use crate::flow::{Config, Flow, MailConnection, TableConnection};
+
+/// One version of the file.
+pub(super) fn text(story: &Story, file: usize) -> String {
+    let mut text = String::new();
+    for server in 0..2 {
+        let _ = write!(
+            text,
+            "[connections.mail{server}.smtp]\nhost = \"127.0.0.1\"\nport = 25\nsecurity = \"none\"\nfrom = \"leads@sim.example\"\n"
+        );
+    }
+    for (plan, definition) in story.plans.iter().zip(&story.files[file]) {
+        let _ = write!(text, "[connections.{}-table.embedded_table]\nfile = \"none\"\n", plan.name);
+        flow(&mut text, plan, definition);
+    }
+    text
+}
+
+fn flow(text: &mut String, plan: &Plan, definition: &Definition) {
+    let name = &plan.name;
+    let condition = match definition.rule {
+        Rule::AtLeast(1) => "length > 0".to_owned(),
+        Rule::AtLeast(number) => format!("length >= {number}"),
+        Rule::Nothing => "length == 0".to_owned(),
+    };
+    let filter = if definition.is_wide { "" } else { " and Kind eq 'plain'" };
+    let to: Vec<_> = definition.to.iter().map(|r| format!("r{r}@sim.example")).collect();
+    let connections: Vec<_> = definition.connections.iter().map(|c| format!("\"mail{c}\"")).collect();
+    let _ = write!(
+        text,
+        r#"[flows.{name}]
+enabled = {}
+condition = "{condition}"
+recurrence = {{ frequency = "minute", interval = {}, catch_up = {} }}
+window = {{ unit = "second", interval = {}, overlap = "{} seconds", look_back = "{} seconds" }}
+[flows.{name}.table]
+connection = "{name}-table"
+name = "leads"
+filter = "Timestamp gt datetime'{{{{past_time}}}}'{filter}"
+notify_on = "{}"
+[flows.{name}.email]
+connection = [{}]
+to = "{}"
+each = "{}"
+per_hour = {}
+body = "{{{{#each rows}}}}v={{{{V}}}};\n{{{{/each}}}}"
+"#,
+        definition.enabled,
+        definition.minutes,
+        plan.catch_up,
+        plan.window / SECOND,
+        plan.overlap / SECOND,
+        plan.look_back / SECOND,
+        if plan.is_change { "change" } else { "new" },
+        connections.join(", "),
+        to.join("; "),
+        if plan.each_row { "row" } else { "run" },
+        // More heartbeats than may be sent would wait for ever.
+        if definition.rule == Rule::Nothing { 1_000 } else { definition.per_hour },
+    );
+}
+
+/// Reads every version of the file, as leadflow does.
+pub(super) fn configs(world: &Arc<World>) -> Result<Vec<Arc<Config>>, Violation> {
+    let mut configs: Vec<Arc<Config>> = Vec::new();
+    for file in 0..world.story.files.len() {
+        let same = (0..file).find(|other| world.story.files[*other] == world.story.files[file]);
+        let config = match same {
+            Some(other) => Arc::clone(&configs[other]),
+            None => Arc::new(config(world, &text(&world.story, file))?),
+        };
+        configs.push(config);
+    }
+    Ok(configs)
+}
+
+fn config(world: &Arc<World>, text: &str) -> Result<Config, Violation> {
+    let parsed = config::parse(Path::new("/simulation/flows.toml"), "flows.toml", text);
+    let mut config =
+        parsed.map_err(|report| Violation::new(Kind::Broken, format!("no flows.toml: {report:?}")))?.config;
+    for (flow, plan) in world.story.plans.iter().enumerate() {
+        let table = SimulatedTable { world: Arc::clone(world), flow };
+        config.tables.insert(format!("{}-table", plan.name), TableConnection::Simulated(table));
+    }
+    for (server, name) in ["mail0", "mail1"].into_iter().enumerate() {
+        let Some(from) = config.mails.get(name).map(|mail| mail.from().clone()) else { continue };
+        let mail = SimulatedMail { world: Arc::clone(world), server, from };
+        config.mails.insert(name.to_owned(), MailConnection::Simulated(mail));
+    }
+    if world.break_it == Some(Break::NoOverlap) {
+        config.flows.values_mut().filter_map(Arc::get_mut).for_each(without_overlap);
+    }
+    Ok(config)
+}
+
+fn without_overlap(flow: &mut Flow) {
+    flow.window.overlap = SignedDuration::ZERO;
+}

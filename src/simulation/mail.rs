@@ -1,0 +1,264 @@
+//! The simulated mail servers: what they take, refuse, put off or lose, letter by letter.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use fastrand::Rng;
+use lettre::message::Mailbox;
+
+use super::story::{MINUTE, Mood, SECOND};
+use super::world::{State, World};
+use crate::mail::{ConnectError, Letter};
+use crate::outbox::Receipt;
+
+/// A simulated mail server.
+#[derive(Debug, Clone)]
+pub struct SimulatedMail {
+    pub(super) world: Arc<World>,
+    pub(super) server: usize,
+    pub(super) from: Mailbox,
+}
+
+impl PartialEq for SimulatedMail {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.world, &other.world) && self.server == other.server
+    }
+}
+
+impl Eq for SimulatedMail {}
+
+/// A session with it.
+#[derive(Debug)]
+pub struct SimulatedSession {
+    world: Arc<World>,
+    server: usize,
+    is_usable: bool,
+}
+
+/// What the servers know of the letters that were offered to them, by leadflow's number.
+pub(super) type Letters = BTreeMap<i64, Offered>;
+
+/// A letter that was offered at least once.
+#[derive(Debug)]
+pub(super) struct Offered {
+    pub(super) flow: usize,
+    pub(super) bytes: Vec<u8>,
+    /// Versions of rows.
+    pub(super) rows: Vec<usize>,
+    pub(super) to: Vec<u8>,
+}
+
+/// One try to hand a letter over.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    pub(super) letter: i64,
+    pub(super) fates: Vec<(u8, Fate)>,
+    /// The process was killed, or the state failed, before the reply was recorded for sure.
+    pub(super) was_cut: bool,
+    /// Nothing had ever gone wrong with mail when it was made.
+    pub(super) was_healthy: bool,
+}
+
+/// What became of it for a recipient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// Still under way, or the connection broke before it was judged.
+    Open,
+    Taken,
+    /// Taken, and the reply was lost.
+    TakenInSilence,
+    /// Not taken, and the reply to the end of the message was lost.
+    LostInSilence,
+    Refused,
+    Later,
+}
+
+/// How a letter ends that meets a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Failure {
+    None,
+    /// The connection breaks before any recipient is judged.
+    DropAtOnce,
+    Recipients,
+    DataLater,
+    DataRefused,
+    DropBeforeTheDot,
+    LaterAfterTheDot,
+    RefusedAfterTheDot,
+    TakenInSilence,
+    LostInSilence,
+}
+
+impl SimulatedMail {
+    pub(crate) fn from(&self) -> &Mailbox {
+        &self.from
+    }
+
+    pub(crate) async fn open(&self) -> Result<SimulatedSession, ConnectError> {
+        self.world.point().await;
+        let is_down = {
+            let mut state = self.world.lock();
+            let mood = state.moods[self.server];
+            let is_down = mood.is_down || (mood.failures > 0 && state.dice.u8(0..200) < mood.failures);
+            let took = if is_down { MINUTE } else { SECOND };
+            state.advance(took);
+            state.was_disturbed |= is_down;
+            is_down
+        };
+        self.world.point().await;
+        if is_down {
+            return Err(connect_error("no connection"));
+        }
+        Ok(SimulatedSession { world: Arc::clone(&self.world), server: self.server, is_usable: true })
+    }
+}
+
+impl SimulatedSession {
+    pub(crate) fn is_usable(&self) -> bool {
+        self.is_usable
+    }
+
+    /// As `mail::smtp` does: an error is the connection's, receipts are the letter's.
+    pub(crate) async fn send(&mut self, letter: Letter<'_>) -> Result<Vec<Receipt>, ConnectError> {
+        self.world.point().await;
+        let (attempt, failure) = self.begin(letter)?;
+        self.world.point().await;
+        self.end_message(attempt, failure);
+        self.world.point().await;
+        let receipts = self.reply(attempt, failure);
+        self.world.point().await;
+        Ok(receipts)
+    }
+
+    /// Sender and recipients.
+    fn begin(&mut self, letter: Letter<'_>) -> Result<(usize, Failure), ConnectError> {
+        let mut state = self.world.lock();
+        let mood = state.moods[self.server];
+        let offered = offered(&self.world, letter);
+        let to: Vec<u8> = letter.recipients.iter().filter_map(|address| recipient(address)).collect();
+        let known = state.letters.entry(letter.id).or_insert(offered);
+        if known.bytes != letter.bytes {
+            known.bytes.clear();
+        }
+        let failure = failure(&mut state.dice, mood);
+        let refused = &self.world.story.refused;
+        let fate = |r: &u8| (*r, if refused.contains(r) { Fate::Refused } else { Fate::Open });
+        let mut fates: Vec<_> = to.iter().map(fate).collect();
+        state.was_disturbed |= failure != Failure::None || fates.iter().any(|(_, fate)| *fate != Fate::Open);
+        if failure == Failure::Recipients {
+            for (_, fate) in fates.iter_mut().filter(|(_, fate)| *fate == Fate::Open) {
+                *fate = state
+                    .dice
+                    .choice([Fate::Open, Fate::Later, Fate::Later, Fate::Refused])
+                    .unwrap_or(Fate::Later);
+            }
+        }
+        let was_healthy = !state.was_disturbed;
+        let is_broken = mood.refuses_sender || failure == Failure::DropAtOnce;
+        state.was_disturbed |= is_broken;
+        if is_broken {
+            fates.clear();
+        }
+        state.tell_now(|| {
+            format!("letter {} is offered to server {}: {failure:?} {fates:?}", letter.id, self.server)
+        });
+        let was_cut = state.busy > 0 || state.disk.is_some();
+        state.attempts.push(Attempt { letter: letter.id, fates, was_cut, was_healthy });
+        state.advance(SECOND / 10);
+        if is_broken {
+            self.is_usable = false;
+            return Err(connect_error("the sender is refused, or the connection is gone"));
+        }
+        Ok((state.attempts.len() - 1, failure))
+    }
+
+    /// The message and its final dot.
+    fn end_message(&mut self, attempt: usize, failure: Failure) {
+        let mut state = self.world.lock();
+        let fate = match failure {
+            Failure::None | Failure::Recipients => Fate::Taken,
+            Failure::TakenInSilence => Fate::TakenInSilence,
+            Failure::LostInSilence => Fate::LostInSilence,
+            Failure::DataRefused | Failure::RefusedAfterTheDot => Fate::Refused,
+            Failure::DataLater | Failure::LaterAfterTheDot | Failure::DropBeforeTheDot => Fate::Later,
+            Failure::DropAtOnce => return,
+        };
+        let open = state.attempts[attempt].fates.iter_mut().filter(|(_, fate)| *fate == Fate::Open);
+        open.for_each(|(_, open)| *open = fate);
+        let took =
+            if matches!(fate, Fate::TakenInSilence | Fate::LostInSilence) { 10 * MINUTE } else { SECOND };
+        let took = state.dice.i64(0..took);
+        state.advance(took);
+    }
+
+    fn reply(&mut self, attempt: usize, failure: Failure) -> Vec<Receipt> {
+        let state = self.world.lock();
+        // A recipient that was judged by its own reply leaves the session as it was.
+        self.is_usable = matches!(failure, Failure::None | Failure::Recipients);
+        let words = || "as the server says".to_owned();
+        let receipt = |(_, fate): &(u8, Fate)| match fate {
+            Fate::Taken => Receipt::Accepted(words()),
+            Fate::Refused => Receipt::Refused(words()),
+            Fate::Later | Fate::Open => Receipt::Later(words()),
+            Fate::TakenInSilence | Fate::LostInSilence => Receipt::Unknown(words()),
+        };
+        state.attempts[attempt].fates.iter().map(receipt).collect()
+    }
+}
+
+impl State {
+    /// The process is killed: what was handed over last, of each flow, may not be recorded.
+    pub(super) fn cut_attempts(&mut self) {
+        let Self { attempts, letters, first_attempt, .. } = self;
+        let mut cut = Vec::new();
+        for attempt in attempts[*first_attempt..].iter_mut().rev() {
+            let flow = letters.get(&attempt.letter).map(|letter| letter.flow);
+            if !cut.contains(&flow) {
+                cut.push(flow);
+                attempt.was_cut = true;
+            }
+        }
+    }
+}
+
+fn failure(dice: &mut Rng, mood: Mood) -> Failure {
+    if dice.u8(0..100) >= mood.failures {
+        return Failure::None;
+    }
+    let failures = [
+        Failure::DropAtOnce,
+        Failure::Recipients,
+        Failure::Recipients,
+        Failure::DataLater,
+        Failure::DataRefused,
+        Failure::DropBeforeTheDot,
+        Failure::LaterAfterTheDot,
+        Failure::RefusedAfterTheDot,
+        Failure::TakenInSilence,
+        Failure::TakenInSilence,
+        Failure::LostInSilence,
+        Failure::LostInSilence,
+    ];
+    dice.choice(failures).unwrap_or(Failure::DropAtOnce)
+}
+
+/// Reads the letter as its reader would: whose it is, for whom, and which rows it shows.
+fn offered(world: &World, letter: Letter<'_>) -> Offered {
+    let text = String::from_utf8_lossy(letter.bytes);
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+    let name = head.lines().find_map(|line| line.strip_prefix("X-Leadflow-Flow: ")).unwrap_or_default();
+    let flow = world.story.plans.iter().position(|plan| plan.name == name).unwrap_or(usize::MAX);
+    let to: Vec<u8> = head.split(|c: char| c.is_whitespace() || c == ',').filter_map(recipient).collect();
+    let number = |part: &str| part.split(';').next()?.parse().ok();
+    let rows = body.split("v=").skip(1).filter_map(number).collect();
+    Offered { flow, bytes: letter.bytes.to_vec(), rows, to }
+}
+
+/// The number in `r3@sim.example`.
+pub(super) fn recipient(address: &str) -> Option<u8> {
+    address.trim_matches(['<', '>']).strip_prefix('r')?.strip_suffix("@sim.example")?.parse().ok()
+}
+
+fn connect_error(message: &str) -> ConnectError {
+    ConnectError::new(message, None)
+}

@@ -1,0 +1,201 @@
+//! Deterministic simulation: the real core in a simulated world, driven by a seed, against an
+//! oracle of the promise.
+//!
+//! [`play`] makes a history of a seed: some flows, a writer's rows (late ones, merges, deletes),
+//! and what befalls the machine and the servers. It then drives the real [`crate::run`],
+//! [`crate::agenda`], [`crate::postman`] and [`crate::store`] (on an in-memory `SQLite` that outlives
+//! the process) through it. Simulated are the edges alone: the table service, the mail servers, the
+//! clock, and the death of the process at any operation of the state, any page, any step of a mail
+//! session. At the end the oracle compares what the writer wrote with what the mail servers took.
+//!
+//! Nothing that is not of the seed has a say: one thread, a driven clock, no wall time, no random
+//! numbers of the system where they could change what happens.
+
+mod file;
+mod mail;
+mod oracle;
+mod process;
+mod story;
+mod table;
+mod world;
+
+use std::cell::RefCell;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::store::{SharedStore, Store};
+use process::{End, Machine};
+use story::Story;
+
+pub use mail::{SimulatedMail, SimulatedSession};
+pub use table::SimulatedTable;
+pub(crate) use world::World;
+
+/// How a history is played.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// A fault that is put into leadflow, to see that the oracle finds it.
+    pub break_it: Option<Break>,
+    /// Keep the list of what happened.
+    pub tell: bool,
+}
+
+/// A fault that a broken leadflow could have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Break {
+    /// Nothing before the watermark is read again.
+    NoOverlap,
+    /// The watermark moves when a scan begins, and not with its commit.
+    WatermarkBeforeCommit,
+    /// A new process does not know which rows were handed on.
+    ForgottenKeys,
+    /// A new process takes a mail that was being sent for one that was not.
+    NoDoubt,
+}
+
+impl Break {
+    /// Every fault, with its name on a command line.
+    pub const ALL: [(&'static str, Self); 4] = [
+        ("no-overlap", Self::NoOverlap),
+        ("watermark-before-commit", Self::WatermarkBeforeCommit),
+        ("forgotten-keys", Self::ForgottenKeys),
+        ("no-doubt", Self::NoDoubt),
+    ];
+}
+
+/// What happened in a history that kept the promise.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Rows that were inserted, merged or deleted.
+    pub writes: u64,
+    /// Ticks of the daemon.
+    pub ticks: u64,
+    /// Runs that were recorded.
+    pub runs: u64,
+    /// Versions of rows that had to be mailed.
+    pub owed: u64,
+    /// Mails that were offered to a mail server.
+    pub mails: u64,
+    /// Tries to hand one over.
+    pub tries: u64,
+    /// Processes that were killed.
+    pub crashes: u64,
+    /// Processes that stopped by themselves.
+    pub restarts: u64,
+    /// Operations that failed since the disk was full or the state busy.
+    pub endured: u64,
+    /// Recipients of mails with the mark of uncertainty.
+    pub uncertain: u64,
+    /// Recipients that got a mail more than once; each has the mark.
+    pub repeats: u64,
+    /// Recipients that were refused for good, or are held after three uncertain tries.
+    pub held: u64,
+    /// What happened, if it was asked for.
+    pub events: Vec<String>,
+}
+
+impl Report {
+    /// Adds the figures of another history.
+    pub fn add(&mut self, other: &Self) {
+        self.writes += other.writes;
+        self.ticks += other.ticks;
+        self.runs += other.runs;
+        self.owed += other.owed;
+        self.mails += other.mails;
+        self.tries += other.tries;
+        self.crashes += other.crashes;
+        self.restarts += other.restarts;
+        self.endured += other.endured;
+        self.uncertain += other.uncertain;
+        self.repeats += other.repeats;
+        self.held += other.held;
+    }
+}
+
+/// A history in which the promise was broken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// In which way.
+    pub kind: Kind,
+    /// What is wrong.
+    pub message: String,
+    /// What happened before.
+    pub events: Vec<String>,
+}
+
+/// The ways to break the promise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A row, or a recipient of its mail, was left out.
+    Lost,
+    /// Something was sent again without the mark.
+    Repeated,
+    /// A mark of uncertainty without a cause.
+    Marked,
+    /// Mails of a flow left in another order, a flow stood still, the state is damaged.
+    Broken,
+}
+
+impl Violation {
+    fn new(kind: Kind, message: String) -> Self {
+        Self { kind, message, events: Vec::new() }
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.kind, self.message)
+    }
+}
+
+thread_local! {
+    /// The world of the process that runs on this thread.
+    static WORLD: RefCell<Option<Arc<World>>> = const { RefCell::new(None) };
+}
+
+/// The simulated world that this thread's process lives in, if it does.
+pub(crate) fn world() -> Option<Arc<World>> {
+    WORLD.with_borrow(Clone::clone)
+}
+
+/// Plays the history of a seed. The same seed plays the same history, whatever else happens.
+///
+/// # Errors
+/// When the promise is broken, with all that happened.
+pub fn play(seed: u64, options: Options) -> Result<Report, Violation> {
+    let result = play_once(seed, options);
+    if result.is_ok() || options.tell {
+        return result;
+    }
+    play_once(seed, Options { tell: true, ..options })
+}
+
+fn play_once(seed: u64, options: Options) -> Result<Report, Violation> {
+    let broken = |error: &dyn fmt::Display| Violation::new(Kind::Broken, error.to_string());
+    let store = SharedStore::new(Store::in_memory().map_err(|error| broken(&error))?);
+    let world = World::new(seed, Story::of_seed(seed), store.clone(), options);
+    let configs = file::configs(&world)?;
+    let mut machine = Machine::new(Arc::clone(&world), configs, store);
+    WORLD.set(Some(Arc::clone(&world)));
+    let result = live(&mut machine).and_then(|()| oracle::judge(&world));
+    WORLD.set(None);
+    let events = world.lock().events.take().unwrap_or_default();
+    match result {
+        Ok(()) => Ok(Report { events, ..world.lock().counts.clone() }),
+        Err(violation) => Err(Violation { events, ..violation }),
+    }
+}
+
+/// Each process has a runtime of its own, whose end is the end of all its tasks.
+fn live(machine: &mut Machine) -> Result<(), Violation> {
+    loop {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        let runtime = runtime.map_err(|error| Violation::new(Kind::Broken, error.to_string()))?;
+        let end = runtime.block_on(machine.live())?;
+        drop(runtime);
+        if end == End::Over {
+            return Ok(());
+        }
+        machine.bury(&end);
+    }
+}

@@ -1,0 +1,274 @@
+//! The promise, word for word, against what the writer and the mail servers wrote down.
+//!
+//! Of leadflow's own state it sees the history's marks at the end, and the begin that a flow's
+//! first run announced.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::mail::{Attempt, Fate, recipient};
+use super::story::{Plan, Rule};
+use super::world::{Scan, State, Version, World, moment};
+use super::{Kind, Violation};
+use crate::outbox::UNCERTAIN_TRIES;
+use crate::store::{MailRecord, StoreError};
+
+/// Holds a history that is over against the promise.
+pub(super) fn judge(world: &World) -> Result<(), Violation> {
+    let failed = |error: StoreError| Violation::new(Kind::Broken, error.to_string());
+    let (integrity, marks) =
+        world.store.at_once(|store| Ok((store.integrity()?, store.all_mails()?))).map_err(&failed)?;
+    if integrity != "ok" {
+        return Err(Violation::new(Kind::Broken, format!("the state is damaged: {integrity}")));
+    }
+    let mut state = world.lock();
+    for (flow, plan) in world.story.plans.iter().enumerate() {
+        let begin = world.store.at_once(|store| store.reading(&plan.name)).map_err(failed)?;
+        let begin = begin.map(|reading| reading.past.begin.as_microsecond());
+        let begin = begin_of(&state, flow, plan, begin)?;
+        let owed = Owed { world, state: &state, flow, plan, begin };
+        let count = owed.judge_rows()?;
+        owed.judge_order()?;
+        state.counts.owed += count;
+    }
+    let marks: BTreeMap<i64, MailRecord> = marks.into_iter().map(|mail| (mail.id, mail)).collect();
+    judge_recipients(world, &mut state, &marks)
+}
+
+fn begin_of(state: &State, flow: usize, plan: &Plan, begin: Option<i64>) -> Result<i64, Violation> {
+    let begin = begin.ok_or_else(|| Violation::new(Kind::Broken, format!("{} never began", plan.name)))?;
+    if state.flows[flow].begins.contains(&begin) {
+        return Ok(begin);
+    }
+    let message =
+        format!("{} begins at {}, one window before no answer of the service", plan.name, moment(begin));
+    Err(Violation::new(Kind::Broken, message))
+}
+
+/// What a flow owes its readers.
+struct Owed<'a> {
+    world: &'a World,
+    state: &'a State,
+    flow: usize,
+    plan: &'a Plan,
+    begin: i64,
+}
+
+impl Owed<'_> {
+    /// Every row that has to be mailed was offered, once; none that must not. Returns how many had to.
+    fn judge_rows(&self) -> Result<u64, Violation> {
+        let mailed = self.judge_offers()?;
+        let journal = &self.state.flows[self.flow];
+        let mut owed = BTreeSet::new();
+        for scan in &journal.scans {
+            let seen: BTreeSet<String> = (0..self.state.versions.len())
+                .filter(|version| self.is_owed_by(*version, scan))
+                .map(|version| self.name(version))
+                .collect();
+            let Rule::AtLeast(least) = self.world.story.files[scan.file][self.flow].rule else { continue };
+            let lost: Vec<_> = seen.difference(&mailed).collect();
+            if lost.len() >= least {
+                return Err(self.violation(
+                    Kind::Lost,
+                    format!(
+                        "never mailed: {lost:?}, which the scan from {} to {} saw",
+                        moment(scan.start),
+                        moment(scan.end)
+                    ),
+                ));
+            }
+            owed.extend(seen.into_iter().filter(|name| mailed.contains(name)));
+        }
+        if journal.calm_runs == 0 {
+            return Err(self.violation(Kind::Broken, "no run ends well any more".to_owned()));
+        }
+        Ok(owed.len() as u64)
+    }
+
+    /// The names of all rows that were offered; each in one mail alone, and none of before the begin.
+    fn judge_offers(&self) -> Result<BTreeSet<String>, Violation> {
+        let mut mailed: BTreeMap<String, i64> = BTreeMap::new();
+        for (id, letter) in self.state.letters.iter().filter(|(_, letter)| letter.flow == self.flow) {
+            if letter.bytes.is_empty() {
+                return Err(self.violation(Kind::Broken, format!("letter {id} was offered with other bytes")));
+            }
+            for &version in &letter.rows {
+                let name = self.name(version);
+                if self.is_of_before(version) {
+                    return Err(
+                        self.violation(Kind::Repeated, format!("{name} of before the begin is mailed"))
+                    );
+                }
+                if let Some(other) = mailed.insert(name.clone(), *id) {
+                    return Err(
+                        self.violation(Kind::Repeated, format!("{name} is in letters {other} and {id}"))
+                    );
+                }
+            }
+        }
+        Ok(mailed.into_keys().collect())
+    }
+
+    /// What is news once: a row, or each version of it.
+    fn name(&self, version: usize) -> String {
+        let key = &self.state.versions[version].key;
+        if self.plan.is_change { format!("{key} version {version}") } else { key.clone() }
+    }
+
+    /// It lies before the begin, or is a later write to a row that the first run has seen there.
+    fn is_of_before(&self, version: usize) -> bool {
+        let this = &self.state.versions[version];
+        if this.timestamp <= self.begin {
+            return true;
+        }
+        let Some(first) = self.state.flows[self.flow].first.filter(|_| !self.plan.is_change) else {
+            return false;
+        };
+        let was_seen = |old: &Version| {
+            old.table == this.table
+                && old.key == this.key
+                && old.timestamp <= self.begin
+                && was_there(old, &first)
+                && self.matches(old, first.file)
+        };
+        self.state.versions.iter().any(was_seen)
+    }
+
+    /// The scan of this run certainly had the row in sight, and the promise is about it.
+    fn is_owed_by(&self, version: usize, scan: &Scan) -> bool {
+        let this = &self.state.versions[version];
+        let journal = &self.state.flows[self.flow];
+        let is_widened = !this.is_plain && journal.is_wide_since.is_some_and(|since| this.timestamp <= since);
+        this.table == self.plan.table
+            && was_there(this, scan)
+            && this.timestamp > self.begin
+            && this.visible - this.timestamp <= self.plan.overlap
+            && self.matches(this, scan.file)
+            && !is_widened
+            && !self.is_excused(this)
+            && !journal.passed_over.contains(&version)
+    }
+
+    /// Where new rows alone are news: a write to a row that stood there before the begin, or that
+    /// was passed over.
+    fn is_excused(&self, this: &Version) -> bool {
+        let passed_over = &self.state.flows[self.flow].passed_over;
+        let excuses = |(number, old): (usize, &Version)| {
+            old.table == this.table
+                && old.key == this.key
+                && (old.timestamp <= self.begin || passed_over.contains(&number))
+        };
+        !self.plan.is_change && self.state.versions.iter().enumerate().any(excuses)
+    }
+
+    fn matches(&self, version: &Version, file: usize) -> bool {
+        version.is_plain || self.world.story.files[file][self.flow].is_wide
+    }
+
+    /// While nothing had gone wrong, the mails left in the order in which they were made.
+    fn judge_order(&self) -> Result<(), Violation> {
+        let is_ours = |attempt: &&Attempt| {
+            let letter = self.state.letters.get(&attempt.letter);
+            attempt.was_healthy && letter.is_some_and(|letter| letter.flow == self.flow)
+        };
+        let order: Vec<i64> =
+            self.state.attempts.iter().filter(is_ours).map(|attempt| attempt.letter).collect();
+        if order.is_sorted_by(|a, b| a < b) {
+            return Ok(());
+        }
+        Err(self.violation(Kind::Broken, format!("the mails left in another order: {order:?}")))
+    }
+
+    fn violation(&self, kind: Kind, message: impl std::fmt::Display) -> Violation {
+        Violation::new(kind, format!("{}: {message}", self.plan.name))
+    }
+}
+
+/// From before the scan began until after it had ended.
+fn was_there(version: &Version, scan: &Scan) -> bool {
+    version.visible <= scan.start && version.gone.is_none_or(|gone| gone > scan.end)
+}
+
+/// Every recipient got every mail, once or with the mark, and no mark is without a cause.
+fn judge_recipients(
+    world: &World,
+    state: &mut State,
+    marks: &BTreeMap<i64, MailRecord>,
+) -> Result<(), Violation> {
+    let mut causeless = 0_u32;
+    let attempts = std::mem::take(&mut state.attempts);
+    for (id, letter) in &state.letters {
+        let Some(mark) = marks.get(id) else {
+            return Err(Violation::new(Kind::Broken, format!("the history does not know letter {id}")));
+        };
+        let of_letter: Vec<_> = attempts.iter().filter(|attempt| attempt.letter == *id).collect();
+        let mut most_causeless = 0;
+        for &r in &letter.to {
+            let found = mark.recipients.iter().find(|found| recipient(&found.address) == Some(r));
+            let Some(found) = found else {
+                return Err(Violation::new(Kind::Lost, format!("letter {id} has no recipient r{r}")));
+            };
+            let tally = Tally::of(&of_letter, r);
+            most_causeless = most_causeless.max(found.uncertain.saturating_sub(tally.doubtful));
+            let is_worn_out = found.uncertain >= UNCERTAIN_TRIES;
+            if tally.taken == 0 && !tally.was_refused && !is_worn_out {
+                let message = format!(
+                    "letter {id} was never taken for r{r}, which the history calls {}",
+                    found.state.word()
+                );
+                return Err(Violation::new(Kind::Lost, message));
+            }
+            if found.is_due() {
+                let message = format!("letter {id} is {} for r{r} for ever", found.state.word());
+                return Err(Violation::new(Kind::Lost, message));
+            }
+            if tally.taken > found.uncertain + 1 {
+                let message = format!(
+                    "letter {id} was taken {} times for r{r}, {} marked",
+                    tally.taken, found.uncertain
+                );
+                return Err(Violation::new(Kind::Repeated, message));
+            }
+            state.counts.uncertain += u64::from(found.uncertain > 0);
+            state.counts.repeats += u64::from(tally.taken > 1);
+            state.counts.held += u64::from(tally.was_refused || is_worn_out);
+        }
+        causeless += most_causeless;
+    }
+    state.counts.mails = state.letters.len() as u64;
+    state.counts.tries = attempts.len() as u64;
+    // A kill after a mail is called sending and before it is offered leaves its mark, too.
+    let kills = state.counts.crashes;
+    if u64::from(causeless) > kills * lanes(world) {
+        let message = format!("{causeless} marks of uncertainty without a cause; {kills} kills");
+        return Err(Violation::new(Kind::Marked, message));
+    }
+    Ok(())
+}
+
+/// Lists of connections, each of which may have a mail under way.
+fn lanes(world: &World) -> u64 {
+    let all = world.story.files.iter().flatten().map(|definition| &definition.connections);
+    all.collect::<BTreeSet<_>>().len() as u64
+}
+
+/// What the mail servers know of a letter and a recipient.
+struct Tally {
+    taken: u32,
+    was_refused: bool,
+    /// Ends of the message whose reply was lost, or may not have been recorded.
+    doubtful: u32,
+}
+
+impl Tally {
+    fn of(attempts: &[&Attempt], r: u8) -> Self {
+        let mut tally = Self { taken: 0, was_refused: false, doubtful: 0 };
+        for attempt in attempts {
+            let fate = attempt.fates.iter().find(|(to, _)| *to == r).map(|(_, fate)| *fate);
+            tally.taken += u32::from(matches!(fate, Some(Fate::Taken | Fate::TakenInSilence)));
+            tally.was_refused |= fate == Some(Fate::Refused);
+            let is_silent = matches!(fate, Some(Fate::TakenInSilence | Fate::LostInSilence));
+            tally.doubtful += u32::from(is_silent || attempt.was_cut);
+        }
+        tally
+    }
+}

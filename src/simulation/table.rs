@@ -1,0 +1,176 @@
+//! The simulated table service: small pages, time that passes while it answers, pages that fail.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::Break;
+use super::story::{MINUTE, Rule, SECOND};
+use super::world::{Scan, Span, State, World, moment};
+use crate::filter::Filter;
+use crate::row::Row;
+use crate::table::{Page, Query, Served, TableError, Token};
+use crate::window::EVER;
+
+/// A flow's way to its table.
+#[derive(Debug, Clone)]
+pub struct SimulatedTable {
+    pub(super) world: Arc<World>,
+    pub(super) flow: usize,
+}
+
+impl PartialEq for SimulatedTable {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.world, &other.world) && self.flow == other.flow
+    }
+}
+
+impl Eq for SimulatedTable {}
+
+impl SimulatedTable {
+    pub(crate) fn identity(&self) -> String {
+        format!("simulated:{}", self.table())
+    }
+
+    fn table(&self) -> usize {
+        self.world.story.plans[self.flow].table
+    }
+
+    pub(crate) async fn ask_time(&self) -> Result<Served, TableError> {
+        self.world.point().await;
+        let served = {
+            let mut state = self.world.lock();
+            let start = state.now;
+            state.pass_time();
+            state.fail()?;
+            let served = state.served(start);
+            let now = served.date.unwrap_or_else(|| moment(state.now + state.offset));
+            let window = self.world.story.plans[self.flow].window;
+            let begin = now.as_microsecond() - window;
+            state.flows[self.flow].begins.push(begin);
+            served
+        };
+        self.world.point().await;
+        Ok(served)
+    }
+
+    pub(crate) async fn page(
+        &self,
+        query: &Query,
+        from: Option<Token>,
+    ) -> Result<(Page, Option<Token>), TableError> {
+        self.world.point().await;
+        let answer = self.answer(query, from)?;
+        self.world.point().await;
+        Ok(answer)
+    }
+
+    fn answer(&self, query: &Query, from: Option<Token>) -> Result<(Page, Option<Token>), TableError> {
+        let mut state = self.world.lock();
+        let start = state.now;
+        let of_old = query.filter.as_ref().is_some_and(|filter| filter.contains(&EVER.to_string()));
+        if from.is_none() {
+            let span = Some(Span { start, end: None });
+            let flow = &mut state.flows[self.flow];
+            if of_old { flow.before = span } else { flow.under_way = span }
+        }
+        state.pass_time();
+        state.fail()?;
+        let (rows, next) = self.look(&mut state, query, from)?;
+        if next.is_none() {
+            let now = state.now;
+            let flow = &mut state.flows[self.flow];
+            let span = if of_old { &mut flow.before } else { &mut flow.under_way };
+            if let Some(span) = span {
+                span.end = Some(now);
+            }
+        }
+        let served = state.served(start);
+        self.sabotage(of_old, served.date);
+        Ok((Page { rows, served }, next))
+    }
+
+    /// The matching ones of the next few rows.
+    fn look(
+        &self,
+        state: &mut State,
+        query: &Query,
+        from: Option<Token>,
+    ) -> Result<(Vec<Row>, Option<Token>), TableError> {
+        let filter = query.filter.as_deref().map(Filter::parse).transpose();
+        let filter = filter.map_err(|error| TableError::new(error.to_string()))?;
+        let from = from.map(|(partition, row)| format!("{partition}/{}", row.unwrap_or_default()));
+        // Now and then a page without any row, as the service has them.
+        let most = if from.is_none() && state.dice.u8(0..8) == 0 { 0 } else { state.dice.usize(2..12) };
+        let passes_over = self.world.definition(state, self.flow).rule == Rule::Nothing;
+        let (mut rows, mut seen, mut next) = (Vec::new(), Vec::new(), None);
+        for (key, version) in state.tables[self.table()].range(from.unwrap_or_default()..) {
+            if seen.len() == most {
+                next =
+                    key.split_once('/').map(|(partition, row)| (partition.to_owned(), Some(row.to_owned())));
+                break;
+            }
+            seen.push(*version);
+            let row = Row::from_text(state.versions[*version].json.clone());
+            let row = row.map_err(|error| TableError::new(error.to_string()))?;
+            if filter.as_ref().is_none_or(|filter| filter.matches(&row)) {
+                rows.push(row);
+            }
+        }
+        if passes_over {
+            state.flows[self.flow].passed_over.extend(seen);
+        }
+        Ok((rows, next))
+    }
+
+    /// What a broken leadflow would do: it takes the scan for committed when it has only begun.
+    fn sabotage(&self, of_old: bool, date: Option<Timestamp>) {
+        let moves = !of_old && self.world.break_it == Some(Break::WatermarkBeforeCommit);
+        if let Some(date) = date.filter(|_| moves) {
+            let name = &self.world.story.plans[self.flow].name;
+            let _ = self.world.store.at_once(|store| store.move_watermark(name, date));
+        }
+    }
+}
+
+impl State {
+    fn pass_time(&mut self) {
+        let took = match self.dice.u8(0..10) {
+            0 => self.dice.i64(SECOND..MINUTE),
+            1..=3 => self.dice.i64(0..5 * SECOND),
+            _ => self.dice.i64(0..SECOND / 5),
+        };
+        self.advance(took);
+    }
+
+    fn fail(&mut self) -> Result<(), TableError> {
+        if self.dice.u8(0..100) >= self.table_failures {
+            return Ok(());
+        }
+        self.tell_now(|| "the table service fails".to_owned());
+        Err(TableError::new("the simulated table service fails"))
+    }
+
+    /// The service writes its date to the second, at some moment after it looked.
+    fn served(&mut self, start: i64) -> Served {
+        let looked = self.now;
+        let more = self.dice.i64(0..SECOND);
+        self.advance(more);
+        let date = (looked + self.dice.i64(0..=self.now - looked)).div_euclid(SECOND) * SECOND;
+        let took = Duration::from_micros((self.now - start).unsigned_abs());
+        Served { date: (!self.is_dateless).then(|| moment(date)), took }
+    }
+
+    /// The flow's run has ended well: its scans are complete.
+    pub(super) fn committed(&mut self, flow: usize, file: usize) {
+        let scan = |span: Option<Span>| {
+            let Span { start, end } = span?;
+            Some(Scan { file, start, end: end? })
+        };
+        let flow = &mut self.flows[flow];
+        let (before, main) = (scan(flow.before.take()), scan(flow.under_way.take()));
+        flow.first = flow.first.or(before);
+        flow.scans.extend(main);
+    }
+}

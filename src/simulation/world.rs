@@ -1,0 +1,300 @@
+//! The world around the process: the true time, the tables, and what everybody wrote down.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use fastrand::Rng;
+use jiff::Timestamp;
+use tokio::sync::Notify;
+
+use super::Break;
+use super::mail::{Attempt, Letters};
+use super::story::{Definition, Mood, Story, Write};
+use crate::clock::DrivenClock;
+use crate::store::SharedStore;
+
+/// The world of one history.
+pub(crate) struct World {
+    pub(super) story: Story,
+    pub(super) store: SharedStore,
+    pub(super) clock: DrivenClock,
+    pub(super) break_it: Option<Break>,
+    state: Mutex<State>,
+    has_crashed: Notify,
+}
+
+impl std::fmt::Debug for World {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("World").field("story", &self.story).finish_non_exhaustive()
+    }
+}
+
+/// What moves.
+pub(super) struct State {
+    pub(super) dice: Rng,
+    /// The true time, microseconds.
+    pub(super) now: i64,
+    /// The machine's clock against it.
+    pub(super) offset: i64,
+    clock: DrivenClock,
+    pending: VecDeque<Write>,
+    /// By table: the version of each row that can be read now.
+    pub(super) tables: Vec<BTreeMap<String, usize>>,
+    /// Every version of every row that ever could be read.
+    pub(super) versions: Vec<Version>,
+    pub(super) flows: Vec<FlowJournal>,
+    pub(super) letters: Letters,
+    pub(super) attempts: Vec<Attempt>,
+    pub(super) moods: Vec<Mood>,
+    pub(super) table_failures: u8,
+    /// How many operations on the state of a hundred fail.
+    pub(super) busy: u8,
+    /// Pages that are left on the disk.
+    pub(super) disk: Option<i64>,
+    pub(super) is_dateless: bool,
+    /// The file that is in force.
+    pub(super) file: usize,
+    /// A mail was ever refused, put off or lost, or a process killed.
+    pub(super) was_disturbed: bool,
+    countdown: Option<u32>,
+    /// Steps since the last tick.
+    steps: u32,
+    is_dead: bool,
+    /// Attempts before this one were made by earlier processes.
+    pub(super) first_attempt: usize,
+    pub(super) events: Option<Vec<String>>,
+    pub(super) counts: super::Report,
+}
+
+/// One version of a row.
+#[derive(Debug)]
+pub(super) struct Version {
+    pub(super) table: usize,
+    pub(super) key: String,
+    pub(super) is_plain: bool,
+    pub(super) timestamp: i64,
+    pub(super) visible: i64,
+    /// When it was written over or deleted.
+    pub(super) gone: Option<i64>,
+    pub(super) json: String,
+}
+
+/// What is known of a flow from outside.
+#[derive(Debug, Default)]
+pub(super) struct FlowJournal {
+    /// Begins that the service's answers allow, and whether the process lived on after each.
+    pub(super) begins: Vec<i64>,
+    /// The scan of the rows before the begin that belongs to the run under way.
+    pub(super) before: Option<Span>,
+    pub(super) under_way: Option<Span>,
+    /// Scans of runs that ended well, in their order.
+    pub(super) scans: Vec<Scan>,
+    /// The scan of what lies before the begin, of the first run that ended well.
+    pub(super) first: Option<Scan>,
+    /// Versions that a run with `length == 0` has seen.
+    pub(super) passed_over: BTreeSet<usize>,
+    /// Rows of both kinds are asked for since.
+    pub(super) is_wide_since: Option<i64>,
+    pub(super) calm_runs: u32,
+}
+
+/// From the first request to the last answer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Span {
+    pub(super) start: i64,
+    pub(super) end: Option<i64>,
+}
+
+/// A complete scan of a run that ended well.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scan {
+    pub(super) file: usize,
+    pub(super) start: i64,
+    pub(super) end: i64,
+}
+
+/// Steps of a tick.
+const MOST_STEPS: u32 = 20_000;
+
+impl World {
+    pub(super) fn new(seed: u64, story: Story, shared: SharedStore, options: super::Options) -> Arc<Self> {
+        let clock = DrivenClock::new(moment(story.start));
+        let first = story.writes.first().map_or(story.start, |write| write.visible.min(story.start)) - 1;
+        let state = State {
+            dice: Rng::with_seed(seed),
+            now: first,
+            offset: story.offset,
+            clock: clock.clone(),
+            pending: story.writes.iter().cloned().collect(),
+            tables: vec![BTreeMap::new(), BTreeMap::new()],
+            versions: Vec::new(),
+            flows: story.plans.iter().map(|_| FlowJournal::default()).collect(),
+            letters: Letters::default(),
+            attempts: Vec::new(),
+            moods: vec![Mood::default(); 2],
+            table_failures: 0,
+            busy: 0,
+            disk: None,
+            is_dateless: false,
+            file: 0,
+            was_disturbed: false,
+            countdown: None,
+            steps: 0,
+            is_dead: false,
+            first_attempt: 0,
+            events: options.tell.then(Vec::new),
+            counts: super::Report::default(),
+        };
+        let has_crashed = Notify::new();
+        let (state, break_it) = (Mutex::new(state), options.break_it);
+        let world = Self { story, store: shared, clock, break_it, state, has_crashed };
+        let start = world.story.start;
+        world.lock().advance_to(start);
+        Arc::new(world)
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A step at which the process can be killed, or another of its tasks can go on.
+    pub(crate) async fn point(&self) {
+        let pauses = {
+            let mut state = self.lock();
+            state.steps += 1;
+            state.is_dead |= state.goes_in_circles();
+            if let Some(left) = &mut state.countdown {
+                *left = left.saturating_sub(1);
+                state.is_dead |= state.countdown == Some(0);
+            }
+            if state.is_dead { None } else { Some(state.dice.u8(0..5)) }
+        };
+        match pauses {
+            None => {
+                self.has_crashed.notify_one();
+                std::future::pending::<()>().await;
+            }
+            Some(0) => tokio::task::yield_now().await,
+            Some(_) => {}
+        }
+    }
+
+    /// Whether an operation on the state finds it held by another process.
+    pub(crate) fn is_busy(&self) -> bool {
+        let mut state = self.lock();
+        state.busy > 0 && !state.is_dead && state.dice.u8(0..100) < state.busy
+    }
+
+    /// Returns when the process is killed.
+    pub(super) async fn crashed(&self) {
+        self.has_crashed.notified().await;
+    }
+
+    pub(super) fn definition<'a>(&'a self, state: &State, flow: usize) -> &'a Definition {
+        &self.story.files[state.file][flow]
+    }
+}
+
+impl State {
+    /// The daemon ticks.
+    pub(super) fn begin_tick(&mut self) {
+        self.counts.ticks += 1;
+        self.steps = 0;
+    }
+
+    /// A tick takes more steps than any does that comes to its end.
+    pub(super) fn goes_in_circles(&self) -> bool {
+        self.steps > MOST_STEPS
+    }
+
+    /// A new process begins to live.
+    pub(super) fn rise(&mut self) {
+        self.steps = 0;
+        self.is_dead = false;
+        self.countdown = None;
+        self.first_attempt = self.attempts.len();
+        for flow in &mut self.flows {
+            (flow.before, flow.under_way) = (None, None);
+        }
+    }
+
+    pub(super) fn kill_after(&mut self, steps: Option<u32>) {
+        self.countdown = steps;
+    }
+
+    /// What was written and becomes visible on the way is in the tables then.
+    pub(super) fn advance_to(&mut self, to: i64) {
+        while self.pending.front().is_some_and(|write| write.visible <= to) {
+            if let Some(write) = self.pending.pop_front() {
+                self.write(write);
+            }
+        }
+        self.now = self.now.max(to);
+        self.set_clock();
+    }
+
+    pub(super) fn advance(&mut self, by: i64) {
+        self.advance_to(self.now + by);
+    }
+
+    pub(super) fn set_clock(&mut self) {
+        self.clock.set(moment(self.now + self.offset));
+    }
+
+    pub(super) fn last_write(&self) -> Option<i64> {
+        self.pending.back().map(|write| write.visible)
+    }
+
+    fn write(&mut self, write: Write) {
+        let Write { table, key, is_plain, timestamp, visible } = write;
+        if let Some(old) = self.tables[table].remove(&key) {
+            self.versions[old].gone = Some(visible);
+        }
+        self.counts.writes += 1;
+        let Some(timestamp) = timestamp else {
+            self.tell(visible, || format!("{key} is deleted from table {table}"));
+            return;
+        };
+        let number = self.versions.len();
+        self.tell(visible, || {
+            let (kind, late) = (if is_plain { "plain" } else { "other" }, (visible - timestamp) / 1_000);
+            format!(
+                "{key} (version {number}, {kind}) is in table {table}, {late} ms after its Timestamp {}",
+                moment(timestamp)
+            )
+        });
+        let (partition, row) = key.split_once('/').unwrap_or(("", &key));
+        let kind = if is_plain { "plain" } else { "other" };
+        let mut json = String::with_capacity(128);
+        let _ = write!(
+            json,
+            r#"{{"PartitionKey":"{partition}","RowKey":"{row}","Timestamp":"{:.7}","Kind":"{kind}","V":{number}}}"#,
+            moment(timestamp)
+        );
+        self.versions.push(Version {
+            table,
+            key: key.clone(),
+            is_plain,
+            timestamp,
+            visible,
+            gone: None,
+            json,
+        });
+        self.tables[table].insert(key, number);
+    }
+
+    pub(super) fn tell(&mut self, at: i64, words: impl FnOnce() -> String) {
+        if let Some(events) = &mut self.events {
+            events.push(format!("{:.3} {}", moment(at), words()));
+        }
+    }
+
+    pub(super) fn tell_now(&mut self, words: impl FnOnce() -> String) {
+        self.tell(self.now, words);
+    }
+}
+
+pub(super) fn moment(at: i64) -> Timestamp {
+    Timestamp::from_microsecond(at).unwrap_or_default()
+}

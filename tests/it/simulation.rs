@@ -1,0 +1,49 @@
+//! Simulated histories against the promise, and faults that the oracle must find.
+
+use leadflow::simulation::{Break, Kind, Options, Report, Violation, play};
+
+/// Plays these seeds until one breaks the promise.
+fn first_violation(seeds: std::ops::Range<u64>, options: Options) -> Result<Report, (u64, Violation)> {
+    let mut sum = Report::default();
+    for seed in seeds {
+        sum.add(&play(seed, options).map_err(|violation| (seed, violation))?);
+    }
+    Ok(sum)
+}
+
+#[test]
+fn the_promise_holds_in_some_hundred_histories() {
+    let result = first_violation(0..400, Options::default());
+    let sum = result.unwrap_or_else(|(seed, violation)| {
+        panic!(
+            "seed {seed}: {violation}\n{}\ncargo run --example simulate -- --seed {seed} --verbose",
+            violation.events.join("\n")
+        )
+    });
+    // A simulation in which nothing happens would hold as well.
+    assert!(sum.owed > 1_000 && sum.crashes > 200 && sum.endured > 100, "{sum:?}");
+    assert!(sum.uncertain > 50 && sum.repeats > 20 && sum.held > 50, "{sum:?}");
+}
+
+#[test]
+fn every_fault_is_found() {
+    let kinds = [Kind::Lost, Kind::Lost, Kind::Repeated, Kind::Repeated];
+    for ((name, fault), kind) in Break::ALL.into_iter().zip(kinds) {
+        let options = Options { break_it: Some(fault), tell: false };
+        let found = first_violation(0..300, options).expect_err(name);
+        assert_eq!(found.1.kind, kind, "{name}: {}", found.1);
+        assert!(!found.1.events.is_empty(), "{name}");
+        assert_eq!(play(found.0, options).unwrap_err(), found.1, "{name}: seed {} plays otherwise", found.0);
+    }
+}
+
+#[test]
+fn a_seed_plays_the_same_history_again() {
+    let options = Options { tell: true, ..Options::default() };
+    for seed in 0..60 {
+        let (first, second) = (play(seed, options).unwrap(), play(seed, options).unwrap());
+        assert_eq!(first, second, "seed {seed}");
+        assert!(first.events.len() > 5, "seed {seed}");
+        assert_eq!(Report { events: Vec::new(), ..first }, play(seed, Options::default()).unwrap());
+    }
+}
