@@ -119,7 +119,7 @@ async fn table(
             let names =
                 if error.message.starts_with("there is no table") { table.names().await.ok() } else { None };
             let help = names.map(|names| match names.as_slice() {
-                [] => "the account has no table yet; make one in the portal, and name it in Partner Center"
+                [] => "the account has no table yet; press Validate in Partner Center, or make one in the portal"
                     .to_owned(),
                 names => format!("the account has {}", names.join(", ")),
             });

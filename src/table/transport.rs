@@ -134,7 +134,10 @@ impl Transport {
             let retry_after = http::retry_after(&headers);
             return Err(Failure::Status { status, retry_after, code, body: body.to_vec() });
         }
-        check_page(&headers, &body).map_err(Failure::NoPage)?;
+        // What writes is answered without a page.
+        if *request.method() == azure_core::Method::Get {
+            check_page(&headers, &body).map_err(Failure::NoPage)?;
+        }
         Ok((served, status, headers, body.freeze()))
     }
 
