@@ -12,8 +12,9 @@
 //! [`preview`] composes without recording, [`doctor`] looks for what keeps leads from coming,
 //! [`alarm`] and [`notice`] say what is wrong and who hears of it, [`state`] notices that the state
 //! was lost, [`replay`] looks at what a replay would mail, [`forget`] erases a person, [`stats`]
-//! counts runs by day, [`spool`] carries rows, [`secret`] reads secrets, [`entra`] gets tokens, [`telemetry`] starts the log, and [`clock`] is
-//! the only reader of wall time. `docs/ARCHITECTURE.md` tells the invariants.
+//! counts runs by day, [`spool`] carries rows, [`secret`] reads secrets, [`entra`] gets tokens,
+//! [`telemetry`] starts the log, and [`clock`] is the only reader of wall time.
+//! `docs/ARCHITECTURE.md` tells the invariants.
 
 pub mod agenda;
 pub mod alarm;
