@@ -10,7 +10,7 @@ pub(crate) async fn hang_point(name: &str) {
         false
     };
     if hangs() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
