@@ -126,6 +126,12 @@ impl Agenda {
         }
     }
 
+    /// How many flows are on, and how many are not.
+    pub fn on_and_off(&self) -> (usize, usize) {
+        let on = self.entries.values().filter(|entry| !entry.is_off && entry.flow.enabled).count();
+        (on, self.entries.len() - on)
+    }
+
     /// The flow that runs next, and when.
     pub fn next(&self) -> Option<(&str, Timestamp)> {
         let on = self.entries.iter().filter(|(_, entry)| !entry.is_off && entry.flow.enabled);

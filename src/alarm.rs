@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::flow::Failures;
 
-pub use facts::{ConnectionState, Facts, FlowState, standing};
+pub use facts::{ConnectionState, EXPIRES_SOON, Facts, FlowState, standing};
 
 /// What kind of thing is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,6 +27,8 @@ pub enum Kind {
     Held,
     /// Mails of a flow wait too long.
     Waiting,
+    /// What a table connection signs in with ends soon.
+    Expiring,
 }
 
 /// Something that is wrong now.
@@ -91,7 +93,7 @@ pub struct Decision {
     pub notice: Notice,
 }
 
-const WORDS: [(Kind, &str); 7] = [
+const WORDS: [(Kind, &str); 8] = [
     (Kind::File, "file"),
     (Kind::Connection, "connection"),
     (Kind::Clock, "clock"),
@@ -99,6 +101,7 @@ const WORDS: [(Kind, &str); 7] = [
     (Kind::Late, "late"),
     (Kind::Held, "held"),
     (Kind::Waiting, "waiting"),
+    (Kind::Expiring, "expiring"),
 ];
 
 impl Kind {
@@ -122,6 +125,7 @@ impl Kind {
             Self::Late => format!("{about} stands still"),
             Self::Held => format!("mails of {about} are held"),
             Self::Waiting => format!("mails of {about} wait"),
+            Self::Expiring => format!("the access of {about} ends soon"),
         }
     }
 
@@ -134,6 +138,7 @@ impl Kind {
             Self::Failing | Self::Late => format!("{about} runs well again"),
             Self::Held => format!("no mail of {about} is held any more"),
             Self::Waiting => format!("the mails of {about} have left"),
+            Self::Expiring => format!("the access of {about} is renewed"),
         }
     }
 }

@@ -10,6 +10,8 @@ use tokio::time::timeout;
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 use tracing::{error, warn};
 
+use crate::hang_point::hang_point;
+
 /// The silence after which the ticker is built anew.
 const QUIET: Duration = Duration::from_secs(5);
 /// Before another try to build it.
@@ -37,6 +39,7 @@ async fn guard(ticks: mpsc::Sender<()>) {
             }
         };
         while let Ok(Some(())) = timeout(QUIET, receive.recv()).await {
+            hang_point("ticker").await;
             if let Err(mpsc::error::TrySendError::Closed(())) = ticks.try_send(()) {
                 break;
             }

@@ -6,6 +6,8 @@ mod heartbeat;
 mod reload;
 mod requests;
 mod runs;
+mod status;
+mod supervisor;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -13,16 +15,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
-use sd_notify::NotifyState;
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
 use crate::agenda::{Agenda, Due, Known};
-use crate::alarm::Alarm;
+use crate::alarm::{Alarm, Kind};
 use crate::clock::Clock;
 use crate::config::{Level, Loaded, Problem};
 use crate::crash_point::crash_point;
 use crate::flow::Config;
+use crate::hang_point::hang_point;
 use crate::history::{Cause, Order};
 use crate::notice;
 use crate::run::Workplace;
@@ -31,6 +33,7 @@ use crate::store::{Lock, SharedStore, Store, StoreError};
 use delivery::Delivery;
 use heartbeat::Heartbeat;
 use runs::{Job, Runs};
+use supervisor::Supervisor;
 
 pub use watch::Watch;
 
@@ -91,6 +94,7 @@ struct Daemon {
     /// Whether nothing was.
     is_well: Option<bool>,
     heartbeat: Heartbeat,
+    supervisor: Supervisor,
 }
 
 /// Runs until it is told to stop.
@@ -123,13 +127,17 @@ pub async fn run(loaded: Loaded, drive: Drive) -> Result<(), StoreError> {
         looked: None,
         is_well: None,
         heartbeat: Heartbeat::start(),
+        supervisor: Supervisor::start(),
     };
     daemon.plan().await?;
     daemon.say_ready();
     loop {
         tokio::select! {
             tick = ticks.recv() => match tick {
-                Some(()) => daemon.tick().await.or_else(endure)?,
+                Some(()) => {
+                    daemon.tick().await.or_else(endure)?;
+                    daemon.tell_supervisor();
+                }
                 None => break,
             },
             Some(ended) = daemon.runs.next_end() => daemon.ended(ended)?,
@@ -189,7 +197,6 @@ impl Daemon {
             return Err(StoreError::Replaced(self.place.folder.clone()));
         }
         let now = self.place.clock.now();
-        let _ = sd_notify::notify(&[NotifyState::Watchdog]);
         let before = self.last_tick.replace(now);
         if before.is_some_and(|before| now.duration_since(before).abs() > STOOD_STILL) {
             // The machine slept, or its clock was set: what was missed is made up for, and not late yet.
@@ -199,6 +206,7 @@ impl Daemon {
             self.reload().await?;
         }
         self.fulfil_requests(now).await?;
+        hang_point("planner").await;
         let due = self.agenda.due(now);
         self.runs.add(
             due.into_iter()
@@ -221,12 +229,12 @@ impl Daemon {
     async fn look(&mut self) -> Result<(), StoreError> {
         let standing = notice::look_and_tell(&self.place, &self.config, self.invalid_file.clone()).await?;
         self.delivery.wake();
-        if standing.is_empty() {
+        // What ends in days must not silence the switch that tells of a dead daemon.
+        let is_well = standing.iter().all(|alarm| alarm.kind == Kind::Expiring);
+        if is_well {
             self.heartbeat.beat(self.config.settings.heartbeat_url.as_ref());
         }
-        if self.is_well.replace(standing.is_empty()) != Some(standing.is_empty()) {
-            self.show_status();
-        }
+        self.is_well = Some(is_well);
         Ok(())
     }
 
@@ -248,7 +256,6 @@ impl Daemon {
         }
         self.start_runs();
         self.delivery.wake();
-        self.show_status();
         Ok(())
     }
 
@@ -277,35 +284,21 @@ impl Daemon {
         Ok(())
     }
 
-    fn say_ready(&self) {
-        let flows = self.config.flows.len();
-        info!(flows, state = %self.place.folder.display(), "ready: {}", self.status());
-        let _ = sd_notify::notify(&[NotifyState::Ready, NotifyState::Status(&self.status())]);
+    fn say_ready(&mut self) {
+        let (flows, status) = (self.config.flows.len(), self.status());
+        info!(flows, state = %self.place.folder.display(), "ready: {status}");
+        self.supervisor.ready(status);
     }
 
-    fn show_status(&self) {
-        let _ = sd_notify::notify(&[NotifyState::Status(&self.status())]);
-    }
-
-    fn status(&self) -> String {
-        let trouble = if self.is_well == Some(false) { "; something is wrong: leadflow health" } else { "" };
-        match self.agenda.next() {
-            Some((flow, next)) => {
-                let zone = self.config.settings.time_zone.clone();
-                let next = next
-                    .max(self.place.clock.now())
-                    .to_zoned(zone)
-                    .strftime("%Y-%m-%d %H:%M:%S %Z")
-                    .to_string();
-                format!("{flow} runs next, {next}{trouble}")
-            }
-            None => format!("no flow is on{trouble}"),
-        }
+    fn tell_supervisor(&mut self) {
+        let status = self.status();
+        self.supervisor.show(status);
+        self.supervisor.feed(self.delivery.pulse());
     }
 
     /// Ends in bounded time; a second stop ends at once.
     async fn drain(mut self, signals: &mut mpsc::Receiver<Signal>) {
-        let _ = sd_notify::notify(&[NotifyState::Stopping]);
+        Supervisor::stopping();
         info!(runs = self.runs.count(), "stopping");
         let again = async {
             while let Some(signal) = signals.recv().await {

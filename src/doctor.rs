@@ -1,6 +1,8 @@
 //! Looks at what flows.toml names from the outside in: signs in, finds the table, counts and shows
 //! the newest rows, signs in to the mail servers; for "why do no leads come?".
 
+mod sign_in;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -8,10 +10,10 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::clock::Clock;
+use crate::entra::Audience;
 use crate::filter;
-use crate::flow::{Config, Flow, MailConnection, TableConnection};
+use crate::flow::{AzureLogin, Config, Flow, TableConnection};
 use crate::lead;
-use crate::mail::Session;
 use crate::row::Row;
 use crate::run::CLOCKS_DIFFER;
 use crate::table::{Query, Table, TableError};
@@ -38,6 +40,7 @@ const SHOWN: usize = 3;
 /// Looks at every flow's table, then at every mail connection that a flow or the failures use.
 pub async fn examine(config: &Config, clock: &Clock) -> Vec<Finding> {
     let mut found = Vec::new();
+    sign_in::signatures(config, clock, &mut found);
     for flow in config.flows.values() {
         let mut visit = Visit { about: format!("flow {}", flow.name), found: &mut found };
         if let Err(error) = table(config, flow, clock, &mut visit).await {
@@ -49,21 +52,22 @@ pub async fn examine(config: &Config, clock: &Clock) -> Vec<Finding> {
     let used: BTreeSet<&String> = of_flows.chain(of_failures).collect();
     for (name, connection) in config.mails.iter().filter(|(name, _)| used.contains(name)) {
         let mut visit = Visit { about: format!("connection {name}"), found: &mut found };
-        mail(connection, &mut visit).await;
+        sign_in::mail(connection, &mut visit).await;
     }
     found
 }
 
-/// What can be seen of the tables without asking anybody, where their secrets can be read: only
-/// what is wrong.
+/// What can be seen of the tables without asking anybody, where their secrets can be read: what is
+/// wrong, and when signatures end.
 pub fn glance(config: &Config, clock: &Clock) -> Vec<Finding> {
     let mut found = Vec::new();
+    sign_in::signatures(config, clock, &mut found);
     for flow in config.flows.values() {
         let Some(connection @ TableConnection::Azure(azure)) = config.tables.get(&flow.table.connection)
         else {
             continue;
         };
-        if azure.login.secret().read().is_err() {
+        if azure.login.secret().is_some_and(|source| source.read().is_err()) {
             continue;
         }
         let mut visit = Visit { about: format!("flow {}", flow.name), found: &mut found };
@@ -101,6 +105,12 @@ async fn table(
     visit: &mut Visit<'_>,
 ) -> Result<(), TableError> {
     let Some(connection) = config.tables.get(&flow.table.connection) else { return Ok(()) };
+    if let TableConnection::Azure(azure) = connection
+        && let AzureLogin::Entra { entra, .. } = &azure.login
+        && !sign_in::token(entra, Audience::Storage, visit).await
+    {
+        return Ok(());
+    }
     let table = Table::open(connection, &flow.table.name, clock)?;
     let served = match table.ask_time().await {
         Ok(served) => served,
@@ -109,7 +119,7 @@ async fn table(
             let names =
                 if error.message.starts_with("there is no table") { table.names().await.ok() } else { None };
             let help = names.map(|names| match names.as_slice() {
-                [] => "the account has no table yet; make one in the portal, and name it in Partner Center"
+                [] => "the account has no table yet; press Validate in Partner Center, or make one in the portal"
                     .to_owned(),
                 names => format!("the account has {}", names.join(", ")),
             });
@@ -217,23 +227,5 @@ fn columns(row: &Map<String, Value>, flow: &Flow, visit: &mut Visit<'_>) {
         visit.wrong(message, Some(format!("it has {}", known.join(", "))));
     } else if lead::is_lead(&row.keys().cloned().collect::<Vec<_>>()) {
         visit.well("the newest row is a lead");
-    }
-}
-
-async fn mail(connection: &MailConnection, visit: &mut Visit<'_>) {
-    match Session::open(connection).await {
-        Ok(session) => {
-            session.close().await;
-            visit.well(match connection {
-                MailConnection::Smtp(smtp) => match &smtp.login {
-                    Some(login) => format!("signed in to {}:{} as {}", smtp.host, smtp.port, login.username),
-                    None => format!("connected to {}:{}, without a login", smtp.host, smtp.port),
-                },
-                MailConnection::Folder(folder) => format!("{} can be written", folder.path.display()),
-                #[cfg(feature = "simulation")]
-                MailConnection::Simulated(_) => "a simulated mail server".to_owned(),
-            });
-        }
-        Err(error) => visit.wrong(error.message, error.help),
     }
 }

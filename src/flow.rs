@@ -1,5 +1,7 @@
 //! What flows.toml says, checked and complete: the values that the rest of the program works on.
 
+mod connection;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,6 +13,12 @@ use crate::mail::templates::Templates;
 use crate::recurrence::Recurrence;
 use crate::secret::SecretSource;
 use crate::window::Window;
+use connection::LARGEST_MESSAGE;
+
+pub use connection::{
+    AzureConnection, AzureLogin, FolderConnection, GraphConnection, Login, MailConnection, Proof, Security,
+    SmtpConnection, TableConnection,
+};
 
 /// A whole, valid flows.toml with its templates.
 #[derive(Debug)]
@@ -21,7 +29,7 @@ pub struct Config {
     pub settings: Settings,
     /// `[connections.NAME.azure_table]` and `[connections.NAME.embedded_table]`.
     pub tables: BTreeMap<String, TableConnection>,
-    /// `[connections.NAME.smtp]` and `[connections.NAME.mail_folder]`.
+    /// `[connections.NAME.graph]`, `[connections.NAME.smtp]` and `[connections.NAME.mail_folder]`.
     pub mails: BTreeMap<String, MailConnection>,
     /// `[flows.NAME]`.
     pub flows: BTreeMap<String, Arc<Flow>>,
@@ -31,13 +39,17 @@ impl Config {
     /// The files that secrets are read from.
     pub fn secret_files(&self) -> Vec<PathBuf> {
         let of_tables = self.tables.values().filter_map(|table| match table {
-            TableConnection::Azure(azure) => Some(azure.login.secret()),
+            TableConnection::Azure(azure) => azure.login.secret(),
             TableConnection::Embedded { .. } => None,
             #[cfg(feature = "simulation")]
             TableConnection::Simulated(_) => None,
         });
         let of_mails = self.mails.values().filter_map(|mail| match mail {
-            MailConnection::Smtp(smtp) => smtp.login.as_ref().map(|login| &login.password),
+            MailConnection::Smtp(smtp) => smtp.login.as_ref().and_then(|login| match &login.proof {
+                Proof::Password(source) => Some(source),
+                Proof::OAuth(entra) => entra.secret(),
+            }),
+            MailConnection::Graph(graph) => graph.entra.secret(),
             MailConnection::Folder(_) => None,
             #[cfg(feature = "simulation")]
             MailConnection::Simulated(_) => None,
@@ -47,6 +59,13 @@ impl Config {
             SecretSource::Env(_) | SecretSource::Credential(_) => None,
         };
         of_tables.chain(of_mails).filter_map(file).collect()
+    }
+
+    /// The largest message that each of these mail connections takes in one piece: a mail is made
+    /// once, and goes by whichever of them works.
+    pub fn max_message_bytes(&self, connections: &[String]) -> usize {
+        let known = connections.iter().filter_map(|name| self.mails.get(name));
+        known.map(MailConnection::max_message_bytes).min().unwrap_or(LARGEST_MESSAGE)
     }
 }
 
@@ -78,142 +97,6 @@ pub struct Failures {
     pub after: u32,
     /// Time between two mails about the same failure.
     pub repeat: SignedDuration,
-}
-
-/// Where rows are read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TableConnection {
-    /// Azure Table storage.
-    Azure(AzureConnection),
-    /// A `SQLite` file with the same rows and filters.
-    Embedded {
-        /// The file, absolute.
-        file: PathBuf,
-    },
-    /// A table of a simulated service.
-    #[cfg(feature = "simulation")]
-    Simulated(crate::simulation::SimulatedTable),
-}
-
-/// `[connections.NAME.azure_table]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AzureConnection {
-    /// How requests are signed, and for which account.
-    pub login: AzureLogin,
-    /// A PEM file with the only authorities to trust, absolute; the system's roots without it.
-    pub ca_file: Option<PathBuf>,
-}
-
-/// The ways to sign in to a table account.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AzureLogin {
-    /// A connection string as the portal shows it.
-    ConnectionString(SecretSource),
-    /// An account name and its key.
-    SharedKey {
-        /// Account name.
-        account: String,
-        /// The key, base64.
-        key: SecretSource,
-    },
-    /// An account name and a shared access signature.
-    Sas {
-        /// Account name.
-        account: String,
-        /// The signature's query string, with or without `?`.
-        sas: SecretSource,
-    },
-}
-
-impl AzureLogin {
-    /// Where the secret of the login lies.
-    pub fn secret(&self) -> &SecretSource {
-        match self {
-            Self::ConnectionString(source) => source,
-            Self::SharedKey { key, .. } => key,
-            Self::Sas { sas, .. } => sas,
-        }
-    }
-}
-
-/// Where mail is handed in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum MailConnection {
-    /// An SMTP server.
-    Smtp(SmtpConnection),
-    /// A folder that gets one `.eml` a mail.
-    Folder(FolderConnection),
-    /// A simulated mail server.
-    #[cfg(feature = "simulation")]
-    Simulated(crate::simulation::SimulatedMail),
-}
-
-impl MailConnection {
-    /// The sender of every mail of this connection, as `Name <address>` or `address`.
-    pub fn from(&self) -> &lettre::message::Mailbox {
-        match self {
-            Self::Smtp(smtp) => &smtp.from,
-            Self::Folder(folder) => &folder.from,
-            #[cfg(feature = "simulation")]
-            Self::Simulated(server) => server.from(),
-        }
-    }
-
-    /// The largest message that is handed over in one piece, bytes of RFC 5322 text.
-    ///
-    /// 8 MB stays under the 10,240,000 bytes of Postfix's default `message_size_limit` and far
-    /// under the 35 MB of Exchange Online.
-    pub fn max_message_bytes(&self) -> usize {
-        8_000_000
-    }
-}
-
-/// `[connections.NAME.smtp]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SmtpConnection {
-    /// Host name or address.
-    pub host: String,
-    /// TCP port.
-    pub port: u16,
-    /// How the connection is protected.
-    pub security: Security,
-    /// The sender.
-    pub from: lettre::message::Mailbox,
-    /// Without it no AUTH is tried.
-    pub login: Option<Login>,
-    /// A PEM file with the only authorities to trust, absolute; the system's roots without it.
-    pub ca_file: Option<PathBuf>,
-    /// Messages a minute at most.
-    pub per_minute: u32,
-}
-
-/// `security` of an SMTP connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Security {
-    /// TLS from the first byte (port 465).
-    Tls,
-    /// STARTTLS, required (port 587).
-    StartTls,
-    /// No protection; accepted for loopback addresses only.
-    None,
-}
-
-/// `login` of an SMTP connection.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Login {
-    /// User name.
-    pub username: String,
-    /// Password.
-    pub password: SecretSource,
-}
-
-/// `[connections.NAME.mail_folder]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FolderConnection {
-    /// The folder, absolute.
-    pub path: PathBuf,
-    /// The sender; `leadflow <leadflow@localhost>` unless said.
-    pub from: lettre::message::Mailbox,
 }
 
 /// `[flows.NAME]`.

@@ -43,6 +43,11 @@ impl Outcome {
         OUTCOMES.iter().find(|(outcome, _)| *outcome == self).map_or("", |(_, word)| word)
     }
 
+    /// Every word that an outcome can have.
+    pub fn words() -> [&'static str; 9] {
+        OUTCOMES.map(|(_, word)| word)
+    }
+
     /// The outcome of that name.
     pub fn of_word(word: &str) -> Option<Self> {
         OUTCOMES.iter().find(|(_, w)| *w == word).map(|(outcome, _)| *outcome)

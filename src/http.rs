@@ -1,6 +1,13 @@
 //! What all HTTP clients of the program have in common: one TLS provider, and no redirects, so that
 //! no credential leaves for another host.
 
+use std::error::Error as _;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
+use reqwest::header::HeaderMap;
+
 /// A client to be finished.
 pub(crate) fn builder() -> reqwest::ClientBuilder {
     // The second time it is there already, which is as good.
@@ -8,4 +15,66 @@ pub(crate) fn builder() -> reqwest::ClientBuilder {
     reqwest::Client::builder()
         .user_agent(concat!("leadflow/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
+}
+
+/// A header's value, where it is one that can be read.
+pub(crate) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// The moment of an HTTP date.
+pub(crate) fn date(text: &str) -> Option<Timestamp> {
+    Some(rfc2822::parse(text).ok()?.timestamp())
+}
+
+/// How long the server wants to be left alone: seconds, or a date in its own time.
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    parse_retry_after(header(headers, "retry-after")?, header(headers, "date").and_then(date))
+}
+
+fn parse_retry_after(value: &str, now: Option<Timestamp>) -> Option<Duration> {
+    let until = || date(value)?.duration_since(now?).try_into().ok();
+    value.trim().parse().ok().map(Duration::from_secs).or_else(until)
+}
+
+/// Why there was no whole answer, without the address.
+pub(crate) fn reason(error: &reqwest::Error) -> String {
+    let innermost = innermost(error);
+    if error.is_timeout() { format!("no answer in time ({innermost})") } else { innermost }
+}
+
+/// The reason at the bottom; the ones above it repeat the address.
+pub(crate) fn innermost(error: &reqwest::Error) -> String {
+    let mut reason: Option<&dyn std::error::Error> = error.source();
+    let mut words = None;
+    while let Some(inner) = reason {
+        words = Some(inner.to_string());
+        reason = inner.source();
+    }
+    words.unwrap_or_else(|| {
+        if error.is_body() || error.is_decode() {
+            "the response broke off".to_owned()
+        } else {
+            "no answer".to_owned()
+        }
+    })
+}
+
+/// Whether the reason is the server's certificate.
+pub(crate) fn is_about_certificate(reason: &str) -> bool {
+    reason.contains("certificate") || reason.contains("UnknownIssuer")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_both_forms_of_retry_after() {
+        let now = date("Sun, 22 Nov 2026 08:00:00 GMT");
+        assert_eq!(parse_retry_after("7", None), Some(Duration::from_secs(7)));
+        assert_eq!(parse_retry_after("Sun, 22 Nov 2026 08:00:30 GMT", now), Some(Duration::from_secs(30)));
+        assert_eq!(parse_retry_after("Sun, 22 Nov 2026 07:00:00 GMT", now), None);
+        assert_eq!(parse_retry_after("soon", now), None);
+    }
 }

@@ -11,9 +11,10 @@
 //! [`row`], [`lead`] and [`history`] are values, [`filter`] is the table's query language,
 //! [`preview`] composes without recording, [`doctor`] looks for what keeps leads from coming,
 //! [`alarm`] and [`notice`] say what is wrong and who hears of it, [`state`] notices that the state
-//! was lost, [`replay`] looks at what a replay would mail, [`forget`] erases
-//! a person, [`spool`] carries rows, [`secret`] reads secrets, [`telemetry`] starts the log, and [`clock`] is
-//! the only reader of wall time. `docs/ARCHITECTURE.md` tells the invariants.
+//! was lost, [`replay`] looks at what a replay would mail, [`forget`] erases a person, [`stats`]
+//! counts runs by day, [`spool`] carries rows, [`secret`] reads secrets, [`entra`] gets tokens,
+//! [`telemetry`] starts the log, and [`clock`] is the only reader of wall time.
+//! `docs/ARCHITECTURE.md` tells the invariants.
 
 pub mod agenda;
 pub mod alarm;
@@ -25,9 +26,11 @@ pub mod config;
 mod crash_point;
 pub mod daemon;
 pub mod doctor;
+pub mod entra;
 pub mod filter;
 pub mod flow;
 pub mod forget;
+mod hang_point;
 pub mod history;
 #[cfg(test)]
 mod hostile;
@@ -48,6 +51,7 @@ pub mod secret;
 pub mod simulation;
 pub mod spool;
 pub mod state;
+pub mod stats;
 pub mod store;
 pub mod table;
 pub mod telemetry;

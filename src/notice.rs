@@ -1,14 +1,16 @@
 //! Looks at what is wrong, and tells it: the log, a mail, the heartbeat.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tracing::{error, info, warn};
 
 use crate::alarm::{self, Alarm, Decision, Facts};
-use crate::flow::{Config, Failures};
+use crate::flow::{Config, Failures, TableConnection};
 use crate::mail::notice::{self, Composed};
 use crate::run::Workplace;
 use crate::store::{NewMail, Store, StoreError};
+use crate::table::Signature;
 use crate::telemetry::without_addresses;
 
 /// Everything that is wrong, as the state tells it.
@@ -20,8 +22,20 @@ pub fn standing(store: &Store, config: &Config, now: jiff::Timestamp) -> Result<
         flows: store.flow_states()?,
         connections: store.failing_connections()?,
         planned: store.planned()?,
+        ends: ends(config),
     };
     Ok(alarm::standing(config, &facts, now))
+}
+
+/// When the signatures of the tables that flows use end.
+fn ends(config: &Config) -> BTreeMap<String, (jiff::Timestamp, String)> {
+    let used: BTreeSet<&String> =
+        config.flows.values().filter(|flow| flow.enabled).map(|flow| &flow.table.connection).collect();
+    let end = |(name, connection): (&String, &TableConnection)| {
+        let signature = Signature::of(connection).filter(|_| used.contains(name))?;
+        Some((name.clone(), (signature.ends?, signature.place)))
+    };
+    config.tables.iter().filter_map(end).collect()
 }
 
 /// Looks, logs what is new and what is over, and puts the mail that tells it into the outbox.

@@ -184,7 +184,7 @@ impl Postman {
                 Some(Rest::Paced(until) | Rest::Failed(until)) => rests.push(until),
                 None => match self.try_over(name, connection, &mail, session).await? {
                     Ok((receipts, pause)) => {
-                        self.record(mail, receipts, pause).await?;
+                        self.record(&mail, Some(name), receipts, pause).await?;
                         return Ok(Delivered::Tried);
                     }
                     Err((reason, until)) => {
@@ -199,10 +199,11 @@ impl Postman {
             self.pause(&mail.connections, until).await?;
             return Ok(Delivered::Tried);
         }
-        error!(mail = mail.id, %until, "no connection takes mail: {}", without_addresses(&reasons.join("; ")));
+        let told = without_addresses(&reasons.join("; "));
+        error!(flow = mail.flow, run = mail.run, mail = mail.id, %until, "no connection takes mail: {told}");
         let due = mail.recipients.iter().filter(|recipient| recipient.is_due()).count();
         let receipts = vec![Receipt::Later(reasons.join("; ")); due];
-        self.record(mail, receipts, Some(until)).await?;
+        self.record(&mail, None, receipts, Some(until)).await?;
         Ok(Delivered::Tried)
     }
 
@@ -218,17 +219,22 @@ impl Postman {
         let result = match ready(session, name, connection).await {
             Ok(session) => {
                 crash_point("session-opened");
-                let (id, now) = (mail.id, self.clock.now());
-                self.store.call(move |store| store.begin_sending(id, now)).await?;
+                let (id, over, now) = (mail.id, name.to_owned(), self.clock.now());
+                self.store.call(move |store| store.begin_sending(id, &over, now)).await?;
                 crash_point("sending-recorded");
                 self.connections().sends(name);
-                hand_over(session, mail).await.map(|receipts| (receipts, session.is_usable()))
+                hand_over(session, mail)
+                    .await
+                    .map(|receipts| (receipts, session.is_usable(), session.take_wait()))
             }
             Err(error) => Err(error),
         };
         Ok(match result {
-            Ok((receipts, is_usable)) => {
+            Ok((receipts, is_usable, wait)) => {
                 let pause = self.judge(name, &receipts, is_usable, mail.id).await;
+                if let Some(wait) = wait {
+                    self.connections().waits(name, self.clock.now(), wait);
+                }
                 Ok((receipts, pause))
             }
             Err(error) => Err((error.to_string(), self.fails(name, &error, mail.id).await)),
@@ -245,7 +251,7 @@ impl Postman {
         });
         if !is_usable && !receipts.iter().any(is_verdict) {
             let message = broken.unwrap_or_default();
-            return Some(self.fails(name, &ConnectError { message, help: None }, mail).await);
+            return Some(self.fails(name, &ConnectError::new(message, None), mail).await);
         }
         if self.connections().works(name) {
             let name = name.to_owned();
@@ -257,9 +263,10 @@ impl Postman {
     /// Notes and tells that a connection has failed; returns until when it rests.
     async fn fails(&self, name: &str, error: &ConnectError, mail: i64) -> Timestamp {
         let said = without_addresses(&error.to_string());
-        warn!(connection = name, mail, help = error.help, "the mail connection fails: {said}");
+        let remedy = error.help.as_deref().map(without_addresses);
+        warn!(connection = name, mail, help = remedy, "the mail connection fails: {said}");
         let now = self.clock.now();
-        let until = self.connections().failed(name, now, jitter(mail, now));
+        let until = self.connections().failed(name, now, jitter(mail, now), error.retry_after);
         let (name, help) = (name.to_owned(), error.help.clone());
         let note = move |store: &mut Store| store.connection_failed(&name, (&said, help.as_deref()), now);
         self.note(note).await;
@@ -281,7 +288,8 @@ impl Postman {
     /// Writes the receipts down; `pause` puts off all mails of the same lane until then.
     async fn record(
         &self,
-        mail: OutboxMail,
+        mail: &OutboxMail,
+        connection: Option<&str>,
         receipts: Vec<Receipt>,
         pause: Option<Timestamp>,
     ) -> Result<(), StoreError> {
@@ -313,7 +321,7 @@ impl Postman {
             }
         }
         crash_point("reply-recorded");
-        tell(&mail, &recipients, next_try);
+        tell(mail, connection, &recipients, next_try);
         Ok(())
     }
 
@@ -343,7 +351,7 @@ async fn ready<'a>(
             *session = Some((name.to_owned(), Session::open(connection).await?));
         }
     }
-    let gone = || ConnectError { message: "the session is gone".to_owned(), help: None };
+    let gone = || ConnectError::new("the session is gone", None);
     session.as_mut().map(|(_, session)| session).ok_or_else(gone)
 }
 
@@ -355,12 +363,13 @@ async fn hand_over(session: &mut Session, mail: &OutboxMail) -> Result<Vec<Recei
 }
 
 /// One line a mail, without addresses.
-fn tell(mail: &OutboxMail, recipients: &[Recipient], next_try: Timestamp) {
+fn tell(mail: &OutboxMail, connection: Option<&str>, recipients: &[Recipient], next_try: Timestamp) {
     let count = |state| recipients.iter().filter(|recipient| recipient.state == state).count();
     let (sent, held, uncertain) = (count(State::Sent), count(State::Held), count(State::Uncertain));
     let waiting = count(State::Waiting) + uncertain;
+    let (flow, run, tries) = (&mail.flow, mail.run, mail.tries + 1);
     if waiting + held == 0 {
-        info!(run = mail.run, mail = mail.id, recipients = sent, "the mail is sent");
+        info!(flow, run, mail = mail.id, connection, recipients = sent, tries, "the mail is sent");
         return;
     }
     let of_state = |recipient: &&Recipient| recipient.state != State::Sent;
@@ -368,12 +377,16 @@ fn tell(mail: &OutboxMail, recipients: &[Recipient], next_try: Timestamp) {
         recipients.iter().find(of_state).and_then(|recipient| recipient.reply.clone()).unwrap_or_default();
     let next_try = (waiting > 0).then(|| next_try.to_string());
     warn!(
-        run = mail.run,
+        flow,
+        run,
         mail = mail.id,
+        connection,
+        recipients = recipients.len(),
         sent,
         waiting,
         uncertain,
         held,
+        tries,
         next_try,
         "the mail is not sent to every recipient: {}",
         without_addresses(&reply)

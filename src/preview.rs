@@ -112,9 +112,10 @@ async fn composed(
 ) -> Result<Mails, RunError> {
     let name = flow.email.connections.first().cloned().unwrap_or_default();
     let connection = config.mails.get(&name).cloned().ok_or(RunError::NoConnection(name))?;
+    let max_bytes = config.max_message_bytes(&flow.email.connections);
     let (flow, now) = (Arc::clone(flow), clock.now());
     let work = move || {
-        let (from, max_bytes) = (connection.from(), connection.max_message_bytes());
+        let from = connection.from();
         let scene = Scene { flow: &flow, run: 0, past_time, now, from, max_bytes, is_test, hidden_tests: 0 };
         compose(&scene, &mut spool, folder.path())
     };

@@ -21,7 +21,7 @@ pub(crate) use window::CLOCKS_DIFFER;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tracing::{error, info, warn};
 
 use crate::blocking::blocking;
@@ -29,12 +29,12 @@ use crate::clock::Clock;
 use crate::condition::Verdict;
 use crate::crash_point::crash_point;
 use crate::flow::{Config, Flow};
-use crate::history::{Order, Outcome, Range};
+use crate::history::{Cause, Order, Outcome, Range};
 use crate::store::{Failed, NewRun, SharedStore, StoreError};
 use crate::table::Table;
 
 pub use error::RunError;
-use record::Record;
+use record::{Facts, Record};
 
 /// What every run works with.
 #[derive(Debug, Clone)]
@@ -73,19 +73,57 @@ pub async fn run(
     let run = claim(place, flow, order, started).await?;
     crash_point("run-claimed");
     let mut record = Record::default();
-    let ended = match rows_way(place, config, flow, (run, order.range), &mut record).await {
-        Ok((outcome, summary)) => Ended { run, outcome, summary },
-        Err(RunError::Store(error)) if error.is_lasting() => return Err(error),
+    let result = rows_way(place, config, flow, (run, order.range), &mut record).await;
+    let facts = record.facts();
+    let told = Told { flow, run, cause: order.cause, facts, took: place.clock.now().duration_since(started) };
+    match result {
+        Ok((outcome, summary)) => {
+            let ended = Ended { run, outcome, summary };
+            told.ended(&ended);
+            Ok(ended)
+        }
+        Err(RunError::Store(error)) if error.is_lasting() => Err(error),
         Err(failure) => {
-            error!(flow = flow.name, run, help = failure.help(), "the run failed: {failure}");
+            told.failed(&failure);
             let summary = failure.to_string();
             end_failed(place, run, &failure, record).await?;
-            return Ok(Ended { run, outcome: Outcome::Failed, summary });
+            Ok(Ended { run, outcome: Outcome::Failed, summary })
         }
-    };
-    let took = place.clock.now().duration_since(started).as_millis();
-    info!(flow = flow.name, run, outcome = ended.outcome.word(), took_ms = took, "{}", ended.summary);
-    Ok(ended)
+    }
+}
+
+/// The run's one line in the log.
+struct Told<'a> {
+    flow: &'a Flow,
+    run: i64,
+    cause: Cause,
+    facts: Facts,
+    took: SignedDuration,
+}
+
+impl Told<'_> {
+    /// The JSON of the log has no number of 128 bits.
+    fn took_ms(&self) -> u64 {
+        u64::try_from(self.took.as_millis()).unwrap_or_default()
+    }
+
+    fn ended(self, ended: &Ended) {
+        let (run, took_ms) = (self.run, self.took_ms());
+        let Facts { past_time, pages, scanned, new, mails } = self.facts;
+        let (flow, cause, outcome) = (&self.flow.name, self.cause.word(), ended.outcome.word());
+        info!(flow, run, cause, outcome, new, scanned, pages, mails, past_time, took_ms, "{}", ended.summary);
+    }
+
+    fn failed(self, failure: &RunError) {
+        let (run, took_ms) = (self.run, self.took_ms());
+        let Facts { past_time, pages, scanned, new, .. } = self.facts;
+        let (flow, cause, outcome) = (&self.flow.name, self.cause.word(), Outcome::Failed.word());
+        let help = failure.help();
+        error!(
+            flow,
+            run, cause, outcome, new, scanned, pages, past_time, took_ms, help, "the run failed: {failure}"
+        );
+    }
 }
 
 async fn rows_way(
@@ -142,10 +180,10 @@ async fn end_failed(
     place: &Workplace,
     run: i64,
     failure: &RunError,
-    record: Record,
+    mut record: Record,
 ) -> Result<(), StoreError> {
     let (summary, help, now) = (failure.to_string(), failure.help().to_owned(), place.clock.now());
-    let steps = record.into_steps();
+    let steps = record.take_steps();
     let end = move |store: &mut crate::store::Store| {
         store.fail_run(run, &Failed { summary: &summary, help: &help, steps: &steps }, now)
     };

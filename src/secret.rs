@@ -32,7 +32,8 @@ pub enum SecretError {
     },
     /// The credential is not there.
     #[error(
-        "the systemd credential `{0}` is not there; add `LoadCredential={0}:/path/of/the/secret` to the unit, then restart it"
+        "the systemd credential `{0}` is not there; put it into /etc/leadflow/secrets/{0}, or add \
+         `LoadCredential={0}:/path/of/the/secret` to the unit, then restart leadflow"
     )]
     NoCredential(String),
     /// It is there and empty.
@@ -42,6 +43,9 @@ pub enum SecretError {
 
 /// Where systemd keeps the credentials of the running service, for commands typed beside it.
 const UNIT_CREDENTIALS: &str = "/run/credentials/leadflow.service";
+/// What systemd sets before the names of the files that `LoadCredential=secrets:FOLDER` of the packaged unit
+/// loads.
+const OF_FOLDER: &str = "secrets_";
 
 impl SecretSource {
     /// Reads the secret.
@@ -73,13 +77,26 @@ impl SecretSource {
     }
 }
 
+/// The text up to where it begins to repeat the secret; what servers say is shown to people.
+pub(crate) fn without(text: &str, secret: &str) -> String {
+    let begin: String = secret.chars().take(BEGIN).collect();
+    match text.find(&begin) {
+        Some(at) if !begin.is_empty() => format!("{}…", &text[..at]),
+        _ => text.to_owned(),
+    }
+}
+
+/// So many characters of a secret are known for it.
+const BEGIN: usize = 16;
+
 fn read_file(path: &Path) -> io::Result<String> {
     fs::read_to_string(path)
 }
 
 fn read_credential(name: &str) -> Result<String, SecretError> {
     let folders = env::var_os("CREDENTIALS_DIRECTORY").into_iter().map(PathBuf::from);
-    let paths = folders.chain([PathBuf::from(UNIT_CREDENTIALS)]).map(|folder| folder.join(name));
+    let folders = folders.chain([PathBuf::from(UNIT_CREDENTIALS)]);
+    let paths = folders.flat_map(|folder| [folder.join(name), folder.join(format!("{OF_FOLDER}{name}"))]);
     for path in paths {
         match read_file(&path) {
             Ok(text) => return Ok(text),
@@ -104,6 +121,14 @@ mod tests {
         assert_eq!(secret.expose_secret(), "s3cret ");
         fs::write(&path, "\n").unwrap();
         assert!(matches!(SecretSource::File(path).read(), Err(SecretError::Empty(_))));
+    }
+
+    #[test]
+    fn a_secret_that_is_repeated_is_cut_off() {
+        let secret = "0123456789abcdefghij";
+        assert_eq!(without("535 what is 0123456789abcdefgh", secret), "535 what is …");
+        assert_eq!(without("535 no", secret), "535 no");
+        assert_eq!(without("no", ""), "no");
     }
 
     #[test]

@@ -56,7 +56,12 @@ pub struct Facts {
     pub connections: BTreeMap<String, ConnectionState>,
     /// When the daemon last made its plan.
     pub planned: Option<Timestamp>,
+    /// When the signatures of table connections end, and where each lies.
+    pub ends: BTreeMap<String, (Timestamp, String)>,
 }
+
+/// How long before its end a signature is an alarm.
+pub const EXPIRES_SOON: SignedDuration = SignedDuration::from_hours(14 * 24);
 
 /// Mail that waits longer than this is late.
 const LATE_MAIL: SignedDuration = SignedDuration::from_hours(1);
@@ -83,7 +88,29 @@ pub fn standing(config: &Config, facts: &Facts, now: Timestamp) -> Vec<Alarm> {
         alarms.extend(held(name, state));
         alarms.extend(waiting(name, state, now).filter(|_| !explains_waiting));
     }
+    alarms.extend(facts.ends.iter().filter_map(|(name, end)| expiring(name, end, now)));
     alarms
+}
+
+fn expiring(name: &str, (ends, place): &(Timestamp, String), now: Timestamp) -> Option<Alarm> {
+    let left = ends.duration_since(now);
+    let what = if left > SignedDuration::ZERO {
+        format!(
+            "the shared access signature ends at {ends}, in {} days; runs fail from then on",
+            left.as_hours() / 24
+        )
+    } else {
+        format!("the shared access signature ended at {ends}")
+    };
+    (left < EXPIRES_SOON).then(|| Alarm {
+        kind: Kind::Expiring,
+        about: name.to_owned(),
+        since: ends.checked_sub(EXPIRES_SOON).unwrap_or(now),
+        times: 1,
+        what,
+        help: format!("make a new one (az storage table generate-sas) and put it into {place}; no run is missed meanwhile"),
+        look: "leadflow check".to_owned(),
+    })
 }
 
 fn connection(name: &str, state: &ConnectionState) -> Alarm {

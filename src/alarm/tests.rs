@@ -46,7 +46,7 @@ fn kinds(state: FlowState, connections: &[u32], now: &str) -> Vec<Kind> {
     });
     let planned = Some(at("02T00:00:00"));
     let flows = BTreeMap::from([("leads".to_owned(), state)]);
-    let facts = Facts { flows, connections: connections.collect(), planned };
+    let facts = Facts { flows, connections: connections.collect(), planned, ..Facts::default() };
     standing(&config(), &facts, at(now)).into_iter().map(|alarm| alarm.kind).collect()
 }
 
@@ -142,4 +142,16 @@ fn every_kind_has_its_own_word() {
         assert!(!kind.title("leads").is_empty() && !kind.end("leads").is_empty());
     }
     assert_eq!(Kind::of_word("lost"), None);
+}
+
+#[test]
+fn a_signature_is_an_alarm_from_14_days_before_its_end() {
+    let ends = BTreeMap::from([("t".to_owned(), (at("20T00:00:00"), "the file sas".to_owned()))]);
+    let facts = Facts { ends, ..Facts::default() };
+    assert_eq!(standing(&config(), &facts, at("05T23:59:59")), []);
+    let alarms = standing(&config(), &facts, at("06T00:00:01"));
+    assert_eq!((alarms[0].kind, alarms[0].about.as_str()), (Kind::Expiring, "t"));
+    assert!(alarms[0].what.contains("ends at 2026-01-20T00:00:00Z, in 13 days"), "{}", alarms[0].what);
+    assert!(alarms[0].help.contains("the file sas"));
+    assert!(standing(&config(), &facts, at("21T00:00:00"))[0].what.contains("ended at"));
 }

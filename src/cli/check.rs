@@ -50,7 +50,7 @@ pub(super) async fn check(path: PathBuf, arguments: Arguments) -> anyhow::Result
         )?;
     } else {
         for problem in problems {
-            output::complain(&problem.shown(output::has_color_on_stderr()));
+            output::complain(&problem.shown(output::has_color_on_stderr(), output::width_of_stderr()));
         }
         match &result {
             Err(report) => output::complain(&report.to_string()),
@@ -81,9 +81,10 @@ fn told(findings: &[Finding]) -> String {
             let _ = write!(text, "\n{about}\n");
         }
         let sign = if finding.is_well { '✓' } else { '✗' };
-        let _ = writeln!(text, "  {sign} {}", finding.message);
+        let line = |text: String| output::wrapped(&text, "    ");
+        let _ = writeln!(text, "{}", line(format!("  {sign} {}", finding.message)));
         if let Some(help) = &finding.help {
-            let _ = writeln!(text, "    {help}");
+            let _ = writeln!(text, "{}", line(format!("    {help}")));
         }
     }
     text

@@ -54,7 +54,9 @@ pub(super) fn health(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result<E
     } else if reasons.is_empty() {
         output::print("all is well")?;
     } else {
-        output::print(&reasons.join("\n"))?;
+        let lines = reasons.iter().flat_map(|reason| reason.lines());
+        let lines: Vec<_> = lines.map(|line| output::wrapped(line, "  ")).collect();
+        output::print(&lines.join("\n"))?;
     }
     Ok(if reasons.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

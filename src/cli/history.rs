@@ -1,17 +1,24 @@
 //! `leadflow history` and `leadflow history show RUN`.
 
-use std::fmt::Write as _;
+mod follow;
+mod show;
+mod steps;
+
 use std::process::ExitCode;
 
-use anyhow::bail;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use leadflow::clock::Clock;
 use leadflow::config::Loaded;
-use leadflow::history::{Run, Step};
-use leadflow::outbox::Recipient;
-use leadflow::store::{MailRecord, Store};
+use leadflow::history::{Outcome, Run};
+use leadflow::store::{RunsAsked, Store};
 use serde_json::{Value, json};
 
-use super::output;
+pub(super) use show::{json_of_mail, told_mail, told_recipient};
+
+use super::columns::{Column, Table};
+use super::{moment, output};
 
 #[derive(clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -20,10 +27,27 @@ pub(crate) struct Arguments {
     command: Option<Command>,
     /// Only the runs of this flow
     flow: Option<String>,
+    /// Only runs with this outcome; may be given more than once
+    #[arg(long, value_name = "OUTCOME", value_delimiter = ',', value_parser = outcomes())]
+    status: Vec<Outcome>,
+    /// Only runs that began then or later: 2026-11-20, 2026-11-20T08:00 (in `settings.time_zone`),
+    /// "3 days"
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// Only runs that began before this time
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
     /// At most so many runs
-    #[arg(long, short = 'n', default_value_t = 20, value_name = "COUNT")]
+    #[arg(long, short = 'n', default_value_t = 20, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
-    /// For scripts
+    /// Only runs with a lower number: the page after the one that ended with it
+    #[arg(long, value_name = "RUN", conflicts_with = "follow")]
+    before: Option<i64>,
+    /// Show the last runs, oldest first, and then each run as it ends, until Ctrl-C; a run whose
+    /// mail waited is shown again when that is over
+    #[arg(long, short = 'f', conflicts_with = "until")]
+    follow: bool,
+    /// For scripts; with --follow one object a line
     #[arg(long)]
     json: bool,
 }
@@ -31,54 +55,119 @@ pub(crate) struct Arguments {
 #[derive(clap::Subcommand)]
 enum Command {
     /// One run: its steps with their inputs and outputs, its mails and each recipient's reply
-    Show {
-        /// The run's number
-        run: i64,
-        /// For scripts
-        #[arg(long)]
-        json: bool,
-    },
+    Show(show::Arguments),
+}
+
+/// The words of the outcomes, which the command line tells when it does not know one.
+fn outcomes() -> impl TypedValueParser<Value = Outcome> {
+    let none = || clap::Error::new(clap::error::ErrorKind::InvalidValue);
+    PossibleValuesParser::new(Outcome::words()).try_map(move |word| Outcome::of_word(&word).ok_or_else(none))
 }
 
 pub(super) fn history(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let store = super::state_of(loaded)?;
-    match arguments.command {
-        Some(Command::Show { run, json }) => show(loaded, store.as_ref(), run, json),
-        None => runs(loaded, store.as_ref(), arguments),
+    let now = Clock::System.now();
+    let zone = &loaded.config.settings.time_zone;
+    let time = |text: &Option<String>| text.as_ref().map(|text| moment::parse(text, zone, now)).transpose();
+    let asked = RunsAsked {
+        flow: arguments.flow.as_deref(),
+        outcomes: &arguments.status,
+        since: time(&arguments.since)?,
+        until: time(&arguments.until)?,
+        before: arguments.before,
+        after: None,
+        limit: Some(arguments.limit),
+    };
+    match &arguments.command {
+        Some(Command::Show(arguments)) => show::show(loaded, arguments),
+        None if arguments.follow => follow::follow(loaded, &asked, arguments.json),
+        None => runs(loaded, &asked, arguments.json),
     }
 }
 
-fn runs(loaded: &Loaded, store: Option<&Store>, arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let flow = arguments.flow.as_deref();
-    let found = store.map(|store| store.runs(flow, arguments.limit)).transpose()?.unwrap_or_default();
-    if let Some(flow) = flow.filter(|_| found.is_empty()) {
-        super::flow_named(&loaded.config, flow)?;
-    }
-    if arguments.json {
+fn runs(loaded: &Loaded, asked: &RunsAsked<'_>, as_json: bool) -> anyhow::Result<ExitCode> {
+    let store = super::state_of(loaded)?;
+    // One more than is shown tells whether any is left.
+    let one_more = RunsAsked { limit: asked.limit.map(|limit| limit.saturating_add(1)), ..*asked };
+    let mut found = store.as_ref().map(|store| store.find_runs(&one_more)).transpose()?.unwrap_or_default();
+    let limit = asked.limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
+    let is_more_left = found.len() > limit;
+    found.truncate(limit);
+    if found.is_empty() {
+        let none = nothing(loaded, store.as_ref(), asked)?;
+        output::print(if as_json { "[]" } else { &none })?;
+    } else if as_json {
         output::print_json(&found.iter().map(json_of_run).collect())?;
-    } else if found.is_empty() {
-        output::print(
-            "no run yet; `leadflow run` starts the daemon, `leadflow run --once` runs the flows now",
-        )?;
     } else {
-        let zone = &loaded.config.settings.time_zone;
-        let head = ["run", "flow", "started", "took", "outcome", "rows", "mails", ""];
-        output::print(&output::table(&head, found.iter().map(|run| cells(run, zone))))?;
+        let look = Look::new(loaded);
+        let rows = found.iter().map(|run| look.cells(run)).collect();
+        output::print(&Table::new(&columns(), rows, look.width).to_string())?;
+        if let Some(oldest) = found.last().filter(|_| is_more_left && look.width.is_some()) {
+            output::print(&format!("older runs are left: add --before {}", oldest.id))?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn cells(run: &Run, zone: &TimeZone) -> Vec<String> {
-    vec![
-        run.id.to_string(),
-        run.flow.clone(),
-        output::moment(run.started, zone),
-        took(run),
-        run.outcome.word().to_owned(),
-        run.rows.to_string(),
-        run.mails.to_string(),
-        run.summary.clone(),
+/// Why there is nothing to show and what to do.
+fn nothing(loaded: &Loaded, store: Option<&Store>, asked: &RunsAsked<'_>) -> anyhow::Result<String> {
+    let any = |flow| store.map_or(Ok(false), |store| store.runs(flow, 1).map(|runs| !runs.is_empty()));
+    if any(asked.flow)? {
+        let of = asked.flow.map_or_else(String::new, |flow| format!(" {flow}"));
+        return Ok(format!("no run is like that; `leadflow history{of}` shows the last ones"));
+    }
+    if let Some(flow) = asked.flow {
+        super::flow_named(&loaded.config, flow)?;
+        if any(None)? {
+            return Ok(format!("no run of {flow} yet; `leadflow schedule {flow}` tells when it is due"));
+        }
+    }
+    Ok("no run yet; `leadflow run` starts the daemon, `leadflow run --once` runs the flows now".to_owned())
+}
+
+fn columns() -> [Column; 9] {
+    [
+        Column::number("run"),
+        Column::text("flow").shrinks(8),
+        Column::text("due").if_room(2),
+        Column::text("started"),
+        Column::number("took"),
+        Column::text("outcome").shrinks(7),
+        Column::number("rows"),
+        Column::number("mails"),
+        Column::text("").shrinks(20).if_room(1),
     ]
+}
+
+/// How runs are shown.
+struct Look<'a> {
+    zone: &'a TimeZone,
+    now: Timestamp,
+    width: Option<usize>,
+}
+
+impl<'a> Look<'a> {
+    fn new(loaded: &'a Loaded) -> Self {
+        let zone = &loaded.config.settings.time_zone;
+        Self { zone, now: Clock::System.now(), width: output::width() }
+    }
+
+    fn moment(&self, at: Timestamp) -> String {
+        output::moment_within(at, self.zone, self.now, self.width)
+    }
+
+    fn cells(&self, run: &Run) -> Vec<String> {
+        vec![
+            run.id.to_string(),
+            run.flow.clone(),
+            run.due.map_or_else(|| "–".to_owned(), |due| self.moment(due)),
+            self.moment(run.started),
+            took(run),
+            run.outcome.word().to_owned(),
+            run.rows.to_string(),
+            run.mails.to_string(),
+            run.summary.clone(),
+        ]
+    }
 }
 
 fn took(run: &Run) -> String {
@@ -92,101 +181,4 @@ pub(super) fn json_of_run(run: &Run) -> Value {
         "outcome": run.outcome.word(), "summary": run.summary, "rows": run.rows, "mails": run.mails,
         "help": run.help,
     })
-}
-
-fn show(loaded: &Loaded, store: Option<&Store>, id: i64, as_json: bool) -> anyhow::Result<ExitCode> {
-    let found = store.map(|store| store.run(id).map(|run| (store, run))).transpose()?;
-    let Some((store, Some(run))) = found else {
-        bail!("there is no run {id}; `leadflow history` shows the runs")
-    };
-    let (steps, mails) = (store.steps(id)?, store.mails_of(id)?);
-    if as_json {
-        let mut all = json_of_run(&run);
-        all["steps"] = steps.iter().map(json_of_step).collect();
-        all["mails"] = mails.iter().map(json_of_mail).collect();
-        output::print_json(&all)?;
-    } else {
-        output::print(&told(&run, &steps, &mails, &loaded.config.settings.time_zone))?;
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-fn json_of_step(step: &Step) -> Value {
-    let took = u64::try_from(step.took.as_micros()).unwrap_or_default();
-    json!({ "step": step.name, "took_us": took, "inputs": step.inputs, "outputs": step.outputs })
-}
-
-pub(super) fn json_of_mail(mail: &MailRecord) -> Value {
-    let of_recipient = |recipient: &Recipient| {
-        json!({
-            "address": recipient.address, "state": recipient.state.word(), "uncertain": recipient.uncertain,
-            "reply": recipient.reply,
-        })
-    };
-    json!({
-        "mail": mail.id, "subject": mail.subject, "message_id": mail.message_id, "bytes": mail.size,
-        "tries": mail.tries, "next_try": mail.next_try.map(|at| at.to_string()), "is_paced": mail.is_paced,
-        "recipients": mail.recipients.iter().map(of_recipient).collect::<Vec<_>>(),
-    })
-}
-
-/// The run as a person reads it.
-fn told(run: &Run, steps: &[Step], mails: &[MailRecord], zone: &TimeZone) -> String {
-    let mut text = format!("run {} of {}: {}\n  {}\n", run.id, run.flow, run.outcome.word(), run.summary);
-    let due = run.due.map(|due| output::moment(due, zone));
-    let facts = [
-        ("cause", Some(run.cause.clone())),
-        ("due", due),
-        ("started", Some(output::moment(run.started, zone))),
-        ("took", Some(took(run))),
-        ("help", run.help.clone()),
-    ];
-    for (name, value) in facts.into_iter().filter_map(|(name, value)| Some((name, value?))) {
-        let _ = writeln!(text, "  {name:<8} {value}");
-    }
-    for step in steps {
-        let _ = writeln!(text, "\n{} ({})", step.name, output::duration(step.took));
-        for (arrow, values) in [("→", &step.inputs), ("←", &step.outputs)] {
-            for (name, value) in
-                values.as_object().into_iter().flatten().filter(|(_, value)| is_something(value))
-            {
-                let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-                let _ = writeln!(text, "  {arrow} {name}: {value}");
-            }
-        }
-    }
-    for mail in mails {
-        text += &told_mail(mail, zone);
-    }
-    text
-}
-
-/// A mail with each recipient's state and reply.
-pub(super) fn told_mail(mail: &MailRecord, zone: &TimeZone) -> String {
-    let mut text = String::new();
-    let tries = if mail.tries == 1 { "1 try".to_owned() } else { format!("{} tries", mail.tries) };
-    let size = mail.size.map_or_else(|| "bytes purged".to_owned(), |size| format!("{size} bytes"));
-    let _ = writeln!(text, "\nmail {}: {}\n  {} · {size} · {tries}", mail.id, mail.subject, mail.message_id);
-    if let Some(next_try) = mail.next_try {
-        let reason = if mail.is_paced { " (per_hour is used up)" } else { "" };
-        let _ = writeln!(text, "  next try {}{reason}", output::moment(next_try, zone));
-    }
-    for recipient in &mail.recipients {
-        let _ = writeln!(text, "  {}", told_recipient(recipient));
-    }
-    text
-}
-
-fn is_something(value: &Value) -> bool {
-    !value.is_null() && value.as_array().is_none_or(|items| !items.is_empty())
-}
-
-pub(super) fn told_recipient(recipient: &Recipient) -> String {
-    let mark = match recipient.uncertain {
-        0 => String::new(),
-        1 => " (uncertain: it may have arrived once more)".to_owned(),
-        times => format!(" (uncertain: it may have arrived {times} times more)"),
-    };
-    let reply = recipient.reply.as_ref().map_or_else(String::new, |reply| format!(": {reply}"));
-    format!("{} {}{mark}{reply}", recipient.address, recipient.state.word())
 }

@@ -12,6 +12,7 @@ use leadflow::history::Run;
 use leadflow::store::Store;
 use serde_json::json;
 
+use super::columns::{Column, Table};
 use super::output;
 
 #[derive(clap::Args)]
@@ -44,11 +45,24 @@ pub(super) fn list(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result<Exi
     } else if lines.is_empty() {
         output::print("there is no flow in this file")?;
     } else {
-        let zone = &loaded.config.settings.time_zone;
-        let head = ["flow", "state", "recurrence", "last run", "outcome", "next run", "waiting mails"];
-        output::print(&output::table(&head, lines.iter().map(|line| line.cells(zone, now))))?;
+        let (zone, width) = (&loaded.config.settings.time_zone, output::width());
+        let moment = |at| output::moment_within(at, zone, now, width);
+        let rows = lines.iter().map(|line| line.cells(moment, now)).collect();
+        output::print(&Table::new(&columns(), rows, width).to_string())?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn columns() -> [Column; 7] {
+    [
+        Column::text("flow").shrinks(8),
+        Column::text("state").shrinks(5),
+        Column::text("recurrence").shrinks(10).if_room(1),
+        Column::text("last run"),
+        Column::text("outcome").shrinks(7),
+        Column::text("next run"),
+        Column::number("waiting"),
+    ]
 }
 
 fn line(flow: &Arc<Flow>, store: Option<&Store>, now: Timestamp) -> anyhow::Result<Line> {
@@ -83,14 +97,14 @@ impl Line {
         }
     }
 
-    fn cells(&self, zone: &jiff::tz::TimeZone, now: Timestamp) -> Vec<String> {
+    fn cells(&self, moment: impl Fn(Timestamp) -> String, now: Timestamp) -> Vec<String> {
         let dash = || "–".to_owned();
-        let next = |at: Timestamp| if at <= now { "now".to_owned() } else { output::moment(at, zone) };
+        let next = |at: Timestamp| if at <= now { "now".to_owned() } else { moment(at) };
         vec![
             self.flow.name.clone(),
             self.state().to_owned(),
             self.flow.recurrence.to_string(),
-            self.last.as_ref().map_or_else(dash, |run| output::moment(run.started, zone)),
+            self.last.as_ref().map_or_else(dash, |run| moment(run.started)),
             self.last.as_ref().map_or_else(dash, |run| run.outcome.word().to_owned()),
             self.next.map_or_else(dash, next),
             self.waiting.to_string(),

@@ -3,6 +3,7 @@
 mod ask;
 mod care;
 mod check;
+mod columns;
 mod demo;
 mod health;
 mod history;
@@ -15,6 +16,8 @@ mod output;
 mod preview;
 mod run;
 mod schedule;
+mod shell;
+mod stats;
 mod table;
 mod test_mail;
 mod trigger;
@@ -68,6 +71,8 @@ enum Command {
     List(list::Arguments),
     /// The run history, newest first
     History(history::Arguments),
+    /// Runs, failures, rows, mails and durations by day, with a chart of the mailed rows
+    Stats(stats::Arguments),
     /// The next slots of a flow, with the window that each run reads
     Schedule(schedule::Arguments),
     /// A flow's mail from real rows, shown and not sent; nothing is recorded
@@ -100,6 +105,10 @@ enum Command {
     Off(on_off::Arguments),
     /// Show the whole thing on an embedded table and a mail folder; needs nothing
     Demo(demo::Arguments),
+    /// Print what makes a shell complete leadflow's commands
+    Completions(shell::CompletionsArguments),
+    /// Print leadflow's manual page, or write the pages of all commands
+    Man(shell::ManArguments),
 }
 
 /// Something that was typed is wrong, as a flow that is not there.
@@ -117,7 +126,7 @@ pub(crate) fn main(arguments: Arguments) -> ExitCode {
         Err(error) => error,
     };
     if let Some(report) = error.downcast_ref::<Report>() {
-        output::complain(&report.shown(output::has_color_on_stderr()));
+        output::complain(&report.shown(output::has_color_on_stderr(), output::width_of_stderr()));
         return ExitCode::from(2);
     }
     output::complain(&format!("error: {error}"));
@@ -149,6 +158,9 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
         Command::List(arguments) => list::list(&load(&path)?, &arguments),
         Command::History(arguments) => history::history(&load(&path)?, &arguments),
+        Command::Stats(arguments) => stats::stats(&load(&path)?, &arguments),
+        Command::Completions(arguments) => shell::completions(&arguments),
+        Command::Man(arguments) => shell::man(&arguments),
         Command::Trigger(arguments) => {
             telemetry::start("warn", format)?;
             on_runtime(trigger::trigger(load(&path)?, arguments))

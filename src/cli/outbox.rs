@@ -4,12 +4,14 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use anyhow::bail;
-use jiff::tz::TimeZone;
+use jiff::Timestamp;
+use leadflow::clock::Clock;
 use leadflow::config::Loaded;
 use leadflow::outbox::{Recipient, State};
 use leadflow::store::{Listed, Request, Which};
 use serde_json::{Value, json};
 
+use super::columns::{Column, Table};
 use super::{ask, output};
 
 #[derive(clap::Args)]
@@ -73,24 +75,38 @@ fn list(loaded: &Loaded, as_json: bool) -> anyhow::Result<ExitCode> {
     } else if found.is_empty() {
         output::print("no mail waits, is held or uncertain")?;
     } else {
-        let zone = &loaded.config.settings.time_zone;
-        let head = ["mail", "flow", "run", "made", "state", "tries", "next try", "subject"];
-        output::print(&output::table(&head, found.iter().map(|listed| cells(listed, zone))))?;
+        let (zone, now, width) = (&loaded.config.settings.time_zone, Clock::System.now(), output::width());
+        let moment = |at| output::moment_within(at, zone, now, width);
+        let rows = found.iter().map(|listed| cells(listed, moment)).collect();
+        output::print(&Table::new(&columns(), rows, width).to_string())?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn cells(listed: &Listed, zone: &TimeZone) -> Vec<String> {
+fn columns() -> [Column; 8] {
+    [
+        Column::number("mail"),
+        Column::text("flow").shrinks(8),
+        Column::number("run"),
+        Column::text("made").if_room(2),
+        Column::text("state").shrinks(9),
+        Column::number("tries"),
+        Column::text("next try"),
+        Column::text("subject").shrinks(12).if_room(1),
+    ]
+}
+
+fn cells(listed: &Listed, moment: impl Fn(Timestamp) -> String) -> Vec<String> {
     let dash = || "–".to_owned();
     let mail = &listed.mail;
     vec![
         mail.id.to_string(),
         listed.flow.clone().unwrap_or_else(|| "(leadflow)".to_owned()),
         listed.run.map_or_else(dash, |run| run.to_string()),
-        output::moment(listed.created, zone),
+        moment(listed.created),
         state_of(&mail.recipients),
         mail.tries.to_string(),
-        mail.next_try.map_or_else(dash, |at| output::moment(at, zone)),
+        mail.next_try.map_or_else(dash, moment),
         mail.subject.clone(),
     ]
 }
@@ -110,7 +126,6 @@ fn json_of(listed: &Listed) -> Value {
     json["flow"] = json!(listed.flow);
     json["run"] = json!(listed.run);
     json["created"] = json!(listed.created.to_string());
-    json["connections"] = json!(listed.connections);
     json
 }
 
@@ -126,12 +141,7 @@ fn show(loaded: &Loaded, mail: i64, as_json: bool) -> anyhow::Result<ExitCode> {
         (Some(flow), Some(run)) => format!("run {run} of {flow}"),
         _ => "leadflow itself, about a failure".to_owned(),
     };
-    let _ = writeln!(
-        text,
-        "  made {} by {from}; goes over {}",
-        output::moment(listed.created, zone),
-        listed.connections.join(", then ")
-    );
+    let _ = writeln!(text, "  made {} by {from}", output::moment(listed.created, zone));
     let bytes = super::state_of(loaded)?.map(|store| store.text_of(mail)).transpose()?.flatten();
     match bytes {
         Some(bytes) => drop(write!(text, "\n{}", super::preview::told(&bytes)?)),

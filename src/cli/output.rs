@@ -2,21 +2,36 @@
 
 use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
 
-use comfy_table::{ContentArrangement, Table, presets};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
+use terminal_size::terminal_size_of;
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+
+use super::columns::{Column, Table};
+
+/// From this width on a moment is shown whole.
+const WIDE: usize = 100;
+/// A day and month of less than this ago needs no year.
+const HALF_A_YEAR: SignedDuration = SignedDuration::from_hours(182 * 24);
+/// Prose is easier to read in shorter lines than a wide terminal has.
+const PROSE: usize = 100;
 
 /// Prints a text; that nobody reads on (`| head`) is no error.
 pub(super) fn print(text: &str) -> anyhow::Result<()> {
+    print_while_read(text).map(|_| ())
+}
+
+/// Prints a text; `false` when nobody reads on.
+pub(super) fn print_while_read(text: &str) -> anyhow::Result<bool> {
     if text.is_empty() {
-        return Ok(());
+        return Ok(true);
     }
     let mut out = io::stdout().lock();
     let ending = if text.ends_with('\n') { "" } else { "\n" };
     match write!(out, "{text}{ending}").and_then(|()| out.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(()),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        other => Ok(other.map(|()| true)?),
     }
 }
 
@@ -34,22 +49,73 @@ pub(super) fn has_color_on_stderr() -> bool {
     io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }
 
-/// A table without lines, as wide as the terminal.
-pub(super) fn table(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(head.iter().map(|name| name.to_uppercase()));
-    for row in rows {
-        table.add_row(row);
+/// Columns of the terminal, or what `COLUMNS` says where it is none; `None` where nobody looks on
+/// and nothing needs to be cut.
+pub(super) fn width() -> Option<usize> {
+    terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0)).or_else(asked_width)
+}
+
+/// Columns for problems of flows.toml on standard error.
+pub(super) fn width_of_stderr() -> usize {
+    let width = terminal_size_of(io::stderr()).map(|(width, _)| usize::from(width.0)).or_else(asked_width);
+    width.unwrap_or(PROSE).clamp(40, PROSE)
+}
+
+fn asked_width() -> Option<usize> {
+    std::env::var("COLUMNS").ok()?.parse().ok().filter(|width| *width > 0)
+}
+
+/// A table without lines, as wide as the terminal; its last column gives way.
+pub(super) fn table(head: &[&'static str], rows: impl Iterator<Item = Vec<String>>) -> String {
+    let last = head.len().saturating_sub(1);
+    let column = |(at, name): (usize, &&'static str)| {
+        if at == last { Column::text(name).shrinks(8) } else { Column::text(name) }
+    };
+    let columns: Vec<_> = head.iter().enumerate().map(column).collect();
+    Table::new(&columns, rows.collect(), width()).to_string()
+}
+
+/// The text in one line that is at most so wide, cut with … if need be.
+pub(super) fn cut(text: &str, width: Option<usize>) -> String {
+    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let Some(width) = width.filter(|width| line.width() > *width) else { return line };
+    let mut cut = String::new();
+    let mut used = 1;
+    for c in line.chars() {
+        used += c.width().unwrap_or_default();
+        if used > width {
+            break;
+        }
+        cut.push(c);
     }
-    // Each cell is padded; the first column begins at the edge.
-    let lines = table.lines().map(|line| line.strip_prefix(' ').unwrap_or(&line).trim_end().to_owned());
-    lines.collect::<Vec<_>>().join("\n")
+    cut.truncate(cut.trim_end().len());
+    cut.push('…');
+    cut
+}
+
+/// Prose in lines that fit the terminal; those after the first are indented.
+pub(super) fn wrapped(text: &str, indent: &str) -> String {
+    let Some(width) = width() else { return text.to_owned() };
+    let options = textwrap::Options::new(width.min(PROSE))
+        .subsequent_indent(indent)
+        .break_words(false)
+        .word_splitter(textwrap::WordSplitter::NoHyphenation);
+    textwrap::fill(text, options)
 }
 
 /// A moment as people of the zone read it.
 pub(super) fn moment(at: Timestamp, zone: &TimeZone) -> String {
     at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+/// A moment for a table. Where the width is small it has no year, or, where that could be mistaken,
+/// no time of day.
+pub(super) fn moment_within(at: Timestamp, zone: &TimeZone, now: Timestamp, width: Option<usize>) -> String {
+    if width.is_none_or(|width| width >= WIDE) {
+        return moment(at, zone);
+    }
+    let form = if now.duration_since(at) < HALF_A_YEAR { "%m-%d %H:%M:%S" } else { "%Y-%m-%d" };
+    at.to_zoned(zone.clone()).strftime(form).to_string()
 }
 
 /// `420 ms`, `12.3 s`, `4 min 20 s`.
@@ -58,6 +124,51 @@ pub(super) fn duration(length: SignedDuration) -> String {
     match seconds {
         ..1 => format!("{millis} ms"),
         1..60 => format!("{:.1} s", length.as_secs_f64()),
-        _ => format!("{} min {} s", seconds / 60, seconds % 60),
+        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_wide_is_cut_by_columns_and_not_by_letters() {
+        for (text, width, expected) in [
+            ("marketplace", Some(11), "marketplace"),
+            ("marketplace", Some(6), "marke…"),
+            ("new leads", Some(5), "new…"),
+            ("새로운 잠재 고객", Some(8), "새로운…"),
+            ("한글", Some(4), "한글"),
+            ("한글", Some(3), "한…"),
+            ("two\nlines", None, "two lines"),
+        ] {
+            assert_eq!(cut(text, width), expected, "{text} in {width:?}");
+        }
+    }
+
+    #[test]
+    fn durations_and_moments_are_as_short_as_they_can_be() {
+        for (millis, expected) in [
+            (0, "0 ms"),
+            (999, "999 ms"),
+            (12_340, "12.3 s"),
+            (260_000, "4 min 20 s"),
+            (7_500_000, "2 h 5 min"),
+        ] {
+            assert_eq!(duration(SignedDuration::from_millis(millis)), expected);
+        }
+        let now: Timestamp = "2026-06-01T00:00:00Z".parse().unwrap();
+        let zone = TimeZone::get("Asia/Seoul").unwrap();
+        for (at, width, expected) in [
+            ("2026-05-01T00:00:00Z", Some(80), "05-01 09:00:00"),
+            ("2025-12-31T14:00:00Z", Some(80), "12-31 23:00:00"),
+            ("2025-11-30T15:00:00Z", Some(80), "2025-12-01"),
+            ("2026-05-01T00:00:00Z", Some(100), "2026-05-01 09:00:00"),
+            ("2026-05-01T00:00:00Z", None, "2026-05-01 09:00:00"),
+        ] {
+            assert_eq!(moment_within(at.parse().unwrap(), &zone, now, width), expected, "{at} in {width:?}");
+        }
     }
 }

@@ -2,19 +2,19 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow};
-use jiff::tz::TimeZone;
-use jiff::{Span, Timestamp, civil};
 use leadflow::clock::Clock;
 use leadflow::condition::Verdict;
 use leadflow::config::Loaded;
-use leadflow::preview::{self, Rows};
+use leadflow::flow::Flow;
+use leadflow::preview::{self, Preview, Rows};
 use mail_parser::{MessageParser, MimeHeaders as _};
+use serde_json::{Value, json};
 
-use super::{Usage, output};
+use super::{moment, output};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -29,6 +29,9 @@ pub(crate) struct Arguments {
     /// Also write the mail's HTML to this file
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
+    /// For scripts
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) async fn preview(loaded: Loaded, arguments: Arguments) -> anyhow::Result<ExitCode> {
@@ -37,13 +40,16 @@ pub(super) async fn preview(loaded: Loaded, arguments: Arguments) -> anyhow::Res
     let clock = Clock::System;
     let rows = match (arguments.last, &arguments.since) {
         (Some(count), _) => Rows::Last(count),
-        (None, Some(text)) => Rows::Since(moment(text, &flow.time_zone, clock.now())?),
+        (None, Some(text)) => Rows::Since(moment::parse(text, &flow.time_zone, clock.now())?),
         (None, None) => Rows::Window,
     };
     let found = preview::preview(&config, flow, &clock, rows)
         .await
         .map_err(|error| anyhow!("{error}\n  help: {}", error.help()))?;
     let verdict = flow.condition.decide(found.length);
+    if arguments.json {
+        return as_json(flow, found, verdict, arguments.html.as_deref());
+    }
     let then = if verdict == Verdict::Mail {
         "is true: this would be sent"
     } else {
@@ -65,14 +71,48 @@ pub(super) async fn preview(loaded: Loaded, arguments: Arguments) -> anyhow::Res
         let (_, bytes) = mail?;
         output::print(&told(&bytes)?)?;
         if let Some(path) = arguments.html.as_ref().filter(|_| number == 1) {
-            let message = MessageParser::default().parse(&bytes).context("the mail cannot be read back")?;
-            let html = message.body_html(0).unwrap_or_default();
-            fs::write(path, html.as_bytes())
-                .map_err(|error| anyhow!("cannot write {}: {error}", path.display()))?;
+            write_html(path, &bytes)?;
             output::complain(&format!("the mail's HTML is in {}", path.display()));
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn write_html(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let message = MessageParser::default().parse(bytes).context("the mail cannot be read back")?;
+    let html = message.body_html(0).unwrap_or_default();
+    fs::write(path, html.as_bytes()).map_err(|error| anyhow!("cannot write {}: {error}", path.display()))
+}
+
+fn as_json(flow: &Flow, found: Preview, verdict: Verdict, html: Option<&Path>) -> anyhow::Result<ExitCode> {
+    let (past_time, length, notes) =
+        (found.past_time.to_string(), found.length, found.mails.notes().to_vec());
+    let mut mails = Vec::new();
+    if length > 0 || verdict == Verdict::Mail {
+        for mail in found.mails.read() {
+            let (_, bytes) = mail?;
+            if let Some(path) = html.filter(|_| mails.is_empty()) {
+                write_html(path, &bytes)?;
+            }
+            mails.push(json_of(&bytes)?);
+        }
+    }
+    output::print_json(&json!({
+        "flow": flow.name, "past_time": past_time, "length": length, "condition": flow.condition.to_string(),
+        "result": verdict == Verdict::Mail, "then": verdict.words(), "notes": notes, "mails": mails,
+    }))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn json_of(bytes: &[u8]) -> anyhow::Result<Value> {
+    let message = MessageParser::default().parse(bytes).context("the mail cannot be read back")?;
+    let attachments = message
+        .attachments()
+        .map(|part| json!({ "name": part.attachment_name(), "bytes": part.contents().len() }));
+    Ok(json!({
+        "subject": message.subject(), "text": message.body_text(0), "html": message.body_html(0),
+        "attachments": attachments.collect::<Vec<_>>(),
+    }))
 }
 
 /// The mail as a person reads it.
@@ -85,15 +125,4 @@ pub(super) fn told(bytes: &[u8]) -> anyhow::Result<String> {
         let _ = write!(told, "\n  attached: {name}, {} bytes\n", part.contents().len());
     }
     Ok(told)
-}
-
-/// A date, a local date and time, a moment with its offset, or how long ago.
-fn moment(text: &str, zone: &TimeZone, now: Timestamp) -> Result<Timestamp, Usage> {
-    let local = |at: civil::DateTime| zone.to_ambiguous_zoned(at).compatible().ok().map(|at| at.timestamp());
-    let ago = |span: Span| now.to_zoned(zone.clone()).checked_sub(span.abs()).ok().map(|at| at.timestamp());
-    text.parse::<Timestamp>()
-        .ok()
-        .or_else(|| text.parse::<civil::DateTime>().ok().and_then(local))
-        .or_else(|| text.parse::<Span>().ok().and_then(ago))
-        .ok_or_else(|| Usage(format!("`{text}` is no time; write 2026-01-05T08:00:00 or \"2 days\"")))
 }

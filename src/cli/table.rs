@@ -59,9 +59,7 @@ pub(super) async fn table(loaded: Loaded, arguments: Arguments) -> anyhow::Resul
                 .into());
             }
             opened(&loaded, &connection, &name)?.create().await.map_err(with_help)?;
-            output::print(&format!(
-                "the table {name} is there; name it in the flow's [table] and in Partner Center"
-            ))?;
+            output::print(&format!("the table {name} is there; name it in the flow's [table]"))?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use lettre::message::Mailbox;
 
+use super::entra;
 use super::reader::{Section, did_you_mean};
 use super::values::Folders;
+use crate::entra::Cloud;
 use crate::flow::{
-    AzureConnection, AzureLogin, FolderConnection, Login, MailConnection, Security, SmtpConnection,
-    TableConnection,
+    AzureConnection, AzureLogin, FolderConnection, GraphConnection, Login, MailConnection, Proof, Security,
+    SmtpConnection, TableConnection,
 };
 
 /// The connections by name.
@@ -20,7 +22,7 @@ pub(super) struct Connections {
     names: Vec<String>,
 }
 
-const KINDS: &str = "azure_table, embedded_table, smtp, mail_folder";
+const KINDS: &str = "azure_table, embedded_table, graph, smtp, mail_folder";
 /// Mails a minute when nothing is said; Exchange Online takes 30 from a mailbox.
 const PER_MINUTE: u32 = 30;
 
@@ -34,8 +36,9 @@ pub(super) fn read(root: &Section<'_>, folders: &Folders) -> Connections {
             .map(TableConnection::Azure);
         let embedded = section.section("embedded_table").and_then(|table| embedded(table, folders));
         let smtp = section.section("smtp").and_then(|mail| smtp(mail, folders)).map(MailConnection::Smtp);
+        let graph = section.section("graph").and_then(|mail| graph(mail, folders));
         let folder = section.section("mail_folder").and_then(|mail| folder(mail, folders));
-        let kinds = ["azure_table", "embedded_table", "smtp", "mail_folder", "graph"];
+        let kinds = ["azure_table", "embedded_table", "graph", "smtp", "mail_folder"];
         let count = kinds.iter().filter(|kind| section.has(kind)).count();
         if count != 1 {
             let name = name.get_ref();
@@ -44,12 +47,11 @@ pub(super) fn read(root: &Section<'_>, folders: &Folders) -> Connections {
                 &format!("write [connections.{name}.KIND] with one of {KINDS}"),
             );
         }
-        section.later(&["graph"], "take smtp, or mail_folder");
         section.finish();
         if let Some(table) = azure.or(embedded) {
             connections.tables.insert(name.get_ref().clone(), table);
         }
-        if let Some(mail) = smtp.or(folder) {
+        if let Some(mail) = smtp.or(graph).or(folder) {
             connections.mails.insert(name.get_ref().clone(), mail);
         }
     }
@@ -118,38 +120,57 @@ impl Connections {
 }
 
 fn azure(section: Section<'_>, folders: &Folders) -> Option<AzureConnection> {
-    const LOGINS: [&str; 3] = ["connection_string", "shared_key", "sas"];
+    const LOGINS: [&str; 4] = ["connection_string", "shared_key", "sas", "entra"];
     let given: Vec<_> = LOGINS.into_iter().filter(|key| section.has(key)).collect();
     let connection_string = section.secret("connection_string", folders);
     let account = section.text("account");
     let (key, sas) = (section.secret("shared_key", folders), section.secret("sas", folders));
-    section.later(&["entra", "cloud"], "sign in with connection_string, shared_key or sas");
+    let cloud = entra::cloud(&section);
+    let entra = entra::read(&section, "entra", cloud, folders);
     if given.len() != 1 {
         section.missing(
             "way to sign in, or more than one",
-            "write connection_string = { env = \"…\" }, or account with shared_key or sas",
+            "write connection_string = { env = \"…\" }, or account with entra, shared_key or sas",
         );
     }
-    match &account {
-        None if !section.has("account") && given.iter().any(|key| *key != "connection_string") => {
-            section.missing("account", "write the name of the storage account");
+    if account.is_none() && !section.has("account") && given.iter().any(|key| *key != "connection_string") {
+        section.missing("account", "write the name of the storage account");
+    }
+    for (key, what) in [("account", "names the account"), ("cloud", "names the cloud")] {
+        if let Some(span) = section.span_of(key).filter(|_| given == ["connection_string"]) {
+            let message = format!("{key} does not go with connection_string");
+            section.problems.error(span, message, format!("take it out: the connection string {what}"));
         }
-        Some(account) if given == ["connection_string"] => {
-            let help = "take it out: the connection string names the account";
-            section.problems.error(account.span(), "account does not go with connection_string", help);
-        }
-        _ => {}
     }
     let ca_file = section.file("ca_file", &folders.config);
     section.finish();
     let account = account.map(toml::Spanned::into_inner);
-    let login = match (connection_string, account, key, sas) {
-        (Some(source), ..) => AzureLogin::ConnectionString(source),
-        (None, Some(account), Some(key), _) => AzureLogin::SharedKey { account, key },
-        (None, Some(account), None, Some(sas)) => AzureLogin::Sas { account, sas },
-        _ => return None,
+    let login = match (connection_string, account) {
+        (Some(source), _) => AzureLogin::ConnectionString(source),
+        (None, Some(account)) => match (key, sas, entra) {
+            (Some(key), ..) => AzureLogin::SharedKey { account, key },
+            (None, Some(sas), _) => AzureLogin::Sas { account, sas },
+            (None, None, Some(entra)) => AzureLogin::Entra { account, entra },
+            (None, None, None) => return None,
+        },
+        (None, None) => return None,
     };
-    Some(AzureConnection { login, ca_file })
+    Some(AzureConnection { login, ca_file, cloud })
+}
+
+fn graph(section: Section<'_>, folders: &Folders) -> Option<MailConnection> {
+    let mailbox = section.address("mailbox");
+    if !section.has("mailbox") {
+        section.missing("mailbox", "write mailbox = \"leads@contoso.example\", the mailbox that sends");
+    }
+    let cloud = entra::cloud(&section);
+    let entra = entra::read(&section, "entra", cloud, folders);
+    if !section.has("entra") {
+        section.missing("entra", entra::HELP_WHOLE);
+    }
+    let per_minute = section.integer("per_minute", 1..=10_000).unwrap_or(PER_MINUTE);
+    section.finish();
+    Some(MailConnection::Graph(GraphConnection { mailbox: mailbox?, entra: entra?, per_minute }))
 }
 
 fn embedded(section: Section<'_>, folders: &Folders) -> Option<TableConnection> {
@@ -201,7 +222,13 @@ fn smtp(section: Section<'_>, folders: &Folders) -> Option<SmtpConnection> {
     if !section.has("from") {
         section.missing("from", "write from = \"Leads <leads@contoso.example>\"");
     }
-    let login = section.section("login").and_then(|section| login(section, folders));
+    let cloud = entra::cloud(&section);
+    let login_section = section.section("login");
+    let has_oauth = login_section.as_ref().is_some_and(|login| login.has("oauth"));
+    if let Some(span) = section.span_of("cloud").filter(|_| !has_oauth) {
+        section.problems.error(span, "cloud goes with oauth alone", "take it out");
+    }
+    let login = login_section.and_then(|section| login(section, cloud, folders));
     let ca_file = section.file("ca_file", &folders.config);
     let per_minute = section.integer("per_minute", 1..=10_000).unwrap_or(PER_MINUTE);
     section.finish();
@@ -209,17 +236,32 @@ fn smtp(section: Section<'_>, folders: &Folders) -> Option<SmtpConnection> {
     Some(SmtpConnection { host, port, security, from: from?, login, ca_file, per_minute })
 }
 
-fn login(section: Section<'_>, folders: &Folders) -> Option<Login> {
-    section.later(&["oauth"], "write username and password");
+fn login(section: Section<'_>, cloud: Cloud, folders: &Folders) -> Option<Login> {
     let username = section.text("username");
     let password = section.secret("password", folders);
-    for key in ["username", "password"] {
-        if !section.has(key) && !section.has("oauth") {
-            section.missing(key, "login = { username = \"…\", password = { file = \"…\" } }");
+    let oauth = entra::read(&section, "oauth", cloud, folders);
+    match (section.has("password"), section.has("oauth")) {
+        (true, true) => {
+            let help = "take one of them out; Office 365 takes oauth";
+            section.problems.error(section.span(), "a login has a password or oauth, not both", help);
         }
+        (false, false) => section.missing(
+            "password",
+            "login = { username = \"…\", password = { file = \"…\" } }, or oauth = { … } for Office 365",
+        ),
+        _ => {}
+    }
+    if !section.has("username") {
+        let help = if section.has("oauth") {
+            "write the mailbox's address"
+        } else {
+            "login = { username = \"…\", password = { file = \"…\" } }"
+        };
+        section.missing("username", help);
     }
     section.finish();
-    Some(Login { username: username?.into_inner(), password: password? })
+    let proof = oauth.map(Proof::OAuth).or(password.map(Proof::Password));
+    Some(Login { username: username?.into_inner(), proof: proof? })
 }
 
 pub(super) fn is_loopback(host: &str) -> bool {

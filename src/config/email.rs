@@ -5,7 +5,7 @@ use super::reader::Section;
 use super::sheet;
 use super::templates::{self, Shelf};
 use crate::condition::Condition;
-use crate::flow::{Each, Email, Importance, TestLeads};
+use crate::flow::{Each, Email, Importance, MailConnection, TestLeads};
 
 /// Rows that a body shows when nothing is said, and at most.
 const MAX_ROWS: u32 = 200;
@@ -21,6 +21,7 @@ pub(super) fn read(
     condition: Condition,
 ) -> Option<Email> {
     let names = connections.mails_named(&section, "connection");
+    check_sender(&section, connections, &names);
     let (to, cc, bcc) = (section.addresses("to"), section.addresses("cc"), section.addresses("bcc"));
     if !["to", "cc", "bcc"].into_iter().any(|key| section.has(key)) {
         section.missing("to", "write to = \"sales@contoso.example\"");
@@ -63,4 +64,27 @@ pub(super) fn read(
         test_leads,
         csv,
     })
+}
+
+/// A mail has the sender of the first connection, and a mailbox sends its own alone.
+fn check_sender(section: &Section<'_>, connections: &Connections, names: &[String]) {
+    let mut of_list = names.iter().filter_map(|name| Some((name, connections.mails.get(name)?)));
+    let Some((first, sender)) = of_list.next().map(|(name, mail)| (name, mail.from().email.clone())) else {
+        return;
+    };
+    for (name, mail) in of_list {
+        let MailConnection::Graph(graph) = mail else { continue };
+        if graph.mailbox.email != sender {
+            let span = section.span_of("connection").unwrap_or_else(|| section.span());
+            let message = format!(
+                "mails have the sender {sender} of `{first}`, which the mailbox {} of `{name}` may not send",
+                graph.mailbox.email
+            );
+            section.problems.warn(
+                span,
+                message,
+                "give both the same address, or the mailbox the right to send as the other",
+            );
+        }
+    }
 }

@@ -118,7 +118,7 @@ fn loaded(bytes: &[u8]) -> String {
             // A secret of more than ASCII has a star for each byte.
             assert!(column <= found.len() + 1, "{line}:{column} of {text}");
         }
-        let (plain, color, json) = (problem.shown(false), problem.shown(true), problem.json());
+        let (plain, color, json) = (problem.shown(false, 100), problem.shown(true, 40), problem.json());
         shown = [shown, plain, color, format!("{problem:?}"), json.to_string()].join("\n");
         assert!(!problem.message.is_empty());
     }
@@ -160,10 +160,11 @@ fn keeps_its_keys(bytes: &[u8]) -> bool {
             let part = |part: &str| {
                 let rest = part.trim_start().strip_prefix(key);
                 rest.is_some_and(|rest| {
-                    !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || "_-".contains(c))
+                    !rest.is_empty()
+                        && !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || "_-".contains(c))
                 })
             };
-            before.split(['{', ',']).any(part)
+            before.split(['{', ',', '}']).any(part)
         };
         KEYS.into_iter().any(begins)
     })

@@ -74,7 +74,10 @@ fn star_after_key(bytes: &mut [u8], text: &str, word: &Range<usize>) -> usize {
         return match text[at..line].find('=') {
             Some(sign) if is_place(&text[at..at + sign]) => line,
             Some(sign) => star_value(bytes, text, at + sign + 1),
-            None => line,
+            None => {
+                star(bytes, at + 1..line);
+                line
+            }
         };
     }
     if after.starts_with(']') {
@@ -243,6 +246,7 @@ mod tests {
             ("password =\n\"s3\"", "password =\n\"**\""),
             ("password = \"\ns3\"", "password = \"\n**\""),
             ("password \"s3\"", "password*****"),
+            ("password . \"s3\"", "password .*****"),
             ("x = { password =} \"s3\" }", "x = { password =********"),
             ("sas = { s3\" }\nx = 1", "sas = { *****\nx = 1"),
             ("password = \"s3\"s4\" # x", "password = \"**\"*******"),

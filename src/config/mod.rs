@@ -2,6 +2,7 @@
 
 mod connections;
 mod email;
+mod entra;
 mod flows;
 #[cfg(test)]
 mod hostile;

@@ -15,7 +15,6 @@ pub(super) struct Section<'a> {
     table: &'a DeTable<'a>,
     span: Range<usize>,
     known: RefCell<Vec<&'static str>>,
-    later: RefCell<Vec<&'static str>>,
 }
 
 impl<'a> Section<'a> {
@@ -25,7 +24,7 @@ impl<'a> Section<'a> {
         span: Range<usize>,
         problems: &'a Problems,
     ) -> Self {
-        Self { name, problems, table, span, known: RefCell::default(), later: RefCell::default() }
+        Self { name, problems, table, span, known: RefCell::default() }
     }
 
     /// Where the table is, for problems of the whole.
@@ -220,24 +219,10 @@ impl<'a> Section<'a> {
         self.problems.error(self.span(), format!("[{}] has no {what}", self.name), help);
     }
 
-    /// Keys of versions to come.
-    pub(super) fn later(&self, keys: &[&'static str], instead: &str) {
-        for key in keys {
-            self.later.borrow_mut().push(key);
-            if let Some((name, _)) = self.table.get_key_value(*key) {
-                self.problems.error(
-                    name.span(),
-                    format!("{key} comes in a later version of leadflow"),
-                    instead,
-                );
-            }
-        }
-    }
-
     /// Every key that was not asked for is unknown.
     pub(super) fn finish(self) {
-        let (known, later) = (self.known.into_inner(), self.later.into_inner());
-        let is_unknown = |name: &str| !known.contains(&name) && !later.contains(&name);
+        let known = self.known.into_inner();
+        let is_unknown = |name: &str| !known.contains(&name);
         for name in self.table.keys().filter(|name| is_unknown(name.get_ref())) {
             let place =
                 if self.name.is_empty() { "flows.toml".to_owned() } else { format!("[{}]", self.name) };

@@ -177,13 +177,14 @@ impl Problem {
         format!("  {sign} {}\n   at {file}{at}\n{help}", self.message)
     }
 
-    /// With the lines of the file around it; `color` for terminals.
-    pub fn shown(&self, color: bool) -> String {
+    /// With the lines of the file around it; `color` for terminals, in lines of at most `width` where
+    /// that can be.
+    pub fn shown(&self, color: bool, width: usize) -> String {
         if !self.can_be_shown_in_its_line() {
             return self.without_its_line();
         }
         let theme = if color { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
-        let handler = GraphicalReportHandler::new_themed(theme).with_width(100).with_links(false);
+        let handler = GraphicalReportHandler::new_themed(theme).with_width(width).with_links(false);
         let mut text = String::new();
         if handler.render_report(&mut text, self).is_err() {
             text.clone_from(&self.message);
@@ -193,9 +194,9 @@ impl Problem {
 }
 
 impl Report {
-    /// Every problem, and how many there are.
-    pub fn shown(&self, color: bool) -> String {
-        let all: String = self.problems.iter().map(|problem| problem.shown(color)).collect();
+    /// Every problem as [`Problem::shown`] has it, and how many there are.
+    pub fn shown(&self, color: bool, width: usize) -> String {
+        let all: String = self.problems.iter().map(|problem| problem.shown(color, width)).collect();
         format!("{all}{self}")
     }
 }

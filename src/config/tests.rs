@@ -62,7 +62,9 @@ fn a_whole_file_becomes_values_with_defaults() {
     assert_eq!(azure.login, AzureLogin::ConnectionString(SecretSource::Env("LEADS_STORAGE".into())));
     let MailConnection::Smtp(smtp) = &config.mails["relay"] else { panic!("no SMTP server") };
     assert_eq!((smtp.port, smtp.security, smtp.per_minute), (587, Security::StartTls, 30));
-    let password = &smtp.login.as_ref().unwrap().password;
+    let crate::flow::Proof::Password(password) = &smtp.login.as_ref().unwrap().proof else {
+        panic!("no password")
+    };
     assert_eq!(password, &SecretSource::File("/etc/leadflow/password".into()));
     let flow = &config.flows["leads"];
     assert_eq!((flow.recurrence.to_string().as_str(), flow.window.length.as_hours()), ("every hour", 1));
@@ -122,7 +124,7 @@ fn a_literal_secret_is_refused_and_not_shown() {
     let text = WHOLE.replace("{ file = \"password\" }", "\"canary-password\"");
     let text = text.replace("{ env = \"LEADS_STORAGE\" }", "\"AccountName=contoso;AccountKey=canary-key==\"");
     let report = parsed(&text).unwrap_err();
-    let shown = report.shown(false);
+    let shown = report.shown(false, 100);
     assert_eq!(report.problems.len(), 2, "{shown}");
     assert!(shown.contains("a secret must not stand in flows.toml: password"), "{shown}");
     assert!(!shown.contains("canary"), "{shown}");

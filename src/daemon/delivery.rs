@@ -10,7 +10,9 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tracing::error;
 
+use super::supervisor::Pulse;
 use crate::flow::Config;
+use crate::hang_point::hang_point;
 use crate::outbox;
 use crate::postman::Postman;
 use crate::run::Workplace;
@@ -20,6 +22,7 @@ use crate::store::StoreError;
 pub(crate) struct Delivery {
     config: watch::Sender<Arc<Config>>,
     bell: Arc<Bell>,
+    pulse: Pulse,
     task: JoinHandle<Result<(), StoreError>>,
 }
 
@@ -37,8 +40,14 @@ impl Delivery {
         // The first one counts as a change: whatever waits is tried at once.
         receive.mark_changed();
         let bell = Arc::new(Bell::default());
-        let task = tokio::spawn(deliver(place.clone(), receive, Arc::clone(&bell)));
-        Self { config, bell, task }
+        let pulse = Pulse::start();
+        let task = tokio::spawn(deliver(place.clone(), receive, Arc::clone(&bell), pulse.clone()));
+        Self { config, bell, pulse, task }
+    }
+
+    /// Beats each time the task comes round, which each tick makes it do.
+    pub(super) fn pulse(&self) -> &Pulse {
+        &self.pulse
     }
 
     /// Looks whether the time of a mail has come.
@@ -75,6 +84,7 @@ async fn deliver(
     place: Workplace,
     mut config: watch::Receiver<Arc<Config>>,
     bell: Arc<Bell>,
+    pulse: Pulse,
 ) -> Result<(), StoreError> {
     let postman = Postman::new(place.store.clone(), place.clock.clone());
     let mut round =
@@ -82,6 +92,8 @@ async fn deliver(
     let mut lanes = FuturesUnordered::new();
     let (mut of_now, mut is_new) = (Arc::clone(&config.borrow()), false);
     loop {
+        hang_point("delivery").await;
+        pulse.beat();
         let is_stopping = bell.is_stopping.load(Ordering::Relaxed);
         if is_stopping && lanes.is_empty() {
             return Ok(());

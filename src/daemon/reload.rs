@@ -4,9 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use sd_notify::NotifyState;
 use tracing::{error, info};
 
+use super::supervisor::Supervisor;
 use super::{Daemon, change, tell_warnings};
 use crate::alarm::{Alarm, Kind};
 use crate::config::{self, Level, Loaded, Problem, Report};
@@ -17,8 +17,7 @@ impl Daemon {
     /// Checks the new file whole, then swaps; an invalid one changes nothing.
     pub(super) async fn reload(&mut self) -> Result<(), StoreError> {
         self.is_unread = true;
-        let monotonic = NotifyState::monotonic_usec_now().ok();
-        let _ = sd_notify::notify(&[NotifyState::Reloading].into_iter().chain(monotonic).collect::<Vec<_>>());
+        Supervisor::reloading();
         let path = self.config.path.clone();
         let loading = tokio::task::spawn_blocking(move || config::load(&path)).await;
         match loading.map_err(|_| StoreError::Stopped)? {
@@ -52,7 +51,7 @@ impl Daemon {
         if let Some(watch) = &mut self.watch {
             watch.follow(&self.config);
         }
-        let _ = sd_notify::notify(&[NotifyState::Ready]);
+        Supervisor::reloaded();
         Ok(())
     }
 
@@ -82,7 +81,6 @@ impl Daemon {
         crash_point("swapped");
         self.place.store.call(move |store| store.set_planned(now)).await?;
         info!(flows = self.config.flows.len(), "flows.toml is reloaded");
-        self.show_status();
         Ok(())
     }
 }

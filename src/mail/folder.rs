@@ -24,12 +24,10 @@ impl Folder {
     /// When it cannot be made.
     pub(super) fn open(connection: &FolderConnection) -> Result<Self, ConnectError> {
         let path = connection.path.display();
-        ownership::make_folder(&connection.path, 0o755).map_err(|error| ConnectError {
-            message: format!(
-                "cannot make the mail folder {path}: {}",
-                ownership::explained(&connection.path, &error)
-            ),
-            help: Some("make it writable for this user, or name another `path`".to_owned()),
+        ownership::make_folder(&connection.path, 0o755).map_err(|error| {
+            let why = ownership::explained(&connection.path, &error);
+            let help = "make it writable for this user, or name another `path`";
+            ConnectError::new(format!("cannot make the mail folder {path}: {why}"), Some(help))
         })?;
         Ok(Self { connection: connection.clone() })
     }

@@ -3,6 +3,7 @@
 mod cell;
 pub mod compose;
 mod folder;
+mod graph;
 mod helpers;
 mod listing;
 mod message;
@@ -12,7 +13,10 @@ pub mod smtp;
 mod template_check;
 pub mod templates;
 
-use crate::flow::MailConnection;
+use std::time::Duration;
+
+use crate::entra::EntraError;
+use crate::flow::{GraphConnection, MailConnection};
 use crate::outbox::Receipt;
 
 /// A mail that is ready to go: the bytes never change again.
@@ -36,6 +40,22 @@ pub struct ConnectError {
     pub message: String,
     /// What to do about it.
     pub help: Option<String>,
+    /// The server asked to be left alone that long.
+    pub retry_after: Option<Duration>,
+}
+
+impl ConnectError {
+    /// What happened, and what to do about it.
+    pub fn new(message: impl Into<String>, help: Option<&str>) -> Self {
+        Self { message: message.into(), help: help.map(str::to_owned), retry_after: None }
+    }
+}
+
+impl From<EntraError> for ConnectError {
+    fn from(error: EntraError) -> Self {
+        let EntraError { message, help, retry_after, .. } = error;
+        Self { message, help, retry_after }
+    }
 }
 
 /// A session with a mail server, ready for letters.
@@ -43,6 +63,8 @@ pub struct ConnectError {
 pub enum Session {
     /// SMTP, signed in.
     Smtp(Box<smtp::Smtp>),
+    /// Microsoft Graph, with a token.
+    Graph(Box<graph::Graph>),
     /// A folder.
     Folder(folder::Folder),
     /// With a simulated server.
@@ -58,6 +80,7 @@ impl Session {
     pub async fn open(connection: &MailConnection) -> Result<Self, ConnectError> {
         Ok(match connection {
             MailConnection::Smtp(smtp) => Self::Smtp(Box::new(smtp::Smtp::open(smtp).await?)),
+            MailConnection::Graph(graph) => Self::Graph(Box::new(graph::Graph::open(graph).await?)),
             MailConnection::Folder(folder) => Self::Folder(folder::Folder::open(folder)?),
             #[cfg(feature = "simulation")]
             MailConnection::Simulated(server) => Self::Simulated(server.open().await?),
@@ -71,6 +94,7 @@ impl Session {
     pub async fn send(&mut self, letter: Letter<'_>) -> Result<Vec<Receipt>, ConnectError> {
         match self {
             Self::Smtp(smtp) => smtp.send(letter).await,
+            Self::Graph(graph) => graph.send(letter).await,
             Self::Folder(folder) => Ok(folder.send(&letter).await),
             #[cfg(feature = "simulation")]
             Self::Simulated(session) => session.send(letter).await,
@@ -81,9 +105,20 @@ impl Session {
     pub fn is_usable(&self) -> bool {
         match self {
             Self::Smtp(smtp) => smtp.is_usable(),
+            Self::Graph(graph) => graph.is_usable(),
             Self::Folder(_) => true,
             #[cfg(feature = "simulation")]
             Self::Simulated(session) => session.is_usable(),
+        }
+    }
+
+    /// How long the server, which has taken a letter, wants to be left alone before the next one.
+    pub fn take_wait(&mut self) -> Option<Duration> {
+        match self {
+            Self::Graph(graph) => graph.take_wait(),
+            Self::Smtp(_) | Self::Folder(_) => None,
+            #[cfg(feature = "simulation")]
+            Self::Simulated(_) => None,
         }
     }
 
@@ -93,4 +128,12 @@ impl Session {
             smtp.close().await;
         }
     }
+}
+
+/// Asks whether the mailbox of a Graph connection takes mail of whom signs in; nothing is sent.
+///
+/// # Errors
+/// As sending a letter: what is missing, and what mends it.
+pub async fn try_mailbox(connection: &GraphConnection) -> Result<(), ConnectError> {
+    graph::Graph::open(connection).await?.try_mailbox().await
 }

@@ -5,6 +5,8 @@
 //! each recipient is judged by its own reply, and what happened before the final dot is told apart
 //! from what happened after it.
 
+mod sign_in;
+
 use std::fmt;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,23 +15,22 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use lettre::Address;
 use lettre::transport::smtp::Error;
-use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, CertificateStore, TlsParameters};
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt, Rset};
 use lettre::transport::smtp::extension::ClientId;
 use lettre::transport::smtp::response::{Response, Severity};
-use secrecy::ExposeSecret as _;
 use tokio::time::timeout;
 
 use super::{ConnectError, Letter};
 use crate::crash_point::crash_point;
-use crate::flow::{Login, Security, SmtpConnection};
+use crate::entra::Audience;
+use crate::flow::{Proof, Security, SmtpConnection};
 use crate::outbox::Receipt;
 
 /// For DNS, TCP, TLS and the greeting together.
 const TO_CONNECT: Duration = Duration::from_mins(1);
 /// For the reply to one command (RFC 5321, 4.5.3.2 gives servers 5 minutes).
-const FOR_A_COMMAND: Duration = Duration::from_mins(5);
+pub(super) const FOR_A_COMMAND: Duration = Duration::from_mins(5);
 /// For the transfer of a message, which is at most some megabytes.
 const TO_TRANSFER: Duration = Duration::from_mins(10);
 /// For the reply to the final dot (RFC 5321, 4.5.3.2.6).
@@ -68,6 +69,32 @@ impl Smtp {
     /// Each with the step that failed and what to do.
     pub(super) async fn open(smtp: &SmtpConnection) -> Result<Self, ConnectError> {
         let place = format!("{}:{}", smtp.host, smtp.port);
+        let connection = match smtp.login.as_ref().map(|login| (&login.username, &login.proof)) {
+            None => Self::connect(smtp, &place).await?,
+            Some((user, Proof::Password(source))) => {
+                let mut connection = Self::connect(smtp, &place).await?;
+                sign_in::by_password(&mut connection, user, source, &place).await?;
+                connection
+            }
+            Some((user, Proof::OAuth(entra))) => {
+                let mut token = entra.token(Audience::Smtp).await?;
+                let mut connection = Self::connect(smtp, &place).await?;
+                let signed_in = sign_in::by_token(&mut connection, user, &token, &place).await;
+                // A token at hand may have been revoked; another connection for another one.
+                if signed_in.is_err() && entra.put_away(&token).await {
+                    token = entra.token(Audience::Smtp).await?;
+                    connection = Self::connect(smtp, &place).await?;
+                    sign_in::by_token(&mut connection, user, &token, &place).await
+                } else {
+                    signed_in
+                }?;
+                connection
+            }
+        };
+        Ok(Self { connection, usable: true })
+    }
+
+    async fn connect(smtp: &SmtpConnection, place: &str) -> Result<AsyncSmtpConnection, ConnectError> {
         let hello = ClientId::default();
         let tls = (smtp.security != Security::None).then(|| tls_parameters(smtp)).transpose()?;
         let from_the_start = tls.clone().filter(|_| smtp.security == Security::Tls);
@@ -75,22 +102,17 @@ impl Smtp {
         let connect =
             AsyncSmtpConnection::connect_tokio1(address, Some(TO_CONNECT), &hello, from_the_start, None);
         let mut connection =
-            within(TO_CONNECT, connect).await.map_err(|broken| no_connection(&broken, &place, smtp))?;
+            within(TO_CONNECT, connect).await.map_err(|broken| no_connection(&broken, place, smtp))?;
         if let (Security::StartTls, Some(tls)) = (smtp.security, tls) {
             if !connection.can_starttls() {
-                return Err(ConnectError {
-                    message: format!("{place} offers no STARTTLS"),
-                    help: Some("security = \"tls\" (port 465) may be what it wants; unprotected mail is sent on this machine only".to_owned()),
-                });
+                let help = "security = \"tls\" (port 465) may be what it wants; unprotected mail is sent on this machine only";
+                return Err(ConnectError::new(format!("{place} offers no STARTTLS"), Some(help)));
             }
             within(TO_CONNECT, connection.starttls(tls, &hello))
                 .await
-                .map_err(|broken| no_connection(&broken, &place, smtp))?;
+                .map_err(|broken| no_connection(&broken, place, smtp))?;
         }
-        if let Some(login) = &smtp.login {
-            sign_in(&mut connection, login, &place).await?;
-        }
-        Ok(Self { connection, usable: true })
+        Ok(connection)
     }
 
     pub(super) fn is_usable(&self) -> bool {
@@ -114,7 +136,7 @@ impl Smtp {
             Err(message) => {
                 self.usable = false;
                 let help = "look at the mail server, and whether it takes mail from this sender";
-                Err(ConnectError { message, help: Some(help.to_owned()) })
+                Err(ConnectError::new(message, Some(help)))
             }
         }
     }
@@ -299,34 +321,17 @@ fn cleaned(reply: &str) -> String {
 fn tls_parameters(smtp: &SmtpConnection) -> Result<TlsParameters, ConnectError> {
     let mut builder = TlsParameters::builder(smtp.host.clone());
     if let Some(path) = &smtp.ca_file {
-        let wrong = |reason: String| ConnectError {
-            message: format!("cannot use ca_file {}: {reason}", path.display()),
-            help: Some("it must hold the authority's certificate in PEM form".to_owned()),
+        let wrong = |reason: String| {
+            let help = "it must hold the authority's certificate in PEM form";
+            ConnectError::new(format!("cannot use ca_file {}: {reason}", path.display()), Some(help))
         };
         let pem = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
         let certificate = Certificate::from_pem(&pem).map_err(|error| wrong(error.to_string()))?;
         builder = builder.certificate_store(CertificateStore::None).add_root_certificate(certificate);
     }
-    builder.build().map_err(|error| ConnectError {
-        message: format!("cannot prepare TLS for {}: {}", smtp.host, reply_of(&error)),
-        help: Some("install the system's certificates (package ca-certificates), or set ca_file".to_owned()),
-    })
-}
-
-async fn sign_in(
-    connection: &mut AsyncSmtpConnection,
-    login: &Login,
-    place: &str,
-) -> Result<(), ConnectError> {
-    let password = login.password.read().map_err(|error| ConnectError {
-        message: format!("the password for {place} cannot be read: {error}"),
-        help: None,
-    })?;
-    let credentials = Credentials::new(login.username.clone(), password.expose_secret().to_owned());
-    let signing_in = connection.auth(&[Mechanism::Plain, Mechanism::Login], &credentials);
-    within(FOR_A_COMMAND, signing_in).await.map(drop).map_err(|broken| ConnectError {
-        message: format!("{place} does not accept the login `{}`: {broken}", login.username),
-        help: Some(format!("look at the username and at the password in {}", login.password.place())),
+    builder.build().map_err(|error| {
+        let help = "install the system's certificates (package ca-certificates), or set ca_file";
+        ConnectError::new(format!("cannot prepare TLS for {}: {}", smtp.host, reply_of(&error)), Some(help))
     })
 }
 
@@ -342,5 +347,5 @@ fn no_connection(broken: &Broken, place: &str, smtp: &SmtpConnection) -> Connect
     } else {
         "look at host, port and security; `tls` is usually port 465 and `starttls` port 587"
     };
-    ConnectError { message: format!("cannot connect to {place}: {reason}"), help: Some(help.to_owned()) }
+    ConnectError::new(format!("cannot connect to {place}: {reason}"), Some(help))
 }

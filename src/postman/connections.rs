@@ -20,6 +20,8 @@ struct Standing {
     until: Option<Timestamp>,
     /// The state knows that it works.
     is_known_well: bool,
+    /// It works, and its server has asked for no mail until then.
+    waits_until: Option<Timestamp>,
     /// When the mails of the last minute were handed over.
     sent: VecDeque<Instant>,
 }
@@ -29,7 +31,7 @@ struct Standing {
 pub(super) enum Rest {
     /// It has failed, and is tried again then.
     Failed(Timestamp),
-    /// Its `per_minute` is used up until then.
+    /// Its `per_minute` is used up until then, or its server wants to be left alone.
     Paced(Timestamp),
 }
 
@@ -40,7 +42,7 @@ impl Connections {
     /// Lets every connection be tried at once.
     pub(super) fn start_over(&mut self) {
         for standing in self.0.values_mut() {
-            (standing.failures, standing.until) = (0, None);
+            (standing.failures, standing.until, standing.waits_until) = (0, None, None);
         }
     }
 
@@ -49,11 +51,14 @@ impl Connections {
         if let Some(until) = standing.until.filter(|until| !outbox::is_due(*until, now)) {
             return Some(Rest::Failed(until));
         }
-        let MailConnection::Smtp(smtp) = connection else { return None };
+        if let Some(until) = standing.waits_until.filter(|until| !outbox::is_due(*until, now)) {
+            return Some(Rest::Paced(until));
+        }
+        let per_minute = connection.per_minute()?;
         while standing.sent.front().is_some_and(|at| at.elapsed() >= MINUTE) {
             standing.sent.pop_front();
         }
-        let most = usize::try_from(smtp.per_minute).unwrap_or(usize::MAX);
+        let most = usize::try_from(per_minute).unwrap_or(usize::MAX);
         let oldest = standing.sent.front().filter(|_| standing.sent.len() >= most)?;
         let wait = SignedDuration::try_from(MINUTE.saturating_sub(oldest.elapsed())).ok()?;
         Some(Rest::Paced(now + wait))
@@ -64,13 +69,25 @@ impl Connections {
         self.0.entry(name.to_owned()).or_default().sent.push_back(Instant::now());
     }
 
-    /// The connection has failed; returns until when it rests.
-    pub(super) fn failed(&mut self, name: &str, now: Timestamp, jitter: f64) -> Timestamp {
+    /// The connection has failed; returns until when it rests, which is at least as long as its
+    /// server has asked for.
+    pub(super) fn failed(
+        &mut self,
+        name: &str,
+        now: Timestamp,
+        jitter: f64,
+        asked: Option<Duration>,
+    ) -> Timestamp {
         let standing = self.0.entry(name.to_owned()).or_default();
         standing.failures += 1;
-        let until = now + outbox::wait(standing.failures, jitter);
+        let until = now + outbox::wait(standing.failures, jitter).max(asked.map(capped).unwrap_or_default());
         (standing.until, standing.is_known_well) = (Some(until), false);
         until
+    }
+
+    /// The connection works, and its server wants no mail for so long.
+    pub(super) fn waits(&mut self, name: &str, now: Timestamp, wait: Duration) {
+        self.0.entry(name.to_owned()).or_default().waits_until = Some(now + capped(wait));
     }
 
     /// The connection works; returns whether the state does not know it yet.
@@ -78,5 +95,40 @@ impl Connections {
         let standing = self.0.entry(name.to_owned()).or_default();
         (standing.failures, standing.until) = (0, None);
         !std::mem::replace(&mut standing.is_known_well, true)
+    }
+}
+
+/// What a server may ask for at most.
+fn capped(wait: Duration) -> SignedDuration {
+    SignedDuration::try_from(wait).unwrap_or(outbox::LONGEST_WAIT).min(outbox::LONGEST_WAIT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entra::{Cloud, Entra, Identity};
+    use crate::flow::GraphConnection;
+
+    #[test]
+    fn a_server_that_asks_for_a_rest_gets_it() {
+        let connection = MailConnection::Graph(GraphConnection {
+            mailbox: "leads@contoso.example".parse().unwrap(),
+            entra: Entra::new(Identity::Managed { client_id: None }, Cloud::Public),
+            per_minute: 30,
+        });
+        let now: Timestamp = "2026-03-01T08:00:00Z".parse().unwrap();
+        let after = |seconds| now + SignedDuration::from_secs(seconds);
+        let mut connections = Connections::default();
+        let until = connections.failed("a", now, 0.0, Some(Duration::from_mins(5)));
+        assert_eq!(until, after(300), "longer than the 30 s of a first failure");
+        assert_eq!(connections.rest("a", &connection, after(299)), Some(Rest::Failed(until)));
+        assert_eq!(connections.rest("a", &connection, after(300)), None);
+        assert_eq!(connections.failed("a", now, 0.0, Some(Duration::from_secs(1))), after(60));
+        assert_eq!(connections.failed("a", now, 0.0, Some(Duration::from_hours(9))), after(1_800));
+
+        connections.works("a");
+        connections.waits("a", now, Duration::from_secs(20));
+        assert_eq!(connections.rest("a", &connection, now), Some(Rest::Paced(after(20))));
+        assert_eq!(connections.rest("a", &connection, after(20)), None);
     }
 }

@@ -37,11 +37,12 @@ pub(super) async fn render(
 ) -> Result<(Option<Mails>, Found), RunError> {
     let name = flow.email.connections.first().cloned().unwrap_or_default();
     let connection = config.mails.get(&name).cloned().ok_or(RunError::NoConnection(name))?;
+    let max_bytes = config.max_message_bytes(&flow.email.connections);
     let (past_time, now, folder) = (window.past_time, place.clock.now(), place.folder.clone());
     let hidden_tests = found.hidden.len() as u64;
     let of_flow = Arc::clone(flow);
     let work = move || {
-        let (from, max_bytes) = (connection.from(), connection.max_message_bytes());
+        let from = connection.from();
         let scene =
             Scene { flow: &of_flow, run, past_time, now, from, max_bytes, is_test: false, hidden_tests };
         let mails = compose(&scene, &mut found.spool, &folder)?;
@@ -87,7 +88,7 @@ pub(super) async fn commit(
         outcome,
         summary: summary.clone(),
         clock_problem: found.watermark.err(),
-        steps: std::mem::take(record).into_steps(),
+        steps: record.take_steps(),
         now,
     };
     let marks = found.marks;

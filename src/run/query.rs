@@ -67,7 +67,18 @@ pub(super) async fn new_rows(
     let (mut pages, mut scanned, mut waited) = (0_u64, 0_usize, Duration::ZERO);
     let mut seen = HashSet::new();
     let mut scan = table.scan(query);
-    while let Some(page) = scan.next().await? {
+    loop {
+        let page = match scan.next().await {
+            Ok(Some(page)) => page,
+            Ok(None) => break,
+            Err(error) => {
+                let outputs = json!({
+                    "pages": pages, "rows": scanned, "service_ms": waited.as_millis(), "failure": error.to_string(),
+                });
+                record.step("query", inputs, outputs);
+                return Err(error.into());
+            }
+        };
         if pages == 0 {
             found.watermark = watermark(place, flow, &page);
         }

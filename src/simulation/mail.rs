@@ -260,5 +260,5 @@ pub(super) fn recipient(address: &str) -> Option<u8> {
 }
 
 fn connect_error(message: &str) -> ConnectError {
-    ConnectError { message: message.to_owned(), help: None }
+    ConnectError::new(message, None)
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension as _, Row as DbRow, params};
 
-use super::outbox::{MailRecord, recipients_of, update_run, write_recipients};
+use super::outbox::{MailRecord, names_of, recipients_of, update_run, write_recipients};
 use super::{Store, StoreError, from_db, to_db};
 use crate::outbox::Recipient;
 
@@ -18,8 +18,6 @@ pub struct Listed {
     pub flow: Option<String>,
     /// When it was made.
     pub created: Timestamp,
-    /// Mail connections in the order they are tried.
-    pub connections: Vec<String>,
 }
 
 /// Which mails are listed.
@@ -33,7 +31,7 @@ pub enum Which {
 
 const LISTED: &str =
     "SELECT mails.id, subject, message_id, length(bytes), tries, next_try, is_paced, run, flows.name,
-        created, connections, sending
+        created, connections, sending, connection
     FROM mails LEFT JOIN runs ON runs.id = mails.run LEFT JOIN flows ON flows.id = runs.flow";
 
 impl Store {
@@ -44,8 +42,9 @@ impl Store {
     pub fn listed(&self, which: Which) -> Result<Vec<Listed>, StoreError> {
         let (condition, number) = match which {
             Which::Open => (
-                "mails.next_try IS NOT NULL OR mails.id IN
-                     (SELECT mail FROM recipients WHERE state = 'held' OR uncertain > 0)",
+                "mails.id IN (SELECT id FROM mails WHERE next_try IS NOT NULL
+                     UNION SELECT mail FROM recipients WHERE state = 'held'
+                     UNION SELECT mail FROM recipients WHERE uncertain > 0)",
                 0,
             ),
             Which::One(mail) => ("mails.id = ?1", mail),
@@ -122,12 +121,13 @@ impl Store {
 }
 
 fn listed_of(row: &DbRow<'_>) -> rusqlite::Result<Listed> {
-    let connections: String = row.get(10)?;
     Ok(Listed {
         mail: MailRecord {
             id: row.get(0)?,
             subject: row.get(1)?,
             message_id: row.get(2)?,
+            connections: names_of(&row.get::<_, String>(10)?),
+            connection: row.get(12)?,
             size: row.get(3)?,
             tries: row.get(4)?,
             next_try: row.get::<_, Option<i64>>(5)?.map(from_db),
@@ -138,6 +138,5 @@ fn listed_of(row: &DbRow<'_>) -> rusqlite::Result<Listed> {
         run: row.get(7)?,
         flow: row.get(8)?,
         created: from_db(row.get(9)?),
-        connections: serde_json::from_str(&connections).unwrap_or_default(),
     })
 }

@@ -4,6 +4,7 @@ mod alarms;
 mod care;
 mod flows;
 mod letters;
+mod looks;
 mod meta;
 mod outbox;
 mod private;
@@ -15,6 +16,7 @@ mod simulated;
 
 pub use flows::Reading;
 pub use letters::{Listed, Which};
+pub use looks::RunsAsked;
 pub use outbox::{MailRecord, NewMail, OutboxMail};
 pub use proof::HandedOn;
 pub use requests::{Answer, Request};
@@ -29,6 +31,7 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use rusqlite_migration::{M, Migrations};
 
 use crate::blocking::blocking;
+use crate::hang_point::block_point;
 use crate::ownership;
 
 /// The open state of leadflow.
@@ -106,7 +109,20 @@ pub enum StoreError {
     /// The database failed.
     #[error("the state database failed: {0}")]
     Database(rusqlite::Error),
-    /// The database is of another version or cannot be migrated.
+    /// A later version of leadflow has written the database.
+    #[error(
+        "the state in {folder} was written by a later leadflow (its schema is {schema}, and this one, leadflow {version}, knows up to \
+         {known}); install the later leadflow again, or put a backup from before its installation in place of leadflow.db; \
+         nothing was changed",
+        folder = .folder.display(), version = env!("CARGO_PKG_VERSION"), known = MIGRATIONS.len()
+    )]
+    Later {
+        /// The folder.
+        folder: PathBuf,
+        /// The schema of its database.
+        schema: i64,
+    },
+    /// The database cannot be brought to the schema of this version.
     #[error("the state database cannot be brought to this version: {0}")]
     Migration(#[from] rusqlite_migration::Error),
 }
@@ -144,10 +160,11 @@ pub struct Lock {
 /// How long another process may hold the database.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
 
-const MIGRATIONS: [M<'static>; 4] = [
+const MIGRATIONS: [M<'static>; 5] = [
     M::up(include_str!("migrations/1.sql")),
     M::up(include_str!("migrations/2.sql")).foreign_key_check(),
     M::up(include_str!("migrations/3.sql")),
+    M::up(include_str!("migrations/4.sql")),
     M::up(include_str!("migrations/5.sql")),
 ];
 
@@ -186,6 +203,10 @@ impl Store {
         private::file(&path).map_err(failed)?;
         let db = Connection::open(path)?;
         db.busy_timeout(PATIENCE)?;
+        let schema: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        if usize::try_from(schema).is_ok_and(|schema| schema > MIGRATIONS.len()) {
+            return Err(StoreError::Later { folder: folder.to_owned(), schema });
+        }
         if !keeps_a_wal(&db)? {
             return Err(StoreError::NoWal(folder.to_owned()));
         }
@@ -245,6 +266,7 @@ impl SharedStore {
         let store = Arc::clone(&self.0);
         let work = move || {
             let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);
+            block_point("store");
             operation(&mut store)
         };
         blocking(work).await.unwrap_or_else(|_| Err(StoreError::Stopped.into()))

@@ -35,6 +35,10 @@ pub struct MailRecord {
     pub subject: String,
     /// With angle brackets.
     pub message_id: String,
+    /// Mail connections in the order they are tried.
+    pub connections: Vec<String>,
+    /// The connection that it was last handed to.
+    pub connection: Option<String>,
     /// Bytes of the message; `None` once it is purged.
     pub size: Option<i64>,
     /// Tries so far.
@@ -112,17 +116,17 @@ impl Store {
         Ok(Some(mail))
     }
 
-    /// Commits that the mail is being sent, before its first command goes out. The next connection
-    /// of the list is the same try.
+    /// Commits that the mail is being sent over this connection, before its first command goes out.
+    /// The next connection of the list is the same try.
     ///
     /// # Errors
     /// When the database fails.
-    pub fn begin_sending(&mut self, mail: i64, now: Timestamp) -> Result<(), StoreError> {
+    pub fn begin_sending(&mut self, mail: i64, connection: &str, now: Timestamp) -> Result<(), StoreError> {
         self.db.execute(
             "UPDATE mails SET tries = tries + iif(sending = 1, 0, 1), sending = 1, began = coalesce(began, ?2),
-                 is_paced = 0
+                 is_paced = 0, connection = ?3
              WHERE id = ?1",
-            params![mail, to_db(now)],
+            params![mail, to_db(now), connection],
         )?;
         Ok(())
     }
@@ -239,7 +243,8 @@ impl Store {
     /// When the database fails.
     pub fn mails_of(&self, run: i64) -> Result<Vec<MailRecord>, StoreError> {
         let mut ask = self.db.prepare_cached(
-            "SELECT id, subject, message_id, length(bytes), tries, next_try, is_paced, sending FROM mails WHERE run = ?1 ORDER BY id",
+            "SELECT id, subject, message_id, length(bytes), tries, next_try, is_paced, sending, connections, connection
+             FROM mails WHERE run = ?1 ORDER BY id",
         )?;
         let mut found: Vec<MailRecord> = ask
             .query_map([run], |row| {
@@ -247,6 +252,8 @@ impl Store {
                     id: row.get(0)?,
                     subject: row.get(1)?,
                     message_id: row.get(2)?,
+                    connections: names_of(&row.get::<_, String>(8)?),
+                    connection: row.get(9)?,
                     size: row.get(3)?,
                     tries: row.get(4)?,
                     next_try: row.get::<_, Option<i64>>(5)?.map(from_db),
@@ -262,14 +269,15 @@ impl Store {
         Ok(found)
     }
 
-    /// How many mails of a flow still wait.
+    /// How many mails of a flow still wait; one that is being sent waits, too.
     ///
     /// # Errors
     /// When the database fails.
     pub fn waiting_mails(&self, flow: &str) -> Result<i64, StoreError> {
+        // The order of a cross join is kept: few mails wait, and a flow has many runs.
         Ok(self.db.query_row(
-            "SELECT count(*) FROM mails JOIN runs ON runs.id = mails.run JOIN flows ON flows.id = runs.flow
-             WHERE flows.name = ?1 AND (mails.next_try IS NOT NULL OR mails.sending = 1)",
+            "SELECT count(*) FROM mails CROSS JOIN runs ON runs.id = mails.run
+             WHERE mails.next_try IS NOT NULL AND runs.flow = (SELECT id FROM flows WHERE name = ?1)",
             [flow],
             |row| row.get(0),
         )?)
@@ -371,7 +379,7 @@ fn json_of(connections: &[String]) -> String {
     serde_json::json!(connections).to_string()
 }
 
-fn names_of(connections: &str) -> Vec<String> {
+pub(super) fn names_of(connections: &str) -> Vec<String> {
     serde_json::from_str(connections).unwrap_or_default()
 }
 

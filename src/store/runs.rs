@@ -54,7 +54,8 @@ pub struct Failed<'a> {
     pub steps: &'a [Step],
 }
 
-const RUNS: &str = "SELECT runs.id, flows.name, cause, due, started, ended, outcome, summary, rows, mails,
+pub(super) const RUNS: &str =
+    "SELECT runs.id, flows.name, cause, due, started, ended, outcome, summary, rows, mails,
         help FROM runs JOIN flows ON flows.id = runs.flow";
 
 impl Store {
@@ -250,17 +251,6 @@ impl Store {
         tx.commit()?;
         Ok(count)
     }
-
-    /// The newest runs, newest first, of one flow or of all.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn runs(&self, flow: Option<&str>, limit: u32) -> Result<Vec<Run>, StoreError> {
-        let ask = format!("{RUNS} WHERE ?1 IS NULL OR flows.name = ?1 ORDER BY runs.id DESC LIMIT ?2");
-        let mut ask = self.db.prepare_cached(&ask)?;
-        let found = ask.query_map(params![flow, limit], run_of)?.collect::<Result<_, _>>()?;
-        Ok(found)
-    }
 }
 
 fn interrupt(db: &Connection, flow: Option<&str>, now: Timestamp) -> Result<usize, StoreError> {
@@ -324,7 +314,7 @@ fn insert_steps(tx: &Transaction<'_>, run: i64, steps: &[Step]) -> Result<(), St
     Ok(())
 }
 
-fn run_of(row: &DbRow<'_>) -> rusqlite::Result<Run> {
+pub(super) fn run_of(row: &DbRow<'_>) -> rusqlite::Result<Run> {
     let word: String = row.get(6)?;
     Ok(Run {
         id: row.get(0)?,

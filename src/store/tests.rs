@@ -58,7 +58,7 @@ fn failed(summary: &str) -> Failed<'_> {
 /// The next mail, which is being sent from now on.
 fn take(store: &mut Store, now: Timestamp) -> OutboxMail {
     let mail = next(store, now).unwrap();
-    store.begin_sending(mail.id, now).unwrap();
+    store.begin_sending(mail.id, "relay", now).unwrap();
     mail
 }
 

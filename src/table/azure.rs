@@ -17,9 +17,10 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use tracing::warn;
 
-use super::error::Place;
+use super::error::{Place, SignIn};
 use super::transport::{Failure, Transport};
 use super::{Credential, Endpoint, Page, Query, Served, TableError, Token};
+use crate::entra::Entra;
 use crate::flow::{AzureConnection, AzureLogin};
 use crate::row::Row;
 use crate::secret::SecretSource;
@@ -54,12 +55,12 @@ impl std::fmt::Debug for AzureTable {
 impl AzureTable {
     /// Reads the secret and prepares the client.
     pub(super) fn open(connection: &AzureConnection, table: &str) -> Result<Self, TableError> {
-        let (endpoint, source) = endpoint_of(&connection.login)?;
+        let (endpoint, entra) = endpoint_of(connection)?;
         let authorities = connection.ca_file.as_ref().map(|path| {
             std::fs::read(path)
                 .map_err(|error| TableError::new(format!("cannot read ca_file {}: {error}", path.display())))
         });
-        let transport = Transport::new(authorities.transpose()?.as_deref())?;
+        let transport = Transport::new(authorities.transpose()?.as_deref(), entra.clone())?;
         let location = CloudLocation::Custom {
             account: endpoint.account.clone(),
             uri: endpoint.url.to_string().trim_end_matches('/').to_owned(),
@@ -68,7 +69,10 @@ impl AzureTable {
             host: endpoint.host(),
             account: endpoint.account.clone(),
             table: table.to_owned(),
-            secret: source.place(),
+            sign_in: match (&entra, connection.login.secret()) {
+                (Some(entra), _) => SignIn::Entra(entra.who()),
+                (None, source) => SignIn::Secret(source.map(SecretSource::place).unwrap_or_default()),
+            },
         };
         let credentials = match endpoint.credential {
             Credential::Key(key) => {
@@ -76,9 +80,11 @@ impl AzureTable {
             }
             Credential::Sas(sas) => {
                 StorageCredentials::sas_token(sas.expose_secret().trim_start_matches('?')).map_err(|_| {
-                    TableError::new(format!("{} holds no shared access signature", place.secret))
+                    TableError::new(format!("{} holds no shared access signature", place.sign_in))
                 })?
             }
+            // The transport adds the token to each request, and another one where it is refused.
+            Credential::Token => StorageCredentials::anonymous(),
         };
         let service = TableServiceClientBuilder::with_location(location, credentials)
             .retry(RetryOptions::none())
@@ -225,15 +231,26 @@ fn with_keys(columns: &[String]) -> String {
     all.join(",")
 }
 
-fn endpoint_of(login: &AzureLogin) -> Result<(Endpoint, &SecretSource), TableError> {
+fn endpoint_of(connection: &AzureConnection) -> Result<(Endpoint, Option<Entra>), TableError> {
+    let AzureConnection { login, cloud, .. } = connection;
     let source = login.secret();
-    let secret = source.read().map_err(|error| TableError::new(error.to_string()))?;
+    let place = source.map_or_else(|| "flows.toml".to_owned(), SecretSource::place);
+    let read = |source: &SecretSource| source.read().map_err(|error| TableError::new(error.to_string()));
     let endpoint = match login {
-        AzureLogin::ConnectionString(_) => Endpoint::parse(&secret),
-        AzureLogin::SharedKey { account, .. } => Endpoint::of_account(account, Credential::Key(secret)),
-        AzureLogin::Sas { account, .. } => Endpoint::of_account(account, Credential::Sas(secret)),
+        AzureLogin::ConnectionString(source) => Endpoint::parse(&read(source)?),
+        AzureLogin::SharedKey { account, key } => {
+            Endpoint::of_account(account, *cloud, Credential::Key(read(key)?))
+        }
+        AzureLogin::Sas { account, sas } => {
+            Endpoint::of_account(account, *cloud, Credential::Sas(read(sas)?))
+        }
+        AzureLogin::Entra { account, .. } => Endpoint::of_account(account, *cloud, Credential::Token),
     };
-    let endpoint = endpoint
-        .map_err(|error| TableError::new(format!("{}: {error}", source.place())).help(error.help()))?;
-    Ok((endpoint, source))
+    let endpoint =
+        endpoint.map_err(|error| TableError::new(format!("{place}: {error}")).help(error.help()))?;
+    let entra = match login {
+        AzureLogin::Entra { entra, .. } => Some(entra.clone()),
+        _ => None,
+    };
+    Ok((endpoint, entra))
 }

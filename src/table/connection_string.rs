@@ -8,6 +8,8 @@ use base64::prelude::BASE64_STANDARD;
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
+use crate::entra::Cloud;
+
 /// Where a table account is and how to sign in.
 #[derive(Debug, Clone)]
 pub struct Endpoint {
@@ -26,6 +28,8 @@ pub enum Credential {
     Key(SecretString),
     /// A shared access signature, a query string.
     Sas(SecretString),
+    /// A token of Microsoft Entra ID, which is fetched when it is needed.
+    Token,
 }
 
 /// Why a text is no connection string. No part of its values is ever in it.
@@ -75,7 +79,6 @@ const EMULATOR: [&str; 2] = [
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==",
 ];
 const EMULATOR_URL: &str = "http://127.0.0.1:10002/devstoreaccount1";
-const PUBLIC_SUFFIX: &str = "core.windows.net";
 
 impl Endpoint {
     /// Parses a connection string.
@@ -102,18 +105,23 @@ impl Endpoint {
         }
         let account = account.ok_or(ConnectionStringError::Missing("AccountName"))?;
         let protocol = find("DefaultEndpointsProtocol").unwrap_or("https").to_ascii_lowercase();
-        let suffix = find("EndpointSuffix").unwrap_or(PUBLIC_SUFFIX);
+        let suffix = find("EndpointSuffix").unwrap_or(Cloud::Public.storage_suffix());
         check_account(account)?;
         Self::at(&format!("{protocol}://{account}.table.{suffix}"), Some(account), credential)
     }
 
-    /// The endpoint of an account in the public cloud.
+    /// The endpoint of an account in a cloud.
     ///
     /// # Errors
     /// When the name cannot be one or the key is not base64.
-    pub fn of_account(account: &str, credential: Credential) -> Result<Self, ConnectionStringError> {
+    pub fn of_account(
+        account: &str,
+        cloud: Cloud,
+        credential: Credential,
+    ) -> Result<Self, ConnectionStringError> {
         check_account(account)?;
-        Self::at(&format!("https://{account}.table.{PUBLIC_SUFFIX}"), Some(account), credential)
+        let suffix = cloud.storage_suffix();
+        Self::at(&format!("https://{account}.table.{suffix}"), Some(account), credential)
     }
 
     fn at(url: &str, account: Option<&str>, credential: Credential) -> Result<Self, ConnectionStringError> {

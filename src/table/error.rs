@@ -1,10 +1,13 @@
 //! Errors of tables, in words a person can act on.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde_json::Value;
 
+use super::permission;
 use super::transport::Failure;
+use crate::entra::EntraError;
 
 /// Why a table could not be read. No key, signature or whole address is ever in it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -57,6 +60,11 @@ impl TableError {
                 let error = Self::new(format!("{} cannot be reached: {reason}", place.host)).help(help);
                 Self { is_passing: !is_certificate, ..error }
             }
+            Failure::NoToken(error) => {
+                let EntraError { message, help, is_passing, retry_after } = error;
+                // The sign-in has had its own tries.
+                Self { message, help, is_passing: is_passing && retry_after.is_some(), retry_after }
+            }
             Failure::NoPage(reason) => Self::no_page(place, &reason),
             Failure::TooLarge(limit) => Self::new(format!(
                 "a response of {} is larger than {} MiB, which no page of the service is",
@@ -76,8 +84,23 @@ pub(super) struct Place {
     pub(super) host: String,
     pub(super) account: String,
     pub(super) table: String,
-    /// Where the secret lies, in words.
-    pub(super) secret: String,
+    pub(super) sign_in: SignIn,
+}
+
+/// What requests are signed with, in words.
+#[derive(Debug, Clone)]
+pub(super) enum SignIn {
+    /// A key or signature, and where it lies.
+    Secret(String),
+    /// An identity of Entra ID.
+    Entra(String),
+}
+
+impl fmt::Display for SignIn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Secret(words) | Self::Entra(words)) = self;
+        f.write_str(words)
+    }
 }
 
 fn of_status(
@@ -86,17 +109,23 @@ fn of_status(
     (code, words): &(Option<String>, Option<String>),
     place: &Place,
 ) -> TableError {
-    let Place { host, account, table, secret } = place;
+    let Place { host, account, table, sign_in } = place;
     let said = words.as_ref().map_or_else(String::new, |words| format!(": {words}"));
     let code = code.as_deref().unwrap_or_default();
-    let (message, help) = match (status, code) {
+    let by_token = match sign_in {
+        SignIn::Entra(who) if matches!(status, 401 | 403) => {
+            Some(permission::refused(who, (status, code, &said), place))
+        }
+        _ => None,
+    };
+    let (message, help) = by_token.unwrap_or_else(|| match (status, code) {
         (404, "TableNotFound" | "ResourceNotFound" | "") => (
             format!("there is no table `{table}` in the account `{account}`"),
             "look at `name` in the flow's [table]; the portal lists the account's tables under Storage browser".to_owned(),
         ),
         // The emulator calls a wrong signature a missing permission; its message tells.
         (401 | 403, _) if code.contains("Authentication") || said.contains("failed to authenticate") => (
-            format!("the account `{account}` does not accept the key or signature from {secret}"),
+            format!("the account `{account}` does not accept the key or signature from {sign_in}"),
             "copy it anew from the portal (Security + networking → Access keys): keys are rotated, signatures expire; \
              this machine's clock may be at most 15 minutes off"
                 .to_owned(),
@@ -129,7 +158,7 @@ fn of_status(
             format!("{host} answered {status} {code}{said}"),
             "it is tried again; if it stays so, look at the account's health in the portal".to_owned(),
         ),
-    };
+    });
     let is_passing = matches!(status, 408 | 429 | 500..=599);
     TableError { message, help: Some(help), is_passing, retry_after }
 }
@@ -169,7 +198,7 @@ mod tests {
             host: name("h"),
             account: name("contoso"),
             table: name("leads"),
-            secret: name("the environment variable X"),
+            sign_in: SignIn::Secret(name("the environment variable X")),
         };
         let code = code.map(str::to_owned);
         let failure = Failure::Status { status, retry_after: None, code, body: body.as_bytes().to_vec() };

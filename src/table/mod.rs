@@ -4,6 +4,8 @@ mod azure;
 mod connection_string;
 mod embedded;
 mod error;
+mod permission;
+mod sas;
 mod transport;
 
 use std::time::Duration;
@@ -18,6 +20,7 @@ use crate::row::Row;
 pub use connection_string::{ConnectionStringError, Credential, Endpoint};
 pub use embedded::EmbeddedTable;
 pub use error::TableError;
+pub use sas::Signature;
 
 /// A table of a connection.
 #[derive(Debug)]

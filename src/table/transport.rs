@@ -3,7 +3,6 @@
 //! The SDK shows of a failure too little or too much, and of a response not whether its `Date` was
 //! there. So each exchange leaves a note, which [`Transport::take`] hands out.
 
-use std::error::Error as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,13 +10,13 @@ use azure_core::error::{Error, ErrorKind};
 use azure_core::headers::{HeaderName, HeaderValue, Headers};
 use azure_core::{Body, HttpClient, Request, Response, StatusCode};
 use bytes::{Bytes, BytesMut};
-use jiff::Timestamp;
-use jiff::fmt::rfc2822;
 use reqwest::header::HeaderMap;
+use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::{Served, TableError};
+use crate::entra::{Audience, Entra, EntraError, Token};
 use crate::http;
 
 const TO_CONNECT: Duration = Duration::from_secs(10);
@@ -46,8 +45,12 @@ const NEEDED: [(&str, &str); 4] = [
 #[derive(Debug, Clone)]
 pub(super) struct Transport {
     client: reqwest::Client,
+    entra: Option<Entra>,
     note: Arc<Mutex<Option<Note>>>,
 }
+
+/// When it was served, its status, headers and body.
+type Answer = (Served, u16, HeaderMap, Bytes);
 
 /// What an exchange came to.
 type Note = Result<Served, Failure>;
@@ -59,6 +62,8 @@ pub(super) enum Failure {
     NoAnswer { reason: String, is_certificate: bool },
     /// The body is larger than this many bytes.
     TooLarge(usize),
+    /// There is no token to ask with.
+    NoToken(EntraError),
     /// A success that is none: without rows, or with a next page that cannot be named.
     NoPage(String),
     /// The service refused.
@@ -66,11 +71,12 @@ pub(super) enum Failure {
 }
 
 impl Transport {
-    /// A client with the system's roots, or with those of a PEM file alone.
-    pub(super) fn new(authorities: Option<&[u8]>) -> Result<Self, TableError> {
+    /// A client with the system's roots, or with those of a PEM file alone; with `entra` each
+    /// request bears a token.
+    pub(super) fn new(authorities: Option<&[u8]>, entra: Option<Entra>) -> Result<Self, TableError> {
         let mut builder = http::builder().connect_timeout(TO_CONNECT).read_timeout(TO_READ).timeout(IN_ALL);
         let wrong = |error: &reqwest::Error| {
-            TableError::new(format!("cannot prepare TLS: {}", innermost(error)))
+            TableError::new(format!("cannot prepare TLS: {}", http::innermost(error)))
                 .help("ca_file must hold certificates in PEM form; without it the package ca-certificates is needed")
         };
         if let Some(pem) = authorities {
@@ -81,7 +87,7 @@ impl Transport {
             builder = builder.tls_certs_only(found);
         }
         let client = builder.build().map_err(|error| wrong(&error))?;
-        Ok(Self { client, note: Arc::default() })
+        Ok(Self { client, entra, note: Arc::default() })
     }
 
     /// The note of the last exchange, which is then gone.
@@ -89,9 +95,25 @@ impl Transport {
         self.note.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    async fn exchange(&self, request: &Request) -> Result<(Served, u16, HeaderMap, Bytes), Failure> {
+    /// One exchange; a second one where the service has refused a token that had been at hand.
+    async fn exchange(&self, request: &Request) -> Result<Answer, Failure> {
+        let Some(entra) = &self.entra else { return self.ask(request, None).await };
+        let token = entra.token(Audience::Storage).await.map_err(Failure::NoToken)?;
+        let answer = self.ask(request, Some(&token)).await;
+        if matches!(answer, Err(Failure::Status { status: 401, .. })) && entra.put_away(&token).await {
+            let token = entra.token(Audience::Storage).await.map_err(Failure::NoToken)?;
+            return self.ask(request, Some(&token)).await;
+        }
+        answer
+    }
+
+    async fn ask(&self, request: &Request, token: Option<&Token>) -> Result<Answer, Failure> {
         let began = Instant::now();
-        let mut response = self.request(request).send().await.map_err(|error| no_answer(&error))?;
+        let mut asking = self.request(request);
+        if let Some(token) = token {
+            asking = asking.bearer_auth(token.secret.expose_secret());
+        }
+        let mut response = asking.send().await.map_err(|error| no_answer(&error))?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let is_success = response.status().is_success();
         let limit = if is_success { LARGEST_BODY } else { LARGEST_REFUSAL };
@@ -105,14 +127,17 @@ impl Transport {
             }
             body.extend_from_slice(&piece);
         }
-        let served = Served { date: header(&headers, "date").and_then(http_date), took: began.elapsed() };
+        let served =
+            Served { date: http::header(&headers, "date").and_then(http::date), took: began.elapsed() };
         if !is_success {
-            let code = header(&headers, "x-ms-error-code").map(str::to_owned);
-            let retry_after =
-                header(&headers, "retry-after").and_then(|value| retry_after(value, served.date));
+            let code = http::header(&headers, "x-ms-error-code").map(str::to_owned);
+            let retry_after = http::retry_after(&headers);
             return Err(Failure::Status { status, retry_after, code, body: body.to_vec() });
         }
-        check_page(&headers, &body).map_err(Failure::NoPage)?;
+        // What writes is answered without a page.
+        if *request.method() == azure_core::Method::Get {
+            check_page(&headers, &body).map_err(Failure::NoPage)?;
+        }
         Ok((served, status, headers, body.freeze()))
     }
 
@@ -185,42 +210,9 @@ fn headers_for_sdk(from: &HeaderMap) -> Headers {
     headers
 }
 
-fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name)?.to_str().ok()
-}
-
-fn http_date(text: &str) -> Option<Timestamp> {
-    Some(rfc2822::parse(text).ok()?.timestamp())
-}
-
-/// Seconds, or a date in the server's own time.
-fn retry_after(value: &str, now: Option<Timestamp>) -> Option<Duration> {
-    let until = || http_date(value)?.duration_since(now?).try_into().ok();
-    value.trim().parse().ok().map(Duration::from_secs).or_else(until)
-}
-
 fn no_answer(error: &reqwest::Error) -> Failure {
-    let innermost = innermost(error);
-    let is_certificate = innermost.contains("certificate") || innermost.contains("UnknownIssuer");
-    let reason = if error.is_timeout() { format!("no answer in time ({innermost})") } else { innermost };
-    Failure::NoAnswer { reason, is_certificate }
-}
-
-/// The reason at the bottom; the ones above it repeat the address.
-fn innermost(error: &reqwest::Error) -> String {
-    let mut reason: Option<&dyn std::error::Error> = error.source();
-    let mut words = None;
-    while let Some(inner) = reason {
-        words = Some(inner.to_string());
-        reason = inner.source();
-    }
-    words.unwrap_or_else(|| {
-        if error.is_body() || error.is_decode() {
-            "the response broke off".to_owned()
-        } else {
-            "no answer".to_owned()
-        }
-    })
+    let reason = http::reason(error);
+    Failure::NoAnswer { is_certificate: http::is_about_certificate(&reason), reason }
 }
 
 #[cfg(test)]
@@ -243,14 +235,5 @@ mod tests {
             let headers = HeaderMap::from_iter([(name, HeaderValue::from_bytes(value).unwrap())]);
             assert_eq!(check_page(&headers, body).is_ok(), is_page, "{headers:?}");
         }
-    }
-
-    #[test]
-    fn reads_both_forms_of_retry_after() {
-        let now = http_date("Sun, 22 Nov 2026 08:00:00 GMT");
-        assert_eq!(retry_after("7", None), Some(Duration::from_secs(7)));
-        assert_eq!(retry_after("Sun, 22 Nov 2026 08:00:30 GMT", now), Some(Duration::from_secs(30)));
-        assert_eq!(retry_after("Sun, 22 Nov 2026 07:00:00 GMT", now), None);
-        assert_eq!(retry_after("soon", now), None);
     }
 }

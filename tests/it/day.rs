@@ -145,7 +145,7 @@ fn a_failure(sandbox: &Sandbox) {
     std::fs::write(&database, "garbage").unwrap();
     let failed = sandbox.json(&["trigger", "leads", "--json"]);
     let run = failed["run"].to_string();
-    done(sandbox, &["history", "leads"], "failed");
+    done(sandbox, &["history", "--status", "failed"], "failed");
     done(sandbox, &["history", "show", &run], "cannot use the embedded table");
     std::fs::write(&database, whole).unwrap();
     insert(sandbox, "fourth", 0);

@@ -1,20 +1,16 @@
 //! What the documents show must work.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::support::leadflow::Sandbox;
 
 /// Every whole flows.toml in a document, and every piece of one.
 #[test]
 fn every_example_passes_check() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut files: Vec<_> =
-        fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.extend([root.join("README.md"), root.join("README.ko.md")]);
-    files.retain(|path| path.extension().is_some_and(|ending| ending == "md"));
-    let mut examples = 0;
-    for file in files {
+    let mut examples: BTreeMap<String, usize> = BTreeMap::new();
+    for file in documents() {
         let text = fs::read_to_string(&file).unwrap();
         for block in text.split("```toml\n").skip(1) {
             let block = block.split("```").next().unwrap();
@@ -26,10 +22,74 @@ fn every_example_passes_check() {
             let sandbox = Sandbox::new(&whole(&block));
             let output = sandbox.run(&["check"]);
             assert_eq!(output.code, 0, "{}:\n{block}\n{}", file.display(), output.stderr);
-            examples += 1;
+            *examples.entry(name_of(&file)).or_default() += 1;
         }
     }
-    assert!(examples >= 7, "{examples}");
+    for (name, count) in [("README", 1), ("flows", 1), ("from-power-automate", 5), ("getting-started", 2)] {
+        let found = |ending: &str| examples.get(&format!("{name}{ending}")).copied();
+        assert_eq!(found(".md"), Some(count), "{name}: {examples:?}");
+        assert!(name == "flows" || found(".ko.md") == Some(count), "{name}: {examples:?}");
+    }
+}
+
+#[test]
+fn the_korean_documents_have_the_sections_and_the_commands_of_the_english_ones() {
+    let mut pairs = 0;
+    for korean in documents().into_iter().filter(|path| name_of(path).ends_with(".ko.md")) {
+        let english = korean.with_file_name(name_of(&korean).replace(".ko.md", ".md"));
+        let [korean_text, english_text] = [&korean, &english].map(|path| fs::read_to_string(path).unwrap());
+        for mark in ["\n## ", "\n|", "\n![", "`leadflow ", "\n    leadflow ", "\n    sudo ", "\n    az "] {
+            let [korean_count, english_count] =
+                [&korean_text, &english_text].map(|text| text.matches(mark).count());
+            assert_eq!(korean_count, english_count, "{mark:?} in {}", korean.display());
+        }
+        pairs += 1;
+    }
+    assert!(pairs >= 3, "{pairs}");
+}
+
+#[test]
+fn every_link_leads_to_a_file_and_a_section() {
+    for file in documents() {
+        for link in fs::read_to_string(&file).unwrap().split("](").skip(1) {
+            let link = link.split(')').next().unwrap();
+            if link.contains("://") {
+                continue;
+            }
+            let (path, section) = link.split_once('#').unwrap_or((link, ""));
+            let place = if path.is_empty() { file.clone() } else { file.parent().unwrap().join(path) };
+            assert!(place.exists(), "{link} in {}", file.display());
+            if !section.is_empty() {
+                let there = sections(&fs::read_to_string(&place).unwrap());
+                assert!(there.iter().any(|name| name == section), "{link} in {}: {there:?}", file.display());
+            }
+        }
+    }
+}
+
+/// The Markdown files of the root and of `docs`.
+fn documents() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folders = [root.to_owned(), root.join("docs")];
+    let entries = folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap());
+    let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|ending| ending == "md"));
+    files.sort();
+    files
+}
+
+fn name_of(file: &Path) -> String {
+    file.file_name().unwrap().to_string_lossy().into_owned()
+}
+
+/// The anchors of a document's headings, as GitHub makes them.
+fn sections(text: &str) -> Vec<String> {
+    let headings = text.lines().filter(|line| line.starts_with('#'));
+    let kept = |c: &char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
+    headings
+        .map(|line| line.trim_start_matches('#').trim().to_lowercase())
+        .map(|title| title.chars().filter(kept).map(|c| if c == ' ' { '-' } else { c }).collect())
+        .collect()
 }
 
 /// A piece of a file, with what it leaves out.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 use leadflow::clock::Clock;
+use leadflow::entra::Cloud;
 use leadflow::flow::{AzureConnection, AzureLogin, TableConnection};
 use leadflow::secret::SecretSource;
 use leadflow::table::{EmbeddedTable, Query, Table};
@@ -93,7 +94,8 @@ fn tables(runtime: &Runtime, rows: &[Map<String, Value>], folder: &std::path::Pa
     let secret = folder.join("storage");
     std::fs::write(&secret, azurite::connection_string(azurite::KEY)).unwrap();
     let login = AzureLogin::ConnectionString(SecretSource::File(secret));
-    let connection = TableConnection::Azure(AzureConnection { login, ca_file: None });
+    let connection =
+        TableConnection::Azure(AzureConnection { login, ca_file: None, cloud: Cloud::default() });
     let place = runtime.block_on(azurite::Table::create());
     let values: Vec<Value> = rows.iter().cloned().map(Value::Object).collect();
     runtime.block_on(place.insert(&values));

@@ -14,7 +14,7 @@ use proptest::prelude::*;
 use tokio::time::timeout;
 
 use crate::support::hostile::cases;
-use crate::support::scripted::serve;
+use crate::support::scripted::serve_while;
 
 /// An answer to one command.
 #[derive(Debug, Clone)]
@@ -100,6 +100,7 @@ struct Journal {
     answers: Vec<Answer>,
     ends: Vec<String>,
     is_accepted: Vec<(String, String)>,
+    is_over: bool,
 }
 
 impl Journal {
@@ -209,11 +210,13 @@ fn code_of(bytes: &[u8]) -> Option<u8> {
     None
 }
 
+/// A server that lives until the first connection after the journal is over.
 fn server(journal: &Arc<Mutex<Journal>>) -> u16 {
-    let journal = Arc::clone(journal);
-    serve(move |stream| {
+    let (journal, watched) = (Arc::clone(journal), Arc::clone(journal));
+    let answer = move |stream| {
         let _ = play(stream, &journal);
-    })
+    };
+    serve_while(move || watched.lock().is_ok_and(|journal| !journal.is_over), answer)
 }
 
 fn connection(port: u16) -> MailConnection {
@@ -264,18 +267,19 @@ async fn is_told_the_truth(script: Script) {
     let port = server(&journal);
     let told = timeout(Duration::from_secs(30), hand_over(port, script.recipients)).await;
     let told = told.unwrap_or_else(|_| panic!("hangs: {script:?}"));
-    let journal = journal.lock().unwrap();
+    let mut journal = journal.lock().unwrap();
+    journal.is_over = true;
+    let _ = TcpStream::connect(("127.0.0.1", port));
     for (subject, to, receipt) in told {
-        let script = &script;
         let is_accepted = journal.is_accepted.contains(&(subject.clone(), to.clone()));
         let is_ended = journal.ends.contains(&subject);
         match &receipt {
             Receipt::Accepted(reply) => {
-                assert!(is_accepted, "{subject} for {to} by {reply:?}");
+                assert!(is_accepted, "{subject} for {to} by {reply:?}: {script:?}");
             }
             // Sent again, though it was taken: a repeat without a mark.
             Receipt::Later(_) | Receipt::Refused(_) => {
-                assert!(!is_accepted, "{subject} for {to} is {receipt:?}");
+                assert!(!is_accepted, "{subject} for {to} is {receipt:?}: {script:?}");
             }
             Receipt::Unknown(_) => assert!(is_ended, "{subject} for {to} is {receipt:?}: {script:?}"),
         }

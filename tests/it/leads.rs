@@ -294,7 +294,7 @@ async fn the_proof_of_a_lead_that_was_late_uncertain_replayed_or_deleted() {
         "read by run 1",
         "(schedule)",
         "mail 1: ",
-        "sales@contoso.example sent",
+        "sales@contoso.example     sent",
         "uncertain: it may have arrived once more",
         "2.0.0 queued as",
     ] {

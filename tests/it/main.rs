@@ -13,6 +13,8 @@ mod doctor;
 #[cfg(test)]
 mod documents;
 #[cfg(test)]
+mod entra;
+#[cfg(test)]
 mod filters;
 #[cfg(test)]
 mod guide;
@@ -23,11 +25,17 @@ mod hostile_mail;
 #[cfg(test)]
 mod hostile_tables;
 #[cfg(test)]
+mod json;
+#[cfg(test)]
 mod leads;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod logs;
+#[cfg(test)]
 mod messages;
+#[cfg(test)]
+mod office365;
 #[cfg(test)]
 mod recover;
 #[cfg(test)]
@@ -40,3 +48,7 @@ mod rows;
 mod simulation;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod terminal;
+#[cfg(test)]
+mod upgrade;

@@ -15,6 +15,8 @@ const { values: options } = parseArgs({
     key: { type: 'string' },
     tls: { type: 'boolean', default: false }, // from the first byte
     auth: { type: 'string' }, // user:password
+    tokens: { type: 'string' }, // XOAUTH2 and nothing else: a file of "user token" lines that are accepted now
+    'refuse-token': { type: 'string', default: 'challenge' }, // how the others are refused: challenge | 535 | disabled | echo
     'delay-data': { type: 'string', default: '0' }, // ms between the final dot and its reply
     'silent-after-data': { type: 'string', default: '0' }, // so many mails get no reply to the final dot
     'refuse-sender': { type: 'boolean', default: false }, // 550 to MAIL FROM
@@ -44,6 +46,27 @@ function record(session, bytes) {
   renameSync(join(options.journal, `${name}.part`), join(options.journal, `${name}.json`));
 }
 
+// Refusals as Exchange Online and Gmail give them: the challenge of
+// https://developers.google.com/gmail/imap/xoauth2-protocol (334 with JSON in base64, 535 after the
+// client's empty answer), and the replies of
+// https://learn.microsoft.com/exchange/clients-and-mobile-in-exchange-online/authenticated-client-smtp-submission
+function judgeToken(user, token, done) {
+  const accepted = readFileSync(options.tokens, 'utf8').split('\n');
+  if (accepted.includes(`${user} ${token}`)) return done(null, { user });
+  switch (options['refuse-token']) {
+    case '535':
+      return done(reply(535, '5.7.3 Authentication unsuccessful [BN0PR04CA0001.namprd04.prod.outlook.com]'));
+    case 'disabled':
+      return done(
+        reply(535, '5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Mailbox.'),
+      );
+    case 'echo': // an odd one, that repeats what it was given
+      return done(reply(535, `5.7.3 what is ${token.slice(0, 300)}?`));
+    default:
+      return done(null, { data: { status: '400', schemes: 'Bearer', scope: 'https://outlook.office.com/' } });
+  }
+}
+
 const server = new SMTPServer({
   secure: options.tls,
   cert: options.cert && readFileSync(options.cert),
@@ -53,7 +76,9 @@ const server = new SMTPServer({
   authOptional: !options.auth,
   size: 10_240_000,
   logger: false,
-  onAuth({ username, password }, session, done) {
+  ...(options.tokens && { authMethods: ['XOAUTH2'] }),
+  onAuth({ username, password, accessToken }, session, done) {
+    if (options.tokens) return judgeToken(username, accessToken, done);
     if (`${username}:${password}` === options.auth) return done(null, { user: username });
     return done(reply(535, '5.7.8 Authentication credentials invalid'));
   },

@@ -22,7 +22,7 @@ fn case_29_a_refused_recipient_keeps_nobody_else_from_the_mail() {
     assert_eq!((mails[0].to.as_slice(), mails.len()), (["sales@contoso.example".to_owned()].as_slice(), 1));
     let shown = sandbox.run(&["history", "show", "1"]).stdout;
     assert!(shown.contains("partly-sent"), "{shown}");
-    let held = "refused@contoso.example held: 550 5.1.1 <refused@contoso.example> no such user";
+    let held = "refused@contoso.example  held  550 5.1.1 <refused@contoso.example> no such user";
     assert!(shown.contains(held), "{shown}");
     oracle::check(&sandbox, &keys(0..2), &mails);
 }

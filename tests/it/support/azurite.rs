@@ -84,15 +84,10 @@ impl Table {
     }
 }
 
-/// A signed request ("Shared Key Lite"):
-/// <https://learn.microsoft.com/rest/api/storageservices/authorize-with-shared-key>.
+/// A signed request.
 async fn request(client: &reqwest::Client, method: &str, path: &str, body: &Value) {
-    let date = Clock::System.now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
-    let signed = format!("{date}\n/{ACCOUNT}/{ACCOUNT}/{path}");
-    let mut mac = Hmac::<Sha256>::new_from_slice(&BASE64_STANDARD.decode(KEY).unwrap()).unwrap();
-    mac.update(signed.as_bytes());
-    let signature = BASE64_STANDARD.encode(mac.finalize().into_bytes());
-    let url = format!("http://127.0.0.1:{}/{ACCOUNT}/{path}", azurite().port);
+    let (date, authorization) = signature(path);
+    let url = format!("http://127.0.0.1:{}/{ACCOUNT}/{path}", port());
     let response = client
         .request(method.parse().unwrap(), url)
         .header("x-ms-date", date)
@@ -100,7 +95,7 @@ async fn request(client: &reqwest::Client, method: &str, path: &str, body: &Valu
         .header("accept", "application/json;odata=nometadata")
         .header("prefer", "return-no-content")
         .header("if-match", "*")
-        .header("authorization", format!("SharedKeyLite {ACCOUNT}:{signature}"))
+        .header("authorization", authorization)
         .header("content-type", "application/json")
         .body(body.to_string())
         .send()
@@ -108,6 +103,20 @@ async fn request(client: &reqwest::Client, method: &str, path: &str, body: &Valu
         .unwrap();
     let status = response.status();
     assert!(status.is_success(), "{method} {path}: {status} {}", response.text().await.unwrap());
+}
+
+/// `x-ms-date` and `Authorization` ("Shared Key Lite") for a path below the account:
+/// <https://learn.microsoft.com/rest/api/storageservices/authorize-with-shared-key>.
+pub(crate) fn signature(path: &str) -> (String, String) {
+    let date = Clock::System.now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    let mut mac = Hmac::<Sha256>::new_from_slice(&BASE64_STANDARD.decode(KEY).unwrap()).unwrap();
+    mac.update(format!("{date}\n/{ACCOUNT}/{ACCOUNT}/{path}").as_bytes());
+    let signature = BASE64_STANDARD.encode(mac.finalize().into_bytes());
+    (date, format!("SharedKeyLite {ACCOUNT}:{signature}"))
+}
+
+pub(crate) fn port() -> u16 {
+    azurite().port
 }
 
 fn client() -> reqwest::Client {

@@ -14,6 +14,19 @@ pub(crate) struct Certificates {
     pub(crate) key: PathBuf,
 }
 
+/// Names beside this machine's own, for the stand-in of Microsoft's services.
+const MICROSOFT: [&str; 9] = [
+    "login.microsoftonline.com",
+    "login.microsoftonline.us",
+    "login.chinacloudapi.cn",
+    "graph.microsoft.com",
+    "graph.microsoft.us",
+    "microsoftgraph.chinacloudapi.cn",
+    "*.table.core.windows.net",
+    "*.table.core.usgovcloudapi.net",
+    "*.table.core.chinacloudapi.cn",
+];
+
 /// A server whose certificate has run out, and the authority that has signed it.
 pub(crate) struct Expired {
     pub(crate) authority: PathBuf,
@@ -48,7 +61,8 @@ pub(crate) fn certificates() -> &'static Certificates {
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
         let key = KeyPair::generate().unwrap();
-        let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let names =
+            ["localhost", "127.0.0.1"].into_iter().chain(MICROSOFT).map(str::to_owned).collect::<Vec<_>>();
         let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &authority).unwrap();
         let write = |name: &str, pem: String| {
             std::fs::write(folder.join(name), pem).unwrap();

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::microsoft::{self, Microsoft};
 use super::{azurite, certificates, mail_server};
 
 /// A folder with a flows.toml.
@@ -18,6 +19,8 @@ pub(crate) struct Sandbox {
     storage: String,
     /// What every daemon of this folder has logged.
     logs: Mutex<Vec<Arc<Mutex<String>>>>,
+    /// Set last, for every command.
+    environment: Vec<(&'static str, String)>,
 }
 
 /// What a command came to.
@@ -38,7 +41,8 @@ pub(crate) struct Daemon {
 impl Sandbox {
     pub(crate) fn new(flows: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let sandbox = Self { folder, storage: String::new(), logs: Mutex::default() };
+        let sandbox =
+            Self { folder, storage: String::new(), logs: Mutex::default(), environment: Vec::new() };
         sandbox.write("flows.toml", flows);
         sandbox.write("mail-password", mail_server::PASSWORD);
         sandbox
@@ -52,6 +56,13 @@ impl Sandbox {
     /// With another connection string in `LEADS_STORAGE`.
     pub(crate) fn with_storage(flows: &str, storage: String) -> Self {
         Self { storage, ..Self::new(flows) }
+    }
+
+    /// On a machine that sees this Microsoft; the application's secret lies in `client-secret`.
+    pub(crate) fn with_microsoft(flows: &str, microsoft: &Microsoft) -> Self {
+        let sandbox = Self { environment: microsoft.environment(), ..Self::new(flows) };
+        sandbox.write("client-secret", microsoft::SECRET);
+        sandbox
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -81,11 +92,13 @@ impl Sandbox {
             .args(arguments)
             .current_dir(self.folder.path())
             .env_remove("RUST_LOG")
-            .env_remove("LEADFLOW_CONFIG");
+            .env_remove("LEADFLOW_CONFIG")
+            .env_remove("COLUMNS");
         command
             .env("LEADS_STORAGE", &self.storage)
             .env("NO_COLOR", "1")
             .env("NO_PROXY", "*")
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null());
         command
     }
@@ -108,6 +121,22 @@ impl Sandbox {
     pub(crate) fn json(&self, arguments: &[&str]) -> Value {
         let output = self.run(arguments);
         serde_json::from_str(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
+    }
+
+    /// No secret or token is in anything that leadflow keeps.
+    pub(crate) fn keeps_no_canary(&self) {
+        let mut folders = vec![self.path("state")];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+                if entry.file_type().unwrap().is_dir() {
+                    folders.push(entry.path());
+                    continue;
+                }
+                let bytes = std::fs::read(entry.path()).unwrap();
+                let found = bytes.windows(6).any(|window| window == b"canary");
+                assert!(!found, "a secret is in {}", entry.path().display());
+            }
+        }
     }
 
     /// `run --once`, which must do all it has to.

@@ -7,7 +7,9 @@ pub(crate) mod hostile;
 pub(crate) mod leadflow;
 pub(crate) mod leads;
 pub(crate) mod mail_server;
+pub(crate) mod microsoft;
 pub(crate) mod oracle;
+pub(crate) mod past;
 pub(crate) mod scripted;
 mod servers;
 

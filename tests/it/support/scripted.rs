@@ -7,11 +7,19 @@ use std::thread;
 
 /// Serves each connection on a thread of its own; returns the port.
 pub(crate) fn serve(answer: impl Fn(TcpStream) + Send + Sync + 'static) -> u16 {
+    serve_while(|| true, answer)
+}
+
+/// As [`serve`], until the next connection after the condition ends.
+pub(crate) fn serve_while(
+    goes_on: impl Fn() -> bool + Send + 'static,
+    answer: impl Fn(TcpStream) + Send + Sync + 'static,
+) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let answer = Arc::new(answer);
     thread::spawn(move || {
-        for stream in listener.incoming().map_while(Result::ok) {
+        for stream in listener.incoming().map_while(Result::ok).take_while(|_| goes_on()) {
             let answer = Arc::clone(&answer);
             thread::spawn(move || answer(stream));
         }

@@ -1,0 +1,140 @@
+//! `leadflow history --follow`.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use leadflow::config::Loaded;
+use leadflow::history::{Outcome, Run};
+use leadflow::store::{RunsAsked, Store, StoreError};
+
+use super::{Look, columns, json_of_run};
+use crate::cli::columns::Layout;
+use crate::cli::output;
+
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(200);
+/// A mail that leaves within this time makes no second line.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Runs that are not over, or whose mail waits.
+#[derive(Debug, Default)]
+struct Followed {
+    /// The newest run that was looked at.
+    newest: i64,
+    open: BTreeMap<i64, Open>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Open {
+    /// What the last line said.
+    shown: Option<Outcome>,
+    /// Since when its mail waits.
+    waits_since: Option<Instant>,
+}
+
+pub(super) fn follow(loaded: &Loaded, asked: &RunsAsked<'_>, as_json: bool) -> anyhow::Result<ExitCode> {
+    if let Some(flow) = asked.flow {
+        let is_known = |store: Store| store.seen(flow).map(|seen| seen.is_some());
+        if !crate::cli::state_of(loaded)?.map_or(Ok(false), is_known)? {
+            crate::cli::flow_named(&loaded.config, flow)?;
+        }
+    }
+    let look = Look::new(loaded);
+    let store = opened(loaded)?;
+    let mut followed = Followed::default();
+    let first = followed.first(&store, asked)?;
+    let rows: Vec<_> = first.iter().map(|run| look.cells(run)).collect();
+    let layout = Layout::fit(&columns_for_more(loaded), &rows, look.width);
+    let line = |run: &Run| {
+        if as_json { json_of_run(run).to_string() } else { layout.line(&look.cells(run)) }
+    };
+    if !as_json && !output::print_while_read(&layout.head())? {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut lines: Vec<_> = first.iter().map(line).collect();
+    loop {
+        if !output::print_while_read(&lines.join("\n"))? {
+            return Ok(ExitCode::SUCCESS);
+        }
+        thread::sleep(PAUSE);
+        lines = followed.next(&store, asked, Instant::now())?.iter().map(line).collect();
+    }
+}
+
+/// The state, which is waited for where there was no run yet.
+fn opened(loaded: &Loaded) -> anyhow::Result<Store> {
+    let mut store = crate::cli::state_of(loaded)?;
+    if store.is_none() {
+        output::complain("no run yet; waiting for `leadflow run`");
+    }
+    loop {
+        if let Some(store) = store {
+            return Ok(store);
+        }
+        thread::sleep(PAUSE);
+        store = crate::cli::state_of(loaded)?;
+    }
+}
+
+/// The columns, wide enough for what may come.
+fn columns_for_more(loaded: &Loaded) -> Vec<super::Column> {
+    let longest = loaded.config.flows.keys().map(String::len).max().unwrap_or_default();
+    let least = [0, longest, 0, 0, 8, 11, 4, 5, 30];
+    columns().into_iter().zip(least).map(|(column, least)| column.at_least(least)).collect()
+}
+
+impl Followed {
+    /// The last runs that are over, oldest first; every other is followed from now on.
+    fn first(&mut self, store: &Store, asked: &RunsAsked<'_>) -> Result<Vec<Run>, StoreError> {
+        let any = RunsAsked { flow: asked.flow, limit: Some(1), ..RunsAsked::default() };
+        self.newest = store.find_runs(&any)?.first().map_or(0, |run| run.id);
+        let unfinished =
+            RunsAsked { flow: asked.flow, outcomes: &[Outcome::Running, Outcome::Waiting], ..any };
+        for run in store.find_runs(&RunsAsked { limit: None, ..unfinished })? {
+            let shown = (run.outcome == Outcome::Waiting).then_some(run.outcome);
+            self.open.insert(run.id, Open { shown, waits_since: None });
+        }
+        let mut runs = store.find_runs(asked)?;
+        runs.retain(|run| run.outcome != Outcome::Running);
+        runs.reverse();
+        Ok(runs)
+    }
+
+    /// The runs that have ended since the last look, and those whose mail does not wait any more.
+    fn next(&mut self, store: &Store, asked: &RunsAsked<'_>, now: Instant) -> Result<Vec<Run>, StoreError> {
+        let newer = RunsAsked {
+            flow: asked.flow,
+            since: asked.since,
+            after: Some(self.newest),
+            ..RunsAsked::default()
+        };
+        for run in store.find_runs(&newer)? {
+            self.newest = self.newest.max(run.id);
+            self.open.insert(run.id, Open { shown: None, waits_since: None });
+        }
+        let mut news = Vec::new();
+        let mut still_open = BTreeMap::new();
+        for (id, mut open) in std::mem::take(&mut self.open) {
+            let Some(run) = store.run(id)? else { continue };
+            let is_told = match run.outcome {
+                Outcome::Running => false,
+                Outcome::Waiting => now.duration_since(*open.waits_since.get_or_insert(now)) >= PATIENCE,
+                _ => true,
+            };
+            let outcome = run.outcome;
+            if is_told && open.shown != Some(outcome) {
+                open.shown = Some(outcome);
+                if asked.outcomes.is_empty() || asked.outcomes.contains(&outcome) {
+                    news.push(run);
+                }
+            }
+            if matches!(outcome, Outcome::Running | Outcome::Waiting) {
+                still_open.insert(id, open);
+            }
+        }
+        self.open = still_open;
+        Ok(news)
+    }
+}

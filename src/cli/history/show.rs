@@ -1,0 +1,179 @@
+//! `leadflow history show RUN`.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use anyhow::bail;
+use jiff::tz::TimeZone;
+use leadflow::config::Loaded;
+use leadflow::history::{Run, Step};
+use leadflow::outbox::{Recipient, State};
+use leadflow::store::MailRecord;
+use serde_json::{Value, json};
+use unicode_width::UnicodeWidthStr as _;
+
+use super::{json_of_run, steps, took};
+use crate::cli::columns::{Column, Layout};
+use crate::cli::output;
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// The run's number
+    run: i64,
+    /// For scripts
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn show(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let id = arguments.run;
+    let store = crate::cli::state_of(loaded)?;
+    let found = store.as_ref().map(|store| store.run(id).map(|run| (store, run))).transpose()?;
+    let Some((store, Some(run))) = found else {
+        bail!("there is no run {id}; `leadflow history` shows the runs")
+    };
+    let (steps, mails) = (store.steps(id)?, store.mails_of(id)?);
+    if arguments.json {
+        let mut all = json_of_run(&run);
+        all["steps"] = steps.iter().map(json_of_step).collect();
+        all["mails"] = mails.iter().map(json_of_mail).collect();
+        output::print_json(&all)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut page = Page { text: String::new(), width: output::width(), is_cut: false };
+    page.run(&run, &steps, &mails, &loaded.config.settings.time_zone);
+    if page.is_cut {
+        let _ = write!(page.text, "\nwhat ends with … is whole in: leadflow history show {id} --json");
+    }
+    output::print(&page.text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn json_of_step(step: &Step) -> Value {
+    let took = u64::try_from(step.took.as_micros()).unwrap_or_default();
+    json!({ "step": step.name, "took_us": took, "inputs": step.inputs, "outputs": step.outputs })
+}
+
+pub(in crate::cli) fn json_of_mail(mail: &MailRecord) -> Value {
+    let of_recipient = |recipient: &Recipient| {
+        json!({
+            "address": recipient.address, "state": recipient.state.word(), "uncertain": recipient.uncertain,
+            "reply": recipient.reply,
+        })
+    };
+    json!({
+        "mail": mail.id, "subject": mail.subject, "message_id": mail.message_id, "bytes": mail.size,
+        "connections": mail.connections, "connection": mail.connection,
+        "tries": mail.tries, "next_try": mail.next_try.map(|at| at.to_string()), "is_paced": mail.is_paced,
+        "recipients": mail.recipients.iter().map(of_recipient).collect::<Vec<_>>(),
+    })
+}
+
+/// The run as a person reads it.
+struct Page {
+    text: String,
+    width: Option<usize>,
+    /// A value was too long for its line.
+    is_cut: bool,
+}
+
+impl Page {
+    fn run(&mut self, run: &Run, steps: &[Step], mails: &[MailRecord], zone: &TimeZone) {
+        let title = format!("run {} of {}: {}", run.id, run.flow, run.outcome.word());
+        let _ = writeln!(self.text, "{title}\n{}", output::wrapped(&format!("  {}", run.summary), "  "));
+        if let Some(help) = &run.help {
+            let _ = writeln!(self.text, "{}", output::wrapped(&format!("  help: {help}"), "  "));
+        }
+        self.text.push('\n');
+        let due = run.due.map(|due| output::moment(due, zone));
+        let facts = [
+            ("cause", Some(run.cause.clone())),
+            ("due", due),
+            ("started", Some(output::moment(run.started, zone))),
+            ("took", Some(took(run))),
+        ];
+        let facts = facts.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        self.facts(&facts.collect::<Vec<_>>());
+        for step in steps {
+            let _ = writeln!(self.text, "\n{} ({})", step.name, output::duration(step.took));
+            self.facts(&steps::facts(step, zone));
+        }
+        for mail in mails {
+            self.mail(mail, zone);
+        }
+    }
+
+    /// Names and values, aligned.
+    fn facts(&mut self, facts: &[(String, String)]) {
+        let wide = facts.iter().map(|(name, _)| name.width()).max().unwrap_or_default();
+        for (name, value) in facts {
+            let pad = " ".repeat(wide - name.width());
+            self.line(&format!("  {name}{pad}  {value}"));
+        }
+    }
+
+    fn line(&mut self, line: &str) {
+        let shown = output::cut(line, self.width);
+        self.is_cut |= shown.ends_with('…') && !line.ends_with('…');
+        let _ = writeln!(self.text, "{}", shown.trim_end());
+    }
+
+    fn mail(&mut self, mail: &MailRecord, zone: &TimeZone) {
+        self.text.push('\n');
+        self.line(&format!("mail {}: {}", mail.id, mail.subject));
+        let size =
+            mail.size.map_or_else(|| "deleted, since it is sent".to_owned(), |size| format!("{size} bytes"));
+        let reason = if mail.is_paced { " (per_hour is used up)" } else { "" };
+        let next_try = mail.next_try.map(|at| output::moment(at, zone) + reason);
+        let facts = [
+            ("Message-ID", Some(mail.message_id.clone())),
+            ("message", Some(size)),
+            ("connections", Some(mail.connections.join(", then "))),
+            (connection_word(mail), mail.connection.clone()),
+            ("tries", Some(mail.tries.to_string())),
+            ("next try", next_try),
+        ];
+        let facts = facts.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        self.facts(&facts.collect::<Vec<_>>());
+        let cells = |recipient: &Recipient| {
+            let reply = recipient.reply.clone().unwrap_or_default();
+            vec![String::new(), recipient.address.clone(), recipient.state.word().to_owned(), reply]
+        };
+        let rows: Vec<_> = mail.recipients.iter().map(cells).collect();
+        let columns = ["", "", "", ""].map(Column::text);
+        let layout = Layout::fit(&columns, &rows, None);
+        for (recipient, row) in mail.recipients.iter().zip(&rows) {
+            self.line(&layout.line(row));
+            if let Some(mark) = mark(recipient.uncertain) {
+                self.line(&format!("    {mark}"));
+            }
+        }
+    }
+}
+
+/// A mail with each recipient's state and reply.
+pub(in crate::cli) fn told_mail(mail: &MailRecord, zone: &TimeZone) -> String {
+    let mut page = Page { text: String::new(), width: output::width(), is_cut: false };
+    page.mail(mail, zone);
+    page.text
+}
+
+/// A recipient in one line.
+pub(in crate::cli) fn told_recipient(recipient: &Recipient) -> String {
+    let mark = mark(recipient.uncertain).map_or_else(String::new, |mark| format!(" ({mark})"));
+    let reply = recipient.reply.as_ref().map_or_else(String::new, |reply| format!(": {reply}"));
+    format!("{} {}{mark}{reply}", recipient.address, recipient.state.word())
+}
+
+fn connection_word(mail: &MailRecord) -> &'static str {
+    let is_taken = |recipient: &Recipient| recipient.state == State::Sent;
+    if mail.recipients.iter().any(is_taken) { "taken by" } else { "last tried" }
+}
+
+fn mark(uncertain: u32) -> Option<String> {
+    match uncertain {
+        0 => None,
+        1 => Some("uncertain: it may have arrived once more".to_owned()),
+        times => Some(format!("uncertain: it may have arrived {times} times more")),
+    }
+}

@@ -1,0 +1,177 @@
+//! `leadflow stats`.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use jiff::SignedDuration;
+use leadflow::clock::Clock;
+use leadflow::config::Loaded;
+use leadflow::stats::{Calendar, Days, Tally};
+use leadflow::store::{Store, StoreError};
+use serde_json::{Value, json};
+
+use super::columns::{Column, Table};
+use super::output;
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Only this flow
+    flow: Option<String>,
+    /// So many days, today among them
+    #[arg(long, default_value_t = 7, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=3660))]
+    days: u16,
+    /// For scripts
+    #[arg(long)]
+    json: bool,
+}
+
+/// Cells of the chart where nothing says how wide it may be, and at most.
+const CHART: usize = 24;
+/// Cells of the chart at least.
+const LEAST_CHART: usize = 6;
+/// A cell of the chart, filled from the left in eighths.
+const BLOCKS: [char; 8] = ['▏', '▎', '▍', '▌', '▋', '▊', '▉', '█'];
+
+pub(super) fn stats(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let zone = &loaded.config.settings.time_zone;
+    let calendar = Calendar::of_last(arguments.days, Clock::System.now(), zone);
+    let store = super::state_of(loaded)?;
+    let flows = flows(loaded, store.as_ref(), arguments.flow.as_deref(), &calendar)?;
+    let mut total = Tally::default();
+    for (_, days) in &flows {
+        total.merge(&days.total);
+    }
+    let zone = zone.iana_name().unwrap_or("UTC");
+    if arguments.json {
+        let flows: Vec<_> = flows.iter().map(|(flow, days)| json_of(flow, days)).collect();
+        output::print_json(&json!({
+            "days": arguments.days, "time_zone": zone, "since": calendar.begin().to_string(),
+            "flows": flows, "total": json_of_tally(&total),
+        }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let days =
+        if arguments.days == 1 { "today".to_owned() } else { format!("the last {} days", arguments.days) };
+    if total.runs == 0 {
+        let of = arguments.flow.as_ref().map_or_else(String::new, |flow| format!(" of {flow}"));
+        output::print(&format!("no run{of} in {days}; `leadflow list` tells what is due"))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut text = String::new();
+    for (flow, days_of_flow) in &flows {
+        let _ = writeln!(text, "{flow}, {days} ({zone})\n\n{}\n", table(days_of_flow));
+    }
+    if flows.len() > 1 {
+        let Tally { runs, failed, rows, mails, .. } = total;
+        let _ = writeln!(text, "all flows: {runs} runs, {failed} failed, {rows} rows in {mails} mails");
+    }
+    output::print(text.trim_end())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The flows of the file, and those that were in it and have run in these days.
+fn flows(
+    loaded: &Loaded,
+    store: Option<&Store>,
+    asked: Option<&str>,
+    calendar: &Calendar,
+) -> anyhow::Result<Vec<(String, Days)>> {
+    let in_file = &loaded.config.flows;
+    let mut names: BTreeSet<String> = in_file.keys().cloned().collect();
+    names.extend(store.map(Store::flow_names).transpose()?.unwrap_or_default());
+    if let Some(asked) = asked {
+        if !names.contains(asked) {
+            super::flow_named(&loaded.config, asked)?;
+        }
+        names.retain(|name| name == asked);
+    }
+    let counted = names.into_iter().map(|name| {
+        let samples = store.map(|store| store.samples(&name, calendar.begin())).transpose()?;
+        Ok::<_, StoreError>((name, calendar.count(&samples.unwrap_or_default())))
+    });
+    let mut counted = counted.collect::<Result<Vec<_>, _>>()?;
+    counted.retain(|(name, days)| days.total.runs > 0 || in_file.contains_key(name));
+    Ok(counted)
+}
+
+/// A line a day, with its mailed rows as a bar, and the total.
+fn table(days: &Days) -> String {
+    let most = days.days.iter().map(|(_, tally)| tally.rows).max().unwrap_or_default();
+    let columns = |chart| {
+        let [runs, failed, rows, mails, median, longest] =
+            ["runs", "failed", "rows", "mails", "median", "longest"].map(Column::number);
+        [Column::text("day"), runs, failed, rows, mails, median, longest, Column::text("").at_least(chart)]
+    };
+    let cells = |day: String, tally: &Tally, bar: String| {
+        let length = |length: Option<SignedDuration>| length.map_or_else(|| "–".to_owned(), output::duration);
+        let counts = [tally.runs, tally.failed, tally.rows, tally.mails].map(|count| count.to_string());
+        let mut cells = vec![day];
+        cells.extend(counts);
+        cells.extend([length(tally.median()), length(tally.longest()), bar]);
+        cells
+    };
+    let rows = |chart| {
+        let of_day = |(day, tally): &(jiff::civil::Date, Tally)| {
+            cells(day.strftime("%a %Y-%m-%d").to_string(), tally, bar(tally.rows, most, chart))
+        };
+        let mut rows: Vec<_> = days.days.iter().map(of_day).collect();
+        rows.push(cells("total".to_owned(), &days.total, String::new()));
+        rows
+    };
+    let width = output::width();
+    let without = Table::new(&columns(0), rows(0), None).width();
+    let chart = width.map_or(CHART, |width| width.saturating_sub(without).clamp(LEAST_CHART, CHART));
+    Table::new(&columns(chart), rows(chart), width).to_string()
+}
+
+/// A bar of at most so many cells; the smallest count that is not 0 is seen.
+fn bar(count: u64, most: u64, cells: usize) -> String {
+    let eighths = u64::try_from(cells).unwrap_or_default() * 8;
+    let filled = (count * eighths).checked_div(most).unwrap_or_default().max(u64::from(count > 0));
+    let filled = usize::try_from(filled).unwrap_or_default();
+    let mut bar = BLOCKS[7].to_string().repeat(filled / 8);
+    bar.extend((filled % 8).checked_sub(1).map(|rest| BLOCKS[rest]));
+    bar
+}
+
+fn json_of(flow: &str, days: &Days) -> Value {
+    let of_day = |(day, tally): &(jiff::civil::Date, Tally)| {
+        let mut value = json!({ "day": day.to_string() });
+        if let (Some(value), Value::Object(counts)) = (value.as_object_mut(), json_of_tally(tally)) {
+            value.extend(counts);
+        }
+        value
+    };
+    json!({
+        "flow": flow, "days": days.days.iter().map(of_day).collect::<Vec<_>>(),
+        "total": json_of_tally(&days.total),
+    })
+}
+
+fn json_of_tally(tally: &Tally) -> Value {
+    let millis = |length: Option<SignedDuration>| length.map(|length| i64::try_from(length.as_millis()).ok());
+    json!({
+        "runs": tally.runs, "failed": tally.failed, "rows": tally.rows, "mails": tally.mails,
+        "median_ms": millis(tally.median()), "longest_ms": millis(tally.longest()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bar_is_as_long_as_its_share_and_never_hides_a_row() {
+        for (count, most, cells, expected) in [
+            (0, 0, 10, ""),
+            (0, 9, 10, ""),
+            (9, 9, 3, "███"),
+            (1, 2, 3, "█▌"),
+            (1, 1_000, 3, "▏"),
+            (3, 9, 0, "▏"),
+        ] {
+            assert_eq!(bar(count, most, cells), expected, "{count} of {most} in {cells}");
+        }
+    }
+}

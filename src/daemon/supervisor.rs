@@ -1,0 +1,84 @@
+//! What systemd hears: ready, reloading, stopping, what goes on, and that it goes on.
+//!
+//! The watchdog is fed once a tick, when the tick has ended. So it starves when the ticker is silent,
+//! when the planner, the state or a reload does not come back, and, beside the tick, when the delivery
+//! task does not come round. A run may take its time; one that hangs has an alarm of its own.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use sd_notify::NotifyState;
+use tracing::error;
+
+/// Tells systemd, where that has started the daemon.
+pub(super) struct Supervisor {
+    /// How long the delivery may be silent; `None` without a watchdog.
+    patience: Option<Duration>,
+    status: String,
+    is_starving: bool,
+}
+
+/// When a task last came round; monotonic.
+#[derive(Clone)]
+pub(super) struct Pulse(Arc<Mutex<Instant>>);
+
+impl Supervisor {
+    pub(super) fn start() -> Self {
+        let patience = sd_notify::watchdog_enabled().map(|limit| limit / 2);
+        Self { patience, status: String::new(), is_starving: false }
+    }
+
+    pub(super) fn ready(&mut self, status: String) {
+        let _ = sd_notify::notify(&[NotifyState::Ready, NotifyState::Status(&status)]);
+        self.status = status;
+    }
+
+    pub(super) fn reloading() {
+        let monotonic = NotifyState::monotonic_usec_now().ok();
+        let _ = sd_notify::notify(&[NotifyState::Reloading].into_iter().chain(monotonic).collect::<Vec<_>>());
+    }
+
+    pub(super) fn reloaded() {
+        let _ = sd_notify::notify(&[NotifyState::Ready]);
+    }
+
+    pub(super) fn stopping() {
+        let _ = sd_notify::notify(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
+    }
+
+    /// Tells what goes on, when that has changed.
+    pub(super) fn show(&mut self, status: String) {
+        if status != self.status {
+            let _ = sd_notify::notify(&[NotifyState::Status(&status)]);
+            self.status = status;
+        }
+    }
+
+    /// A tick has ended: feeds the watchdog, unless the delivery has been silent for too long.
+    pub(super) fn feed(&mut self, delivery: &Pulse) {
+        let Some(patience) = self.patience else { return };
+        let silence = delivery.silence();
+        let is_starving = silence > patience;
+        if is_starving && !self.is_starving {
+            error!("the delivery has stood still for {} s: the watchdog is fed no more", silence.as_secs());
+        }
+        self.is_starving = is_starving;
+        if !is_starving {
+            let _ = sd_notify::notify(&[NotifyState::Watchdog]);
+        }
+    }
+}
+
+impl Pulse {
+    pub(super) fn start() -> Self {
+        Self(Arc::new(Mutex::new(Instant::now())))
+    }
+
+    pub(super) fn beat(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    fn silence(&self) -> Duration {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+    }
+}

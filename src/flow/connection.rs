@@ -1,0 +1,195 @@
+//! Where rows are read and where mail is handed in, and how each signs in.
+
+use std::path::PathBuf;
+
+use crate::entra::{Cloud, Entra};
+use crate::secret::SecretSource;
+
+/// Bytes of a message by SMTP: 8 MB stays under the 10,240,000 bytes of Postfix's default
+/// `message_size_limit` and far under the 35 MB of Exchange Online.
+pub(super) const LARGEST_MESSAGE: usize = 8_000_000;
+/// Bytes of a message by Graph: base64 makes 3.4 MB of them, and a request has at most 4 MB
+/// (<https://learn.microsoft.com/graph/outlook-large-attachments>: 3 MB of attachment in one).
+const LARGEST_BY_GRAPH: usize = 2_500_000;
+
+/// Where rows are read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TableConnection {
+    /// Azure Table storage.
+    Azure(AzureConnection),
+    /// A `SQLite` file with the same rows and filters.
+    Embedded {
+        /// The file, absolute.
+        file: PathBuf,
+    },
+    /// A table of a simulated service.
+    #[cfg(feature = "simulation")]
+    Simulated(crate::simulation::SimulatedTable),
+}
+
+/// `[connections.NAME.azure_table]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AzureConnection {
+    /// How requests are signed, and for which account.
+    pub login: AzureLogin,
+    /// A PEM file with the only authorities to trust, absolute; the system's roots without it.
+    pub ca_file: Option<PathBuf>,
+    /// Where the account is, if no connection string says it.
+    pub cloud: Cloud,
+}
+
+/// The ways to sign in to a table account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AzureLogin {
+    /// A connection string as the portal shows it.
+    ConnectionString(SecretSource),
+    /// An account name and its key.
+    SharedKey {
+        /// Account name.
+        account: String,
+        /// The key, base64.
+        key: SecretSource,
+    },
+    /// An account name and a shared access signature.
+    Sas {
+        /// Account name.
+        account: String,
+        /// The signature's query string, with or without `?`.
+        sas: SecretSource,
+    },
+    /// An account name and an identity of Microsoft Entra ID.
+    Entra {
+        /// Account name.
+        account: String,
+        /// Who signs in.
+        entra: Entra,
+    },
+}
+
+impl AzureLogin {
+    /// Where the secret of the login lies; a managed identity has none.
+    pub fn secret(&self) -> Option<&SecretSource> {
+        match self {
+            Self::ConnectionString(source) => Some(source),
+            Self::SharedKey { key, .. } => Some(key),
+            Self::Sas { sas, .. } => Some(sas),
+            Self::Entra { entra, .. } => entra.secret(),
+        }
+    }
+}
+
+/// Where mail is handed in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MailConnection {
+    /// An SMTP server.
+    Smtp(SmtpConnection),
+    /// Microsoft Graph.
+    Graph(GraphConnection),
+    /// A folder that gets one `.eml` a mail.
+    Folder(FolderConnection),
+    /// A simulated mail server.
+    #[cfg(feature = "simulation")]
+    Simulated(crate::simulation::SimulatedMail),
+}
+
+impl MailConnection {
+    /// The sender of every mail of this connection, as `Name <address>` or `address`.
+    pub fn from(&self) -> &lettre::message::Mailbox {
+        match self {
+            Self::Smtp(smtp) => &smtp.from,
+            Self::Graph(graph) => &graph.mailbox,
+            Self::Folder(folder) => &folder.from,
+            #[cfg(feature = "simulation")]
+            Self::Simulated(server) => server.from(),
+        }
+    }
+
+    /// The largest message that is handed over in one piece, bytes of RFC 5322 text.
+    pub fn max_message_bytes(&self) -> usize {
+        match self {
+            Self::Smtp(_) | Self::Folder(_) => LARGEST_MESSAGE,
+            Self::Graph(_) => LARGEST_BY_GRAPH,
+            #[cfg(feature = "simulation")]
+            Self::Simulated(_) => LARGEST_MESSAGE,
+        }
+    }
+
+    /// Messages a minute at most, where there is a limit.
+    pub fn per_minute(&self) -> Option<u32> {
+        match self {
+            Self::Smtp(smtp) => Some(smtp.per_minute),
+            Self::Graph(graph) => Some(graph.per_minute),
+            Self::Folder(_) => None,
+            #[cfg(feature = "simulation")]
+            Self::Simulated(_) => None,
+        }
+    }
+}
+
+/// `[connections.NAME.smtp]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SmtpConnection {
+    /// Host name or address.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// How the connection is protected.
+    pub security: Security,
+    /// The sender.
+    pub from: lettre::message::Mailbox,
+    /// Without it no AUTH is tried.
+    pub login: Option<Login>,
+    /// A PEM file with the only authorities to trust, absolute; the system's roots without it.
+    pub ca_file: Option<PathBuf>,
+    /// Messages a minute at most.
+    pub per_minute: u32,
+}
+
+/// `security` of an SMTP connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Security {
+    /// TLS from the first byte (port 465).
+    Tls,
+    /// STARTTLS, required (port 587).
+    StartTls,
+    /// No protection; accepted for loopback addresses only.
+    None,
+}
+
+/// `login` of an SMTP connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Login {
+    /// User name; with OAuth the mailbox's address.
+    pub username: String,
+    /// What shows that it is the user.
+    pub proof: Proof,
+}
+
+/// What signs in to an SMTP server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Proof {
+    /// A password, by PLAIN or LOGIN.
+    Password(SecretSource),
+    /// A token of Microsoft Entra ID, by XOAUTH2.
+    OAuth(Entra),
+}
+
+/// `[connections.NAME.graph]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GraphConnection {
+    /// The mailbox that sends, and the sender.
+    pub mailbox: lettre::message::Mailbox,
+    /// Who signs in.
+    pub entra: Entra,
+    /// Messages a minute at most.
+    pub per_minute: u32,
+}
+
+/// `[connections.NAME.mail_folder]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FolderConnection {
+    /// The folder, absolute.
+    pub path: PathBuf,
+    /// The sender; `leadflow <leadflow@localhost>` unless said.
+    pub from: lettre::message::Mailbox,
+}

@@ -1,0 +1,156 @@
+//! A state with a past: runs of every kind, as many minutes ago as they say.
+
+use jiff::{SignedDuration, Timestamp};
+use leadflow::clock::Clock;
+use leadflow::history::{Cause, Order, Outcome, Step};
+use leadflow::outbox::{Receipt, Recipient};
+use leadflow::store::{Failed, NewMail, NewRun, Reading, Scanned, Store};
+use leadflow::window::Past;
+use serde_json::json;
+
+use super::leadflow::Sandbox;
+
+/// Two flows whose connections nobody asks.
+pub(crate) fn flows() -> String {
+    let flow = |name: &str, table: &str| {
+        format!(
+            "[flows.{name}.recurrence]\nfrequency = \"hour\"\n[flows.{name}.table]\nconnection = \"demo\"\n\
+             name = \"{table}\"\n[flows.{name}.email]\nconnection = \"folder\"\n\
+             to = \"sales@contoso.example; partners@contoso.example\"\n"
+        )
+    };
+    format!(
+        "[settings]\ntime_zone = \"{}\"\n[connections.demo.embedded_table]\nfile = \"demo.db\"\n\
+         [connections.folder.mail_folder]\n{}{}",
+        zone(),
+        flow("marketplace-leads", "leads"),
+        flow("renewals", "renewals"),
+    )
+}
+
+/// A zone where noon is near, so that nothing of the last hours lies on another day.
+fn zone() -> String {
+    let hour = Clock::System.now().to_zoned(jiff::tz::TimeZone::UTC).hour();
+    // The sign of these names is that of POSIX: Etc/GMT-9 is nine hours ahead.
+    match 12 - hour {
+        0 => "UTC".to_owned(),
+        ahead @ 1.. => format!("Etc/GMT-{ahead}"),
+        behind => format!("Etc/GMT+{}", -behind),
+    }
+}
+
+/// The state of a sandbox, and the moment that its past counts from.
+pub(crate) struct PastState {
+    store: Store,
+    now: Timestamp,
+}
+
+impl PastState {
+    /// Runs 1 to 6: sent, nothing new, failed, condition false, partly sent, waiting.
+    pub(crate) fn make(sandbox: &Sandbox) {
+        let (leads, renewals) = ("marketplace-leads", "renewals");
+        let mut past = Self::open(sandbox);
+        past.mailed(
+            (leads, 50),
+            420,
+            "3 new rows in 1 mail",
+            &[Receipt::Accepted("250 2.0.0 queued".into())],
+        );
+        past.scanned((renewals, 45), 1_200, Outcome::NothingNew, "no new rows");
+        past.failed((leads, 40), 31_000);
+        let gather = "2 new rows, but length >= 5 is false: they gather until it holds";
+        past.scanned((renewals, 35), 90, Outcome::ConditionFalse, gather);
+        let refused = Receipt::Refused("550 5.1.1 no such user".into());
+        past.mailed(
+            (leads, 30),
+            75_000,
+            "12 new rows in 1 mail",
+            &[Receipt::Accepted("250".into()), refused],
+        );
+        past.mailed((renewals, 25), 80, "1 new row in 1 mail", &[]);
+    }
+
+    pub(crate) fn open(sandbox: &Sandbox) -> Self {
+        let mut past = Self { store: Store::open(&sandbox.path("state")).unwrap(), now: Clock::System.now() };
+        for flow in ["marketplace-leads", "renewals"] {
+            past.store.anchor(flow, past.ago(50)).unwrap();
+        }
+        past
+    }
+
+    fn ago(&self, minutes: i64) -> Timestamp {
+        self.now - SignedDuration::from_mins(minutes)
+    }
+
+    fn begun(&mut self, (flow, minutes): (&str, i64)) -> (i64, Timestamp) {
+        let started = self.ago(minutes);
+        let order = Order::new(Cause::Schedule, Some(self.ago(50)));
+        let run = NewRun { flow, order, started };
+        (self.store.begin_run(&run).unwrap(), started)
+    }
+
+    /// A run that has read the table and has nothing to mail.
+    pub(crate) fn scanned(&mut self, when: (&str, i64), millis: i64, outcome: Outcome, summary: &str) {
+        let (run, started) = self.begun(when);
+        let scanned = scanned(started + SignedDuration::from_millis(millis), outcome, summary);
+        self.store.commit_scan(run, &scanned, std::iter::empty()).unwrap();
+    }
+
+    fn failed(&mut self, when: (&str, i64), millis: i64) {
+        let (run, started) = self.begun(when);
+        let steps = [Step {
+            name: "window".to_owned(),
+            inputs: json!({ "mode": "covering", "window_s": 3_600, "overlap_s": 900 }),
+            outputs: json!({ "past_time": "2026-01-05T08:00:00Z", "reason": "watermark − overlap" }),
+            took: SignedDuration::from_millis(1),
+        }];
+        let failed = Failed {
+            summary: "the table service cannot be reached: no answer from contosoleads.table.core.windows.net within 30 s",
+            help: "look at the network, at DNS and at the firewall of this machine and of the storage account; the next run begins anew",
+            steps: &steps,
+        };
+        self.store.fail_run(run, &failed, started + SignedDuration::from_millis(millis)).unwrap();
+    }
+
+    /// A run with a mail for two recipients; the last receipt is that of all further ones.
+    fn mailed(&mut self, when: (&str, i64), millis: i64, summary: &str, receipts: &[Receipt]) {
+        let (run, started) = self.begun(when);
+        let ended = started + SignedDuration::from_millis(millis);
+        let recipients = ["sales@contoso.example", "partners@contoso.example"].map(str::to_owned);
+        let mail = NewMail {
+            connections: &["folder".to_owned()],
+            sender: "leads@contoso.example",
+            recipients: &recipients,
+            subject: summary.to_owned(),
+            message_id: format!("<{run}@contoso.example>"),
+            bytes: b"Subject: leads\r\n\r\n".to_vec(),
+            rows: &[],
+        };
+        let scanned = scanned(ended, Outcome::Waiting, summary);
+        self.store.commit_scan(run, &scanned, std::iter::once(Ok(mail))).unwrap();
+        let Some(last) = receipts.last() else { return };
+        let id = self.store.mails_of(run).unwrap()[0].id;
+        self.store.begin_sending(id, "folder", ended).unwrap();
+        let receipt = |at: usize| receipts.get(at).unwrap_or(last).clone();
+        let after: Vec<_> = recipients
+            .iter()
+            .enumerate()
+            .map(|(at, address)| Recipient::new(address.clone()).after(receipt(at)))
+            .collect();
+        self.store.record_replies(id, &after, ended).unwrap();
+    }
+}
+
+fn scanned(now: Timestamp, outcome: Outcome, summary: &str) -> Scanned {
+    let past = Past { begin: now, watermark: Some(now), looked_back: Some(now) };
+    Scanned {
+        reading: Some(Reading { source: "here/leads".to_owned(), past }),
+        passed_over: Vec::new(),
+        rows: summary.split(' ').next().and_then(|count| count.parse().ok()).unwrap_or_default(),
+        outcome,
+        summary: summary.to_owned(),
+        clock_problem: None,
+        steps: Vec::new(),
+        now,
+    }
+}

@@ -1,0 +1,104 @@
+//! The state of earlier versions (`tests/fixtures`), opened by this one.
+
+use std::path::{Path, PathBuf};
+
+use leadflow::table::EmbeddedTable;
+use serde_json::{Value, json};
+
+use crate::support::leadflow::Sandbox;
+use crate::support::mail_server::MailServer;
+
+/// The flows of `tests/fixtures/make`, with another mail server.
+fn flows(port: u16) -> String {
+    let flow = |name: &str, connection: &str| {
+        format!(
+            "[flows.{name}.recurrence]\nfrequency = \"hour\"\n[flows.{name}.table]\nconnection = \"table\"\nname = \"leads\"\n\
+             [flows.{name}.email]\nconnection = \"{connection}\"\nto = \"sales@contoso.example\"\n"
+        )
+    };
+    format!(
+        "[settings]\nhistory = \"40000 days\"\n[connections.table.embedded_table]\nfile = \"demo.db\"\n\
+         [connections.folder.mail_folder]\n[connections.relay.smtp]\nhost = \"127.0.0.1\"\nport = {port}\n\
+         security = \"starttls\"\nca_file = \"{}\"\nfrom = \"leads@contoso.example\"\n\
+         login = {{ username = \"leads\", password = {{ file = \"mail-password\" }} }}\n{}{}{}",
+        crate::support::certificates::certificates().authority.display(),
+        flow("sent", "folder"),
+        flow("waiting", "relay"),
+        flow("off", "folder"),
+    )
+}
+
+fn fixtures() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|ending| ending == "db"));
+    files.sort();
+    files
+}
+
+/// The fixture as the sandbox's state: its flows have read the table that lies there.
+fn put_in_place(sandbox: &Sandbox, fixture: &Path) -> EmbeddedTable {
+    let state = sandbox.path("state");
+    std::fs::create_dir_all(&state).unwrap();
+    std::fs::copy(fixture, state.join("leadflow.db")).unwrap();
+    let file = state.join("demo.db");
+    let table = EmbeddedTable::open(&file, "leads").unwrap();
+    let db = rusqlite::Connection::open(state.join("leadflow.db")).unwrap();
+    let moved = db.execute("UPDATE flows SET source = ?1", [table.identity()]).unwrap();
+    assert_eq!(moved, 3, "{}", fixture.display());
+    let rows: Vec<_> = ["old-1", "old-2", "old-3"].map(row).into();
+    table.insert(&rows, "2025-11-03T07:30:00Z".parse().unwrap()).unwrap();
+    table
+}
+
+fn row(key: &str) -> serde_json::Map<String, Value> {
+    json!({ "PartitionKey": "fixture", "RowKey": key }).as_object().unwrap().clone()
+}
+
+#[test]
+fn the_state_of_each_earlier_schema_is_carried_on() {
+    let fixtures = fixtures();
+    assert!(fixtures.len() >= 3, "{fixtures:?}");
+    for fixture in fixtures {
+        let name = fixture.display();
+        let server = MailServer::start(&[]);
+        let sandbox = Sandbox::new(&flows(server.port));
+        let table = put_in_place(&sandbox, &fixture);
+        for (run, outcome) in [("1", "sent"), ("2", "sent"), ("3", "waiting")] {
+            let shown = sandbox.json(&["history", "show", run, "--json"]);
+            assert_eq!(shown["outcome"], outcome, "{name}: {shown}");
+            assert_eq!(shown["steps"].as_array().unwrap().len(), 6, "{name}: {shown}");
+        }
+        let now = leadflow::clock::Clock::System.now();
+        table.insert(&[row("new-1"), row("new-2")], now).unwrap();
+
+        sandbox.run_once();
+        let mails = server.mails();
+        assert_eq!(mails.len(), 2, "{name}: the mail that waited, and one of the new rows");
+        assert_eq!(mails[0].subject(), "mail of an earlier version", "{name}");
+        assert!(mails[0].text().contains("old-3"), "{name}: {}", mails[0].text());
+        let text = mails[1].text();
+        assert!(text.contains("new-1") && text.contains("new-2") && !text.contains("old-"), "{name}: {text}");
+        let folder = std::fs::read_dir(sandbox.path("state/mail")).unwrap().count();
+        assert_eq!(folder, 1, "{name}: `sent` has mailed the new rows, `off` is off");
+        assert_eq!(sandbox.json(&["history", "show", "3", "--json"])["outcome"], "sent", "{name}");
+    }
+}
+
+#[test]
+fn a_state_of_a_later_version_is_refused_in_plain_words_and_left_alone() {
+    let sandbox = Sandbox::new(&flows(1));
+    put_in_place(&sandbox, fixtures().last().unwrap());
+    let path = sandbox.path("state/leadflow.db");
+    rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 999).unwrap();
+    let before = std::fs::read(&path).unwrap();
+    for arguments in [&["run"][..], &["run", "--once"], &["history"], &["health"]] {
+        let output = sandbox.run(arguments);
+        assert_eq!(output.code, 1, "{arguments:?}");
+        for word in ["was written by a later leadflow", "999", "install the later leadflow again", "a backup"]
+        {
+            assert!(output.stderr.contains(word), "{arguments:?}: {}", output.stderr);
+        }
+    }
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+}
