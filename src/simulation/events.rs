@@ -94,11 +94,11 @@ impl Machine {
 
     /// As the daemon: all that can fail comes first, and is tried again at the next tick.
     pub(super) async fn swap(&self, file: usize, process: &mut Process) -> Result<(), Violation> {
-        if self.plan(process, file).await? {
+        let is_planned = self.plan(process, file).await?;
+        process.unread = (!is_planned).then_some(file);
+        if is_planned {
             self.take_file(file);
             process.delivery.replace(self.config());
-        } else {
-            process.unread = Some(file);
         }
         Ok(())
     }

@@ -223,7 +223,10 @@ fn writes(dice: &mut Rng, tables: usize, (start, end, base): (i64, i64, i64), mo
         };
         let known = &mut keys[index];
         let deletes = known.is_there && dice.bool();
-        let visible = if deletes { at } else { at + late(dice, most_late) };
+        let late = if deletes { 0 } else { late(dice, most_late) };
+        // A row that is stamped before a scan and seen after it, or a row that comes while it goes on.
+        let at = if dice.bool() { at } else { (at - late).max(known.last + 1) };
+        let visible = at + late;
         known.is_there = !deletes;
         known.last = visible;
         writes.push(Write {

@@ -86,7 +86,8 @@ impl Store {
         Ok(found.collect::<Result<_, _>>()?)
     }
 
-    /// The next mail of these connections whose time has come.
+    /// The next mail of these connections whose time has come. One that has waited for its flow's
+    /// `per_hour` goes before those that were made meanwhile.
     ///
     /// # Errors
     /// When the database fails.
@@ -95,7 +96,8 @@ impl Store {
         let mut ask = self.db.prepare_cached(&format!(
             "SELECT id, run, connections, sender, bytes, tries,
                  (SELECT flows.name FROM runs JOIN flows ON flows.id = runs.flow WHERE runs.id = mails.run)
-             FROM mails WHERE connections = ?3 AND {IS_DUE} ORDER BY next_try, id LIMIT 1"
+             FROM mails WHERE connections = ?3 AND {IS_DUE}
+             ORDER BY iif(is_paced = 1, created, next_try), id LIMIT 1"
         ))?;
         let found = ask
             .query_row(params![now, too_late, json_of(lane)], |row| {

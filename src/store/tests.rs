@@ -282,7 +282,13 @@ fn what_waits_and_what_is_held_is_counted_by_flow() {
     let state = store.flow_states().unwrap().remove("leads").unwrap();
     assert_eq!(state.waiting, None, "what waits for per_hour alone is not late");
     assert_eq!(next(&store, at(99)), None);
-    assert!(next(&store, at(100)).is_some());
+    let first = next(&store, at(100)).unwrap();
+    let later = begun(&mut store, 50);
+    let newer = Scanned { now: at(50), ..scanned(50) };
+    store.commit_scan(later, &newer, std::iter::once(Ok(mail(&to, &[])))).unwrap();
+    assert_eq!(next(&store, at(100)).unwrap().id, first.id, "newer mails do not overtake it");
+    let newest = take(&mut store, at(99));
+    assert_eq!(newest.run, Some(later));
     store.pace("leads", at(-8_900), at(-9_000)).unwrap();
     assert_eq!(next(&store, at(-9_000)), None, "the clock was set back by hours");
 }
