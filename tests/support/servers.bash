@@ -37,7 +37,7 @@ same() { [ "$2" = "$3" ] || fail "$1: expected '$2', found '$3'"; }
 needs() {
     command -v "$1" > /dev/null && return
     shift
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" > "$work/apt.log" 2>&1 \
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"; } > "$work/apt.log" 2>&1 \
         || { cat "$work/apt.log"; fail "cannot install $*"; }
 }
 
