@@ -35,6 +35,13 @@ struct Head<'a> {
     timestamp: Cow<'a, str>,
 }
 
+impl<'de> Deserialize<'de> for Row {
+    fn deserialize<D: serde::Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+        let json = Box::<RawValue>::deserialize(json)?;
+        Self::from_json(&json).map_err(serde::de::Error::custom)
+    }
+}
+
 impl Row {
     /// Reads the keys out of a JSON object of the table service and keeps the text.
     ///
