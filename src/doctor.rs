@@ -7,13 +7,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde_json::{Map, Value};
 
 use crate::clock::Clock;
+use crate::columns::Columns;
 use crate::entra::Audience;
 use crate::filter;
 use crate::flow::{AzureLogin, Config, Flow, TableConnection};
-use crate::lead;
 use crate::row::Row;
 use crate::run::CLOCKS_DIFFER;
 use crate::table::{Query, Table, TableError};
@@ -211,21 +210,21 @@ async fn whole(table: &Table, row: &Row, flow: &Flow) -> Result<Option<Row>, Tab
 }
 
 /// What the templates name and the newest row does not have.
-fn columns(row: &Map<String, Value>, flow: &Flow, visit: &mut Visit<'_>) {
+fn columns(row: &Columns<'_>, flow: &Flow, visit: &mut Visit<'_>) {
     let missing: BTreeSet<&str> = flow
         .email
         .templates
         .columns()
         .iter()
         .map(|column| column.name.as_str())
-        .filter(|name| !row.contains_key(*name))
+        .filter(|name| row.get(name).is_none())
         .collect();
     if !missing.is_empty() {
         let names: Vec<_> = missing.into_iter().collect();
-        let known: Vec<_> = row.keys().map(String::as_str).collect();
+        let known: Vec<_> = row.iter().map(|(name, _)| name).collect();
         let message = format!("the newest row has no column {}, which the template names", names.join(", "));
         visit.wrong(message, Some(format!("it has {}", known.join(", "))));
-    } else if lead::is_lead(&row.keys().cloned().collect::<Vec<_>>()) {
+    } else if row.find("CustomerInfo").is_some() {
         visit.well("the newest row is a lead");
     }
 }

@@ -218,8 +218,8 @@ pub struct SheetColumn {
 /// Where a value of a CSV comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SheetValue {
-    /// A field of the lead.
-    Lead(String),
+    /// A field of the lead: which of [`crate::lead::FIELDS`].
+    Lead(usize),
     /// A column of the table.
     Column(String),
 }

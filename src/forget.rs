@@ -75,9 +75,9 @@ impl Person {
     fn is_in_row(&self, row: &Row) -> bool {
         match self {
             Self::Key(key) => row.row_key == *key,
-            Self::Email(email) => lead::of_columns(&row.columns())["email"]
-                .as_str()
-                .is_some_and(|found| found.to_lowercase() == *email),
+            Self::Email(email) => {
+                lead::of_row(row)["email"].as_str().is_some_and(|found| found.to_lowercase() == *email)
+            }
         }
     }
 
@@ -88,7 +88,7 @@ impl Person {
             Self::Key(_) => Vec::new(),
         };
         for found in rows {
-            let lead = lead::of_columns(&found.row.columns());
+            let lead = lead::of_row(&found.row);
             let of_row = ["email", "name"].into_iter().filter_map(|field| lead[field].as_str());
             texts.extend(of_row.filter(|text| text.chars().count() > 3).map(str::to_lowercase));
         }

@@ -3,7 +3,12 @@
 //! Microsoft publishes no list of the columns; these are the ones that public samples of Partner
 //! Center's leads show. Every field is present, and null where the row has nothing for it.
 
-use serde_json::{Map, Value};
+use std::borrow::Cow;
+
+use serde_json::{Map, Value, json};
+
+use crate::columns::{Cell, Columns};
+use crate::row::Row;
 
 /// The columns of a lead, as public samples show them.
 pub const COLUMNS: [&str; 11] = [
@@ -20,16 +25,8 @@ pub const COLUMNS: [&str; 11] = [
     "PublisherDisplayName",
 ];
 
-/// The fields of `CustomerInfo` and their names in templates.
-const CUSTOMER: [(&str, &str); 7] = [
-    ("first_name", "FirstName"),
-    ("last_name", "LastName"),
-    ("company", "Company"),
-    ("country", "Country"),
-    ("email", "Email"),
-    ("phone", "Phone"),
-    ("title", "Title"),
-];
+/// The fields of `CustomerInfo`, in the order of the first ones of [`FIELDS`].
+const CUSTOMER: [&str; 7] = ["FirstName", "LastName", "Company", "Country", "Email", "Phone", "Title"];
 
 /// The codes of `ActionCode` and what they mean, in English and Korean.
 const ACTIONS: [(&str, &str, &str); 5] = [
@@ -53,96 +50,160 @@ pub fn is_test(row_key: &str) -> bool {
     row_key.contains("MSFT_TEST")
 }
 
-/// The `lead` of a row's columns.
-pub fn of_columns(columns: &Map<String, Value>) -> Map<String, Value> {
-    let info = customer_info(columns);
-    let customer = info.clone().unwrap_or_default();
-    let mut lead = Map::new();
-    for (name, field) in CUSTOMER {
-        lead.insert(name.to_owned(), text(&customer, field));
-    }
-    let name = [&lead["first_name"], &lead["last_name"]].into_iter().filter_map(Value::as_str);
-    let name = name.collect::<Vec<_>>().join(" ");
-    lead.insert("name".to_owned(), or_null(name));
-
-    let source = text(columns, "LeadSource");
-    let (code_of_source, offer_of_source) = parts_of_source(source.as_str().unwrap_or_default());
-    let action = first([text(columns, "ActionCode"), code_of_source]);
-    let meaning = action.as_str().and_then(|code| meaning_of(code, false));
-    let offer = first([text(columns, "OfferDisplayName"), text(columns, "ProductId"), offer_of_source]);
-    lead.insert("offer".to_owned(), offer);
-    lead.insert("publisher".to_owned(), text(columns, "PublisherDisplayName"));
-    lead.insert("product".to_owned(), text(columns, "ProductId"));
-    lead.insert("description".to_owned(), description(columns));
-    lead.insert("source".to_owned(), source);
-    lead.insert("action_meaning".to_owned(), meaning.map_or_else(|| action.clone(), Value::from));
-    let do_not_contact = action.as_str().is_some_and(|code| code.eq_ignore_ascii_case("DNC"));
-    lead.insert("action".to_owned(), action);
-    lead.insert("created".to_owned(), first([text(columns, "CreatedTime"), text(columns, "Timestamp")]));
-    lead.insert("is_test".to_owned(), text(columns, "RowKey").as_str().is_some_and(is_test).into());
-    lead.insert("do_not_contact".to_owned(), do_not_contact.into());
-    lead.insert(OTHERS.to_owned(), others(columns, info.as_ref()).into());
-    lead
-}
-
-/// The fields of a lead that are one value each, in their order: what a sheet has columns for.
-pub fn fields() -> Vec<String> {
-    of_columns(&Map::new()).keys().filter(|name| *name != OTHERS).cloned().collect()
-}
+/// The names of a lead's fields that are one value each, in their order: what a sheet has columns for.
+pub const FIELDS: [&str; 18] = [
+    "first_name",
+    "last_name",
+    "company",
+    "country",
+    "email",
+    "phone",
+    "title",
+    "name",
+    "offer",
+    "publisher",
+    "product",
+    "description",
+    "source",
+    "action_meaning",
+    "action",
+    "created",
+    "is_test",
+    "do_not_contact",
+];
 
 /// The list of what a lead has beside its fields: `name` and `value`.
 const OTHERS: &str = "others";
 
-/// Columns and fields of `CustomerInfo` that no field of the lead tells, so that nothing is lost from
-/// sight; all of `CustomerInfo` where it makes no sense.
-fn others(columns: &Map<String, Value>, info: Option<&Map<String, Value>>) -> Vec<Value> {
-    let is_known = |name: &str| COLUMNS.iter().any(|known| known.eq_ignore_ascii_case(name));
-    let is_unread = |name: &str| info.is_none() && name.eq_ignore_ascii_case("CustomerInfo");
-    let of_row = columns.iter().filter(|(name, _)| !is_known(name) || is_unread(name));
-    let is_field = |name: &str| CUSTOMER.iter().any(|(_, field)| field.eq_ignore_ascii_case(name));
-    let of_customer = info.into_iter().flatten().filter(|(name, _)| !is_field(name));
-    let told = |(name, value): (&String, &Value)| {
-        let text = match value {
-            Value::Null => return None,
-            Value::String(text) => text.trim().to_owned(),
-            other => other.to_string(),
+/// A lead, as long as the columns of its row are at hand.
+#[derive(Debug)]
+pub struct Lead<'a> {
+    /// A value for each of [`FIELDS`], in their order.
+    pub cells: [Cell<'a>; FIELDS.len()],
+    columns: &'a Columns<'a>,
+    /// What is left of `CustomerInfo`; `None` where there is something that makes no sense.
+    info: Option<Columns<'a>>,
+}
+
+impl<'a> Lead<'a> {
+    /// The lead of a row.
+    pub fn of(columns: &'a Columns<'a>) -> Self {
+        let mut info = customer_info(columns);
+        let customer = CUSTOMER.map(|field| {
+            let found = info.as_mut().and_then(|info| info.take(field));
+            found.map_or(Cell::NULL, told)
+        });
+        let [first_name, last_name, company, country, email, phone, title] = customer;
+        let name: Vec<&str> = [&first_name, &last_name].into_iter().filter_map(Cell::as_str).collect();
+        let name = text_or_null(name.join(" ").into());
+        let source = text(columns, "LeadSource");
+        let (code_of_source, offer_of_source) = parts_of_source(columns);
+        let action = first([text(columns, "ActionCode"), code_of_source]);
+        let meaning = action.as_str().and_then(|code| meaning_of(code, false));
+        let action_meaning = meaning.map_or_else(|| action.clone(), |meaning| Cell::Text(meaning.into()));
+        let do_not_contact = action.as_str().is_some_and(|code| code.eq_ignore_ascii_case("DNC"));
+        let product = text(columns, "ProductId");
+        let offer = first([text(columns, "OfferDisplayName"), product.clone(), offer_of_source]);
+        let is_test = text(columns, "RowKey").as_str().is_some_and(is_test);
+        let cells = [
+            first_name,
+            last_name,
+            company,
+            country,
+            email,
+            phone,
+            title,
+            name,
+            offer,
+            text(columns, "PublisherDisplayName"),
+            product,
+            description(columns),
+            source,
+            action_meaning,
+            action,
+            first([text(columns, "CreatedTime"), text(columns, "Timestamp")]),
+            Cell::Other(is_test.into()),
+            Cell::Other(do_not_contact.into()),
+        ];
+        Self { cells, columns, info }
+    }
+
+    /// As templates see it: every field, null where the row has nothing for it, and `others`.
+    pub fn into_map(self) -> Map<String, Value> {
+        let others = self.others();
+        let fields = FIELDS.iter().zip(self.cells);
+        let mut map: Map<_, _> = fields.map(|(name, cell)| ((*name).to_owned(), cell.into_value())).collect();
+        map.insert(OTHERS.to_owned(), others.into());
+        map
+    }
+
+    /// Columns and fields of `CustomerInfo` that no field of the lead tells, so that nothing is lost
+    /// from sight; all of `CustomerInfo` where it makes no sense.
+    fn others(&self) -> Vec<Value> {
+        let is_known = |name: &str| COLUMNS.iter().any(|known| known.eq_ignore_ascii_case(name));
+        let is_unread = |name: &str| self.info.is_none() && name.eq_ignore_ascii_case("CustomerInfo");
+        let of_row = self.columns.iter().filter(|(name, _)| !is_known(name) || is_unread(name));
+        let is_field = |name: &str| CUSTOMER.iter().any(|field| field.eq_ignore_ascii_case(name));
+        let of_customer = self.info.iter().flat_map(Columns::iter).filter(|(name, _)| !is_field(name));
+        let told = |(name, cell): (&str, &Cell<'_>)| {
+            let text = cell.text();
+            let text = text.trim();
+            (!text.is_empty()).then(|| json!({ "name": name, "value": text }))
         };
-        (!text.is_empty()).then(|| serde_json::json!({ "name": name, "value": text }))
-    };
-    of_row.chain(of_customer).filter_map(told).collect()
+        of_row.chain(of_customer).filter_map(told).collect()
+    }
+}
+
+/// The lead of a row, as templates see it.
+pub fn of_row(row: &Row) -> Map<String, Value> {
+    Lead::of(&row.columns()).into_map()
+}
+
+/// The lead of columns that are at hand, as templates see it.
+pub fn of_columns(columns: &Map<String, Value>) -> Map<String, Value> {
+    Lead::of(&Columns::of_map(columns)).into_map()
 }
 
 /// `CustomerInfo` is a JSON object written as a string; some write it twice over, or one object
 /// deeper. `None` where there is something that makes no sense.
-fn customer_info(columns: &Map<String, Value>) -> Option<Map<String, Value>> {
-    match find(columns, "CustomerInfo") {
-        None | Some(Value::Null) => Some(Map::new()),
-        Some(Value::String(text)) if text.trim().is_empty() => Some(Map::new()),
-        Some(value) => customer_of(value, DEEPEST),
+fn customer_info<'a>(columns: &'a Columns<'_>) -> Option<Columns<'a>> {
+    match columns.find("CustomerInfo") {
+        None | Some(Cell::Other(Value::Null)) => Some(Columns::default()),
+        Some(Cell::Text(text)) if text.trim().is_empty() => Some(Columns::default()),
+        Some(Cell::Text(text)) => {
+            Columns::parse(text).ok().filter(has_field).or_else(|| nested(&text.as_ref().into(), DEEPEST))
+        }
+        Some(Cell::Other(value)) => nested(value, DEEPEST),
     }
 }
 
-fn customer_of(value: &Value, depth: usize) -> Option<Map<String, Value>> {
+fn has_field(info: &Columns<'_>) -> bool {
+    CUSTOMER.iter().any(|field| info.find(field).is_some())
+}
+
+fn nested(value: &Value, depth: usize) -> Option<Columns<'static>> {
     if depth == 0 {
         return None;
     }
     match value {
-        Value::String(text) => customer_of(&serde_json::from_str(text).ok()?, depth - 1),
+        Value::String(text) => nested(&serde_json::from_str(text).ok()?, depth - 1),
         Value::Object(fields) => {
-            let has_field = CUSTOMER.iter().any(|(_, field)| find(fields, field).is_some());
-            let inner = || fields.values().find_map(|value| customer_of(value, depth - 1));
-            let found = if has_field { None } else { inner().filter(|inner| !inner.is_empty()) };
-            Some(found.unwrap_or_else(|| fields.clone()))
+            let owned = |(name, value): (&String, &Value)| (name.clone().into(), Cell::from(value.clone()));
+            let whole: Columns<'static> = fields.iter().map(owned).collect();
+            let inner = || fields.values().find_map(|value| nested(value, depth - 1));
+            let found = if has_field(&whole) { None } else { inner().filter(|inner| !inner.is_empty()) };
+            Some(found.unwrap_or(whole))
         }
         _ => None,
     }
 }
 
 /// `SPZA-DNC|contoso.app`: the action's code and the offer.
-fn parts_of_source(source: &str) -> (Value, Value) {
-    let Some((head, offer)) = source.split_once('|') else { return (Value::Null, Value::Null) };
+fn parts_of_source<'a>(columns: &'a Columns<'_>) -> (Cell<'a>, Cell<'a>) {
+    let source = columns.find("LeadSource").and_then(Cell::as_str).unwrap_or_default();
+    let Some((head, offer)) = source.split_once('|') else { return (Cell::NULL, Cell::NULL) };
     let code = head.rsplit_once('-').map(|(_, code)| code).unwrap_or_default();
-    (or_null(code.trim().to_owned()), or_null(offer.trim().to_owned()))
+    (text_or_null(code.into()), text_or_null(offer.into()))
 }
 
 /// What a code of `ActionCode` means, in English or Korean; `None` for one that is not known.
@@ -152,38 +213,43 @@ pub fn meaning_of(code: &str, in_korean: bool) -> Option<&'static str> {
 }
 
 /// The free text, without the empty `Campaigns:` that many leads carry.
-fn description(columns: &Map<String, Value>) -> Value {
+fn description<'a>(columns: &'a Columns<'_>) -> Cell<'a> {
     match text(columns, "Description") {
-        Value::String(text) if text == "Campaigns:" => Value::Null,
+        Cell::Text(text) if text == "Campaigns:" => Cell::NULL,
         other => other,
     }
 }
 
-fn first<const N: usize>(values: [Value; N]) -> Value {
-    values.into_iter().find(|value| !value.is_null()).unwrap_or_default()
+fn first<const N: usize>(cells: [Cell<'_>; N]) -> Cell<'_> {
+    cells.into_iter().find(|cell| !cell.is_null()).unwrap_or(Cell::NULL)
 }
 
 /// The trimmed text of a column, null where there is none.
-fn text(columns: &Map<String, Value>, name: &str) -> Value {
-    match find(columns, name) {
-        Some(Value::String(text)) => or_null(text.trim().to_owned()),
-        Some(Value::Null) | None => Value::Null,
-        Some(other) => Value::String(other.to_string()),
+fn text<'a>(columns: &'a Columns<'_>, name: &str) -> Cell<'a> {
+    columns.find(name).map_or(Cell::NULL, |cell| told(cell.view()))
+}
+
+/// The trimmed text of a value, null where there is none.
+fn told(cell: Cell<'_>) -> Cell<'_> {
+    match cell {
+        Cell::Text(text) => text_or_null(text),
+        Cell::Other(Value::Null) => Cell::NULL,
+        Cell::Other(other) => Cell::Text(other.to_string().into()),
     }
 }
 
-fn find<'a>(columns: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
-    columns.get(name).or_else(|| columns.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v))
-}
-
-fn or_null(text: String) -> Value {
-    if text.is_empty() { Value::Null } else { Value::String(text) }
+fn text_or_null(text: Cow<'_, str>) -> Cell<'_> {
+    let text = match text {
+        Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
+        Cow::Owned(text) if text.trim().len() == text.len() => Cow::Owned(text),
+        Cow::Owned(text) => Cow::Owned(text.trim().to_owned()),
+    };
+    if text.is_empty() { Cell::NULL } else { Cell::Text(text) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     fn lead(row: &Value) -> Map<String, Value> {
         of_columns(row.as_object().unwrap())
@@ -248,7 +314,7 @@ mod tests {
     #[test]
     fn every_field_is_there_for_any_row() {
         let names: Vec<_> = lead(&json!({})).into_iter().map(|(name, _)| name).collect();
-        assert_eq!(names.len(), 19, "{names:?}");
-        assert_eq!(fields().len(), 18, "a list is no column");
+        assert_eq!(names[..FIELDS.len()], FIELDS);
+        assert_eq!(names[FIELDS.len()..], [OTHERS]);
     }
 }

@@ -21,6 +21,7 @@ pub mod alarm;
 mod blocking;
 pub mod clock;
 pub mod clockwork;
+pub mod columns;
 pub mod condition;
 pub mod config;
 mod crash_point;

@@ -1,12 +1,15 @@
 //! A row of a table, kept as the text the service sent, and its key.
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
-use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
+
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+
+use crate::columns::Columns;
 
 /// One row, compact: its two keys, the server's `Timestamp`, and the JSON text of the whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,8 +40,8 @@ struct Head<'a> {
 
 impl<'de> Deserialize<'de> for Row {
     fn deserialize<D: serde::Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
-        let json = Box::<RawValue>::deserialize(json)?;
-        Self::from_json(&json).map_err(serde::de::Error::custom)
+        let json = Box::<str>::from(Box::<RawValue>::deserialize(json)?);
+        Self::from_text(json.into_string()).map_err(serde::de::Error::custom)
     }
 }
 
@@ -47,14 +50,6 @@ impl Row {
     ///
     /// # Errors
     /// When `json` is no object or has no `PartitionKey` and `RowKey` strings.
-    pub fn from_json(json: &RawValue) -> Result<Self, RowError> {
-        Self::from_text(json.get().to_owned())
-    }
-
-    /// As [`Row::from_json`], from text.
-    ///
-    /// # Errors
-    /// As [`Row::from_json`].
     pub fn from_text(json: String) -> Result<Self, RowError> {
         let json = if json.contains("\\ud") || json.contains("\\uD") {
             without_lone_surrogates(&json)
@@ -73,22 +68,34 @@ impl Row {
     }
 
     /// The row's columns in the order they came, `odata.*` annotations left out.
-    pub fn columns(&self) -> Map<String, Value> {
-        self.properties().into_iter().filter(|(name, _)| !is_annotation(name)).collect()
+    pub fn columns(&self) -> Columns<'_> {
+        columns_of(&self.json)
     }
 
     /// All that the JSON holds, annotations included.
-    pub(crate) fn properties(&self) -> Map<String, Value> {
-        serde_json::from_str(&self.json).unwrap_or_else(|_| value_by_value(&self.json))
+    pub(crate) fn properties(&self) -> Columns<'_> {
+        properties_of(&self.json)
     }
+}
+
+/// The columns of a row's JSON text.
+pub(crate) fn columns_of(json: &str) -> Columns<'_> {
+    let mut columns = properties_of(json);
+    columns.retain(|name| !is_annotation(name));
+    columns
+}
+
+fn properties_of(json: &str) -> Columns<'_> {
+    Columns::parse(json).unwrap_or_else(|_| value_by_value(json))
 }
 
 /// A number beyond every double, or lists within lists, keep the whole from being read, though not
 /// its keys: such a value becomes the text that was sent, and costs no other column.
-fn value_by_value(json: &str) -> Map<String, Value> {
+fn value_by_value(json: &str) -> Columns<'_> {
     let texts: BTreeMap<String, &RawValue> = serde_json::from_str(json).unwrap_or_default();
-    let value = |text: &RawValue| serde_json::from_str(text.get()).unwrap_or_else(|_| text.get().into());
-    texts.into_iter().map(|(name, text)| (name, value(text))).collect()
+    let value =
+        |text: &RawValue| serde_json::from_str::<Value>(text.get()).unwrap_or_else(|_| text.get().into());
+    texts.into_iter().map(|(name, text)| (name.into(), value(text).into())).collect()
 }
 
 /// The service keeps text as UTF-16 and may cut it within a character; no JSON reader takes the
@@ -177,6 +184,7 @@ impl fmt::Debug for Key {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::columns::Cell;
 
     fn row(partition: &str, row: &str, timestamp: &str) -> Row {
         Row::from_text(format!(
@@ -205,7 +213,10 @@ mod tests {
             (r"\\ud83d \ude00\n", "\\ud83d \u{fffd}\n"),
         ] {
             let json = format!(r#"{{"PartitionKey":"p","RowKey":"r","Note":"{text}"}}"#);
-            assert_eq!(Row::from_text(json).unwrap().columns()["Note"], expected);
+            assert_eq!(
+                Row::from_text(json).unwrap().columns().get("Note").and_then(Cell::as_str),
+                Some(expected)
+            );
         }
     }
 
@@ -214,14 +225,20 @@ mod tests {
         let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
         for text in ["1e999", &deep] {
             let json = format!(r#"{{"PartitionKey":"p","RowKey":"r","Odd":{text},"Name":"n"}}"#);
-            let columns = Row::from_text(json).unwrap().columns();
-            assert_eq!((&columns["Odd"], &columns["Name"]), (&text.into(), &"n".into()));
+            let columns = Row::from_text(json).unwrap();
+            let columns = columns.columns();
+            assert_eq!(
+                ["Odd", "Name"].map(|name| columns.get(name).and_then(Cell::as_str)),
+                [Some(text), Some("n")]
+            );
         }
     }
 
     #[test]
     fn annotations_are_not_columns() {
-        let names: Vec<_> = row("p", "r", "t").columns().into_iter().map(|(name, _)| name).collect();
+        let row = row("p", "r", "t");
+        let columns = row.columns();
+        let names: Vec<_> = columns.iter().map(|(name, _)| name).collect();
         assert_eq!(names, ["PartitionKey", "RowKey", "Timestamp", "N"]);
     }
 

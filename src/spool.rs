@@ -1,30 +1,46 @@
 //! The new rows of a run, on their way from the scan to the mail: in memory while they are few,
 //! in a temporary file of the state folder when they are many.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
-use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
+use std::fmt;
+use std::io::{self, BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
 use std::path::Path;
 
+use memchr::memchr2;
+use serde::Deserializer as _;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
 use tempfile::SpooledTempFile;
 
-use crate::row::Row;
+use crate::columns::{Columns, Name};
+use crate::row::{self, Row};
 
 /// Bytes of rows that are kept in memory before they move to a file.
 const IN_MEMORY: usize = 1 << 20;
+/// Bytes that are written to a file, or read from it, at a time.
+const AT_A_TIME: usize = 64 << 10;
 
 /// Rows in the order of the scan, written once and then read as often as needed.
 #[derive(Debug)]
 pub struct Spool {
-    file: SpooledTempFile,
+    file: BufWriter<SpooledTempFile>,
     rows: u64,
     columns: Vec<String>,
     seen: HashSet<String>,
 }
 
+/// Reads rows of a spool, one after the other.
+#[derive(Debug)]
+pub struct Rows<'a> {
+    file: BufReader<&'a mut SpooledTempFile>,
+    line: String,
+    at: u64,
+}
+
 impl Spool {
     /// An empty spool; its file, should it need one, has no name and vanishes with the process.
     pub fn new(folder: &Path) -> Self {
-        let file = tempfile::spooled_tempfile_in(IN_MEMORY, folder);
+        let file = BufWriter::with_capacity(AT_A_TIME, tempfile::spooled_tempfile_in(IN_MEMORY, folder));
         Self { file, rows: 0, columns: Vec::new(), seen: HashSet::new() }
     }
 
@@ -33,13 +49,13 @@ impl Spool {
     /// # Errors
     /// When the temporary file cannot be written: the disk is full.
     pub fn push(&mut self, row: &Row) -> io::Result<()> {
-        for (name, _) in row.columns() {
-            if self.seen.insert(name.clone()) {
-                self.columns.push(name);
-            }
-        }
+        let names = Names { columns: &mut self.columns, seen: &mut self.seen };
+        serde_json::Deserializer::from_str(row.json()).deserialize_map(names)?;
         // The service's JSON holds no raw line break, inside a string or out; make sure of it.
-        let line = row.json().replace(['\n', '\r'], " ");
+        let line = match memchr2(b'\n', b'\r', row.json().as_bytes()) {
+            None => Cow::Borrowed(row.json()),
+            Some(_) => Cow::Owned(row.json().replace(['\n', '\r'], " ")),
+        };
         self.file.write_all(line.as_bytes())?;
         self.file.write_all(b"\n")?;
         self.rows += 1;
@@ -64,11 +80,65 @@ impl Spool {
     /// Reads the rows from the first on.
     ///
     /// # Errors
+    /// When the temporary file cannot be written or read.
+    pub fn rows(&mut self) -> io::Result<Rows<'_>> {
+        self.rows_from(0)
+    }
+
+    /// Reads the rows from the one on that lies at [`Rows::at`].
+    ///
+    /// # Errors
+    /// As [`Spool::rows`].
+    pub fn rows_from(&mut self, at: u64) -> io::Result<Rows<'_>> {
+        self.file.seek(SeekFrom::Start(at))?;
+        Ok(Rows { file: BufReader::with_capacity(AT_A_TIME, self.file.get_mut()), line: String::new(), at })
+    }
+}
+
+impl Rows<'_> {
+    /// Where the next row lies.
+    pub fn at(&self) -> u64 {
+        self.at
+    }
+
+    /// The columns of the next row; `None` after the last.
+    ///
+    /// # Errors
     /// When the temporary file cannot be read.
-    pub fn rows(&mut self) -> io::Result<impl Iterator<Item = io::Result<Row>> + '_> {
-        self.file.seek(SeekFrom::Start(0))?;
-        let reader = BufReader::with_capacity(64 << 10, &mut self.file);
-        Ok(reader.lines().map(|line| Row::from_text(line?).map_err(io::Error::other)))
+    pub fn next_columns(&mut self) -> io::Result<Option<Columns<'_>>> {
+        self.line.clear();
+        let read = self.file.read_line(&mut self.line)?;
+        self.at += read as u64;
+        Ok((read > 0).then(|| row::columns_of(&self.line)))
+    }
+}
+
+/// Notes the names of a row's columns that are new.
+struct Names<'a> {
+    columns: &'a mut Vec<String>,
+    seen: &'a mut HashSet<String>,
+}
+
+impl<'de> Visitor<'de> for Names<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        // Most rows have the columns of the one before, in the same order.
+        let mut expected = 0;
+        while let Some(Name(name)) = map.next_key()? {
+            if self.columns.get(expected).is_some_and(|known| *known == name) {
+                expected += 1;
+            } else if !row::is_annotation(&name) && !self.seen.contains(name.as_ref()) {
+                self.seen.insert(name.clone().into_owned());
+                self.columns.push(name.into_owned());
+            }
+            map.next_value::<IgnoredAny>()?;
+        }
+        Ok(())
     }
 }
 
@@ -85,10 +155,21 @@ mod tests {
             let json = format!("{{\"PartitionKey\":\"p\",\n\"RowKey\":\"{n}\",\"C{}\":\"{filler}\"}}", n % 3);
             spool.push(&Row::from_text(json).unwrap()).unwrap();
         }
+        let keys = |mut rows: Rows<'_>| {
+            let mut keys = Vec::new();
+            while let Some(columns) = rows.next_columns().unwrap() {
+                keys.push(columns.get("RowKey").unwrap().text().into_owned());
+            }
+            keys
+        };
+        let all: Vec<_> = (0..1_000).map(|n| n.to_string()).collect();
         for _ in 0..2 {
-            let keys: Vec<_> = spool.rows().unwrap().map(|row| row.unwrap().row_key).collect();
-            assert_eq!(keys, (0..1_000).map(|n| n.to_string()).collect::<Vec<_>>());
+            assert_eq!(keys(spool.rows().unwrap()), all);
         }
+        let mut rows = spool.rows().unwrap();
+        (0..600).for_each(|_| drop(rows.next_columns().unwrap()));
+        let at = rows.at();
+        assert_eq!(keys(spool.rows_from(at).unwrap()), all[600..]);
         assert_eq!(spool.len(), 1_000);
         assert_eq!(spool.columns(), ["PartitionKey", "RowKey", "C0", "C1", "C2"]);
     }

@@ -96,7 +96,7 @@ pub(super) fn read(section: &Section<'_>) -> Option<Vec<SheetColumn>> {
 fn column(section: &Section<'_>, name: String, value: &Spanned<String>) -> Option<SheetColumn> {
     let found = value_of(value.get_ref());
     if found.is_none() {
-        let fields: Vec<String> = lead::fields().into_iter().map(|field| format!("lead.{field}")).collect();
+        let fields = lead::FIELDS.map(|field| format!("lead.{field}"));
         let known: Vec<&str> = fields.iter().map(String::as_str).collect();
         let help =
             format!("{}fields of a lead are {}", did_you_mean(value.get_ref(), &known), known.join(", "));
@@ -108,9 +108,7 @@ fn column(section: &Section<'_>, name: String, value: &Spanned<String>) -> Optio
 /// `lead.FIELD` or a column of the table.
 fn value_of(text: &str) -> Option<SheetValue> {
     match text.strip_prefix("lead.") {
-        Some(field) => {
-            lead::fields().iter().any(|known| known == field).then(|| SheetValue::Lead(field.to_owned()))
-        }
+        Some(field) => lead::FIELDS.iter().position(|known| *known == field).map(SheetValue::Lead),
         None => Some(SheetValue::Column(text.to_owned())),
     }
 }

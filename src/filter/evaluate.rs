@@ -4,9 +4,10 @@ use std::cmp::Ordering;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::{Comparison, Constant, Expression, Filter, lexer};
+use crate::columns::{Cell, Columns};
 use crate::row::Row;
 
 impl Filter {
@@ -18,12 +19,12 @@ impl Filter {
 }
 
 impl Expression {
-    fn holds(&self, properties: &Map<String, Value>) -> bool {
+    fn holds(&self, properties: &Columns<'_>) -> bool {
         match self {
             Self::And(left, right) => left.holds(properties) && right.holds(properties),
             Self::Or(left, right) => left.holds(properties) || right.holds(properties),
             Self::Not(inner) => !inner.holds(properties),
-            Self::Holds(property) => properties.get(property) == Some(&Value::Bool(true)),
+            Self::Holds(property) => properties.get(property) == Some(&Cell::Other(Value::Bool(true))),
             Self::Compare { property, comparison, constant } => {
                 order(properties, property, constant).is_some_and(|order| comparison.holds(order))
             }
@@ -45,36 +46,36 @@ impl Comparison {
 }
 
 /// How the property stands to the constant; `None` where they have nothing in common.
-fn order(properties: &Map<String, Value>, property: &str, constant: &Constant) -> Option<Ordering> {
+fn order(properties: &Columns<'_>, property: &str, constant: &Constant) -> Option<Ordering> {
     let value = properties.get(property)?;
-    let noted = properties.get(&format!("{property}@odata.type")).and_then(Value::as_str);
+    let noted = properties.get(&format!("{property}@odata.type")).and_then(Cell::as_str);
     let kind = if property == "Timestamp" { Some("Edm.DateTime") } else { noted };
     match (kind, value, constant) {
-        (Some("Edm.DateTime"), Value::String(text), Constant::Moment(at)) => {
-            Some(lexer::moment(text)?.cmp(at))
+        (Some("Edm.DateTime"), Cell::Text(text), Constant::Moment(at)) => Some(lexer::moment(text)?.cmp(at)),
+        (Some("Edm.Guid"), Cell::Text(text), Constant::Guid(guid)) => Some(text.to_lowercase().cmp(guid)),
+        (Some("Edm.Binary"), Cell::Text(text), Constant::Binary(bytes)) => {
+            Some(BASE64_STANDARD.decode(text.as_bytes()).ok()?.cmp(bytes))
         }
-        (Some("Edm.Guid"), Value::String(text), Constant::Guid(guid)) => Some(text.to_lowercase().cmp(guid)),
-        (Some("Edm.Binary"), Value::String(text), Constant::Binary(bytes)) => {
-            Some(BASE64_STANDARD.decode(text).ok()?.cmp(bytes))
-        }
-        (Some("Edm.Int64"), Value::String(text), Constant::Integer(number)) => {
+        (Some("Edm.Int64"), Cell::Text(text), Constant::Integer(number)) => {
             Some(text.parse::<i64>().ok()?.cmp(number))
         }
-        (Some("Edm.Double"), Value::String(text), Constant::Double(number)) => {
+        (Some("Edm.Double"), Cell::Text(text), Constant::Double(number)) => {
             text.parse::<f64>().ok()?.partial_cmp(number)
         }
-        (None | Some("Edm.String"), Value::String(text), Constant::Text(other)) => {
+        (None | Some("Edm.String"), Cell::Text(text), Constant::Text(other)) => {
             Some(text.encode_utf16().cmp(other.encode_utf16()))
         }
-        (_, Value::Bool(value), Constant::Bool(other)) => Some(value.cmp(other)),
-        (_, Value::Number(value), Constant::Integer(number)) if value.is_i64() => {
+        (_, Cell::Other(Value::Bool(value)), Constant::Bool(other)) => Some(value.cmp(other)),
+        (_, Cell::Other(Value::Number(value)), Constant::Integer(number)) if value.is_i64() => {
             Some(value.as_i64()?.cmp(number))
         }
         #[expect(clippy::cast_precision_loss, reason = "the service compares as doubles here, too")]
-        (_, Value::Number(value), Constant::Integer(number)) => {
+        (_, Cell::Other(Value::Number(value)), Constant::Integer(number)) => {
             value.as_f64()?.partial_cmp(&(*number as f64))
         }
-        (_, Value::Number(value), Constant::Double(number)) => value.as_f64()?.partial_cmp(number),
+        (_, Cell::Other(Value::Number(value)), Constant::Double(number)) => {
+            value.as_f64()?.partial_cmp(number)
+        }
         _ => None,
     }
 }

@@ -1,6 +1,10 @@
 //! Values of a row as people read them: capped, without controls, harmless in a spreadsheet.
 
-use serde_json::{Map, Value};
+use std::borrow::Cow;
+
+use serde_json::Value;
+
+use crate::columns::{Cell, Columns};
 
 /// Bytes of a cell that a mail's body shows; the CSV has the whole.
 const SHOWN: usize = 2 << 10;
@@ -28,13 +32,13 @@ pub(super) fn shown(value: Value) -> Value {
 }
 
 /// Bytes of the columns that a body shows, and whether it cuts one of them.
-pub(super) fn shown_size(columns: &Map<String, Value>) -> (usize, bool) {
-    let size = |value: &Value| match value {
-        Value::String(text) => text.len(),
-        Value::Array(_) | Value::Object(_) => value.to_string().len(),
-        Value::Null | Value::Bool(_) | Value::Number(_) => 8,
+pub(super) fn shown_size(columns: &Columns<'_>) -> (usize, bool) {
+    let size = |cell: &Cell<'_>| match cell {
+        Cell::Text(text) => text.len(),
+        Cell::Other(value @ (Value::Array(_) | Value::Object(_))) => value.to_string().len(),
+        Cell::Other(_) => 8,
     };
-    let sizes = columns.iter().map(|(name, value)| (name.len(), size(value)));
+    let sizes = columns.iter().map(|(name, cell)| (name.len(), size(cell)));
     sizes.fold((0, false), |(sum, is_cut), (name, size)| {
         (sum + name + size.min(SHOWN), is_cut || size > SHOWN)
     })
@@ -50,15 +54,17 @@ pub(super) fn subject(rendered: &str) -> String {
     }
 }
 
-/// The value as a cell of a CSV that a spreadsheet does not take for a formula.
+/// The text as a cell of a CSV that a spreadsheet does not take for a formula.
 ///
 /// <https://owasp.org/www-community/attacks/CSV_Injection> names the characters. A number and a
 /// phone number (`+82 2 123-4567`) can do nothing, and a CRM wants them as they are.
-pub(super) fn of_sheet(value: &Value) -> String {
-    let text = text_of(value);
+pub(super) fn of_sheet(text: Cow<'_, str>) -> Cow<'_, str> {
+    if !text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+        return text;
+    }
     let is_of_number = |c: char| c.is_ascii_digit() || " +-.()/".contains(c);
     let is_harmless = text.chars().all(is_of_number) || text.parse::<f64>().is_ok();
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) && !is_harmless { format!("'{text}") } else { text }
+    if is_harmless { text } else { format!("'{text}").into() }
 }
 
 fn cleaned(text: &str, line_breaks: bool) -> String {
@@ -94,17 +100,16 @@ mod tests {
 
     #[test]
     fn formulas_become_text_and_numbers_stay() {
-        for (value, cell) in [
-            (json!("=1+1"), "'=1+1"),
-            (json!("@SUM(A1)"), "'@SUM(A1)"),
-            (json!("-5"), "-5"),
-            (json!(-5), "-5"),
-            (json!("+82 2 123-4567"), "+82 2 123-4567"),
-            (json!("+82*A1"), "'+82*A1"),
-            (json!(null), ""),
-            (json!(true), "true"),
+        for (text, cell) in [
+            ("=1+1", "'=1+1"),
+            ("@SUM(A1)", "'@SUM(A1)"),
+            ("-5", "-5"),
+            ("+82 2 123-4567", "+82 2 123-4567"),
+            ("+82*A1", "'+82*A1"),
+            ("", ""),
+            ("true", "true"),
         ] {
-            assert_eq!(of_sheet(&value), cell);
+            assert_eq!(of_sheet(text.into()), cell);
         }
     }
 }

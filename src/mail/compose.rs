@@ -1,11 +1,13 @@
 //! From the rows of a run to the final bytes of its mails.
 //!
-//! Two passes over the spool: the first finds where one mail ends and the next begins, the second
-//! builds them one after the other, so that only one mail is in memory at a time.
+//! One pass over the spool finds where one mail ends and the next begins and writes the lines of the
+//! CSV; then the bodies are built one after the other. A CSV is encoded when its mail is read back, so
+//! that only one mail is in memory at a time.
 
 #[cfg(test)]
 mod hostile;
 mod plan;
+mod sheet_part;
 #[cfg(test)]
 mod tests;
 
@@ -19,15 +21,15 @@ use serde_json::{Map, Value, json};
 use tempfile::SpooledTempFile;
 use uuid::Uuid;
 
-use plan::Plan;
+use plan::{Limits, Part, Plan};
+use sheet_part::SheetPart;
 
-use super::message::{self, Address, Parts};
+use super::message::{self, Address, Built, Parts};
 use super::sheet::Sheet;
 use super::templates::{Rendered, Templates};
 use super::{cell, listing};
 use crate::flow::{Each, Flow, TestLeads};
 use crate::lead;
-use crate::row::Row;
 use crate::spool::Spool;
 
 /// What the mails of a run tell beside its rows.
@@ -51,10 +53,13 @@ pub struct Scene<'a> {
     pub hidden_tests: u64,
 }
 
-/// The mails of a run: their bytes lie one after the other in a spool file.
+/// The mails of a run: their bytes lie one after the other in a spool file, the lines of their CSVs in
+/// another one.
 #[derive(Debug)]
 pub struct Mails {
     bytes: SpooledTempFile,
+    lines: SpooledTempFile,
+    head: Vec<u8>,
     list: Vec<Composed>,
     notes: Vec<String>,
     sender: String,
@@ -70,6 +75,14 @@ pub struct Composed {
     /// Rows that this mail carries, counted from 0 in the spool's order.
     pub rows: Range<usize>,
     span: Range<u64>,
+    sheet: Option<SheetPart>,
+}
+
+impl Composed {
+    fn size(&self) -> u64 {
+        let sheet = self.sheet.as_ref().map_or(0, SheetPart::size);
+        self.span.end - self.span.start + sheet
+    }
 }
 
 /// Why no mail could be made.
@@ -112,17 +125,21 @@ impl Mails {
 
     /// The number of bytes of all mails.
     pub fn size(&self) -> u64 {
-        self.list.last().map_or(0, |mail| mail.span.end)
+        self.list.iter().map(Composed::size).sum()
     }
 
     /// Reads the mails back, one at a time.
     pub fn read(self) -> impl Iterator<Item = io::Result<(Composed, Vec<u8>)>> {
-        let Self { mut bytes, list, .. } = self;
+        let Self { mut bytes, mut lines, head, list, .. } = self;
         list.into_iter().map(move |mail| {
             bytes.seek(SeekFrom::Start(mail.span.start))?;
-            let length = mail.span.end - mail.span.start;
-            let mut text = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
-            (&mut bytes).take(length).read_to_end(&mut text)?;
+            let mut rest = (&mut bytes).take(mail.span.end - mail.span.start);
+            let mut text = Vec::with_capacity(usize::try_from(mail.size()).unwrap_or_default());
+            if let Some(sheet) = &mail.sheet {
+                (&mut rest).take(sheet.at).read_to_end(&mut text)?;
+                sheet.encode(&head, &mut lines, &mut text)?;
+            }
+            rest.read_to_end(&mut text)?;
             Ok((mail, text))
         })
     }
@@ -135,7 +152,7 @@ impl Mails {
 /// then go out as a plain listing.
 pub fn compose(scene: &Scene<'_>, spool: &mut Spool, folder: &Path) -> Result<Mails, ComposeError> {
     let mails = compose_with(scene, spool, folder, false)?;
-    let is_too_large = mails.list.iter().any(|mail| mail.span.end - mail.span.start > scene.max_bytes as u64);
+    let is_too_large = mails.list.iter().any(|mail| mail.size() > scene.max_bytes as u64);
     // A CSV takes over what the body has no room for.
     if is_too_large { compose_with(scene, spool, folder, true) } else { Ok(mails) }
 }
@@ -159,15 +176,15 @@ fn compose_with(
         .csv
         .as_ref()
         .map_or_else(|| Sheet::of_all(&columns, is_lead), |columns| Sheet::of_columns(columns));
-    let Plan { parts, attached } =
-        plan::plan(spool, &sheet, email, single, is_sheet_wanted, scene.max_bytes)?;
-    let context = Context { scene, columns, is_lead, sheet, attached, length: spool.len(), single };
+    let limits = Limits { email, is_single: single, is_sheet_wanted, max_bytes: scene.max_bytes };
+    let Plan { parts, attached, lines } = plan::plan(spool, &sheet, limits, folder)?;
+    let context = Context { scene, columns, is_lead, attached, length: spool.len(), single };
     let bytes = tempfile::spooled_tempfile_in(IN_MEMORY, folder);
-    let mut mails = Mails { bytes, list: Vec::new(), notes, sender: scene.from.email.to_string() };
-    let mut rows = spool.rows()?;
+    let sender = scene.from.email.to_string();
+    let mut mails = Mails { bytes, lines, head: sheet.head()?, list: Vec::new(), notes, sender };
     for (index, part) in parts.iter().enumerate() {
-        let place = Place { number: index + 1, of: parts.len(), rows: part.clone() };
-        context.write_mail(&place, &mut rows, &mut mails)?;
+        let place = Place { number: index + 1, of: parts.len(), part };
+        context.write_mail(&place, spool, &mut mails)?;
     }
     Ok(mails)
 }
@@ -200,59 +217,65 @@ struct Context<'a> {
     scene: &'a Scene<'a>,
     columns: Vec<String>,
     is_lead: bool,
-    sheet: Sheet,
     attached: bool,
     length: u64,
     single: bool,
 }
 
 /// Which of a run's mails it is.
-struct Place {
+struct Place<'a> {
     number: usize,
     of: usize,
-    rows: Range<usize>,
+    part: &'a Part,
 }
 
 impl Context<'_> {
     fn write_mail(
         &self,
-        place: &Place,
-        rows: &mut impl Iterator<Item = io::Result<Row>>,
+        place: &Place<'_>,
+        spool: &mut Spool,
         mails: &mut Mails,
     ) -> Result<(), ComposeError> {
-        let email = &self.scene.flow.email;
-        let (mut shown, mut size) = (Vec::new(), 0);
-        let budget = plan::body_budget(self.scene.max_bytes);
-        let mut csv = self.attached.then(|| self.sheet.head()).transpose()?;
-        for row in rows.take(place.rows.len()) {
-            let columns = row?.columns();
-            if let Some(csv) = &mut csv {
-                csv.extend(self.sheet.record(&columns)?);
-            }
-            size += cell::shown_size(&columns).0;
-            if self.single || shown.is_empty() || (shown.len() < email.max_rows && size <= budget) {
-                shown.push(self.row_value(columns));
-            }
-        }
+        let shown = self.shown_rows(place.part, spool)?;
         let shown = if self.is_lead { by_offer(shown) } else { shown };
         let message_id = format!("<{}@{}>", Uuid::new_v4(), self.scene.from.email.domain());
-        let (subject, bytes) = self.fitting(place, shown, csv.as_deref(), &message_id, &mut mails.notes)?;
+        let sheet = self.attached.then(|| SheetPart::new(mails.head.len(), place.part.lines.clone()));
+        let (subject, built, sheet) = self.fitting(place, shown, sheet, &message_id, &mut mails.notes)?;
         let start = mails.bytes.seek(SeekFrom::End(0))?;
-        mails.bytes.write_all(&bytes)?;
-        let span = start..start + bytes.len() as u64;
-        mails.list.push(Composed { subject, message_id, rows: place.rows.clone(), span });
+        mails.bytes.write_all(&built)?;
+        let (rows, span) = (place.part.rows.clone(), start..start + built.len() as u64);
+        mails.list.push(Composed { subject, message_id, rows, span, sheet });
         Ok(())
+    }
+
+    /// The first rows of a mail, as many as its body has room for, and one in any case.
+    fn shown_rows(&self, part: &Part, spool: &mut Spool) -> io::Result<Vec<Value>> {
+        let most = if self.single { usize::MAX } else { self.scene.flow.email.max_rows };
+        let budget = plan::body_budget(self.scene.max_bytes);
+        let (mut shown, mut size) = (Vec::new(), 0);
+        let mut rows = spool.rows_from(part.at)?;
+        while shown.len() < part.rows.len().min(most.max(1))
+            && let Some(columns) = rows.next_columns()?
+        {
+            size += cell::shown_size(&columns).0;
+            if size > budget && !self.single && !shown.is_empty() {
+                break;
+            }
+            shown.push(self.row_value(columns.into_map()));
+        }
+        Ok(shown)
     }
 
     /// Builds the message with fewer and fewer rows in its body until it is small enough.
     fn fitting(
         &self,
-        place: &Place,
+        place: &Place<'_>,
         mut shown: Vec<Value>,
-        csv: Option<&[u8]>,
+        sheet: Option<SheetPart>,
         message_id: &str,
         notes: &mut Vec<String>,
-    ) -> Result<(String, Vec<u8>), ComposeError> {
+    ) -> Result<(String, Vec<u8>, Option<SheetPart>), ComposeError> {
+        let of_sheet = sheet.as_ref().map_or(0, SheetPart::size);
         loop {
             let rendered = self.render(place, &shown, notes);
             let subject = rendered.subject.clone();
@@ -262,11 +285,13 @@ impl Context<'_> {
                 message_id,
                 headers: self.headers(),
                 rendered,
-                csv: csv.map(|bytes| (self.file_name(place), bytes.to_vec())),
+                csv: sheet.is_some().then(|| self.file_name(place)),
             };
-            let bytes = message::build(parts).map_err(ComposeError::Message)?;
-            if bytes.len() <= self.scene.max_bytes || csv.is_none() || shown.is_empty() {
-                return Ok((subject, bytes));
+            let Built { bytes, sheet_at } = message::build(parts).map_err(ComposeError::Message)?;
+            let size = bytes.len() as u64 + of_sheet;
+            if size <= self.scene.max_bytes as u64 || sheet.is_none() || shown.is_empty() {
+                let sheet = sheet.zip(sheet_at).map(|(sheet, at)| sheet.placed(at));
+                return Ok((subject, bytes, sheet));
             }
             shown.truncate(shown.len() / 2);
         }
@@ -288,7 +313,7 @@ impl Context<'_> {
         headers
     }
 
-    fn render(&self, place: &Place, shown: &[Value], notes: &mut Vec<String>) -> Rendered {
+    fn render(&self, place: &Place<'_>, shown: &[Value], notes: &mut Vec<String>) -> Rendered {
         let data = self.data(place, shown);
         let mut rendered = match self.templates().render(&data) {
             Ok(rendered) => rendered,
@@ -318,13 +343,13 @@ impl Context<'_> {
         rendered
     }
 
-    fn data(&self, place: &Place, shown: &[Value]) -> Value {
+    fn data(&self, place: &Place<'_>, shown: &[Value]) -> Value {
         let flow = self.scene.flow;
         let lead = shown.first().map_or_else(|| lead_of(&Map::new()).into(), |row| row[LEAD].clone());
         let length = if self.single { 1 } else { self.length };
         json!({
             "hidden_tests": self.scene.hidden_tests,
-            "length": length, "shown": shown.len(), "hidden": place.rows.len() - shown.len(),
+            "length": length, "shown": shown.len(), "hidden": place.part.rows.len() - shown.len(),
             "part": place.number, "parts": if self.single { 1 } else { place.of }, "attached": self.attached,
             "rows": shown, "columns": self.columns.iter().take(plan::MOST_COLUMNS).collect::<Vec<_>>(), "is_lead": self.is_lead, "lead": lead,
             "flow": {
@@ -352,7 +377,7 @@ impl Context<'_> {
         cell::shown(Value::Object(row))
     }
 
-    fn file_name(&self, place: &Place) -> String {
+    fn file_name(&self, place: &Place<'_>) -> String {
         let (flow, run) = (&self.scene.flow.name, self.scene.run);
         if place.of > 1 {
             format!("{flow}-{run}-{}of{}.csv", place.number, place.of)

@@ -5,8 +5,10 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 use lettre::Message;
 use lettre::address::Envelope;
-use lettre::message::header::{ContentType, Date, HeaderName, HeaderValue, MessageId};
-use lettre::message::{Attachment, Mailbox, MultiPart, SinglePart};
+use lettre::message::header::{
+    ContentTransferEncoding, ContentType, Date, HeaderName, HeaderValue, MessageId,
+};
+use lettre::message::{self, Attachment, Mailbox, MultiPart, SinglePart};
 
 use super::templates::Rendered;
 use crate::flow::{Email, Importance};
@@ -39,9 +41,19 @@ pub(super) struct Parts<'a> {
     pub(super) headers: Vec<(&'static str, String)>,
     /// Subject, HTML and text; the subject is clean.
     pub(super) rendered: Rendered,
-    /// Name and bytes of the CSV file.
-    pub(super) csv: Option<(String, Vec<u8>)>,
+    /// Name of the CSV file, whose bytes are put in later.
+    pub(super) csv: Option<String>,
 }
+
+/// A message, and where in it the base64 of its CSV is to stand.
+#[derive(Debug)]
+pub(super) struct Built {
+    pub(super) bytes: Vec<u8>,
+    pub(super) sheet_at: Option<usize>,
+}
+
+/// Stands for the CSV while the message is built; no encoded part has such a byte.
+const SHEET: &[u8] = b"\0sheet\0";
 
 impl<'a> Address<'a> {
     /// That of a flow's mails.
@@ -55,7 +67,8 @@ impl<'a> Address<'a> {
 ///
 /// # Errors
 /// What the mail builder refuses, in its words.
-pub(super) fn build(parts: Parts<'_>) -> Result<Vec<u8>, String> {
+pub(super) fn build(parts: Parts<'_>) -> Result<Built, String> {
+    let has_sheet = parts.csv.is_some();
     let text = SinglePart::plain(parts.rendered.text.unwrap_or_default());
     let body = match (parts.rendered.html, parts.csv) {
         (None, None) => Body::Single(text),
@@ -99,7 +112,13 @@ pub(super) fn build(parts: Parts<'_>) -> Result<Vec<u8>, String> {
         Body::Single(part) => builder.singlepart(part),
         Body::Multi(parts) => builder.multipart(parts),
     };
-    Ok(message.map_err(|error| error.to_string())?.formatted())
+    let mut bytes = message.map_err(|error| error.to_string())?.formatted();
+    // The CSV is the last part.
+    let sheet_at = if has_sheet { memchr::memmem::rfind(&bytes, SHEET) } else { None };
+    if let Some(at) = sheet_at {
+        bytes.drain(at..at + SHEET.len());
+    }
+    Ok(Built { bytes, sheet_at })
 }
 
 enum Body {
@@ -107,9 +126,10 @@ enum Body {
     Multi(MultiPart),
 }
 
-fn sheet((name, bytes): (String, Vec<u8>)) -> Result<SinglePart, String> {
+fn sheet(name: String) -> Result<SinglePart, String> {
     let kind = ContentType::parse("text/csv; charset=utf-8").map_err(|error| error.to_string())?;
-    Ok(Attachment::new(name).body(bytes, kind))
+    let body = message::Body::dangerous_pre_encoded(SHEET.to_vec(), ContentTransferEncoding::Base64);
+    Ok(Attachment::new(name).body(body, kind))
 }
 
 fn header(name: &str, value: &str) -> Result<HeaderValue, String> {

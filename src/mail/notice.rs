@@ -67,7 +67,7 @@ pub fn compose(notice: &Notice<'_>) -> Result<Composed, String> {
         },
         csv: None,
     };
-    let bytes = message::build(parts)?;
+    let bytes = message::build(parts)?.bytes;
     Ok(Composed { subject, message_id, bytes })
 }
 

@@ -1,12 +1,14 @@
 //! The CSV that carries the rows a body has no room for, or all of them on request.
 
-use std::io;
+use std::borrow::Cow;
+use std::io::{self, Write};
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::cell;
+use crate::columns::{Cell, Columns};
 use crate::flow::{SheetColumn, SheetValue};
-use crate::lead;
+use crate::lead::{self, Lead};
 
 /// The columns of a CSV: those that a flow names, or those of the lead first, where the rows are
 /// leads, and then the table's own.
@@ -16,16 +18,22 @@ pub struct Sheet {
     has_lead: bool,
 }
 
+/// Writes the lines of a sheet, one a row.
+#[derive(Debug)]
+pub struct Lines<'a, W: Write> {
+    sheet: &'a Sheet,
+    csv: csv::Writer<Counted<W>>,
+}
+
 /// What makes Excel read the file as UTF-8.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 impl Sheet {
     /// A sheet of all columns.
     pub fn of_all(columns: &[String], is_lead: bool) -> Self {
-        let of_lead = if is_lead { lead::fields() } else { Vec::new() };
-        let of_lead = of_lead
-            .into_iter()
-            .map(|name| SheetColumn { name: format!("lead.{name}"), value: SheetValue::Lead(name) });
+        let fields = lead::FIELDS.iter().enumerate().filter(|_| is_lead);
+        let of_lead = fields
+            .map(|(at, name)| SheetColumn { name: format!("lead.{name}"), value: SheetValue::Lead(at) });
         let of_table = columns
             .iter()
             .map(|name| SheetColumn { name: name.clone(), value: SheetValue::Column(name.clone()) });
@@ -43,43 +51,82 @@ impl Sheet {
     /// # Errors
     /// None in practice: it writes to memory.
     pub fn head(&self) -> io::Result<Vec<u8>> {
-        let names = self.columns.iter().map(|column| cell::of_sheet(&column.name.as_str().into()));
-        Ok([BYTE_ORDER_MARK, &line(names)?].concat())
+        let mut csv = writer(BYTE_ORDER_MARK.to_vec());
+        csv.write_record(
+            self.columns.iter().map(|column| cell::of_sheet(column.name.as_str().into()).into_owned()),
+        )?;
+        csv.into_inner().map_err(|error| io::Error::other(error.to_string()))
     }
 
-    /// The line of a row.
-    ///
-    /// # Errors
-    /// None in practice: it writes to memory.
-    pub fn record(&self, row: &Map<String, Value>) -> io::Result<Vec<u8>> {
-        let lead = if self.has_lead { lead::of_columns(row) } else { Map::new() };
-        let cell = |column: &SheetColumn| value(column, row, &lead).map_or_else(String::new, cell::of_sheet);
-        line(self.columns.iter().map(cell))
+    /// What writes the lines of rows.
+    pub fn lines<W: Write>(&self, out: W) -> Lines<'_, W> {
+        Lines { sheet: self, csv: writer(Counted { out, bytes: 0 }) }
     }
 
     /// The row as an object of these columns.
-    pub fn object(&self, row: &Map<String, Value>) -> Value {
-        let lead = if self.has_lead { lead::of_columns(row) } else { Map::new() };
+    pub fn object(&self, row: &Columns<'_>) -> Value {
+        let lead = self.has_lead.then(|| Lead::of(row));
         let pair = |column: &SheetColumn| {
-            (column.name.clone(), value(column, row, &lead).cloned().unwrap_or_default())
+            let cell = value(column, row, lead.as_ref());
+            (column.name.clone(), cell.cloned().unwrap_or(Cell::NULL).into_value())
         };
         Value::Object(self.columns.iter().map(pair).collect())
     }
 }
 
-fn value<'a>(
-    column: &SheetColumn,
-    row: &'a Map<String, Value>,
-    lead: &'a Map<String, Value>,
-) -> Option<&'a Value> {
-    match &column.value {
-        SheetValue::Lead(name) => lead.get(name),
-        SheetValue::Column(name) => row.get(name),
+impl<W: Write> Lines<'_, W> {
+    /// Writes the line of a row; returns the bytes of all lines so far.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write(&mut self, row: &Columns<'_>) -> io::Result<u64> {
+        let lead = self.sheet.has_lead.then(|| Lead::of(row));
+        for column in &self.sheet.columns {
+            let text = value(column, row, lead.as_ref()).map_or(Cow::Borrowed(""), Cell::text);
+            self.csv.write_field(cell::of_sheet(text).as_bytes())?;
+        }
+        self.csv.write_record(None::<&[u8]>)?;
+        self.csv.flush()?;
+        Ok(self.csv.get_ref().bytes)
+    }
+
+    /// What the lines were written to.
+    ///
+    /// # Errors
+    /// When the last of them cannot be written.
+    pub fn into_inner(self) -> io::Result<W> {
+        let counted = self.csv.into_inner().map_err(|error| io::Error::other(error.to_string()))?;
+        Ok(counted.out)
     }
 }
 
-fn line(cells: impl Iterator<Item = String>) -> io::Result<Vec<u8>> {
-    let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
-    writer.write_record(cells)?;
-    writer.into_inner().map_err(|error| io::Error::other(error.to_string()))
+/// Knows how much it has passed on. That the CSV writer flushes after each line is no matter of what
+/// it writes to.
+#[derive(Debug)]
+struct Counted<W> {
+    out: W,
+    bytes: u64,
+}
+
+impl<W: Write> Write for Counted<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn writer<W: Write>(out: W) -> csv::Writer<W> {
+    csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(out)
+}
+
+fn value<'r>(column: &SheetColumn, row: &'r Columns<'_>, lead: Option<&'r Lead<'_>>) -> Option<&'r Cell<'r>> {
+    match &column.value {
+        SheetValue::Lead(field) => lead?.cells.get(*field),
+        SheetValue::Column(name) => row.get(name),
+    }
 }

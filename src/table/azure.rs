@@ -171,13 +171,11 @@ impl AzureTable {
                     ask = ask.initial_row_key(row);
                 }
             }
-            self.response(ask.into_stream::<Box<RawValue>>().next().await)
+            self.response(ask.into_stream::<Row>().next().await)
         };
         let (response, served) = self.with_retries(attempt).await?;
         let next = response.continuation();
-        let rows: Result<Vec<_>, _> = response.entities.iter().map(|json| Row::from_json(json)).collect();
-        let rows = rows.map_err(|error| TableError::new(error.to_string()))?;
-        Ok((Page { rows, served }, next))
+        Ok((Page { rows: response.entities, served }, next))
     }
 
     /// The response, if it is one, with the note that its exchange left.
@@ -186,7 +184,13 @@ impl AzureTable {
         response: Option<azure_core::Result<QueryEntityResponse<E>>>,
     ) -> Result<(QueryEntityResponse<E>, Served), TableError> {
         match (self.transport.take(), response) {
-            (Some(Ok(served)), Some(Ok(response))) => Ok((response, served)),
+            (Some(Ok(exchanged)), Some(Ok(response))) => {
+                if response.entities.is_empty() {
+                    let no_page = |reason: String| TableError::no_page(&self.place, &reason);
+                    exchanged.has_rows().map_err(no_page)?;
+                }
+                Ok((response, exchanged.served))
+            }
             (Some(Err(failure)), _) => Err(TableError::of_failure(failure, &self.place)),
             (_, Some(Err(error))) => {
                 // Without a failed exchange the response itself makes no sense, or the credentials.

@@ -154,9 +154,9 @@ fn selected(row: &Row, columns: &[String]) -> Result<Row, crate::row::RowError> 
         let name = if is_annotation(name) { name.trim_end_matches("@odata.type") } else { name };
         ["PartitionKey", "RowKey", "Timestamp"].contains(&name) || columns.iter().any(|column| column == name)
     };
-    Row::from_text(
-        Value::Object(row.properties().into_iter().filter(|(name, _)| keeps(name)).collect()).to_string(),
-    )
+    let mut properties = row.properties();
+    properties.retain(keeps);
+    Row::from_text(Value::Object(properties.into_map()).to_string())
 }
 
 #[cfg(test)]
@@ -188,7 +188,7 @@ mod tests {
             from = Some(next);
         }
         assert_eq!(sizes, [1, 1_000, 500]);
-        let columns: Vec<_> = last.unwrap().columns().into_iter().map(|(name, _)| name).collect();
+        let columns: Vec<_> = last.unwrap().columns().iter().map(|(name, _)| name.to_owned()).collect();
         assert_eq!(columns, ["PartitionKey", "RowKey", "N", "Timestamp"]);
         let other = EmbeddedTable::open(&folder.path().join("a/demo.db"), "other").unwrap();
         let (rows, _) = other.page(&Query::default(), None).unwrap();

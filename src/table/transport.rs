@@ -53,7 +53,27 @@ pub(super) struct Transport {
 type Answer = (Served, u16, HeaderMap, Bytes);
 
 /// What an exchange came to.
-type Note = Result<Served, Failure>;
+type Note = Result<Exchanged, Failure>;
+
+/// A success.
+#[derive(Debug, Clone)]
+pub(super) struct Exchanged {
+    pub(super) served: Served,
+    body: Bytes,
+}
+
+impl Exchanged {
+    /// The SDK takes a response without rows for an empty page: the rest of the table would count as
+    /// read.
+    pub(super) fn has_rows(&self) -> Result<(), String> {
+        #[derive(Deserialize)]
+        struct Page {
+            #[serde(rename = "value")]
+            _rows: IgnoredAny,
+        }
+        serde_json::from_slice::<Page>(&self.body).map(drop).map_err(|error| error.to_string())
+    }
+}
 
 /// Why an exchange failed.
 #[derive(Debug, Clone)]
@@ -134,10 +154,7 @@ impl Transport {
             let retry_after = http::retry_after(&headers);
             return Err(Failure::Status { status, retry_after, code, body: body.to_vec() });
         }
-        // What writes is answered without a page.
-        if *request.method() == azure_core::Method::Get {
-            check_page(&headers, &body).map_err(Failure::NoPage)?;
-        }
+        check_continuation(&headers).map_err(Failure::NoPage)?;
         Ok((served, status, headers, body.freeze()))
     }
 
@@ -163,7 +180,8 @@ impl Transport {
 impl HttpClient for Transport {
     async fn execute_request(&self, request: &Request) -> azure_core::Result<Response> {
         let result = self.exchange(request).await;
-        let note = result.as_ref().map(|(served, ..)| *served).map_err(Clone::clone);
+        let exchanged = |(served, _, _, body): &Answer| Exchanged { served: *served, body: body.clone() };
+        let note = result.as_ref().map(exchanged).map_err(Clone::clone);
         *self.note.lock().unwrap_or_else(PoisonError::into_inner) = Some(note);
         match result {
             Ok((_, status, headers, body)) => {
@@ -176,14 +194,9 @@ impl HttpClient for Transport {
     }
 }
 
-/// The SDK takes a response without rows for an empty page, and one whose continuation it cannot
-/// read for the last: the rest of the table would count as read.
-fn check_page(headers: &HeaderMap, body: &[u8]) -> Result<(), String> {
-    #[derive(Deserialize)]
-    struct Page {
-        #[serde(rename = "value")]
-        _rows: IgnoredAny,
-    }
+/// The SDK takes a response whose continuation it cannot read for the last: the rest of the table
+/// would count as read.
+fn check_continuation(headers: &HeaderMap) -> Result<(), String> {
     let mut tokens = headers.iter().filter(|(name, _)| name.as_str().starts_with(CONTINUATION));
     if tokens.any(|(_, value)| value.to_str().is_err()) {
         return Err("its continuation cannot be read".to_owned());
@@ -192,7 +205,7 @@ fn check_page(headers: &HeaderMap, body: &[u8]) -> Result<(), String> {
     if has("nextrowkey") && !has("nextpartitionkey") {
         return Err("its continuation names no partition".to_owned());
     }
-    serde_json::from_slice::<Page>(body).map(drop).map_err(|error| error.to_string())
+    Ok(())
 }
 
 fn headers_for_sdk(from: &HeaderMap) -> Headers {
@@ -223,17 +236,19 @@ mod tests {
 
     #[test]
     fn only_what_names_its_rows_and_its_next_page_is_a_page() {
-        let body = br#"{"value":[]}"#;
-        for (name, value, body, is_page) in [
-            ("nextpartitionkey", &b"1!8!cA--"[..], &body[..], true),
-            ("nextpartitionkey", "\u{e9}".as_bytes(), body, false),
-            ("nextrowkey", b"r", body, false),
-            ("nextpartitionkey", b"p", b"{}", false),
-            ("nextpartitionkey", b"p", b"", false),
+        for (name, value, is_page) in [
+            ("nextpartitionkey", &b"1!8!cA--"[..], true),
+            ("nextpartitionkey", "\u{e9}".as_bytes(), false),
+            ("nextrowkey", b"r", false),
         ] {
             let name: HeaderName = format!("{CONTINUATION}{name}").parse().unwrap();
             let headers = HeaderMap::from_iter([(name, HeaderValue::from_bytes(value).unwrap())]);
-            assert_eq!(check_page(&headers, body).is_ok(), is_page, "{headers:?}");
+            assert_eq!(check_continuation(&headers).is_ok(), is_page, "{headers:?}");
+        }
+        let served = Served { date: None, took: Duration::ZERO };
+        for (body, is_page) in [(&br#"{"value":[]}"#[..], true), (b"{}", false), (b"", false)] {
+            let exchanged = Exchanged { served, body: Bytes::from_static(body) };
+            assert_eq!(exchanged.has_rows().is_ok(), is_page, "{body:?}");
         }
     }
 }

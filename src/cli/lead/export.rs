@@ -119,26 +119,33 @@ fn write_to(
     progress: &ProgressBar,
 ) -> anyhow::Result<()> {
     let all = spool.len();
-    out.write_all(&match format {
-        Format::Csv => sheet.head()?,
-        Format::Json => b"[".to_vec(),
-        Format::Ndjson => Vec::new(),
-    })?;
-    for (number, row) in (0_u64..).zip(spool.rows()?) {
-        let columns = row?.columns();
-        match format {
-            Format::Csv => out.write_all(&sheet.record(&columns)?)?,
-            Format::Json => {
-                write!(out, "{}\n{}", if number == 0 { "" } else { "," }, sheet.object(&columns))?;
-            }
-            Format::Ndjson => writeln!(out, "{}", sheet.object(&columns))?,
-        }
+    let mut rows = spool.rows()?;
+    let tell = |number: u64| {
         if number % 10_000 == 0 {
             progress.set_message(format!("writing: {number} of {all} rows"));
         }
-    }
-    if format == Format::Json {
-        out.write_all(b"\n]\n")?;
+    };
+    if format == Format::Csv {
+        out.write_all(&sheet.head()?)?;
+        let mut lines = sheet.lines(&mut *out);
+        for number in 0.. {
+            let Some(columns) = rows.next_columns()? else { break };
+            lines.write(&columns)?;
+            tell(number);
+        }
+    } else {
+        let (open, between, close) =
+            if format == Format::Json { ("[\n", ",\n", "\n]\n") } else { ("", "\n", "\n") };
+        for number in 0.. {
+            let Some(columns) = rows.next_columns()? else { break };
+            write!(out, "{}{}", if number == 0 { open } else { between }, sheet.object(&columns))?;
+            tell(number);
+        }
+        match (all, format) {
+            (0, Format::Json) => writeln!(out, "[]")?,
+            (0, _) => {}
+            _ => out.write_all(close.as_bytes())?,
+        }
     }
     out.flush()?;
     Ok(())

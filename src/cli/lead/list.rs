@@ -55,7 +55,7 @@ pub(super) async fn list(loaded: &Loaded, arguments: &Arguments) -> anyhow::Resu
         let zone = &loaded.config.settings.time_zone;
         let head = ["written", "key", "lead", "offer", "state"];
         let rows = newest.iter().zip(&states).map(|(row, state)| {
-            let lead = lead::of_columns(&row.columns());
+            let lead = lead::of_row(row);
             let written =
                 row.timestamp.parse().map_or_else(|_| row.timestamp.clone(), |at| output::moment(at, zone));
             let offer = lead["offer"].as_str().unwrap_or("–").to_owned();
@@ -100,7 +100,7 @@ fn states(flow: &str, rows: &[Row], store: Option<&Store>) -> anyhow::Result<Vec
 }
 
 fn json_of(row: &Row, state: &State) -> Value {
-    let lead = lead::of_columns(&row.columns());
+    let lead = lead::of_row(row);
     json!({
         "partition_key": row.partition_key, "row_key": row.row_key, "timestamp": row.timestamp,
         "run": state.run, "mail": state.mail, "lead": lead,

@@ -63,9 +63,7 @@ pub(super) async fn show(loaded: &Loaded, arguments: &Arguments) -> anyhow::Resu
         );
     }
     if arguments.json {
-        let row = row
-            .as_ref()
-            .map(|row| json!({ "timestamp": row.timestamp, "lead": lead::of_columns(&row.columns()) }));
+        let row = row.as_ref().map(|row| json!({ "timestamp": row.timestamp, "lead": lead::of_row(row) }));
         output::print_json(
             &json!({ "key": arguments.key, "row": row, "history": steps.iter().map(json_of).collect::<Vec<_>>() }),
         )?;
@@ -96,7 +94,7 @@ fn told(key: &str, row: Option<&Row>, steps: &[Step], zone: &TimeZone) -> String
     let mut text = format!("lead {key}\n");
     match row {
         Some(row) => {
-            let lead = lead::of_columns(&row.columns());
+            let lead = lead::of_row(row);
             let mark = |field: &str, words: &str| {
                 if lead[field] == true { format!(" · {words}") } else { String::new() }
             };

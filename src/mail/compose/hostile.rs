@@ -6,7 +6,9 @@ use proptest::prelude::*;
 
 use super::tests::flow;
 use super::*;
+use crate::columns::Cell;
 use crate::hostile::config;
+use crate::row::Row;
 
 /// What could break out of a header, an attribute, an element, a cell or a line.
 const ODD: [&str; 30] = [
@@ -245,14 +247,14 @@ fn rows_are_there(bytes: &[u8], rows: &[Row], columns: &[String]) {
         let values = row.columns();
         assert!(!values.is_empty());
         for (cell, name) in record.iter().skip(of_lead).zip(columns) {
-            let value = values.get(name).unwrap_or(&Value::Null);
-            let whole = cell::text_of(value);
+            let value = values.get(name).unwrap_or(&Cell::NULL);
+            let whole = value.text();
             assert!(cell == whole || cell == format!("'{whole}"), "{name}: {cell:?} and {whole:?}");
             let is_of_number = |c: char| c.is_ascii_digit() || " +-.()/".contains(c);
             let is_formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r'])
                 && cell.parse::<f64>().is_err()
                 && !cell.chars().all(is_of_number)
-                && !value.is_number();
+                && !matches!(value, Cell::Other(Value::Number(_)));
             assert!(!is_formula, "{cell:?}");
         }
     }

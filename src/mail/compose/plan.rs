@@ -1,21 +1,48 @@
 //! How the rows of a run are laid over its mails: which rows each carries, and whether a CSV goes
-//! along.
+//! along. The lines of the CSV are written on the way.
 
-use std::io;
+use std::io::{self, BufWriter};
 use std::ops::Range;
+use std::path::Path;
+
+use tempfile::SpooledTempFile;
 
 use super::super::cell;
 use super::super::sheet::Sheet;
+use super::IN_MEMORY;
 use crate::flow::Email;
 use crate::spool::Spool;
 
 /// The mails of a run.
 #[derive(Debug)]
 pub(super) struct Plan {
-    /// Rows of each mail, counted from 0 in the spool's order.
-    pub(super) parts: Vec<Range<usize>>,
+    pub(super) parts: Vec<Part>,
     /// A CSV has all rows of its mail, since the body does not show all of them.
     pub(super) attached: bool,
+    /// The lines of all rows, without the names of the columns.
+    pub(super) lines: SpooledTempFile,
+}
+
+/// What one mail carries.
+#[derive(Debug, Default)]
+pub(super) struct Part {
+    /// Rows, counted from 0 in the spool's order.
+    pub(super) rows: Range<usize>,
+    /// Where the first of them lies in the spool.
+    pub(super) at: u64,
+    /// Where their lines lie.
+    pub(super) lines: Range<u64>,
+}
+
+/// What all mails of a run have to keep to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits<'a> {
+    pub(super) email: &'a Email,
+    /// Each row has a mail of its own.
+    pub(super) is_single: bool,
+    /// The body has turned out to be too large without a CSV.
+    pub(super) is_sheet_wanted: bool,
+    pub(super) max_bytes: usize,
 }
 
 /// Columns that a mail's body knows; a run whose rows have more of them has a CSV.
@@ -32,39 +59,33 @@ fn sheet_budget(max_bytes: usize) -> usize {
     max_bytes / 78 * 57 * 3 / 4
 }
 
-/// One pass over the rows.
-pub(super) fn plan(
-    spool: &mut Spool,
-    sheet: &Sheet,
-    email: &Email,
-    is_single: bool,
-    is_sheet_wanted: bool,
-    max_bytes: usize,
-) -> io::Result<Plan> {
-    let budget = sheet_budget(max_bytes);
+/// One pass over the rows; `folder` takes the lines when they are many.
+pub(super) fn plan(spool: &mut Spool, sheet: &Sheet, limits: Limits<'_>, folder: &Path) -> io::Result<Plan> {
+    let Limits { email, is_single, is_sheet_wanted, max_bytes } = limits;
+    let budget = sheet_budget(max_bytes) as u64;
     let mut attached = is_sheet_wanted || email.attach_csv || spool.columns().len() > MOST_COLUMNS;
-    let (mut parts, mut begin, mut end) = (Vec::new(), 0, 0);
-    let (mut of_sheet, mut of_body) = (0, 0);
-    for row in spool.rows()? {
-        let columns = row?.columns();
+    let mut lines = sheet.lines(BufWriter::new(tempfile::spooled_tempfile_in(IN_MEMORY, folder)));
+    let (mut parts, mut part, mut of_body) = (Vec::new(), Part::default(), 0);
+    let mut rows = spool.rows()?;
+    loop {
+        let (count, at, written) = (part.rows.end, rows.at(), part.lines.end);
+        let Some(columns) = rows.next_columns()? else { break };
         let (shown, is_cut) = cell::shown_size(&columns);
         of_body += shown;
-        attached |= is_cut || (!is_single && (end == email.max_rows || of_body > body_budget(max_bytes)));
-        let record = sheet.record(&columns)?.len();
-        if is_single || (of_sheet + record > budget && end > begin) {
-            parts.push(begin..end);
-            (begin, of_sheet) = (end, 0);
+        attached |= is_cut || (!is_single && (count == email.max_rows || of_body > body_budget(max_bytes)));
+        let end = lines.write(&columns)?;
+        let is_full = is_single || end - part.lines.start > budget;
+        if is_full && !part.rows.is_empty() {
+            parts.push(part);
+            part = Part { rows: count..count, at, lines: written..written };
         }
-        of_sheet += record;
-        end += 1;
+        (part.rows.end, part.lines.end) = (count + 1, end);
     }
-    parts.push(begin..end);
-    if is_single && end > 0 {
-        parts.remove(0);
-    }
+    parts.push(part);
     if !attached && !is_single {
-        parts.clear();
-        parts.push(0..end);
+        let all = parts.iter().map(|part| part.rows.len()).sum();
+        parts = vec![Part { rows: 0..all, ..Part::default() }];
     }
-    Ok(Plan { parts, attached })
+    let lines = lines.into_inner()?.into_inner().map_err(io::IntoInnerError::into_error)?;
+    Ok(Plan { parts, attached, lines })
 }

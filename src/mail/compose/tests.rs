@@ -4,6 +4,7 @@ use mail_parser::{MessageParser, MimeHeaders as _};
 
 use super::*;
 use crate::config;
+use crate::row::Row;
 
 /// A flow whose `[email]` has these lines.
 pub(super) fn flow(email: &str) -> Arc<Flow> {
