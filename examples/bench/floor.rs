@@ -49,7 +49,8 @@ pub(crate) struct Lead<'a> {
     #[serde(borrow)]
     offer_display_name: Cow<'a, str>,
     #[serde(borrow)]
-    lead_source: Cow<'a, str>,
+    #[serde(rename = "LeadSource")]
+    source: Cow<'a, str>,
 }
 
 #[derive(Deserialize)]
@@ -83,7 +84,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         let leads = decode(&body)?;
         rows += leads.len();
         if let Some(mail) = &mut mail {
-            leads.iter().for_each(|(lead, customer)| write_row(&mut html, lead, customer));
+            for (lead, customer) in &leads {
+                write_row(&mut html, lead, customer);
+            }
             mail.get_mut().write_all(quoted_printable::encode_to_str(&html).as_bytes())?;
         }
         html.clear();
@@ -107,7 +110,7 @@ fn write_row(html: &mut String, lead: &Lead<'_>, customer: &Customer) {
         &customer.company,
         &customer.email,
         &lead.action_code,
-        &lead.lead_source,
+        &lead.source,
         &lead.created_time,
     ];
     for cell in cells {

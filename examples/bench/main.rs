@@ -1,6 +1,8 @@
 //! What `scripts/bench` measures leadflow against: a table service that has its answers ready, a
 //! mail server that takes everything, and the floor, a program that does the bare job once.
 
+#![expect(clippy::print_stdout, reason = "scripts/bench reads it")]
+
 mod decode;
 mod floor;
 mod lead;

@@ -14,6 +14,7 @@ use std::time::Duration;
 use clap::Args;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
+use leadflow::clock::Clock;
 
 use crate::lead;
 
@@ -45,7 +46,7 @@ struct Shown {
 pub(crate) fn serve(arguments: &Arguments) -> anyhow::Result<()> {
     let listener = TcpListener::bind(("127.0.0.1", 0))?;
     let shown = Shown::default();
-    let old = Timestamp::now().checked_sub(jiff::SignedDuration::from_mins(arguments.age))?;
+    let old = Clock::System.now().checked_sub(jiff::SignedDuration::from_mins(arguments.age))?;
     show(&shown, arguments, arguments.rows, old);
     println!("{}", listener.local_addr()?.port());
     thread::scope(|scope| {
@@ -101,7 +102,7 @@ fn answer_all(stream: &TcpStream, shown: &Shown, arguments: &Arguments) -> Optio
             shown.queries.fetch_add(1, Ordering::Relaxed);
             send_page(stream, shown, &path)?;
         } else if method == "POST" {
-            show(shown, arguments, path.split_once("rows=")?.1.parse().ok()?, Timestamp::now());
+            show(shown, arguments, path.split_once("rows=")?.1.parse().ok()?, Clock::System.now());
             send(stream, "", b"")?;
         } else {
             send(stream, "", shown.queries.load(Ordering::Relaxed).to_string().as_bytes())?;
@@ -137,7 +138,7 @@ fn send_page(stream: &TcpStream, shown: &Shown, path: &str) -> Option<()> {
 }
 
 fn send(mut stream: &TcpStream, headers: &str, body: &[u8]) -> Option<()> {
-    let date = rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&Timestamp::now()).ok()?;
+    let date = rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&Clock::System.now()).ok()?;
     let head = format!(
         "HTTP/1.1 200 OK\r\nContent-Type: application/json;odata=minimalmetadata\r\nContent-Length: {}\r\n\
          x-ms-request-id: 6c5d8a2e-0002-0071-2a00-5e3a54000000\r\nx-ms-version: 2019-02-02\r\nServer: canned\r\n\

@@ -13,7 +13,6 @@ use crate::condition::Verdict;
 use crate::flow::{Config, Flow};
 use crate::history::Outcome;
 use crate::mail::compose::{Mails, Scene, compose};
-use crate::row::Mark;
 use crate::store::{NewMail, Reading, Scanned, Store};
 
 /// All that a run has found out.
@@ -73,8 +72,7 @@ pub(super) async fn commit(
         "watermark": reading.as_ref().and_then(|reading| reading.past.watermark).map(|at| at.to_string()), "mails": count,
     });
     record.step("commit", json!({ "verdict": verdict.words() }), outputs);
-    let before_begin = window.before_begin.into_iter().map(|(key, version)| Mark { key, version });
-    let mut passed_over: Vec<Mark> = before_begin.collect();
+    let mut passed_over = window.before_begin;
     if window.past.is_none() {
         passed_over.extend(&found.hidden);
     }

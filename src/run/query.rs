@@ -67,8 +67,9 @@ pub(super) async fn new_rows(
     let (mut pages, mut scanned, mut waited) = (0_u64, 0_usize, Duration::ZERO);
     let mut seen = HashSet::new();
     let mut scan = table.scan(query);
+    let mut next = scan.next().await;
     loop {
-        let page = match scan.next().await {
+        let page = match next {
             Ok(Some(page)) => page,
             Ok(None) => break,
             Err(error) => {
@@ -85,8 +86,12 @@ pub(super) async fn new_rows(
         pages += 1;
         scanned += page.rows.len();
         waited += page.served.took;
-        keep_new(place, flow, window, page, &mut seen, &mut found).await?;
+        // The service works on the next page while this one is looked through.
+        let kept = keep_new(place, flow, window, page, &mut seen, &mut found);
+        let (kept, following) = tokio::join!(kept, scan.next());
+        kept?;
         crash_point("page-read");
+        next = following;
     }
     let outputs = json!({ "pages": pages, "rows": scanned, "service_ms": waited.as_millis() });
     record.step("query", inputs, outputs);
@@ -109,7 +114,7 @@ async fn keep_new(
     let marks: Vec<Mark> = rows.iter().map(Mark::of).collect();
     let handed_on = handed_on(place, flow, window, &marks).await?;
     for ((row, mark), handed_on) in rows.iter().zip(marks).zip(handed_on) {
-        let handed_on = window.before_begin.get(&mark.key).copied().or(handed_on);
+        let handed_on = window.version_before_begin(mark.key).or(handed_on);
         if is_known(flow, &mark, handed_on) || !seen.insert(mark.key) {
             continue;
         }

@@ -1,7 +1,5 @@
 //! Step 2: how far back a run reads.
 
-use std::collections::BTreeMap;
-
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use tracing::{info, warn};
@@ -26,8 +24,8 @@ pub(super) struct Opened {
     pub(super) reading: Option<Reading>,
     /// No scan of this table was committed yet.
     pub(super) is_first: bool,
-    /// Rows from before begin, which are never mailed.
-    pub(super) before_begin: BTreeMap<Key, Version>,
+    /// Rows from before begin, which are never mailed; in the order of their keys.
+    pub(super) before_begin: Vec<Mark>,
     /// This is the deep scan of the day.
     pub(super) looks_back: bool,
     /// The range of the past that the run is about, and whether what was mailed is mailed again.
@@ -35,10 +33,15 @@ pub(super) struct Opened {
 }
 
 impl Opened {
+    /// Which version of a row there was before begin.
+    pub(super) fn version_before_begin(&self, key: Key) -> Option<Version> {
+        let at = self.before_begin.binary_search_by_key(&key, |mark| mark.key).ok()?;
+        Some(self.before_begin[at].version)
+    }
+
     /// One that moves nothing.
     fn standing(past_time: Timestamp, past: Option<(Timestamp, bool)>) -> Self {
-        let before_begin = BTreeMap::new();
-        Self { past_time, reading: None, is_first: false, before_begin, looks_back: false, past }
+        Self { past_time, reading: None, is_first: false, before_begin: Vec::new(), looks_back: false, past }
     }
 }
 
@@ -81,14 +84,15 @@ pub(super) async fn open(
 /// The flow's begin, one window before now unless `recover` has said otherwise; it is recorded before anything is read, so that it
 /// stays where it is should this run fail.
 async fn begin(place: &Workplace, flow: &Flow, table: &Table) -> Result<Reading, RunError> {
-    let served = table.ask_time().await?;
-    if served.date.is_none() {
+    let date = table.ask_time().await?.date;
+    // Read at once: the state may keep the run waiting.
+    let now = date.unwrap_or_else(|| place.clock.now());
+    if date.is_none() {
         warn!(flow = flow.name, "the table service tells no time; this machine's clock stands in for it");
     }
     let name = flow.name.clone();
     let preset = place.store.call(move |store| store.begin_preset(&name)).await?;
-    let of_window = || flow.window.length_before(served.date.unwrap_or_else(|| place.clock.now()));
-    let begin = preset.unwrap_or_else(of_window);
+    let begin = preset.unwrap_or_else(|| flow.window.length_before(now));
     begin_reading(place, flow, table, Some(begin)).await?;
     crash_point("begin-recorded");
     info!(flow = flow.name, "the flow begins: rows before {begin} are not mailed");
@@ -139,7 +143,7 @@ fn open_again(place: &Workplace, flow: &Flow, reading: Reading, record: &mut Rec
         past_time: found.at,
         reading: Some(reading),
         is_first: false,
-        before_begin: BTreeMap::new(),
+        before_begin: Vec::new(),
         looks_back,
         past: None,
     }
@@ -153,13 +157,17 @@ async fn open_first(
     record: &mut Record,
 ) -> Result<Opened, RunError> {
     let begin = reading.past.begin;
-    let mut before_begin = BTreeMap::new();
+    let mut before_begin = Vec::new();
     let select = Some(vec!["PartitionKey".to_owned(), "RowKey".to_owned()]);
     let mut scan = table.scan(Query { filter: filled(flow, EVER), select });
     while let Some(page) = scan.next().await? {
         let old = page.rows.iter().filter(|row| row.timestamp.parse().is_ok_and(|at: Timestamp| at <= begin));
-        before_begin.extend(old.map(Mark::of).map(|mark| (mark.key, mark.version)));
+        before_begin.extend(old.map(Mark::of));
     }
+    // Of a row that came twice the later version counts.
+    before_begin.reverse();
+    before_begin.sort_by_key(|mark| mark.key);
+    before_begin.dedup_by_key(|mark| mark.key);
     let inputs = json!({
         "mode": "covering", "window_s": flow.window.length.as_secs(), "table": table.identity(),
     });

@@ -95,11 +95,13 @@ impl Store {
     }
 
     fn versions(&self, flow: &str, keys: &[Key], more: &str) -> Result<Vec<Option<Version>>, StoreError> {
-        let mut ask = self.db.prepare_cached(&format!(
-            "SELECT version FROM keys WHERE flow = (SELECT id FROM flows WHERE name = ?1) AND key = ?2 {more}"
-        ))?;
+        let mut id = self.db.prepare_cached("SELECT id FROM flows WHERE name = ?1")?;
+        let id: Option<i64> = id.query_row([flow], |row| row.get(0)).optional()?;
+        let mut ask = self
+            .db
+            .prepare_cached(&format!("SELECT version FROM keys WHERE flow = ?1 AND key = ?2 {more}"))?;
         let mut version = |key: &Key| {
-            let found = ask.query_row(params![flow, key.0], |row| row.get(0)).optional()?;
+            let found = ask.query_row(params![id, key.0], |row| row.get(0)).optional()?;
             Ok(found.map(Version))
         };
         keys.iter().map(&mut version).collect()
@@ -273,6 +275,9 @@ fn insert_keys(
         "INSERT INTO keys (flow, key, version, run, mail) VALUES (?1, ?2, ?3, ?4, ?5)
          ON CONFLICT (flow, key) DO UPDATE SET version = ?3, run = ?4, mail = ?5",
     )?;
+    // In the order of the tree that they go into.
+    let mut rows = rows.to_vec();
+    rows.sort_unstable_by_key(|mark| mark.key);
     for Mark { key, version } in rows {
         insert.execute(params![flow, key.0, version.0, run, mail])?;
     }

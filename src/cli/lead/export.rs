@@ -121,7 +121,7 @@ fn write_to(
     let all = spool.len();
     let mut rows = spool.rows()?;
     let tell = |number: u64| {
-        if number % 10_000 == 0 {
+        if number.is_multiple_of(10_000) {
             progress.set_message(format!("writing: {number} of {all} rows"));
         }
     };

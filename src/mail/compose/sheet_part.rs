@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn is_the_base64_of_its_lines_in_lines() {
-        let bytes: Vec<u8> = (0..LINE * AT_A_TIME * 2 + 100).map(|n| (n % 251) as u8).collect();
+        let bytes: Vec<u8> = (0..251).cycle().take(LINE * AT_A_TIME * 2 + 100).collect();
         let mut lines = tempfile::spooled_tempfile(1 << 10);
         lines.write_all(&bytes).unwrap();
         for length in [0, 1, 2, 54, 55, LINE, LINE * AT_A_TIME - 3, bytes.len() - 7] {
