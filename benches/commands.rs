@@ -187,11 +187,15 @@ fn insert_run(tx: &Connection, run: i64, started: i64) -> anyhow::Result<()> {
 fn insert_mail(tx: &Connection, run: i64, started: i64, now: i64) -> anyhow::Result<()> {
     let bytes = (now - started < PURGED).then(|| vec![b'x'; SIZE]);
     tx.prepare_cached(
-        "INSERT INTO mails (run, connections, sender, subject, message_id, bytes, created, tries, began)
-         VALUES (?1, '[\"folder\"]', 'leads@contoso.example', '3 new leads', ?2, ?3, ?4, 1, ?4)",
+        "INSERT INTO mails (run, connections, sender, subject, message_id, created, tries, began)
+         VALUES (?1, '[\"folder\"]', 'leads@contoso.example', '3 new leads', ?2, ?3, 1, ?3)",
     )?
-    .execute(params![run, format!("<{run}@contoso.example>"), bytes, started])?;
+    .execute(params![run, format!("<{run}@contoso.example>"), started])?;
     let mail = tx.last_insert_rowid();
+    if let Some(bytes) = bytes {
+        tx.prepare_cached("INSERT INTO texts (mail, bytes) VALUES (?1, ?2)")?
+            .execute(params![mail, bytes])?;
+    }
     let mut insert = tx.prepare_cached(
         "INSERT INTO recipients (mail, position, address, state, reply) VALUES (?1, ?2, ?3, 'sent', '250 queued')",
     )?;

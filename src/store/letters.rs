@@ -32,7 +32,7 @@ pub enum Which {
 const LISTED: &str =
     "SELECT mails.id, subject, message_id, length(bytes), tries, next_try, is_paced, run, flows.name,
         created, connections, sending, connection
-    FROM mails LEFT JOIN runs ON runs.id = mails.run LEFT JOIN flows ON flows.id = runs.flow";
+    FROM mails LEFT JOIN texts ON texts.mail = mails.id LEFT JOIN runs ON runs.id = mails.run LEFT JOIN flows ON flows.id = runs.flow";
 
 impl Store {
     /// Mails of the outbox, oldest first.
@@ -63,8 +63,8 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn text_of(&self, mail: i64) -> Result<Option<Vec<u8>>, StoreError> {
-        let ask = "SELECT bytes FROM mails WHERE id = ?1";
-        Ok(self.db.query_row(ask, [mail], |row| row.get(0)).optional()?.flatten())
+        let ask = "SELECT bytes FROM texts WHERE mail = ?1";
+        Ok(self.db.query_row(ask, [mail], |row| row.get(0)).optional()?)
     }
 
     /// Lets a mail be tried now, also for recipients that were held or dropped; without a number
@@ -78,8 +78,9 @@ impl Store {
         let tx = self.db.transaction()?;
         let held: Vec<i64> = tx
             .prepare(&format!(
-                "SELECT DISTINCT mail FROM recipients JOIN mails ON mails.id = mail
-                 WHERE state IN {states} AND sending = 0 AND bytes IS NOT NULL AND (?1 IS NULL OR mail = ?1)"
+                "SELECT DISTINCT recipients.mail FROM recipients JOIN mails ON mails.id = recipients.mail
+                     JOIN texts ON texts.mail = mails.id
+                 WHERE state IN {states} AND sending = 0 AND (?1 IS NULL OR mails.id = ?1)"
             ))?
             .query_map([mail], |row| row.get(0))?
             .collect::<Result<_, _>>()?;

@@ -160,12 +160,13 @@ pub struct Lock {
 /// How long another process may hold the database.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
 
-const MIGRATIONS: [M<'static>; 5] = [
+const MIGRATIONS: [M<'static>; 6] = [
     M::up(include_str!("migrations/1.sql")),
     M::up(include_str!("migrations/2.sql")).foreign_key_check(),
     M::up(include_str!("migrations/3.sql")),
     M::up(include_str!("migrations/4.sql")),
     M::up(include_str!("migrations/5.sql")),
+    M::up(include_str!("migrations/6.sql")),
 ];
 
 impl Lock {

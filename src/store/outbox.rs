@@ -94,7 +94,7 @@ impl Store {
     pub fn next_mail(&self, lane: &[String], now: Timestamp) -> Result<Option<OutboxMail>, StoreError> {
         let [now, too_late] = due_at(now);
         let mut ask = self.db.prepare_cached(&format!(
-            "SELECT id, run, connections, sender, bytes, tries,
+            "SELECT id, run, connections, sender, tries,
                  (SELECT flows.name FROM runs JOIN flows ON flows.id = runs.flow WHERE runs.id = mails.run)
              FROM mails WHERE connections = ?3 AND {IS_DUE}
              ORDER BY iif(is_paced = 1, created, next_try), id LIMIT 1"
@@ -104,17 +104,19 @@ impl Store {
                 Ok(OutboxMail {
                     id: row.get(0)?,
                     run: row.get(1)?,
-                    flow: row.get(6)?,
+                    flow: row.get(5)?,
                     connections: names_of(&row.get::<_, String>(2)?),
                     sender: row.get(3)?,
                     recipients: Vec::new(),
-                    bytes: row.get(4)?,
-                    tries: row.get(5)?,
+                    bytes: Vec::new(),
+                    tries: row.get(4)?,
                 })
             })
             .optional()?;
         let Some(mut mail) = found else { return Ok(None) };
         mail.recipients = recipients_of(&self.db, mail.id)?;
+        let mut text = self.db.prepare_cached("SELECT bytes FROM texts WHERE mail = ?1")?;
+        mail.bytes = text.query_row([mail.id], |row| row.get(0))?;
         Ok(Some(mail))
     }
 
@@ -246,7 +248,7 @@ impl Store {
     pub fn mails_of(&self, run: i64) -> Result<Vec<MailRecord>, StoreError> {
         let mut ask = self.db.prepare_cached(
             "SELECT id, subject, message_id, length(bytes), tries, next_try, is_paced, sending, connections, connection
-             FROM mails WHERE run = ?1 ORDER BY id",
+             FROM mails LEFT JOIN texts ON texts.mail = id WHERE run = ?1 ORDER BY id",
         )?;
         let mut found: Vec<MailRecord> = ask
             .query_map([run], |row| {
@@ -291,9 +293,9 @@ impl Store {
     /// When the database fails.
     pub fn purge_sent(&mut self, before: Timestamp) -> Result<usize, StoreError> {
         Ok(self.db.execute(
-            "UPDATE mails SET bytes = NULL WHERE bytes IS NOT NULL AND created < ?1 AND next_try IS NULL
-             AND sending = 0 AND NOT EXISTS
-                 (SELECT 1 FROM recipients WHERE mail = mails.id AND state NOT IN ('sent', 'dropped'))",
+            "DELETE FROM texts WHERE mail IN
+                 (SELECT id FROM mails WHERE created < ?1 AND next_try IS NULL AND sending = 0 AND NOT EXISTS
+                     (SELECT 1 FROM recipients WHERE mail = mails.id AND state NOT IN ('sent', 'dropped')))",
             [to_db(before)],
         )?)
     }
@@ -320,11 +322,12 @@ pub(super) fn insert_mail(
 ) -> Result<i64, StoreError> {
     let connections = json_of(mail.connections);
     tx.execute(
-        "INSERT INTO mails (run, connections, sender, subject, message_id, bytes, created, next_try)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)",
-        params![run, connections, mail.sender, mail.subject, mail.message_id, mail.bytes, to_db(now)],
+        "INSERT INTO mails (run, connections, sender, subject, message_id, created, next_try)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)",
+        params![run, connections, mail.sender, mail.subject, mail.message_id, to_db(now)],
     )?;
     let id = tx.last_insert_rowid();
+    tx.execute("INSERT INTO texts (mail, bytes) VALUES (?1, ?2)", params![id, mail.bytes])?;
     for (position, address) in (0_i64..).zip(mail.recipients) {
         tx.execute(
             "INSERT INTO recipients (mail, position, address, state) VALUES (?1, ?2, ?3, 'waiting')",
@@ -371,7 +374,7 @@ pub(super) fn recipients_of(db: &Connection, mail: i64) -> Result<Vec<Recipient>
 
 /// Its time has come; or it lies later than any wait, since the clock was set back.
 const IS_DUE: &str = "next_try IS NOT NULL AND (next_try <= ?1 OR next_try > ?2) AND sending = 0
-    AND bytes IS NOT NULL";
+    AND EXISTS (SELECT 1 FROM texts WHERE mail = mails.id)";
 
 fn due_at(now: Timestamp) -> [i64; 2] {
     [now, now.checked_add(LONGEST_WAIT * 2).unwrap_or(Timestamp::MAX)].map(to_db)

@@ -43,7 +43,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn kept_mails(&self) -> Result<Vec<i64>, StoreError> {
-        let mut ask = self.db.prepare("SELECT id FROM mails WHERE bytes IS NOT NULL ORDER BY id")?;
+        let mut ask = self.db.prepare("SELECT mail FROM texts ORDER BY mail")?;
         let found = ask.query_map([], |row| row.get(0))?;
         Ok(found.collect::<Result<_, _>>()?)
     }
@@ -55,10 +55,11 @@ impl Store {
     /// When the database fails.
     pub fn forget_mail(&mut self, mail: i64) -> Result<bool, StoreError> {
         let tx = self.db.transaction()?;
-        let forget = "UPDATE mails SET bytes = NULL, subject = '(forgotten)'
+        let forget = "UPDATE mails SET subject = '(forgotten)'
             WHERE id = ?1 AND next_try IS NULL AND sending = 0";
         let is_done = tx.execute(forget, [mail])? > 0;
         if is_done {
+            tx.execute("DELETE FROM texts WHERE mail = ?1", [mail])?;
             // The step that rendered it names its subject and, where a template failed, its values.
             tx.execute(
                 "UPDATE steps SET outputs = '{\"forgotten\":true}' WHERE name = 'render'
