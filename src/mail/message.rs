@@ -69,12 +69,13 @@ impl<'a> Address<'a> {
 /// What the mail builder refuses, in its words.
 pub(super) fn build(parts: Parts<'_>) -> Result<Built, String> {
     let has_sheet = parts.csv.is_some();
-    let text = SinglePart::plain(parts.rendered.text.unwrap_or_default());
+    let text = SinglePart::plain(with_crlf(&parts.rendered.text.unwrap_or_default()));
     let body = match (parts.rendered.html, parts.csv) {
         (None, None) => Body::Single(text),
         (None, Some(csv)) => Body::Multi(MultiPart::mixed().singlepart(text).singlepart(sheet(csv)?)),
         (Some(html), csv) => {
-            let both = MultiPart::alternative().singlepart(text).singlepart(SinglePart::html(html));
+            let both =
+                MultiPart::alternative().singlepart(text).singlepart(SinglePart::html(with_crlf(&html)));
             match csv {
                 None => Body::Multi(both),
                 Some(csv) => Body::Multi(MultiPart::mixed().multipart(both).singlepart(sheet(csv)?)),
@@ -119,6 +120,12 @@ pub(super) fn build(parts: Parts<'_>) -> Result<Built, String> {
         bytes.drain(at..at + SHEET.len());
     }
     Ok(Built { bytes, sheet_at })
+}
+
+/// The line ends of a message. The builder would make them, too, at a cost that grows with the square
+/// of the length.
+fn with_crlf(text: &str) -> String {
+    text.replace("\r\n", "\n").replace('\n', "\r\n")
 }
 
 enum Body {

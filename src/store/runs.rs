@@ -3,7 +3,7 @@
 use std::io;
 
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::{Connection, OptionalExtension, Row as DbRow, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Row as DbRow, Transaction, TransactionBehavior, params};
 
 use super::outbox::{NewMail, insert_mail};
 use super::{Reading, Store, StoreError, from_db, to_db};
@@ -95,6 +95,8 @@ impl Store {
     }
 
     fn versions(&self, flow: &str, keys: &[Key], more: &str) -> Result<Vec<Option<Version>>, StoreError> {
+        // Without it each look would take the lock of the database anew.
+        let _together = Transaction::new_unchecked(&self.db, TransactionBehavior::Deferred)?;
         let mut id = self.db.prepare_cached("SELECT id FROM flows WHERE name = ?1")?;
         let id: Option<i64> = id.query_row([flow], |row| row.get(0)).optional()?;
         let mut ask = self
