@@ -193,7 +193,7 @@ fn insert_mail(tx: &Connection, run: i64, started: i64, now: i64) -> anyhow::Res
     .execute(params![run, format!("<{run}@contoso.example>"), started])?;
     let mail = tx.last_insert_rowid();
     if let Some(bytes) = bytes {
-        tx.prepare_cached("INSERT INTO texts (mail, bytes) VALUES (?1, ?2)")?
+        tx.prepare_cached("INSERT INTO texts (mail, part, bytes) VALUES (?1, 0, ?2)")?
             .execute(params![mail, bytes])?;
     }
     let mut insert = tx.prepare_cached(

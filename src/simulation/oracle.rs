@@ -20,6 +20,7 @@ pub(super) fn judge(world: &World) -> Result<(), Violation> {
     if integrity != "ok" {
         return Err(Violation::new(Kind::Broken, format!("the state is damaged: {integrity}")));
     }
+    let marks: BTreeMap<i64, MailRecord> = marks.into_iter().map(|mail| (mail.id, mail)).collect();
     let mut state = world.lock();
     for (flow, plan) in world.story.plans.iter().enumerate() {
         let begin = world.store.at_once(|store| store.reading(&plan.name)).map_err(failed)?;
@@ -27,10 +28,9 @@ pub(super) fn judge(world: &World) -> Result<(), Violation> {
         let begin = begin_of(&state, flow, plan, begin)?;
         let owed = Owed { world, state: &state, flow, plan, begin };
         let count = owed.judge_rows()?;
-        owed.judge_order()?;
+        owed.judge_order(&marks)?;
         state.counts.owed += count;
     }
-    let marks: BTreeMap<i64, MailRecord> = marks.into_iter().map(|mail| (mail.id, mail)).collect();
     judge_recipients(world, &mut state, &marks)
 }
 
@@ -164,18 +164,24 @@ impl Owed<'_> {
         version.is_plain || self.world.story.files[file][self.flow].is_wide
     }
 
-    /// While nothing had gone wrong, the mails left in the order in which they were made.
-    fn judge_order(&self) -> Result<(), Violation> {
+    /// While nothing had gone wrong, the mails with the same list of connections left in the order in
+    /// which they were made.
+    fn judge_order(&self, marks: &BTreeMap<i64, MailRecord>) -> Result<(), Violation> {
         let is_ours = |attempt: &&Attempt| {
             let letter = self.state.letters.get(&attempt.letter);
             attempt.was_healthy && letter.is_some_and(|letter| letter.flow == self.flow)
         };
-        let order: Vec<i64> =
-            self.state.attempts.iter().filter(is_ours).map(|attempt| attempt.letter).collect();
-        if order.is_sorted_by(|a, b| a < b) {
-            return Ok(());
+        let mut lanes: BTreeMap<&[String], Vec<i64>> = BTreeMap::new();
+        for attempt in self.state.attempts.iter().filter(is_ours) {
+            let lane = marks.get(&attempt.letter).map(|mail| mail.connections.as_slice());
+            lanes.entry(lane.unwrap_or_default()).or_default().push(attempt.letter);
         }
-        Err(self.violation(Kind::Broken, format!("the mails left in another order: {order:?}")))
+        match lanes.values().find(|order| !order.is_sorted_by(|a, b| a < b)) {
+            None => Ok(()),
+            Some(order) => {
+                Err(self.violation(Kind::Broken, format!("the mails left in another order: {order:?}")))
+            }
+        }
     }
 
     fn violation(&self, kind: Kind, message: impl std::fmt::Display) -> Violation {

@@ -1,9 +1,9 @@
 //! The outbox as people look at it and decide over it.
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension as _, Row as DbRow, params};
+use rusqlite::{Row as DbRow, params};
 
-use super::outbox::{MailRecord, names_of, recipients_of, update_run, write_recipients};
+use super::outbox::{MailRecord, names_of, read_text, recipients_of, update_run, write_recipients};
 use super::{Store, StoreError, from_db, to_db};
 use crate::outbox::Recipient;
 
@@ -30,9 +30,9 @@ pub enum Which {
 }
 
 const LISTED: &str =
-    "SELECT mails.id, subject, message_id, length(bytes), tries, next_try, is_paced, run, flows.name,
+    "SELECT mails.id, subject, message_id, (SELECT sum(length(bytes)) FROM texts WHERE mail = mails.id), tries, next_try, is_paced, run, flows.name,
         created, connections, sending, connection
-    FROM mails LEFT JOIN texts ON texts.mail = mails.id LEFT JOIN runs ON runs.id = mails.run LEFT JOIN flows ON flows.id = runs.flow";
+    FROM mails LEFT JOIN runs ON runs.id = mails.run LEFT JOIN flows ON flows.id = runs.flow";
 
 impl Store {
     /// Mails of the outbox, oldest first.
@@ -63,8 +63,8 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn text_of(&self, mail: i64) -> Result<Option<Vec<u8>>, StoreError> {
-        let ask = "SELECT bytes FROM texts WHERE mail = ?1";
-        Ok(self.db.query_row(ask, [mail], |row| row.get(0)).optional()?)
+        let text = read_text(&self.db, mail)?;
+        Ok((!text.is_empty()).then_some(text))
     }
 
     /// Lets a mail be tried now, also for recipients that were held or dropped; without a number
@@ -79,8 +79,7 @@ impl Store {
         let held: Vec<i64> = tx
             .prepare(&format!(
                 "SELECT DISTINCT recipients.mail FROM recipients JOIN mails ON mails.id = recipients.mail
-                     JOIN texts ON texts.mail = mails.id
-                 WHERE state IN {states} AND sending = 0 AND (?1 IS NULL OR mails.id = ?1)"
+                 WHERE state IN {states} AND sending = 0 AND EXISTS (SELECT 1 FROM texts WHERE mail = mails.id) AND (?1 IS NULL OR mails.id = ?1)"
             ))?
             .query_map([mail], |row| row.get(0))?
             .collect::<Result<_, _>>()?;

@@ -115,8 +115,7 @@ impl Store {
             .optional()?;
         let Some(mut mail) = found else { return Ok(None) };
         mail.recipients = recipients_of(&self.db, mail.id)?;
-        let mut text = self.db.prepare_cached("SELECT bytes FROM texts WHERE mail = ?1")?;
-        mail.bytes = text.query_row([mail.id], |row| row.get(0))?;
+        mail.bytes = read_text(&self.db, mail.id)?;
         Ok(Some(mail))
     }
 
@@ -247,8 +246,8 @@ impl Store {
     /// When the database fails.
     pub fn mails_of(&self, run: i64) -> Result<Vec<MailRecord>, StoreError> {
         let mut ask = self.db.prepare_cached(
-            "SELECT id, subject, message_id, length(bytes), tries, next_try, is_paced, sending, connections, connection
-             FROM mails LEFT JOIN texts ON texts.mail = id WHERE run = ?1 ORDER BY id",
+            "SELECT id, subject, message_id, (SELECT sum(length(bytes)) FROM texts WHERE mail = mails.id), tries, next_try, is_paced, sending, connections, connection
+             FROM mails WHERE run = ?1 ORDER BY id",
         )?;
         let mut found: Vec<MailRecord> = ask
             .query_map([run], |row| {
@@ -327,7 +326,7 @@ pub(super) fn insert_mail(
         params![run, connections, mail.sender, mail.subject, mail.message_id, to_db(now)],
     )?;
     let id = tx.last_insert_rowid();
-    tx.execute("INSERT INTO texts (mail, bytes) VALUES (?1, ?2)", params![id, mail.bytes])?;
+    write_text(tx, id, &mail.bytes)?;
     for (position, address) in (0_i64..).zip(mail.recipients) {
         tx.execute(
             "INSERT INTO recipients (mail, position, address, state) VALUES (?1, ?2, ?3, 'waiting')",
@@ -335,6 +334,30 @@ pub(super) fn insert_mail(
         )?;
     }
     Ok(id)
+}
+
+/// Bytes of a mail's text that lie in one row.
+const PIECE: usize = 1 << 20;
+
+fn write_text(tx: &Transaction<'_>, mail: i64, text: &[u8]) -> Result<(), StoreError> {
+    let mut insert = tx.prepare_cached("INSERT INTO texts (mail, part, bytes) VALUES (?1, ?2, ?3)")?;
+    for (part, piece) in (0_i64..).zip(text.chunks(PIECE)) {
+        insert.execute(params![mail, part, piece])?;
+    }
+    Ok(())
+}
+
+/// Empty where it is not kept any more.
+pub(super) fn read_text(db: &Connection, mail: i64) -> Result<Vec<u8>, StoreError> {
+    let mut size = db.prepare_cached("SELECT coalesce(sum(length(bytes)), 0) FROM texts WHERE mail = ?1")?;
+    let size: i64 = size.query_row([mail], |row| row.get(0))?;
+    let mut text = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
+    let mut ask = db.prepare_cached("SELECT bytes FROM texts WHERE mail = ?1 ORDER BY part")?;
+    let mut pieces = ask.query([mail])?;
+    while let Some(piece) = pieces.next()? {
+        text.extend_from_slice(piece.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?);
+    }
+    Ok(text)
 }
 
 pub(super) fn write_recipients(

@@ -43,7 +43,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn kept_mails(&self) -> Result<Vec<i64>, StoreError> {
-        let mut ask = self.db.prepare("SELECT mail FROM texts ORDER BY mail")?;
+        let mut ask = self.db.prepare("SELECT DISTINCT mail FROM texts ORDER BY mail")?;
         let found = ask.query_map([], |row| row.get(0))?;
         Ok(found.collect::<Result<_, _>>()?)
     }

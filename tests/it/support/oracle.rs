@@ -105,7 +105,7 @@ fn by_message_id(arrived: &[Mail]) -> BTreeMap<String, Vec<&Mail>> {
 /// The rows of mails that are held for somebody.
 fn held(sandbox: &Sandbox) -> BTreeSet<String> {
     let db = rusqlite::Connection::open(sandbox.path("state/leadflow.db")).unwrap();
-    let ask = "SELECT bytes FROM texts WHERE mail IN (SELECT mail FROM recipients WHERE state = 'held')";
+    let ask = "SELECT CAST(group_concat(CAST(bytes AS TEXT), '' ORDER BY part) AS BLOB) FROM texts WHERE mail IN (SELECT mail FROM recipients WHERE state = 'held') GROUP BY mail";
     let mut ask = db.prepare(ask).unwrap();
     let mails = ask.query_map([], |row| row.get::<_, Vec<u8>>(0)).unwrap();
     mails.flat_map(|bytes| Mail::of_bytes(bytes.unwrap()).row_keys()).collect()
