@@ -30,7 +30,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use rusqlite_migration::{M, Migrations};
 
-use crate::blocking::blocking;
+use crate::blocking::Worker;
 use crate::hang_point::block_point;
 use crate::ownership;
 
@@ -238,14 +238,18 @@ impl Store {
     }
 }
 
-/// The store shared between the tasks of a process; each call runs on a thread that may block.
+/// The store shared between the tasks of a process; calls run one after the other on a thread of its
+/// own.
 #[derive(Debug, Clone)]
-pub struct SharedStore(Arc<Mutex<Store>>);
+pub struct SharedStore {
+    store: Arc<Mutex<Store>>,
+    worker: Worker,
+}
 
 impl SharedStore {
     /// Shares a store.
     pub fn new(store: Store) -> Self {
-        Self(Arc::new(Mutex::new(store)))
+        Self { store: Arc::new(Mutex::new(store)), worker: Worker::default() }
     }
 
     /// Runs one operation on the store.
@@ -264,13 +268,13 @@ impl SharedStore {
         if let Some(error) = simulated::busy() {
             return Err(error.into());
         }
-        let store = Arc::clone(&self.0);
+        let store = Arc::clone(&self.store);
         let work = move || {
             let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);
             block_point("store");
             operation(&mut store)
         };
-        blocking(work).await.unwrap_or_else(|_| Err(StoreError::Stopped.into()))
+        self.worker.run(work).await.unwrap_or_else(|| Err(StoreError::Stopped.into()))
     }
 }
 

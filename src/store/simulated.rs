@@ -78,6 +78,6 @@ impl Store {
 impl SharedStore {
     /// An operation that is the simulation's own: no crash falls on it.
     pub(crate) fn at_once<T>(&self, operation: impl FnOnce(&mut Store) -> T) -> T {
-        operation(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        operation(&mut self.store.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
