@@ -21,7 +21,7 @@ fn talk(mut stream: &TcpStream) -> Option<()> {
     loop {
         line.clear();
         reader.read_until(b'\n', &mut line).ok().filter(|read| *read > 0)?;
-        let reply: &[u8] = match line.get(..4)? {
+        let reply: &[u8] = match line.get(..4)?.to_ascii_uppercase().as_slice() {
             b"EHLO" => b"250-sink\r\n250 8BITMIME\r\n",
             b"DATA" => {
                 stream.write_all(b"354 go on\r\n").ok()?;

@@ -15,8 +15,8 @@ use crate::flow::Config;
 
 /// Editors write a file in several steps; this long after the last one it is read.
 const SETTLED: Duration = Duration::from_millis(300);
-/// Between two looks at what the system has told.
-const LOOK: Duration = Duration::from_millis(150);
+/// Between two looks at what the system has told; each wakes the processor.
+const LOOK: Duration = SETTLED;
 
 /// Watches the folders of a file, of its templates and of the secrets that it names; ends when it is
 /// dropped. Whole folders, since editors write a new file and rename it over the old one.
