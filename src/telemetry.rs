@@ -2,8 +2,10 @@
 
 use std::io::{self, IsTerminal as _};
 
-use tracing_subscriber::EnvFilter;
+use tracing::{Level, warn};
+use tracing_subscriber::filter::{ParseError, Targets};
 use tracing_subscriber::fmt;
+use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
 /// The form of a log line.
@@ -22,17 +24,30 @@ pub enum Format {
 /// When there is a log already.
 pub fn start(level: &str, format: Format) -> Result<(), TryInitError> {
     let asked = std::env::var("RUST_LOG").unwrap_or_default();
-    let filter = if asked.is_empty() { filter_of(level) } else { EnvFilter::builder().parse_lossy(asked) };
+    let of_settings = || filter_of(level).unwrap_or_default();
+    let (filter, wrong) = match asked.parse::<Targets>() {
+        _ if asked.is_empty() => (of_settings(), None),
+        Ok(filter) => (filter, None),
+        Err(error) => (of_settings(), Some(error)),
+    };
     // A log that nobody reads any more must not end the daemon, as its own complaint would.
-    let builder =
-        fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false).log_internal_errors(false);
+    let builder = fmt().with_max_level(Level::TRACE).with_writer(io::stderr).with_target(false);
+    let builder = builder.log_internal_errors(false);
     // systemd says so where standard error goes to the journal, which has the time.
     let has_time = std::env::var_os("JOURNAL_STREAM").is_none();
     match (format, has_time) {
-        (Format::Json, _) => builder.json().flatten_event(true).finish().try_init(),
-        (Format::Text, true) => builder.compact().with_ansi(io::stderr().is_terminal()).finish().try_init(),
-        (Format::Text, false) => builder.compact().with_ansi(false).without_time().finish().try_init(),
+        (Format::Json, _) => builder.json().flatten_event(true).finish().with(filter).try_init(),
+        (Format::Text, true) => {
+            builder.compact().with_ansi(io::stderr().is_terminal()).finish().with(filter).try_init()
+        }
+        (Format::Text, false) => {
+            builder.compact().with_ansi(false).without_time().finish().with(filter).try_init()
+        }
+    }?;
+    if let Some(error) = wrong {
+        warn!("RUST_LOG is not followed: {error}; write it as `info` or `warn,leadflow=debug`");
     }
+    Ok(())
 }
 
 /// The text without mail addresses: servers repeat them in their replies, and the log has no
@@ -42,9 +57,13 @@ pub fn without_addresses(text: &str) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// A bare level is leadflow's own; the libraries below tell their warnings only.
-fn filter_of(level: &str) -> EnvFilter {
+/// What `settings.log` asks for. A bare level is leadflow's own; the libraries below tell their warnings
+/// only.
+///
+/// # Errors
+/// When a part is neither a level nor `TARGET=LEVEL`.
+pub(crate) fn filter_of(level: &str) -> Result<Targets, ParseError> {
     let is_bare = !level.contains(['=', ',']);
     let directives = if is_bare { format!("warn,leadflow={level}") } else { level.to_owned() };
-    EnvFilter::builder().parse_lossy(directives)
+    directives.parse()
 }

@@ -23,6 +23,7 @@ mod test_mail;
 mod trigger;
 
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -202,6 +203,8 @@ fn load(path: &std::path::Path) -> anyhow::Result<Loaded> {
 
 fn on_runtime(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    // One `block_on` for all of them: each of its own would hold all that it waits for once more.
+    let work: Pin<Box<dyn Future<Output = _>>> = Box::pin(work);
     let result = runtime.block_on(work);
     runtime.shutdown_timeout(FOR_BLOCKING_WORK);
     result

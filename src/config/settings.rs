@@ -8,6 +8,7 @@ use super::connections::{Connections, is_loopback};
 use super::reader::Section;
 use super::values::Folders;
 use crate::flow::{Failures, Settings};
+use crate::telemetry;
 
 const HISTORY: SignedDuration = SignedDuration::from_hours(90 * 24);
 const REPEAT: SignedDuration = SignedDuration::from_hours(24);
@@ -30,7 +31,7 @@ pub(super) fn read(section: Option<Section<'_>>, folders: &Folders, connections:
         settings.history = history;
     }
     if let Some(log) = section.text("log") {
-        if tracing_subscriber::EnvFilter::builder().parse(log.get_ref()).is_err() {
+        if telemetry::filter_of(log.get_ref()).is_err() {
             let help = "write error, warn, info or debug";
             section.problems.error(log.span(), format!("`{}` is no log level", log.get_ref()), help);
         }
