@@ -2,14 +2,42 @@
 //! no credential leaves for another host.
 
 use std::error::Error as _;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use reqwest::header::HeaderMap;
+use rustls::ClientConfig;
+use rustls_platform_verifier::BuilderVerifierExt as _;
 
-/// A client to be finished.
+/// How long the system's authorities are kept. They are some hundred files, and reading them costs as
+/// much as reading a thousand rows.
+const KEPT: Duration = Duration::from_hours(1);
+
+/// A client to be finished that trusts the system's authorities.
 pub(crate) fn builder() -> reqwest::ClientBuilder {
+    match tls_of_system() {
+        Some(tls) => bare_builder().tls_backend_preconfigured(tls),
+        // It tries once more and says what is missing.
+        None => bare_builder(),
+    }
+}
+
+fn tls_of_system() -> Option<ClientConfig> {
+    static LAST: Mutex<Option<(Instant, ClientConfig)>> = Mutex::new(None);
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    if last.as_ref().is_none_or(|(read, _)| read.elapsed() >= KEPT) {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let tls = builder.ok()?.with_platform_verifier().ok()?.with_no_client_auth();
+        *last = Some((Instant::now(), tls));
+    }
+    last.as_ref().map(|(_, tls)| tls.clone())
+}
+
+/// A client to be finished that is yet to be told whom it trusts.
+pub(crate) fn bare_builder() -> reqwest::ClientBuilder {
     // The second time it is there already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()

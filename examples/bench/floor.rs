@@ -6,6 +6,8 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::ensure;
 use clap::Args;
@@ -23,6 +25,9 @@ pub(crate) struct Arguments {
     /// How often, one after the other on one connection.
     #[arg(long, default_value_t = 1)]
     times: u32,
+    /// Milliseconds between two of them.
+    #[arg(long, default_value_t = 0)]
+    pause: u64,
 }
 
 #[derive(Deserialize)]
@@ -92,6 +97,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         html.clear();
         if next.is_none() && left > 1 {
             (left, next) = (left - 1, Some(String::new()));
+            thread::sleep(Duration::from_millis(arguments.pause));
         }
     }
     if let Some(mail) = &mut mail {

@@ -40,8 +40,8 @@ pub struct Loaded {
     pub warnings: Vec<Problem>,
 }
 
-/// The largest flows.toml and template that is read.
-const LARGEST: u64 = 1 << 20;
+/// The largest flows.toml or template that is read: some ten thousand flows.
+const LARGEST: u64 = 16 << 20;
 
 /// Mistakes of TOML that are shown; the others mostly follow from them.
 const MOST_MISTAKES: usize = 20;

@@ -94,7 +94,8 @@ impl Transport {
     /// A client with the system's roots, or with those of a PEM file alone; with `entra` each
     /// request bears a token.
     pub(super) fn new(authorities: Option<&[u8]>, entra: Option<Entra>) -> Result<Self, TableError> {
-        let mut builder = http::builder().connect_timeout(TO_CONNECT).read_timeout(TO_READ).timeout(IN_ALL);
+        let builder = if authorities.is_some() { http::bare_builder() } else { http::builder() };
+        let mut builder = builder.connect_timeout(TO_CONNECT).read_timeout(TO_READ).timeout(IN_ALL);
         let wrong = |error: &reqwest::Error| {
             TableError::new(format!("cannot prepare TLS: {}", http::innermost(error)))
                 .help("ca_file must hold certificates in PEM form; without it the package ca-certificates is needed")
