@@ -166,7 +166,7 @@ pub struct Email {
     /// The `Importance` header.
     pub importance: Option<Importance>,
     /// Subject, HTML and text, compiled.
-    pub templates: Templates,
+    pub templates: Arc<Templates>,
     /// One mail a run or one a row.
     pub each: Each,
     /// Rows that the body shows at most.

@@ -1,9 +1,11 @@
 //! The templates of a flow: its subject, and a file of the templates folder, a text in the file
 //! itself, or one that comes with the program.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use toml::Spanned;
 
@@ -51,7 +53,12 @@ const TEXT: &str = ".txt.hbs";
 pub(super) struct Shelf {
     folder: PathBuf,
     files: BTreeMap<String, Result<String, String>>,
+    /// Flows mostly share their templates, which take more room than all else of them.
+    compiled: RefCell<BTreeMap<Wanted, Arc<Templates>>>,
 }
+
+/// The templates of a flow, and those of the digest that may stand in for them.
+type Wanted = (Sources, Option<Sources>);
 
 impl Shelf {
     /// Reads every template of the folder; there may be none.
@@ -63,7 +70,19 @@ impl Shelf {
                 files.insert(name, super::read(&entry.path()));
             }
         }
-        Self { folder: folder.to_owned(), files }
+        Self { folder: folder.to_owned(), files, compiled: RefCell::default() }
+    }
+
+    /// Compiles what no other flow has asked for yet.
+    fn compiled(&self, wanted: Wanted) -> Result<Arc<Templates>, Vec<TemplateError>> {
+        let mut compiled = self.compiled.borrow_mut();
+        if let Some(known) = compiled.get(&wanted) {
+            return Ok(Arc::clone(known));
+        }
+        let digest = wanted.1.clone().and_then(|digest| Templates::compile(digest).ok());
+        let templates = Arc::new(Templates::compile(wanted.0.clone())?.with_digest(digest));
+        compiled.insert(wanted, Arc::clone(&templates));
+        Ok(templates)
     }
 
     fn source(&self, file: &str) -> Option<Result<Source, String>> {
@@ -103,7 +122,7 @@ pub(super) fn read(
     shelf: &Shelf,
     select: Option<&[String]>,
     each: Each,
-) -> Option<Templates> {
+) -> Option<Arc<Templates>> {
     let (subject, template, body) = (section.text("subject"), section.text("template"), section.text("body"));
     let subject_text = subject.as_ref().map_or(DEFAULT_SUBJECT, |text| text.get_ref());
     for problem in shelf.unreadable_partials() {
@@ -130,11 +149,10 @@ pub(super) fn read(
     }
     let digest = (each == Each::Row).then(|| digest(template.as_ref(), &sources)).flatten();
     let written = Written { section, sources: sources.clone(), subject, body };
-    match Templates::compile(sources) {
+    match shelf.compiled((sources, digest)) {
         Ok(templates) => {
             written.check_columns(&templates, select);
-            let digest = digest.and_then(|digest| Templates::compile(digest).ok());
-            Some(templates.with_digest(digest))
+            Some(templates)
         }
         Err(errors) => {
             for TemplateError { place, at, message, help } in errors {

@@ -1,6 +1,6 @@
 //! The runs under way, and those that wait for their turn.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use tokio::task::{JoinError, JoinSet};
@@ -28,7 +28,7 @@ pub(super) type Ended = (Job, Result<(), StoreError>);
 #[derive(Default)]
 pub(super) struct Runs {
     under_way: JoinSet<Ended>,
-    waiting: Vec<Job>,
+    waiting: VecDeque<Job>,
     /// Runs under way by table connection.
     busy: BTreeMap<String, usize>,
 }
@@ -73,7 +73,7 @@ impl Runs {
             self.busy.get(&job.flow.table.connection).is_none_or(|runs| *runs < MOST_OF_A_CONNECTION)
         };
         let at = self.waiting.iter().position(is_free)?;
-        Some(self.waiting.remove(at))
+        self.waiting.remove(at)
     }
 
     /// The next run that ends; `None` when none is under way.
@@ -89,7 +89,7 @@ impl Runs {
     }
 
     /// Those that wait for their turn, which they do not any more.
-    pub(super) fn take_waiting(&mut self) -> Vec<Job> {
+    pub(super) fn take_waiting(&mut self) -> VecDeque<Job> {
         std::mem::take(&mut self.waiting)
     }
 

@@ -14,7 +14,7 @@ use super::template_check::{self, Finding, Uses};
 use crate::lead;
 
 /// The sources of a flow's templates.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Sources {
     /// Subject, one line of handlebars.
     pub subject: Source,
@@ -29,7 +29,7 @@ pub struct Sources {
 }
 
 /// One template's text and where it stands.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Source {
     /// Where it stands.
     pub place: Place,
@@ -38,7 +38,7 @@ pub struct Source {
 }
 
 /// Which template it is.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Place {
     /// `subject` in flows.toml.
     #[default]

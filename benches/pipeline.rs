@@ -1,0 +1,165 @@
+//! The stages of a run on a page of 1,000 leads, one by one, and the planner: `cargo bench --bench pipeline`.
+//! What a whole run costs, and beside what, tells `scripts/bench`.
+
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot be set up says so")]
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::hint::black_box;
+use std::sync::Arc;
+
+use divan::Bencher;
+use divan::counter::ItemsCount;
+use jiff::{SignedDuration, Timestamp};
+use leadflow::agenda::{Agenda, Known};
+use leadflow::clock::Clock;
+use leadflow::config;
+use leadflow::filter::Filter;
+use leadflow::flow::{Config, Flow};
+use leadflow::lead;
+use leadflow::mail::compose::{Scene, compose};
+use leadflow::mail::sheet::Sheet;
+use leadflow::row::{Mark, Row};
+use leadflow::spool::Spool;
+use leadflow::store::Store;
+use serde::Deserialize;
+use tempfile::TempDir;
+
+#[path = "../examples/bench/lead.rs"]
+mod bench_lead;
+
+const ROWS: u64 = 1_000;
+const WRITTEN: &str = "2026-11-24T18:33:35.1234567Z";
+
+fn main() {
+    divan::main();
+}
+
+/// As the table SDK reads a page.
+#[derive(Deserialize)]
+struct Page {
+    value: Vec<Row>,
+}
+
+fn page() -> String {
+    let mut page = String::from(r#"{"value":["#);
+    for number in 0..ROWS {
+        if number > 0 {
+            page.push(',');
+        }
+        bench_lead::write(&mut page, number, WRITTEN);
+    }
+    page + "]}"
+}
+
+fn rows(page: &str) -> Vec<Row> {
+    serde_json::from_str::<Page>(page).unwrap().value
+}
+
+fn spool(rows: &[Row]) -> (Spool, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = Spool::new(folder.path());
+    for row in rows {
+        spool.push(row).unwrap();
+    }
+    (spool, folder)
+}
+
+/// A file with so many flows, each due at the beginning of a minute.
+fn config(flows: usize) -> Config {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("flows.toml");
+    let mut text = String::from(
+        "[connections.t.embedded_table]\nfile = \"t.db\"\n[connections.m.mail_folder]\npath = \"mail\"\n",
+    );
+    for number in 0..flows {
+        let _ = write!(
+            text,
+            "[flows.flow-{number}]\nrecurrence = {{ frequency = \"minute\" }}\ntable = {{ connection = \"t\", name = \"leads\" }}\n\
+             email = {{ connection = \"m\", to = \"a@b.example\", template = \"marketplace-leads\" }}\n"
+        );
+    }
+    std::fs::write(&path, text).unwrap();
+    config::load(&path).unwrap().config
+}
+
+#[divan::bench]
+fn decode(bencher: Bencher<'_, '_>) {
+    let page = page();
+    bencher.counter(ItemsCount::new(ROWS)).bench(|| rows(black_box(&page)));
+}
+
+#[divan::bench]
+fn filter(bencher: Bencher<'_, '_>) {
+    let rows = rows(&page());
+    let filter = "Timestamp gt datetime'2026-11-24T17:00:00Z' and ActionCode ne 'DNC'";
+    let filter = Filter::parse(filter).unwrap();
+    bencher
+        .counter(ItemsCount::new(ROWS))
+        .bench(|| rows.iter().filter(|row| filter.matches(black_box(row))).count());
+}
+
+#[divan::bench]
+fn dedupe(bencher: Bencher<'_, '_>) {
+    let (rows, folder) = (rows(&page()), tempfile::tempdir().unwrap());
+    let mut store = Store::open(folder.path()).unwrap();
+    store.anchor("leads", Clock::System.now()).unwrap();
+    bencher.counter(ItemsCount::new(ROWS)).bench_local(|| {
+        let keys: Vec<_> = rows.iter().map(|row| Mark::of(row).key).collect();
+        store.known("leads", &keys).unwrap()
+    });
+}
+
+#[divan::bench]
+fn csv(bencher: Bencher<'_, '_>) {
+    let (mut spool, _folder) = spool(&rows(&page()));
+    let sheet = Sheet::of_all(spool.columns(), lead::is_lead(spool.columns()));
+    bencher.counter(ItemsCount::new(ROWS)).bench_local(|| {
+        let (mut lines, mut rows, mut bytes) = (sheet.lines(std::io::sink()), spool.rows().unwrap(), 0);
+        while let Some(columns) = rows.next_columns().unwrap() {
+            bytes = lines.write(&columns).unwrap();
+        }
+        bytes
+    });
+}
+
+/// A digest of 1,000 leads, 200 of them in its body.
+#[divan::bench]
+fn render(bencher: Bencher<'_, '_>) {
+    let (mut spool, folder) = spool(&rows(&page()));
+    let flow: Arc<Flow> = Arc::clone(config(1).flows.values().next().unwrap());
+    let from = "leads@contoso.example".parse().unwrap();
+    let now: Timestamp = WRITTEN.parse().unwrap();
+    let scene = Scene {
+        flow: &flow,
+        run: 1,
+        past_time: now,
+        now,
+        from: &from,
+        max_bytes: 8_000_000,
+        is_test: false,
+        hidden_tests: 0,
+    };
+    bencher
+        .counter(ItemsCount::new(ROWS))
+        .bench_local(|| compose(&scene, &mut spool, folder.path()).unwrap().size());
+}
+
+/// All flows come due, and end.
+#[divan::bench(args = [1, 100, 10_000])]
+fn planner(bencher: Bencher<'_, '_>, flows: usize) {
+    let config = config(flows);
+    let mut now: Timestamp = "2026-11-24T18:33:00Z".parse().unwrap();
+    let known = |name: &String| (name.clone(), Known { anchor: now, last_slot: None, is_off: false });
+    let known: BTreeMap<_, _> = config.flows.keys().map(known).collect();
+    let mut agenda = Agenda::default();
+    agenda.replace(&config.flows, &known, now);
+    bencher.counter(ItemsCount::new(flows)).bench_local(|| {
+        now += SignedDuration::from_mins(1);
+        let due = agenda.due(now);
+        assert_eq!(due.len(), flows);
+        for due in due {
+            agenda.ended(&due.flow.name);
+        }
+    });
+}
