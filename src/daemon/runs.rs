@@ -28,15 +28,17 @@ pub(super) type Ended = (Job, Result<(), StoreError>);
 #[derive(Default)]
 pub(super) struct Runs {
     under_way: JoinSet<Ended>,
-    waiting: VecDeque<Job>,
-    /// Runs under way by table connection.
+    /// By table connection, as are those under way.
+    waiting: BTreeMap<String, VecDeque<Job>>,
     busy: BTreeMap<String, usize>,
 }
 
 impl Runs {
     /// Jobs whose flows are claimed.
     pub(super) fn add(&mut self, jobs: impl IntoIterator<Item = Job>) {
-        self.waiting.extend(jobs);
+        for job in jobs {
+            self.waiting.entry(job.flow.table.connection.clone()).or_default().push_back(job);
+        }
     }
 
     /// Starts those whose turn has come.
@@ -67,13 +69,13 @@ impl Runs {
         }
     }
 
-    /// The first flow that waits for its turn and whose table connection has one to give.
+    /// The first flow that waits for the table connection which has the fewest runs, and a turn to give.
     fn next_waiting(&mut self) -> Option<Job> {
-        let is_free = |job: &Job| {
-            self.busy.get(&job.flow.table.connection).is_none_or(|runs| *runs < MOST_OF_A_CONNECTION)
-        };
-        let at = self.waiting.iter().position(is_free)?;
-        self.waiting.remove(at)
+        self.waiting.retain(|_, jobs| !jobs.is_empty());
+        let runs_of = |connection: &String| self.busy.get(connection).copied().unwrap_or_default();
+        let free =
+            self.waiting.iter_mut().filter(|(connection, _)| runs_of(connection) < MOST_OF_A_CONNECTION);
+        free.min_by_key(|(connection, _)| runs_of(connection))?.1.pop_front()
     }
 
     /// The next run that ends; `None` when none is under way.
@@ -89,8 +91,8 @@ impl Runs {
     }
 
     /// Those that wait for their turn, which they do not any more.
-    pub(super) fn take_waiting(&mut self) -> VecDeque<Job> {
-        std::mem::take(&mut self.waiting)
+    pub(super) fn take_waiting(&mut self) -> impl Iterator<Item = Job> + use<> {
+        std::mem::take(&mut self.waiting).into_values().flatten()
     }
 
     /// How many are under way.

@@ -21,6 +21,18 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn anchor(&mut self, flow: &str, now: Timestamp) -> Result<Timestamp, StoreError> {
+        let known: Option<(i64, Option<i64>)> = self
+            .db
+            .prepare_cached("SELECT anchor, last_slot FROM flows WHERE name = ?1")?
+            .query_row([flow], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        // Nothing to write, as nearly always.
+        if let Some((anchor, last_slot)) = known
+            && anchor <= to_db(now)
+            && last_slot.is_none_or(|slot| slot <= to_db(now))
+        {
+            return Ok(from_db(anchor));
+        }
         let tx = self.db.transaction()?;
         tx.execute("INSERT OR IGNORE INTO flows (name, anchor) VALUES (?1, ?2)", params![flow, to_db(now)])?;
         // Seen by a clock that was set back since: what lies ahead of it would never come due.

@@ -157,6 +157,9 @@ pub struct Lock {
     file: File,
 }
 
+/// Statements that are parsed once, more than there are.
+const STATEMENTS: usize = 128;
+
 /// How long another process may hold the database.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
 
@@ -224,6 +227,7 @@ impl Store {
         db.pragma_update(None, "foreign_keys", false)?;
         Migrations::from_slice(&MIGRATIONS).to_latest(&mut db)?;
         db.pragma_update(None, "foreign_keys", true)?;
+        db.set_prepared_statement_cache_capacity(STATEMENTS);
         Ok(Self { db })
     }
 }

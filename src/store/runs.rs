@@ -3,7 +3,9 @@
 use std::io;
 
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::{Connection, OptionalExtension, Row as DbRow, Transaction, TransactionBehavior, params};
+use rusqlite::{
+    Connection, OptionalExtension, Params, Row as DbRow, Transaction, TransactionBehavior, params,
+};
 
 use super::outbox::{NewMail, insert_mail};
 use super::{Reading, Store, StoreError, from_db, to_db};
@@ -67,13 +69,14 @@ impl Store {
     pub fn begin_run(&mut self, run: &NewRun<'_>) -> Result<i64, StoreError> {
         let tx = self.db.transaction()?;
         interrupt(&tx, Some(run.flow), run.started)?;
-        tx.execute(
+        execute(
+            &tx,
             "INSERT INTO runs (flow, cause, due, started, outcome)
              SELECT id, ?2, ?3, ?4, 'running' FROM flows WHERE name = ?1",
             params![run.flow, run.order.cause.word(), run.order.due.map(to_db), to_db(run.started)],
         )?;
         let id = tx.last_insert_rowid();
-        tx.execute("UPDATE requests SET run = ?2 WHERE id = ?1", params![run.order.request, id])?;
+        execute(&tx, "UPDATE requests SET run = ?2 WHERE id = ?1", params![run.order.request, id])?;
         tx.commit()?;
         Ok(id)
     }
@@ -123,7 +126,8 @@ impl Store {
     ) -> Result<(), StoreError> {
         let tx = self.db.transaction()?;
         let flow: i64 = tx
-            .query_row("SELECT flow FROM runs WHERE id = ?1 AND outcome = 'running'", [run], |row| row.get(0))
+            .prepare_cached("SELECT flow FROM runs WHERE id = ?1 AND outcome = 'running'")?
+            .query_row([run], |row| row.get(0))
             .optional()?
             .ok_or(StoreError::RunOver(run))?;
         insert_keys(&tx, flow, run, None, &scanned.passed_over)?;
@@ -135,7 +139,8 @@ impl Store {
             count += 1;
         }
         if let Some(Reading { source, past }) = &scanned.reading {
-            tx.execute(
+            execute(
+                &tx,
                 "UPDATE flows SET source = ?2, begin = ?3, watermark = ?4, looked_back = ?5 WHERE id = ?1",
                 params![
                     flow,
@@ -146,7 +151,8 @@ impl Store {
                 ],
             )?;
         }
-        tx.execute(
+        execute(
+            &tx,
             "UPDATE runs SET ended = ?2, outcome = ?3, summary = ?4, rows = ?5, mails = ?6 WHERE id = ?1",
             params![
                 run,
@@ -158,7 +164,8 @@ impl Store {
             ],
         )?;
         if is_of_new_rows(&tx, run)? {
-            tx.execute(
+            execute(
+                &tx,
                 "UPDATE flows SET last_read = ?2, failures = 0, failing_since = NULL, clock_problem = ?3 WHERE id = ?1",
                 params![flow, to_db(scanned.now), scanned.clock_problem],
             )?;
@@ -258,12 +265,18 @@ impl Store {
 }
 
 fn interrupt(db: &Connection, flow: Option<&str>, now: Timestamp) -> Result<usize, StoreError> {
-    Ok(db.execute(
+    Ok(execute(
+        db,
         "UPDATE runs SET outcome = 'interrupted', ended = ?1,
              summary = 'it ended before its end was recorded; nothing was moved'
          WHERE outcome = 'running' AND (?2 IS NULL OR flow = (SELECT id FROM flows WHERE name = ?2))",
         params![to_db(now), flow],
     )?)
+}
+
+/// What every run does is parsed once.
+fn execute(db: &Connection, sql: &str, values: impl Params) -> rusqlite::Result<usize> {
+    db.prepare_cached(sql)?.execute(values)
 }
 
 fn insert_keys(
@@ -295,7 +308,8 @@ fn is_of_new_rows(tx: &Transaction<'_>, run: i64) -> Result<bool, StoreError> {
 
 /// The slot of a run that has ended is done with; that of an interrupted one is made up for.
 fn take_slot(tx: &Transaction<'_>, run: i64) -> Result<(), StoreError> {
-    tx.execute(
+    execute(
+        tx,
         "UPDATE flows SET last_slot = max(coalesce(last_slot, runs.due), runs.due)
          FROM runs WHERE runs.id = ?1 AND flows.id = runs.flow AND runs.due IS NOT NULL",
         [run],

@@ -24,10 +24,7 @@ impl Store {
     /// # Errors
     /// When the database cannot be made.
     pub(crate) fn in_memory() -> Result<Self, StoreError> {
-        let store = Self::set_up(Connection::open_in_memory()?)?;
-        // Many short histories: what is prepared once stays prepared.
-        store.db.set_prepared_statement_cache_capacity(128);
-        Ok(store)
+        Self::set_up(Connection::open_in_memory()?)
     }
 
     /// A full disk has room for `pages` more pages; `None` heals it.

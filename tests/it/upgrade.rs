@@ -58,7 +58,7 @@ fn row(key: &str) -> serde_json::Map<String, Value> {
 #[test]
 fn the_state_of_each_earlier_schema_is_carried_on() {
     let fixtures = fixtures();
-    assert!(fixtures.len() >= 5, "{fixtures:?}");
+    assert!(fixtures.len() >= 6, "{fixtures:?}");
     for fixture in fixtures {
         let name = fixture.display();
         let server = MailServer::start(&[]);
