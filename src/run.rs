@@ -12,6 +12,7 @@
 
 mod commit;
 mod error;
+mod marks;
 mod query;
 mod record;
 mod window;

@@ -73,11 +73,12 @@ pub(super) async fn commit(
     });
     record.step("commit", json!({ "verdict": verdict.words() }), outputs);
     let mut passed_over = window.before_begin;
+    let marks = found.marks.into_vec();
     if window.past.is_none() {
-        passed_over.extend(&found.hidden);
+        passed_over.extend(found.hidden.into_vec());
     }
     if verdict == Verdict::PassOver && window.past.is_none() {
-        passed_over.extend(&found.marks);
+        passed_over.extend(&marks);
     }
     let scanned = Scanned {
         reading,
@@ -89,7 +90,6 @@ pub(super) async fn commit(
         steps: record.take_steps(),
         now,
     };
-    let marks = found.marks;
     let flow = Arc::clone(flow);
     let work = move |store: &mut Store| {
         let from = mails.as_ref().map(|mails| mails.sender().to_owned()).unwrap_or_default();

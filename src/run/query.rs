@@ -1,6 +1,5 @@
 //! Steps 3 and 4: every page to the clean end, and of each page the rows that are new.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -8,6 +7,7 @@ use serde_json::json;
 use tracing::warn;
 
 use super::CLOCKS_DIFFER;
+use super::marks::Marks;
 use super::record::Record;
 use super::window::Opened;
 use super::{RunError, Workplace};
@@ -15,7 +15,7 @@ use crate::crash_point::crash_point;
 use crate::filter;
 use crate::flow::{Flow, NotifyOn, TestLeads};
 use crate::lead;
-use crate::row::{Key, Mark, Row, Version};
+use crate::row::{Mark, Row, Version};
 use crate::spool::Spool;
 use crate::store::Store;
 use crate::table::{Page, Query, Table};
@@ -26,9 +26,9 @@ pub(super) struct Found {
     /// The rows, in the order of the scan.
     pub(super) spool: Spool,
     /// Their marks, in the same order.
-    pub(super) marks: Vec<Mark>,
+    pub(super) marks: Marks,
     /// New test leads that the flow does not mail.
-    pub(super) hidden: Vec<Mark>,
+    pub(super) hidden: Marks,
     /// The scan's start in the server's time, or why the watermark stays where it is.
     pub(super) watermark: Result<Timestamp, String>,
 }
@@ -60,12 +60,11 @@ pub(super) async fn new_rows(
     let inputs = json!({ "table": table.identity(), "filter": query.filter, "select": query.select });
     let mut found = Found {
         spool: Spool::new(&place.folder),
-        marks: Vec::new(),
-        hidden: Vec::new(),
+        marks: Marks::default(),
+        hidden: Marks::default(),
         watermark: Err(NOTHING_READ.to_owned()),
     };
     let (mut pages, mut scanned, mut waited) = (0_u64, 0_usize, Duration::ZERO);
-    let mut seen = HashSet::new();
     let mut scan = table.scan(query);
     let mut next = scan.next().await;
     loop {
@@ -87,7 +86,7 @@ pub(super) async fn new_rows(
         scanned += page.rows.len();
         waited += page.served.took;
         // The service works on the next page while this one is looked through.
-        let kept = keep_new(place, flow, window, page, &mut seen, &mut found);
+        let kept = keep_new(place, flow, window, page, &mut found);
         let (kept, following) = tokio::join!(kept, scan.next());
         kept?;
         crash_point("page-read");
@@ -107,7 +106,6 @@ async fn keep_new(
     flow: &Flow,
     window: &Opened,
     page: Page,
-    seen: &mut HashSet<Key>,
     found: &mut Found,
 ) -> Result<(), RunError> {
     let rows: Vec<Row> = page.rows.into_iter().filter(|row| is_of_range(window, row)).collect();
@@ -115,7 +113,8 @@ async fn keep_new(
     let handed_on = handed_on(place, flow, window, &marks).await?;
     for ((row, mark), handed_on) in rows.iter().zip(marks).zip(handed_on) {
         let handed_on = window.version_before_begin(mark.key).or(handed_on);
-        if is_known(flow, &mark, handed_on) || !seen.insert(mark.key) {
+        let is_seen = found.marks.contains(mark.key) || found.hidden.contains(mark.key);
+        if is_known(flow, &mark, handed_on) || is_seen {
             continue;
         }
         if flow.email.test_leads == TestLeads::Hide && lead::is_test(&row.row_key) {
