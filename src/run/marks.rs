@@ -36,8 +36,7 @@ impl Marks {
 
 /// A key is a part of a SHA-256 already.
 fn hash(Key(bytes): Key) -> u64 {
-    let [a, b, c, d, e, f, g, h, ..] = bytes;
-    u64::from_le_bytes([a, b, c, d, e, f, g, h])
+    bytes.first_chunk().map_or(0, |eight| u64::from_le_bytes(*eight))
 }
 
 #[cfg(test)]
