@@ -134,18 +134,20 @@ fn write_to(
             tell(number);
         }
     } else {
-        let (open, between, close) =
-            if format == Format::Json { ("[\n", ",\n", "\n]\n") } else { ("", "\n", "\n") };
+        let is_array = format == Format::Json;
+        out.write_all(if is_array { b"[" } else { b"" })?;
         for number in 0.. {
             let Some(columns) = rows.next_columns()? else { break };
-            write!(out, "{}{}", if number == 0 { open } else { between }, sheet.object(&columns))?;
+            let before = if number > 0 && is_array { "," } else { "" };
+            let line_break = if number > 0 || is_array { "\n" } else { "" };
+            write!(out, "{before}{line_break}{}", sheet.object(&columns))?;
             tell(number);
         }
-        match (all, format) {
-            (0, Format::Json) => writeln!(out, "[]")?,
-            (0, _) => {}
-            _ => out.write_all(close.as_bytes())?,
-        }
+        out.write_all(match (is_array, all) {
+            (true, _) => b"\n]\n",
+            (false, 0) => b"",
+            (false, _) => b"\n",
+        })?;
     }
     out.flush()?;
     Ok(())
