@@ -1,8 +1,9 @@
 //! Work that may block, on other threads.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, OnceLock, mpsc};
-use std::thread::{self, JoinHandle};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
+use std::thread;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::task::JoinError;
@@ -41,8 +42,13 @@ type Job = Box<dyn FnOnce() + Send>;
 #[derive(Debug)]
 struct Running {
     jobs: Option<mpsc::Sender<Job>>,
-    thread: Option<JoinHandle<()>>,
+    /// Closed once the thread has ended.
+    end: Mutex<mpsc::Receiver<()>>,
 }
+
+/// How long what was begun may go on when nobody needs the thread any more: a disk that hangs must not
+/// keep the process from ending.
+const TO_END: Duration = Duration::from_secs(3);
 
 impl Worker {
     /// Runs the work and waits for it; `None` when it panicked. Work that was begun is done, also when
@@ -64,28 +70,30 @@ impl Worker {
 
 impl Running {
     fn start() -> Self {
-        let (jobs, todo) = mpsc::channel::<Job>();
-        // A job that panics has not answered, which says it all.
-        let work = move || todo.into_iter().for_each(|job| drop(catch_unwind(AssertUnwindSafe(job))));
+        let ((jobs, todo), (ended, end)) = (mpsc::channel::<Job>(), mpsc::channel());
+        let work = move || {
+            let _ended: mpsc::Sender<()> = ended;
+            for job in todo {
+                // A job that panics has not answered, which says it all.
+                let _ = catch_unwind(AssertUnwindSafe(job));
+            }
+        };
         // Without a thread no job can be sent.
-        let thread = thread::Builder::new().name("state".to_owned()).spawn(work).ok();
-        Self { jobs: Some(jobs), thread }
+        let _ = thread::Builder::new().name("state".to_owned()).spawn(work);
+        Self { jobs: Some(jobs), end: Mutex::new(end) }
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
         self.jobs = None;
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+        let end = self.end.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let _ = end.recv_timeout(TO_END);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[tokio::test]

@@ -40,8 +40,9 @@ pub struct Loaded {
     pub warnings: Vec<Problem>,
 }
 
-/// The largest flows.toml or template that is read: some ten thousand flows.
+/// The largest flows.toml that is read, some ten thousand flows, and the largest template.
 const LARGEST: u64 = 16 << 20;
+const LARGEST_TEMPLATE: u64 = 1 << 20;
 
 /// Mistakes of TOML that are shown; the others mostly follow from them.
 const MOST_MISTAKES: usize = 20;
@@ -63,7 +64,7 @@ pub fn load(path: &Path) -> Result<Loaded, Report> {
     let name = path.display().to_string();
     let fail =
         |message: String, help: &str| Report { problems: vec![Problem::without_place(&name, message, help)] };
-    let text = read(path).map_err(|message| {
+    let text = read(path, LARGEST).map_err(|message| {
         fail(
             message,
             "name the file with --config, or write one; `leadflow demo` shows what it does without any",
@@ -121,7 +122,7 @@ fn config_of(path: &Path, root: Section<'_>) -> Option<Config> {
     })
 }
 
-fn read(path: &Path) -> Result<String, String> {
+fn read(path: &Path, largest: u64) -> Result<String, String> {
     let failed = |error: std::io::Error| {
         let place =
             env::current_dir().map(|folder| format!(" (in {})", folder.display())).unwrap_or_default();
@@ -129,7 +130,7 @@ fn read(path: &Path) -> Result<String, String> {
         format!("cannot read {}{}: {why}", path.display(), if path.is_absolute() { "" } else { &place })
     };
     let size = fs::metadata(path).map_err(failed)?.len();
-    if size > LARGEST {
+    if size > largest {
         return Err(format!("{} has {size} bytes, which no such file needs", path.display()));
     }
     let bytes = fs::read(path).map_err(failed)?;

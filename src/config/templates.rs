@@ -67,7 +67,7 @@ impl Shelf {
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
             if entry.path().extension().is_some_and(|ending| ending == "hbs") {
-                files.insert(name, super::read(&entry.path()));
+                files.insert(name, super::read(&entry.path(), super::LARGEST_TEMPLATE));
             }
         }
         Self { folder: folder.to_owned(), files, compiled: RefCell::default() }

@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 use rusqlite::{Row as DbRow, params};
 
-use super::outbox::{MailRecord, names_of, read_text, recipients_of, update_run, write_recipients};
+use super::outbox::{MailRecord, names_of, recipients_of, update_run, write_recipients};
+use super::texts::read_text;
 use super::{Store, StoreError, from_db, to_db};
 use crate::outbox::Recipient;
 

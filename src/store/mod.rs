@@ -13,6 +13,7 @@ mod requests;
 mod runs;
 #[cfg(feature = "simulation")]
 mod simulated;
+mod texts;
 
 pub use flows::Reading;
 pub use letters::{Listed, Which};
