@@ -103,8 +103,9 @@ struct Daemon {
 /// When another daemon holds the state folder, or the state cannot be used.
 pub async fn run(loaded: Loaded, drive: Drive) -> Result<(), StoreError> {
     let Drive { clock, mut ticks, mut signals, watch } = drive;
-    tell_warnings(&loaded.warnings);
-    let config = Arc::new(loaded.config);
+    let Loaded { config, warnings } = loaded;
+    tell_warnings(warnings);
+    let config = Arc::new(config);
     let lock = Lock::take(&config.settings.state)?;
     let mut store = state::open(&config, clock.now())?;
     crash_point("state-opened");
@@ -347,8 +348,9 @@ pub(crate) fn known_of(store: &mut Store, flow: &str, now: Timestamp) -> Result<
     })
 }
 
-fn tell_warnings(warnings: &[Problem]) {
-    for problem in warnings.iter().filter(|problem| problem.level == Level::Warning) {
-        warn!("{}", reload::one_line(problem));
+/// They have the text of the file with them, so they are not kept.
+fn tell_warnings(warnings: Vec<Problem>) {
+    for problem in warnings.into_iter().filter(|problem| problem.level == Level::Warning) {
+        warn!("{}", reload::one_line(&problem));
     }
 }

@@ -111,7 +111,7 @@ pub struct Flow {
     /// When rows make a mail.
     pub condition: Condition,
     /// When the flow runs.
-    pub recurrence: Recurrence,
+    pub recurrence: Arc<Recurrence>,
     /// A missed slot is made up for at once (`true`) or waits for the next.
     pub catch_up: bool,
     /// How far back a run reads.

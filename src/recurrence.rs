@@ -108,6 +108,7 @@ impl Frequency {
 pub struct Recurrence {
     definition: Definition,
     plan: Plan,
+    length: SignedDuration,
 }
 
 #[derive(Debug, Clone)]
@@ -143,7 +144,9 @@ impl Recurrence {
     /// All that is wrong with it.
     pub fn new(definition: Definition) -> Result<Self, Vec<DefinitionError>> {
         let plan = check::plan(&definition)?;
-        Ok(Self { definition, plan })
+        let mut recurrence = Self { definition, plan, length: SignedDuration::ZERO };
+        recurrence.length = recurrence.measured();
+        Ok(recurrence)
     }
 
     /// The zone in which the slots are counted.
@@ -169,6 +172,10 @@ impl Recurrence {
 
     /// The time between two slots, or the widest of the next ones where they are not even.
     pub fn length(&self) -> SignedDuration {
+        self.length
+    }
+
+    fn measured(&self) -> SignedDuration {
         if let Schedule::Every(every) = &self.definition.schedule
             && every.is_even()
         {

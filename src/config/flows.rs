@@ -7,12 +7,13 @@ use jiff::SignedDuration;
 
 use super::connections::Connections;
 use super::reader::Section;
+use super::recurrence::Recurrences;
 use super::templates::Shelf;
 use super::{email, recurrence};
 use crate::condition::Condition;
 use crate::filter::Filter;
 use crate::flow::{Flow, FlowTable, NotifyOn, Settings, TableConnection};
-use crate::recurrence::{Frequency, Recurrence};
+use crate::recurrence::Frequency;
 use crate::window::{Mode, Window};
 
 const OVERLAP: SignedDuration = SignedDuration::from_mins(15);
@@ -26,6 +27,7 @@ pub(super) fn read(
 ) -> Option<BTreeMap<String, Arc<Flow>>> {
     let mut flows = BTreeMap::new();
     let mut all_whole = true;
+    let shelves = (shelf, &Recurrences::default());
     for (name, section) in root.sections("flows") {
         let fits = !name.get_ref().is_empty()
             && name.get_ref().len() <= 64
@@ -34,7 +36,7 @@ pub(super) fn read(
             let message = format!("`{}` is no name for a flow", name.get_ref());
             root.problems.error(name.span(), message, "at most 64 letters, digits, - and _");
         }
-        match flow(name.get_ref(), section, settings, connections, shelf) {
+        match flow(name.get_ref(), section, settings, connections, shelves) {
             Some(flow) => drop(flows.insert(name.get_ref().clone(), Arc::new(flow))),
             None => all_whole = false,
         }
@@ -54,7 +56,7 @@ fn flow(
     section: Section<'_>,
     settings: &Settings,
     connections: &Connections,
-    shelf: &Shelf,
+    (shelf, recurrences): (&Shelf, &Recurrences),
 ) -> Option<Flow> {
     let description = section.text("description").map(toml::Spanned::into_inner);
     let enabled = section.boolean("enabled").unwrap_or(true);
@@ -66,14 +68,15 @@ fn flow(
         }
         inner
     };
-    let recurrence = part("recurrence").and_then(|inner| recurrence::read(inner, &settings.time_zone));
+    let recurrence =
+        part("recurrence").and_then(|inner| recurrence::read(inner, &settings.time_zone, recurrences));
     let table = part("table").and_then(|inner| table(inner, connections));
     let select = table.as_ref().and_then(|table| table.select.as_deref());
     let email = part("email").and_then(|inner| email::read(inner, connections, shelf, select, condition));
     let length = recurrence.as_ref().map(|(recurrence, _)| recurrence.length());
     let window = window(section.section("window"), length);
     section.finish();
-    let (recurrence, catch_up): (Recurrence, bool) = recurrence?;
+    let (recurrence, catch_up) = recurrence?;
     let time_zone = recurrence.time_zone().clone();
     Some(Flow {
         name: name.to_owned(),

@@ -1,26 +1,52 @@
 //! `[flows.NAME.recurrence]`.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
 use super::reader::Section;
-use crate::recurrence::{Definition, Every, Frequency, Recurrence, Schedule, WEEK_DAYS};
+use crate::recurrence::{Definition, DefinitionError, Every, Frequency, Recurrence, Schedule, WEEK_DAYS};
+
+/// Those of a file by their definitions. Flows mostly share a few, and a cron expression takes 5 kB and
+/// some hundred looks at the calendar.
+#[derive(Default)]
+pub(super) struct Recurrences(RefCell<HashMap<String, Arc<Recurrence>>>);
+
+impl Recurrences {
+    /// Checks what no other flow has asked for yet.
+    fn checked(&self, definition: Definition) -> Result<Arc<Recurrence>, Vec<DefinitionError>> {
+        let (mut known, name) = (self.0.borrow_mut(), format!("{definition:?}"));
+        if let Some(recurrence) = known.get(&name) {
+            return Ok(Arc::clone(recurrence));
+        }
+        let recurrence = Arc::new(Recurrence::new(definition)?);
+        known.insert(name, Arc::clone(&recurrence));
+        Ok(recurrence)
+    }
+}
 
 /// The recurrence, and whether missed slots are caught up.
-pub(super) fn read(section: Section<'_>, zone: &TimeZone) -> Option<(Recurrence, bool)> {
+pub(super) fn read(
+    section: Section<'_>,
+    zone: &TimeZone,
+    recurrences: &Recurrences,
+) -> Option<(Arc<Recurrence>, bool)> {
     let time_zone = section.time_zone("time_zone").unwrap_or_else(|| zone.clone());
     let catch_up = section.boolean("catch_up").unwrap_or(true);
     let schedule = schedule(&section);
     let span = section.span();
     let definition = schedule.map(|schedule| Definition { schedule, time_zone });
     let recurrence = definition.and_then(|definition| {
-        let report = |errors: Vec<crate::recurrence::DefinitionError>| {
+        let report = |errors: Vec<DefinitionError>| {
             for error in errors {
                 let span = section.span_of(error.field).unwrap_or_else(|| span.clone());
                 section.problems.error(span, error.message, error.help.unwrap_or_default());
             }
         };
-        Recurrence::new(definition).map_err(report).ok()
+        recurrences.checked(definition).map_err(report).ok()
     });
     section.finish();
     Some((recurrence?, catch_up))

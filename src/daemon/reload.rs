@@ -65,7 +65,7 @@ impl Daemon {
         let config = Arc::new(loaded.config);
         // All that can fail comes before anything is swapped.
         let known = self.known(&config).await?;
-        tell_warnings(&loaded.warnings);
+        tell_warnings(loaded.warnings);
         for change in change::between(&self.config, &config) {
             info!("{change}");
         }
