@@ -16,6 +16,8 @@ pub struct Agenda {
     /// Flows whose run is under way, also those that are not in the file any more.
     running: BTreeSet<String>,
     last_tick: Option<Timestamp>,
+    /// No flow comes due before this; `None` where that is not known.
+    soonest: Option<Timestamp>,
 }
 
 /// What the state knows of a flow when it is planned.
@@ -71,13 +73,19 @@ impl Agenda {
             Some((name.clone(), entry))
         };
         self.entries = flows.iter().filter_map(entry).collect();
+        self.soonest = None;
     }
 
     /// The flows that are due at `now`; they count as running until [`Agenda::ended`].
     pub fn due(&mut self, now: Timestamp) -> Vec<Due> {
-        let paused = self.last_tick.is_some_and(|last| now.duration_since(last).abs() > MISSED);
-        self.last_tick = Some(now);
+        let last_tick = self.last_tick.replace(now);
+        let paused = last_tick.is_some_and(|last| now.duration_since(last).abs() > MISSED);
+        let went_on = last_tick.is_some_and(|last| last <= now) && !paused;
+        if went_on && self.soonest.is_some_and(|soonest| now < soonest) {
+            return Vec::new();
+        }
         let mut due = Vec::new();
+        let mut soonest = Timestamp::MAX;
         for (name, entry) in &mut self.entries {
             // The clock went back: without this the flow would stand still until it has caught up.
             let went_back = entry.after > now + MISSED || entry.anchor > now + MISSED;
@@ -85,7 +93,11 @@ impl Agenda {
             if went_back || (paused && !entry.flow.catch_up) {
                 entry.move_on(now);
             }
-            if entry.is_off || self.running.contains(name) || !entry.flow.enabled {
+            if entry.is_off || !entry.flow.enabled {
+                continue;
+            }
+            if self.running.contains(name) {
+                soonest = now;
                 continue;
             }
             if let Some(first) = entry.next.filter(|next| *next <= now) {
@@ -94,7 +106,9 @@ impl Agenda {
                 entry.move_on(slot);
                 due.push(Due { flow: Arc::clone(&entry.flow), slot });
             }
+            soonest = soonest.min(entry.next.unwrap_or(Timestamp::MAX));
         }
+        self.soonest = Some(soonest);
         due
     }
 
@@ -114,6 +128,7 @@ impl Agenda {
         if let Some(entry) = self.entries.get_mut(&due.flow.name) {
             entry.move_on(due.slot - INSTANT);
         }
+        self.soonest = None;
     }
 
     /// Turns a flow off or on; turned on, it runs once for all that it missed.
@@ -124,6 +139,7 @@ impl Agenda {
             }
             entry.is_off = is_off;
         }
+        self.soonest = None;
     }
 
     /// How many flows are on, and how many are not.

@@ -27,12 +27,12 @@ use crate::flow::Config;
 use crate::hang_point::hang_point;
 use crate::history::{Cause, Order};
 use crate::notice;
-use crate::run::Workplace;
+use crate::run::{self, Claimed, Workplace};
 use crate::state;
-use crate::store::{Lock, SharedStore, Store, StoreError};
+use crate::store::{Changes, Lock, SharedStore, Store, StoreError};
 use delivery::Delivery;
 use heartbeat::Heartbeat;
-use runs::{Job, Runs};
+use runs::{Came, Job, Runs};
 use supervisor::Supervisor;
 
 pub use watch::Watch;
@@ -67,6 +67,8 @@ const FOR_MAIL: Duration = Duration::from_secs(15);
 const CHORES: Duration = Duration::from_hours(1);
 /// A pause between two ticks after which nothing counts as late before it had its chance.
 const STOOD_STILL: SignedDuration = SignedDuration::from_mins(1);
+/// Runs that are claimed in one transaction; a look at the state waits as long.
+const CLAIMED_TOGETHER: usize = 500;
 /// How long what became of a request is kept.
 const ANSWERS: SignedDuration = SignedDuration::from_hours(1);
 /// Between two looks for what is wrong, and between two heartbeats.
@@ -78,10 +80,10 @@ struct Daemon {
     place: Workplace,
     agenda: Agenda,
     runs: Runs,
-    /// Requests whose run is under way, or waits for its turn.
-    taken: Vec<i64>,
     delivery: Delivery,
     lock: Lock,
+    /// Of the state, where commands leave what they ask for.
+    changes: Changes,
     watch: Option<Watch>,
     chores_done: Option<Instant>,
     /// What is wrong with flows.toml as it is now.
@@ -110,16 +112,17 @@ pub async fn run(loaded: Loaded, drive: Drive) -> Result<(), StoreError> {
     let mut store = state::open(&config, clock.now())?;
     crash_point("state-opened");
     wake(&mut store, clock.now())?;
-    let place = Workplace { store: SharedStore::new(store), clock, folder: config.settings.state.clone() };
+    let place = Workplace::new(SharedStore::new(store), clock, config.settings.state.clone());
     let delivery = Delivery::start(&place, Arc::clone(&config));
+    let changes = Changes::of(&place.folder);
     let mut daemon = Daemon {
         config,
         place,
         agenda: Agenda::default(),
         runs: Runs::default(),
-        taken: Vec::new(),
         delivery,
         lock,
+        changes,
         watch,
         chores_done: None,
         invalid_file: None,
@@ -141,7 +144,7 @@ pub async fn run(loaded: Loaded, drive: Drive) -> Result<(), StoreError> {
                 }
                 None => break,
             },
-            Some(ended) = daemon.runs.next_end() => daemon.ended(ended)?,
+            Some(came) = daemon.runs.next() => daemon.came(came)?,
             failed = daemon.delivery.ended() => return failed,
             signal = signals.recv() => match signal {
                 Some(Signal::Reload) => daemon.reload().await.or_else(endure)?,
@@ -155,7 +158,7 @@ pub async fn run(loaded: Loaded, drive: Drive) -> Result<(), StoreError> {
 
 /// What the last process left under way is settled, and what waits is tried at once.
 pub(crate) fn wake(store: &mut Store, now: Timestamp) -> Result<(), StoreError> {
-    let runs = store.interrupt_runs(None, now)?;
+    let runs = store.interrupt_runs(now)?;
     crash_point("runs-interrupted");
     let mails = store.doubt_interrupted_mails(now)?;
     crash_point("mails-doubted");
@@ -183,14 +186,7 @@ impl Daemon {
     /// What the state knows of the flows of a file.
     async fn known(&self, config: &Arc<Config>) -> Result<BTreeMap<String, Known>, StoreError> {
         let (config, now) = (Arc::clone(config), self.place.clock.now());
-        let look = move |store: &mut Store| {
-            let mut known = BTreeMap::new();
-            for name in config.flows.keys() {
-                known.insert(name.clone(), known_of(store, name, now)?);
-            }
-            Ok::<_, StoreError>(known)
-        };
-        self.place.store.call(look).await
+        self.place.store.call(move |store| store.plan_of(config.flows.keys(), now)).await
     }
 
     async fn tick(&mut self) -> Result<(), StoreError> {
@@ -206,14 +202,14 @@ impl Daemon {
         if self.is_unread {
             self.reload().await?;
         }
-        self.fulfil_requests(now).await?;
+        if self.changes.any() {
+            self.fulfil_requests(now).await?;
+        }
         hang_point("planner").await;
-        let due = self.agenda.due(now);
-        self.runs.add(
-            due.into_iter()
-                .map(|Due { flow, slot }| Job { flow, order: Order::new(Cause::Schedule, Some(slot)) }),
-        );
-        self.start_runs();
+        let due = self.agenda.due(now).into_iter();
+        let job = |Due { flow, slot }| Job { flow, order: Order::new(Cause::Schedule, Some(slot)) };
+        self.claim(due.map(job).collect()).await?;
+        self.runs.record(&self.place);
         self.delivery.tick();
         if self.chores_done.is_none_or(|at| at.elapsed() >= CHORES) {
             self.chores_done = Some(Instant::now());
@@ -230,6 +226,7 @@ impl Daemon {
     async fn look(&mut self) -> Result<(), StoreError> {
         let standing = notice::look_and_tell(&self.place, &self.config, self.invalid_file.clone()).await?;
         self.delivery.wake();
+        self.place.tidy_connections();
         // What ends in days must not silence the switch that tells of a dead daemon.
         let is_well = standing.iter().all(|alarm| alarm.kind == Kind::Expiring);
         if is_well {
@@ -239,35 +236,76 @@ impl Daemon {
         Ok(())
     }
 
-    fn start_runs(&mut self) {
-        self.runs.start(&self.place, &self.config);
-    }
-
-    fn ended(&mut self, ended: Result<runs::Ended, tokio::task::JoinError>) -> Result<(), StoreError> {
-        match ended {
-            Ok((job, recorded)) => {
-                self.runs.end(&job);
-                match recorded {
-                    Ok(()) => self.agenda.ended(&job.flow.name),
-                    Err(error) if error.is_lasting() => return Err(error),
-                    Err(_) => self.give_back(job),
+    /// Claims runs, some hundred at a time; then those begin whose turn it is.
+    async fn claim(&mut self, jobs: Vec<Job>) -> Result<(), StoreError> {
+        let mut jobs = jobs.into_iter();
+        loop {
+            let some: Vec<Job> = jobs.by_ref().take(CLAIMED_TOGETHER).collect();
+            if some.is_empty() {
+                break;
+            }
+            let wanted = some.iter().map(|job| (job.flow.name.clone(), job.order)).collect();
+            match run::claim(&self.place, wanted).await {
+                Ok(claimed) => self.runs.add(some.into_iter().zip(claimed)),
+                Err(error) => {
+                    for job in some.into_iter().chain(jobs) {
+                        self.give_back(job);
+                    }
+                    return Err(error);
                 }
             }
-            Err(fault) => error!("a run was lost: {fault}"),
         }
-        self.start_runs();
-        self.delivery.wake();
+        self.runs.go_on(&self.place, &self.config);
         Ok(())
     }
 
-    /// A run that did not come to be: its slot is due again at the next tick; a request that it was
-    /// for still waits.
+    /// Takes back the claims of runs whose turn has not come.
+    async fn withdraw(&self, waiting: &[(Job, Claimed)]) -> Result<(), StoreError> {
+        let runs: Vec<i64> = waiting.iter().map(|(_, claimed)| claimed.run()).collect();
+        self.place.store.call(move |store| store.withdraw_runs(&runs)).await
+    }
+
+    /// Takes in what the work for runs has come to.
+    fn came(&mut self, came: Result<Came, tokio::task::JoinError>) -> Result<(), StoreError> {
+        let (jobs, recorded) = match came {
+            Ok(Came::Quiet(job, quiet)) => {
+                self.runs.end_turn(&job);
+                self.runs.keep(job, *quiet);
+                (Vec::new(), Ok(()))
+            }
+            Ok(Came::Ended(job, recorded)) => {
+                self.runs.end_turn(&job);
+                self.delivery.wake();
+                (vec![job], recorded)
+            }
+            Ok(Came::Recorded(jobs, recorded)) => {
+                self.runs.end_recording();
+                (jobs, recorded)
+            }
+            Err(fault) => {
+                error!("a run was lost: {fault}");
+                (Vec::new(), Ok(()))
+            }
+        };
+        let is_recorded = recorded.is_ok();
+        recorded.or_else(|error| if error.is_lasting() { Err(error) } else { Ok(()) })?;
+        for job in jobs {
+            if is_recorded {
+                self.agenda.ended(&job.flow.name);
+            } else {
+                self.give_back(job);
+            }
+        }
+        self.runs.go_on(&self.place, &self.config);
+        Ok(())
+    }
+
+    /// A run that did not come to be: its slot is due again at the next tick.
     fn give_back(&mut self, job: Job) {
         match job.order.due {
             Some(slot) => self.agenda.give_back(&Due { flow: job.flow, slot }),
             None => self.agenda.ended(&job.flow.name),
         }
-        self.taken.retain(|request| Some(*request) != job.order.request);
     }
 
     async fn do_chores(&self, now: Timestamp) -> Result<(), StoreError> {
@@ -292,8 +330,10 @@ impl Daemon {
     }
 
     fn tell_supervisor(&mut self) {
-        let status = self.status();
-        self.supervisor.show(status);
+        if self.supervisor.is_there() {
+            let status = self.status();
+            self.supervisor.show(status);
+        }
         self.supervisor.feed(self.delivery.pulse());
     }
 
@@ -310,8 +350,18 @@ impl Daemon {
             std::future::pending::<()>().await;
         };
         let finish = async {
-            let runs = async { while self.runs.next_end().await.is_some() {} };
-            if tokio::time::timeout(FOR_RUNS, runs).await.is_err() {
+            let runs = async {
+                let waiting = self.runs.take_waiting();
+                if let Err(error) = self.withdraw(&waiting).await {
+                    warn!("runs that wait for their turn are done anew at the next start: {error}");
+                }
+                self.runs.go_on(&self.place, &self.config);
+                while let Some(came) = self.runs.next().await {
+                    self.came(came)?;
+                }
+                Ok::<_, StoreError>(())
+            };
+            if !matches!(tokio::time::timeout(FOR_RUNS, runs).await, Ok(Ok(()))) {
                 warn!(
                     "runs under way are broken off; they moved nothing and are done anew at the next start"
                 );
@@ -337,15 +387,6 @@ fn endure(error: StoreError) -> Result<(), StoreError> {
     }
     error!("{error}; trying again");
     Ok(())
-}
-
-/// What the state knows of a flow, which is seen `now` if it never was.
-pub(crate) fn known_of(store: &mut Store, flow: &str, now: Timestamp) -> Result<Known, StoreError> {
-    Ok(Known {
-        anchor: store.anchor(flow, now)?,
-        last_slot: store.last_slot(flow)?,
-        is_off: store.off_since(flow)?.is_some(),
-    })
 }
 
 /// They have the text of the file with them, so they are not kept.

@@ -133,7 +133,7 @@ impl Order {
 /// One step of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Step {
-    /// `window`, `query`, `new rows`, `condition`, `render`, `commit`.
+    /// `turn` where the run has waited for it, `window`, `query`, `new rows`, `condition`, `render`, `commit`.
     pub name: String,
     /// What went in.
     pub inputs: serde_json::Value,
@@ -154,7 +154,7 @@ pub struct Run {
     pub cause: String,
     /// The slot it was made for.
     pub due: Option<Timestamp>,
-    /// When it began.
+    /// When it was claimed; it begins when its turn comes, mostly at once.
     pub started: Timestamp,
     /// When it ended.
     pub ended: Option<Timestamp>,

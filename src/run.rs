@@ -1,12 +1,13 @@
 //! The row's way, from a slot that has come due to a mail that lies in the outbox.
 //!
-//! 1. **due**: the slot is claimed; a flow never runs beside itself.
+//! 1. **due**: the slot is claimed, with all others of its tick; a flow never runs beside itself.
 //! 2. **window**: how far back this run reads, and what the flow's first run passes over.
 //! 3. **query**: every page to the clean end, into a bounded spool.
 //! 4. **new rows**: those that the flow has not handed on yet, told page by page.
 //! 5. **condition**: whether they make a mail.
 //! 6. **render**: the final bytes.
-//! 7. **commit**: keys, mails, watermark and record in one transaction. Until here nothing has moved.
+//! 7. **commit**: keys, mails, watermark and record in one transaction. Until here nothing has moved. Runs
+//!    that found nothing to hand on may share one.
 //! 8. **send** is the outbox's, from what was committed.
 //! 9. **history** is what each step noted on its way.
 
@@ -22,7 +23,7 @@ pub(crate) use window::CLOCKS_DIFFER;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tracing::{error, info, warn};
 
 use crate::blocking::blocking;
@@ -30,9 +31,9 @@ use crate::clock::Clock;
 use crate::condition::Verdict;
 use crate::crash_point::crash_point;
 use crate::flow::{Config, Flow};
-use crate::history::{Cause, Order, Outcome, Range};
-use crate::store::{Failed, NewRun, SharedStore, StoreError};
-use crate::table::Table;
+use crate::history::{Cause, Order, Outcome};
+use crate::store::{Begun, Failed, NewRun, Scanned, SharedStore, Store, StoreError};
+use crate::table::{Table, Tables};
 
 pub use error::RunError;
 use record::{Facts, Record};
@@ -46,6 +47,55 @@ pub struct Workplace {
     pub clock: Clock,
     /// The state folder, where a large spool lies.
     pub folder: PathBuf,
+    tables: Tables,
+}
+
+impl Workplace {
+    /// A place with nothing but its state.
+    pub fn new(store: SharedStore, clock: Clock, folder: PathBuf) -> Self {
+        Self { store, clock, folder, tables: Tables::default() }
+    }
+
+    /// The file has changed: its connections are opened anew.
+    pub(crate) fn forget_connections(&self) {
+        self.tables.clear();
+    }
+
+    /// Closes the connections that are used no more.
+    pub(crate) fn tidy_connections(&self) {
+        self.tables.tidy();
+    }
+}
+
+/// A run that is claimed and has done nothing yet.
+#[derive(Debug)]
+pub(crate) struct Claimed {
+    begun: Begun,
+    order: Order,
+    started: Timestamp,
+}
+
+impl Claimed {
+    /// The run's number.
+    pub(crate) fn run(&self) -> i64 {
+        self.begun.run
+    }
+}
+
+/// How a run has come to its end.
+#[derive(Debug)]
+pub(crate) enum Done {
+    /// It is recorded.
+    Recorded(Ended),
+    /// It has handed on no row and is to be recorded, perhaps together with others.
+    Quiet(Box<Quiet>),
+}
+
+/// What a run that handed on no row leaves to be recorded.
+#[derive(Debug)]
+pub(crate) struct Quiet {
+    told: Told,
+    scanned: Scanned,
 }
 
 /// What came of a run.
@@ -62,61 +112,115 @@ pub struct Ended {
 /// Runs a flow once, as the order says. A run that fails moves nothing, and is recorded as failed.
 ///
 /// # Errors
-/// Only when the run could not even be claimed or recorded: another one is under way, or the
-/// state fails.
+/// Only when the run could not even be claimed or recorded: the state fails.
 pub async fn run(
     place: &Workplace,
     config: &Config,
     flow: &Arc<Flow>,
     order: &Order,
 ) -> Result<Ended, StoreError> {
+    let claimed = claim(place, vec![(flow.name.clone(), *order)]).await?.pop().ok_or(StoreError::Stopped)?;
+    match work(place, config, flow, claimed).await? {
+        Done::Recorded(ended) => Ok(ended),
+        Done::Quiet(quiet) => record(place, vec![*quiet]).await?.pop().ok_or(StoreError::Stopped),
+    }
+}
+
+/// Claims runs of these flows, all or none.
+pub(crate) async fn claim(
+    place: &Workplace,
+    wanted: Vec<(String, Order)>,
+) -> Result<Vec<Claimed>, StoreError> {
     let started = place.clock.now();
-    let run = claim(place, flow, order, started).await?;
+    let claim = move |store: &mut Store| {
+        let new = wanted.iter().map(|(flow, order)| NewRun { flow, order: *order, started });
+        let begun = store.begin_runs(&new.collect::<Vec<_>>())?;
+        let claimed = |(begun, (_, order))| Claimed { begun, order, started };
+        Ok::<_, StoreError>(begun.into_iter().zip(wanted).map(claimed).collect())
+    };
+    let claimed = place.store.call(claim).await?;
     crash_point("run-claimed");
+    Ok(claimed)
+}
+
+/// Does what was claimed, up to the record of a run that handed on no row.
+///
+/// # Errors
+/// Only when the run could not be recorded: the state fails.
+pub(crate) async fn work(
+    place: &Workplace,
+    config: &Config,
+    flow: &Arc<Flow>,
+    claimed: Claimed,
+) -> Result<Done, StoreError> {
     let mut record = Record::default();
-    let result = rows_way(place, config, flow, (run, order.range), &mut record).await;
-    let facts = record.facts();
-    let told = Told { flow, run, cause: order.cause, facts, took: place.clock.now().duration_since(started) };
+    let (run, cause, started) = (claimed.run(), claimed.order.cause, claimed.started);
+    record.turn(place.clock.now().duration_since(started));
+    let result = rows_way(place, config, flow, claimed, &mut record).await;
+    let told = Told { flow: Arc::clone(flow), run, cause, facts: record.facts(), started };
     match result {
-        Ok((outcome, summary)) => {
-            let ended = Ended { run, outcome, summary };
-            told.ended(&ended);
-            Ok(ended)
+        Ok(Way::Quiet(scanned)) => Ok(Done::Quiet(Box::new(Quiet { told, scanned }))),
+        Ok(Way::Committed(outcome, summary)) => {
+            told.ended(outcome, &summary, place.clock.now());
+            Ok(Done::Recorded(Ended { run, outcome, summary }))
         }
         Err(RunError::Store(error)) if error.is_lasting() => Err(error),
         Err(failure) => {
-            told.failed(&failure);
+            // The connection string or the certificates may be others by now.
+            place.tables.forget(&flow.table.connection);
+            told.failed(&failure, place.clock.now());
             let summary = failure.to_string();
             end_failed(place, run, &failure, record).await?;
-            Ok(Ended { run, outcome: Outcome::Failed, summary })
+            Ok(Done::Recorded(Ended { run, outcome: Outcome::Failed, summary }))
         }
     }
 }
 
+/// Records runs that handed on no row, all or none.
+///
+/// # Errors
+/// When the state fails; then nothing has moved.
+pub(crate) async fn record(place: &Workplace, quiet: Vec<Quiet>) -> Result<Vec<Ended>, StoreError> {
+    let commit = move |store: &mut Store| {
+        store.commit_quiet_scans(quiet.iter().map(|quiet| (quiet.told.run, &quiet.scanned)))?;
+        Ok::<_, StoreError>(quiet)
+    };
+    let quiet = place.store.call(commit).await?;
+    crash_point("after-commit");
+    let ended = |quiet| {
+        let Quiet { told, scanned: Scanned { outcome, summary, now, .. } } = quiet;
+        let run = told.run;
+        told.ended(outcome, &summary, now);
+        Ended { run, outcome, summary }
+    };
+    Ok(quiet.into_iter().map(ended).collect())
+}
+
 /// The run's one line in the log.
-struct Told<'a> {
-    flow: &'a Flow,
+#[derive(Debug)]
+struct Told {
+    flow: Arc<Flow>,
     run: i64,
     cause: Cause,
     facts: Facts,
-    took: SignedDuration,
+    started: Timestamp,
 }
 
-impl Told<'_> {
+impl Told {
     /// The JSON of the log has no number of 128 bits.
-    fn took_ms(&self) -> u64 {
-        u64::try_from(self.took.as_millis()).unwrap_or_default()
+    fn took_ms(&self, now: Timestamp) -> u64 {
+        u64::try_from(now.duration_since(self.started).as_millis()).unwrap_or_default()
     }
 
-    fn ended(self, ended: &Ended) {
-        let (run, took_ms) = (self.run, self.took_ms());
+    fn ended(self, outcome: Outcome, summary: &str, now: Timestamp) {
+        let (run, took_ms) = (self.run, self.took_ms(now));
         let Facts { past_time, pages, scanned, new, mails } = self.facts;
-        let (flow, cause, outcome) = (&self.flow.name, self.cause.word(), ended.outcome.word());
-        info!(flow, run, cause, outcome, new, scanned, pages, mails, past_time, took_ms, "{}", ended.summary);
+        let (flow, cause, outcome) = (&self.flow.name, self.cause.word(), outcome.word());
+        info!(flow, run, cause, outcome, new, scanned, pages, mails, past_time, took_ms, "{summary}");
     }
 
-    fn failed(self, failure: &RunError) {
-        let (run, took_ms) = (self.run, self.took_ms());
+    fn failed(self, failure: &RunError, now: Timestamp) {
+        let (run, took_ms) = (self.run, self.took_ms(now));
         let Facts { past_time, pages, scanned, new, .. } = self.facts;
         let (flow, cause, outcome) = (&self.flow.name, self.cause.word(), Outcome::Failed.word());
         let help = failure.help();
@@ -127,15 +231,24 @@ impl Told<'_> {
     }
 }
 
+/// Where the row's way has come to.
+enum Way {
+    Committed(Outcome, String),
+    /// No row is handed on, and the rest may be committed with that of other runs.
+    Quiet(Scanned),
+}
+
 async fn rows_way(
     place: &Workplace,
     config: &Config,
     flow: &Arc<Flow>,
-    (run, range): (i64, Range),
+    claimed: Claimed,
     record: &mut Record,
-) -> Result<(Outcome, String), RunError> {
+) -> Result<Way, RunError> {
     let table = open_table(place, config, flow).await?;
-    let window = window::open(place, flow, &table, range, record).await?;
+    let Claimed { begun, order, .. } = claimed;
+    let run = begun.run;
+    let window = window::open(place, flow, &table, begun, order.range, record).await?;
     let found = query::new_rows(place, flow, &table, &window, record).await?;
     let verdict = decide(flow, found.spool.len(), record);
     let (mails, found) = match verdict {
@@ -147,25 +260,17 @@ async fn rows_way(
     }
     crash_point("before-commit");
     let decided = commit::Decided { window, found, verdict, mails };
-    let committed = commit::commit(place, flow, run, decided, record).await?;
-    crash_point("after-commit");
-    Ok(committed)
-}
-
-async fn claim(place: &Workplace, flow: &Flow, order: &Order, started: Timestamp) -> Result<i64, StoreError> {
-    let (name, order) = (flow.name.clone(), *order);
-    let claim = move |store: &mut crate::store::Store| {
-        store.anchor(&name, started)?;
-        store.begin_run(&NewRun { flow: &name, order, started })
-    };
-    place.store.call(claim).await
+    commit::commit(place, flow, run, decided, record).await
 }
 
 async fn open_table(place: &Workplace, config: &Config, flow: &Flow) -> Result<Table, RunError> {
-    let name = &flow.table.connection;
+    let (name, table) = (&flow.table.connection, &flow.table.name);
+    if let Some(table) = place.tables.kept(name, table) {
+        return Ok(table);
+    }
     let connection = config.tables.get(name).ok_or_else(|| RunError::NoConnection(name.clone()))?.clone();
-    let (table, clock) = (flow.table.name.clone(), place.clock.clone());
-    let open = move || Table::open(&connection, &table, &clock);
+    let (name, table, place) = (name.clone(), table.clone(), place.clone());
+    let open = move || place.tables.open(&name, &connection, &table, &place.clock);
     Ok(blocking(open).await.map_err(|_| RunError::Stopped)??)
 }
 
@@ -185,7 +290,7 @@ async fn end_failed(
 ) -> Result<(), StoreError> {
     let (summary, help, now) = (failure.to_string(), failure.help().to_owned(), place.clock.now());
     let steps = record.take_steps();
-    let end = move |store: &mut crate::store::Store| {
+    let end = move |store: &mut Store| {
         store.fail_run(run, &Failed { summary: &summary, help: &help, steps: &steps }, now)
     };
     place.store.call(end).await

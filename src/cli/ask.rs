@@ -101,7 +101,7 @@ async fn here(loaded: &Loaded, request: &Request) -> anyhow::Result<i64> {
     let (config, clock) = (&loaded.config, Clock::System);
     let mut store = state::open(config, clock.now())?;
     super::run::wake(&mut store, clock.now())?;
-    let place = Workplace { store: SharedStore::new(store), clock, folder: config.settings.state.clone() };
+    let place = Workplace::new(SharedStore::new(store), clock, config.settings.state.clone());
     let flow = super::flow_named(config, flow)?;
     let ended = run::run(&place, config, flow, &Order::of(*cause, *range)).await?;
     super::run::deliver(&place, config).await?;
@@ -112,7 +112,12 @@ async fn here(loaded: &Loaded, request: &Request) -> anyhow::Result<i64> {
 fn until_sent(store: &Store, id: i64, progress: &ProgressBar) -> anyhow::Result<Run> {
     let mut since_end: Option<Instant> = None;
     loop {
-        let Some(run) = store.run(id)? else { bail!("run {id} is not in the history any more") };
+        let Some(run) = store.run(id)? else {
+            bail!(
+                "run {id} did not come to its turn, for leadflow stopped or flows.toml has changed; what was asked \
+                 for still waits, and is done as soon as it can be"
+            )
+        };
         match run.outcome {
             Outcome::Running => progress.set_message(format!("run {id} is under way")),
             Outcome::Waiting => {

@@ -76,7 +76,7 @@ async fn once(loaded: Loaded, names: &[String]) -> anyhow::Result<ExitCode> {
     let clock = Clock::System;
     let mut store = state::open(&config, clock.now())?;
     wake(&mut store, clock.now())?;
-    let place = Workplace { store: SharedStore::new(store), clock, folder: config.settings.state.clone() };
+    let place = Workplace::new(SharedStore::new(store), clock, config.settings.state.clone());
     let mut runs = Vec::new();
     for flow in &flows {
         let name = flow.name.clone();
@@ -120,7 +120,7 @@ pub(super) fn line_of(run: &Run) -> String {
 /// Settles what the last process left, for one that works on the state without a daemon.
 pub(super) fn wake(store: &mut Store, now: jiff::Timestamp) -> Result<(), StoreError> {
     store.fulfil_all(now)?;
-    store.interrupt_runs(None, now)?;
+    store.interrupt_runs(now)?;
     store.doubt_interrupted_mails(now)?;
     store.hurry(now)
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::SignedDuration;
+use toml::de::DeTable;
 
 use super::connections::Connections;
 use super::reader::Section;
@@ -19,8 +20,10 @@ use crate::window::{Mode, Window};
 const OVERLAP: SignedDuration = SignedDuration::from_mins(15);
 const LOOK_BACK: SignedDuration = SignedDuration::from_hours(7 * 24);
 
+/// `tables` is what `[flows.NAME]` stand for.
 pub(super) fn read(
     root: &Section<'_>,
+    tables: DeTable<'_>,
     settings: &Settings,
     connections: &Connections,
     shelf: &Shelf,
@@ -28,16 +31,20 @@ pub(super) fn read(
     let mut flows = BTreeMap::new();
     let mut all_whole = true;
     let shelves = (shelf, &Recurrences::default());
-    for (name, section) in root.sections("flows") {
-        let fits = !name.get_ref().is_empty()
-            && name.get_ref().len() <= 64
-            && name.get_ref().chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+    // Says so where it is no table.
+    let _ = root.section("flows");
+    for (name, table) in tables {
+        let (span, name) = (name.span(), name.into_inner().into_owned());
+        let fits = !name.is_empty()
+            && name.len() <= 64
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
         if !fits {
-            let message = format!("`{}` is no name for a flow", name.get_ref());
-            root.problems.error(name.span(), message, "at most 64 letters, digits, - and _");
+            let message = format!("`{name}` is no name for a flow");
+            root.problems.error(span, message, "at most 64 letters, digits, - and _");
         }
-        match flow(name.get_ref(), section, settings, connections, shelves) {
-            Some(flow) => drop(flows.insert(name.get_ref().clone(), Arc::new(flow))),
+        let section = root.inner_section("flows", &name, &table);
+        match section.and_then(|section| flow(&name, section, settings, connections, shelves)) {
+            Some(flow) => drop(flows.insert(name, Arc::new(flow))),
             None => all_whole = false,
         }
     }

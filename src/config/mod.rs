@@ -21,7 +21,8 @@ mod values;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use toml::de::DeTable;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
 use crate::flow::Config;
 use crate::ownership;
@@ -81,7 +82,7 @@ pub fn load(path: &Path) -> Result<Loaded, Report> {
 /// Reads the text of `path`, which is shown as `name`.
 pub(crate) fn parse(path: &Path, name: &str, text: &str) -> Result<Loaded, Report> {
     let problems = report::Problems::new(name, text);
-    let (root, errors) = DeTable::parse_recoverable(text);
+    let (mut root, errors) = DeTable::parse_recoverable(text);
     for error in errors.iter().take(MOST_MISTAKES) {
         let help = "this is not TOML; see https://toml.io";
         problems.error(error.span().unwrap_or(0..0), error.message(), help);
@@ -92,9 +93,10 @@ pub(crate) fn parse(path: &Path, name: &str, text: &str) -> Result<Loaded, Repor
             problems: problems.finish().err().map(|report| report.problems).unwrap_or_default(),
         });
     }
+    let flows = take_flows(root.get_mut());
     let config = {
         let root = Section::new(String::new(), root.get_ref(), 0..0, &problems);
-        config_of(path, root)
+        config_of(path, root, flows)
     };
     let warnings = problems.finish()?;
     let missing =
@@ -102,8 +104,17 @@ pub(crate) fn parse(path: &Path, name: &str, text: &str) -> Result<Loaded, Repor
     Ok(Loaded { config: config.ok_or_else(missing)?, warnings })
 }
 
+/// The tables of the flows, to be read one by one and let go: there may be thousands. An empty table takes
+/// their place.
+fn take_flows<'a>(root: &mut DeTable<'a>) -> DeTable<'a> {
+    match root.get_mut("flows").map(Spanned::get_mut) {
+        Some(DeValue::Table(flows)) => std::mem::take(flows),
+        _ => DeTable::new(),
+    }
+}
+
 /// `None` only beside an error.
-fn config_of(path: &Path, root: Section<'_>) -> Option<Config> {
+fn config_of(path: &Path, root: Section<'_>, flows: DeTable<'_>) -> Option<Config> {
     let folder = path.parent().unwrap_or(Path::new("/")).to_owned();
     let settings = root.section("settings");
     let state = settings.as_ref().and_then(|settings| settings.file("state", &folder));
@@ -111,7 +122,7 @@ fn config_of(path: &Path, root: Section<'_>) -> Option<Config> {
     let connections = connections::read(&root, &folders);
     let settings = settings::read(settings, &folders, &connections);
     let shelf = templates::Shelf::open(&folders.config.join("templates"));
-    let flows = flows::read(&root, &settings, &connections, &shelf);
+    let flows = flows::read(&root, flows, &settings, &connections, &shelf);
     root.finish();
     Some(Config {
         path: path.to_owned(),

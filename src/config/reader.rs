@@ -11,7 +11,7 @@ use super::report::Problems;
 /// A table under its dotted name.
 pub(super) struct Section<'a> {
     pub(super) name: String,
-    pub(super) problems: &'a Problems,
+    pub(super) problems: &'a Problems<'a>,
     table: &'a DeTable<'a>,
     span: Range<usize>,
     known: RefCell<Vec<&'static str>>,
@@ -22,7 +22,7 @@ impl<'a> Section<'a> {
         name: String,
         table: &'a DeTable<'a>,
         span: Range<usize>,
-        problems: &'a Problems,
+        problems: &'a Problems<'a>,
     ) -> Self {
         Self { name, problems, table, span, known: RefCell::default() }
     }
@@ -207,6 +207,21 @@ impl<'a> Section<'a> {
             }
         }
         found
+    }
+
+    /// A table that stands at `[key.name]` and may live shorter.
+    pub(super) fn inner_section<'b>(
+        &'b self,
+        key: &str,
+        name: &str,
+        value: &'b Spanned<DeValue<'b>>,
+    ) -> Option<Section<'b>> {
+        match value.get_ref() {
+            DeValue::Table(table) => {
+                Some(Section::new(format!("{key}.{name}"), table, value.span(), self.problems))
+            }
+            _ => self.expected("a table", name, value),
+        }
     }
 
     fn inner(&self, key: &str, table: &'a DeTable<'a>, span: Range<usize>) -> Section<'a> {

@@ -1,6 +1,6 @@
 //! What is wrong with flows.toml and its templates: every problem with its place and remedy.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -59,16 +59,23 @@ pub struct Report {
 
 /// Where problems gather while a file is read.
 #[derive(Debug)]
-pub(super) struct Problems {
-    source: Arc<NamedSource<String>>,
+pub(super) struct Problems<'a> {
+    name: &'a str,
+    text: &'a str,
+    /// Made with the first problem.
+    source: OnceCell<Arc<NamedSource<String>>>,
     found: RefCell<Vec<Problem>>,
 }
 
-impl Problems {
-    /// For a file of that name; its secrets are masked before anything is shown of it.
-    pub(super) fn new(name: &str, text: &str) -> Self {
-        let source = Arc::new(NamedSource::new(name, masked(text)));
-        Self { source, found: RefCell::default() }
+impl<'a> Problems<'a> {
+    /// For a file of that name.
+    pub(super) fn new(name: &'a str, text: &'a str) -> Self {
+        Self { name, text, source: OnceCell::new(), found: RefCell::default() }
+    }
+
+    /// The file, with its secrets masked.
+    fn source(&self) -> Arc<NamedSource<String>> {
+        Arc::clone(self.source.get_or_init(|| Arc::new(NamedSource::new(self.name, masked(self.text)))))
     }
 
     pub(super) fn error(&self, span: Range<usize>, message: impl Into<String>, help: impl Into<String>) {
@@ -85,7 +92,7 @@ impl Problems {
 
     pub(super) fn add(&self, span: Range<usize>, message: String, help: String, level: Level) {
         let help = (!help.is_empty()).then_some(help);
-        let source = Arc::clone(&self.source);
+        let source = self.source();
         self.found.borrow_mut().push(Problem { message, help, level, source, span: Some(span) });
     }
 

@@ -6,11 +6,14 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tracing::{error, info};
 
+use super::runs::Job;
 use super::supervisor::Supervisor;
 use super::{Daemon, change, tell_warnings};
 use crate::alarm::{Alarm, Kind};
 use crate::config::{self, Level, Loaded, Problem, Report};
 use crate::crash_point::crash_point;
+use crate::flow::Config;
+use crate::run::Claimed;
 use crate::store::StoreError;
 
 impl Daemon {
@@ -55,6 +58,29 @@ impl Daemon {
         Ok(())
     }
 
+    /// The runs that wait for their turn, as the new file has their flows; where it has them no more, the
+    /// claims are taken back.
+    async fn keep_waiting(&mut self, config: &Config) -> Result<Vec<(Job, Claimed)>, StoreError> {
+        let is_kept = |(job, _): &(Job, Claimed)| {
+            let flow = config.flows.get(&job.flow.name);
+            flow.is_some_and(|flow| flow.enabled || job.order.due.is_none())
+        };
+        let (mut kept, gone): (Vec<_>, Vec<_>) = self.runs.take_waiting().into_iter().partition(is_kept);
+        if let Err(error) = self.withdraw(&gone).await {
+            self.runs.add(kept.into_iter().chain(gone));
+            return Err(error);
+        }
+        for (job, _) in gone {
+            self.give_back(job);
+        }
+        for (job, _) in &mut kept {
+            if let Some(flow) = config.flows.get(&job.flow.name) {
+                job.flow = Arc::clone(flow);
+            }
+        }
+        Ok(kept)
+    }
+
     fn refuse_file(&mut self, what: String) {
         let now = self.place.clock.now();
         let since = self.invalid_file.as_ref().map_or(now, |alarm| alarm.since);
@@ -65,17 +91,16 @@ impl Daemon {
         let config = Arc::new(loaded.config);
         // All that can fail comes before anything is swapped.
         let known = self.known(&config).await?;
+        let waiting = self.keep_waiting(&config).await?;
         tell_warnings(loaded.warnings);
         for change in change::between(&self.config, &config) {
             info!("{change}");
         }
         crash_point("before-swap");
         self.config = config;
+        self.place.forget_connections();
         self.delivery.replace(Arc::clone(&self.config));
-        // A flow that waited for its turn is planned anew with all others.
-        for job in self.runs.take_waiting() {
-            self.give_back(job);
-        }
+        self.runs.add(waiting);
         let now = self.place.clock.now();
         self.agenda.replace(&self.config.flows, &known, now);
         crash_point("swapped");

@@ -20,8 +20,8 @@ impl Daemon {
             }
             Ok::<_, StoreError>(requests)
         };
-        let requests = self.place.store.call(look).await?;
-        self.taken.retain(|taken| requests.iter().any(|(id, _)| id == taken));
+        let requests = self.place.store.call(look).await.inspect_err(|_| self.changes.forget())?;
+        let mut jobs = Vec::new();
         for (id, request) in requests {
             match request {
                 Request::Off(flow) => self.turn(&flow, true, now),
@@ -32,11 +32,22 @@ impl Daemon {
                 }
                 Request::Drop(mail) => info!(mail, "a mail is dropped by command"),
                 Request::Run { flow, cause, range } => {
-                    self.take_up(id, &flow, Order { request: Some(id), ..Order::of(cause, range) }).await?;
+                    // It stays where it is until it is claimed, so it is looked for again.
+                    self.changes.forget();
+                    let order = Order { request: Some(id), ..Order::of(cause, range) };
+                    match self.take_up(id, &flow, order).await {
+                        Ok(job) => jobs.extend(job),
+                        Err(error) => {
+                            for job in jobs {
+                                self.give_back(job);
+                            }
+                            return Err(error);
+                        }
+                    }
                 }
             }
         }
-        Ok(())
+        self.claim(jobs).await
     }
 
     fn turn(&mut self, flow: &str, is_off: bool, now: Timestamp) {
@@ -44,16 +55,17 @@ impl Daemon {
         info!(flow, "turned {} by command", if is_off { "off" } else { "on" });
     }
 
-    async fn take_up(&mut self, id: i64, name: &str, order: Order) -> Result<(), StoreError> {
+    /// The run that is asked for, where its flow is free.
+    async fn take_up(&mut self, id: i64, name: &str, order: Order) -> Result<Option<Job>, StoreError> {
         let Some(flow) = self.config.flows.get(name).cloned() else {
             let answer = format!("the daemon knows no flow `{name}`; it was perhaps not reloaded yet");
-            return self.place.store.call(move |store| store.refuse_request(id, &answer)).await;
+            self.place.store.call(move |store| store.refuse_request(id, &answer)).await?;
+            return Ok(None);
         };
-        if !self.taken.contains(&id) && self.agenda.claim(name) {
-            info!(flow = name, cause = order.cause.word(), "a run is asked for by command");
-            self.taken.push(id);
-            self.runs.add([Job { flow, order }]);
+        if !self.agenda.claim(name) {
+            return Ok(None);
         }
-        Ok(())
+        info!(flow = name, cause = order.cause.word(), "a run is asked for by command");
+        Ok(Some(Job { flow, order }))
     }
 }

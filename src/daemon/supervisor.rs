@@ -16,6 +16,7 @@ pub(super) struct Supervisor {
     patience: Option<Duration>,
     status: String,
     is_starving: bool,
+    is_there: bool,
 }
 
 /// When a task last came round; monotonic.
@@ -25,7 +26,13 @@ pub(super) struct Pulse(Arc<Mutex<Instant>>);
 impl Supervisor {
     pub(super) fn start() -> Self {
         let patience = sd_notify::watchdog_enabled().map(|limit| limit / 2);
-        Self { patience, status: String::new(), is_starving: false }
+        let is_there = std::env::var_os("NOTIFY_SOCKET").is_some();
+        Self { patience, status: String::new(), is_starving: false, is_there }
+    }
+
+    /// Whether anybody hears.
+    pub(super) fn is_there(&self) -> bool {
+        self.is_there
     }
 
     pub(super) fn ready(&mut self, status: String) {

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use notify::{EventKind, RecommendedWatcher, RecursiveMode};
-use notify_debouncer_full::{DebounceEventResult, Debouncer, RecommendedCache, new_debouncer};
+use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tracing::warn;
 
 use super::Signal;
@@ -15,14 +15,12 @@ use crate::flow::Config;
 
 /// Editors write a file in several steps; this long after the last one it is read.
 const SETTLED: Duration = Duration::from_millis(300);
-/// Between two looks at what the system has told; each wakes the processor.
-const LOOK: Duration = SETTLED;
 
 /// Watches the folders of a file, of its templates and of the secrets that it names; ends when it is
 /// dropped. Whole folders, since editors write a new file and rename it over the old one.
 #[derive(Debug)]
 pub struct Watch {
-    debouncer: Debouncer<RecommendedWatcher, RecommendedCache>,
+    watcher: RecommendedWatcher,
     /// flows.toml and the secrets.
     files: Arc<Mutex<BTreeSet<PathBuf>>>,
     folders: BTreeSet<PathBuf>,
@@ -41,19 +39,21 @@ impl Watch {
             let files = of_watch.lock().unwrap_or_else(PoisonError::into_inner);
             is_template || changed.ends_with("templates") || files.contains(changed)
         };
-        let tell = move |events: DebounceEventResult| {
-            let changed = events.into_iter().flatten().any(|event| {
+        let (tell, changes) = mpsc::channel(1);
+        let hear = move |event: notify::Result<Event>| {
+            let is_change = event.is_ok_and(|event| {
                 let is_read = matches!(event.kind, EventKind::Access(_));
-                !is_read && event.paths.iter().any(|path| is_ours(path))
+                event.need_rescan() || (!is_read && event.paths.iter().any(|path| is_ours(path)))
             });
-            if changed {
-                let _ = signals.blocking_send(Signal::Reload);
+            if is_change {
+                // One that is still to be heard says as much.
+                let _ = tell.try_send(());
             }
         };
-        let debouncer = new_debouncer(SETTLED, Some(LOOK), tell)?;
-        let mut watch = Self { debouncer, files, folders: BTreeSet::new() };
+        tokio::spawn(settle(changes, signals));
+        let mut watch = Self { watcher: notify::recommended_watcher(hear)?, files, folders: BTreeSet::new() };
         let folder = config.path.parent().unwrap_or(Path::new("/")).to_owned();
-        watch.debouncer.watch(&folder, RecursiveMode::NonRecursive)?;
+        watch.watcher.watch(&folder, RecursiveMode::NonRecursive)?;
         watch.folders.insert(folder);
         watch.follow(config);
         Ok(watch)
@@ -71,13 +71,23 @@ impl Watch {
             if self.folders.contains(&folder) && !folder.ends_with("templates") {
                 continue;
             }
-            let _ = self.debouncer.unwatch(&folder);
-            match self.debouncer.watch(&folder, RecursiveMode::NonRecursive) {
+            let _ = self.watcher.unwatch(&folder);
+            match self.watcher.watch(&folder, RecursiveMode::NonRecursive) {
                 Ok(()) => drop(self.folders.insert(folder)),
                 Err(error) => warn!("changes in {} are not seen by themselves: {error}", folder.display()),
             }
         }
         let files = [config.path.clone()].into_iter().chain(secrets).collect();
         *self.files.lock().unwrap_or_else(PoisonError::into_inner) = files;
+    }
+}
+
+/// Asks for a reload once the changes have settled; ends with the watch.
+async fn settle(mut changes: mpsc::Receiver<()>, signals: mpsc::Sender<Signal>) {
+    while changes.recv().await.is_some() {
+        while let Ok(Some(())) = timeout(SETTLED, changes.recv()).await {}
+        if signals.send(Signal::Reload).await.is_err() {
+            return;
+        }
     }
 }

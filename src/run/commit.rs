@@ -7,9 +7,10 @@ use serde_json::json;
 use super::query::Found;
 use super::record::Record;
 use super::window::Opened;
-use super::{RunError, Workplace};
+use super::{RunError, Way, Workplace};
 use crate::blocking::blocking;
 use crate::condition::Verdict;
+use crate::crash_point::crash_point;
 use crate::flow::{Config, Flow};
 use crate::history::Outcome;
 use crate::mail::compose::{Mails, Scene, compose};
@@ -55,14 +56,14 @@ pub(super) async fn render(
     Ok((Some(mails), found))
 }
 
-/// Commits all or nothing.
+/// Commits all or nothing, or says what there is to commit where that is no row.
 pub(super) async fn commit(
     place: &Workplace,
     flow: &Arc<Flow>,
     run: i64,
     decided: Decided,
     record: &mut Record,
-) -> Result<(Outcome, String), RunError> {
+) -> Result<Way, RunError> {
     let now = place.clock.now();
     let count = decided.mails.as_ref().map_or(0, |mails| mails.list().len());
     let (outcome, summary) = words(flow, &decided, count);
@@ -90,6 +91,9 @@ pub(super) async fn commit(
         steps: record.take_steps(),
         now,
     };
+    if mails.is_none() && scanned.passed_over.is_empty() {
+        return Ok(Way::Quiet(scanned));
+    }
     let flow = Arc::clone(flow);
     let work = move |store: &mut Store| {
         let from = mails.as_ref().map(|mails| mails.sender().to_owned()).unwrap_or_default();
@@ -112,7 +116,8 @@ pub(super) async fn commit(
         store.commit_scan(run, &scanned, letters)
     };
     place.store.call(work).await?;
-    Ok((outcome, summary))
+    crash_point("after-commit");
+    Ok(Way::Committed(outcome, summary))
 }
 
 /// Begin, watermark and deep scan after the run.

@@ -140,6 +140,9 @@ async fn handed_on(
     window: &Opened,
     marks: &[Mark],
 ) -> Result<Vec<Option<Version>>, RunError> {
+    if marks.is_empty() {
+        return Ok(Vec::new());
+    }
     let is_past = match (window.past, &window.reading) {
         (None, Some(_)) => false,
         // Rows from before begin, and those that were passed over, were not mailed.

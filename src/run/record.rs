@@ -1,7 +1,7 @@
 //! What a run notes of its steps on the way.
 
 use jiff::SignedDuration;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::history::Step;
@@ -36,6 +36,18 @@ impl Record {
         let took = SignedDuration::try_from(self.since.elapsed()).unwrap_or_default();
         self.steps.push(Step { name: name.to_owned(), inputs, outputs, took });
         self.since = Instant::now();
+    }
+
+    /// The run has waited for its turn; a moment of it is not worth a step.
+    pub(super) fn turn(&mut self, waited: SignedDuration) {
+        if waited >= SignedDuration::from_secs(1) {
+            self.steps.push(Step {
+                name: "turn".to_owned(),
+                inputs: json!({}),
+                outputs: json!({}),
+                took: waited,
+            });
+        }
     }
 
     pub(super) fn take_steps(&mut self) -> Vec<Step> {

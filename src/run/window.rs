@@ -11,7 +11,7 @@ use crate::crash_point::crash_point;
 use crate::flow::Flow;
 use crate::history::Range;
 use crate::row::{Key, Mark, Version};
-use crate::store::{Reading, Store, StoreError};
+use crate::store::{Begun, Reading, StoreError};
 use crate::table::{Query, Table};
 use crate::window::{EVER, Mode, Past};
 
@@ -52,6 +52,7 @@ pub(super) async fn open(
     place: &Workplace,
     flow: &Flow,
     table: &Table,
+    begun: Begun,
     range: Range,
     record: &mut Record,
 ) -> Result<Opened, RunError> {
@@ -61,17 +62,15 @@ pub(super) async fn open(
         record.step("window", inputs, json!({ "past_time": from.to_string(), "reason": "as it was asked" }));
         return Ok(Opened::standing(from, Some((to, again))));
     }
-    let name = flow.name.clone();
-    let look = move |store: &mut Store| Ok::<_, StoreError>((store.source(&name)?, store.reading(&name)?));
-    let (source, reading) = place.store.call(look).await?;
+    let is_same = begun.source.as_deref() == Some(&table.identity());
     if flow.window.mode == Mode::Fixed {
-        if source.as_deref() != Some(&table.identity()) {
+        if !is_same {
             begin_reading(place, flow, table, None).await?;
         }
         return open_fixed(place, flow, table, record).await;
     }
-    let reading = match reading.filter(|reading| reading.source == table.identity()) {
-        Some(reading) => reading,
+    let reading = match begun.past.filter(|_| is_same) {
+        Some(past) => Reading { source: table.identity(), past },
         None => begin(place, flow, table).await?,
     };
     // Until the first scan is committed, what lies before begin is not known.

@@ -1,7 +1,6 @@
 //! The machine and its process: it starts, ticks, runs what is due, delivers, dies and starts
 //! again, as `daemon` has it. What it runs is the real thing.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +17,7 @@ use crate::daemon;
 use crate::daemon::delivery::Delivery;
 use crate::flow::Config;
 use crate::history::{Cause, Order, Outcome};
-use crate::run::{self, Workplace};
+use crate::run::{self, Done, Ended, Workplace};
 use crate::store::{Request, SharedStore, Store, StoreError};
 
 /// The machine through all its processes.
@@ -63,7 +62,7 @@ const REST: Duration = Duration::from_secs(20);
 impl Machine {
     pub(super) fn new(world: Arc<World>, configs: Vec<Arc<Config>>, store: SharedStore) -> Self {
         let clock = Clock::Driven(world.clock.clone());
-        let place = Workplace { store, clock, folder: PathBuf::from("/nonexistent") };
+        let place = Workplace::new(store, clock, PathBuf::from("/nonexistent"));
         Self { world, configs, place, next_event: 0, calm: None, endured: 0 }
     }
 
@@ -151,10 +150,7 @@ impl Machine {
         let (config, now) = (Arc::clone(&self.configs[file]), self.place.clock.now());
         let flows = config.flows.clone();
         let look = move |store: &mut Store| {
-            let mut known = BTreeMap::new();
-            for name in config.flows.keys() {
-                known.insert(name.clone(), daemon::known_of(store, name, now)?);
-            }
+            let known = store.plan_of(config.flows.keys(), now)?;
             store.set_planned(now)?;
             Ok::<_, StoreError>(known)
         };
@@ -176,12 +172,14 @@ impl Machine {
         process.delivery.tick();
         let due = process.agenda.due(now);
         let config = self.config();
-        let ended = join_all(due.iter().map(|due| self.run(&config, due))).await;
-        for (due, is_recorded) in due.iter().zip(ended) {
-            if is_recorded? {
-                process.agenda.ended(&due.flow.name);
-            } else {
-                process.agenda.give_back(due);
+        let ended = self.run(&config, &due).await?;
+        for (due, ended) in due.iter().zip(ended) {
+            match ended {
+                Some(ended) => {
+                    self.tell(&due.flow.name, &ended);
+                    process.agenda.ended(&due.flow.name);
+                }
+                None => process.agenda.give_back(due),
             }
             process.delivery.wake();
         }
@@ -215,21 +213,46 @@ impl Machine {
         Ok(true)
     }
 
-    /// Whether the run was recorded.
-    async fn run(&self, config: &Config, due: &Due) -> Result<bool, Violation> {
-        let file = self.world.lock().file;
-        let order = Order::new(Cause::Schedule, Some(due.slot));
-        let result = run::run(&self.place, config, &due.flow, &order).await;
-        let Some(ended) = self.endured(result)? else { return Ok(false) };
+    /// Claims the runs together and records those together that handed on no row, as the daemon does; of
+    /// each what came of it, or nothing where it could not be recorded.
+    async fn run(&self, config: &Config, due: &[Due]) -> Result<Vec<Option<Ended>>, Violation> {
+        let order = |due: &Due| (due.flow.name.clone(), Order::new(Cause::Schedule, Some(due.slot)));
+        let mut ended: Vec<Option<Ended>> = due.iter().map(|_| None).collect();
+        let claimed = run::claim(&self.place, due.iter().map(order).collect()).await;
+        let Some(claimed) = self.endured(claimed)? else { return Ok(ended) };
+        let runs =
+            due.iter().zip(claimed).map(|(due, claimed)| run::work(&self.place, config, &due.flow, claimed));
+        let (mut quiet, mut of) = (Vec::new(), Vec::new());
+        for (at, done) in join_all(runs).await.into_iter().enumerate() {
+            match self.endured(done)? {
+                Some(Done::Recorded(it)) => ended[at] = Some(it),
+                Some(Done::Quiet(it)) => {
+                    quiet.push(*it);
+                    of.push(at);
+                }
+                None => {}
+            }
+        }
+        if !quiet.is_empty() {
+            let recorded = self.endured(run::record(&self.place, quiet).await)?;
+            for (at, it) in of.into_iter().zip(recorded.into_iter().flatten()) {
+                ended[at] = Some(it);
+            }
+        }
+        Ok(ended)
+    }
+
+    /// Tells the oracle of a run that is recorded.
+    fn tell(&self, name: &str, ended: &Ended) {
         let mut state = self.world.lock();
+        let file = state.file;
         state.counts.runs += 1;
-        let flow = self.world.story.plans.iter().position(|plan| plan.name == due.flow.name);
+        let flow = self.world.story.plans.iter().position(|plan| plan.name == name);
         if let Some(flow) = flow.filter(|_| ended.outcome != Outcome::Failed) {
             state.committed(flow, file);
             state.flows[flow].calm_runs += u32::from(self.calm.is_some());
         }
-        state.tell_now(|| format!("{} ran: {} ({})", due.flow.name, ended.summary, ended.outcome.word()));
-        Ok(true)
+        state.tell_now(|| format!("{name} ran: {} ({})", ended.summary, ended.outcome.word()));
     }
 
     /// To the next moment at which something is to be done.

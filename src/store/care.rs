@@ -52,7 +52,7 @@ mod tests {
         let mut store = Store::open(folder.path()).unwrap();
         store.anchor("leads", at(0)).unwrap();
         let run = NewRun { flow: "leads", order: Order::new(Cause::Schedule, None), started: at(1) };
-        store.begin_run(&run).unwrap();
+        store.begin_runs(&[run]).unwrap();
         let copy = folder.path().join("copy/leadflow.db");
         std::fs::create_dir(copy.parent().unwrap()).unwrap();
         store.back_up(&copy).unwrap();

@@ -1,9 +1,12 @@
 //! What the state knows of a flow.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{Store, StoreError, from_db, to_db};
+use crate::agenda::Known;
 use crate::window::Past;
 
 /// How far a flow has read, and which table that is about.
@@ -21,29 +24,33 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn anchor(&mut self, flow: &str, now: Timestamp) -> Result<Timestamp, StoreError> {
-        let known: Option<(i64, Option<i64>)> = self
-            .db
-            .prepare_cached("SELECT anchor, last_slot FROM flows WHERE name = ?1")?
-            .query_row([flow], |row| Ok((row.get(0)?, row.get(1)?)))
-            .optional()?;
-        // Nothing to write, as nearly always.
-        if let Some((anchor, last_slot)) = known
-            && anchor <= to_db(now)
-            && last_slot.is_none_or(|slot| slot <= to_db(now))
-        {
-            return Ok(from_db(anchor));
-        }
+        Ok(from_db(see(&self.db, flow, now)?))
+    }
+
+    /// What the plan needs of these flows, which are seen `now` if they never were.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn plan_of<'a>(
+        &mut self,
+        flows: impl Iterator<Item = &'a String>,
+        now: Timestamp,
+    ) -> Result<BTreeMap<String, Known>, StoreError> {
         let tx = self.db.transaction()?;
-        tx.execute("INSERT OR IGNORE INTO flows (name, anchor) VALUES (?1, ?2)", params![flow, to_db(now)])?;
-        // Seen by a clock that was set back since: what lies ahead of it would never come due.
-        tx.execute(
-            "UPDATE flows SET anchor = min(anchor, ?2), last_slot = min(last_slot, ?2)
-             WHERE name = ?1 AND (anchor > ?2 OR last_slot > ?2)",
-            params![flow, to_db(now)],
-        )?;
-        let anchor = tx.query_row("SELECT anchor FROM flows WHERE name = ?1", [flow], |row| row.get(0))?;
+        let look = |flow: &String| {
+            see(&tx, flow, now)?;
+            let mut ask = tx.prepare_cached(
+                "SELECT anchor, last_slot, off_since IS NOT NULL FROM flows WHERE name = ?1",
+            )?;
+            let known = ask.query_row([flow], |row| {
+                let last_slot = row.get::<_, Option<i64>>(1)?.map(from_db);
+                Ok(Known { anchor: from_db(row.get(0)?), last_slot, is_off: row.get(2)? })
+            })?;
+            Ok::<_, rusqlite::Error>((flow.clone(), known))
+        };
+        let known = flows.map(look).collect::<Result<_, _>>()?;
         tx.commit()?;
-        Ok(from_db(anchor))
+        Ok(known)
     }
 
     /// When the flow was first seen; `None` if it never was.
@@ -81,18 +88,10 @@ impl Store {
                 "SELECT source, begin, watermark, looked_back FROM flows
                  WHERE name = ?1 AND source IS NOT NULL AND begin IS NOT NULL",
                 [flow],
-                |row| {
-                    let moment = |at: Option<i64>| at.map(from_db);
-                    let past = Past {
-                        begin: from_db(row.get(1)?),
-                        watermark: moment(row.get(2)?),
-                        looked_back: moment(row.get(3)?),
-                    };
-                    Ok(Reading { source: row.get(0)?, past })
-                },
+                |row| Ok((row.get(0)?, past_of(row)?)),
             )
             .optional()?;
-        Ok(found)
+        Ok(found.and_then(|(source, past)| Some(Reading { source, past: past? })))
     }
 
     /// Makes `source` the table that the flow reads, with a new begin (`None` for a fixed window).
@@ -140,18 +139,6 @@ impl Store {
         Ok(begin.flatten().map(from_db))
     }
 
-    /// Identity of the table that the flow has read last.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn source(&self, flow: &str) -> Result<Option<String>, StoreError> {
-        let source: Option<Option<String>> = self
-            .db
-            .query_row("SELECT source FROM flows WHERE name = ?1", [flow], |row| row.get(0))
-            .optional()?;
-        Ok(source.flatten())
-    }
-
     /// Turns the flow off since `off`, or on with `None`; survives restarts.
     ///
     /// # Errors
@@ -178,6 +165,34 @@ impl Store {
             .optional()?;
         Ok(off.flatten().map(from_db))
     }
+}
+
+/// The flow's anchor, in the form of the database; both are made if need be.
+pub(super) fn see(db: &Connection, flow: &str, now: Timestamp) -> rusqlite::Result<i64> {
+    let (mut ask, now) =
+        (db.prepare_cached("SELECT anchor, last_slot FROM flows WHERE name = ?1")?, to_db(now));
+    let mut known = || ask.query_row([flow], |row| Ok((row.get(0)?, row.get(1)?))).optional();
+    let is_right =
+        |(anchor, slot): &(i64, Option<i64>)| *anchor <= now && slot.is_none_or(|slot| slot <= now);
+    // Nothing to write, as nearly always.
+    if let Some((anchor, _)) = known()?.filter(is_right) {
+        return Ok(anchor);
+    }
+    // Seen by a clock that was set back since: what lies ahead of it would never come due.
+    db.execute(
+        "INSERT INTO flows (name, anchor) VALUES (?1, ?2)
+         ON CONFLICT (name) DO UPDATE SET anchor = min(anchor, ?2), last_slot = min(last_slot, ?2)",
+        params![flow, now],
+    )?;
+    Ok(known()?.map_or(now, |(anchor, _)| anchor))
+}
+
+/// Begin, watermark and deep scan out of a row that has them from its second column on.
+pub(super) fn past_of(row: &Row<'_>) -> rusqlite::Result<Option<Past>> {
+    let Some(begin) = row.get::<_, Option<i64>>(1)? else { return Ok(None) };
+    let moment = |at: Option<i64>| at.map(from_db);
+    let (watermark, looked_back) = (moment(row.get(2)?), moment(row.get(3)?));
+    Ok(Some(Past { begin: from_db(begin), watermark, looked_back }))
 }
 
 #[cfg(test)]

@@ -127,7 +127,7 @@ mod tests {
         for (number, flow) in (1..).zip(["leads", "other", "leads", "other", "leads", "leads"]) {
             let started = at(number * 60);
             let order = Order::new(Cause::Schedule, None);
-            let run = store.begin_run(&NewRun { flow, order, started }).unwrap();
+            let run = store.begin_runs(&[NewRun { flow, order, started }]).unwrap()[0].run;
             let failed = Failed { summary: "no", help: "wait", steps: &[] };
             if number % 2 == 0 && number < 6 {
                 store.fail_run(run, &failed, at(number * 60 + 1)).unwrap();

@@ -2,6 +2,7 @@
 
 mod alarms;
 mod care;
+mod changes;
 mod flows;
 mod letters;
 mod looks;
@@ -15,17 +16,20 @@ mod runs;
 mod simulated;
 mod texts;
 
+pub use changes::Changes;
 pub use flows::Reading;
 pub use letters::{Listed, Which};
 pub use looks::RunsAsked;
 pub use outbox::{MailRecord, NewMail, OutboxMail};
 pub use proof::HandedOn;
 pub use requests::{Answer, Request};
-pub use runs::{Failed, NewRun, Scanned};
+pub use runs::{Begun, Failed, NewRun, Scanned};
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
@@ -162,7 +166,9 @@ pub struct Lock {
 const STATEMENTS: usize = 128;
 
 /// How long another process may hold the database.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Between two tries for a lock that `SQLite` does not wait for.
+const SOON: Duration = Duration::from_millis(10);
 
 const MIGRATIONS: [M<'static>; 6] = [
     M::up(include_str!("migrations/1.sql")),
@@ -226,7 +232,7 @@ impl Store {
         db.pragma_update(None, "secure_delete", true)?;
         // A table that is made anew must not take with it what refers to it.
         db.pragma_update(None, "foreign_keys", false)?;
-        Migrations::from_slice(&MIGRATIONS).to_latest(&mut db)?;
+        migrate(&mut db)?;
         db.pragma_update(None, "foreign_keys", true)?;
         db.set_prepared_statement_cache_capacity(STATEMENTS);
         Ok(Self { db })
@@ -283,9 +289,38 @@ impl SharedStore {
     }
 }
 
+/// Brings the schema to this version. Another process may be at it at the same moment: then this one goes on
+/// from where the schema is by now.
+fn migrate(db: &mut Connection) -> Result<(), StoreError> {
+    let schema = |db: &Connection| db.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0));
+    loop {
+        let before = schema(db)?;
+        match Migrations::from_slice(&MIGRATIONS).to_latest(db) {
+            Ok(()) => return Ok(()),
+            Err(error) if schema(db)? == before => return Err(error.into()),
+            Err(_) => {}
+        }
+    }
+}
+
 /// Turns the write-ahead log on. The statement must be read to its end: it tells the new mode first
 /// and whether it could be written afterwards.
 fn keeps_a_wal(db: &Connection) -> rusqlite::Result<bool> {
+    let began = Instant::now();
+    loop {
+        match turned_on(db) {
+            // A database that somebody makes at this moment; SQLite does not wait for this lock by itself.
+            Err(error) if began.elapsed() < PATIENCE && is_busy(&error) => thread::sleep(SOON),
+            turned => return turned,
+        }
+    }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+}
+
+fn turned_on(db: &Connection) -> rusqlite::Result<bool> {
     let mut ask = db.prepare("PRAGMA journal_mode = WAL")?;
     let modes: Vec<String> = ask.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
     Ok(modes == ["wal"])

@@ -1,27 +1,42 @@
 //! Runs: claimed, committed in one transaction, looked up.
 
-use std::io;
+use std::{io, iter};
 
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{
     Connection, OptionalExtension, Params, Row as DbRow, Transaction, TransactionBehavior, params,
 };
 
+use serde_json::Value;
+
+use super::flows::{past_of, see};
 use super::outbox::{NewMail, insert_mail};
 use super::{Reading, Store, StoreError, from_db, to_db};
 use crate::crash_point::crash_point;
 use crate::history::{Order, Outcome, Run, Step};
 use crate::row::{Key, Mark, Version};
+use crate::window::Past;
 
 /// A run that begins.
 #[derive(Debug, Clone, Copy)]
 pub struct NewRun<'a> {
-    /// The flow's name; it must have been seen ([`Store::anchor`]).
+    /// The flow's name.
     pub flow: &'a str,
     /// What it is to do.
     pub order: Order,
     /// Now.
     pub started: Timestamp,
+}
+
+/// A run that has begun, and how far its flow has read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Begun {
+    /// The run's number.
+    pub run: i64,
+    /// Identity of the table that the flow has read last.
+    pub source: Option<String>,
+    /// Begin, watermark and deep scan of that table; `None` before its begin, and with a fixed window.
+    pub past: Option<Past>,
 }
 
 /// What a complete scan found, to be committed as a whole with its mails.
@@ -60,25 +75,39 @@ pub(super) const RUNS: &str =
     "SELECT runs.id, flows.name, cause, due, started, ended, outcome, summary, rows, mails,
         help FROM runs JOIN flows ON flows.id = runs.flow";
 
+/// A run of the past says nothing of how the flow is.
+const OF_NEW_ROWS: &str = "cause NOT IN ('resubmit', 'replay')";
+
+const INTERRUPT: &str = "UPDATE runs SET outcome = 'interrupted', ended = ?1,
+        summary = 'it ended before its end was recorded; nothing was moved'
+    WHERE outcome = 'running'";
+
 impl Store {
-    /// Claims a run; its slot counts as taken once its end is recorded. A run that was left under way, since its end could not be
-    /// recorded, is interrupted: the caller never runs a flow beside itself.
+    /// Claims runs, all or none; a slot counts as taken once the end of its run is recorded. A run that was
+    /// left under way, since its end could not be recorded, is interrupted: the caller never runs a flow
+    /// beside itself.
     ///
     /// # Errors
     /// When the database fails.
-    pub fn begin_run(&mut self, run: &NewRun<'_>) -> Result<i64, StoreError> {
+    pub fn begin_runs(&mut self, runs: &[NewRun<'_>]) -> Result<Vec<Begun>, StoreError> {
         let tx = self.db.transaction()?;
-        interrupt(&tx, Some(run.flow), run.started)?;
-        execute(
-            &tx,
-            "INSERT INTO runs (flow, cause, due, started, outcome)
-             SELECT id, ?2, ?3, ?4, 'running' FROM flows WHERE name = ?1",
-            params![run.flow, run.order.cause.word(), run.order.due.map(to_db), to_db(run.started)],
-        )?;
-        let id = tx.last_insert_rowid();
-        execute(&tx, "UPDATE requests SET run = ?2 WHERE id = ?1", params![run.order.request, id])?;
+        let begun = runs.iter().map(|run| begin(&tx, run)).collect::<Result<_, _>>()?;
         tx.commit()?;
-        Ok(id)
+        Ok(begun)
+    }
+
+    /// Takes back claims of runs that have done nothing yet; what asked for them waits again.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn withdraw_runs(&mut self, runs: &[i64]) -> Result<(), StoreError> {
+        let tx = self.db.transaction()?;
+        for run in runs {
+            execute(&tx, "UPDATE requests SET run = NULL WHERE run = ?1", [run])?;
+            execute(&tx, "DELETE FROM runs WHERE id = ?1 AND outcome = 'running'", [run])?;
+        }
+        tx.commit()?;
+        Ok(())
     }
 
     /// Which version of each of these rows the flow has mailed, in their order; `None` for none.
@@ -125,53 +154,24 @@ impl Store {
         mails: impl Iterator<Item = io::Result<NewMail<'a>>>,
     ) -> Result<(), StoreError> {
         let tx = self.db.transaction()?;
-        let flow: i64 = tx
-            .prepare_cached("SELECT flow FROM runs WHERE id = ?1 AND outcome = 'running'")?
-            .query_row([run], |row| row.get(0))
-            .optional()?
-            .ok_or(StoreError::RunOver(run))?;
-        insert_keys(&tx, flow, run, None, &scanned.passed_over)?;
-        let mut count = 0_i64;
-        for mail in mails {
-            let mail = mail.map_err(StoreError::Mail)?;
-            let id = insert_mail(&tx, Some(run), &mail, scanned.now)?;
-            insert_keys(&tx, flow, run, Some(id), mail.rows)?;
-            count += 1;
+        record_scan(&tx, run, scanned, mails)?;
+        crash_point("in-commit");
+        tx.commit()?;
+        Ok(())
+    }
+
+    /// Commits scans that handed on no row, all or nothing.
+    ///
+    /// # Errors
+    /// When the database fails; then nothing has moved.
+    pub fn commit_quiet_scans<'a>(
+        &mut self,
+        runs: impl Iterator<Item = (i64, &'a Scanned)>,
+    ) -> Result<(), StoreError> {
+        let tx = self.db.transaction()?;
+        for (run, scanned) in runs {
+            record_scan(&tx, run, scanned, iter::empty())?;
         }
-        if let Some(Reading { source, past }) = &scanned.reading {
-            execute(
-                &tx,
-                "UPDATE flows SET source = ?2, begin = ?3, watermark = ?4, looked_back = ?5 WHERE id = ?1",
-                params![
-                    flow,
-                    source,
-                    to_db(past.begin),
-                    past.watermark.map(to_db),
-                    past.looked_back.map(to_db)
-                ],
-            )?;
-        }
-        execute(
-            &tx,
-            "UPDATE runs SET ended = ?2, outcome = ?3, summary = ?4, rows = ?5, mails = ?6 WHERE id = ?1",
-            params![
-                run,
-                to_db(scanned.now),
-                scanned.outcome.word(),
-                scanned.summary,
-                i64::try_from(scanned.rows).unwrap_or(i64::MAX),
-                count
-            ],
-        )?;
-        if is_of_new_rows(&tx, run)? {
-            execute(
-                &tx,
-                "UPDATE flows SET last_read = ?2, failures = 0, failing_since = NULL, clock_problem = ?3 WHERE id = ?1",
-                params![flow, to_db(scanned.now), scanned.clock_problem],
-            )?;
-        }
-        insert_steps(&tx, run, &scanned.steps)?;
-        take_slot(&tx, run)?;
         crash_point("in-commit");
         tx.commit()?;
         Ok(())
@@ -183,29 +183,34 @@ impl Store {
     /// When the database fails.
     pub fn fail_run(&mut self, run: i64, failed: &Failed<'_>, now: Timestamp) -> Result<(), StoreError> {
         let tx = self.db.transaction()?;
-        tx.execute(
+        let (flow, due, is_of_new_rows): (i64, Option<i64>, bool) = tx
+            .prepare_cached(&format!("SELECT flow, due, {OF_NEW_ROWS} FROM runs WHERE id = ?1"))?
+            .query_row([run], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        execute(
+            &tx,
             "UPDATE runs SET ended = ?2, outcome = 'failed', summary = ?3, help = ?4 WHERE id = ?1",
             params![run, to_db(now), failed.summary, failed.help],
         )?;
-        if is_of_new_rows(&tx, run)? {
-            tx.execute(
-                "UPDATE flows SET failures = failures + 1, failing_since = coalesce(failing_since, ?2), failed_run = ?1
-                 WHERE id = (SELECT flow FROM runs WHERE id = ?1)",
-                params![run, to_db(now)],
+        if is_of_new_rows {
+            execute(
+                &tx,
+                "UPDATE flows SET failures = failures + 1, failing_since = coalesce(failing_since, ?2), failed_run = ?3
+                 WHERE id = ?1",
+                params![flow, to_db(now), run],
             )?;
         }
         insert_steps(&tx, run, failed.steps)?;
-        take_slot(&tx, run)?;
+        take_slot(&tx, flow, due)?;
         tx.commit()?;
         Ok(())
     }
 
-    /// Runs that were left under way, of one flow or of all, are interrupted. Returns how many.
+    /// Runs that were left under way are interrupted. Returns how many.
     ///
     /// # Errors
     /// When the database fails.
-    pub fn interrupt_runs(&mut self, flow: Option<&str>, now: Timestamp) -> Result<usize, StoreError> {
-        interrupt(&self.db, flow, now)
+    pub fn interrupt_runs(&mut self, now: Timestamp) -> Result<usize, StoreError> {
+        Ok(execute(&self.db, INTERRUPT, [to_db(now)])?)
     }
 
     /// The run of that number.
@@ -264,14 +269,72 @@ impl Store {
     }
 }
 
-fn interrupt(db: &Connection, flow: Option<&str>, now: Timestamp) -> Result<usize, StoreError> {
-    Ok(execute(
-        db,
-        "UPDATE runs SET outcome = 'interrupted', ended = ?1,
-             summary = 'it ended before its end was recorded; nothing was moved'
-         WHERE outcome = 'running' AND (?2 IS NULL OR flow = (SELECT id FROM flows WHERE name = ?2))",
-        params![to_db(now), flow],
-    )?)
+fn begin(tx: &Transaction<'_>, run: &NewRun<'_>) -> Result<Begun, StoreError> {
+    see(tx, run.flow, run.started)?;
+    let mut ask =
+        tx.prepare_cached("SELECT source, begin, watermark, looked_back, id FROM flows WHERE name = ?1")?;
+    let (source, past, flow): (_, _, i64) =
+        ask.query_row([run.flow], |row| Ok((row.get(0)?, past_of(row)?, row.get(4)?)))?;
+    execute(tx, &format!("{INTERRUPT} AND flow = ?2"), params![to_db(run.started), flow])?;
+    let (order, started) = (run.order, to_db(run.started));
+    execute(
+        tx,
+        "INSERT INTO runs (flow, cause, due, started, outcome) VALUES (?1, ?2, ?3, ?4, 'running')",
+        params![flow, order.cause.word(), order.due.map(to_db), started],
+    )?;
+    let id = tx.last_insert_rowid();
+    if let Some(request) = order.request {
+        execute(tx, "UPDATE requests SET run = ?2 WHERE id = ?1", params![request, id])?;
+    }
+    Ok(Begun { run: id, source, past })
+}
+
+/// Keys, mails, watermark and run record of a scan.
+fn record_scan<'a>(
+    tx: &Transaction<'_>,
+    run: i64,
+    scanned: &Scanned,
+    mails: impl Iterator<Item = io::Result<NewMail<'a>>>,
+) -> Result<(), StoreError> {
+    let (flow, due, is_of_new_rows): (i64, Option<i64>, bool) = tx
+        .prepare_cached(&format!(
+            "SELECT flow, due, {OF_NEW_ROWS} FROM runs WHERE id = ?1 AND outcome = 'running'"
+        ))?
+        .query_row([run], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()?
+        .ok_or(StoreError::RunOver(run))?;
+    insert_keys(tx, flow, run, None, &scanned.passed_over)?;
+    let mut count = 0_i64;
+    for mail in mails {
+        let mail = mail.map_err(StoreError::Mail)?;
+        let id = insert_mail(tx, Some(run), &mail, scanned.now)?;
+        insert_keys(tx, flow, run, Some(id), mail.rows)?;
+        count += 1;
+    }
+    if let Some(Reading { source, past }) = &scanned.reading {
+        let moment = |at: Option<Timestamp>| at.map(to_db);
+        let (watermark, looked_back) = (moment(past.watermark), moment(past.looked_back));
+        execute(
+            tx,
+            "UPDATE flows SET source = ?2, begin = ?3, watermark = ?4, looked_back = ?5 WHERE id = ?1",
+            params![flow, source, to_db(past.begin), watermark, looked_back],
+        )?;
+    }
+    let (now, rows) = (to_db(scanned.now), i64::try_from(scanned.rows).unwrap_or(i64::MAX));
+    execute(
+        tx,
+        "UPDATE runs SET ended = ?2, outcome = ?3, summary = ?4, rows = ?5, mails = ?6 WHERE id = ?1",
+        params![run, now, scanned.outcome.word(), scanned.summary, rows, count],
+    )?;
+    if is_of_new_rows {
+        execute(
+            tx,
+            "UPDATE flows SET last_read = ?2, failures = 0, failing_since = NULL, clock_problem = ?3 WHERE id = ?1",
+            params![flow, now, scanned.clock_problem],
+        )?;
+    }
+    insert_steps(tx, run, &scanned.steps)?;
+    take_slot(tx, flow, due)
 }
 
 /// What every run does is parsed once.
@@ -299,21 +362,15 @@ fn insert_keys(
     Ok(())
 }
 
-/// A run of the past says nothing of how the flow is.
-fn is_of_new_rows(tx: &Transaction<'_>, run: i64) -> Result<bool, StoreError> {
-    let mut ask =
-        tx.prepare_cached("SELECT 1 FROM runs WHERE id = ?1 AND cause NOT IN ('resubmit', 'replay')")?;
-    Ok(ask.exists([run])?)
-}
-
 /// The slot of a run that has ended is done with; that of an interrupted one is made up for.
-fn take_slot(tx: &Transaction<'_>, run: i64) -> Result<(), StoreError> {
-    execute(
-        tx,
-        "UPDATE flows SET last_slot = max(coalesce(last_slot, runs.due), runs.due)
-         FROM runs WHERE runs.id = ?1 AND flows.id = runs.flow AND runs.due IS NOT NULL",
-        [run],
-    )?;
+fn take_slot(tx: &Transaction<'_>, flow: i64, due: Option<i64>) -> Result<(), StoreError> {
+    if due.is_some() {
+        execute(
+            tx,
+            "UPDATE flows SET last_slot = max(coalesce(last_slot, ?2), ?2) WHERE id = ?1",
+            params![flow, due],
+        )?;
+    }
     Ok(())
 }
 
@@ -321,16 +378,10 @@ fn insert_steps(tx: &Transaction<'_>, run: i64, steps: &[Step]) -> Result<(), St
     let mut insert = tx.prepare_cached(
         "INSERT INTO steps (run, position, name, inputs, outputs, took) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?;
+    let json = |value: &Value| serde_json::to_string(value).unwrap_or_default();
     for (position, step) in (0_i64..).zip(steps) {
         let took = i64::try_from(step.took.as_micros()).unwrap_or(i64::MAX);
-        insert.execute(params![
-            run,
-            position,
-            step.name,
-            step.inputs.to_string(),
-            step.outputs.to_string(),
-            took
-        ])?;
+        insert.execute(params![run, position, step.name, json(&step.inputs), json(&step.outputs), took])?;
     }
     Ok(())
 }

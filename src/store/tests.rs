@@ -1,7 +1,7 @@
 //! A run's life in the store: claimed, committed, sent, doubted, pruned.
 
 use super::*;
-use crate::history::{Cause, Order, Outcome};
+use crate::history::{Cause, Order, Outcome, Range};
 use crate::outbox::{Receipt, State};
 use crate::row::{Key, Mark, Version};
 use crate::window::Past;
@@ -24,7 +24,7 @@ fn opened() -> (tempfile::TempDir, Store) {
 fn begun(store: &mut Store, second: i64) -> i64 {
     let run =
         NewRun { flow: "leads", order: Order::new(Cause::Schedule, Some(at(second))), started: at(second) };
-    store.begin_run(&run).unwrap()
+    store.begin_runs(&[run]).unwrap()[0].run
 }
 
 fn scanned(second: i64) -> Scanned {
@@ -83,12 +83,12 @@ fn a_run_whose_end_was_not_recorded_is_interrupted_and_commits_no_more() {
     let (_folder, mut store) = opened();
     let first = begun(&mut store, 1);
     let again = NewRun { flow: "leads", order: Order::new(Cause::Once, None), started: at(2) };
-    let second = store.begin_run(&again).unwrap();
+    let second = store.begin_runs(&[again]).unwrap()[0].run;
     let late = store.commit_scan(first, &scanned(3), std::iter::empty());
     assert!(matches!(late, Err(StoreError::RunOver(run)) if run == first));
     store.fail_run(second, &failed("the table is not there"), at(3)).unwrap();
     assert_eq!(store.last_slot("leads").unwrap(), None, "the slot of an interrupted run is made up for");
-    assert_eq!(store.interrupt_runs(None, at(4)).unwrap(), 0);
+    assert_eq!(store.interrupt_runs(at(4)).unwrap(), 0);
     let outcomes: Vec<_> = store.runs(Some("leads"), 10).unwrap().iter().map(|run| run.outcome).collect();
     assert_eq!(outcomes, [Outcome::Failed, Outcome::Interrupted]);
     let third = begun(&mut store, 7);
@@ -314,4 +314,53 @@ fn a_database_of_the_first_schema_is_brought_on() {
     let mail = next(&store, at(0)).unwrap();
     assert_eq!((mail.run, mail.flow.as_deref(), mail.recipients.len()), (Some(1), Some("leads"), 1));
     assert_eq!(store.id().unwrap().len(), 32);
+}
+
+#[test]
+fn runs_are_claimed_together_recorded_together_and_taken_back() {
+    let (_folder, mut store) = opened();
+    let order = |second| Order::new(Cause::Schedule, Some(at(second)));
+    let new = |flow, second| NewRun { flow, order: order(second), started: at(second) };
+    let request = store
+        .leave_request(
+            &Request::Run { flow: "c".to_owned(), cause: Cause::Trigger, range: Range::New },
+            at(0),
+        )
+        .unwrap();
+    let mut asked = new("c", 2);
+    asked.order.request = Some(request);
+    let begun = store.begin_runs(&[new("leads", 2), new("b", 2), asked]).unwrap();
+    let runs: Vec<i64> = begun.iter().map(|begun| begun.run).collect();
+    assert_eq!(begun[0], Begun { run: runs[0], source: None, past: None });
+    assert_eq!(store.answer(request).unwrap(), Answer::Run(runs[2]));
+    let quiet = Scanned { passed_over: vec![], outcome: Outcome::NothingNew, ..scanned(3) };
+    store.commit_quiet_scans([(runs[0], &quiet), (99, &quiet)].into_iter()).unwrap_err();
+    assert_eq!(outcome(&store, runs[0]), Outcome::Running, "all or nothing");
+    store.commit_quiet_scans([(runs[0], &quiet), (runs[1], &quiet)].into_iter()).unwrap();
+    assert_eq!(
+        (outcome(&store, runs[0]), outcome(&store, runs[1])),
+        (Outcome::NothingNew, Outcome::NothingNew)
+    );
+    assert_eq!(store.last_slot("b").unwrap(), Some(at(2)));
+    store.withdraw_runs(&runs).unwrap();
+    assert!(store.run(runs[0]).unwrap().is_some(), "what has ended stays");
+    assert_eq!(store.run(runs[2]).unwrap(), None);
+    assert_eq!(store.answer(request).unwrap(), Answer::Waits);
+    let again = store.begin_runs(&[new("leads", 5)]).unwrap().remove(0);
+    assert_eq!(again.past, Some(quiet.reading.unwrap().past));
+    assert!(again.run > runs[2], "no number twice");
+}
+
+#[test]
+fn many_may_open_a_new_state_at_once() {
+    for _ in 0..10 {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || Store::open(folder.path()).map(drop);
+        std::thread::scope(|scope| {
+            let all: Vec<_> = (0..4).map(|_| scope.spawn(open)).collect();
+            for one in all {
+                one.join().unwrap().unwrap();
+            }
+        });
+    }
 }

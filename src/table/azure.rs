@@ -34,6 +34,16 @@ pub struct AzureTable {
     place: Place,
 }
 
+/// An account that was signed in to, for as many of its tables as there are.
+pub(super) struct Account {
+    credentials: StorageCredentials,
+    transport: Transport,
+    name: String,
+    host: String,
+    url: String,
+    sign_in: SignIn,
+}
+
 /// The longest wait that a service may ask for.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_mins(1);
 
@@ -52,48 +62,63 @@ impl std::fmt::Debug for AzureTable {
     }
 }
 
-impl AzureTable {
+impl std::fmt::Debug for Account {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Account").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+impl Account {
     /// Reads the secret and prepares the client.
-    pub(super) fn open(connection: &AzureConnection, table: &str) -> Result<Self, TableError> {
+    pub(super) fn open(connection: &AzureConnection) -> Result<Self, TableError> {
         let (endpoint, entra) = endpoint_of(connection)?;
         let authorities = connection.ca_file.as_ref().map(|path| {
             std::fs::read(path)
                 .map_err(|error| TableError::new(format!("cannot read ca_file {}: {error}", path.display())))
         });
         let transport = Transport::new(authorities.transpose()?.as_deref(), entra.clone())?;
-        let location = CloudLocation::Custom {
-            account: endpoint.account.clone(),
-            uri: endpoint.url.to_string().trim_end_matches('/').to_owned(),
+        let sign_in = match (&entra, connection.login.secret()) {
+            (Some(entra), _) => SignIn::Entra(entra.who()),
+            (None, source) => SignIn::Secret(source.map(SecretSource::place).unwrap_or_default()),
         };
-        let place = Place {
-            host: endpoint.host(),
-            account: endpoint.account.clone(),
-            table: table.to_owned(),
-            sign_in: match (&entra, connection.login.secret()) {
-                (Some(entra), _) => SignIn::Entra(entra.who()),
-                (None, source) => SignIn::Secret(source.map(SecretSource::place).unwrap_or_default()),
-            },
-        };
+        let (name, host, url) = (endpoint.account.clone(), endpoint.host(), endpoint.url.to_string());
         let credentials = match endpoint.credential {
             Credential::Key(key) => {
                 StorageCredentials::access_key(endpoint.account, Secret::new(key.expose_secret().to_owned()))
             }
             Credential::Sas(sas) => {
-                StorageCredentials::sas_token(sas.expose_secret().trim_start_matches('?')).map_err(|_| {
-                    TableError::new(format!("{} holds no shared access signature", place.sign_in))
-                })?
+                StorageCredentials::sas_token(sas.expose_secret().trim_start_matches('?'))
+                    .map_err(|_| TableError::new(format!("{sign_in} holds no shared access signature")))?
             }
             // The transport adds the token to each request, and another one where it is refused.
             Credential::Token => StorageCredentials::anonymous(),
         };
-        let service = TableServiceClientBuilder::with_location(location, credentials)
+        Ok(Self { credentials, transport, name, host, url, sign_in })
+    }
+
+    /// A table of the account; nothing is asked of it yet.
+    pub(super) fn table(&self, name: &str) -> AzureTable {
+        let transport = self.transport.with_own_note();
+        let account = self.name.clone();
+        let uri = self.url.trim_end_matches('/').to_owned();
+        let location = CloudLocation::Custom { account: account.clone(), uri };
+        let service = TableServiceClientBuilder::with_location(location, self.credentials.clone())
             .retry(RetryOptions::none())
             .transport(TransportOptions::new(Arc::new(transport.clone())))
             .build();
-        let url = endpoint.url.to_string();
-        Ok(Self { client: service.table_client(table), service, transport, endpoint: url, place })
+        let (host, sign_in, table) = (self.host.clone(), self.sign_in.clone(), name.to_owned());
+        let place = Place { host, account, table, sign_in };
+        AzureTable {
+            client: service.table_client(name),
+            service,
+            transport,
+            endpoint: self.url.clone(),
+            place,
+        }
     }
+}
 
+impl AzureTable {
     pub(super) fn identity(&self) -> String {
         format!("{}/{}", self.endpoint.trim_end_matches('/'), self.place.table)
     }

@@ -4,6 +4,7 @@ mod azure;
 mod connection_string;
 mod embedded;
 mod error;
+mod kept;
 mod permission;
 mod sas;
 mod transport;
@@ -20,6 +21,7 @@ use crate::row::Row;
 pub use connection_string::{ConnectionStringError, Credential, Endpoint};
 pub use embedded::EmbeddedTable;
 pub use error::TableError;
+pub use kept::Tables;
 pub use sas::Signature;
 
 /// A table of a connection.
@@ -99,7 +101,7 @@ impl Table {
     /// A secret that cannot be read, a connection string or a `ca_file` that is wrong.
     pub fn open(connection: &TableConnection, name: &str, clock: &Clock) -> Result<Self, TableError> {
         Ok(match connection {
-            TableConnection::Azure(azure) => Self::Azure(Box::new(azure::AzureTable::open(azure, name)?)),
+            TableConnection::Azure(azure) => Self::Azure(Box::new(azure::Account::open(azure)?.table(name))),
             TableConnection::Embedded { file } => {
                 Self::Embedded(EmbeddedTable::open(file, name)?, clock.clone())
             }

@@ -32,6 +32,10 @@ const LARGEST_REFUSAL: usize = 64 << 10;
 /// What the names of the headers begin with that say where the next page does.
 const CONTINUATION: &str = "x-ms-continuation-";
 
+/// What the SDK asks for, and what is enough.
+const FULL: &str = "odata=fullmetadata";
+const MINIMAL: &str = "odata=minimalmetadata";
+
 /// Headers that the SDK cannot do without and a server may leave out.
 const NEEDED: [(&str, &str); 4] = [
     ("x-ms-request-id", "00000000-0000-4000-8000-000000000000"),
@@ -111,6 +115,11 @@ impl Transport {
         Ok(Self { client, entra, note: Arc::default() })
     }
 
+    /// The same client for another use, whose notes are its own.
+    pub(super) fn with_own_note(&self) -> Self {
+        Self { client: self.client.clone(), entra: self.entra.clone(), note: Arc::default() }
+    }
+
     /// The note of the last exchange, which is then gone.
     pub(super) fn take(&self) -> Option<Note> {
         self.note.lock().unwrap_or_else(PoisonError::into_inner).take()
@@ -161,14 +170,17 @@ impl Transport {
 
     fn request(&self, request: &Request) -> reqwest::RequestBuilder {
         let method = reqwest::Method::from_bytes(request.method().as_ref().as_bytes()).unwrap_or_default();
-        let mut builder = self.client.request(method, request.url().as_str());
+        let mut builder = self.client.request(method, request.url().clone());
+        // Full metadata is several times the size and tells nothing that is needed, but for the list of
+        // tables, which the SDK cannot read otherwise.
+        let is_list = request.url().path().ends_with("/Tables");
         for (name, value) in request.headers().iter() {
-            // Full metadata is several times the size and tells nothing that is needed, but for the
-            // list of tables, which the SDK cannot read otherwise.
-            let is_list = request.url().path().ends_with("/Tables");
-            let wanted = if is_list { "odata=fullmetadata" } else { "odata=minimalmetadata" };
-            let value = value.as_str().replace("odata=fullmetadata", wanted);
-            builder = builder.header(name.as_str(), value);
+            builder = match value.as_str() {
+                full if !is_list && full.contains(FULL) => {
+                    builder.header(name.as_str(), full.replace(FULL, MINIMAL))
+                }
+                value => builder.header(name.as_str(), value),
+            };
         }
         match request.body() {
             Body::Bytes(bytes) => builder.body(bytes.clone()),

@@ -149,7 +149,7 @@ impl World {
                 let now = self.clock.now();
                 self.place = opened(&self.state(), &self.clock);
                 let wake = move |store: &mut Store| {
-                    store.interrupt_runs(None, now)?;
+                    store.interrupt_runs(now)?;
                     store.doubt_interrupted_mails(now)
                 };
                 self.place.store.call(wake).await.unwrap();
@@ -204,7 +204,7 @@ impl World {
 
 fn opened(state: &Path, clock: &DrivenClock) -> Workplace {
     let store = SharedStore::new(Store::open(state).unwrap());
-    Workplace { store, clock: Clock::Driven(clock.clone()), folder: state.to_owned() }
+    Workplace::new(store, Clock::Driven(clock.clone()), state.to_owned())
 }
 
 /// Plays a history, ends it with a run that goes well, and holds it against the promise; `spare`

@@ -175,7 +175,7 @@ async fn ends_as_it_should(script: Vec<Answer>) {
     let config = config::load(&path).unwrap().config;
     let state = folder.path().join("state");
     let store = SharedStore::new(Store::open(&state).unwrap());
-    let place = Workplace { store, clock: Clock::System, folder: state };
+    let place = Workplace::new(store, Clock::System, state);
     let flow = &config.flows["leads"];
     let order = Order::new(Cause::Schedule, None);
     let running = run::run(&place, &config, flow, &order);

@@ -103,3 +103,31 @@ fn case_25_a_table_service_that_hangs_holds_up_its_own_flows_alone() {
     }
     assert!(daemon.stop().success());
 }
+
+#[test]
+fn runs_that_wait_for_their_turn_are_claimed_and_taken_back_when_they_are_not_to_be() {
+    let service = table_service(|_, _| {
+        std::thread::park();
+        Some(page(&[], &[]))
+    });
+    let azure = "[connections.marketplace.azure_table]\nconnection_string = { env = \"LEADS_STORAGE\" }\n";
+    let slow: String = (0..6).map(|n| flow(&format!("a{n}"), "marketplace", "relay", "")).collect();
+    let gone = flow("gone", "marketplace", "relay", "");
+    let sandbox =
+        Sandbox::with_storage(&format!("{azure}{}{slow}{gone}", relay("relay", 1)), service.storage());
+    let mut daemon = sandbox.daemon();
+    let running = || {
+        let found = sandbox.json(&["history", "--status", "running", "--json"]);
+        let flows = found.as_array().unwrap().iter().map(|run| run["flow"].as_str().unwrap().to_owned());
+        flows.collect::<Vec<_>>()
+    };
+    eventually("all to be claimed", || (running().len() == 7).then_some(()));
+    eventually("four of them to ask", || (service.count() == 4).then_some(()));
+    sandbox.edit(&gone, "");
+    daemon.wait_for_log("flows.toml is reloaded");
+    assert_eq!(running(), ["a5", "a4", "a3", "a2", "a1", "a0"], "the other flows keep their claims");
+    daemon.signal("TERM");
+    assert!(daemon.wait().success());
+    assert_eq!(running(), ["a3", "a2", "a1", "a0"], "what had not begun is no run");
+    assert_eq!(service.count(), 4, "at most four at a time ask one service");
+}

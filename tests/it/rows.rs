@@ -58,7 +58,7 @@ impl Office {
         let clock = DrivenClock::new("2026-03-02T08:00:00Z".parse().unwrap());
         let state = folder.path().join("state");
         let store = SharedStore::new(Store::open(&state).unwrap());
-        let place = Workplace { store, clock: Clock::Driven(clock.clone()), folder: state.clone() };
+        let place = Workplace::new(store, Clock::Driven(clock.clone()), state.clone());
         let table = EmbeddedTable::open(&state.join("demo.db"), "marketplaceleads").unwrap();
         Self { folder, config, place, clock, table, seen: 0 }
     }

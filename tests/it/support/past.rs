@@ -86,7 +86,7 @@ impl PastState {
         let started = self.ago(minutes);
         let order = Order::new(Cause::Schedule, Some(self.ago(50)));
         let run = NewRun { flow, order, started };
-        (self.store.begin_run(&run).unwrap(), started)
+        (self.store.begin_runs(&[run]).unwrap()[0].run, started)
     }
 
     /// A run that has read the table and has nothing to mail.
