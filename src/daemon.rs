@@ -355,11 +355,14 @@ impl Daemon {
                 if let Err(error) = self.withdraw(&waiting).await {
                     warn!("runs that wait for their turn are done anew at the next start: {error}");
                 }
-                self.runs.go_on(&self.place, &self.config);
-                while let Some(came) = self.runs.next().await {
-                    self.came(came)?;
+                loop {
+                    // Those under way may hang; what has ended is not lost with them.
+                    self.runs.record(&self.place);
+                    match self.runs.next().await {
+                        Some(came) => self.came(came)?,
+                        None => return Ok::<_, StoreError>(()),
+                    }
                 }
-                Ok::<_, StoreError>(())
             };
             if !matches!(tokio::time::timeout(FOR_RUNS, runs).await, Ok(Ok(()))) {
                 warn!(

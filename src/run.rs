@@ -170,7 +170,7 @@ pub(crate) async fn work(
             place.tables.forget(&flow.table.connection);
             told.failed(&failure, place.clock.now());
             let summary = failure.to_string();
-            end_failed(place, run, &failure, record).await?;
+            Box::pin(end_failed(place, run, &failure, record)).await?;
             Ok(Done::Recorded(Ended { run, outcome: Outcome::Failed, summary }))
         }
     }
@@ -238,6 +238,7 @@ enum Way {
     Quiet(Scanned),
 }
 
+/// What few runs come to is boxed, so that the others, which may be thousands, are not made large by it.
 async fn rows_way(
     place: &Workplace,
     config: &Config,
@@ -252,7 +253,7 @@ async fn rows_way(
     let found = query::new_rows(place, flow, &table, &window, record).await?;
     let verdict = decide(flow, found.spool.len(), record);
     let (mails, found) = match verdict {
-        Verdict::Mail => commit::render(place, config, flow, run, &window, found, record).await?,
+        Verdict::Mail => Box::pin(commit::render(place, config, flow, run, &window, found, record)).await?,
         Verdict::NothingNew | Verdict::Gather | Verdict::PassOver => (None, found),
     };
     for note in mails.iter().flat_map(crate::mail::compose::Mails::notes) {

@@ -123,7 +123,8 @@ impl Runs {
 /// A fault in one run ends neither the daemon nor the flow.
 async fn work(place: Workplace, config: Arc<Config>, job: Job, claimed: Claimed) -> Came {
     let flow = &job.flow.name;
-    match AssertUnwindSafe(run::work(&place, &config, &job.flow, claimed)).catch_unwind().await {
+    let work = Box::pin(run::work(&place, &config, &job.flow, claimed));
+    match AssertUnwindSafe(work).catch_unwind().await {
         Ok(Ok(Done::Quiet(quiet))) => Came::Quiet(job, quiet),
         Ok(Ok(Done::Recorded(_))) => Came::Ended(job, Ok(())),
         Ok(Err(error)) => {

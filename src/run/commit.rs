@@ -115,7 +115,7 @@ pub(super) async fn commit(
         });
         store.commit_scan(run, &scanned, letters)
     };
-    place.store.call(work).await?;
+    Box::pin(place.store.call(work)).await?;
     crash_point("after-commit");
     Ok(Way::Committed(outcome, summary))
 }

@@ -65,17 +65,17 @@ pub(super) async fn open(
     let is_same = begun.source.as_deref() == Some(&table.identity());
     if flow.window.mode == Mode::Fixed {
         if !is_same {
-            begin_reading(place, flow, table, None).await?;
+            Box::pin(begin_reading(place, flow, table, None)).await?;
         }
-        return open_fixed(place, flow, table, record).await;
+        return Box::pin(open_fixed(place, flow, table, record)).await;
     }
     let reading = match begun.past.filter(|_| is_same) {
         Some(past) => Reading { source: table.identity(), past },
-        None => begin(place, flow, table).await?,
+        None => Box::pin(begin(place, flow, table)).await?,
     };
     // Until the first scan is committed, what lies before begin is not known.
     if reading.past.looked_back.is_none() {
-        return open_first(flow, table, reading, record).await;
+        return Box::pin(open_first(flow, table, reading, record)).await;
     }
     Ok(open_again(place, flow, reading, record))
 }
