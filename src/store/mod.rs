@@ -14,6 +14,7 @@ mod requests;
 mod runs;
 #[cfg(feature = "simulation")]
 mod simulated;
+mod steps;
 mod texts;
 
 pub use changes::Changes;

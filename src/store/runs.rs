@@ -2,15 +2,14 @@
 
 use std::{io, iter};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use rusqlite::{
     Connection, OptionalExtension, Params, Row as DbRow, Transaction, TransactionBehavior, params,
 };
 
-use serde_json::Value;
-
 use super::flows::{past_of, see};
 use super::outbox::{NewMail, insert_mail};
+use super::steps::insert_steps;
 use super::{Reading, Store, StoreError, from_db, to_db};
 use crate::crash_point::crash_point;
 use crate::history::{Order, Outcome, Run, Step};
@@ -222,28 +221,6 @@ impl Store {
         Ok(self.db.prepare_cached(&ask)?.query_row([id], run_of).optional()?)
     }
 
-    /// The steps of a run, in their order.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn steps(&self, run: i64) -> Result<Vec<Step>, StoreError> {
-        let mut ask = self.db.prepare_cached(
-            "SELECT name, inputs, outputs, took FROM steps WHERE run = ?1 ORDER BY position",
-        )?;
-        let json = |text: String| serde_json::from_str(&text).unwrap_or_default();
-        let found = ask
-            .query_map([run], |row| {
-                Ok(Step {
-                    name: row.get(0)?,
-                    inputs: json(row.get(1)?),
-                    outputs: json(row.get(2)?),
-                    took: SignedDuration::from_micros(row.get(3)?),
-                })
-            })?
-            .collect::<Result<_, _>>()?;
-        Ok(found)
-    }
-
     /// Deletes ended runs that began before `before`, their steps and their mails; runs whose mail
     /// still waits or is held stay. The keys stay. Returns how many.
     ///
@@ -370,18 +347,6 @@ fn take_slot(tx: &Transaction<'_>, flow: i64, due: Option<i64>) -> Result<(), St
             "UPDATE flows SET last_slot = max(coalesce(last_slot, ?2), ?2) WHERE id = ?1",
             params![flow, due],
         )?;
-    }
-    Ok(())
-}
-
-fn insert_steps(tx: &Transaction<'_>, run: i64, steps: &[Step]) -> Result<(), StoreError> {
-    let mut insert = tx.prepare_cached(
-        "INSERT INTO steps (run, position, name, inputs, outputs, took) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-    )?;
-    let json = |value: &Value| serde_json::to_string(value).unwrap_or_default();
-    for (position, step) in (0_i64..).zip(steps) {
-        let took = i64::try_from(step.took.as_micros()).unwrap_or(i64::MAX);
-        insert.execute(params![run, position, step.name, json(&step.inputs), json(&step.outputs), took])?;
     }
     Ok(())
 }
