@@ -18,7 +18,7 @@ use tracing::{error, info, warn};
 use crate::clock::Clock;
 use crate::crash_point::crash_point;
 use crate::flow::{Config, MailConnection};
-use crate::mail::{ConnectError, Letter, Session};
+use crate::mail::{ConnectError, Handover, Letter, Session};
 use crate::outbox::{self, Receipt, Recipient, State};
 use crate::store::{OutboxMail, SharedStore, Store, StoreError};
 use crate::telemetry::without_addresses;
@@ -225,6 +225,7 @@ impl Postman {
                 self.connections().sends(name);
                 hand_over(session, mail)
                     .await
+                    .into_result()
                     .map(|receipts| (receipts, session.is_usable(), session.take_wait()))
             }
             Err(error) => Err(error),
@@ -355,7 +356,7 @@ async fn ready<'a>(
     session.as_mut().map(|(_, session)| session).ok_or_else(gone)
 }
 
-async fn hand_over(session: &mut Session, mail: &OutboxMail) -> Result<Vec<Receipt>, ConnectError> {
+async fn hand_over(session: &mut Session, mail: &OutboxMail) -> Handover {
     let due = mail.recipients.iter().filter(|recipient| recipient.is_due());
     let recipients: Vec<String> = due.map(|recipient| recipient.address.clone()).collect();
     let letter = Letter { id: mail.id, from: &mail.sender, recipients: &recipients, bytes: &mail.bytes };

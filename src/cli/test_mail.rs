@@ -65,9 +65,9 @@ async fn sent(config: &Config, flow: &Flow, letter: Letter<'_>) -> anyhow::Resul
         let Some(connection) = config.mails.get(name) else { continue };
         let result = match Session::open(connection).await {
             Ok(mut session) => {
-                let receipts = session.send(letter).await;
+                let handover = session.send(letter).await;
                 session.close().await;
-                receipts
+                handover.into_result()
             }
             Err(error) => Err(error),
         };

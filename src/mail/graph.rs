@@ -21,7 +21,7 @@ use tokio::sync::Semaphore;
 use url::Url;
 use uuid::Uuid;
 
-use super::{ConnectError, Letter};
+use super::{ConnectError, Fault, Handover, Letter};
 use crate::entra::{Audience, Token};
 use crate::flow::GraphConnection;
 use crate::http;
@@ -96,11 +96,17 @@ impl Graph {
         self.wait.take()
     }
 
-    /// Hands over one letter. One receipt for all recipients; an error is the connection's, and
-    /// nothing was accepted then.
-    pub(super) async fn send(&mut self, letter: Letter<'_>) -> Result<Vec<Receipt>, ConnectError> {
+    /// Hands over one letter. One receipt holds for all recipients.
+    pub(super) async fn send(&mut self, letter: Letter<'_>) -> Handover {
+        match self.receipt(letter).await {
+            Ok(receipt) => Handover::judged(vec![receipt; letter.recipients.len()]),
+            Err(error) => Handover::nothing(letter.recipients.len(), Fault::Connection(error)),
+        }
+    }
+
+    async fn receipt(&mut self, letter: Letter<'_>) -> Result<Receipt, ConnectError> {
         let message = address::addressed(letter.bytes, letter.recipients);
-        let receipt = match self.judged(&message).await? {
+        Ok(match self.judged(&message).await? {
             Sent::Answered(reply) => match verdict::of(&reply, &self.connection) {
                 Verdict::Accepted(words) => {
                     self.wait = reply.retry_after;
@@ -128,8 +134,7 @@ impl Graph {
                 self.usable = false;
                 return Err(self.no_connection(&reason));
             }
-        };
-        Ok(vec![receipt; letter.recipients.len()])
+        })
     }
 
     /// Sends a message without recipients, which the mailbox refuses as such once it has let the

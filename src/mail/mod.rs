@@ -4,6 +4,7 @@ mod cell;
 pub mod compose;
 mod folder;
 mod graph;
+mod handover;
 mod helpers;
 mod listing;
 mod message;
@@ -18,6 +19,7 @@ use std::time::Duration;
 use crate::entra::EntraError;
 use crate::flow::{GraphConnection, MailConnection};
 use crate::outbox::Receipt;
+pub use handover::{Fault, Handover};
 
 /// A mail that is ready to go: the bytes never change again.
 #[derive(Debug, Clone, Copy)]
@@ -87,15 +89,12 @@ impl Session {
         })
     }
 
-    /// Hands over one letter. One receipt for each recipient, in their order.
-    ///
-    /// # Errors
-    /// When the connection fails before the letter itself could be judged: nothing was accepted.
-    pub async fn send(&mut self, letter: Letter<'_>) -> Result<Vec<Receipt>, ConnectError> {
+    /// Hands over one letter: what was heard of each recipient, and the fault that ended the session.
+    pub async fn send(&mut self, letter: Letter<'_>) -> Handover {
         match self {
             Self::Smtp(smtp) => smtp.send(letter).await,
             Self::Graph(graph) => graph.send(letter).await,
-            Self::Folder(folder) => Ok(folder.send(&letter).await),
+            Self::Folder(folder) => Handover::judged(folder.send(&letter).await),
             #[cfg(feature = "simulation")]
             Self::Simulated(session) => session.send(letter).await,
         }

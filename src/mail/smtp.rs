@@ -21,7 +21,7 @@ use lettre::transport::smtp::extension::ClientId;
 use lettre::transport::smtp::response::{Response, Severity};
 use tokio::time::timeout;
 
-use super::{ConnectError, Letter};
+use super::{ConnectError, Fault, Handover, Letter};
 use crate::crash_point::crash_point;
 use crate::entra::Audience;
 use crate::flow::{Proof, Security, SmtpConnection};
@@ -46,6 +46,8 @@ const CHUNK: usize = 64 << 10;
 pub struct Smtp {
     connection: AsyncSmtpConnection,
     usable: bool,
+    /// It has taken a letter.
+    has_taken: bool,
 }
 
 impl fmt::Debug for Smtp {
@@ -91,7 +93,7 @@ impl Smtp {
                 connection
             }
         };
-        Ok(Self { connection, usable: true })
+        Ok(Self { connection, usable: true, has_taken: false })
     }
 
     async fn connect(smtp: &SmtpConnection, place: &str) -> Result<AsyncSmtpConnection, ConnectError> {
@@ -125,66 +127,75 @@ impl Smtp {
         }
     }
 
-    /// Hands over one letter. One receipt for each recipient, in their order; an error is the
-    /// connection's, and nothing was accepted then.
-    pub(super) async fn send(&mut self, letter: Letter<'_>) -> Result<Vec<Receipt>, ConnectError> {
+    /// Hands over one letter.
+    pub(super) async fn send(&mut self, letter: Letter<'_>) -> Handover {
         let mut receipts: Vec<Option<Receipt>> = vec![None; letter.recipients.len()];
-        match self.hand_over(letter, &mut receipts).await {
-            Ok(rest) => {
-                Ok(receipts.into_iter().map(|receipt| receipt.unwrap_or_else(|| rest.clone())).collect())
-            }
-            Err(message) => {
-                self.usable = false;
-                let help = "look at the mail server, and whether it takes mail from this sender";
-                Err(ConnectError::new(message, Some(help)))
-            }
-        }
+        let fault = self.hand_over(letter, &mut receipts).await.err();
+        self.usable &= fault.is_none();
+        self.has_taken |= receipts.iter().flatten().any(|receipt| matches!(receipt, Receipt::Accepted(_)));
+        Handover { receipts, fault }
     }
 
-    /// Fills in what the server says of single recipients; returns what holds for all the others.
-    async fn hand_over(
-        &mut self,
-        letter: Letter<'_>,
-        receipts: &mut [Option<Receipt>],
-    ) -> Result<Receipt, String> {
-        let no_sender = |error| format!("`{}` is no address to send from: {error}", letter.from);
-        let sender = letter.from.parse::<Address>().map_err(no_sender)?;
-        // A refused sender is a matter of the connection's set-up and never condemns a mail.
-        let begun = self.command(Mail::new(Some(sender), Vec::new()), Severity::PositiveCompletion).await;
-        begun.map_err(|broken| format!("the server takes no mail from {}: {broken}", letter.from))?;
-        for (address, receipt) in letter.recipients.iter().zip(receipts.iter_mut()) {
-            *receipt = self.name_recipient(address).await?;
+    /// Fills in what the server says of each recipient.
+    async fn hand_over(&mut self, letter: Letter<'_>, receipts: &mut [Option<Receipt>]) -> Result<(), Fault> {
+        self.begin(letter.from).await?;
+        for (at, address) in letter.recipients.iter().enumerate() {
+            receipts[at] = self.name_recipient(address).await.map_err(|broken| broke(&broken, Some(at)))?;
         }
         if receipts.iter().all(Option::is_some) {
             self.usable &= self.command(Rset, Severity::PositiveCompletion).await.is_ok();
-            return Ok(Receipt::Later("no recipient was accepted".to_owned()));
+            return Ok(());
         }
-        match self.command(Data, Severity::PositiveIntermediate).await {
+        let result = match self.command(Data, Severity::PositiveIntermediate).await {
             Ok(_) => {
-                self.expect_silence().map_err(|broken| broken.to_string())?;
-                let receipt = self.transfer(letter.bytes).await;
+                self.expect_silence().map_err(|broken| broke(&broken, None))?;
+                let result = self.transfer(letter.bytes).await;
                 // What comes on top ends the session; what was said of this letter stands.
                 let _ = self.expect_silence();
-                Ok(receipt)
+                result
             }
             Err(broken) if broken.is_verdict() => {
                 // The server may keep the recipients until it is told otherwise.
                 self.usable = false;
                 Ok(judged(&broken))
             }
-            Err(broken) => Err(broken.to_string()),
-        }
+            Err(broken) => Err((None, broken)),
+        };
+        let (receipt, broken) =
+            result.map_or_else(|(receipt, broken)| (receipt, Some(broken)), |it| (Some(it), None));
+        receipts.iter_mut().filter(|receipt| receipt.is_none()).for_each(|open| open.clone_from(&receipt));
+        broken.map_or(Ok(()), |broken| Err(broke(&broken, None)))
+    }
+
+    /// Names the sender. A refusal is a matter of the connection's set-up and never condemns a mail.
+    async fn begin(&mut self, from: &str) -> Result<(), Fault> {
+        let refused = |message: String| {
+            let help = "look at the mail server, and whether it takes mail from this sender";
+            ConnectError::new(message, Some(help))
+        };
+        let sender = from.parse::<Address>().map_err(|error| {
+            Fault::Connection(refused(format!("`{from}` is no address to send from: {error}")))
+        })?;
+        let begun = self.command(Mail::new(Some(sender), Vec::new()), Severity::PositiveCompletion).await;
+        begun.map(drop).map_err(|broken| {
+            let error = refused(format!("the server takes no mail from {from}: {broken}"));
+            if self.has_taken && !broken.is_verdict() {
+                Fault::Ended(error)
+            } else {
+                Fault::Connection(error)
+            }
+        })
     }
 
     /// `None` when the server takes the recipient.
-    async fn name_recipient(&mut self, address: &str) -> Result<Option<Receipt>, String> {
+    async fn name_recipient(&mut self, address: &str) -> Result<Option<Receipt>, Broken> {
         let Ok(parsed) = address.parse::<Address>() else {
             return Ok(Some(Receipt::Refused("this is no mail address".to_owned())));
         };
         match self.command(Rcpt::new(parsed, Vec::new()), Severity::PositiveCompletion).await {
             Ok(_) => Ok(None),
             Err(broken) if broken.is_verdict() => Ok(Some(judged(&broken))),
-            Err(broken) => Err(broken.to_string()),
+            Err(broken) => Err(broken),
         }
     }
 
@@ -214,7 +225,8 @@ impl Smtp {
         Err(Broken::OutOfTurn(heard))
     }
 
-    async fn transfer(&mut self, bytes: &[u8]) -> Receipt {
+    /// What is said of the whole message; or why nothing was said, and what that makes of it.
+    async fn transfer(&mut self, bytes: &[u8]) -> Result<Receipt, (Option<Receipt>, Broken)> {
         let all_written = AtomicBool::new(false);
         let mut chunks = bytes.chunks(CHUNK);
         let watched = std::iter::from_fn(|| {
@@ -234,23 +246,22 @@ impl Smtp {
         crash_point("dot-answered");
         let broken = match result {
             Ok(Ok(response)) if response.code().severity == Severity::PositiveCompletion => {
-                return Receipt::Accepted(words_of(&response));
+                return Ok(Receipt::Accepted(words_of(&response)));
             }
             Ok(Ok(response)) => {
                 self.usable = false;
-                return Receipt::Unknown(words_of(&response));
+                return Ok(Receipt::Unknown(words_of(&response)));
             }
             Ok(Err(error)) => Broken::Error(error),
             Err(_) => Broken::Timeout(TO_TRANSFER),
         };
         self.usable &= broken.is_verdict();
-        match broken {
-            broken if broken.is_reply() => judged(&broken),
-            broken if all_written.load(Ordering::Relaxed) => {
-                Receipt::Unknown(format!("no reply to the end of the message: {broken}"))
-            }
-            broken => later(&broken),
+        if broken.is_reply() {
+            return Ok(judged(&broken));
         }
+        let is_in_doubt = all_written.load(Ordering::Relaxed);
+        let doubt = || Receipt::Unknown(format!("no reply to the end of the message: {broken}"));
+        Err((is_in_doubt.then(doubt), broken))
     }
 }
 
@@ -276,15 +287,19 @@ impl fmt::Display for Broken {
     }
 }
 
-fn later(broken: &Broken) -> Receipt {
-    Receipt::Later(broken.to_string())
+/// The session broke while a letter was being handed over.
+fn broke(broken: &Broken, at: Option<usize>) -> Fault {
+    let place = if at.is_some() { "at a recipient" } else { "in the message" };
+    let help =
+        "look at the mail server, and at what stands between: it ends sessions in the middle of a mail";
+    Fault::Broke { error: ConnectError::new(format!("the session broke {place}: {broken}"), Some(help)), at }
 }
 
 /// 5xx is final, everything else is for later.
 fn judged(broken: &Broken) -> Receipt {
     match broken {
         Broken::Error(error) if error.is_permanent() => Receipt::Refused(broken.to_string()),
-        _ => later(broken),
+        _ => Receipt::Later(broken.to_string()),
     }
 }
 

@@ -8,7 +8,7 @@ use lettre::message::Mailbox;
 
 use super::story::{MINUTE, Mood, SECOND};
 use super::world::{State, World};
-use crate::mail::{ConnectError, Letter};
+use crate::mail::{ConnectError, Fault, Handover, Letter};
 use crate::outbox::Receipt;
 
 /// A simulated mail server.
@@ -118,16 +118,19 @@ impl SimulatedSession {
         self.is_usable
     }
 
-    /// As `mail::smtp` does: an error is the connection's, receipts are the letter's.
-    pub(crate) async fn send(&mut self, letter: Letter<'_>) -> Result<Vec<Receipt>, ConnectError> {
+    /// As `mail::smtp` does.
+    pub(crate) async fn send(&mut self, letter: Letter<'_>) -> Handover {
         self.world.point().await;
-        let (attempt, failure) = self.begin(letter)?;
+        let (attempt, failure) = match self.begin(letter) {
+            Ok(begun) => begun,
+            Err(error) => return Handover::nothing(letter.recipients.len(), Fault::Connection(error)),
+        };
         self.world.point().await;
         self.end_message(attempt, failure);
         self.world.point().await;
         let receipts = self.reply(attempt, failure);
         self.world.point().await;
-        Ok(receipts)
+        Handover::judged(receipts)
     }
 
     /// Sender and recipients.

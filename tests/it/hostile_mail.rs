@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use leadflow::flow::{MailConnection, Security, SmtpConnection};
-use leadflow::mail::{Letter, Session};
+use leadflow::mail::{Fault, Letter, Session};
 use leadflow::outbox::Receipt;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -263,7 +263,7 @@ async fn hand_over(port: u16, recipients: usize) -> Vec<(String, String, Receipt
         let Some(session) = &mut session else { continue };
         let subject = format!("Subject: {number}");
         let bytes = format!("{subject}\r\n\r\n.a\r\n..\r\n");
-        if let Ok(receipts) = session.send(letter(number, &to, &bytes)).await {
+        if let Ok(receipts) = session.send(letter(number, &to, &bytes)).await.into_result() {
             assert_eq!(receipts.len(), to.len());
             found.extend(to.iter().zip(receipts).map(|(to, receipt)| (subject.clone(), to.clone(), receipt)));
         }
@@ -320,11 +320,11 @@ async fn replies_on_top_are_not_those_of_the_next_letter() {
     let port = server(&Arc::new(Mutex::new(Journal { answers, ..Journal::default() })));
     let to = ["a@contoso.example".to_owned()];
     let mut session = Session::open(&connection(port)).await.unwrap();
-    let receipts = session.send(letter(1, &to, "Subject: 1\r\n\r\n")).await.unwrap();
+    let receipts = session.send(letter(1, &to, "Subject: 1\r\n\r\n")).await.into_result().unwrap();
     assert_eq!(receipts, [Receipt::Accepted("250 queued".to_owned())]);
     assert!(!session.is_usable());
     let second = session.send(letter(2, &to, "Subject: 2\r\n\r\n")).await;
-    assert!(second.is_err(), "{second:?}");
+    assert!(matches!(second.fault, Some(Fault::Ended(_))), "{second:?}");
 }
 
 #[tokio::test]
@@ -334,7 +334,7 @@ async fn a_reply_before_the_end_of_the_message_is_not_the_one_to_its_end() {
     answers.push(Answer::Bytes(b"550 no\r\n".to_vec()));
     let port = server(&Arc::new(Mutex::new(Journal { answers, ..Journal::default() })));
     let mut session = Session::open(&connection(port)).await.unwrap();
-    let receipts = session.send(letter(1, &["a@contoso.example".to_owned()], "Subject: 1\r\n\r\n")).await;
-    assert!(receipts.unwrap_err().message.contains("out of turn: 250 queued"));
+    let handover = session.send(letter(1, &["a@contoso.example".to_owned()], "Subject: 1\r\n\r\n")).await;
+    assert!(handover.into_result().unwrap_err().message.contains("out of turn: 250 queued"));
     assert!(!session.is_usable());
 }

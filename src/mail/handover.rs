@@ -1,0 +1,77 @@
+//! What came of handing over a letter: what was said of each recipient, and how the session ended
+//! if it did not end well.
+
+use super::ConnectError;
+use crate::outbox::Receipt;
+
+/// What came of handing over a letter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Handover {
+    /// One for each recipient of the letter, in their order: what was heard before the session
+    /// ended. Without a fault there is one for every recipient; `None` was not judged at all.
+    pub receipts: Vec<Option<Receipt>>,
+    /// Why the session came to its end in the middle of the letter.
+    pub fault: Option<Fault>,
+}
+
+/// Whose fault it is that a letter was not judged to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// The connection's alone: it cannot be reached, or refuses the session, the login, the sender
+    /// or all mail by its policy. It rests, and the next of the list takes the letter.
+    Connection(ConnectError),
+    /// The session broke while the letter was being handed over. It can be the connection's fault
+    /// or the letter's; what becomes of other letters shows which.
+    Broke {
+        /// What happened.
+        error: ConnectError,
+        /// The recipient that was being named, as an index of the letter's recipients; `None` where
+        /// it broke later, in the message or after it.
+        at: Option<usize>,
+    },
+    /// The server has ended a session that had taken other letters, before it judged anything of
+    /// this one: a new session takes it at once, and nobody is to blame.
+    Ended(ConnectError),
+}
+
+impl Handover {
+    /// Every recipient was judged.
+    pub fn judged(receipts: Vec<Receipt>) -> Self {
+        Self { receipts: receipts.into_iter().map(Some).collect(), fault: None }
+    }
+
+    /// The connection took nothing of a letter to so many recipients.
+    pub fn nothing(recipients: usize, fault: Fault) -> Self {
+        Self { receipts: vec![None; recipients], fault: Some(fault) }
+    }
+
+    /// The receipts, with the reason of the fault where a recipient was not judged; the fault
+    /// itself where none was.
+    ///
+    /// # Errors
+    /// When nothing was heard of any recipient.
+    pub fn into_result(self) -> Result<Vec<Receipt>, ConnectError> {
+        let Some(fault) = self.fault else { return Ok(self.receipts.into_iter().flatten().collect()) };
+        if self.receipts.iter().all(Option::is_none) {
+            return Err(fault.into_error());
+        }
+        let later = || Receipt::Later(fault.error().message.clone());
+        Ok(self.receipts.into_iter().map(|receipt| receipt.unwrap_or_else(later)).collect())
+    }
+}
+
+impl Fault {
+    /// What happened.
+    pub fn error(&self) -> &ConnectError {
+        match self {
+            Self::Connection(error) | Self::Ended(error) | Self::Broke { error, .. } => error,
+        }
+    }
+
+    /// What happened.
+    pub fn into_error(self) -> ConnectError {
+        match self {
+            Self::Connection(error) | Self::Ended(error) | Self::Broke { error, .. } => error,
+        }
+    }
+}
