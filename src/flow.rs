@@ -179,6 +179,8 @@ pub struct Email {
     pub test_leads: TestLeads,
     /// The columns of the CSV: their names and where their values come from; all without it.
     pub csv: Option<Vec<SheetColumn>>,
+    /// What stands between the cells of the CSV.
+    pub csv_separator: Separator,
 }
 
 impl Email {
@@ -222,6 +224,39 @@ pub enum SheetValue {
     Lead(usize),
     /// A column of the table.
     Column(String),
+}
+
+/// `csv_separator`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Separator {
+    /// What RFC 4180 has.
+    #[default]
+    Comma,
+    /// What spreadsheets want where a comma stands before the decimals.
+    Semicolon,
+    /// What every spreadsheet takes apart.
+    Tab,
+}
+
+impl Separator {
+    /// The separator that is written so; `None` of what no spreadsheet takes for one.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "," => Some(Self::Comma),
+            ";" => Some(Self::Semicolon),
+            "\t" | "tab" => Some(Self::Tab),
+            _ => None,
+        }
+    }
+
+    /// As it stands in the file.
+    pub fn byte(self) -> u8 {
+        match self {
+            Self::Comma => b',',
+            Self::Semicolon => b';',
+            Self::Tab => b'\t',
+        }
+    }
 }
 
 /// `importance`.

@@ -47,7 +47,7 @@ pub(super) fn read(
     let per_hour = section.integer("per_hour", 1..=100_000).unwrap_or(PER_HOUR);
     let kinds = [("mark", TestLeads::Mark), ("include", TestLeads::Include), ("hide", TestLeads::Hide)];
     let test_leads = section.choice("test_leads", &kinds).unwrap_or(TestLeads::Mark);
-    let csv = sheet::read(&section);
+    let (csv, csv_separator) = (sheet::read(&section), sheet::separator(&section));
     section.finish();
     Some(Email {
         connections: names,
@@ -63,6 +63,7 @@ pub(super) fn read(
         per_hour,
         test_leads,
         csv,
+        csv_separator,
     })
 }
 

@@ -3,7 +3,7 @@
 use toml::Spanned;
 
 use super::reader::{Section, did_you_mean};
-use crate::flow::{SheetColumn, SheetValue};
+use crate::flow::{Separator, SheetColumn, SheetValue};
 use crate::lead;
 
 type Preset = (&'static str, &'static [(&'static str, &'static str)]);
@@ -91,6 +91,16 @@ pub(super) fn read(section: &Section<'_>) -> Option<Vec<SheetColumn>> {
     }
     let pairs = section.pairs("csv")?;
     Some(pairs.into_iter().filter_map(|(name, value)| column(section, name, &value)).collect())
+}
+
+/// `csv_separator = ";"`.
+pub(super) fn separator(section: &Section<'_>) -> Separator {
+    let Some(text) = section.text("csv_separator") else { return Separator::default() };
+    Separator::parse(text.get_ref()).unwrap_or_else(|| {
+        let message = format!("`{}` is no separator of a CSV", text.get_ref().escape_debug());
+        section.problems.error(text.span(), message, "write \",\", \";\" or \"tab\"");
+        Separator::default()
+    })
 }
 
 fn column(section: &Section<'_>, name: String, value: &Spanned<String>) -> Option<SheetColumn> {

@@ -151,6 +151,9 @@ pub(super) fn read(
     let written = Written { section, sources: sources.clone(), subject, body };
     match shelf.compiled((sources, digest)) {
         Ok(templates) => {
+            for TemplateError { place, at, message, help } in templates.risks() {
+                written.report(place, *at, (message, help.as_deref()), Level::Warning);
+            }
             written.check_columns(&templates, select);
             Some(templates)
         }

@@ -87,7 +87,8 @@ fn differences(old: &Flow, new: &Flow) -> Vec<String> {
     let rest = |flow: &Flow| {
         let email = &flow.email;
         let of_mail = (email.each, email.max_rows, email.attach_csv, email.per_hour, email.importance);
-        (of_mail, email.reply_to.clone(), flow.description.clone(), flow.catch_up)
+        let of_csv = (email.csv.clone(), email.csv_separator);
+        (of_mail, of_csv, email.reply_to.clone(), flow.description.clone(), flow.catch_up)
     };
     if rest(old) != rest(new) {
         found.push("other keys changed".to_owned());

@@ -1,6 +1,4 @@
-//! Values of a row as people read them: capped, without controls, harmless in a spreadsheet.
-
-use std::borrow::Cow;
+//! Values of a row as people read them: capped, without controls, and in a text inside of their place.
 
 use serde_json::Value;
 
@@ -54,26 +52,40 @@ pub(super) fn subject(rendered: &str) -> String {
     }
 }
 
-/// The text as a cell of a CSV that a spreadsheet does not take for a formula.
-///
-/// <https://owasp.org/www-community/attacks/CSV_Injection> names the characters. A number and a
-/// phone number (`+82 2 123-4567`) can do nothing, and a CRM wants them as they are.
-pub(super) fn of_sheet(text: Cow<'_, str>) -> Cow<'_, str> {
-    if !text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
-        return text;
+/// What stands before each further line of a value in a text. leadflow's own lines begin further left,
+/// so that no value can look like one of them.
+const INDENT: &str = "            ";
+
+/// The value as it goes into a text: its further lines are indented.
+pub(super) fn indented(text: &str) -> String {
+    if !text.contains(is_line_break) {
+        return text.to_owned();
     }
-    let is_of_number = |c: char| c.is_ascii_digit() || " +-.()/".contains(c);
-    let is_harmless = text.chars().all(is_of_number) || text.parse::<f64>().is_ok();
-    if is_harmless { text } else { format!("'{text}").into() }
+    let text = text.replace("\r\n", "\n");
+    let mut lines = text.split(is_line_break);
+    let mut whole = lines.next().unwrap_or_default().to_owned();
+    for line in lines {
+        whole.push('\n');
+        whole.push_str(INDENT);
+        whole.push_str(line);
+    }
+    whole
+}
+
+/// What some program or other begins a new line at (Unicode Standard Annex 14: BK, CR, LF, NL).
+fn is_line_break(c: char) -> bool {
+    matches!(c, '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{1c}'..='\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}')
 }
 
 fn cleaned(text: &str, line_breaks: bool) -> String {
+    let text = text.replace("\r\n", "\n");
+    let text = text.chars().map(|c| if is_line_break(c) { '\n' } else { c });
     let keep = |c: char| match c {
         '\n' | '\t' => line_breaks,
         '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => false,
         _ => !c.is_control(),
     };
-    text.chars().filter(|c| keep(*c)).collect()
+    text.filter(|c| keep(*c)).collect()
 }
 
 fn cut(text: &str) -> String {
@@ -99,17 +111,13 @@ mod tests {
     }
 
     #[test]
-    fn formulas_become_text_and_numbers_stay() {
-        for (text, cell) in [
-            ("=1+1", "'=1+1"),
-            ("@SUM(A1)", "'@SUM(A1)"),
-            ("-5", "-5"),
-            ("+82 2 123-4567", "+82 2 123-4567"),
-            ("+82*A1", "'+82*A1"),
-            ("", ""),
-            ("true", "true"),
-        ] {
-            assert_eq!(of_sheet(text.into()), cell);
+    fn a_further_line_stays_within_its_value() {
+        for line_break in ["\r", "\n", "\r\n", "\u{b}", "\u{c}", "\u{1c}", "\u{85}", "\u{2028}", "\u{2029}"] {
+            let text = format!("a{line_break}Email: x{line_break}");
+            let expected = "a\n            Email: x\n            ";
+            assert_eq!(indented(&text), expected, "{text:?}");
+            assert_eq!(shown(json!(text)), json!("a\nEmail: x\n"), "{text:?}");
         }
+        assert_eq!(indented("one\tline"), "one\tline");
     }
 }

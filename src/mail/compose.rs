@@ -175,7 +175,8 @@ fn compose_with(
     let sheet = email
         .csv
         .as_ref()
-        .map_or_else(|| Sheet::of_all(&columns, is_lead), |columns| Sheet::of_columns(columns));
+        .map_or_else(|| Sheet::of_all(&columns, is_lead), |columns| Sheet::of_columns(columns))
+        .separated_by(email.csv_separator);
     let limits = Limits { email, is_single: single, is_sheet_wanted, max_bytes: scene.max_bytes };
     let Plan { parts, attached, lines } = plan::plan(spool, &sheet, limits, folder)?;
     let context = Context { scene, columns, is_lead, attached, length: spool.len(), single };

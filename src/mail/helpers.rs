@@ -3,12 +3,13 @@
 use handlebars::{
     Context, Handlebars, Helper, HelperDef, RenderContext, RenderError, RenderErrorReason, ScopedJson,
 };
-use jiff::civil::DateTime;
+use jiff::civil::{Date, DateTime};
 use jiff::fmt::strtime;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 use serde_json::Value;
 
+use super::{cell, links};
 use crate::lead;
 
 type Arguments<'a, 'rc> = (&'a Helper<'rc>, &'rc Context);
@@ -30,12 +31,15 @@ impl HelperDef for Function {
 }
 
 /// The names of the helpers of this module.
-pub(super) const NAMES: [&str; 6] = ["date", "json", "default", "truncate", "safe_url", "action"];
+pub(super) const NAMES: [&str; 9] =
+    ["date", "json", "default", "truncate", "safe_url", "mailto", "tel", "url_encode", "action"];
+/// Those whose answer may stand in an address.
+pub(super) const OF_LINKS: [&str; 4] = ["safe_url", "mailto", "tel", "url_encode"];
 
 /// Adds the helpers to a registry.
 pub(super) fn register(registry: &mut Handlebars<'_>) {
     let helpers: [fn(Arguments<'_, '_>) -> Answer; NAMES.len()] =
-        [date, json, default, truncate, safe_url, action];
+        [date, json, default, truncate, safe_url, mailto, tel, url_encode, action];
     for (name, helper) in NAMES.into_iter().zip(helpers) {
         registry.register_helper(name, Box::new(Function(helper)));
     }
@@ -46,6 +50,9 @@ fn date((helper, context): Arguments<'_, '_>) -> Answer {
     let value = argument(helper, 0)?;
     let Some(text) = value.as_str() else { return Ok(value.clone()) };
     let format = helper.param(1).and_then(|p| p.value().as_str()).unwrap_or("%Y-%m-%d %H:%M");
+    if let Some(date) = date_alone(text) {
+        return Ok(without_time(format, date).unwrap_or_else(|| text.trim().to_owned()).into());
+    }
     let flow_zone = || context.data()["flow"]["time_zone"].as_str();
     let zone = helper.param(2).and_then(|p| p.value().as_str()).or_else(flow_zone).unwrap_or("UTC");
     let zone =
@@ -53,6 +60,20 @@ fn date((helper, context): Arguments<'_, '_>) -> Answer {
     let Some(at) = moment(text) else { return Ok(text.into()) };
     let shown = strtime::format(format, &at.to_zoned(zone));
     Ok(shown.map_err(|error| wrong(format!("`{format}` is no date format: {error}")))?.into())
+}
+
+/// A day as it is written without a time. It is the same day in every zone.
+fn date_alone(text: &str) -> Option<Date> {
+    let text = text.trim();
+    let is_day = text.len() == "2026-03-01".len() && text.bytes().all(|b| b.is_ascii_digit() || b == b'-');
+    if is_day { text.parse().ok() } else { None }
+}
+
+/// The day in the format, as far as that tells no time; `None` where it begins with one.
+fn without_time(format: &str, date: Date) -> Option<String> {
+    let ends = format.match_indices('%').map(|(at, _)| at).chain([format.len()]);
+    let of_day = ends.rev().map(|end| format[..end].trim_end_matches([' ', ',', 'T', '(']));
+    of_day.filter(|format| format.contains('%')).find_map(|format| strtime::format(format, date).ok())
 }
 
 /// A moment as the table service, the marketplace or .NET writes it; UTC where it names no zone.
@@ -99,9 +120,23 @@ fn truncate((helper, _): Arguments<'_, '_>) -> Answer {
 
 /// `<a href="{{safe_url URL}}">`: the address if it is https or mailto, `#` otherwise.
 fn safe_url((helper, _): Arguments<'_, '_>) -> Answer {
-    let text = argument(helper, 0)?.as_str().unwrap_or_default().trim();
-    let safe = url::Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "https" | "mailto"));
-    Ok(if safe { text.into() } else { "#".into() })
+    let link = argument(helper, 0)?.as_str().and_then(links::web);
+    Ok(link.unwrap_or_else(|| "#".to_owned()).into())
+}
+
+/// `<a href="{{mailto lead.email}}">`: null where the value is no address of a mail.
+fn mailto((helper, _): Arguments<'_, '_>) -> Answer {
+    Ok(argument(helper, 0)?.as_str().and_then(links::mailto).into())
+}
+
+/// `<a href="{{tel lead.phone}}">`: null where the value is no phone number.
+fn tel((helper, _): Arguments<'_, '_>) -> Answer {
+    Ok(links::tel(&cell::text_of(argument(helper, 0)?)).into())
+}
+
+/// `<a href="https://crm.example/?q={{url_encode lead.email}}">`: the value as a part of an address.
+fn url_encode((helper, _): Arguments<'_, '_>) -> Answer {
+    Ok(links::percent_encoded(&cell::text_of(argument(helper, 0)?)).into())
 }
 
 fn argument<'a>(helper: &'a Helper<'_>, index: usize) -> Result<&'a Value, RenderError> {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::cell::text_of;
+use super::cell::{indented, text_of};
 
 /// Every field of every row that the body shows, one a line; absent ones are left out.
 pub(super) fn plain(data: &Value) -> String {
@@ -18,8 +18,7 @@ pub(super) fn plain(data: &Value) -> String {
         let _ = writeln!(text, "\n{number}.");
         for (name, value) in row.as_object().into_iter().flatten() {
             if name != "lead" && !value.is_null() {
-                let value = text_of(value).replace('\n', "\n    ");
-                let _ = writeln!(text, "  {name}: {value}");
+                let _ = writeln!(text, "  {}: {}", indented(name), indented(&text_of(value)));
             }
         }
     }

@@ -3,9 +3,12 @@
 mod cell;
 pub mod compose;
 mod folder;
+mod formula;
 mod graph;
 mod handover;
 mod helpers;
+mod link_check;
+mod links;
 mod listing;
 mod message;
 pub mod notice;

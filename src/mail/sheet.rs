@@ -5,9 +5,9 @@ use std::io::{self, Write};
 
 use serde_json::Value;
 
-use super::cell;
+use super::formula;
 use crate::columns::{Cell, Columns};
-use crate::flow::{SheetColumn, SheetValue};
+use crate::flow::{Separator, SheetColumn, SheetValue};
 use crate::lead::{self, Lead};
 
 /// The columns of a CSV: those that a flow names, or those of the lead first, where the rows are
@@ -16,6 +16,7 @@ use crate::lead::{self, Lead};
 pub struct Sheet {
     columns: Vec<SheetColumn>,
     has_lead: bool,
+    separator: Separator,
 }
 
 /// Writes the lines of a sheet, one a row.
@@ -37,13 +38,20 @@ impl Sheet {
         let of_table = columns
             .iter()
             .map(|name| SheetColumn { name: name.clone(), value: SheetValue::Column(name.clone()) });
-        Self { has_lead: is_lead, columns: of_lead.chain(of_table).collect() }
+        let columns = of_lead.chain(of_table).collect();
+        Self { has_lead: is_lead, columns, separator: Separator::default() }
     }
 
     /// A sheet of these columns.
     pub fn of_columns(columns: &[SheetColumn]) -> Self {
         let has_lead = columns.iter().any(|column| matches!(column.value, SheetValue::Lead(_)));
-        Self { columns: columns.to_vec(), has_lead }
+        Self { columns: columns.to_vec(), has_lead, separator: Separator::default() }
+    }
+
+    /// The same with this between its cells.
+    #[must_use]
+    pub fn separated_by(self, separator: Separator) -> Self {
+        Self { separator, ..self }
     }
 
     /// The byte order mark and the line of names.
@@ -51,16 +59,16 @@ impl Sheet {
     /// # Errors
     /// None in practice: it writes to memory.
     pub fn head(&self) -> io::Result<Vec<u8>> {
-        let mut csv = writer(BYTE_ORDER_MARK.to_vec());
+        let mut csv = writer(BYTE_ORDER_MARK.to_vec(), self.separator);
         csv.write_record(
-            self.columns.iter().map(|column| cell::of_sheet(column.name.as_str().into()).into_owned()),
+            self.columns.iter().map(|column| formula::defused(column.name.as_str().into()).into_owned()),
         )?;
         csv.into_inner().map_err(|error| io::Error::other(error.to_string()))
     }
 
     /// What writes the lines of rows.
     pub fn lines<W: Write>(&self, out: W) -> Lines<'_, W> {
-        Lines { sheet: self, csv: writer(Counted { out, bytes: 0 }) }
+        Lines { sheet: self, csv: writer(Counted { out, bytes: 0 }, self.separator) }
     }
 
     /// The row as an object of these columns.
@@ -83,7 +91,7 @@ impl<W: Write> Lines<'_, W> {
         let lead = self.sheet.has_lead.then(|| Lead::of(row));
         for column in &self.sheet.columns {
             let text = value(column, row, lead.as_ref()).map_or(Cow::Borrowed(""), Cell::text);
-            self.csv.write_field(cell::of_sheet(text).as_bytes())?;
+            self.csv.write_field(formula::defused(text).as_bytes())?;
         }
         self.csv.write_record(None::<&[u8]>)?;
         self.csv.flush()?;
@@ -120,8 +128,9 @@ impl<W: Write> Write for Counted<W> {
     }
 }
 
-fn writer<W: Write>(out: W) -> csv::Writer<W> {
-    csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(out)
+fn writer<W: Write>(out: W, separator: Separator) -> csv::Writer<W> {
+    let mut builder = csv::WriterBuilder::new();
+    builder.terminator(csv::Terminator::CRLF).delimiter(separator.byte()).from_writer(out)
 }
 
 fn value<'r>(column: &SheetColumn, row: &'r Columns<'_>, lead: Option<&'r Lead<'_>>) -> Option<&'r Cell<'r>> {

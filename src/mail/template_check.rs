@@ -4,6 +4,7 @@ use handlebars::Template;
 use handlebars::template::{DecoratorTemplate, HelperTemplate, Parameter, TemplateElement};
 
 use super::helpers;
+use super::link_check::{Context, Html};
 
 /// Something that stands in a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +28,15 @@ pub(super) enum Finding {
         message: String,
         /// What to write instead.
         help: Option<String>,
+    },
+    /// A value where HTML escaping is not enough.
+    Risky {
+        /// Line and column, from 1.
+        at: Option<(usize, usize)>,
+        /// What is risky.
+        message: &'static str,
+        /// What to write instead.
+        help: &'static str,
     },
 }
 
@@ -61,9 +71,25 @@ const VALUES: [&str; 18] = [
 
 /// Walks through the template and all that it nests.
 pub(super) fn walk(template: &Template, partials: &[String], html: bool) -> Vec<Finding> {
-    let mut walk = Walk { partials, html, loops: 0, has_block: false, found: Vec::new() };
+    let mut walk =
+        Walk { partials, html, loops: 0, has_block: false, around: Html::default(), found: Vec::new() };
     walk.template(template);
     walk.found
+}
+
+/// Makes each `{{{…}}}` a `{{…}}`: in a text the two differ in nothing but the indent of further lines,
+/// which every value needs.
+pub(super) fn escape_all(template: &mut Template) {
+    for element in &mut template.elements {
+        match element {
+            TemplateElement::HtmlExpression(call) => *element = TemplateElement::Expression(call.clone()),
+            TemplateElement::HelperBlock(call) => {
+                call.template.iter_mut().chain(&mut call.inverse).for_each(escape_all);
+            }
+            TemplateElement::PartialBlock(call) => call.template.iter_mut().for_each(escape_all),
+            _ => {}
+        }
+    }
 }
 
 /// Blocks within blocks, or calls within calls; the parser, the walk and the rendering each call
@@ -210,6 +236,8 @@ struct Walk<'a> {
     /// Around the element that is looked at.
     loops: usize,
     has_block: bool,
+    /// The HTML up to the element that is looked at.
+    around: Html,
     found: Vec<Finding>,
 }
 
@@ -223,7 +251,12 @@ impl Walk<'_> {
 
     fn element(&mut self, element: &TemplateElement, at: Option<(usize, usize)>) {
         match element {
-            TemplateElement::Expression(call) | TemplateElement::HelperBlock(call) => self.call(call, at),
+            TemplateElement::RawString(text) => self.around.read(text),
+            TemplateElement::Expression(call) => {
+                self.shown(call, at);
+                self.call(call, at);
+            }
+            TemplateElement::HelperBlock(call) => self.call(call, at),
             TemplateElement::HtmlExpression(call) => {
                 if self.html {
                     self.wrong(at, "`{{{…}}}` puts a value into the HTML unescaped", "write `{{…}}`");
@@ -246,6 +279,37 @@ impl Walk<'_> {
 
     fn wrong(&mut self, at: Option<(usize, usize)>, message: impl Into<String>, help: impl Into<String>) {
         self.found.push(Finding::Wrong { at, message: message.into(), help: Some(help.into()) });
+    }
+
+    /// Looks at the place of a value in the HTML.
+    fn shown(&mut self, call: &HelperTemplate, at: Option<(usize, usize)>) {
+        let context = if self.html { self.around.value() } else { Context::Harmless };
+        let name = call.name.as_name().unwrap_or_default();
+        let has_helper = !call.params.is_empty() && helpers::OF_LINKS.contains(&name);
+        // What leadflow itself says is no risk.
+        let is_own = |name: &str| name == "flow" || name == "run";
+        let is_own = name.split(['.', '/']).find(|step| !matches!(*step, "@root" | "")).is_some_and(is_own);
+        let (message, help) = match context {
+            Context::Harmless => return,
+            Context::Address | Context::PartOfAddress if has_helper || is_own => return,
+            Context::Address => (
+                "a value is an address as it is, and may lead anywhere",
+                "write {{safe_url …}}, {{mailto …}} or {{tel …}} around it",
+            ),
+            Context::PartOfAddress => (
+                "a value is a part of an address as it is, and may end it and add another",
+                "write {{url_encode …}} around it; for an address of a mail href=\"{{mailto …}}\"",
+            ),
+            Context::Unquoted => (
+                "a value stands in a tag without quotes, and may add attributes to it",
+                "put quotes around the attribute's value: title=\"{{…}}\"",
+            ),
+            Context::Code => (
+                "a value stands in a script or a style, where escaping is no help",
+                "show it as text; mail programs run no scripts",
+            ),
+        };
+        self.found.push(Finding::Risky { at, message, help });
     }
 
     fn call(&mut self, call: &HelperTemplate, at: Option<(usize, usize)>) {

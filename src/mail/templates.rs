@@ -2,6 +2,8 @@
 
 #[cfg(test)]
 mod hostile;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -84,6 +86,7 @@ pub struct Templates {
     subject_place: Place,
     text_place: Option<Place>,
     columns: Vec<NamedColumn>,
+    risks: Vec<TemplateError>,
     sources: Sources,
     digest: Option<Box<Templates>>,
 }
@@ -131,8 +134,9 @@ impl Templates {
         texts.extend(sources.text_partials);
         let htmls =
             sources.html.map(|source| (BODY.to_owned(), source)).into_iter().chain(sources.html_partials);
-        let of_text = register(&mut text, texts, false, &mut errors);
-        let of_html = register(&mut html, htmls.collect(), true, &mut errors);
+        let mut risks = Vec::new();
+        let of_text = register(&mut text, texts, false, (&mut errors, &mut risks));
+        let of_html = register(&mut html, htmls.collect(), true, (&mut errors, &mut risks));
         if !errors.is_empty() {
             return Err(errors);
         }
@@ -146,6 +150,7 @@ impl Templates {
             subject_place: Place::Subject,
             text_place,
             columns,
+            risks,
             sources: written,
             digest: None,
         };
@@ -174,6 +179,11 @@ impl Templates {
     /// The columns that the templates name.
     pub fn columns(&self) -> &[NamedColumn] {
         &self.columns
+    }
+
+    /// Values where HTML escaping is not enough to keep them harmless.
+    pub fn risks(&self) -> &[TemplateError] {
+        &self.risks
     }
 
     /// Renders the three parts.
@@ -220,7 +230,7 @@ fn registry(html: bool) -> Handlebars<'static> {
     let mut registry = Handlebars::new();
     registry.set_strict_mode(true);
     if !html {
-        registry.register_escape_fn(handlebars::no_escape);
+        registry.register_escape_fn(super::cell::indented);
     }
     helpers::register(&mut registry);
     registry
@@ -231,7 +241,7 @@ fn register(
     registry: &mut Handlebars<'static>,
     sources: Vec<(String, Source)>,
     html: bool,
-    errors: &mut Vec<TemplateError>,
+    (errors, risks): (&mut Vec<TemplateError>, &mut Vec<TemplateError>),
 ) -> Vec<NamedColumn> {
     let mut parsed = Vec::new();
     for (name, source) in sources {
@@ -254,13 +264,20 @@ fn register(
                 Finding::Wrong { at, message, help } => {
                     errors.push(TemplateError { place: place.clone(), at, message, help });
                 }
+                Finding::Risky { at, message, help } => {
+                    let (message, help) = (message.to_owned(), Some(help.to_owned()));
+                    risks.push(TemplateError { place: place.clone(), at, message, help });
+                }
             }
         }
         uses.push((name.clone(), own));
     }
     let cycles = template_check::cycles(&uses);
     let endless = if cycles.is_empty() { template_check::endless(&uses) } else { Vec::new() };
-    for (name, template, place) in parsed {
+    for (name, mut template, place) in parsed {
+        if !html {
+            template_check::escape_all(&mut template);
+        }
         let wrong = if cycles.contains(&name) {
             Some(("the template uses itself, directly or by its partials", "take one of the {{> …}} out"))
         } else if endless.contains(&name) {
@@ -333,95 +350,4 @@ fn of_rendering(error: &RenderError, place: &Place) -> TemplateError {
 
 fn first_line(text: &str) -> String {
     text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn html(text: &str) -> Sources {
-        Sources {
-            subject: Source { place: Place::Subject, text: "{{length}} rows".to_owned() },
-            html: Some(Source { place: Place::File("leads.html.hbs".into()), text: text.to_owned() }),
-            ..Sources::default()
-        }
-    }
-
-    #[test]
-    fn html_is_escaped_and_text_is_not() {
-        let mut sources = html("<p>{{rows.0.Company}}</p>");
-        sources.text = Some(Source { place: Place::Body, text: "{{rows.0.Company}}".to_owned() });
-        let templates = Templates::compile(sources).unwrap();
-        let rendered = templates.render(&json!({ "length": 1, "rows": [{ "Company": "A & <b>" }] })).unwrap();
-        assert_eq!(rendered.html.unwrap(), "<p>A &amp; &lt;b&gt;</p>");
-        assert_eq!((rendered.text.unwrap().as_str(), rendered.subject.as_str()), ("A & <b>", "1 rows"));
-    }
-
-    #[test]
-    fn says_all_that_is_wrong_and_where() {
-        for (text, at, message) in [
-            ("<p>\n{{#if length}}", Some((2, 15)), "invalid handlebars syntax"),
-            ("a\n {{shout length}}", Some((2, 2)), "there is no helper `shout`"),
-            (
-                "{{#if length}}{{else}}{{#each rows}}{{> footer}}{{/each}}{{/if}}",
-                Some((1, 37)),
-                "there is no partial `footer`",
-            ),
-            ("{{{rows.0.Company}}}", Some((1, 1)), "puts a value into the HTML unescaped"),
-            ("{{lenght}}", Some((1, 1)), "there is no value `lenght`"),
-            (
-                "{{#each rows}}{{lead.frist_name}}{{/each}}",
-                Some((1, 15)),
-                "there is no value `lead.frist_name`",
-            ),
-            ("{{#each rows}}{{length}}{{/each}}", Some((1, 15)), "there is no value `length`"),
-            ("{{date rows}}{{truncate length}}", None, "`truncate` needs one more argument"),
-        ] {
-            let errors = Templates::compile(html(text)).unwrap_err();
-            assert!(errors[0].message.contains(message), "{text}: {errors:?}");
-            if at.is_some() {
-                assert_eq!(errors[0].at, at, "{text}");
-            }
-        }
-        let raw = "{{#*inline \"x\"}}{{{length}}}{{/inline}}";
-        for (text, message) in [
-            (raw, "`{{*…}}` and `{{#*…}}` are not supported"),
-            ("{{#> _a}}{{{length}}}{{/_a}}", "puts a value into the HTML unescaped"),
-            (&"{{#if length}}".repeat(600), "the template is nested too deeply"),
-            (&format!("{{{{default {}1}}}}", "(not ".repeat(600)), "the template is nested too deeply"),
-            ("{{> _a}}", "the template uses itself"),
-        ] {
-            let mut sources = html(text);
-            let partial =
-                |text: &str| Source { place: Place::File("_x.html.hbs".into()), text: text.to_owned() };
-            sources.html_partials =
-                vec![("_a".to_owned(), partial("{{> _b}}")), ("_b".to_owned(), partial("{{> _a}}"))];
-            let errors = Templates::compile(sources).unwrap_err();
-            assert!(errors.iter().any(|error| error.message.contains(message)), "{text}: {errors:?}");
-        }
-        let errors = Templates::compile(html("{{a b}}{{> c}}")).unwrap_err();
-        assert_eq!(errors.len(), 2);
-    }
-
-    #[test]
-    fn dates_numbers_and_addresses() {
-        for (template, expected) in [
-            ("{{date rows.0.at '%d.%m.%Y %H:%M'}}", "05.01.2026 17:00"),
-            ("{{date rows.0.at '%H:%M' 'Europe/Paris'}}", "09:00"),
-            ("{{date rows.0.net '%Y-%m-%d %H:%M'}}", "2026-01-05 17:00"),
-            ("{{date rows.0.word}}", "soon"),
-            ("{{default rows.0.none '–'}}", "–"),
-            ("{{truncate rows.0.word 2}}", "so…"),
-            ("{{safe_url rows.0.bad}}", "#"),
-            ("{{json rows.0.none}}", "null"),
-        ] {
-            let templates = Templates::compile(html(template)).unwrap();
-            let row = json!({
-                "at": "2026-01-05T08:00:00.1234567Z", "net": "1/5/2026 8:00:00 AM", "word": "soon", "none": null,
-                "bad": "javascript:alert(1)",
-            });
-            let data = json!({ "length": 1, "rows": [row], "flow": { "time_zone": "Asia/Seoul" } });
-            assert_eq!(templates.render(&data).unwrap().html.unwrap(), expected, "{template}");
-        }
-    }
 }

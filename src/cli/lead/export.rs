@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use leadflow::clock::Clock;
 use leadflow::config::{self, Loaded};
 use leadflow::filter;
-use leadflow::flow::Flow;
+use leadflow::flow::{Flow, Separator};
 use leadflow::lead;
 use leadflow::mail::sheet::Sheet;
 use leadflow::row::Row;
@@ -38,6 +38,9 @@ pub(crate) struct Arguments {
     /// The columns: dynamics365, salesforce or hubspot; without it those of the flow's `csv`, or all
     #[arg(long, value_name = "PRESET")]
     columns: Option<String>,
+    /// What stands between the cells of a CSV: "," or ";" or tab; without it the flow's `csv_separator`
+    #[arg(long, value_name = "SEPARATOR")]
+    separator: Option<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -58,6 +61,7 @@ pub(super) async fn export(loaded: &Loaded, arguments: &Arguments) -> anyhow::Re
         .map(|text| moment::parse(text, &loaded.config.settings.time_zone, Clock::System.now()));
     let since = since.transpose()?.unwrap_or(EVER);
     let sheet = sheet_of(flow, arguments.columns.as_deref())?;
+    let separator = separator_of(flow, arguments.separator.as_deref())?;
     let progress = ask::spinner("reading the table");
     // All columns are known only when the last row is read.
     let folder = tempfile::tempdir()?;
@@ -72,6 +76,7 @@ pub(super) async fn export(loaded: &Loaded, arguments: &Arguments) -> anyhow::Re
         progress.set_message(format!("reading the table: {} rows", spool.len()));
     }
     let sheet = sheet.unwrap_or_else(|| Sheet::of_all(spool.columns(), lead::is_lead(spool.columns())));
+    let sheet = sheet.separated_by(separator);
     match &arguments.to {
         None => {
             let mut out = BufWriter::new(io::stdout().lock());
@@ -105,6 +110,13 @@ fn sheet_of(flow: &Flow, preset: Option<&str>) -> Result<Option<Sheet>, Usage> {
     });
     let columns = named.transpose()?;
     Ok(columns.as_ref().or(flow.email.csv.as_ref()).map(|columns| Sheet::of_columns(columns)))
+}
+
+fn separator_of(flow: &Flow, wanted: Option<&str>) -> Result<Separator, Usage> {
+    let Some(text) = wanted else { return Ok(flow.email.csv_separator) };
+    Separator::parse(text).ok_or_else(|| {
+        Usage(format!("`{}` is no separator of a CSV; write \",\", \";\" or tab", text.escape_debug()))
+    })
 }
 
 fn is_later(row: &Row, since: Timestamp) -> bool {

@@ -118,6 +118,65 @@ fn what_a_row_says_does_no_harm() {
 }
 
 #[test]
+fn no_line_of_a_value_looks_like_one_of_ours() {
+    let breaks = ["\r", "\n", "\r\n", "\u{b}", "\u{c}", "\u{85}", "\u{2028}", "\u{2029}"];
+    let ours = [
+        "  Email     canary@other.example",
+        "* Canary",
+        "== Canary (1)",
+        "  ** DO NOT CONTACT **",
+        "--",
+        "7 new leads",
+    ];
+    let lines: String =
+        breaks.iter().flat_map(|line_break| ours.map(|line| format!("{line_break}{line}"))).collect();
+    let hostile = format!("x{lines}");
+    let customer =
+        json!({ "FirstName": hostile, "Email": hostile, "Title": hostile, (hostile.clone()): hostile });
+    let row = json!({
+        "CustomerInfo": customer.to_string(), "Description": hostile, "LeadSource": hostile, "ActionCode": hostile,
+        "OfferDisplayName": hostile, (hostile.clone()): hostile, "Seen": "2026-03-01T08:00:00Z", "Format": "%!",
+    });
+    let raw = "body = '{{#each rows}}{{{lead.name}}} {{#if lead.email}}{{{lead.email}}}{{/if}}{{/each}}'";
+    for email in [
+        "template = \"marketplace-leads\"",
+        "template = \"marketplace-lead\"\neach = \"row\"",
+        "template = \"marketplace-leads.ko\"",
+        "template = \"marketplace-lead.ko\"",
+        "template = \"rows\"",
+        "body = \"{{#each rows}}{{date Seen Format}}{{/each}}\"",
+        "body = \"<p></p>\"",
+        raw,
+    ] {
+        let (mails, _) = composed(email, std::slice::from_ref(&row), 1_000_000);
+        let text = text_of(&mails[0].1).replace('\u{a0}', " ");
+        let lines: Vec<&str> =
+            text.split(['\r', '\n', '\u{b}', '\u{c}', '\u{85}', '\u{2028}', '\u{2029}']).collect();
+        for line in lines.into_iter().filter(|line| ours.iter().any(|ours| ours.trim() == line.trim())) {
+            let is_of_value = line.starts_with("            ");
+            assert!(is_of_value || line == "--", "{email}: {line:?} in {text}");
+        }
+        assert!(text.matches("\n--\n").count() <= 1, "{email}: {text}");
+    }
+}
+
+#[test]
+fn a_csv_has_the_separator_that_is_asked_for() {
+    let row = [json!({ "A": "x;y", "B": "1,5", "C": "x\ty" })];
+    for (key, line) in [
+        ("", "p,0,x;y,\"1,5\",x\ty"),
+        ("csv_separator = \";\"", "p;0;\"x;y\";1,5;x\ty"),
+        ("csv_separator = \"tab\"", "p\t0\tx;y\t1,5\t\"x\ty\""),
+    ] {
+        let columns = "csv = { P = \"PartitionKey\", R = \"RowKey\", A = \"A\", B = \"B\", C = \"C\" }";
+        let (mails, _) = composed(&format!("attach_csv = true\n{columns}\n{key}"), &row, 1_000_000);
+        let message = MessageParser::default().parse(&mails[0].1).unwrap();
+        let csv = String::from_utf8(message.attachment(0).unwrap().contents().to_vec()).unwrap();
+        assert!(csv.starts_with('\u{feff}') && csv.ends_with(&format!("\r\n{line}\r\n")), "{csv:?}");
+    }
+}
+
+#[test]
 fn no_row_makes_a_mail_too() {
     let (mails, _) = composed("", &[], 1_000_000);
     assert_eq!(mails[0].0.subject, "leads: 0 new rows");

@@ -1,0 +1,95 @@
+use super::*;
+
+fn html(text: &str) -> Sources {
+    Sources {
+        subject: Source { place: Place::Subject, text: "{{length}} rows".to_owned() },
+        html: Some(Source { place: Place::File("leads.html.hbs".into()), text: text.to_owned() }),
+        ..Sources::default()
+    }
+}
+
+#[test]
+fn html_is_escaped_and_text_is_not() {
+    let mut sources = html("<p>{{rows.0.Company}}</p>");
+    sources.text = Some(Source { place: Place::Body, text: "{{rows.0.Company}}".to_owned() });
+    let templates = Templates::compile(sources).unwrap();
+    let rendered = templates.render(&json!({ "length": 1, "rows": [{ "Company": "A & <b>" }] })).unwrap();
+    assert_eq!(rendered.html.unwrap(), "<p>A &amp; &lt;b&gt;</p>");
+    assert_eq!((rendered.text.unwrap().as_str(), rendered.subject.as_str()), ("A & <b>", "1 rows"));
+}
+
+#[test]
+fn says_all_that_is_wrong_and_where() {
+    for (text, at, message) in [
+        ("<p>\n{{#if length}}", Some((2, 15)), "invalid handlebars syntax"),
+        ("a\n {{shout length}}", Some((2, 2)), "there is no helper `shout`"),
+        (
+            "{{#if length}}{{else}}{{#each rows}}{{> footer}}{{/each}}{{/if}}",
+            Some((1, 37)),
+            "there is no partial `footer`",
+        ),
+        ("{{{rows.0.Company}}}", Some((1, 1)), "puts a value into the HTML unescaped"),
+        ("{{lenght}}", Some((1, 1)), "there is no value `lenght`"),
+        ("{{#each rows}}{{lead.frist_name}}{{/each}}", Some((1, 15)), "there is no value `lead.frist_name`"),
+        ("{{#each rows}}{{length}}{{/each}}", Some((1, 15)), "there is no value `length`"),
+        ("{{date rows}}{{truncate length}}", None, "`truncate` needs one more argument"),
+    ] {
+        let errors = Templates::compile(html(text)).unwrap_err();
+        assert!(errors[0].message.contains(message), "{text}: {errors:?}");
+        if at.is_some() {
+            assert_eq!(errors[0].at, at, "{text}");
+        }
+    }
+    let raw = "{{#*inline \"x\"}}{{{length}}}{{/inline}}";
+    for (text, message) in [
+        (raw, "`{{*…}}` and `{{#*…}}` are not supported"),
+        ("{{#> _a}}{{{length}}}{{/_a}}", "puts a value into the HTML unescaped"),
+        (&"{{#if length}}".repeat(600), "the template is nested too deeply"),
+        (&format!("{{{{default {}1}}}}", "(not ".repeat(600)), "the template is nested too deeply"),
+        ("{{> _a}}", "the template uses itself"),
+    ] {
+        let mut sources = html(text);
+        let partial = |text: &str| Source { place: Place::File("_x.html.hbs".into()), text: text.to_owned() };
+        sources.html_partials =
+            vec![("_a".to_owned(), partial("{{> _b}}")), ("_b".to_owned(), partial("{{> _a}}"))];
+        let errors = Templates::compile(sources).unwrap_err();
+        assert!(errors.iter().any(|error| error.message.contains(message)), "{text}: {errors:?}");
+    }
+    let errors = Templates::compile(html("{{a b}}{{> c}}")).unwrap_err();
+    assert_eq!(errors.len(), 2);
+}
+
+#[test]
+fn dates_numbers_and_addresses() {
+    for (template, expected) in [
+        ("{{date rows.0.at '%d.%m.%Y %H:%M'}}", "05.01.2026 17:00"),
+        ("{{date rows.0.at '%H:%M' 'Europe/Paris'}}", "09:00"),
+        ("{{date rows.0.net '%Y-%m-%d %H:%M'}}", "2026-01-05 17:00"),
+        ("{{date rows.0.word}}", "soon"),
+        ("{{date rows.0.day}}", "2026-03-01"),
+        ("{{date rows.0.day '%d.%m.%Y %H:%M' 'America/Los_Angeles'}}", "01.03.2026"),
+        ("{{date rows.0.day '%A, %d %B %Y'}}", "Sunday, 01 March 2026"),
+        ("{{date rows.0.day '%Y-%m-%dT%H:%M:%S%z'}}", "2026-03-01"),
+        ("{{date rows.0.day '%H:%M %d.%m.%Y'}}", "2026-03-01"),
+        ("{{date rows.0.no_day}}", "2026-02-30"),
+        ("{{mailto rows.0.mail}}", "mailto:a%26b@b.example"),
+        ("{{mailto rows.0.word}}{{tel rows.0.word}}{{mailto rows.0.none}}", ""),
+        ("{{tel rows.0.phone}}", "tel:+821012345678"),
+        ("{{url_encode rows.0.mail}}{{url_encode rows.0.none}}", "a%26b%40b.example"),
+        ("{{safe_url rows.0.spaced}}", "https://b.example/a%20b"),
+        ("{{default rows.0.none '–'}}", "–"),
+        ("{{truncate rows.0.word 2}}", "so…"),
+        ("{{safe_url rows.0.bad}}", "#"),
+        ("{{json rows.0.none}}", "null"),
+    ] {
+        let templates = Templates::compile(html(template)).unwrap();
+        let row = json!({
+            "at": "2026-01-05T08:00:00.1234567Z", "net": "1/5/2026 8:00:00 AM", "word": "soon", "none": null,
+            "day": "2026-03-01", "no_day": "2026-02-30", "mail": "a&b@b.example", "phone": "+82 10-1234-5678",
+            "spaced": "https://b.example/a b",
+            "bad": "javascript:alert(1)",
+        });
+        let data = json!({ "length": 1, "rows": [row], "flow": { "time_zone": "Asia/Seoul" } });
+        assert_eq!(templates.render(&data).unwrap().html.unwrap(), expected, "{template}");
+    }
+}
