@@ -24,7 +24,8 @@ pub(crate) fn builder() -> reqwest::ClientBuilder {
     }
 }
 
-fn tls_of_system() -> Option<ClientConfig> {
+/// Trusts the system's authorities; `None` where there are none to be found.
+pub(crate) fn tls_of_system() -> Option<ClientConfig> {
     static LAST: Mutex<Option<(Instant, ClientConfig)>> = Mutex::new(None);
     let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
     if last.as_ref().is_none_or(|(read, _)| read.elapsed() >= KEPT) {

@@ -5,27 +5,31 @@
 //! each recipient is judged by its own reply, and what happened before the final dot is told apart
 //! from what happened after it.
 
+mod dots;
+mod hello;
+mod reply;
 mod sign_in;
+mod tls;
+mod wire;
 
 use std::fmt;
-use std::future::Future;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use futures::FutureExt as _;
 use lettre::Address;
-use lettre::transport::smtp::Error;
-use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, CertificateStore, TlsParameters};
-use lettre::transport::smtp::commands::{Data, Mail, Rcpt, Rset};
-use lettre::transport::smtp::extension::ClientId;
-use lettre::transport::smtp::response::{Response, Severity};
+use lettre::transport::smtp::commands::{Data, Mail, Quit, Rcpt, Rset};
+use secrecy::ExposeSecret as _;
 use tokio::time::timeout;
 
 use super::{ConnectError, Fault, Handover, Letter};
 use crate::crash_point::crash_point;
-use crate::entra::Audience;
+use crate::entra::{Audience, Token};
 use crate::flow::{Proof, Security, SmtpConnection};
 use crate::outbox::Receipt;
+use hello::Offers;
+use reply::Reply;
+use sign_in::Credentials;
+use tls::Tls;
+use wire::{Broken, Wire, lost, within};
 
 /// For DNS, TCP, TLS and the greeting together.
 const TO_CONNECT: Duration = Duration::from_mins(1);
@@ -37,14 +41,12 @@ const TO_TRANSFER: Duration = Duration::from_mins(10);
 const AFTER_THE_DOT: Duration = Duration::from_mins(10);
 /// For the goodbye.
 const TO_QUIT: Duration = Duration::from_secs(5);
-/// Characters of a reply that are kept.
-const LONGEST_REPLY: usize = 500;
 /// Bytes of a message that are written at a time.
 const CHUNK: usize = 64 << 10;
 
 /// A signed-in session with an SMTP server.
 pub struct Smtp {
-    connection: AsyncSmtpConnection,
+    wire: Wire,
     usable: bool,
     /// It has taken a letter.
     has_taken: bool,
@@ -56,14 +58,6 @@ impl fmt::Debug for Smtp {
     }
 }
 
-/// Why a step got no reply.
-enum Broken {
-    Timeout(Duration),
-    Error(Error),
-    /// What was heard is no answer to what was asked, so no later reply can be trusted either.
-    OutOfTurn(String),
-}
-
 impl Smtp {
     /// Connects, protects the connection and signs in.
     ///
@@ -71,59 +65,38 @@ impl Smtp {
     /// Each with the step that failed and what to do.
     pub(super) async fn open(smtp: &SmtpConnection) -> Result<Self, ConnectError> {
         let place = format!("{}:{}", smtp.host, smtp.port);
-        let connection = match smtp.login.as_ref().map(|login| (&login.username, &login.proof)) {
-            None => Self::connect(smtp, &place).await?,
+        let wire = match smtp.login.as_ref().map(|login| (&login.username, &login.proof)) {
+            None => connect(smtp, &place, None).await?.0,
             Some((user, Proof::Password(source))) => {
-                let mut connection = Self::connect(smtp, &place).await?;
-                sign_in::by_password(&mut connection, user, source, &place).await?;
-                connection
+                let password = source.read().map_err(|error| {
+                    ConnectError::new(format!("the password for {place} cannot be read: {error}"), None)
+                })?;
+                let credentials = Credentials { user, secret: password.expose_secret() };
+                let (mut wire, offers) = connect(smtp, &place, Some(credentials)).await?;
+                sign_in::by_password(&mut wire, &offers, credentials, (&place, &source.place())).await?;
+                wire
             }
             Some((user, Proof::OAuth(entra))) => {
-                let mut token = entra.token(Audience::Smtp).await?;
-                let mut connection = Self::connect(smtp, &place).await?;
-                let signed_in = sign_in::by_token(&mut connection, user, &token, &place).await;
+                let token = entra.token(Audience::Smtp).await?;
+                let signed_in = by_token(smtp, &place, user, &token).await;
                 // A token at hand may have been revoked; another connection for another one.
                 if signed_in.is_err() && entra.put_away(&token).await {
-                    token = entra.token(Audience::Smtp).await?;
-                    connection = Self::connect(smtp, &place).await?;
-                    sign_in::by_token(&mut connection, user, &token, &place).await
+                    by_token(smtp, &place, user, &entra.token(Audience::Smtp).await?).await?
                 } else {
-                    signed_in
-                }?;
-                connection
+                    signed_in?
+                }
             }
         };
-        Ok(Self { connection, usable: true, has_taken: false })
-    }
-
-    async fn connect(smtp: &SmtpConnection, place: &str) -> Result<AsyncSmtpConnection, ConnectError> {
-        let hello = ClientId::default();
-        let tls = (smtp.security != Security::None).then(|| tls_parameters(smtp)).transpose()?;
-        let from_the_start = tls.clone().filter(|_| smtp.security == Security::Tls);
-        let address = (smtp.host.as_str(), smtp.port);
-        let connect =
-            AsyncSmtpConnection::connect_tokio1(address, Some(TO_CONNECT), &hello, from_the_start, None);
-        let mut connection =
-            within(TO_CONNECT, connect).await.map_err(|broken| no_connection(&broken, place, smtp))?;
-        if let (Security::StartTls, Some(tls)) = (smtp.security, tls) {
-            if !connection.can_starttls() {
-                let help = "security = \"tls\" (port 465) may be what it wants; unprotected mail is sent on this machine only";
-                return Err(ConnectError::new(format!("{place} offers no STARTTLS"), Some(help)));
-            }
-            within(TO_CONNECT, connection.starttls(tls, &hello))
-                .await
-                .map_err(|broken| no_connection(&broken, place, smtp))?;
-        }
-        Ok(connection)
+        Ok(Self { wire, usable: true, has_taken: false })
     }
 
     pub(super) fn is_usable(&self) -> bool {
-        self.usable && !self.connection.has_broken()
+        self.usable
     }
 
     pub(super) async fn close(mut self) {
-        if self.is_usable() {
-            let _ = timeout(TO_QUIT, self.connection.quit()).await;
+        if self.usable {
+            let _ = timeout(TO_QUIT, self.wire.ask(Quit, 2)).await;
         }
     }
 
@@ -143,17 +116,11 @@ impl Smtp {
             receipts[at] = self.name_recipient(address).await.map_err(|broken| broke(&broken, Some(at)))?;
         }
         if receipts.iter().all(Option::is_some) {
-            self.usable &= self.command(Rset, Severity::PositiveCompletion).await.is_ok();
+            self.usable &= self.command(Rset, 2).await.is_ok();
             return Ok(());
         }
-        let result = match self.command(Data, Severity::PositiveIntermediate).await {
-            Ok(_) => {
-                self.expect_silence().map_err(|broken| broke(&broken, None))?;
-                let result = self.transfer(letter.bytes).await;
-                // What comes on top ends the session; what was said of this letter stands.
-                let _ = self.expect_silence();
-                result
-            }
+        let result = match self.command(Data, 3).await {
+            Ok(_) => self.transfer(letter.bytes).await,
             Err(broken) if broken.is_verdict() => {
                 // The server may keep the recipients until it is told otherwise.
                 self.usable = false;
@@ -176,7 +143,7 @@ impl Smtp {
         let sender = from.parse::<Address>().map_err(|error| {
             Fault::Connection(refused(format!("`{from}` is no address to send from: {error}")))
         })?;
-        let begun = self.command(Mail::new(Some(sender), Vec::new()), Severity::PositiveCompletion).await;
+        let begun = self.command(Mail::new(Some(sender), Vec::new()), 2).await;
         begun.map(drop).map_err(|broken| {
             let error = refused(format!("the server takes no mail from {from}: {broken}"));
             if self.has_taken && !broken.is_verdict() {
@@ -192,98 +159,53 @@ impl Smtp {
         let Ok(parsed) = address.parse::<Address>() else {
             return Ok(Some(Receipt::Refused("this is no mail address".to_owned())));
         };
-        match self.command(Rcpt::new(parsed, Vec::new()), Severity::PositiveCompletion).await {
+        match self.command(Rcpt::new(parsed, Vec::new()), 2).await {
             Ok(_) => Ok(None),
             Err(broken) if broken.is_verdict() => Ok(Some(judged(&broken))),
             Err(broken) => Err(broken),
         }
     }
 
-    async fn command(&mut self, command: impl fmt::Display, expected: Severity) -> Result<Response, Broken> {
-        self.expect_silence()?;
-        let result = match within(FOR_A_COMMAND, self.connection.command(command)).await {
-            Ok(response) if response.code().severity != expected => {
-                Err(Broken::OutOfTurn(words_of(&response)))
-            }
-            result => result,
-        };
+    async fn command(&mut self, command: impl fmt::Display, class: u16) -> Result<Reply, Broken> {
+        let result = within(FOR_A_COMMAND, self.wire.ask(command, class)).await;
         if let Err(broken) = &result {
             self.usable &= broken.is_verdict();
         }
         result
     }
 
-    /// What has come before anything was asked would be taken for the reply to the next command,
-    /// and each reply after it for that of another one.
-    fn expect_silence(&mut self) -> Result<(), Broken> {
-        let heard = match self.connection.read_response().now_or_never() {
-            None => return Ok(()),
-            Some(Ok(response)) => words_of(&response),
-            Some(Err(error)) => reply_of(&error),
-        };
-        self.usable = false;
-        Err(Broken::OutOfTurn(heard))
-    }
-
     /// What is said of the whole message; or why nothing was said, and what that makes of it.
-    async fn transfer(&mut self, bytes: &[u8]) -> Result<Receipt, (Option<Receipt>, Broken)> {
-        let all_written = AtomicBool::new(false);
-        let mut chunks = bytes.chunks(CHUNK);
-        let watched = std::iter::from_fn(|| {
-            let chunk = chunks.next();
-            if chunk.is_none() {
-                crash_point("before-dot");
-                all_written.store(true, Ordering::Relaxed);
-            }
-            chunk
-        });
-        let sending = self.connection.message_iter(watched);
-        tokio::pin!(sending);
-        let mut result = timeout(TO_TRANSFER, &mut sending).await;
-        if result.is_err() && all_written.load(Ordering::Relaxed) {
-            result = timeout(AFTER_THE_DOT, &mut sending).await;
-        }
-        crash_point("dot-answered");
-        let broken = match result {
-            Ok(Ok(response)) if response.code().severity == Severity::PositiveCompletion => {
-                return Ok(Receipt::Accepted(words_of(&response)));
-            }
-            Ok(Ok(response)) => {
-                self.usable = false;
-                return Ok(Receipt::Unknown(words_of(&response)));
-            }
-            Ok(Err(error)) => Broken::Error(error),
-            Err(_) => Broken::Timeout(TO_TRANSFER),
+    async fn transfer(&mut self, message: &[u8]) -> Result<Receipt, (Option<Receipt>, Broken)> {
+        within(TO_TRANSFER, self.write(message)).await.map_err(|broken| (None, broken))?;
+        crash_point("before-dot");
+        let end = async {
+            self.wire.write(dots::end(message)).await?;
+            self.wire.hear(2).await
         };
-        self.usable &= broken.is_verdict();
-        if broken.is_reply() {
-            return Ok(judged(&broken));
+        let result = within(AFTER_THE_DOT, end).await;
+        crash_point("dot-answered");
+        // What comes on top ends the session; what was said of this letter stands.
+        self.usable &= self.wire.expect_silence().is_ok();
+        match result {
+            Ok(reply) => Ok(Receipt::Accepted(reply.words())),
+            Err(broken @ Broken::Refused(_)) => {
+                self.usable &= broken.is_verdict();
+                Ok(judged(&broken))
+            }
+            Err(broken) => {
+                let doubt = Receipt::Unknown(format!("no reply to the end of the message: {broken}"));
+                Err((Some(doubt), broken))
+            }
         }
-        let is_in_doubt = all_written.load(Ordering::Relaxed);
-        let doubt = || Receipt::Unknown(format!("no reply to the end of the message: {broken}"));
-        Err((is_in_doubt.then(doubt), broken))
-    }
-}
-
-impl Broken {
-    /// Whether the server has answered, with a refusal.
-    fn is_reply(&self) -> bool {
-        matches!(self, Self::Error(error) if error.status().is_some())
     }
 
-    /// Whether the refusal is about what was asked; 421 says that the server closes the session.
-    fn is_verdict(&self) -> bool {
-        matches!(self, Self::Error(error) if error.status().is_some_and(|code| code.to_string() != "421"))
-    }
-}
-
-impl fmt::Display for Broken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Timeout(after) => write!(f, "no answer within {} s", after.as_secs()),
-            Self::Error(error) => f.write_str(&reply_of(error)),
-            Self::OutOfTurn(heard) => write!(f, "the server spoke out of turn: {heard}"),
+    /// All but the end of the message. What comes before it is no answer to it.
+    async fn write(&mut self, message: &[u8]) -> Result<(), Broken> {
+        self.wire.expect_silence()?;
+        for from in (0..message.len()).step_by(CHUNK) {
+            self.wire.write(&dots::stuffed(message, from..(from + CHUNK).min(message.len()))).await?;
         }
+        self.wire.expect_silence()
     }
 }
 
@@ -298,56 +220,48 @@ fn broke(broken: &Broken, at: Option<usize>) -> Fault {
 /// 5xx is final, everything else is for later.
 fn judged(broken: &Broken) -> Receipt {
     match broken {
-        Broken::Error(error) if error.is_permanent() => Receipt::Refused(broken.to_string()),
+        Broken::Refused(reply) if reply.class() == 5 => Receipt::Refused(broken.to_string()),
         _ => Receipt::Later(broken.to_string()),
     }
 }
 
-async fn within<T>(limit: Duration, step: impl Future<Output = Result<T, Error>>) -> Result<T, Broken> {
-    match timeout(limit, step).await {
-        Ok(result) => result.map_err(Broken::Error),
-        Err(_) => Err(Broken::Timeout(limit)),
+async fn by_token(
+    smtp: &SmtpConnection,
+    place: &str,
+    user: &str,
+    token: &Token,
+) -> Result<Wire, ConnectError> {
+    let credentials = Credentials { user, secret: token.secret.expose_secret() };
+    let (mut wire, _) = connect(smtp, place, Some(credentials)).await?;
+    sign_in::by_token(&mut wire, credentials, place).await?;
+    Ok(wire)
+}
+
+/// Connects and protects the connection.
+async fn connect(
+    smtp: &SmtpConnection,
+    place: &str,
+    credentials: Option<Credentials<'_>>,
+) -> Result<(Wire, Offers), ConnectError> {
+    let secrets = credentials.map(|credentials| credentials.secrets()).unwrap_or_default();
+    let tls = (smtp.security != Security::None).then(|| Tls::of(smtp)).transpose()?;
+    let begin = async {
+        let stream = Wire::connect(&smtp.host, smtp.port, TO_CONNECT).await.map_err(|error| lost(&error))?;
+        let mut wire = Wire::new(Box::new(stream), secrets);
+        if let (Security::Tls, Some(tls)) = (smtp.security, &tls) {
+            wire = wire.protect(tls).await?;
+        }
+        let offers = hello::greet(&mut wire).await?;
+        Ok((wire, offers))
+    };
+    let (wire, offers) =
+        within(TO_CONNECT, begin).await.map_err(|broken| no_connection(&broken, place, smtp))?;
+    let (Security::StartTls, Some(tls)) = (smtp.security, &tls) else { return Ok((wire, offers)) };
+    if !offers.starttls {
+        let help = "security = \"tls\" (port 465) may be what it wants; unprotected mail is sent on this machine only";
+        return Err(ConnectError::new(format!("{place} offers no STARTTLS"), Some(help)));
     }
-}
-
-/// `550 5.1.1 no such user`, or the innermost reason where there was no reply.
-fn reply_of(error: &Error) -> String {
-    let mut reason = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(inner) = source {
-        reason = inner.to_string();
-        source = inner.source();
-    }
-    let reason = cleaned(&reason);
-    error.status().map_or(reason.clone(), |code| format!("{code} {reason}"))
-}
-
-fn words_of(response: &Response) -> String {
-    let lines: Vec<_> = response.message().collect();
-    cleaned(&format!("{} {}", response.code(), lines.join(" ")))
-}
-
-/// One line that does nothing to a terminal, and not a long one.
-fn cleaned(reply: &str) -> String {
-    let shown = reply.chars().map(|c| if c.is_control() { ' ' } else { c });
-    shown.take(LONGEST_REPLY).collect::<String>().trim_end().to_owned()
-}
-
-fn tls_parameters(smtp: &SmtpConnection) -> Result<TlsParameters, ConnectError> {
-    let mut builder = TlsParameters::builder(smtp.host.clone());
-    if let Some(path) = &smtp.ca_file {
-        let wrong = |reason: String| {
-            let help = "it must hold the authority's certificate in PEM form";
-            ConnectError::new(format!("cannot use ca_file {}: {reason}", path.display()), Some(help))
-        };
-        let pem = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
-        let certificate = Certificate::from_pem(&pem).map_err(|error| wrong(error.to_string()))?;
-        builder = builder.certificate_store(CertificateStore::None).add_root_certificate(certificate);
-    }
-    builder.build().map_err(|error| {
-        let help = "install the system's certificates (package ca-certificates), or set ca_file";
-        ConnectError::new(format!("cannot prepare TLS for {}: {}", smtp.host, reply_of(&error)), Some(help))
-    })
+    within(TO_CONNECT, hello::protect(wire, tls)).await.map_err(|broken| no_connection(&broken, place, smtp))
 }
 
 fn no_connection(broken: &Broken, place: &str, smtp: &SmtpConnection) -> ConnectError {

@@ -147,7 +147,7 @@ fn play(mut stream: TcpStream, journal: &Mutex<Journal>) -> Option<()> {
         };
         stream.write_all(&bytes).ok()?;
         // Nothing more is coming, and who waits for it should not have to for long.
-        is_whole(&bytes).then_some(first)
+        is_whole(&first).then_some(first)
     };
     say("220 scripted")?;
     loop {
@@ -197,29 +197,33 @@ fn message(reader: &mut BufReader<TcpStream>) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// Whether the last line ends a reply.
+/// Whether nothing more can come of the reply: nobody should wait for the rest of one that lacks it.
 fn is_whole(bytes: &[u8]) -> bool {
-    let Some(rest) = bytes.strip_suffix(b"\r\n") else { return false };
-    let last = rest.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
-    last.len() > 3 && last[..3].iter().all(u8::is_ascii_digit) && last[3] == b' '
+    let is_none = || lines(bytes).first().is_some_and(|line| coded(line).is_none());
+    bytes.ends_with(b"\n") && (code_of(bytes).is_some() || is_none())
 }
 
-/// The first digit of the first reply, if it is one.
+/// The lines, without their ends and the empty ones that come before a reply.
+fn lines(bytes: &[u8]) -> Vec<&[u8]> {
+    let lines = bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end);
+    lines.skip_while(|line| line.is_empty()).collect()
+}
+
+/// The code's first digit, and whether the line is a reply's last.
+fn coded(line: &[u8]) -> Option<(u8, bool)> {
+    let (code, rest) = line.split_at_checked(3)?;
+    let is_code = code.iter().all(u8::is_ascii_digit) && (b'2'..=b'5').contains(&code[0]);
+    let is_number = rest.first().is_some_and(u8::is_ascii_digit);
+    (is_code && !is_number).then(|| (code[0] - b'0', rest.first() != Some(&b'-')))
+}
+
+/// The first digit of the first reply, if it is one: its last line decides, which counts without its
+/// end, too, where the connection ends with it.
 fn code_of(bytes: &[u8]) -> Option<u8> {
-    let text = std::str::from_utf8(bytes).ok()?;
-    let mut code = None;
-    for line in text.split_inclusive("\r\n") {
-        let line = line.strip_suffix("\r\n")?;
-        let (digits, rest) = line.split_at_checked(3)?;
-        if !digits.bytes().all(|digit| digit.is_ascii_digit()) || *code.get_or_insert(digits) != digits {
-            return None;
-        }
-        if rest.starts_with(' ') {
-            return Some(digits.as_bytes()[0] - b'0');
-        }
-        rest.strip_prefix('-')?;
-    }
-    None
+    let lines = lines(bytes);
+    coded(lines.first()?)?;
+    let (end, is_last) = lines.iter().filter_map(|line| coded(line)).find(|(_, is_last)| *is_last)?;
+    is_last.then_some(end)
 }
 
 /// A server that lives until the first connection after the journal is over.

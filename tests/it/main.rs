@@ -47,6 +47,8 @@ mod rows;
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]
+mod smtp_replies;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod terminal;

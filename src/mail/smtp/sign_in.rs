@@ -1,74 +1,127 @@
-//! AUTH: by a password, or by a token of Entra ID (XOAUTH2), which is driven command by command.
+//! AUTH: by a password, or by a token of Entra ID (XOAUTH2).
 //!
-//! lettre takes the 334 challenge that refuses a token for a fault of the mechanism, and loses what
-//! it says. The form of XOAUTH2 and of its refusal:
+//! What a server asks in its challenges is not looked at: LOGIN wants the name and then the password,
+//! in whatever words, and PLAIN wants its one answer, also from a server that asks for it again. The form of XOAUTH2
+//! and of its refusal:
 //! <https://learn.microsoft.com/exchange/client-developer/legacy-protocols/how-to-authenticate-an-imap-pop-smtp-application-by-using-oauth>
 //! and <https://developers.google.com/gmail/imap/xoauth2-protocol>.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use lettre::transport::smtp::authentication::{Credentials, Mechanism};
-use lettre::transport::smtp::client::AsyncSmtpConnection;
-use secrecy::ExposeSecret as _;
+use lettre::transport::smtp::authentication::Mechanism;
 
-use super::{Broken, ConnectError, FOR_A_COMMAND, cleaned, within};
-use crate::entra::Token;
-use crate::secret::{self, SecretSource};
+use super::hello::Offers;
+use super::reply::{Reply, cleaned};
+use super::wire::{Broken, Wire, within};
+use super::{ConnectError, FOR_A_COMMAND};
 
+/// Who signs in, and what proves it: a password or a token.
+#[derive(Clone, Copy)]
+pub(super) struct Credentials<'a> {
+    pub(super) user: &'a str,
+    pub(super) secret: &'a str,
+}
+
+impl Credentials<'_> {
+    /// The secret in every form in which it goes over the wire, and a server may repeat it.
+    pub(super) fn secrets(&self) -> Vec<String> {
+        vec![self.secret.to_owned(), BASE64_STANDARD.encode(self.secret), self.plain(), self.xoauth2()]
+    }
+
+    fn plain(&self) -> String {
+        BASE64_STANDARD.encode(format!("\0{}\0{}", self.user, self.secret))
+    }
+
+    fn xoauth2(&self) -> String {
+        BASE64_STANDARD.encode(format!("user={}\u{1}auth=Bearer {}\u{1}\u{1}", self.user, self.secret))
+    }
+}
+
+/// `place` is the server, `source` says where the password lies.
 pub(super) async fn by_password(
-    connection: &mut AsyncSmtpConnection,
-    user: &str,
-    source: &SecretSource,
-    place: &str,
+    wire: &mut Wire,
+    offers: &Offers,
+    credentials: Credentials<'_>,
+    (place, source): (&str, &str),
 ) -> Result<(), ConnectError> {
-    let password = source.read().map_err(|error| {
-        ConnectError::new(format!("the password for {place} cannot be read: {error}"), None)
-    })?;
-    let credentials = Credentials::new(user.to_owned(), password.expose_secret().to_owned());
-    let signing_in = connection.auth(&[Mechanism::Plain, Mechanism::Login], &credentials);
-    within(FOR_A_COMMAND, signing_in).await.map(drop).map_err(|broken| {
-        let help = format!("look at the username and at the password in {}", source.place());
-        ConnectError::new(format!("{place} does not accept the login `{user}`: {broken}"), Some(&help))
-    })
+    let mut refusal = None;
+    for way in [Mechanism::Plain, Mechanism::Login].into_iter().filter(|way| offers.has(*way)) {
+        let signed_in = match way {
+            Mechanism::Plain => plain(wire, credentials.plain()).await,
+            _ => login(wire, credentials).await,
+        };
+        let Err(broken) = signed_in else { return Ok(()) };
+        // The server has not looked at the password.
+        let is_of_mechanism = matches!(&broken, Broken::Refused(reply) if (500..=504).contains(&reply.code));
+        refusal = Some(broken);
+        if !is_of_mechanism {
+            break;
+        }
+    }
+    let Some(broken) = refusal else {
+        let help = "leave `login` out where the server wants none, or look at port and security: many offer it by TLS alone";
+        let message = format!(
+            "{place} offers no login that leadflow knows (PLAIN or LOGIN); it offers {}",
+            cleaned(&offers.logins())
+        );
+        return Err(ConnectError::new(message, Some(help)));
+    };
+    let (user, help) = (credentials.user, format!("look at the username and at the password in {source}"));
+    Err(ConnectError::new(format!("{place} does not accept the login `{user}`: {broken}"), Some(&help)))
+}
+
+async fn plain(wire: &mut Wire, answer: String) -> Result<(), Broken> {
+    dialogue(wire, format!("AUTH PLAIN {answer}"), &[answer]).await
+}
+
+async fn login(wire: &mut Wire, credentials: Credentials<'_>) -> Result<(), Broken> {
+    let answers = [credentials.user, credentials.secret].map(|answer| BASE64_STANDARD.encode(answer));
+    dialogue(wire, "AUTH LOGIN".to_owned(), &answers).await
+}
+
+/// Answers one challenge after the other.
+async fn dialogue(wire: &mut Wire, begin: String, answers: &[String]) -> Result<(), Broken> {
+    let mut line = begin;
+    for answer in answers {
+        let reply = within(FOR_A_COMMAND, wire.say(format!("{line}\r\n"))).await?;
+        match reply.class() {
+            2 => return Ok(()),
+            3 => line.clone_from(answer),
+            _ => return Err(Broken::Refused(reply)),
+        }
+    }
+    within(FOR_A_COMMAND, wire.ask(format!("{line}\r\n"), 2)).await.map(drop)
 }
 
 pub(super) async fn by_token(
-    connection: &mut AsyncSmtpConnection,
-    user: &str,
-    token: &Token,
+    wire: &mut Wire,
+    credentials: Credentials<'_>,
     place: &str,
 ) -> Result<(), ConnectError> {
-    let token = token.secret.expose_secret();
-    let answer = BASE64_STANDARD.encode(format!("user={user}\u{1}auth=Bearer {token}\u{1}\u{1}"));
-    let command = format!("AUTH XOAUTH2 {answer}\r\n");
-    let refusal = match within(FOR_A_COMMAND, connection.command(command)).await {
-        Ok(response) if response.code().to_string().starts_with('2') => return Ok(()),
-        Ok(response) => {
+    let user = credentials.user;
+    let command = format!("AUTH XOAUTH2 {}\r\n", credentials.xoauth2());
+    let refusal = match within(FOR_A_COMMAND, wire.say(command)).await {
+        Ok(reply) if reply.class() == 2 => return Ok(()),
+        Ok(reply) if reply.class() == 3 => {
             // A challenge that says what is wrong; the server ends it after an empty answer.
-            let challenge = said_in(response.message().next().unwrap_or_default());
-            let end = match within(FOR_A_COMMAND, connection.command("\r\n")).await {
-                Ok(response) => format!("{}", response.code()),
+            let end = match within(FOR_A_COMMAND, wire.ask("\r\n", 2)).await {
+                Ok(reply) => reply.code.to_string(),
                 Err(broken) => broken.to_string(),
             };
-            format!("{end} {challenge}")
+            format!("{end} {}", said_in(&reply))
         }
-        Err(broken @ Broken::Timeout(_)) => {
-            return Err(ConnectError::new(format!("{place}: {broken}"), None));
-        }
-        Err(broken) => broken.to_string(),
+        Ok(reply) => reply.words(),
+        Err(broken) => return Err(ConnectError::new(format!("{place}: {broken}"), None)),
     };
-    // Whatever the server repeats.
-    let refusal = secret::without(&secret::without(&refusal, token), &answer);
     let help = mending(&refusal, user);
-    Err(ConnectError::new(
-        format!("{place} does not accept the token for `{user}`: {}", cleaned(&refusal)),
-        Some(&help),
-    ))
+    let refusal = cleaned(&wire.without_secrets(&refusal));
+    Err(ConnectError::new(format!("{place} does not accept the token for `{user}`: {refusal}"), Some(&help)))
 }
 
 /// `{"status":"400","schemes":"Bearer","scope":"…"}` in base64.
-fn said_in(challenge: &str) -> String {
-    let decoded = BASE64_STANDARD.decode(challenge.trim()).unwrap_or_default();
+fn said_in(challenge: &Reply) -> String {
+    let encoded = challenge.lines.concat();
+    let decoded = BASE64_STANDARD.decode(encoded.trim()).unwrap_or_default();
     format!("(challenge: {})", String::from_utf8_lossy(&decoded))
 }
 
@@ -94,7 +147,8 @@ mod tests {
     #[test]
     fn a_challenge_is_read_and_a_refusal_has_its_remedy() {
         let challenge = BASE64_STANDARD.encode(r#"{"status":"400","schemes":"Bearer"}"#);
-        assert_eq!(said_in(&challenge), r#"(challenge: {"status":"400","schemes":"Bearer"})"#);
+        let said = said_in(&Reply { code: 334, lines: vec![challenge] });
+        assert_eq!(said, r#"(challenge: {"status":"400","schemes":"Bearer"})"#);
         assert!(
             mending("535 5.7.139 Authentication unsuccessful", "a@b.example")
                 .contains("Set-CASMailbox -Identity a@b")

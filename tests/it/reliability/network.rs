@@ -96,13 +96,6 @@ fn slow_loris() -> u16 {
     })
 }
 
-/// The most memory that a process has had, in MiB.
-pub(super) fn peak_of(process: u32) -> Option<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-    Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? / 1024)
-}
-
 #[test]
 fn case_25_a_trickle_a_bomb_and_a_flood_keep_no_other_flow_waiting() {
     let (endless, most) = endless_page();
@@ -132,7 +125,7 @@ fn case_25_a_trickle_a_bomb_and_a_flood_keep_no_other_flow_waiting() {
     }
     server.wait_for_keys(&keys(0..number));
     assert!(most.load(Ordering::Relaxed) < 80 << 20, "{} bytes were taken", most.load(Ordering::Relaxed));
-    let peak = peak_of(daemon.id()).unwrap();
+    let peak = daemon.peak();
     assert!(peak < 300, "{peak} MiB");
     assert!(daemon.stop().success());
 }

@@ -197,6 +197,11 @@ impl Daemon {
         self.child.id()
     }
 
+    /// The most memory that it has had, in MiB.
+    pub(crate) fn peak(&self) -> u64 {
+        peak_of(self.id()).unwrap()
+    }
+
     pub(crate) fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()
     }
@@ -232,6 +237,13 @@ impl Drop for Daemon {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The most memory that a process has had, in MiB.
+pub(crate) fn peak_of(process: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? / 1024)
 }
 
 /// `[connections.relay.smtp]` for a server on that port, with STARTTLS and AUTH.

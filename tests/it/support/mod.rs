@@ -12,6 +12,7 @@ pub(crate) mod oracle;
 pub(crate) mod past;
 pub(crate) mod scripted;
 mod servers;
+pub(crate) mod smtp_script;
 
 use std::time::{Duration, Instant};
 

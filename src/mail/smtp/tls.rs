@@ -1,0 +1,69 @@
+//! Whom a connection trusts, and TLS over it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::ConnectError;
+use super::wire::Transport;
+use crate::flow::SmtpConnection;
+use crate::http;
+
+/// The other end, as it has to prove itself.
+pub(super) struct Tls {
+    connector: TlsConnector,
+    name: ServerName<'static>,
+}
+
+impl Tls {
+    /// With the authorities of `ca_file`, or else the system's.
+    pub(super) fn of(smtp: &SmtpConnection) -> Result<Self, ConnectError> {
+        let config = match &smtp.ca_file {
+            Some(path) => trusting(path)?,
+            None => http::tls_of_system().ok_or_else(|| {
+                let help = "install the system's certificates (package ca-certificates), or set ca_file";
+                let message =
+                    format!("cannot prepare TLS for {}: there are no authorities to trust", smtp.host);
+                ConnectError::new(message, Some(help))
+            })?,
+        };
+        let name = ServerName::try_from(smtp.host.clone()).map_err(|_| {
+            let help = "write the server's host name or address in `host`";
+            ConnectError::new(format!("`{}` is no name that a certificate can have", smtp.host), Some(help))
+        })?;
+        Ok(Self { connector: TlsConnector::from(Arc::new(config)), name })
+    }
+
+    /// Speaks TLS from here on.
+    pub(super) async fn over(
+        &self,
+        stream: Box<dyn Transport>,
+    ) -> std::io::Result<TlsStream<Box<dyn Transport>>> {
+        self.connector.connect(self.name.clone(), stream).await
+    }
+}
+
+fn trusting(path: &Path) -> Result<ClientConfig, ConnectError> {
+    let wrong = |reason: String| {
+        let help = "it must hold the authority's certificate in PEM form";
+        ConnectError::new(format!("cannot use ca_file {}: {reason}", path.display()), Some(help))
+    };
+    let pem = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
+        roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
+    }
+    if roots.is_empty() {
+        return Err(wrong("there is no certificate in it".to_owned()));
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let builder = builder.map_err(|error| wrong(error.to_string()))?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
