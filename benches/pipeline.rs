@@ -106,7 +106,7 @@ fn dedupe(bencher: Bencher<'_, '_>) {
     store.anchor("leads", Clock::System.now()).unwrap();
     bencher.counter(ItemsCount::new(ROWS)).bench_local(|| {
         let keys: Vec<_> = rows.iter().map(|row| Mark::of(row).key).collect();
-        store.known("leads", &keys).unwrap()
+        store.known(1, &keys).unwrap()
     });
 }
 
@@ -150,7 +150,9 @@ fn render(bencher: Bencher<'_, '_>) {
 fn planner(bencher: Bencher<'_, '_>, flows: usize) {
     let config = config(flows);
     let mut now: Timestamp = "2026-11-24T18:33:00Z".parse().unwrap();
-    let known = |name: &String| (name.clone(), Known { anchor: now, last_slot: None, is_off: false });
+    let known = |name: &String| {
+        (name.clone(), Known { anchor: now, last_slot: None, is_off: false, is_failing: false })
+    };
     let known: BTreeMap<_, _> = config.flows.keys().map(known).collect();
     let mut agenda = Agenda::default();
     agenda.replace(&config.flows, &known, now);

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::flow::Flow;
+use crate::history::{Cause, Order};
+use crate::outbox::{self, LONGEST_WAIT};
 use crate::recurrence::Recurrence;
 
 /// The flows of a daemon and their next slots.
@@ -29,15 +31,17 @@ pub struct Known {
     pub last_slot: Option<Timestamp>,
     /// `leadflow off` keeps it off.
     pub is_off: bool,
+    /// Its last run failed.
+    pub is_failing: bool,
 }
 
-/// A flow whose slot has come.
+/// A flow whose slot has come, or whose failed run is to be tried again.
 #[derive(Debug, Clone)]
 pub struct Due {
     /// The flow.
     pub flow: Arc<Flow>,
-    /// Its newest slot that has passed.
-    pub slot: Timestamp,
+    /// A run of its newest slot that has passed, or a retry.
+    pub order: Order,
 }
 
 #[derive(Debug)]
@@ -47,17 +51,31 @@ struct Entry {
     /// Slots up to here are done with.
     after: Timestamp,
     next: Option<Timestamp>,
+    /// The first slot that has passed and no run has taken, where it is none of those after `after`.
+    missed: Option<Timestamp>,
+    retry: Retry,
     is_off: bool,
+}
+
+/// When a failed run is tried again.
+#[derive(Debug, Clone, Copy, Default)]
+struct Retry {
+    /// Failures in a row.
+    failures: u32,
+    at: Option<Timestamp>,
 }
 
 /// A pause between two ticks after which slots count as missed.
 const MISSED: SignedDuration = SignedDuration::from_secs(60);
+/// A slot that is nearer than this is waited for when a run has failed.
+const SOON: SignedDuration = SignedDuration::from_mins(5);
 /// The smallest step of a moment.
 const INSTANT: SignedDuration = SignedDuration::from_nanos(1);
 
 impl Agenda {
     /// Takes the flows of a file that was loaded at `now`; `known` says what the state knows.
-    /// Runs that are under way stay so, and a flow whose recurrence is the same goes on.
+    /// Runs that are under way stay so, a flow whose recurrence is the same goes on, and failed runs are tried
+    /// again at once: somebody may have mended what they failed by.
     pub fn replace(
         &mut self,
         flows: &BTreeMap<String, Arc<Flow>>,
@@ -69,6 +87,7 @@ impl Agenda {
             let mut entry = Entry::new(flow, known.get(name)?, now);
             if let Some(old) = old.get(name).filter(|old| old.flow.recurrence == flow.recurrence) {
                 entry.move_on(old.after);
+                entry.missed = entry.missed.or(old.missed);
             }
             Some((name.clone(), entry))
         };
@@ -87,12 +106,7 @@ impl Agenda {
         let mut due = Vec::new();
         let mut soonest = Timestamp::MAX;
         for (name, entry) in &mut self.entries {
-            // The clock went back: without this the flow would stand still until it has caught up.
-            let went_back = entry.after > now + MISSED || entry.anchor > now + MISSED;
-            entry.anchor = if went_back { entry.anchor.min(now) } else { entry.anchor };
-            if went_back || (paused && !entry.flow.catch_up) {
-                entry.move_on(now);
-            }
+            entry.keep_up(now, paused);
             if entry.is_off || !entry.flow.enabled {
                 continue;
             }
@@ -100,13 +114,11 @@ impl Agenda {
                 soonest = now;
                 continue;
             }
-            if let Some(first) = entry.next.filter(|next| *next <= now) {
-                let slot = newest(&entry.flow.recurrence, entry.anchor, first, now);
+            if let Some(order) = entry.take(now) {
                 self.running.insert(name.clone());
-                entry.move_on(slot);
-                due.push(Due { flow: Arc::clone(&entry.flow), slot });
+                due.push(Due { flow: Arc::clone(&entry.flow), order });
             }
-            soonest = soonest.min(entry.next.unwrap_or(Timestamp::MAX));
+            soonest = soonest.min(entry.soonest().unwrap_or(Timestamp::MAX));
         }
         self.soonest = Some(soonest);
         due
@@ -117,16 +129,38 @@ impl Agenda {
         self.running.remove(flow);
     }
 
+    /// The flow's run has come to a clean end: there is nothing to try again.
+    pub fn succeeded(&mut self, flow: &str) {
+        self.running.remove(flow);
+        if let Some(entry) = self.entries.get_mut(flow) {
+            entry.retry = Retry::default();
+        }
+    }
+
+    /// The flow's run has failed: it is tried again before the next slot where that is far.
+    pub fn failed(&mut self, flow: &str, now: Timestamp) {
+        self.running.remove(flow);
+        if let Some(entry) = self.entries.get_mut(flow) {
+            entry.try_again(now);
+        }
+        self.soonest = None;
+    }
+
     /// Claims the flow for a run that takes no slot; `false` while another one is under way.
     pub fn claim(&mut self, flow: &str) -> bool {
         self.running.insert(flow.to_owned())
     }
 
-    /// The run did not come to be recorded: its slot is due again.
-    pub fn give_back(&mut self, due: &Due) {
-        self.running.remove(&due.flow.name);
-        if let Some(entry) = self.entries.get_mut(&due.flow.name) {
-            entry.move_on(due.slot - INSTANT);
+    /// The run did not come to be recorded: what it was for is due again.
+    pub fn give_back(&mut self, flow: &str, order: &Order) {
+        self.running.remove(flow);
+        if let Some(entry) = self.entries.get_mut(flow) {
+            if let Some(slot) = order.due {
+                entry.move_on(slot - INSTANT);
+                entry.missed = order.since;
+            } else if order.cause == Cause::Retry {
+                entry.retry.at = self.last_tick;
+            }
         }
         self.soonest = None;
     }
@@ -134,8 +168,8 @@ impl Agenda {
     /// Turns a flow off or on; turned on, it runs once for all that it missed.
     pub fn set_off(&mut self, flow: &str, is_off: bool, now: Timestamp) {
         if let Some(entry) = self.entries.get_mut(flow) {
-            if entry.is_off && !is_off && !entry.flow.catch_up {
-                entry.move_on(now);
+            if entry.is_off && !is_off {
+                entry.turn_on(now);
             }
             entry.is_off = is_off;
         }
@@ -151,7 +185,7 @@ impl Agenda {
     /// The flow that runs next, and when.
     pub fn next(&self) -> Option<(&str, Timestamp)> {
         let on = self.entries.iter().filter(|(_, entry)| !entry.is_off && entry.flow.enabled);
-        on.filter_map(|(name, entry)| Some((name.as_str(), entry.next?))).min_by_key(|(_, next)| *next)
+        on.filter_map(|(name, entry)| Some((name.as_str(), entry.soonest()?))).min_by_key(|(_, next)| *next)
     }
 }
 
@@ -164,8 +198,16 @@ impl Entry {
             None if flow.catch_up || known.anchor >= now => unseen,
             None => now,
         };
-        let mut entry =
-            Self { flow: Arc::clone(flow), anchor: known.anchor, after, next: None, is_off: known.is_off };
+        let retry = Retry { failures: 0, at: known.is_failing.then_some(now) };
+        let mut entry = Self {
+            flow: Arc::clone(flow),
+            anchor: known.anchor,
+            after,
+            next: None,
+            missed: first_missed(flow, known, now),
+            retry,
+            is_off: known.is_off,
+        };
         entry.move_on(after);
         entry
     }
@@ -174,6 +216,71 @@ impl Entry {
         self.after = after;
         self.next = self.flow.recurrence.next(self.anchor, after);
     }
+
+    /// Passes over what is not to be made up for. When the clock goes back the flow would stand still until it
+    /// has caught up.
+    fn keep_up(&mut self, now: Timestamp, paused: bool) {
+        let went_back = self.after > now + MISSED || self.anchor > now + MISSED;
+        if went_back {
+            self.anchor = self.anchor.min(now);
+        }
+        if went_back || (paused && !self.flow.catch_up) {
+            self.pass_over(now);
+        }
+        if self.retry.at.is_some_and(|at| at > now + LONGEST_WAIT * 2) {
+            self.retry.at = Some(now);
+        }
+    }
+
+    /// No run is made for the slots up to now; the next one covers them.
+    fn pass_over(&mut self, now: Timestamp) {
+        self.missed = self.missed.or(self.next).filter(|missed| *missed <= now);
+        self.move_on(now);
+    }
+
+    fn turn_on(&mut self, now: Timestamp) {
+        if !self.flow.catch_up {
+            self.pass_over(now);
+        }
+        if self.retry.at.is_some() {
+            self.retry.at = Some(now);
+        }
+    }
+
+    /// What is to be run now, if anything is; it counts as taken.
+    fn take(&mut self, now: Timestamp) -> Option<Order> {
+        if let Some(first) = self.next.filter(|next| *next <= now) {
+            let slot = newest(&self.flow.recurrence, self.anchor, first, now);
+            let since = self.missed.take().map_or(first, |missed| missed.min(first));
+            self.move_on(slot);
+            self.retry.at = None;
+            return Some(Order { since: Some(since), ..Order::new(Cause::Schedule, Some(slot)) });
+        }
+        self.retry.at.take_if(|at| *at <= now).map(|_| Order::new(Cause::Retry, None))
+    }
+
+    fn try_again(&mut self, now: Timestamp) {
+        self.retry.failures += 1;
+        let at = now + outbox::wait(self.retry.failures, spread(&self.flow.name));
+        let is_far = |next: Timestamp| next.duration_since(now) > SOON && at < next;
+        self.retry.at = self.next.is_none_or(is_far).then_some(at);
+    }
+
+    fn soonest(&self) -> Option<Timestamp> {
+        self.next.into_iter().chain(self.retry.at).min()
+    }
+}
+
+/// The first slot that has passed and no run has taken.
+pub fn first_missed(flow: &Flow, known: &Known, now: Timestamp) -> Option<Timestamp> {
+    let after = known.last_slot.unwrap_or(known.anchor - INSTANT);
+    flow.recurrence.next(known.anchor, after).filter(|slot| *slot <= now)
+}
+
+/// From 0 to 1, another number for most flows: those that fail together do not come back together.
+fn spread(flow: &str) -> f64 {
+    let sum = flow.bytes().fold(0_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(byte)));
+    f64::from(sum % 1_000) / 1_000.0
 }
 
 /// When the flow runs next after `now`, as `leadflow list` shows it.
@@ -195,160 +302,4 @@ fn newest(recurrence: &Recurrence, anchor: Timestamp, first: Timestamp, now: Tim
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config;
-
-    fn at(text: &str) -> Timestamp {
-        text.parse().unwrap()
-    }
-
-    /// A flow with this recurrence, in Paris.
-    fn flow(recurrence: &str) -> Arc<Flow> {
-        let text = format!(
-            "[settings]\ntime_zone = \"Europe/Paris\"\n[connections.t.embedded_table]\nfile = \"t.db\"\n\
-             [connections.m.mail_folder]\n[flows.leads.recurrence]\n{recurrence}\n\
-             [flows.leads.table]\nconnection = \"t\"\nname = \"leads\"\n[flows.leads.email]\nconnection = \"m\"\nto = \"a@b.example\"\n"
-        );
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("flows.toml");
-        std::fs::write(&path, text).unwrap();
-        Arc::clone(&config::load(&path).unwrap().config.flows["leads"])
-    }
-
-    fn agenda(flow: &Arc<Flow>, anchor: &str, last_slot: Option<&str>, now: &str) -> Agenda {
-        let known = Known { anchor: at(anchor), last_slot: last_slot.map(at), is_off: false };
-        let mut agenda = Agenda::default();
-        let flows = BTreeMap::from([("leads".to_owned(), Arc::clone(flow))]);
-        agenda.replace(&flows, &BTreeMap::from([("leads".to_owned(), known)]), at(now));
-        agenda
-    }
-
-    /// The slots that are taken when it is ticked each second from one moment to another.
-    fn ticked(agenda: &mut Agenda, from: &str, to: &str) -> Vec<String> {
-        let (mut now, end, mut slots) = (at(from), at(to), Vec::new());
-        while now <= end {
-            for due in agenda.due(now) {
-                slots.push(due.slot.to_string());
-                agenda.ended("leads");
-            }
-            now += SignedDuration::from_secs(1);
-        }
-        slots
-    }
-
-    #[test]
-    fn three_days_over_the_change_of_clocks_in_a_moment() {
-        let flow = flow("frequency = \"day\"\nhours = [2, 9]\nminutes = 30");
-        let mut agenda =
-            agenda(&flow, "2026-03-01T00:00:00Z", Some("2026-03-27T08:30:00Z"), "2026-03-28T00:00:00Z");
-        let expected = [
-            "2026-03-28T01:30:00Z",
-            "2026-03-28T08:30:00Z",
-            "2026-03-29T01:30:00Z",
-            "2026-03-29T07:30:00Z",
-            "2026-03-30T00:30:00Z",
-            "2026-03-30T07:30:00Z",
-        ];
-        assert_eq!(ticked(&mut agenda, "2026-03-28T00:00:00Z", "2026-03-30T23:59:59Z"), expected);
-    }
-
-    #[test]
-    fn missed_slots_are_one_run_and_a_restart_repeats_none() {
-        let hourly = flow("frequency = \"hour\"");
-        let (anchor, last) = ("2026-01-01T00:20:00Z", Some("2026-01-05T08:20:00Z"));
-        let mut agenda = agenda(&hourly, anchor, last, "2026-01-08T10:00:00Z");
-        assert_eq!(
-            ticked(&mut agenda, "2026-01-08T10:00:00Z", "2026-01-08T10:20:00Z"),
-            ["2026-01-08T09:20:00Z", "2026-01-08T10:20:00Z"]
-        );
-    }
-
-    #[test]
-    fn without_catch_up_the_next_slot_is_waited_for() {
-        let flow = flow("frequency = \"hour\"\ncatch_up = false");
-        let (anchor, last) = ("2026-01-01T00:20:00Z", Some("2026-01-05T08:20:00Z"));
-        let mut agenda = agenda(&flow, anchor, last, "2026-01-08T10:00:00Z");
-        assert_eq!(
-            ticked(&mut agenda, "2026-01-08T10:00:00Z", "2026-01-08T10:30:00Z"),
-            ["2026-01-08T10:20:00Z"]
-        );
-        // Asleep from half past ten to noon.
-        assert_eq!(ticked(&mut agenda, "2026-01-08T12:00:00Z", "2026-01-08T12:10:00Z"), Vec::<String>::new());
-        assert_eq!(
-            ticked(&mut agenda, "2026-01-08T12:10:01Z", "2026-01-08T12:20:00Z"),
-            ["2026-01-08T12:20:00Z"]
-        );
-    }
-
-    #[test]
-    fn a_flow_that_was_never_seen_runs_at_once_and_never_beside_itself() {
-        let flow = flow("frequency = \"second\"\ninterval = 2");
-        let now = "2026-01-08T10:00:00Z";
-        let mut agenda = agenda(&flow, now, None, now);
-        assert_eq!(agenda.due(at(now)).len(), 1);
-        assert!(agenda.due(at("2026-01-08T10:00:05Z")).is_empty(), "its run is under way");
-        agenda.ended("leads");
-        let due = agenda.due(at("2026-01-08T10:00:05Z"));
-        assert_eq!(due[0].slot, at("2026-01-08T10:00:04Z"), "the slots of the meantime are one");
-    }
-
-    #[test]
-    fn a_clock_that_goes_back_does_not_silence_it() {
-        let flow = flow("frequency = \"minute\"");
-        let mut agenda = agenda(&flow, "2026-01-01T00:00:00Z", None, "2026-01-08T10:00:00Z");
-        assert_eq!(agenda.due(at("2026-01-08T10:00:00Z")).len(), 1);
-        agenda.ended("leads");
-        assert!(agenda.due(at("2026-01-05T10:00:30Z")).is_empty());
-        assert_eq!(agenda.due(at("2026-01-05T10:01:00Z")).len(), 1);
-        // First seen by a clock that was days ahead.
-        let mut agenda = self::agenda(&flow, "2026-01-08T10:00:00Z", None, "2026-01-08T10:00:00Z");
-        assert!(agenda.due(at("2026-01-05T10:00:00Z")).is_empty());
-        assert_eq!(agenda.due(at("2026-01-05T10:01:00Z")).len(), 1);
-    }
-
-    #[test]
-    fn a_reload_takes_no_slot_and_forgets_no_run() {
-        let flow = flow("frequency = \"hour\"\ncatch_up = false");
-        let (anchor, last) = ("2026-01-01T00:00:00Z", Some("2026-01-08T09:00:00Z"));
-        let mut agenda = agenda(&flow, anchor, last, "2026-01-08T09:30:00Z");
-        agenda.due(at("2026-01-08T09:59:59Z"));
-        let due = agenda.due(at("2026-01-08T10:00:00Z")).remove(0);
-        let known = Known { anchor: at(anchor), last_slot: last.map(at), is_off: false };
-        let known = BTreeMap::from([("leads".to_owned(), known)]);
-        // Gone, and back again while its run is under way and another slot comes due.
-        agenda.replace(&BTreeMap::new(), &known, at("2026-01-08T10:59:58Z"));
-        agenda.replace(
-            &BTreeMap::from([("leads".to_owned(), Arc::clone(&flow))]),
-            &known,
-            at("2026-01-08T10:59:59Z"),
-        );
-        agenda.due(at("2026-01-08T10:59:59Z"));
-        assert!(agenda.due(at("2026-01-08T11:00:00Z")).is_empty());
-        agenda.replace(
-            &BTreeMap::from([("leads".to_owned(), Arc::clone(&flow))]),
-            &known,
-            at("2026-01-08T11:00:01Z"),
-        );
-        agenda.ended("leads");
-        let due_again = agenda.due(at("2026-01-08T11:00:02Z"));
-        assert_eq!(due_again[0].slot, at("2026-01-08T11:00:00Z"));
-        agenda.give_back(&due_again[0]);
-        assert_eq!(agenda.due(at("2026-01-08T11:00:03Z"))[0].slot, at("2026-01-08T11:00:00Z"));
-        assert_eq!(due.slot, at("2026-01-08T10:00:00Z"));
-    }
-
-    #[test]
-    fn off_and_on_again_is_one_catch_up_run() {
-        let flow = flow("frequency = \"hour\"");
-        let mut agenda =
-            agenda(&flow, "2026-01-01T00:00:00Z", Some("2026-01-08T09:00:00Z"), "2026-01-08T09:30:00Z");
-        agenda.set_off("leads", true, at("2026-01-08T09:30:00Z"));
-        assert_eq!(ticked(&mut agenda, "2026-01-08T09:30:00Z", "2026-01-08T12:30:00Z"), Vec::<String>::new());
-        agenda.set_off("leads", false, at("2026-01-08T12:30:01Z"));
-        assert_eq!(
-            ticked(&mut agenda, "2026-01-08T12:30:01Z", "2026-01-08T12:59:59Z"),
-            ["2026-01-08T12:00:00Z"]
-        );
-    }
-}
+mod tests;

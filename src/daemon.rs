@@ -25,7 +25,7 @@ use crate::config::{Level, Loaded, Problem};
 use crate::crash_point::crash_point;
 use crate::flow::Config;
 use crate::hang_point::hang_point;
-use crate::history::{Cause, Order};
+use crate::history::{Outcome, Range};
 use crate::notice;
 use crate::run::{self, Claimed, Workplace};
 use crate::state;
@@ -186,11 +186,14 @@ impl Daemon {
     /// What the state knows of the flows of a file.
     async fn known(&self, config: &Arc<Config>) -> Result<BTreeMap<String, Known>, StoreError> {
         let (config, now) = (Arc::clone(config), self.place.clock.now());
-        self.place.store.call(move |store| store.plan_of(config.flows.keys(), now)).await
+        let plan = move |store: &mut Store| {
+            store.plan_of(config.flows.iter().map(|(name, flow)| (name, flow.enabled)), now)
+        };
+        self.place.store.call(plan).await
     }
 
     async fn tick(&mut self) -> Result<(), StoreError> {
-        if !self.lock.is_held() {
+        if !self.lock.is_held() || !self.place.store.is_in_place() {
             return Err(StoreError::Replaced(self.place.folder.clone()));
         }
         let now = self.place.clock.now();
@@ -207,7 +210,7 @@ impl Daemon {
         }
         hang_point("planner").await;
         let due = self.agenda.due(now).into_iter();
-        let job = |Due { flow, slot }| Job { flow, order: Order::new(Cause::Schedule, Some(slot)) };
+        let job = |Due { flow, order }| Job { flow, order };
         self.claim(due.map(job).collect()).await?;
         self.runs.record(&self.place);
         self.delivery.tick();
@@ -249,7 +252,7 @@ impl Daemon {
                 Ok(claimed) => self.runs.add(some.into_iter().zip(claimed)),
                 Err(error) => {
                     for job in some.into_iter().chain(jobs) {
-                        self.give_back(job);
+                        self.give_back(&job);
                     }
                     return Err(error);
                 }
@@ -276,7 +279,12 @@ impl Daemon {
             Ok(Came::Ended(job, recorded)) => {
                 self.runs.end_turn(&job);
                 self.delivery.wake();
-                (vec![job], recorded)
+                if recorded.as_ref().is_ok_and(|outcome| *outcome == Outcome::Failed) {
+                    self.failed(&job);
+                    (Vec::new(), Ok(()))
+                } else {
+                    (vec![job], recorded.map(drop))
+                }
             }
             Ok(Came::Recorded(jobs, recorded)) => {
                 self.runs.end_recording();
@@ -291,21 +299,33 @@ impl Daemon {
         recorded.or_else(|error| if error.is_lasting() { Err(error) } else { Ok(()) })?;
         for job in jobs {
             if is_recorded {
-                self.agenda.ended(&job.flow.name);
+                self.end(&job);
             } else {
-                self.give_back(job);
+                self.give_back(&job);
             }
         }
         self.runs.go_on(&self.place, &self.config);
         Ok(())
     }
 
-    /// A run that did not come to be: its slot is due again at the next tick.
-    fn give_back(&mut self, job: Job) {
-        match job.order.due {
-            Some(slot) => self.agenda.give_back(&Due { flow: job.flow, slot }),
-            None => self.agenda.ended(&job.flow.name),
+    /// Only a run of the new rows says that they can be read.
+    fn end(&mut self, job: &Job) {
+        match job.order.range {
+            Range::New => self.agenda.succeeded(&job.flow.name),
+            Range::Past { .. } => self.agenda.ended(&job.flow.name),
         }
+    }
+
+    fn failed(&mut self, job: &Job) {
+        match job.order.range {
+            Range::New => self.agenda.failed(&job.flow.name, self.place.clock.now()),
+            Range::Past { .. } => self.agenda.ended(&job.flow.name),
+        }
+    }
+
+    /// A run that did not come to be: what it was for is due again at the next tick.
+    fn give_back(&mut self, job: &Job) {
+        self.agenda.give_back(&job.flow.name, &job.order);
     }
 
     async fn do_chores(&self, now: Timestamp) -> Result<(), StoreError> {
@@ -320,6 +340,7 @@ impl Daemon {
         if runs > 0 {
             info!(runs, "runs older than settings.history are deleted");
         }
+        while self.place.store.call(move |store| store.prune_sources(before(history))).await? {}
         Ok(())
     }
 

@@ -14,8 +14,8 @@ use crate::entra::Audience;
 use crate::filter;
 use crate::flow::{AzureLogin, Config, Flow, TableConnection};
 use crate::row::Row;
-use crate::run::CLOCKS_DIFFER;
 use crate::table::{Query, Table, TableError};
+use crate::window::CLOCKS_DIFFER;
 use crate::window::EVER;
 
 /// One thing that was looked at.

@@ -59,6 +59,8 @@ impl Outcome {
 pub enum Cause {
     /// Its slot came.
     Schedule,
+    /// The run before it failed, and the next slot is far.
+    Retry,
     /// `run --once`.
     Once,
     /// `trigger`.
@@ -69,8 +71,9 @@ pub enum Cause {
     Replay,
 }
 
-const CAUSES: [(Cause, &str); 5] = [
+const CAUSES: [(Cause, &str); 6] = [
     (Cause::Schedule, "schedule"),
+    (Cause::Retry, "retry"),
     (Cause::Once, "once"),
     (Cause::Trigger, "trigger"),
     (Cause::Resubmit, "resubmit"),
@@ -112,6 +115,8 @@ pub struct Order {
     pub cause: Cause,
     /// The slot that it takes.
     pub due: Option<Timestamp>,
+    /// The first slot that has passed since the last one that was taken, where that is known.
+    pub since: Option<Timestamp>,
     /// Which rows it is about.
     pub range: Range,
     /// The request that asks for it.
@@ -121,12 +126,12 @@ pub struct Order {
 impl Order {
     /// A run of the new rows.
     pub fn new(cause: Cause, due: Option<Timestamp>) -> Self {
-        Self { cause, due, range: Range::New, request: None }
+        Self { cause, due, since: due, range: Range::New, request: None }
     }
 
     /// A run that takes no slot.
     pub fn of(cause: Cause, range: Range) -> Self {
-        Self { cause, due: None, range, request: None }
+        Self { cause, due: None, since: None, range, request: None }
     }
 }
 

@@ -39,6 +39,13 @@ pub async fn look(
         filter: flow.table.filter.as_ref().map(|text| filter::fill(text, from)),
         select: Some(vec!["PartitionKey".to_owned(), "RowKey".to_owned()]),
     };
+    let source = match store {
+        Some(store) => {
+            let mut known = store.sources(&flow.name)?.into_iter();
+            known.find(|source| table.is_recorded_as(&source.identity)).map(|source| (store, source.id))
+        }
+        None => None,
+    };
     let mut found = Look::default();
     let mut scan = table.scan(query);
     while let Some(page) = scan.next().await? {
@@ -46,7 +53,8 @@ pub async fn look(
         let rows = page.rows.iter().filter(|row| row.timestamp.parse().is_ok_and(is_of_range));
         let marks: Vec<Mark> = rows.map(Mark::of).collect();
         let keys: Vec<_> = marks.iter().map(|mark| mark.key).collect();
-        let mailed = store.map(|store| store.mailed(&flow.name, &keys)).transpose()?.unwrap_or_default();
+        let mailed =
+            source.map(|(store, source)| store.mailed(source, &keys)).transpose()?.unwrap_or_default();
         let is_done = |(mark, mailed): &(&Mark, Option<crate::row::Version>)| match flow.table.notify_on {
             NotifyOn::New => mailed.is_some(),
             NotifyOn::Change => *mailed == Some(mark.version),

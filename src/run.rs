@@ -18,8 +18,6 @@ mod query;
 mod record;
 mod window;
 
-pub(crate) use window::CLOCKS_DIFFER;
-
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -155,6 +153,7 @@ pub(crate) async fn work(
 ) -> Result<Done, StoreError> {
     let mut record = Record::default();
     let (run, cause, started) = (claimed.run(), claimed.order.cause, claimed.started);
+    let due_since = claimed.begun.due_since;
     record.turn(place.clock.now().duration_since(started));
     let result = rows_way(place, config, flow, claimed, &mut record).await;
     let told = Told { flow: Arc::clone(flow), run, cause, facts: record.facts(), started };
@@ -170,7 +169,7 @@ pub(crate) async fn work(
             place.tables.forget(&flow.table.connection);
             told.failed(&failure, place.clock.now());
             let summary = failure.to_string();
-            Box::pin(end_failed(place, run, &failure, record)).await?;
+            Box::pin(end_failed(place, (run, due_since), &failure, record)).await?;
             Ok(Done::Recorded(Ended { run, outcome: Outcome::Failed, summary }))
         }
     }
@@ -247,9 +246,9 @@ async fn rows_way(
     record: &mut Record,
 ) -> Result<Way, RunError> {
     let table = open_table(place, config, flow).await?;
-    let Claimed { begun, order, .. } = claimed;
+    let Claimed { begun, order, started } = claimed;
     let run = begun.run;
-    let window = window::open(place, flow, &table, begun, order.range, record).await?;
+    let window = window::open(place, flow, &table, (begun, started), order.range, record).await?;
     let found = query::new_rows(place, flow, &table, &window, record).await?;
     let verdict = decide(flow, found.spool.len(), record);
     let (mails, found) = match verdict {
@@ -285,14 +284,14 @@ fn decide(flow: &Flow, length: u64, record: &mut Record) -> Verdict {
 
 async fn end_failed(
     place: &Workplace,
-    run: i64,
+    (run, due_since): (i64, Timestamp),
     failure: &RunError,
     mut record: Record,
 ) -> Result<(), StoreError> {
     let (summary, help, now) = (failure.to_string(), failure.help().to_owned(), place.clock.now());
     let steps = record.take_steps();
     let end = move |store: &mut Store| {
-        store.fail_run(run, &Failed { summary: &summary, help: &help, steps: &steps }, now)
+        store.fail_run(run, &Failed { summary: &summary, help: &help, steps: &steps, due_since }, now)
     };
     place.store.call(end).await
 }

@@ -105,11 +105,42 @@ impl Window {
         now.duration_since(last) >= LOOK_BACK_EVERY
     }
 
-    /// The past time of a fixed window, and the begin of a covering flow's first run.
+    /// The past time of a fixed window.
     pub fn length_before(&self, now: Timestamp) -> Timestamp {
         before(now, self.length)
     }
+
+    /// The begin of a covering flow: one window before it was first due, in the table server's time. What
+    /// cannot be known is taken to be on the safe side: it begins rather too early than too late.
+    pub fn begin(&self, first: &FirstAnswer) -> Timestamp {
+        let FirstAnswer { due, now, served } = *first;
+        let due_there = match served {
+            // This machine's clock alone, which may be as far ahead as nobody would notice.
+            None => before(due, CLOCKS_DIFFER),
+            Some(served) => {
+                let by_now = due + served.duration_since(now);
+                let is_just_due = now.duration_since(due).abs() <= CLOCKS_DIFFER;
+                // While the table could not be read the clock may have been set.
+                if is_just_due { by_now } else { before(by_now.min(due), CLOCKS_DIFFER) }
+            }
+        };
+        before(due_there, self.length)
+    }
 }
+
+/// What is known when a table answers a flow for the first time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FirstAnswer {
+    /// The slot that the flow was first due for, by this machine's clock.
+    pub due: Timestamp,
+    /// The moment of the answer, by this machine's clock.
+    pub now: Timestamp,
+    /// The same or an earlier moment in the server's time; `None` where it tells no time.
+    pub served: Option<Timestamp>,
+}
+
+/// Beyond this the machine's clock or the server's is wrong.
+pub const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(5);
 
 fn before(at: Timestamp, by: SignedDuration) -> Timestamp {
     at.checked_sub(by).unwrap_or(Timestamp::MIN)
@@ -151,6 +182,60 @@ mod tests {
             let past = Past { begin, watermark, looked_back };
             let found = window().past_time(at("10T12:00:00"), &past);
             assert_eq!((found.at, found.reason), (expected, reason), "watermark {watermark:?}");
+        }
+    }
+
+    #[test]
+    fn begins_one_window_before_it_was_first_due() {
+        let cases = [
+            ("the first run succeeds", "10T12:00:00", "10T12:00:02", Some("10T12:00:01"), "10T10:59:59"),
+            (
+                "… by a clock that is two days ahead",
+                "12T12:00:00",
+                "12T12:00:02",
+                Some("10T12:00:01"),
+                "10T10:59:59",
+            ),
+            (
+                "… by one that has never been set",
+                "01T00:00:00",
+                "01T00:00:02",
+                Some("10T12:00:01"),
+                "10T10:59:59",
+            ),
+            (
+                "three days without an answer",
+                "10T12:00:00",
+                "13T12:00:00",
+                Some("13T12:00:00"),
+                "10T10:55:00",
+            ),
+            (
+                "… and a server that is ahead",
+                "10T12:00:00",
+                "13T12:00:00",
+                Some("13T12:03:00"),
+                "10T10:55:00",
+            ),
+            (
+                "… and a server that is behind",
+                "10T12:00:00",
+                "13T12:00:00",
+                Some("13T11:57:00"),
+                "10T10:52:00",
+            ),
+            (
+                "… and a clock that fell back",
+                "10T12:00:00",
+                "08T12:00:00",
+                Some("13T12:00:00"),
+                "10T10:55:00",
+            ),
+            ("no time is told", "10T12:00:00", "10T12:00:02", None, "10T10:55:00"),
+        ];
+        for (what, due, now, served, expected) in cases {
+            let first = FirstAnswer { due: at(due), now: at(now), served: served.map(at) };
+            assert_eq!(window().begin(&first), at(expected), "{what}");
         }
     }
 

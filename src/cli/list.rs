@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use leadflow::agenda::{self, Known};
+use leadflow::agenda;
 use leadflow::clock::Clock;
 use leadflow::config::Loaded;
 use leadflow::flow::Flow;
@@ -70,14 +70,8 @@ fn line(flow: &Arc<Flow>, store: Option<&Store>, now: Timestamp) -> anyhow::Resu
         return Ok(Line { flow: Arc::clone(flow), off_since: None, last: None, next: None, waiting: 0 });
     };
     let off_since = store.off_since(&flow.name)?;
-    let next = match store.seen(&flow.name)? {
-        Some(anchor) => {
-            let known =
-                Known { anchor, last_slot: store.last_slot(&flow.name)?, is_off: off_since.is_some() };
-            agenda::next_run(flow, &known, now)
-        }
-        None => None,
-    };
+    let known = store.plan(&flow.name)?;
+    let next = known.and_then(|known| agenda::next_run(flow, &known, now));
     Ok(Line {
         flow: Arc::clone(flow),
         off_since,

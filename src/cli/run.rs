@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
+use leadflow::agenda;
 use leadflow::clock::Clock;
 use leadflow::clockwork;
 use leadflow::config::Loaded;
@@ -80,11 +81,13 @@ async fn once(loaded: Loaded, names: &[String]) -> anyhow::Result<ExitCode> {
     let mut runs = Vec::new();
     for flow in &flows {
         let name = flow.name.clone();
-        let is_off = place.store.call(move |store| store.off_since(&name)).await?.is_some();
-        if is_off && names.is_empty() {
+        let known = place.store.call(move |store| store.plan(&name)).await?;
+        if known.is_some_and(|known| known.is_off) && names.is_empty() {
             continue;
         }
-        runs.push(run::run(&place, &config, flow, &Order::new(Cause::Once, None)).await?);
+        let since = known.and_then(|known| agenda::first_missed(flow, &known, place.clock.now()));
+        let order = Order { since, ..Order::new(Cause::Once, None) };
+        runs.push(run::run(&place, &config, flow, &order).await?);
     }
     if runs.is_empty() {
         bail!("no flow is on");

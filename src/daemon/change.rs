@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use lettre::message::Mailbox;
 
-use crate::flow::{Config, Flow, Settings};
+use crate::flow::{Config, Flow, FlowTable, Settings};
 
 /// One line a change; addresses are counted, not told.
 pub(super) fn between(old: &Config, new: &Config) -> Vec<String> {
@@ -69,8 +69,10 @@ fn differences(old: &Flow, new: &Flow) -> Vec<String> {
     if old.condition != new.condition {
         found.push(format!("{} → {}", old.condition, new.condition));
     }
-    if (&old.table.connection, &old.table.name) != (&new.table.connection, &new.table.name) {
-        found.push("another table, so a new begin: rows of before its window are not mailed".to_owned());
+    if is_another_table(&old.table, &new.table) {
+        let change =
+            "another table: rows from before one window are not mailed, unless the flow has read it before";
+        found.push(change.to_owned());
     } else if old.table != new.table {
         found.push("filter or columns changed".to_owned());
     }
@@ -94,6 +96,11 @@ fn differences(old: &Flow, new: &Flow) -> Vec<String> {
         found.push("other keys changed".to_owned());
     }
     found
+}
+
+/// By what the file says; which account it is turns out when it is read.
+fn is_another_table(old: &FlowTable, new: &FlowTable) -> bool {
+    old.connection != new.connection || !old.name.eq_ignore_ascii_case(&new.name)
 }
 
 /// `recipients +1 −2`: who is new, and who is not there any more.

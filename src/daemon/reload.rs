@@ -63,7 +63,7 @@ impl Daemon {
     async fn keep_waiting(&mut self, config: &Config) -> Result<Vec<(Job, Claimed)>, StoreError> {
         let is_kept = |(job, _): &(Job, Claimed)| {
             let flow = config.flows.get(&job.flow.name);
-            flow.is_some_and(|flow| flow.enabled || job.order.due.is_none())
+            flow.is_some_and(|flow| flow.enabled || job.order.request.is_some())
         };
         let (mut kept, gone): (Vec<_>, Vec<_>) = self.runs.take_waiting().into_iter().partition(is_kept);
         if let Err(error) = self.withdraw(&gone).await {
@@ -71,7 +71,7 @@ impl Daemon {
             return Err(error);
         }
         for (job, _) in gone {
-            self.give_back(job);
+            self.give_back(&job);
         }
         for (job, _) in &mut kept {
             if let Some(flow) = config.flows.get(&job.flow.name) {

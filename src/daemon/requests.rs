@@ -39,7 +39,7 @@ impl Daemon {
                         Ok(job) => jobs.extend(job),
                         Err(error) => {
                             for job in jobs {
-                                self.give_back(job);
+                                self.give_back(&job);
                             }
                             return Err(error);
                         }

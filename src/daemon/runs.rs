@@ -10,7 +10,7 @@ use tokio::task::{JoinError, JoinSet};
 use tracing::error;
 
 use crate::flow::{Config, Flow};
-use crate::history::Order;
+use crate::history::{Order, Outcome};
 use crate::run::{self, Claimed, Done, Quiet, Workplace};
 use crate::store::StoreError;
 
@@ -30,8 +30,8 @@ pub(super) struct Job {
 
 /// What the work for runs comes to.
 pub(super) enum Came {
-    /// A run has ended; or why that could not be recorded.
-    Ended(Job, Result<(), StoreError>),
+    /// A run has ended, and what came of it; or why that could not be recorded.
+    Ended(Job, Result<Outcome, StoreError>),
     /// A run is to be recorded.
     Quiet(Job, Box<Quiet>),
     /// Those that were to be are recorded; or why they could not be.
@@ -126,14 +126,14 @@ async fn work(place: Workplace, config: Arc<Config>, job: Job, claimed: Claimed)
     let work = Box::pin(run::work(&place, &config, &job.flow, claimed));
     match AssertUnwindSafe(work).catch_unwind().await {
         Ok(Ok(Done::Quiet(quiet))) => Came::Quiet(job, quiet),
-        Ok(Ok(Done::Recorded(_))) => Came::Ended(job, Ok(())),
+        Ok(Ok(Done::Recorded(ended))) => Came::Ended(job, Ok(ended.outcome)),
         Ok(Err(error)) => {
             error!(flow, "the run cannot be recorded: {error}");
             Came::Ended(job, Err(error))
         }
         Err(_) => {
             error!(flow, "the run broke off by a fault of leadflow, which the lines before tell of");
-            Came::Ended(job, Ok(()))
+            Came::Ended(job, Ok(Outcome::Failed))
         }
     }
 }

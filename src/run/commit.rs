@@ -14,7 +14,8 @@ use crate::crash_point::crash_point;
 use crate::flow::{Config, Flow};
 use crate::history::Outcome;
 use crate::mail::compose::{Mails, Scene, compose};
-use crate::store::{NewMail, Reading, Scanned, Store};
+use crate::store::{NewMail, Scanned, Store};
+use crate::window::Past;
 
 /// All that a run has found out.
 pub(super) struct Decided {
@@ -68,9 +69,9 @@ pub(super) async fn commit(
     let count = decided.mails.as_ref().map_or(0, |mails| mails.list().len());
     let (outcome, summary) = words(flow, &decided, count);
     let Decided { window, found, verdict, mails } = decided;
-    let reading = moved(&window, &found, verdict, now);
+    let past = moved(&window, &found, verdict, now);
     let outputs = json!({
-        "watermark": reading.as_ref().and_then(|reading| reading.past.watermark).map(|at| at.to_string()), "mails": count,
+        "watermark": past.and_then(|past| past.watermark).map(|at| at.to_string()), "mails": count,
     });
     record.step("commit", json!({ "verdict": verdict.words() }), outputs);
     let mut passed_over = window.before_begin;
@@ -82,7 +83,8 @@ pub(super) async fn commit(
         passed_over.extend(&marks);
     }
     let scanned = Scanned {
-        reading,
+        source: window.source,
+        past,
         passed_over,
         rows: found.spool.len(),
         outcome,
@@ -121,23 +123,23 @@ pub(super) async fn commit(
 }
 
 /// Begin, watermark and deep scan after the run.
-fn moved(window: &Opened, found: &Found, verdict: Verdict, now: jiff::Timestamp) -> Option<Reading> {
-    let mut reading = window.reading.clone()?;
+fn moved(window: &Opened, found: &Found, verdict: Verdict, now: jiff::Timestamp) -> Option<Past> {
+    let mut past = window.reading?;
     if window.is_first {
-        reading.past.looked_back = Some(reading.past.begin);
+        past.looked_back = Some(past.begin);
     }
     // Rows that gather must be found again, the deep scan's too.
     if verdict == Verdict::Gather {
-        return Some(reading);
+        return Some(past);
     }
     // No watermark: the clocks cannot be trusted, this machine's for the look-back neither.
     if let Ok(watermark) = &found.watermark {
-        reading.past.watermark = Some(*watermark);
+        past.watermark = Some(*watermark);
         if window.is_first || window.looks_back {
-            reading.past.looked_back = Some(now);
+            past.looked_back = Some(now);
         }
     }
-    Some(reading)
+    Some(past)
 }
 
 fn words(flow: &Flow, decided: &Decided, mails: usize) -> (Outcome, String) {

@@ -6,7 +6,6 @@ use jiff::Timestamp;
 use serde_json::json;
 use tracing::warn;
 
-use super::CLOCKS_DIFFER;
 use super::marks::Marks;
 use super::record::Record;
 use super::window::Opened;
@@ -19,6 +18,7 @@ use crate::row::{Mark, Row, Version};
 use crate::spool::Spool;
 use crate::store::Store;
 use crate::table::{Page, Query, Table};
+use crate::window::CLOCKS_DIFFER;
 
 /// The new rows of a run.
 #[derive(Debug)]
@@ -57,7 +57,7 @@ pub(super) async fn new_rows(
     record: &mut Record,
 ) -> Result<Found, RunError> {
     let query = Query { filter: filled(flow, window.past_time), select: flow.table.select.clone() };
-    let inputs = json!({ "table": table.identity(), "filter": query.filter, "select": query.select });
+    let inputs = json!({ "table": table.address(), "filter": query.filter, "select": query.select });
     let mut found = Found {
         spool: Spool::new(&place.folder),
         marks: Marks::default(),
@@ -110,7 +110,7 @@ async fn keep_new(
 ) -> Result<(), RunError> {
     let rows: Vec<Row> = page.rows.into_iter().filter(|row| is_of_range(window, row)).collect();
     let marks: Vec<Mark> = rows.iter().map(Mark::of).collect();
-    let handed_on = handed_on(place, flow, window, &marks).await?;
+    let handed_on = handed_on(place, window, &marks).await?;
     for ((row, mark), handed_on) in rows.iter().zip(marks).zip(handed_on) {
         let handed_on = window.version_before_begin(mark.key).or(handed_on);
         let is_seen = found.marks.contains(mark.key) || found.hidden.contains(mark.key);
@@ -136,7 +136,6 @@ fn is_of_range(window: &Opened, row: &Row) -> bool {
 /// Which version of each row is not to be handed on any more.
 async fn handed_on(
     place: &Workplace,
-    flow: &Flow,
     window: &Opened,
     marks: &[Mark],
 ) -> Result<Vec<Option<Version>>, RunError> {
@@ -149,9 +148,10 @@ async fn handed_on(
         (Some((_, false)), _) => true,
         (Some((_, true)), _) | (None, None) => return Ok(vec![None; marks.len()]),
     };
-    let (name, keys) = (flow.name.clone(), marks.iter().map(|mark| mark.key).collect::<Vec<_>>());
-    let look =
-        move |store: &mut Store| if is_past { store.mailed(&name, &keys) } else { store.known(&name, &keys) };
+    let (source, keys) = (window.source, marks.iter().map(|mark| mark.key).collect::<Vec<_>>());
+    let look = move |store: &mut Store| {
+        if is_past { store.mailed(source, &keys) } else { store.known(source, &keys) }
+    };
     Ok(place.store.call(look).await?)
 }
 

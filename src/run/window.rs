@@ -1,6 +1,6 @@
 //! Step 2: how far back a run reads.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::json;
 use tracing::{info, warn};
 
@@ -11,17 +11,19 @@ use crate::crash_point::crash_point;
 use crate::flow::Flow;
 use crate::history::Range;
 use crate::row::{Key, Mark, Version};
-use crate::store::{Begun, Reading, StoreError};
+use crate::store::{Begun, Source, Store, StoreError, Visit};
 use crate::table::{Query, Table};
-use crate::window::{EVER, Mode, Past};
+use crate::window::{EVER, FirstAnswer, Mode, Past};
 
 /// What a run reads, and what it already knows.
 #[derive(Debug)]
 pub(super) struct Opened {
+    /// The number of the table that is read.
+    pub(super) source: i64,
     /// Rows with a later `Timestamp` are read.
     pub(super) past_time: Timestamp,
     /// Begin, watermark and deep scan before this run; `None` for a fixed window.
-    pub(super) reading: Option<Reading>,
+    pub(super) reading: Option<Past>,
     /// No scan of this table was committed yet.
     pub(super) is_first: bool,
     /// Rows from before begin, which are never mailed; in the order of their keys.
@@ -40,73 +42,106 @@ impl Opened {
     }
 
     /// One that moves nothing.
-    fn standing(past_time: Timestamp, past: Option<(Timestamp, bool)>) -> Self {
-        Self { past_time, reading: None, is_first: false, before_begin: Vec::new(), looks_back: false, past }
+    fn standing(source: i64, past_time: Timestamp, past: Option<(Timestamp, bool)>) -> Self {
+        Self {
+            source,
+            past_time,
+            reading: None,
+            is_first: false,
+            before_begin: Vec::new(),
+            looks_back: false,
+            past,
+        }
     }
 }
-
-/// Beyond this the machine's clock or the server's is wrong.
-pub(crate) const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(5);
 
 pub(super) async fn open(
     place: &Workplace,
     flow: &Flow,
     table: &Table,
-    begun: Begun,
+    (begun, started): (Begun, Timestamp),
     range: Range,
     record: &mut Record,
 ) -> Result<Opened, RunError> {
+    let due = begun.due_since;
+    let source = match begun.source {
+        Some(source) if source.identity == table.identity() => source,
+        _ => Box::pin(visit(place, flow, table, (due, started), range)).await?,
+    };
     if let Range::Past { from, to, again } = range {
         let inputs =
             json!({ "mode": "past", "from": from.to_string(), "to": to.to_string(), "again": again });
         record.step("window", inputs, json!({ "past_time": from.to_string(), "reason": "as it was asked" }));
-        return Ok(Opened::standing(from, Some((to, again))));
+        return Ok(Opened::standing(source.id, from, Some((to, again))));
     }
-    let is_same = begun.source.as_deref() == Some(&table.identity());
     if flow.window.mode == Mode::Fixed {
-        if !is_same {
-            Box::pin(begin_reading(place, flow, table, None)).await?;
-        }
-        return Box::pin(open_fixed(place, flow, table, record)).await;
+        return Box::pin(open_fixed(place, flow, table, source.id, record)).await;
     }
-    let reading = match begun.past.filter(|_| is_same) {
-        Some(past) => Reading { source: table.identity(), past },
-        None => Box::pin(begin(place, flow, table)).await?,
+    let past = match source.past {
+        Some(past) => past,
+        None => Box::pin(begin(place, flow, table, &source, due)).await?,
     };
     // Until the first scan is committed, what lies before begin is not known.
-    if reading.past.looked_back.is_none() {
-        return Box::pin(open_first(flow, table, reading, record)).await;
+    if past.looked_back.is_none() {
+        return Box::pin(open_first(flow, table, source.id, past, record)).await;
     }
-    Ok(open_again(place, flow, reading, record))
+    Ok(open_again(place, flow, source.id, past, record))
 }
 
-/// The flow's begin, one window before now unless `recover` has said otherwise; it is recorded before anything is read, so that it
-/// stays where it is should this run fail.
-async fn begin(place: &Workplace, flow: &Flow, table: &Table) -> Result<Reading, RunError> {
-    let date = table.ask_time().await?.date;
-    // Read at once: the state may keep the run waiting.
-    let now = date.unwrap_or_else(|| place.clock.now());
-    if date.is_none() {
-        warn!(flow = flow.name, "the table service tells no time; this machine's clock stands in for it");
-    }
-    let name = flow.name.clone();
-    let preset = place.store.call(move |store| store.begin_preset(&name)).await?;
-    let begin = preset.unwrap_or_else(|| flow.window.length_before(now));
-    begin_reading(place, flow, table, Some(begin)).await?;
-    crash_point("begin-recorded");
-    info!(flow = flow.name, "the flow begins: rows before {begin} are not mailed");
-    let past = Past { begin, watermark: None, looked_back: None };
-    Ok(Reading { source: table.identity(), past })
-}
-
-async fn begin_reading(
+/// The table that the flow reads now is another than the last one, or is written in another way.
+async fn visit(
     place: &Workplace,
     flow: &Flow,
     table: &Table,
-    begin: Option<Timestamp>,
-) -> Result<(), StoreError> {
-    let (name, source) = (flow.name.clone(), table.identity());
-    place.store.call(move |store| store.begin_reading(&name, &source, begin)).await
+    (due, now): (Timestamp, Timestamp),
+    range: Range,
+) -> Result<Source, StoreError> {
+    let identity = table.identity();
+    let recorded = |identity: &str| table.is_recorded_as(identity);
+    let (name, is_to_stay) = (flow.name.clone(), range == Range::New);
+    // The store works on a thread of its own, which the table does not go to.
+    let look = move |store: &mut Store| store.sources(&name);
+    let known = place.store.call(look).await?.into_iter().find(|source| recorded(&source.identity));
+    let (name, known) = (flow.name.clone(), known.map(|source| source.identity));
+    let visit = move |store: &mut Store| {
+        let visit =
+            Visit { flow: &name, identity: &identity, known_as: known.as_deref(), due, now, is_to_stay };
+        store.visit(&visit)
+    };
+    let source = place.store.call(visit).await?;
+    if let Some(Past { watermark: Some(watermark), .. }) = source.past.filter(|_| is_to_stay) {
+        info!(
+            flow = flow.name,
+            "the flow has read this table before, up to {watermark}: it continues from there"
+        );
+    }
+    Ok(source)
+}
+
+/// The flow's begin, one window before it was first due unless `recover` has said otherwise; it is recorded
+/// before anything is read, so that it stays where it is should this run fail.
+async fn begin(
+    place: &Workplace,
+    flow: &Flow,
+    table: &Table,
+    source: &Source,
+    due: Timestamp,
+) -> Result<Past, RunError> {
+    let served = table.ask_time().await?.began();
+    // Read at once: the state may keep the run waiting.
+    let now = place.clock.now();
+    if served.is_none() {
+        warn!(flow = flow.name, "the table service sent no Date header; using this machine's clock");
+    }
+    let name = flow.name.clone();
+    let preset = place.store.call(move |store| store.begin_preset(&name)).await?;
+    let first = FirstAnswer { due: source.first_due.unwrap_or(due), now, served };
+    let begin = preset.unwrap_or_else(|| flow.window.begin(&first));
+    let id = source.id;
+    place.store.call(move |store| store.begin_source(id, begin)).await?;
+    crash_point("begin-recorded");
+    info!(flow = flow.name, "the flow begins: rows before {begin} are not mailed");
+    Ok(Past { begin, watermark: None, looked_back: None })
 }
 
 /// Power Automate's way: the server's time minus the window, and no memory.
@@ -114,6 +149,7 @@ async fn open_fixed(
     place: &Workplace,
     flow: &Flow,
     table: &Table,
+    source: i64,
     record: &mut Record,
 ) -> Result<Opened, RunError> {
     let now = table.ask_time().await?.date.unwrap_or_else(|| place.clock.now());
@@ -121,14 +157,14 @@ async fn open_fixed(
     let inputs =
         json!({ "mode": "fixed", "window_s": flow.window.length.as_secs(), "server_time": now.to_string() });
     record.step("window", inputs, json!({ "past_time": past_time.to_string(), "reason": "now − window" }));
-    Ok(Opened::standing(past_time, None))
+    Ok(Opened::standing(source, past_time, None))
 }
 
-fn open_again(place: &Workplace, flow: &Flow, reading: Reading, record: &mut Record) -> Opened {
+fn open_again(place: &Workplace, flow: &Flow, source: i64, past: Past, record: &mut Record) -> Opened {
     let now = place.clock.now();
-    let found = flow.window.past_time(now, &reading.past);
-    let looks_back = flow.window.look_back_is_due(now, &reading.past);
-    let Past { begin, watermark, .. } = reading.past;
+    let found = flow.window.past_time(now, &past);
+    let looks_back = flow.window.look_back_is_due(now, &past);
+    let Past { begin, watermark, .. } = past;
     let inputs = json!({
         "mode": "covering", "window_s": flow.window.length.as_secs(), "overlap_s": flow.window.overlap.as_secs(),
         "begin": begin.to_string(), "watermark": watermark.map(|at| at.to_string()),
@@ -139,8 +175,9 @@ fn open_again(place: &Workplace, flow: &Flow, reading: Reading, record: &mut Rec
         json!({ "past_time": found.at.to_string(), "reason": found.reason.words() }),
     );
     Opened {
+        source,
         past_time: found.at,
-        reading: Some(reading),
+        reading: Some(past),
         is_first: false,
         before_begin: Vec::new(),
         looks_back,
@@ -152,10 +189,11 @@ fn open_again(place: &Workplace, flow: &Flow, reading: Reading, record: &mut Rec
 async fn open_first(
     flow: &Flow,
     table: &Table,
-    reading: Reading,
+    source: i64,
+    past: Past,
     record: &mut Record,
 ) -> Result<Opened, RunError> {
-    let begin = reading.past.begin;
+    let begin = past.begin;
     let mut before_begin = Vec::new();
     let select = Some(vec!["PartitionKey".to_owned(), "RowKey".to_owned()]);
     let mut scan = table.scan(Query { filter: filled(flow, EVER), select });
@@ -168,7 +206,7 @@ async fn open_first(
     before_begin.sort_by_key(|mark| mark.key);
     before_begin.dedup_by_key(|mark| mark.key);
     let inputs = json!({
-        "mode": "covering", "window_s": flow.window.length.as_secs(), "table": table.identity(),
+        "mode": "covering", "window_s": flow.window.length.as_secs(), "table": table.address(),
     });
     let outputs = json!({
         "past_time": begin.to_string(), "reason": "the flow's first run: rows before it are not mailed",
@@ -176,8 +214,9 @@ async fn open_first(
     });
     record.step("window", inputs, outputs);
     Ok(Opened {
+        source,
         past_time: begin,
-        reading: Some(reading),
+        reading: Some(past),
         is_first: true,
         before_begin,
         looks_back: false,

@@ -52,7 +52,7 @@ impl Machine {
             Event::Offset(_)
             | Event::Dateless(_)
             | Event::Busy(_)
-            | Event::Tables(_)
+            | Event::Table(..)
             | Event::Mails(..)
             | Event::Crash(_) => {
                 let mut state = self.world.lock();
@@ -60,7 +60,7 @@ impl Machine {
                     Event::Offset(offset) => state.offset = offset,
                     Event::Dateless(is_dateless) => state.is_dateless = is_dateless,
                     Event::Busy(failures) => state.busy = failures,
-                    Event::Tables(failures) => state.table_failures = failures,
+                    Event::Table(table, failures) => state.table_failures[table] = failures,
                     Event::Mails(server, mood) => state.moods[server] = mood,
                     Event::Crash(steps) => state.kill_after(Some(steps)),
                     _ => {}
@@ -119,7 +119,10 @@ impl Machine {
         {
             let mut state = self.world.lock();
             state.tell_now(|| "all is well from here on".to_owned());
-            (state.offset, state.is_dateless, state.table_failures, state.busy) = (0, false, 0, 0);
+            state.offset = 0;
+            state.is_dateless = false;
+            state.table_failures.fill(0);
+            state.busy = 0;
             state.moods.fill(Mood::default());
             state.kill_after(None);
             let after_all = state.last_write().unwrap_or(state.now).max(state.now);

@@ -81,19 +81,20 @@ pub(super) fn configs(world: &Arc<World>) -> Result<Vec<Arc<Config>>, Violation>
         let same = (0..file).find(|other| world.story.files[*other] == world.story.files[file]);
         let config = match same {
             Some(other) => Arc::clone(&configs[other]),
-            None => Arc::new(config(world, &text(&world.story, file))?),
+            None => Arc::new(config(world, file, &text(&world.story, file))?),
         };
         configs.push(config);
     }
     Ok(configs)
 }
 
-fn config(world: &Arc<World>, text: &str) -> Result<Config, Violation> {
+fn config(world: &Arc<World>, file: usize, text: &str) -> Result<Config, Violation> {
     let parsed = config::parse(Path::new("/simulation/flows.toml"), "flows.toml", text);
     let mut config =
         parsed.map_err(|report| Violation::new(Kind::Broken, format!("no flows.toml: {report:?}")))?.config;
     for (flow, plan) in world.story.plans.iter().enumerate() {
-        let table = SimulatedTable { world: Arc::clone(world), flow };
+        let table = world.story.files[file][flow].table;
+        let table = SimulatedTable { world: Arc::clone(world), flow, table };
         config.tables.insert(format!("{}-table", plan.name), TableConnection::Simulated(table));
     }
     for (server, name) in ["mail0", "mail1"].into_iter().enumerate() {

@@ -52,15 +52,24 @@ pub enum Break {
     ForgottenKeys,
     /// A new process takes a mail that was being sent for one that was not.
     NoDoubt,
+    /// A flow begins one window before the table answers, however late that is.
+    BeginByAnswer,
+    /// What is known of a table is forgotten when the flow reads another one.
+    ForgottenTables,
+    /// A failed run waits for the next slot.
+    NoRetry,
 }
 
 impl Break {
     /// Every fault, with its name on a command line.
-    pub const ALL: [(&'static str, Self); 4] = [
+    pub const ALL: [(&'static str, Self); 7] = [
         ("no-overlap", Self::NoOverlap),
         ("watermark-before-commit", Self::WatermarkBeforeCommit),
         ("forgotten-keys", Self::ForgottenKeys),
         ("no-doubt", Self::NoDoubt),
+        ("begin-by-answer", Self::BeginByAnswer),
+        ("forgotten-tables", Self::ForgottenTables),
+        ("no-retry", Self::NoRetry),
     ];
 }
 

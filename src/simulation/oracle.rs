@@ -6,11 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::mail::{Attempt, Fate, recipient};
-use super::story::{Plan, Rule};
-use super::world::{Scan, State, Version, World, moment};
+use super::story::{HOUR, MINUTE, Plan, Rule};
+use super::world::{Scan, State, TABLES, Version, World, moment};
 use super::{Kind, Violation};
 use crate::outbox::UNCERTAIN_TRIES;
-use crate::store::{MailRecord, StoreError};
+use crate::store::{MailRecord, Source, StoreError};
 
 /// Holds a history that is over against the promise.
 pub(super) fn judge(world: &World) -> Result<(), Violation> {
@@ -23,10 +23,9 @@ pub(super) fn judge(world: &World) -> Result<(), Violation> {
     let marks: BTreeMap<i64, MailRecord> = marks.into_iter().map(|mail| (mail.id, mail)).collect();
     let mut state = world.lock();
     for (flow, plan) in world.story.plans.iter().enumerate() {
-        let begin = world.store.at_once(|store| store.reading(&plan.name)).map_err(failed)?;
-        let begin = begin.map(|reading| reading.past.begin.as_microsecond());
-        let begin = begin_of(&state, flow, plan, begin)?;
-        let owed = Owed { world, state: &state, flow, plan, begin };
+        let sources = world.store.at_once(|store| store.sources(&plan.name)).map_err(failed)?;
+        let begins = begins_of(world, &state, flow, &sources)?;
+        let owed = Owed { world, state: &state, flow, plan, begins };
         let count = owed.judge_rows()?;
         owed.judge_order(&marks)?;
         state.counts.owed += count;
@@ -34,15 +33,44 @@ pub(super) fn judge(world: &World) -> Result<(), Violation> {
     judge_recipients(world, &mut state, &marks)
 }
 
-fn begin_of(state: &State, flow: usize, plan: &Plan, begin: Option<i64>) -> Result<i64, Violation> {
-    let begin = begin.ok_or_else(|| Violation::new(Kind::Broken, format!("{} never began", plan.name)))?;
-    if state.flows[flow].begins.contains(&begin) {
-        return Ok(begin);
+/// The begin of the flow with each table. It lies one window before the flow was first due to read it, or
+/// earlier where that was not to be known.
+fn begins_of(
+    world: &World,
+    state: &State,
+    flow: usize,
+    sources: &[Source],
+) -> Result<[Option<i64>; TABLES], Violation> {
+    let plan = &world.story.plans[flow];
+    let mut begins = [None; TABLES];
+    for (table, begin) in begins.iter_mut().enumerate() {
+        let identity = format!("simulated:{table}");
+        let past = sources.iter().find(|source| source.identity == identity).and_then(|source| source.past);
+        *begin = past.map(|past| past.begin.as_microsecond());
+        let Some((due, by_machine)) = state.flows[flow].tables[table].due else { continue };
+        // A clock that was far ahead is what the flow was first due by.
+        let due = if by_machine - due > 5 * MINUTE { by_machine } else { due };
+        if let Some(late) = begin.filter(|begin| *begin > due - plan.window) {
+            let message = format!(
+                "{} begins with table {table} at {}, later than one window before it was first due at {}",
+                plan.name,
+                moment(late),
+                moment(due)
+            );
+            return Err(Violation::new(Kind::Lost, message));
+        }
+        if begin.is_some_and(|begin| begin < world.story.start - plan.window - MOST_EARLY) {
+            return Err(Violation::new(Kind::Broken, format!("{} begins far too early", plan.name)));
+        }
     }
-    let message =
-        format!("{} begins at {}, one window before no answer of the service", plan.name, moment(begin));
-    Err(Violation::new(Kind::Broken, message))
+    if begins[world.definition(state, flow).table].is_none() {
+        return Err(Violation::new(Kind::Broken, format!("{} never began", plan.name)));
+    }
+    Ok(begins)
 }
+
+/// The machine's clock is never more wrong, by this much at the beginning and later.
+const MOST_EARLY: i64 = 7 * 24 * HOUR;
 
 /// What a flow owes its readers.
 struct Owed<'a> {
@@ -50,7 +78,7 @@ struct Owed<'a> {
     state: &'a State,
     flow: usize,
     plan: &'a Plan,
-    begin: i64,
+    begins: [Option<i64>; TABLES],
 }
 
 impl Owed<'_> {
@@ -59,7 +87,7 @@ impl Owed<'_> {
         let mailed = self.judge_offers()?;
         let journal = &self.state.flows[self.flow];
         let mut owed = BTreeSet::new();
-        for scan in &journal.scans {
+        for scan in journal.tables.iter().flat_map(|table| &table.scans) {
             let seen: BTreeSet<String> = (0..self.state.versions.len())
                 .filter(|version| self.is_owed_by(*version, scan))
                 .map(|version| self.name(version))
@@ -108,6 +136,11 @@ impl Owed<'_> {
         Ok(mailed.into_keys().collect())
     }
 
+    /// Rows of a table from before it are not mailed; all of one that was never read.
+    fn begin(&self, table: usize) -> i64 {
+        self.begins[table].unwrap_or(i64::MAX)
+    }
+
     /// What is news once: a row, or each version of it.
     fn name(&self, version: usize) -> String {
         let key = &self.state.versions[version].key;
@@ -117,16 +150,18 @@ impl Owed<'_> {
     /// It lies before the begin, or is a later write to a row that the first run has seen there.
     fn is_of_before(&self, version: usize) -> bool {
         let this = &self.state.versions[version];
-        if this.timestamp <= self.begin {
+        if this.timestamp <= self.begin(this.table) {
             return true;
         }
-        let Some(first) = self.state.flows[self.flow].first.filter(|_| !self.plan.is_change) else {
+        let Some(first) =
+            self.state.flows[self.flow].tables[this.table].first.filter(|_| !self.plan.is_change)
+        else {
             return false;
         };
         let was_seen = |old: &Version| {
             old.table == this.table
                 && old.key == this.key
-                && old.timestamp <= self.begin
+                && old.timestamp <= self.begin(old.table)
                 && was_there(old, &first)
                 && self.matches(old, first.file)
         };
@@ -138,9 +173,9 @@ impl Owed<'_> {
         let this = &self.state.versions[version];
         let journal = &self.state.flows[self.flow];
         let is_widened = !this.is_plain && journal.is_wide_since.is_some_and(|since| this.timestamp <= since);
-        this.table == self.plan.table
+        this.table == self.world.story.files[scan.file][self.flow].table
             && was_there(this, scan)
-            && this.timestamp > self.begin
+            && this.timestamp > self.begin(this.table)
             && this.visible - this.timestamp <= self.plan.overlap
             && self.matches(this, scan.file)
             && !is_widened
@@ -155,7 +190,7 @@ impl Owed<'_> {
         let excuses = |(number, old): (usize, &Version)| {
             old.table == this.table
                 && old.key == this.key
-                && (old.timestamp <= self.begin || passed_over.contains(&number))
+                && (old.timestamp <= self.begin(old.table) || passed_over.contains(&number))
         };
         !self.plan.is_change && self.state.versions.iter().enumerate().any(excuses)
     }

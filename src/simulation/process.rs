@@ -1,6 +1,7 @@
 //! The machine and its process: it starts, ticks, runs what is due, delivers, dies and starts
 //! again, as `daemon` has it. What it runs is the real thing.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +17,7 @@ use crate::clock::Clock;
 use crate::daemon;
 use crate::daemon::delivery::Delivery;
 use crate::flow::Config;
-use crate::history::{Cause, Order, Outcome};
+use crate::history::Outcome;
 use crate::run::{self, Done, Ended, Workplace};
 use crate::store::{Request, SharedStore, Store, StoreError};
 
@@ -53,7 +54,13 @@ pub(super) struct Process {
     pub(super) delivery: Delivery,
     /// The file that is to be read once the state can be used again.
     pub(super) unread: Option<usize>,
+    /// When the last run of a flow failed, in true time, and how often the state had failed by then; only where
+    /// nothing has come between since.
+    pub(super) failed: BTreeMap<String, (i64, u64)>,
 }
+
+/// A failed run is tried again within half an hour, if the state can be used.
+const RETRIED_WITHIN: i64 = 90 * MINUTE;
 
 /// What a tick has started has come to rest by then, in the runtime's own time, which passes when
 /// nothing else is to be done.
@@ -135,7 +142,8 @@ impl Machine {
             return Ok(None);
         }
         let delivery = Delivery::start(&self.place, self.config());
-        let mut process = Process { agenda: Agenda::default(), delivery, unread: None };
+        let mut process =
+            Process { agenda: Agenda::default(), delivery, unread: None, failed: BTreeMap::new() };
         let file = self.world.lock().file;
         let planned = self.plan(&mut process, file).await?;
         Ok(planned.then_some(process))
@@ -150,12 +158,14 @@ impl Machine {
         let (config, now) = (Arc::clone(&self.configs[file]), self.place.clock.now());
         let flows = config.flows.clone();
         let look = move |store: &mut Store| {
-            let known = store.plan_of(config.flows.keys(), now)?;
+            let flows = config.flows.iter().map(|(name, flow)| (name, flow.enabled));
+            let known = store.plan_of(flows, now)?;
             store.set_planned(now)?;
             Ok::<_, StoreError>(known)
         };
         let Some(known) = self.endured(self.place.store.call(look).await)? else { return Ok(false) };
         process.agenda.replace(&flows, &known, now);
+        process.failed.clear();
         Ok(true)
     }
 
@@ -171,15 +181,21 @@ impl Machine {
         }
         process.delivery.tick();
         let due = process.agenda.due(now);
+        self.note_due(&due, process)?;
         let config = self.config();
         let ended = self.run(&config, &due).await?;
         for (due, ended) in due.iter().zip(ended) {
+            let name = &due.flow.name;
             match ended {
                 Some(ended) => {
-                    self.tell(&due.flow.name, &ended);
-                    process.agenda.ended(&due.flow.name);
+                    self.tell(name, &ended);
+                    if ended.outcome == Outcome::Failed {
+                        self.fail(process, name);
+                    } else {
+                        process.agenda.succeeded(name);
+                    }
                 }
-                None => process.agenda.give_back(due),
+                None => process.agenda.give_back(name, &due.order),
             }
             process.delivery.wake();
         }
@@ -209,15 +225,52 @@ impl Machine {
                 Request::Run { .. } | Request::Retry(_) | Request::Drop(_) => continue,
             };
             process.agenda.set_off(flow, is_off, now);
+            process.failed.remove(flow);
         }
         Ok(true)
+    }
+
+    /// When each flow was first due to read its table; and one whose run failed was not to wait for long.
+    fn note_due(&self, due: &[Due], process: &mut Process) -> Result<(), Violation> {
+        let mut state = self.world.lock();
+        let (now, by_machine) = (state.now, state.now + state.offset);
+        for Due { flow, .. } in due {
+            let Some(number) = self.number(&flow.name) else { continue };
+            let table = self.world.definition(&state, number).table;
+            state.flows[number].tables[table].due.get_or_insert((now, by_machine));
+            // While the state cannot be used no run can be claimed.
+            let failed =
+                process.failed.remove(&flow.name).filter(|(_, endured)| *endured == state.counts.endured);
+            let waited = failed.map(|(at, _)| now - at).unwrap_or_default();
+            if waited > RETRIED_WITHIN + self.world.story.step {
+                let hours = waited / HOUR;
+                let message = format!("the failed run of {} was not tried again for {hours} h", flow.name);
+                return Err(Violation::new(Kind::Broken, message));
+            }
+        }
+        Ok(())
+    }
+
+    fn fail(&self, process: &mut Process, name: &str) {
+        if self.world.break_it == Some(Break::NoRetry) {
+            process.agenda.ended(name);
+        } else {
+            process.agenda.failed(name, self.place.clock.now());
+        }
+        let state = self.world.lock();
+        process.failed.insert(name.to_owned(), (state.now, state.counts.endured));
+    }
+
+    fn number(&self, flow: &str) -> Option<usize> {
+        self.world.story.plans.iter().position(|plan| plan.name == flow)
     }
 
     /// Claims the runs together and records those together that handed on no row, as the daemon does; of
     /// each what came of it, or nothing where it could not be recorded.
     async fn run(&self, config: &Config, due: &[Due]) -> Result<Vec<Option<Ended>>, Violation> {
-        let order = |due: &Due| (due.flow.name.clone(), Order::new(Cause::Schedule, Some(due.slot)));
+        let order = |due: &Due| (due.flow.name.clone(), due.order);
         let mut ended: Vec<Option<Ended>> = due.iter().map(|_| None).collect();
+        self.sabotage();
         let claimed = run::claim(&self.place, due.iter().map(order).collect()).await;
         let Some(claimed) = self.endured(claimed)? else { return Ok(ended) };
         let runs =
@@ -242,14 +295,24 @@ impl Machine {
         Ok(ended)
     }
 
+    /// What a broken leadflow would forget before a run.
+    fn sabotage(&self) {
+        let forget = match self.world.break_it {
+            Some(Break::BeginByAnswer) => Store::forget_due,
+            Some(Break::ForgottenTables) => Store::forget_left_sources,
+            _ => return,
+        };
+        let _ = self.place.store.at_once(forget);
+    }
+
     /// Tells the oracle of a run that is recorded.
     fn tell(&self, name: &str, ended: &Ended) {
         let mut state = self.world.lock();
         let file = state.file;
         state.counts.runs += 1;
-        let flow = self.world.story.plans.iter().position(|plan| plan.name == name);
-        if let Some(flow) = flow.filter(|_| ended.outcome != Outcome::Failed) {
-            state.committed(flow, file);
+        if let Some(flow) = self.number(name).filter(|_| ended.outcome != Outcome::Failed) {
+            let table = self.world.story.files[file][flow].table;
+            state.committed(flow, table, file);
             state.flows[flow].calm_runs += u32::from(self.calm.is_some());
         }
         state.tell_now(|| format!("{name} ran: {} ({})", ended.summary, ended.outcome.word()));

@@ -32,7 +32,6 @@ pub(super) struct Story {
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) name: String,
-    pub(super) table: usize,
     pub(super) is_change: bool,
     pub(super) each_row: bool,
     pub(super) catch_up: bool,
@@ -45,6 +44,7 @@ pub(super) struct Plan {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Definition {
     pub(super) enabled: bool,
+    pub(super) table: usize,
     pub(super) rule: Rule,
     /// Rows of both kinds, not of the plain kind alone.
     pub(super) is_wide: bool,
@@ -87,8 +87,8 @@ pub(super) enum Event {
     Disk(Option<i64>),
     /// How many operations on the state of a hundred find it held by another process.
     Busy(u8),
-    /// How many pages of a hundred fail.
-    Tables(u8),
+    /// How many pages of a hundred fail of a table.
+    Table(usize, u8),
     Mails(usize, Mood),
     /// The process dies so many steps later.
     Crash(u32),
@@ -115,18 +115,18 @@ impl Story {
         let end = start + base * dice.i64(5..14);
         let tables = dice.usize(1..=2);
         let (count, servers) = (dice.choice([1, 1, 1, 2, 2, 3]).unwrap_or(1), dice.usize(1..=2));
-        let plans: Vec<Plan> = (0..count).map(|flow| plan(&mut dice, flow, tables, base)).collect();
-        let first: Vec<_> = plans.iter().map(|_| definition(&mut dice, minutes, servers)).collect();
+        let plans: Vec<Plan> = (0..count).map(|flow| plan(&mut dice, flow, base)).collect();
+        let first: Vec<_> = plans.iter().map(|_| definition(&mut dice, minutes, tables, servers)).collect();
         let mut files = vec![first];
-        for _ in 0..dice.choice([0, 0, 1, 1, 2]).unwrap_or(0) {
-            let next = files.last().map(|last| edited(&mut dice, last, minutes, servers));
+        for _ in 0..dice.choice([0, 0, 1, 1, 2, 3, 4]).unwrap_or(0) {
+            let next = files.last().map(|last| edited(&mut dice, last, minutes, tables, servers));
             files.extend(next);
         }
         let whole = files.last().cloned().unwrap_or_default();
         files.push(whole.into_iter().map(|flow| Definition { enabled: true, ..flow }).collect());
         let most_late = plans.iter().map(|plan| plan.overlap).max().unwrap_or(MINUTE);
         let writes = writes(&mut dice, tables, (start, end, base), most_late);
-        let events = events(&mut dice, (start, end), count, servers, files.len() - 1);
+        let events = events(&mut dice, (start, end, base), count, tables, servers, files.len() - 1);
         let refused = if dice.u8(0..4) == 0 { vec![dice.u8(0..4)] } else { Vec::new() };
         let step = dice.choice([SECOND, base / 4, base / 2]).unwrap_or(base);
         let offset = if dice.bool() { 0 } else { dice.i64(-4 * MINUTE..4 * MINUTE) };
@@ -134,11 +134,10 @@ impl Story {
     }
 }
 
-fn plan(dice: &mut Rng, flow: usize, tables: usize, base: i64) -> Plan {
+fn plan(dice: &mut Rng, flow: usize, base: i64) -> Plan {
     let overlap = dice.choice([MINUTE, 5 * MINUTE, 15 * MINUTE, 15 * MINUTE]).unwrap_or(MINUTE);
     Plan {
         name: format!("flow{flow}"),
-        table: dice.usize(0..tables),
         is_change: dice.u8(0..3) == 0,
         each_row: dice.u8(0..4) == 0,
         catch_up: dice.u8(0..6) != 0,
@@ -148,7 +147,7 @@ fn plan(dice: &mut Rng, flow: usize, tables: usize, base: i64) -> Plan {
     }
 }
 
-fn definition(dice: &mut Rng, minutes: i64, servers: usize) -> Definition {
+fn definition(dice: &mut Rng, minutes: i64, tables: usize, servers: usize) -> Definition {
     let mut to: Vec<u8> = (0..4).collect();
     dice.shuffle(&mut to);
     to.truncate(dice.usize(1..=3));
@@ -157,6 +156,7 @@ fn definition(dice: &mut Rng, minutes: i64, servers: usize) -> Definition {
     connections.truncate(dice.usize(1..=servers));
     Definition {
         enabled: dice.u8(0..12) != 0,
+        table: dice.usize(0..tables),
         rule: rule(dice),
         is_wide: dice.u8(0..3) != 0,
         to,
@@ -175,16 +175,23 @@ fn rule(dice: &mut Rng) -> Rule {
 }
 
 /// A person changes some of it.
-fn edited(dice: &mut Rng, old: &[Definition], minutes: i64, servers: usize) -> Vec<Definition> {
+fn edited(
+    dice: &mut Rng,
+    old: &[Definition],
+    minutes: i64,
+    tables: usize,
+    servers: usize,
+) -> Vec<Definition> {
     let mut new = old.to_vec();
     for flow in &mut new {
-        let other = definition(dice, minutes, servers);
-        match dice.u8(0..6) {
+        let other = definition(dice, minutes, tables, servers);
+        match dice.u8(0..9) {
             0 => flow.to = other.to,
             1 => flow.minutes = other.minutes,
             2 => flow.rule = other.rule,
             3 => flow.is_wide |= other.is_wide,
             4 => flow.connections = other.connections,
+            5..=7 => flow.table = (flow.table + 1) % tables,
             _ => flow.enabled = other.enabled,
         }
     }
@@ -266,18 +273,22 @@ fn late(dice: &mut Rng, most: i64) -> i64 {
 
 fn events(
     dice: &mut Rng,
-    (start, end): (i64, i64),
+    (start, end, base): (i64, i64, i64),
     flows: usize,
+    tables: usize,
     servers: usize,
     files: usize,
 ) -> Vec<(i64, Event)> {
     let mut events = Vec::new();
-    for file in 1..files {
-        events.push((dice.i64(start..end), Event::Reload(file)));
+    if dice.u8(0..4) == 0 {
+        // The first runs fail, for longer than a window.
+        let table = dice.usize(0..tables);
+        events.push((start, Event::Table(table, 100)));
+        events.push(((start + dice.i64(0..4 * base)).min(end - 1), Event::Table(table, 0)));
     }
-    events.sort_by_key(|(at, _)| *at);
-    let files: Vec<_> = events.drain(..).zip(1..).map(|((at, _), file)| (at, Event::Reload(file))).collect();
-    events.extend(files);
+    let mut reloads: Vec<i64> = (1..files).map(|_| dice.i64(start..end)).collect();
+    reloads.sort_unstable();
+    events.extend(reloads.into_iter().zip(1..).map(|(at, file)| (at, Event::Reload(file))));
     let quirks = dice.bool();
     if quirks {
         let server = dice.usize(0..servers);
@@ -286,7 +297,7 @@ fn events(
     for _ in 0..dice.u8(0..7) {
         let at = dice.i64(start..end);
         let until = at + dice.i64(MINUTE..(end - start) / 2);
-        let (first, second) = happening(dice, flows, servers, (end - start) / 4);
+        let (first, second) = happening(dice, flows, tables, servers, (end - start) / 4);
         events.push((at, first));
         events.extend(second.map(|second| (until, second)));
     }
@@ -296,7 +307,13 @@ fn events(
 }
 
 /// What begins, and how it ends.
-fn happening(dice: &mut Rng, flows: usize, servers: usize, long: i64) -> (Event, Option<Event>) {
+fn happening(
+    dice: &mut Rng,
+    flows: usize,
+    tables: usize,
+    servers: usize,
+    long: i64,
+) -> (Event, Option<Event>) {
     let server = dice.usize(0..servers);
     let flow = dice.usize(0..flows);
     let (calm, mood) = (Mood::default(), Mood::default());
@@ -310,7 +327,11 @@ fn happening(dice: &mut Rng, flows: usize, servers: usize, long: i64) -> (Event,
         13 => (Event::Dateless(true), Some(Event::Dateless(false))),
         22 => (Event::Busy(dice.choice([20, 60, 100]).unwrap_or(50)), Some(Event::Busy(0))),
         14..=15 => (Event::Disk(Some(dice.i64(0..3))), Some(Event::Disk(None))),
-        16..=17 => (Event::Tables(dice.u8(10..60)), Some(Event::Tables(0))),
+        16..=17 => {
+            let table = dice.usize(0..tables);
+            let failures = if dice.bool() { 100 } else { dice.u8(10..60) };
+            (Event::Table(table, failures), Some(Event::Table(table, 0)))
+        }
         18 => (Event::Mails(server, Mood { is_down: true, ..mood }), Some(Event::Mails(server, calm))),
         19 => (Event::Mails(server, Mood { refuses_sender: true, ..mood }), Some(Event::Mails(server, calm))),
         _ => {

@@ -18,11 +18,12 @@ use crate::window::EVER;
 pub struct SimulatedTable {
     pub(super) world: Arc<World>,
     pub(super) flow: usize,
+    pub(super) table: usize,
 }
 
 impl PartialEq for SimulatedTable {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.world, &other.world) && self.flow == other.flow
+        Arc::ptr_eq(&self.world, &other.world) && (self.flow, self.table) == (other.flow, other.table)
     }
 }
 
@@ -30,11 +31,7 @@ impl Eq for SimulatedTable {}
 
 impl SimulatedTable {
     pub(crate) fn identity(&self) -> String {
-        format!("simulated:{}", self.table())
-    }
-
-    fn table(&self) -> usize {
-        self.world.story.plans[self.flow].table
+        format!("simulated:{}", self.table)
     }
 
     pub(crate) async fn ask_time(&self) -> Result<Served, TableError> {
@@ -43,13 +40,8 @@ impl SimulatedTable {
             let mut state = self.world.lock();
             let start = state.now;
             state.pass_time();
-            state.fail()?;
-            let served = state.served(start);
-            let now = served.date.unwrap_or_else(|| moment(state.now + state.offset));
-            let window = self.world.story.plans[self.flow].window;
-            let begin = now.as_microsecond() - window;
-            state.flows[self.flow].begins.push(begin);
-            served
+            state.fail(self.table)?;
+            state.served(start)
         };
         self.world.point().await;
         Ok(served)
@@ -72,16 +64,16 @@ impl SimulatedTable {
         let of_old = query.filter.as_ref().is_some_and(|filter| filter.contains(&EVER.to_string()));
         if from.is_none() {
             let span = Some(Span { start, end: None });
-            let flow = &mut state.flows[self.flow];
-            if of_old { flow.before = span } else { flow.under_way = span }
+            let journal = &mut state.flows[self.flow].tables[self.table];
+            if of_old { journal.before = span } else { journal.under_way = span }
         }
         state.pass_time();
-        state.fail()?;
+        state.fail(self.table)?;
         let (rows, next) = self.look(&mut state, query, from)?;
         if next.is_none() {
             let now = state.now;
-            let flow = &mut state.flows[self.flow];
-            let span = if of_old { &mut flow.before } else { &mut flow.under_way };
+            let journal = &mut state.flows[self.flow].tables[self.table];
+            let span = if of_old { &mut journal.before } else { &mut journal.under_way };
             if let Some(span) = span {
                 span.end = Some(now);
             }
@@ -105,7 +97,7 @@ impl SimulatedTable {
         let most = if from.is_none() && state.dice.u8(0..8) == 0 { 0 } else { state.dice.usize(2..12) };
         let passes_over = self.world.definition(state, self.flow).rule == Rule::Nothing;
         let (mut rows, mut seen, mut next) = (Vec::new(), Vec::new(), None);
-        for (key, version) in state.tables[self.table()].range(from.unwrap_or_default()..) {
+        for (key, version) in state.tables[self.table].range(from.unwrap_or_default()..) {
             if seen.len() == most {
                 next =
                     key.split_once('/').map(|(partition, row)| (partition.to_owned(), Some(row.to_owned())));
@@ -144,8 +136,8 @@ impl State {
         self.advance(took);
     }
 
-    fn fail(&mut self) -> Result<(), TableError> {
-        if self.dice.u8(0..100) >= self.table_failures {
+    fn fail(&mut self, table: usize) -> Result<(), TableError> {
+        if self.dice.u8(0..100) >= self.table_failures[table] {
             return Ok(());
         }
         self.tell_now(|| "the table service fails".to_owned());
@@ -163,14 +155,14 @@ impl State {
     }
 
     /// The flow's run has ended well: its scans are complete.
-    pub(super) fn committed(&mut self, flow: usize, file: usize) {
+    pub(super) fn committed(&mut self, flow: usize, table: usize, file: usize) {
         let scan = |span: Option<Span>| {
             let Span { start, end } = span?;
             Some(Scan { file, start, end: end? })
         };
-        let flow = &mut self.flows[flow];
-        let (before, main) = (scan(flow.before.take()), scan(flow.under_way.take()));
-        flow.first = flow.first.or(before);
-        flow.scans.extend(main);
+        let journal = &mut self.flows[flow].tables[table];
+        let (before, main) = (scan(journal.before.take()), scan(journal.under_way.take()));
+        journal.first = journal.first.or(before);
+        journal.scans.extend(main);
     }
 }

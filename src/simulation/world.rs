@@ -47,7 +47,8 @@ pub(super) struct State {
     pub(super) letters: Letters,
     pub(super) attempts: Vec<Attempt>,
     pub(super) moods: Vec<Mood>,
-    pub(super) table_failures: u8,
+    /// How many pages of a hundred fail, by table.
+    pub(super) table_failures: [u8; TABLES],
     /// How many operations on the state of a hundred fail.
     pub(super) busy: u8,
     /// Pages that are left on the disk.
@@ -83,8 +84,19 @@ pub(super) struct Version {
 /// What is known of a flow from outside.
 #[derive(Debug, Default)]
 pub(super) struct FlowJournal {
-    /// Begins that the service's answers allow, and whether the process lived on after each.
-    pub(super) begins: Vec<i64>,
+    pub(super) tables: [TableJournal; TABLES],
+    /// Versions that a run with `length == 0` has seen.
+    pub(super) passed_over: BTreeSet<usize>,
+    /// Rows of both kinds are asked for since.
+    pub(super) is_wide_since: Option<i64>,
+    pub(super) calm_runs: u32,
+}
+
+/// What is known of a flow's way with a table from outside.
+#[derive(Debug, Default)]
+pub(super) struct TableJournal {
+    /// When the flow was first due to read it, in true time, and what the machine's clock showed.
+    pub(super) due: Option<(i64, i64)>,
     /// The scan of the rows before the begin that belongs to the run under way.
     pub(super) before: Option<Span>,
     pub(super) under_way: Option<Span>,
@@ -92,11 +104,6 @@ pub(super) struct FlowJournal {
     pub(super) scans: Vec<Scan>,
     /// The scan of what lies before the begin, of the first run that ended well.
     pub(super) first: Option<Scan>,
-    /// Versions that a run with `length == 0` has seen.
-    pub(super) passed_over: BTreeSet<usize>,
-    /// Rows of both kinds are asked for since.
-    pub(super) is_wide_since: Option<i64>,
-    pub(super) calm_runs: u32,
 }
 
 /// From the first request to the last answer.
@@ -114,6 +121,8 @@ pub(super) struct Scan {
     pub(super) end: i64,
 }
 
+/// Tables of the service.
+pub(super) const TABLES: usize = 2;
 /// Steps of a tick.
 const MOST_STEPS: u32 = 20_000;
 
@@ -127,13 +136,13 @@ impl World {
             offset: story.offset,
             clock: clock.clone(),
             pending: story.writes.iter().cloned().collect(),
-            tables: vec![BTreeMap::new(), BTreeMap::new()],
+            tables: vec![BTreeMap::new(); TABLES],
             versions: Vec::new(),
             flows: story.plans.iter().map(|_| FlowJournal::default()).collect(),
             letters: Letters::default(),
             attempts: Vec::new(),
             moods: vec![Mood::default(); 2],
-            table_failures: 0,
+            table_failures: [0; TABLES],
             busy: 0,
             disk: None,
             is_dateless: false,
@@ -214,8 +223,9 @@ impl State {
         self.is_dead = false;
         self.countdown = None;
         self.first_attempt = self.attempts.len();
-        for flow in &mut self.flows {
-            (flow.before, flow.under_way) = (None, None);
+        for table in self.flows.iter_mut().flat_map(|flow| &mut flow.tables) {
+            table.before = None;
+            table.under_way = None;
         }
     }
 

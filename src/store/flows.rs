@@ -7,16 +7,6 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{Store, StoreError, from_db, to_db};
 use crate::agenda::Known;
-use crate::window::Past;
-
-/// How far a flow has read, and which table that is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reading {
-    /// Identity of the table; another one means a new begin.
-    pub source: String,
-    /// Begin, watermark and last deep scan.
-    pub past: Past,
-}
 
 impl Store {
     /// The flow's anchor: the moment it was first seen, which is `now` if that is the first time.
@@ -27,30 +17,36 @@ impl Store {
         Ok(from_db(see(&self.db, flow, now)?))
     }
 
-    /// What the plan needs of these flows, which are seen `now` if they never were.
+    /// What the plan needs of these flows, each with whether the file has it on; one that was never seen is
+    /// seen `now`. While a flow has never been on it is seen anew each time.
     ///
     /// # Errors
     /// When the database fails.
     pub fn plan_of<'a>(
         &mut self,
-        flows: impl Iterator<Item = &'a String>,
+        flows: impl Iterator<Item = (&'a String, bool)>,
         now: Timestamp,
     ) -> Result<BTreeMap<String, Known>, StoreError> {
         let tx = self.db.transaction()?;
-        let look = |flow: &String| {
+        let look = |(flow, is_enabled): (&String, bool)| {
             see(&tx, flow, now)?;
-            let mut ask = tx.prepare_cached(
-                "SELECT anchor, last_slot, off_since IS NOT NULL FROM flows WHERE name = ?1",
-            )?;
-            let known = ask.query_row([flow], |row| {
-                let last_slot = row.get::<_, Option<i64>>(1)?.map(from_db);
-                Ok(Known { anchor: from_db(row.get(0)?), last_slot, is_off: row.get(2)? })
-            })?;
-            Ok::<_, rusqlite::Error>((flow.clone(), known))
+            let known = known(&tx, flow)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+            see_on(&tx, flow, is_enabled && !known.is_off, now)?;
+            // Seen on for the first time, perhaps.
+            let anchor = see(&tx, flow, now)?;
+            Ok::<_, rusqlite::Error>((flow.clone(), Known { anchor: from_db(anchor), ..known }))
         };
         let known = flows.map(look).collect::<Result<_, _>>()?;
         tx.commit()?;
         Ok(known)
+    }
+
+    /// What the plan needs of a flow; `None` if it was never seen.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn plan(&self, flow: &str) -> Result<Option<Known>, StoreError> {
+        Ok(known(&self.db, flow)?)
     }
 
     /// When the flow was first seen; `None` if it never was.
@@ -65,86 +61,13 @@ impl Store {
         Ok(anchor.map(from_db))
     }
 
-    /// The newest slot that a run of the flow has taken.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn last_slot(&self, flow: &str) -> Result<Option<Timestamp>, StoreError> {
-        let slot: Option<Option<i64>> = self
-            .db
-            .query_row("SELECT last_slot FROM flows WHERE name = ?1", [flow], |row| row.get(0))
-            .optional()?;
-        Ok(slot.flatten().map(from_db))
-    }
-
-    /// How far the flow has read; `None` before its begin, and with a fixed window.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn reading(&self, flow: &str) -> Result<Option<Reading>, StoreError> {
-        let found = self
-            .db
-            .query_row(
-                "SELECT source, begin, watermark, looked_back FROM flows
-                 WHERE name = ?1 AND source IS NOT NULL AND begin IS NOT NULL",
-                [flow],
-                |row| Ok((row.get(0)?, past_of(row)?)),
-            )
-            .optional()?;
-        Ok(found.and_then(|(source, past)| Some(Reading { source, past: past? })))
-    }
-
-    /// Makes `source` the table that the flow reads, with a new begin (`None` for a fixed window).
-    /// What was remembered of another table is forgotten.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn begin_reading(
-        &mut self,
-        flow: &str,
-        source: &str,
-        begin: Option<Timestamp>,
-    ) -> Result<(), StoreError> {
-        let tx = self.db.transaction()?;
-        tx.execute(
-            "DELETE FROM keys WHERE flow = (SELECT id FROM flows WHERE name = ?1 AND source IS NOT ?2)",
-            [flow, source],
-        )?;
-        tx.execute(
-            "UPDATE flows SET source = ?2, begin = ?3, watermark = NULL, looked_back = NULL WHERE name = ?1",
-            params![flow, source, begin.map(to_db)],
-        )?;
-        tx.commit()?;
-        Ok(())
-    }
-
-    /// Makes a flow that has read nothing yet begin at this moment.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn preset_begin(&mut self, flow: &str, begin: Timestamp, now: Timestamp) -> Result<(), StoreError> {
-        self.anchor(flow, now)?;
-        let put = "UPDATE flows SET begin = ?2 WHERE name = ?1 AND source IS NULL";
-        self.db.execute(put, params![flow, to_db(begin)])?;
-        Ok(())
-    }
-
-    /// Where a flow that has read nothing yet is to begin, if somebody has said so.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn begin_preset(&self, flow: &str) -> Result<Option<Timestamp>, StoreError> {
-        let ask = "SELECT begin FROM flows WHERE name = ?1 AND source IS NULL";
-        let begin: Option<Option<i64>> = self.db.query_row(ask, [flow], |row| row.get(0)).optional()?;
-        Ok(begin.flatten().map(from_db))
-    }
-
     /// Turns the flow off since `off`, or on with `None`; survives restarts.
     ///
     /// # Errors
     /// When the database fails.
     pub fn set_off(&mut self, flow: &str, off: Option<Timestamp>, now: Timestamp) -> Result<(), StoreError> {
         self.anchor(flow, now)?;
+        see_on(&self.db, flow, off.is_none(), now)?;
         self.db.execute(
             "UPDATE flows SET on_since = iif(?2 IS NULL AND off_since IS NOT NULL, ?3, on_since),
                  off_since = iif(?2 IS NULL, NULL, coalesce(off_since, ?2))
@@ -187,12 +110,30 @@ pub(super) fn see(db: &Connection, flow: &str, now: Timestamp) -> rusqlite::Resu
     Ok(known()?.map_or(now, |(anchor, _)| anchor))
 }
 
-/// Begin, watermark and deep scan out of a row that has them from its second column on.
-pub(super) fn past_of(row: &Row<'_>) -> rusqlite::Result<Option<Past>> {
-    let Some(begin) = row.get::<_, Option<i64>>(1)? else { return Ok(None) };
-    let moment = |at: Option<i64>| at.map(from_db);
-    let (watermark, looked_back) = (moment(row.get(2)?), moment(row.get(3)?));
-    Ok(Some(Past { begin: from_db(begin), watermark, looked_back }))
+/// A flow that has taken no slot yet counts its slots from when it is seen on.
+fn see_on(db: &Connection, flow: &str, is_on: bool, now: Timestamp) -> rusqlite::Result<()> {
+    let is_new = "last_slot IS NULL AND due_since IS NULL";
+    if is_on {
+        db.prepare_cached(&format!(
+            "UPDATE flows SET seen_on = ?2, anchor = iif({is_new}, ?2, anchor) WHERE name = ?1 AND seen_on IS NULL"
+        ))?
+        .execute(params![flow, to_db(now)])?;
+    } else {
+        db.prepare_cached(&format!("UPDATE flows SET seen_on = NULL WHERE name = ?1 AND {is_new}"))?
+            .execute([flow])?;
+    }
+    Ok(())
+}
+
+fn known(db: &Connection, flow: &str) -> rusqlite::Result<Option<Known>> {
+    let mut ask = db.prepare_cached(
+        "SELECT anchor, last_slot, off_since IS NOT NULL, failures > 0 FROM flows WHERE name = ?1",
+    )?;
+    let known = |row: &Row<'_>| {
+        let last_slot = row.get::<_, Option<i64>>(1)?.map(from_db);
+        Ok(Known { anchor: from_db(row.get(0)?), last_slot, is_off: row.get(2)?, is_failing: row.get(3)? })
+    };
+    ask.query_row([flow], known).optional()
 }
 
 #[cfg(test)]

@@ -128,7 +128,7 @@ mod tests {
             let started = at(number * 60);
             let order = Order::new(Cause::Schedule, None);
             let run = store.begin_runs(&[NewRun { flow, order, started }]).unwrap()[0].run;
-            let failed = Failed { summary: "no", help: "wait", steps: &[] };
+            let failed = Failed { summary: "no", help: "wait", steps: &[], due_since: started };
             if number % 2 == 0 && number < 6 {
                 store.fail_run(run, &failed, at(number * 60 + 1)).unwrap();
             }

@@ -4,6 +4,7 @@ mod alarms;
 mod care;
 mod changes;
 mod flows;
+mod in_place;
 mod letters;
 mod looks;
 mod meta;
@@ -14,17 +15,18 @@ mod requests;
 mod runs;
 #[cfg(feature = "simulation")]
 mod simulated;
+mod sources;
 mod steps;
 mod texts;
 
 pub use changes::Changes;
-pub use flows::Reading;
 pub use letters::{Listed, Which};
 pub use looks::RunsAsked;
 pub use outbox::{MailRecord, NewMail, OutboxMail};
 pub use proof::HandedOn;
 pub use requests::{Answer, Request};
 pub use runs::{Begun, Failed, NewRun, Scanned};
+pub use sources::{Reading, Source, Visit};
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -39,11 +41,14 @@ use rusqlite_migration::{M, Migrations};
 use crate::blocking::Worker;
 use crate::hang_point::block_point;
 use crate::ownership;
+use in_place::OpenFiles;
 
 /// The open state of leadflow.
 #[derive(Debug)]
 pub struct Store {
     db: Connection,
+    /// `None` for a database in memory.
+    files: Option<OpenFiles>,
 }
 
 /// Why the state could not be used.
@@ -66,8 +71,8 @@ pub enum StoreError {
     /// A composed mail could not be read back.
     #[error("cannot read the composed mail back from the state folder: {0}")]
     Mail(std::io::Error),
-    /// The state folder is not the one that was opened.
-    #[error("the state folder {folder} was deleted or replaced while leadflow ran; start leadflow anew", folder = .0.display())]
+    /// The state folder, or a file of the database in it, is not the one that was opened.
+    #[error("the state in {folder} was deleted or replaced while leadflow ran; nothing more is sent; start leadflow again", folder = .0.display())]
     Replaced(PathBuf),
     /// The new name of a flow has a state of its own.
     #[error("the flow `{0}` has a state already; take another name")]
@@ -152,7 +157,7 @@ impl StoreError {
 
     /// The database itself has failed, so that no later commit can be trusted either.
     pub fn is_lasting(&self) -> bool {
-        matches!(self, Self::Database(_)) && !self.is_passing()
+        matches!(self, Self::Database(_) | Self::Replaced(_)) && !self.is_passing()
     }
 }
 
@@ -171,13 +176,14 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Between two tries for a lock that `SQLite` does not wait for.
 const SOON: Duration = Duration::from_millis(10);
 
-const MIGRATIONS: [M<'static>; 6] = [
+const MIGRATIONS: [M<'static>; 7] = [
     M::up(include_str!("migrations/1.sql")),
     M::up(include_str!("migrations/2.sql")).foreign_key_check(),
     M::up(include_str!("migrations/3.sql")),
     M::up(include_str!("migrations/4.sql")),
     M::up(include_str!("migrations/5.sql")),
     M::up(include_str!("migrations/6.sql")),
+    M::up(include_str!("migrations/7.sql")),
 ];
 
 impl Lock {
@@ -222,7 +228,9 @@ impl Store {
         if !keeps_a_wal(&db)? {
             return Err(StoreError::NoWal(folder.to_owned()));
         }
-        Self::set_up(db)
+        let mut store = Self::set_up(db)?;
+        store.files = Some(OpenFiles::of(folder));
+        Ok(store)
     }
 
     fn set_up(mut db: Connection) -> Result<Self, StoreError> {
@@ -236,7 +244,7 @@ impl Store {
         migrate(&mut db)?;
         db.pragma_update(None, "foreign_keys", true)?;
         db.set_prepared_statement_cache_capacity(STATEMENTS);
-        Ok(Self { db })
+        Ok(Self { db, files: None })
     }
 }
 
@@ -255,19 +263,26 @@ impl Store {
 #[derive(Debug, Clone)]
 pub struct SharedStore {
     store: Arc<Mutex<Store>>,
+    files: Option<Arc<OpenFiles>>,
     worker: Worker,
 }
 
 impl SharedStore {
     /// Shares a store.
     pub fn new(store: Store) -> Self {
-        Self { store: Arc::new(Mutex::new(store)), worker: Worker::default() }
+        let files = store.files.clone().map(Arc::new);
+        Self { store: Arc::new(Mutex::new(store)), files, worker: Worker::default() }
     }
 
-    /// Runs one operation on the store.
+    /// Whether the state is still the one that was opened, and not deleted or replaced.
+    pub fn is_in_place(&self) -> bool {
+        self.files.as_ref().is_none_or(|files| files.are_in_place())
+    }
+
+    /// Runs one operation on the store, if that is still in its place.
     ///
     /// # Errors
-    /// What the operation returns, or [`StoreError::Stopped`].
+    /// What the operation returns, [`StoreError::Replaced`] or [`StoreError::Stopped`].
     pub async fn call<T, E>(
         &self,
         operation: impl FnOnce(&mut Store) -> Result<T, E> + Send + 'static,
@@ -280,10 +295,13 @@ impl SharedStore {
         if let Some(error) = simulated::busy() {
             return Err(error.into());
         }
-        let store = Arc::clone(&self.store);
+        let (store, files) = (Arc::clone(&self.store), self.files.clone());
         let work = move || {
             let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);
             block_point("store");
+            if let Some(files) = files.filter(|files| !files.are_in_place()) {
+                return Err(StoreError::Replaced(files.folder().to_owned()).into());
+            }
             operation(&mut store)
         };
         self.worker.run(work).await.unwrap_or_else(|| Err(StoreError::Stopped.into()))

@@ -9,15 +9,20 @@ use crate::row::Key;
 /// it lay before the flow's begin, or was passed over.
 pub type HandedOn = (i64, Option<i64>);
 
+/// The tables that a flow reads or has read.
+const SOURCES: &str =
+    "(SELECT sources.id FROM sources JOIN flows ON flows.id = sources.flow WHERE flows.name = ?1)";
+
 impl Store {
     /// What was last done with each of these rows, in their order; `None` for one that is not known.
     ///
     /// # Errors
     /// When the database fails.
     pub fn handed_on(&self, flow: &str, keys: &[Key]) -> Result<Vec<Option<HandedOn>>, StoreError> {
-        let mut ask = self.db.prepare_cached(
-            "SELECT run, mail FROM keys WHERE flow = (SELECT id FROM flows WHERE name = ?1) AND key = ?2",
-        )?;
+        // Of whichever table it has read: a row that was copied to another one is the same lead.
+        let mut ask = self.db.prepare_cached(&format!(
+            "SELECT run, mail FROM keys WHERE source IN {SOURCES} AND key = ?2 ORDER BY run DESC LIMIT 1"
+        ))?;
         let of = |key: &Key| {
             Ok(ask.query_row(params![flow, key.0], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
         };
@@ -29,11 +34,11 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn proofs(&self, flow: &str, key: Key) -> Result<Vec<HandedOn>, StoreError> {
-        let mut ask = self.db.prepare_cached(
-            "SELECT run, mail FROM earlier WHERE flow = (SELECT id FROM flows WHERE name = ?1) AND key = ?2
-             UNION SELECT run, mail FROM keys WHERE flow = (SELECT id FROM flows WHERE name = ?1) AND key = ?2
-             ORDER BY run",
-        )?;
+        let mut ask = self.db.prepare_cached(&format!(
+            "SELECT run, mail FROM earlier WHERE source IN {SOURCES} AND key = ?2
+             UNION SELECT run, mail FROM keys WHERE source IN {SOURCES} AND key = ?2
+             ORDER BY run"
+        ))?;
         let found = ask.query_map(params![flow, key.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
         Ok(found.collect::<Result<_, _>>()?)
     }

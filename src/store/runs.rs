@@ -7,10 +7,11 @@ use rusqlite::{
     Connection, OptionalExtension, Params, Row as DbRow, Transaction, TransactionBehavior, params,
 };
 
-use super::flows::{past_of, see};
+use super::flows::see;
 use super::outbox::{NewMail, insert_mail};
+use super::sources::{Source, move_on, source_at};
 use super::steps::insert_steps;
-use super::{Reading, Store, StoreError, from_db, to_db};
+use super::{Store, StoreError, from_db, to_db};
 use crate::crash_point::crash_point;
 use crate::history::{Order, Outcome, Run, Step};
 use crate::row::{Key, Mark, Version};
@@ -32,17 +33,19 @@ pub struct NewRun<'a> {
 pub struct Begun {
     /// The run's number.
     pub run: i64,
-    /// Identity of the table that the flow has read last.
-    pub source: Option<String>,
-    /// Begin, watermark and deep scan of that table; `None` before its begin, and with a fixed window.
-    pub past: Option<Past>,
+    /// The first slot since the flow last read its table to the end.
+    pub due_since: Timestamp,
+    /// The table that the flow has read last.
+    pub source: Option<Source>,
 }
 
 /// What a complete scan found, to be committed as a whole with its mails.
 #[derive(Debug)]
 pub struct Scanned {
+    /// The number of the table that was read.
+    pub source: i64,
     /// Begin, watermark and deep scan as they are from now on; `None` leaves them (a fixed window).
-    pub reading: Option<Reading>,
+    pub past: Option<Past>,
     /// Rows that are not news any more, unmailed: before begin, or passed over.
     pub passed_over: Vec<Mark>,
     /// How many new rows the run had.
@@ -68,6 +71,8 @@ pub struct Failed<'a> {
     pub help: &'a str,
     /// What it had done.
     pub steps: &'a [Step],
+    /// As the run has begun with.
+    pub due_since: Timestamp,
 }
 
 pub(super) const RUNS: &str =
@@ -80,6 +85,10 @@ const OF_NEW_ROWS: &str = "cause NOT IN ('resubmit', 'replay')";
 const INTERRUPT: &str = "UPDATE runs SET outcome = 'interrupted', ended = ?1,
         summary = 'it ended before its end was recorded; nothing was moved'
     WHERE outcome = 'running'";
+
+/// What a run that was to read new rows was made for stays due until one of them has read the table.
+const STAYS_DUE: &str = "UPDATE flows SET due_since = coalesce(due_since, coalesce(left.due, left.started))
+    FROM runs AS left WHERE left.flow = flows.id AND left.outcome = 'running' AND left.cause NOT IN ('resubmit', 'replay')";
 
 impl Store {
     /// Claims runs, all or none; a slot counts as taken once the end of its run is recorded. A run that was
@@ -109,32 +118,30 @@ impl Store {
         Ok(())
     }
 
-    /// Which version of each of these rows the flow has mailed, in their order; `None` for none.
+    /// Which version of each of these rows of a source was mailed, in their order; `None` for none.
     ///
     /// # Errors
     /// When the database fails.
-    pub fn mailed(&self, flow: &str, keys: &[Key]) -> Result<Vec<Option<Version>>, StoreError> {
-        self.versions(flow, keys, "AND mail IS NOT NULL")
+    pub fn mailed(&self, source: i64, keys: &[Key]) -> Result<Vec<Option<Version>>, StoreError> {
+        self.versions(source, keys, "AND mail IS NOT NULL")
     }
 
-    /// Which version of each of these rows the flow has handed on, in their order; `None` for none.
+    /// Which version of each of these rows of a source was handed on, in their order; `None` for none.
     ///
     /// # Errors
     /// When the database fails.
-    pub fn known(&self, flow: &str, keys: &[Key]) -> Result<Vec<Option<Version>>, StoreError> {
-        self.versions(flow, keys, "")
+    pub fn known(&self, source: i64, keys: &[Key]) -> Result<Vec<Option<Version>>, StoreError> {
+        self.versions(source, keys, "")
     }
 
-    fn versions(&self, flow: &str, keys: &[Key], more: &str) -> Result<Vec<Option<Version>>, StoreError> {
+    fn versions(&self, source: i64, keys: &[Key], more: &str) -> Result<Vec<Option<Version>>, StoreError> {
         // Without it each look would take the lock of the database anew.
         let _together = Transaction::new_unchecked(&self.db, TransactionBehavior::Deferred)?;
-        let mut id = self.db.prepare_cached("SELECT id FROM flows WHERE name = ?1")?;
-        let id: Option<i64> = id.query_row([flow], |row| row.get(0)).optional()?;
         let mut ask = self
             .db
-            .prepare_cached(&format!("SELECT version FROM keys WHERE flow = ?1 AND key = ?2 {more}"))?;
+            .prepare_cached(&format!("SELECT version FROM keys WHERE source = ?1 AND key = ?2 {more}"))?;
         let mut version = |key: &Key| {
-            let found = ask.query_row(params![id, key.0], |row| row.get(0)).optional()?;
+            let found = ask.query_row(params![source, key.0], |row| row.get(0)).optional()?;
             Ok(found.map(Version))
         };
         keys.iter().map(&mut version).collect()
@@ -191,11 +198,13 @@ impl Store {
             params![run, to_db(now), failed.summary, failed.help],
         )?;
         if is_of_new_rows {
+            // A slot that is tried again is one failure.
             execute(
                 &tx,
-                "UPDATE flows SET failures = failures + 1, failing_since = coalesce(failing_since, ?2), failed_run = ?3
+                "UPDATE flows SET failures = max(1, failures + (SELECT cause != 'retry' FROM runs WHERE id = ?3)),
+                     failing_since = coalesce(failing_since, ?2), failed_run = ?3, due_since = min(coalesce(due_since, ?4), ?4)
                  WHERE id = ?1",
-                params![flow, to_db(now), run],
+                params![flow, to_db(now), run, to_db(failed.due_since)],
             )?;
         }
         insert_steps(&tx, run, failed.steps)?;
@@ -209,7 +218,11 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn interrupt_runs(&mut self, now: Timestamp) -> Result<usize, StoreError> {
-        Ok(execute(&self.db, INTERRUPT, [to_db(now)])?)
+        let tx = self.db.transaction()?;
+        execute(&tx, STAYS_DUE, [])?;
+        let count = execute(&tx, INTERRUPT, [to_db(now)])?;
+        tx.commit()?;
+        Ok(count)
     }
 
     /// The run of that number.
@@ -248,12 +261,24 @@ impl Store {
 
 fn begin(tx: &Transaction<'_>, run: &NewRun<'_>) -> Result<Begun, StoreError> {
     see(tx, run.flow, run.started)?;
-    let mut ask =
-        tx.prepare_cached("SELECT source, begin, watermark, looked_back, id FROM flows WHERE name = ?1")?;
-    let (source, past, flow): (_, _, i64) =
-        ask.query_row([run.flow], |row| Ok((row.get(0)?, past_of(row)?, row.get(4)?)))?;
-    execute(tx, &format!("{INTERRUPT} AND flow = ?2"), params![to_db(run.started), flow])?;
     let (order, started) = (run.order, to_db(run.started));
+    let since = order.since.map_or(started, to_db);
+    let mut look = tx.prepare_cached(
+        "SELECT id, EXISTS (SELECT 1 FROM runs WHERE runs.flow = flows.id AND outcome = 'running')
+         FROM flows WHERE name = ?1",
+    )?;
+    let (flow, was_left): (i64, bool) = look.query_row([run.flow], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    if was_left {
+        execute(tx, &format!("{STAYS_DUE} AND flows.id = ?1"), [flow])?;
+        execute(tx, &format!("{INTERRUPT} AND flow = ?2"), params![started, flow])?;
+    }
+    let mut ask = tx.prepare_cached(
+        "SELECT min(coalesce(due_since, ?3), max(coalesce(last_read, ?2), ?2), ?3),
+             sources.id, identity, first_due, sources.begin, watermark, looked_back
+         FROM flows LEFT JOIN sources ON sources.id = source_id WHERE flows.id = ?1",
+    )?;
+    let (due_since, source): (i64, _) =
+        ask.query_row(params![flow, since, started], |row| Ok((row.get(0)?, source_at(row, 1)?)))?;
     execute(
         tx,
         "INSERT INTO runs (flow, cause, due, started, outcome) VALUES (?1, ?2, ?3, ?4, 'running')",
@@ -263,7 +288,7 @@ fn begin(tx: &Transaction<'_>, run: &NewRun<'_>) -> Result<Begun, StoreError> {
     if let Some(request) = order.request {
         execute(tx, "UPDATE requests SET run = ?2 WHERE id = ?1", params![request, id])?;
     }
-    Ok(Begun { run: id, source, past })
+    Ok(Begun { run: id, due_since: from_db(due_since), source })
 }
 
 /// Keys, mails, watermark and run record of a scan.
@@ -280,22 +305,16 @@ fn record_scan<'a>(
         .query_row([run], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         .optional()?
         .ok_or(StoreError::RunOver(run))?;
-    insert_keys(tx, flow, run, None, &scanned.passed_over)?;
+    insert_keys(tx, scanned.source, run, None, &scanned.passed_over)?;
     let mut count = 0_i64;
     for mail in mails {
         let mail = mail.map_err(StoreError::Mail)?;
         let id = insert_mail(tx, Some(run), &mail, scanned.now)?;
-        insert_keys(tx, flow, run, Some(id), mail.rows)?;
+        insert_keys(tx, scanned.source, run, Some(id), mail.rows)?;
         count += 1;
     }
-    if let Some(Reading { source, past }) = &scanned.reading {
-        let moment = |at: Option<Timestamp>| at.map(to_db);
-        let (watermark, looked_back) = (moment(past.watermark), moment(past.looked_back));
-        execute(
-            tx,
-            "UPDATE flows SET source = ?2, begin = ?3, watermark = ?4, looked_back = ?5 WHERE id = ?1",
-            params![flow, source, to_db(past.begin), watermark, looked_back],
-        )?;
+    if is_of_new_rows {
+        move_on(tx, scanned.source, scanned.past)?;
     }
     let (now, rows) = (to_db(scanned.now), i64::try_from(scanned.rows).unwrap_or(i64::MAX));
     execute(
@@ -306,7 +325,8 @@ fn record_scan<'a>(
     if is_of_new_rows {
         execute(
             tx,
-            "UPDATE flows SET last_read = ?2, failures = 0, failing_since = NULL, clock_problem = ?3 WHERE id = ?1",
+            "UPDATE flows SET last_read = ?2, failures = 0, failing_since = NULL, due_since = NULL, clock_problem = ?3
+             WHERE id = ?1",
             params![flow, now, scanned.clock_problem],
         )?;
     }
@@ -321,20 +341,20 @@ fn execute(db: &Connection, sql: &str, values: impl Params) -> rusqlite::Result<
 
 fn insert_keys(
     tx: &Transaction<'_>,
-    flow: i64,
+    source: i64,
     run: i64,
     mail: Option<i64>,
     rows: &[Mark],
 ) -> Result<(), StoreError> {
     let mut insert = tx.prepare_cached(
-        "INSERT INTO keys (flow, key, version, run, mail) VALUES (?1, ?2, ?3, ?4, ?5)
-         ON CONFLICT (flow, key) DO UPDATE SET version = ?3, run = ?4, mail = ?5",
+        "INSERT INTO keys (source, key, version, run, mail) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (source, key) DO UPDATE SET version = ?3, run = ?4, mail = ?5",
     )?;
     // In the order of the tree that they go into.
     let mut rows = rows.to_vec();
     rows.sort_unstable_by_key(|mark| mark.key);
     for Mark { key, version } in rows {
-        insert.execute(params![flow, key.0, version.0, run, mail])?;
+        insert.execute(params![source, key.0, version.0, run, mail])?;
     }
     Ok(())
 }

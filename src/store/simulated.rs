@@ -54,8 +54,26 @@ impl Store {
 
     /// A fault: the watermark moves though nothing is committed.
     pub(crate) fn move_watermark(&mut self, flow: &str, at: Timestamp) -> Result<(), StoreError> {
-        let set = "UPDATE flows SET watermark = max(watermark, ?2) WHERE name = ?1 AND watermark IS NOT NULL";
+        let set = "UPDATE sources SET watermark = max(watermark, ?2)
+            WHERE id = (SELECT source_id FROM flows WHERE name = ?1) AND watermark IS NOT NULL";
         self.db.execute(set, params![flow, to_db(at)])?;
+        Ok(())
+    }
+
+    /// A fault: a flow begins by the first answer, whenever that comes.
+    pub(crate) fn forget_due(&mut self) -> Result<(), StoreError> {
+        self.db.execute_batch(
+            "UPDATE flows SET due_since = NULL; UPDATE sources SET first_due = NULL WHERE begin IS NULL",
+        )?;
+        Ok(())
+    }
+
+    /// A fault: of a table that the flow does not read any more nothing is kept.
+    pub(crate) fn forget_left_sources(&mut self) -> Result<(), StoreError> {
+        self.db.execute_batch(
+            "DELETE FROM keys WHERE source IN (SELECT id FROM sources WHERE left_since IS NOT NULL);
+             DELETE FROM sources WHERE left_since IS NOT NULL",
+        )?;
         Ok(())
     }
 

@@ -1,5 +1,7 @@
 //! A run's life in the store: claimed, committed, sent, doubted, pruned.
 
+mod sources;
+
 use super::*;
 use crate::history::{Cause, Order, Outcome, Range};
 use crate::outbox::{Receipt, State};
@@ -18,7 +20,18 @@ fn opened() -> (tempfile::TempDir, Store) {
     let folder = tempfile::tempdir().unwrap();
     let mut store = Store::open(folder.path()).unwrap();
     store.anchor("leads", at(0)).unwrap();
+    assert_eq!(visit(&mut store, "here/leads", 0).id, HERE);
     (folder, store)
+}
+
+/// The first table that `leads` reads.
+const HERE: i64 = 1;
+
+/// From now on `leads` reads this table.
+fn visit(store: &mut Store, identity: &str, second: i64) -> Source {
+    let (due, now) = (at(second), at(second));
+    let known_as = None;
+    store.visit(&Visit { flow: "leads", identity, known_as, due, now, is_to_stay: true }).unwrap()
 }
 
 fn begun(store: &mut Store, second: i64) -> i64 {
@@ -30,7 +43,8 @@ fn begun(store: &mut Store, second: i64) -> i64 {
 fn scanned(second: i64) -> Scanned {
     let past = Past { begin: at(0), watermark: Some(at(second)), looked_back: None };
     Scanned {
-        reading: Some(Reading { source: "here/leads".to_owned(), past }),
+        source: HERE,
+        past: Some(past),
         passed_over: vec![mark(9)],
         rows: 1,
         outcome: Outcome::Waiting,
@@ -51,8 +65,13 @@ fn outcome(store: &Store, run: i64) -> Outcome {
     store.run(run).unwrap().unwrap().outcome
 }
 
+/// The newest slot that a run of the flow has taken.
+fn slot(store: &Store, flow: &str) -> Option<Timestamp> {
+    store.plan(flow).unwrap().unwrap().last_slot
+}
+
 fn failed(summary: &str) -> Failed<'_> {
-    Failed { summary, help: "look at it", steps: &[] }
+    Failed { summary, help: "look at it", steps: &[], due_since: at(1) }
 }
 
 /// The next mail, which is being sent from now on.
@@ -87,13 +106,13 @@ fn a_run_whose_end_was_not_recorded_is_interrupted_and_commits_no_more() {
     let late = store.commit_scan(first, &scanned(3), std::iter::empty());
     assert!(matches!(late, Err(StoreError::RunOver(run)) if run == first));
     store.fail_run(second, &failed("the table is not there"), at(3)).unwrap();
-    assert_eq!(store.last_slot("leads").unwrap(), None, "the slot of an interrupted run is made up for");
+    assert_eq!(slot(&store, "leads"), None, "the slot of an interrupted run is made up for");
     assert_eq!(store.interrupt_runs(at(4)).unwrap(), 0);
     let outcomes: Vec<_> = store.runs(Some("leads"), 10).unwrap().iter().map(|run| run.outcome).collect();
     assert_eq!(outcomes, [Outcome::Failed, Outcome::Interrupted]);
     let third = begun(&mut store, 7);
     store.fail_run(third, &failed("again"), at(8)).unwrap();
-    assert_eq!(store.last_slot("leads").unwrap(), Some(at(7)));
+    assert_eq!(slot(&store, "leads"), Some(at(7)));
 }
 
 #[test]
@@ -104,24 +123,17 @@ fn a_commit_is_all_or_nothing() {
     let broken = [Ok(mail(&to, &keys)), Err(std::io::Error::other("disk"))];
     store.commit_scan(run, &scanned(2), broken.into_iter()).unwrap_err();
     assert_eq!(store.reading("leads").unwrap(), None);
-    assert_eq!(store.known("leads", &[Key([1; 16]), Key([9; 16])]).unwrap(), [None, None]);
+    assert_eq!(store.known(HERE, &[Key([1; 16]), Key([9; 16])]).unwrap(), [None, None]);
     assert_eq!(next(&store, at(9)), None);
 
     store.commit_scan(run, &scanned(2), std::iter::once(Ok(mail(&to, &keys)))).unwrap();
     assert_eq!(store.reading("leads").unwrap().unwrap().past.watermark, Some(at(2)));
     assert_eq!(
-        store.known("leads", &[Key([1; 16]), Key([9; 16]), Key([2; 16])]).unwrap(),
+        store.known(HERE, &[Key([1; 16]), Key([9; 16]), Key([2; 16])]).unwrap(),
         [Some(Version(1)), Some(Version(9)), None]
     );
     let seen = store.run(run).unwrap().unwrap();
     assert_eq!((seen.outcome, seen.rows, seen.mails), (Outcome::Waiting, 1, 1));
-
-    store.begin_reading("leads", "here/leads", Some(at(5))).unwrap();
-    assert_eq!(store.known("leads", &[Key([1; 16])]).unwrap(), [Some(Version(1))], "the same table");
-    store.begin_reading("leads", "there/leads", Some(at(5))).unwrap();
-    assert_eq!(store.known("leads", &[Key([1; 16])]).unwrap(), [None], "another table");
-    let past = Past { begin: at(5), watermark: None, looked_back: None };
-    assert_eq!(store.reading("leads").unwrap(), Some(Reading { source: "there/leads".to_owned(), past }));
 }
 
 #[test]
@@ -208,11 +220,7 @@ fn history_ends_and_what_waits_stays() {
     store.commit_scan(waits, &scanned(6), std::iter::once(Ok(mail(&to, &[])))).unwrap();
     assert_eq!(store.prune_history(at(9)).unwrap(), 1);
     assert_eq!(store.runs(None, 10).unwrap().iter().map(|run| run.id).collect::<Vec<_>>(), [waits]);
-    assert_eq!(
-        store.known("leads", &[Key([1; 16])]).unwrap(),
-        [Some(Version(1))],
-        "keys outlive the history"
-    );
+    assert_eq!(store.known(HERE, &[Key([1; 16])]).unwrap(), [Some(Version(1))], "keys outlive the history");
 }
 
 fn step(name: &str) -> crate::history::Step {
@@ -331,7 +339,8 @@ fn runs_are_claimed_together_recorded_together_and_taken_back() {
     asked.order.request = Some(request);
     let begun = store.begin_runs(&[new("leads", 2), new("b", 2), asked]).unwrap();
     let runs: Vec<i64> = begun.iter().map(|begun| begun.run).collect();
-    assert_eq!(begun[0], Begun { run: runs[0], source: None, past: None });
+    assert_eq!((begun[0].run, begun[0].due_since), (runs[0], at(2)));
+    assert_eq!(begun[0].source.as_ref().map(|source| source.past), Some(None));
     assert_eq!(store.answer(request).unwrap(), Answer::Run(runs[2]));
     let quiet = Scanned { passed_over: vec![], outcome: Outcome::NothingNew, ..scanned(3) };
     store.commit_quiet_scans([(runs[0], &quiet), (99, &quiet)].into_iter()).unwrap_err();
@@ -341,13 +350,13 @@ fn runs_are_claimed_together_recorded_together_and_taken_back() {
         (outcome(&store, runs[0]), outcome(&store, runs[1])),
         (Outcome::NothingNew, Outcome::NothingNew)
     );
-    assert_eq!(store.last_slot("b").unwrap(), Some(at(2)));
+    assert_eq!(slot(&store, "b"), Some(at(2)));
     store.withdraw_runs(&runs).unwrap();
     assert!(store.run(runs[0]).unwrap().is_some(), "what has ended stays");
     assert_eq!(store.run(runs[2]).unwrap(), None);
     assert_eq!(store.answer(request).unwrap(), Answer::Waits);
     let again = store.begin_runs(&[new("leads", 5)]).unwrap().remove(0);
-    assert_eq!(again.past, Some(quiet.reading.unwrap().past));
+    assert_eq!(again.source.unwrap().past, quiet.past);
     assert!(again.run > runs[2], "no number twice");
 }
 

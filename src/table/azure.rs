@@ -16,10 +16,11 @@ use secrecy::ExposeSecret as _;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use tracing::warn;
+use url::Url;
 
 use super::error::{Place, SignIn};
 use super::transport::{Failure, Transport};
-use super::{Credential, Endpoint, Page, Query, Served, TableError, Token};
+use super::{Credential, Endpoint, Page, Query, Served, TableError, Token, identity};
 use crate::entra::Entra;
 use crate::flow::{AzureConnection, AzureLogin};
 use crate::row::Row;
@@ -30,7 +31,7 @@ pub struct AzureTable {
     service: TableServiceClient,
     client: TableClient,
     transport: Transport,
-    endpoint: String,
+    endpoint: Url,
     place: Place,
 }
 
@@ -40,7 +41,7 @@ pub(super) struct Account {
     transport: Transport,
     name: String,
     host: String,
-    url: String,
+    url: Url,
     sign_in: SignIn,
 }
 
@@ -64,7 +65,7 @@ impl std::fmt::Debug for AzureTable {
 
 impl std::fmt::Debug for Account {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Account").field("url", &self.url).finish_non_exhaustive()
+        f.debug_struct("Account").field("url", &self.url.as_str()).finish_non_exhaustive()
     }
 }
 
@@ -81,7 +82,7 @@ impl Account {
             (Some(entra), _) => SignIn::Entra(entra.who()),
             (None, source) => SignIn::Secret(source.map(SecretSource::place).unwrap_or_default()),
         };
-        let (name, host, url) = (endpoint.account.clone(), endpoint.host(), endpoint.url.to_string());
+        let (name, host, url) = (endpoint.account.clone(), endpoint.host(), endpoint.url);
         let credentials = match endpoint.credential {
             Credential::Key(key) => {
                 StorageCredentials::access_key(endpoint.account, Secret::new(key.expose_secret().to_owned()))
@@ -100,7 +101,7 @@ impl Account {
     pub(super) fn table(&self, name: &str) -> AzureTable {
         let transport = self.transport.with_own_note();
         let account = self.name.clone();
-        let uri = self.url.trim_end_matches('/').to_owned();
+        let uri = self.url.as_str().trim_end_matches('/').to_owned();
         let location = CloudLocation::Custom { account: account.clone(), uri };
         let service = TableServiceClientBuilder::with_location(location, self.credentials.clone())
             .retry(RetryOptions::none())
@@ -120,7 +121,11 @@ impl Account {
 
 impl AzureTable {
     pub(super) fn identity(&self) -> String {
-        format!("{}/{}", self.endpoint.trim_end_matches('/'), self.place.table)
+        identity::of_account(&self.endpoint, &self.place.table)
+    }
+
+    pub(super) fn address(&self) -> String {
+        format!("{}/{}", self.endpoint.as_str().trim_end_matches('/'), self.place.table)
     }
 
     pub(super) async fn ask_time(&self) -> Result<Served, TableError> {

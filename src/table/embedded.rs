@@ -8,7 +8,7 @@ use jiff::fmt::strtime;
 use rusqlite::{Connection, params};
 use serde_json::{Map, Value};
 
-use super::{Query, TableError, Token};
+use super::{Query, TableError, Token, identity};
 use crate::filter::Filter;
 use crate::ownership;
 use crate::row::{Row, is_annotation};
@@ -46,8 +46,13 @@ impl EmbeddedTable {
         Ok(table)
     }
 
-    /// Names file and table.
+    /// Names file and table, the same over whichever links the file is found.
     pub fn identity(&self) -> String {
+        identity::of_file(&self.file, &self.name)
+    }
+
+    /// Names file and table as they are written.
+    pub(super) fn address(&self) -> String {
         format!("embedded:{}/{}", self.file.display(), self.name)
     }
 

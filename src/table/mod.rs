@@ -4,6 +4,7 @@ mod azure;
 mod connection_string;
 mod embedded;
 mod error;
+mod identity;
 mod kept;
 mod permission;
 mod sas;
@@ -110,11 +111,27 @@ impl Table {
         })
     }
 
-    /// Names the table and its account; another identity is another table.
+    /// Names the table and its account, the same however they are written; another identity is another table.
     pub fn identity(&self) -> String {
         match self {
             Self::Azure(azure) => azure.identity(),
             Self::Embedded(embedded, _) => embedded.identity(),
+            #[cfg(feature = "simulation")]
+            Self::Simulated(table) => table.identity(),
+        }
+    }
+
+    /// Whether an identity that was recorded, perhaps by an earlier version, is that of this table.
+    pub fn is_recorded_as(&self, recorded: &str) -> bool {
+        let identity = self.identity();
+        identity == recorded || identity == identity::of_recorded(recorded)
+    }
+
+    /// Account and table as they are written, for people.
+    pub fn address(&self) -> String {
+        match self {
+            Self::Azure(azure) => azure.address(),
+            Self::Embedded(embedded, _) => embedded.address(),
             #[cfg(feature = "simulation")]
             Self::Simulated(table) => table.identity(),
         }

@@ -88,7 +88,7 @@ impl Driven {
 /// Whether the hour's slot is taken, and no mail is due or under way.
 fn is_done(sandbox: &Sandbox, now: Timestamp) -> bool {
     let store = Store::open_existing(&sandbox.path("state")).unwrap().unwrap();
-    let slot = store.last_slot("leads").unwrap();
+    let slot = store.plan("leads").unwrap().unwrap().last_slot;
     let db = rusqlite::Connection::open(sandbox.path("state/leadflow.db")).unwrap();
     let ask = "SELECT count(*) FROM mails WHERE next_try <= ?1 OR sending = 1";
     let due: i64 = db.query_row(ask, [now.as_microsecond()], |row| row.get(0)).unwrap();

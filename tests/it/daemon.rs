@@ -158,7 +158,7 @@ fn a_state_folder_that_is_taken_away_ends_it() {
     let mut daemon = sandbox.daemon();
     std::fs::remove_dir_all(sandbox.path("state")).unwrap();
     assert_eq!(daemon.wait().code(), Some(1));
-    daemon.wait_for_log("was deleted or replaced while leadflow ran; start leadflow anew");
+    daemon.wait_for_log("was deleted or replaced while leadflow ran; nothing more is sent");
 }
 
 #[test]

@@ -37,6 +37,8 @@ mod messages;
 #[cfg(test)]
 mod office365;
 #[cfg(test)]
+mod promise;
+#[cfg(test)]
 mod recover;
 #[cfg(test)]
 mod reliability;

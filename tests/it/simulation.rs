@@ -27,7 +27,8 @@ fn the_promise_holds_in_some_hundred_histories() {
 
 #[test]
 fn every_fault_is_found() {
-    let kinds = [Kind::Lost, Kind::Lost, Kind::Repeated, Kind::Repeated];
+    let kinds =
+        [Kind::Lost, Kind::Lost, Kind::Repeated, Kind::Repeated, Kind::Lost, Kind::Repeated, Kind::Broken];
     for ((name, fault), kind) in Break::ALL.into_iter().zip(kinds) {
         let options = Options { break_it: Some(fault), tell: false };
         let found = first_violation(0..300, options).expect_err(name);

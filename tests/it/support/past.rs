@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use leadflow::clock::Clock;
 use leadflow::history::{Cause, Order, Outcome, Step};
 use leadflow::outbox::{Receipt, Recipient};
-use leadflow::store::{Failed, NewMail, NewRun, Reading, Scanned, Store};
+use leadflow::store::{Failed, NewMail, NewRun, Scanned, Store, Visit};
 use leadflow::window::Past;
 use serde_json::json;
 
@@ -82,6 +82,12 @@ impl PastState {
         self.now - SignedDuration::from_mins(minutes)
     }
 
+    fn source(&mut self, flow: &str) -> i64 {
+        let (identity, now) = ("here/leads", self.now);
+        let visit = Visit { flow, identity, known_as: None, due: now, now, is_to_stay: true };
+        self.store.visit(&visit).unwrap().id
+    }
+
     fn begun(&mut self, (flow, minutes): (&str, i64)) -> (i64, Timestamp) {
         let started = self.ago(minutes);
         let order = Order::new(Cause::Schedule, Some(self.ago(50)));
@@ -92,7 +98,8 @@ impl PastState {
     /// A run that has read the table and has nothing to mail.
     pub(crate) fn scanned(&mut self, when: (&str, i64), millis: i64, outcome: Outcome, summary: &str) {
         let (run, started) = self.begun(when);
-        let scanned = scanned(started + SignedDuration::from_millis(millis), outcome, summary);
+        let source = self.source(when.0);
+        let scanned = scanned(source, started + SignedDuration::from_millis(millis), outcome, summary);
         self.store.commit_scan(run, &scanned, std::iter::empty()).unwrap();
     }
 
@@ -108,6 +115,7 @@ impl PastState {
             summary: "the table service cannot be reached: no answer from contosoleads.table.core.windows.net within 30 s",
             help: "look at the network, at DNS and at the firewall of this machine and of the storage account; the next run begins anew",
             steps: &steps,
+            due_since: started,
         };
         self.store.fail_run(run, &failed, started + SignedDuration::from_millis(millis)).unwrap();
     }
@@ -126,7 +134,7 @@ impl PastState {
             bytes: b"Subject: leads\r\n\r\n".to_vec(),
             rows: &[],
         };
-        let scanned = scanned(ended, Outcome::Waiting, summary);
+        let scanned = scanned(self.source(when.0), ended, Outcome::Waiting, summary);
         self.store.commit_scan(run, &scanned, std::iter::once(Ok(mail))).unwrap();
         let Some(last) = receipts.last() else { return };
         let id = self.store.mails_of(run).unwrap()[0].id;
@@ -141,10 +149,11 @@ impl PastState {
     }
 }
 
-fn scanned(now: Timestamp, outcome: Outcome, summary: &str) -> Scanned {
+fn scanned(source: i64, now: Timestamp, outcome: Outcome, summary: &str) -> Scanned {
     let past = Past { begin: now, watermark: Some(now), looked_back: Some(now) };
     Scanned {
-        reading: Some(Reading { source: "here/leads".to_owned(), past }),
+        source,
+        past: Some(past),
         passed_over: Vec::new(),
         rows: summary.split(' ').next().and_then(|count| count.parse().ok()).unwrap_or_default(),
         outcome,

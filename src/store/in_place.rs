@@ -1,0 +1,66 @@
+//! Whether the files of the open database are still the ones in the state folder.
+//!
+//! A process goes on writing to files that were deleted or replaced under it, and none of it is there at the
+//! next start: mails would be sent that nothing knows of.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+/// The database, its write-ahead log and the log's index. They live as long as a connection does.
+const FILES: [&str; 3] = ["leadflow.db", "leadflow.db-wal", "leadflow.db-shm"];
+
+/// The files that were there when the database was opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct OpenFiles {
+    folder: PathBuf,
+    /// Device and inode.
+    found: [Option<(u64, u64)>; FILES.len()],
+}
+
+impl OpenFiles {
+    /// Those of a state folder, whose database has been read.
+    pub(super) fn of(folder: &Path) -> Self {
+        Self { found: found(folder), folder: folder.to_owned() }
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub(super) fn are_in_place(&self) -> bool {
+        found(&self.folder) == self.found
+    }
+}
+
+fn found(folder: &Path) -> [Option<(u64, u64)>; FILES.len()] {
+    FILES.map(|name| fs::metadata(folder.join(name)).ok().map(|found| (found.dev(), found.ino())))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::store::{SharedStore, Store, StoreError};
+
+    #[tokio::test]
+    async fn no_operation_is_done_on_files_that_are_gone_or_others() {
+        for name in super::FILES {
+            for replaces in [false, true] {
+                let folder = tempfile::tempdir().unwrap();
+                let path = folder.path().join(name);
+                let store = SharedStore::new(Store::open(folder.path()).unwrap());
+                store.call(|store| store.requests()).await.unwrap();
+                drop(Store::open(folder.path()).unwrap());
+                store.call(|store| store.requests()).await.unwrap();
+                let bytes = std::fs::read(&path).unwrap();
+                std::fs::remove_file(&path).unwrap();
+                if replaces {
+                    // What was deleted is still open, so that the new file has another number.
+                    std::fs::write(&path, bytes).unwrap();
+                }
+                assert!(!store.is_in_place(), "{name}");
+                let answer = store.call(|store| store.requests()).await;
+                assert!(matches!(answer, Err(StoreError::Replaced(_))), "{name}: {answer:?}");
+            }
+        }
+    }
+}

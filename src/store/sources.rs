@@ -1,0 +1,222 @@
+//! The tables that a flow reads or has read, and how far it has read each.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
+
+use super::{Store, StoreError, from_db, to_db};
+use crate::window::Past;
+
+/// A table that a flow reads, or has read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// Its number: rows are remembered by it.
+    pub id: i64,
+    /// Account and table, as [`crate::table::Table::identity`] has them.
+    pub identity: String,
+    /// The slot that the flow was first to read it for; `None` once it was read.
+    pub first_due: Option<Timestamp>,
+    /// Begin, watermark and deep scan; `None` before its begin, and with a fixed window.
+    pub past: Option<Past>,
+}
+
+/// How far a flow has read, and which table that is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reading {
+    /// Identity of the table.
+    pub source: String,
+    /// Begin, watermark and last deep scan.
+    pub past: Past,
+}
+
+/// A flow's way to a table that it did not read last.
+#[derive(Debug, Clone, Copy)]
+pub struct Visit<'a> {
+    /// The flow's name.
+    pub flow: &'a str,
+    /// The table's identity.
+    pub identity: &'a str,
+    /// The identity by which the state knows it, where it does.
+    pub known_as: Option<&'a str>,
+    /// The slot that it is to be read for.
+    pub due: Timestamp,
+    /// Now.
+    pub now: Timestamp,
+    /// The flow reads it from now on; not so a run of the past.
+    pub is_to_stay: bool,
+}
+
+const COLUMNS: &str = "sources.id, identity, first_due, begin, watermark, looked_back";
+/// Keys that are deleted in one transaction, which the runs wait for.
+const DELETED_TOGETHER: u32 = 10_000;
+
+impl Store {
+    /// The source of that identity, which is made if the flow has never read it.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn visit(&mut self, visit: &Visit<'_>) -> Result<Source, StoreError> {
+        let tx = self.db.transaction()?;
+        let flow: i64 =
+            tx.query_row("SELECT id FROM flows WHERE name = ?1", [visit.flow], |row| row.get(0))?;
+        // One without an identity has rows that were replayed before the first run, from this table.
+        let found = tx
+            .query_row(
+                &format!(
+                    "SELECT {COLUMNS} FROM sources WHERE flow = ?1 AND identity IN (?2, ?3, '')
+                     ORDER BY identity != ?2, identity = '' LIMIT 1"
+                ),
+                params![flow, visit.identity, visit.known_as],
+                |row| source_of(row, 0),
+            )
+            .optional()?;
+        let source = match found {
+            Some(known) => {
+                let put = "UPDATE sources SET identity = ?2 WHERE id = ?1 AND identity != ?2";
+                tx.execute(put, params![known.id, visit.identity])?;
+                Source { identity: visit.identity.to_owned(), ..known }
+            }
+            None => insert(&tx, flow, visit)?,
+        };
+        if visit.is_to_stay {
+            tx.execute(
+                "UPDATE sources SET left_since = iif(id = ?2, NULL, coalesce(left_since, ?3)) WHERE flow = ?1",
+                params![flow, source.id, to_db(visit.now)],
+            )?;
+            tx.execute("UPDATE flows SET source_id = ?2 WHERE id = ?1", [flow, source.id])?;
+        }
+        tx.commit()?;
+        Ok(source)
+    }
+
+    /// Rows of the source from before this moment are not mailed.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn begin_source(&mut self, source: i64, begin: Timestamp) -> Result<(), StoreError> {
+        let tx = self.db.transaction()?;
+        tx.execute(
+            "UPDATE sources SET begin = ?2, watermark = NULL, looked_back = NULL WHERE id = ?1",
+            params![source, to_db(begin)],
+        )?;
+        let done = "UPDATE flows SET preset_begin = NULL WHERE id = (SELECT flow FROM sources WHERE id = ?1)";
+        tx.execute(done, [source])?;
+        tx.commit()?;
+        Ok(())
+    }
+
+    /// Makes a flow that has read nothing yet begin at this moment.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn preset_begin(&mut self, flow: &str, begin: Timestamp, now: Timestamp) -> Result<(), StoreError> {
+        self.anchor(flow, now)?;
+        let put = "UPDATE flows SET preset_begin = ?2 WHERE name = ?1 AND source_id IS NULL";
+        self.db.execute(put, params![flow, to_db(begin)])?;
+        Ok(())
+    }
+
+    /// Where the flow's next begin is to be, if somebody has said so.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn begin_preset(&self, flow: &str) -> Result<Option<Timestamp>, StoreError> {
+        let ask = "SELECT preset_begin FROM flows WHERE name = ?1";
+        let begin: Option<Option<i64>> = self.db.query_row(ask, [flow], |row| row.get(0)).optional()?;
+        Ok(begin.flatten().map(from_db))
+    }
+
+    /// How far the flow has read its table; `None` before its begin, and with a fixed window.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn reading(&self, flow: &str) -> Result<Option<Reading>, StoreError> {
+        let ask = format!(
+            "SELECT {COLUMNS} FROM flows JOIN sources ON sources.id = source_id WHERE flows.name = ?1"
+        );
+        let found = self.db.query_row(&ask, [flow], |row| source_of(row, 0)).optional()?;
+        Ok(found.and_then(|source| Some(Reading { past: source.past?, source: source.identity })))
+    }
+
+    /// Every table that the flow reads or has read.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn sources(&self, flow: &str) -> Result<Vec<Source>, StoreError> {
+        let mut ask = self.db.prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM sources WHERE flow = (SELECT id FROM flows WHERE name = ?1) ORDER BY id"
+        ))?;
+        Ok(ask.query_map([flow], |row| source_of(row, 0))?.collect::<Result<_, _>>()?)
+    }
+
+    /// Forgets some of the tables that were left before this moment. Returns whether there may be more to
+    /// forget: other operations go first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn prune_sources(&mut self, before: Timestamp) -> Result<bool, StoreError> {
+        let tx = self.db.transaction()?;
+        let left = "SELECT id FROM sources WHERE left_since < ?1 LIMIT 1";
+        let Some(source) = tx.query_row(left, [to_db(before)], |row| row.get::<_, i64>(0)).optional()? else {
+            return Ok(false);
+        };
+        for table in ["earlier", "keys"] {
+            let some = format!(
+                "DELETE FROM {table} WHERE source = ?1 AND key IN (SELECT key FROM {table} WHERE source = ?1 LIMIT ?2)"
+            );
+            if tx.execute(&some, params![source, DELETED_TOGETHER])? > 0 {
+                tx.commit()?;
+                return Ok(true);
+            }
+        }
+        tx.execute("DELETE FROM sources WHERE id = ?1", [source])?;
+        tx.commit()?;
+        Ok(true)
+    }
+}
+
+/// One that the flow has not read yet. Until it is to stay it counts as left.
+fn insert(tx: &Transaction<'_>, flow: i64, visit: &Visit<'_>) -> rusqlite::Result<Source> {
+    tx.execute(
+        "INSERT INTO sources (flow, identity, first_due, left_since) VALUES (?1, ?2, ?3, ?4)",
+        params![flow, visit.identity, visit.is_to_stay.then(|| to_db(visit.due)), to_db(visit.now)],
+    )?;
+    Ok(Source {
+        id: tx.last_insert_rowid(),
+        identity: visit.identity.to_owned(),
+        first_due: visit.is_to_stay.then_some(visit.due),
+        past: None,
+    })
+}
+
+/// The table that a flow reads, beside what stands in the row before it.
+pub(super) fn source_at(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<Source>> {
+    if row.get_ref(first)? == rusqlite::types::ValueRef::Null {
+        Ok(None)
+    } else {
+        source_of(row, first).map(Some)
+    }
+}
+
+fn source_of(row: &Row<'_>, first: usize) -> rusqlite::Result<Source> {
+    let moment = |column| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(first + column)?.map(from_db));
+    let (watermark, looked_back) = (moment(4)?, moment(5)?);
+    let past = moment(3)?.map(|begin| Past { begin, watermark, looked_back });
+    Ok(Source { id: row.get(first)?, identity: row.get(first + 1)?, first_due: moment(2)?, past })
+}
+
+/// Notes how far a source has been read.
+pub(super) fn move_on(db: &Connection, source: i64, past: Option<Past>) -> rusqlite::Result<()> {
+    let moment = |at: Option<Timestamp>| at.map(to_db);
+    match past {
+        Some(Past { begin, watermark, looked_back }) => db
+            .prepare_cached(
+                "UPDATE sources SET first_due = NULL, begin = ?2, watermark = ?3, looked_back = ?4 WHERE id = ?1",
+            )?
+            .execute(params![source, to_db(begin), moment(watermark), moment(looked_back)])?,
+        // Should the window become a covering one, it begins then.
+        None => db
+            .prepare_cached("UPDATE sources SET first_due = NULL WHERE id = ?1 AND first_due IS NOT NULL")?
+            .execute([source])?,
+    };
+    Ok(())
+}

@@ -1,0 +1,98 @@
+//! The tables of a flow, and what it stays due for.
+
+use super::*;
+
+#[test]
+fn what_is_known_of_a_table_waits_until_the_flow_comes_back_to_it() {
+    let (_folder, mut store) = opened();
+    let (to, keys) = (addresses(), [mark(1)]);
+    let run = begun(&mut store, 1);
+    store.commit_scan(run, &scanned(2), std::iter::once(Ok(mail(&to, &keys)))).unwrap();
+    let here = visit(&mut store, "here/leads", 5);
+    assert_eq!(here.past.unwrap().watermark, Some(at(2)));
+
+    let there = visit(&mut store, "there/leads", 6);
+    assert_eq!((there.first_due, there.past), (Some(at(6)), None));
+    assert_eq!(visit(&mut store, "there/leads", 7), there, "it was first due once");
+    assert_eq!(store.known(there.id, &[Key([1; 16])]).unwrap(), [None]);
+    assert_eq!(store.reading("leads").unwrap(), None);
+    store.begin_source(there.id, at(5)).unwrap();
+    let past = Past { begin: at(5), watermark: None, looked_back: None };
+    assert_eq!(store.reading("leads").unwrap(), Some(Reading { source: "there/leads".to_owned(), past }));
+    let proof = store.proofs("leads", Key([1; 16])).unwrap();
+    assert!(matches!(proof.as_slice(), [(_, Some(_))]), "its mail is still proved: {proof:?}");
+
+    // By another way to write it, which an earlier version recorded.
+    let back = Visit {
+        flow: "leads",
+        identity: "https://here/leads",
+        known_as: Some("here/leads"),
+        due: at(8),
+        now: at(8),
+        is_to_stay: true,
+    };
+    let back = store.visit(&back).unwrap();
+    assert_eq!(back, Source { identity: "https://here/leads".to_owned(), ..here });
+    assert_eq!(store.known(back.id, &[Key([1; 16])]).unwrap(), [Some(Version(1))]);
+
+    while store.prune_sources(at(8)).unwrap() {}
+    assert_eq!(store.sources("leads").unwrap().len(), 2, "it was left at that moment");
+    while store.prune_sources(at(9)).unwrap() {}
+    let left: Vec<_> = store.sources("leads").unwrap().into_iter().map(|source| source.id).collect();
+    assert_eq!(left, [HERE]);
+    assert_eq!(store.known(HERE, &[Key([1; 16])]).unwrap(), [Some(Version(1))]);
+}
+
+#[test]
+fn a_slot_stays_due_until_the_table_was_read() {
+    let (folder, mut store) = opened();
+    let claim = |store: &mut Store, second: i64, since: i64| {
+        let order = Order { since: Some(at(since)), ..Order::new(Cause::Schedule, Some(at(second))) };
+        store.begin_runs(&[NewRun { flow: "leads", order, started: at(second) }]).unwrap().remove(0)
+    };
+    let due = |begun: &Begun| begun.due_since;
+    let first = claim(&mut store, 10, 5);
+    assert_eq!(due(&first), at(5), "the first slot that was missed");
+    store.fail_run(first.run, &Failed { due_since: due(&first), ..failed("no table") }, at(11)).unwrap();
+    let killed = claim(&mut store, 20, 20);
+    assert_eq!(due(&killed), at(5));
+    drop(store);
+    let mut store = Store::open(folder.path()).unwrap();
+    store.interrupt_runs(at(21)).unwrap();
+    let good = claim(&mut store, 30, 30);
+    assert_eq!(due(&good), at(5));
+    store.commit_scan(good.run, &scanned(31), std::iter::empty()).unwrap();
+    let killed = claim(&mut store, 40, 40);
+    assert_eq!(due(&killed), at(40));
+    let next = claim(&mut store, 50, 50);
+    assert_eq!(due(&next), at(40), "the one before was left under way");
+    let past = Order::of(Cause::Replay, Range::Past { from: at(1), to: at(2), again: false });
+    store.commit_scan(next.run, &scanned(51), std::iter::empty()).unwrap();
+    let replay =
+        store.begin_runs(&[NewRun { flow: "leads", order: past, started: at(60) }]).unwrap().remove(0);
+    store.fail_run(replay.run, &failed("no"), at(61)).unwrap();
+    assert_eq!(due(&claim(&mut store, 70, 70)), at(70), "a run of the past says nothing of it");
+}
+
+#[test]
+fn a_flow_that_was_never_on_is_first_seen_when_it_is() {
+    let (_folder, mut store) = opened();
+    let name = "late".to_owned();
+    let mut plan = |is_enabled, second| {
+        let flows = std::iter::once((&name, is_enabled));
+        store.plan_of(flows, at(second)).unwrap().remove("late").unwrap().anchor
+    };
+    assert_eq!(plan(false, 10), at(10));
+    plan(false, 20);
+    assert_eq!(plan(true, 30), at(30));
+    assert_eq!(plan(true, 40), at(30));
+    store.set_off("late", Some(at(50)), at(50)).unwrap();
+    store.set_off("late", None, at(60)).unwrap();
+    assert_eq!(store.plan("late").unwrap().unwrap().anchor, at(60), "it has taken no slot meanwhile");
+    let order = Order::new(Cause::Schedule, Some(at(60)));
+    let run = store.begin_runs(&[NewRun { flow: "late", order, started: at(60) }]).unwrap().remove(0);
+    store.fail_run(run.run, &failed("no table"), at(61)).unwrap();
+    store.set_off("late", Some(at(70)), at(70)).unwrap();
+    store.set_off("late", None, at(80)).unwrap();
+    assert_eq!(store.plan("late").unwrap().unwrap().anchor, at(60));
+}

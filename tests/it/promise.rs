@@ -1,0 +1,181 @@
+//! Where the promise begins, which table it is about, and what a failed run must not cost.
+
+use jiff::{SignedDuration, Timestamp};
+use leadflow::clock::Clock;
+use leadflow::table::EmbeddedTable;
+use serde_json::json;
+
+use crate::alarms::Driven;
+use crate::support::azurite::{self, Table};
+use crate::support::eventually;
+use crate::support::leadflow::{MARKETPLACE, Sandbox, guide_flow, relay};
+use crate::support::leads::{keys, leads};
+use crate::support::mail_server::MailServer;
+
+const SECOND: SignedDuration = SignedDuration::from_secs(1);
+
+/// The guide's flow with a window of one second, which is over when the next command has started.
+fn narrow(table: &str, port: u16) -> String {
+    let flow = guide_flow(table).replace("unit = \"hour\"", "unit = \"second\"");
+    format!("{MARKETPLACE}{}{flow}", relay(port))
+}
+
+/// Longer ago than the window, and than the second to which the service tells its time.
+fn let_the_window_pass() {
+    let old = Clock::System.now() + SignedDuration::from_millis(4_100);
+    eventually("the window to pass", || (Clock::System.now() > old).then_some(()));
+}
+
+#[tokio::test]
+async fn rows_written_while_the_first_runs_fail_are_mailed() {
+    let (table, server) = (Table::create().await, MailServer::start(&[]));
+    let sandbox = Sandbox::with_azurite(&narrow(&table.name, server.port));
+    table.insert(&leads(0..1)).await;
+    let_the_window_pass();
+    // The password file of the table is wrong, the table's name is, and the process is killed.
+    sandbox.edit("{ env = \"LEADS_STORAGE\" }", "{ file = \"storage\" }");
+    assert_eq!(sandbox.run(&["run", "--once"]).code, 1, "there is no such file");
+    table.insert(&leads(1..2)).await;
+    sandbox.write("storage", &azurite::connection_string("Y2FuYXJ5"));
+    assert_eq!(sandbox.run(&["run", "--once"]).code, 1, "the key is refused");
+    sandbox.write("storage", &azurite::connection_string(azurite::KEY));
+    sandbox.edit(&table.name, "nosuchtable");
+    assert_eq!(sandbox.run(&["run", "--once"]).code, 1, "there is no such table");
+    let_the_window_pass();
+    table.insert(&leads(2..3)).await;
+    let killed =
+        sandbox.command(&["run", "--once"]).env("FAILPOINTS", "run-claimed=return").status().unwrap();
+    assert!(!killed.success());
+    let_the_window_pass();
+    sandbox.edit("nosuchtable", &table.name);
+    sandbox.run_once();
+    assert_eq!(server.mails()[0].row_keys(), keys(1..3), "and not what was there long before");
+}
+
+#[tokio::test]
+async fn a_flow_that_is_off_at_first_begins_when_it_is_turned_on() {
+    let (table, server) = (Table::create().await, MailServer::start(&[]));
+    let sandbox = Sandbox::with_azurite(&narrow(&table.name, server.port));
+    sandbox.edit("condition = ", "enabled = false\ncondition = ");
+    let daemon = sandbox.daemon();
+    table.insert(&leads(0..1)).await;
+    let_the_window_pass();
+    sandbox.edit("enabled = false", "enabled = true");
+    daemon.wait_for_log("the flow begins");
+    daemon.wait_for_log("no new rows");
+    assert!(server.mails().is_empty());
+    assert!(daemon.stop().success());
+}
+
+#[tokio::test]
+async fn another_way_to_write_the_table_is_no_new_begin() {
+    let (table, server) = (Table::create().await, MailServer::start(&[]));
+    let sandbox = Sandbox::with_azurite(&narrow(&table.name, server.port));
+    sandbox.edit("{ env = \"LEADS_STORAGE\" }", "{ file = \"storage\" }");
+    sandbox.write("storage", &azurite::connection_string(azurite::KEY));
+    table.insert(&leads(0..1)).await;
+    sandbox.run_once();
+    let ways = [
+        azurite::connection_string(azurite::KEY).replace("127.0.0.1", "localhost"),
+        azurite::connection_string(azurite::KEY).replace(
+            &format!("{}/{};", azurite::port(), azurite::ACCOUNT),
+            &format!("{}/{}/;", azurite::port(), azurite::ACCOUNT),
+        ),
+        format!(
+            "TableEndpoint=http://LOCALHOST:{}/{}/;AccountName={};AccountKey={}",
+            azurite::port(),
+            azurite::ACCOUNT,
+            azurite::ACCOUNT,
+            azurite::KEY
+        ),
+    ];
+    for (number, way) in (1..).zip(ways) {
+        sandbox.write("storage", &way);
+        let_the_window_pass();
+        table.insert(&leads(number..number + 1)).await;
+        let_the_window_pass();
+        sandbox.run_once();
+        assert_eq!(server.mails()[number].row_keys(), keys(number..number + 1), "{number}");
+    }
+    let (lower, upper) = (table.name.clone(), table.name.to_uppercase());
+    sandbox.edit(&format!("\"{lower}\""), &format!("\"{upper}\""));
+    sandbox.run_once();
+    assert_eq!(server.mails().len(), 4, "nothing is mailed twice");
+    let runs = sandbox.json(&["history", "--json", "--limit", "99"]);
+    let begins = (1..=runs.as_array().unwrap().len()).filter(|run| {
+        let shown = sandbox.json(&["history", "show", &run.to_string(), "--json"]);
+        shown["steps"][0]["outputs"]["rows_before"].is_number()
+    });
+    assert_eq!(begins.collect::<Vec<_>>(), [1], "only the first run begins");
+}
+
+const DAILY: &str = r#"[connections.demo.embedded_table]
+file = "demo.db"
+[connections.folder.mail_folder]
+path = "mail"
+[flows.leads.recurrence]
+frequency = "day"
+[flows.leads.table]
+connection = "demo"
+name = "leads"
+filter = "Timestamp gt datetime'{{past_time}}'"
+[flows.leads.email]
+connection = "folder"
+to = "sales@contoso.example"
+"#;
+
+#[tokio::test]
+async fn a_minute_of_failure_does_not_cost_a_daily_flow_a_day() {
+    let sandbox = Sandbox::new(DAILY);
+    let now: Timestamp = "2026-03-02T08:00:00Z".parse().unwrap();
+    // A file that is no table stands where the table is to be.
+    std::fs::create_dir_all(sandbox.path("state")).unwrap();
+    std::fs::write(sandbox.path("state/demo.db"), "no database at all, but a text of some length").unwrap();
+    let daemon = Driven::start(&sandbox, "2026-03-02T08:00:00Z");
+    daemon.pass(&sandbox, SECOND * 10, SECOND).await;
+    std::fs::remove_file(sandbox.path("state/demo.db")).unwrap();
+    let table = EmbeddedTable::open(&sandbox.path("state/demo.db"), "leads").unwrap();
+    let row = json!({ "PartitionKey": "p", "RowKey": "r" }).as_object().unwrap().clone();
+    table.insert(&[row], now + SECOND * 5).unwrap();
+    daemon.pass(&sandbox, SECOND * 40, SECOND).await;
+    daemon.stop().await;
+    let runs = sandbox.json(&["history", "--json"]);
+    let told: Vec<_> = runs.as_array().unwrap().iter().map(|run| (&run["cause"], &run["outcome"])).collect();
+    assert_eq!(told, [(&json!("retry"), &json!("sent")), (&json!("schedule"), &json!("failed"))]);
+    assert!(!sandbox.run(&["health"]).stdout.contains("fails"), "it is over");
+}
+
+#[test]
+fn retries_of_a_slot_are_one_failure() {
+    let sandbox = Sandbox::new(&format!(
+        "{DAILY}[settings.failures]\nconnection = \"folder\"\nto = \"ops@contoso.example\"\nafter = 2\n"
+    ));
+    std::fs::create_dir_all(sandbox.path("state")).unwrap();
+    std::fs::write(sandbox.path("state/demo.db"), "no database at all, but a text of some length").unwrap();
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let daemon = Driven::start(&sandbox, "2026-03-02T08:00:00Z");
+        daemon.pass(&sandbox, SECOND * 300, SECOND * 10).await;
+        daemon.stop().await;
+    });
+    let runs = sandbox.json(&["history", "--json"]);
+    assert_eq!(runs.as_array().unwrap().len(), 4, "at 30 s, 90 s and 210 s, some seconds less");
+    assert!(!sandbox.path("state/mail").exists(), "one slot has failed, not two");
+}
+
+#[test]
+fn a_database_that_is_taken_away_is_noticed_before_more_is_sent() {
+    for file in ["leadflow.db", "leadflow.db-wal", "leadflow.db-shm"] {
+        let server = MailServer::start(&[]);
+        let flow = DAILY.replace("connection = \"folder\"", "connection = \"relay\"");
+        let sandbox = Sandbox::new(&format!("{}{flow}", relay(server.port)));
+        let mut daemon = sandbox.daemon();
+        daemon.wait_for_log("no new rows");
+        std::fs::rename(sandbox.path("state").join(file), sandbox.path("elsewhere")).unwrap();
+        let table = EmbeddedTable::open(&sandbox.path("state/demo.db"), "leads").unwrap();
+        let row = json!({ "PartitionKey": "p", "RowKey": "r" }).as_object().unwrap().clone();
+        table.insert(&[row], Clock::System.now()).unwrap();
+        assert_eq!(daemon.wait().code(), Some(1), "{file}");
+        daemon.wait_for_log("was deleted or replaced while leadflow ran; nothing more is sent");
+        assert!(server.mails().is_empty());
+    }
+}
