@@ -39,7 +39,7 @@ fn runs(sandbox: &Sandbox) -> Vec<Value> {
 
 fn watermark(sandbox: &Sandbox) -> i64 {
     let db = rusqlite::Connection::open(sandbox.path("state/leadflow.db")).unwrap();
-    db.query_row("SELECT watermark FROM flows", [], |row| row.get(0)).unwrap()
+    db.query_row("SELECT watermark FROM sources", [], |row| row.get(0)).unwrap()
 }
 
 #[tokio::test]
