@@ -40,7 +40,7 @@ pub mod lead;
 pub mod mail;
 pub mod notice;
 pub mod outbox;
-mod ownership;
+pub mod ownership;
 pub mod postman;
 pub mod preview;
 pub mod recurrence;

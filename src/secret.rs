@@ -1,7 +1,7 @@
 //! Secrets come from the environment, a file or a systemd credential, never from flows.toml.
 
 use std::path::{Path, PathBuf};
-use std::{env, fs, io};
+use std::{env, io};
 
 use secrecy::SecretString;
 
@@ -89,8 +89,12 @@ pub(crate) fn without(text: &str, secret: &str) -> String {
 /// So many characters of a secret are known for it.
 const BEGIN: usize = 16;
 
+/// More than any secret has.
+const LARGEST: u64 = 1 << 20;
+
 fn read_file(path: &Path) -> io::Result<String> {
-    fs::read_to_string(path)
+    let bytes = crate::ownership::read_plain(path, LARGEST)?;
+    String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text"))
 }
 
 fn read_credential(name: &str) -> Result<String, SecretError> {
@@ -111,6 +115,7 @@ fn read_credential(name: &str) -> Result<String, SecretError> {
 mod tests {
     use super::*;
     use secrecy::ExposeSecret;
+    use std::fs;
 
     #[test]
     fn a_file_may_end_with_a_line_break() {

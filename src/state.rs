@@ -4,8 +4,7 @@
 //! marker that lies outside the state folder says that there was one, and which.
 
 use std::fs;
-use std::io::{self, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -13,12 +12,16 @@ use serde_json::{Value, json};
 use tracing::info;
 
 use crate::flow::Config;
+use crate::ownership::{self, Folder, Use};
 use crate::store::{Store, StoreError};
 
 /// Where the package keeps its marker, and the folder of the flows.toml that it is for.
 const PACKAGE: (&str, &str) = ("/var/lib/leadflow-marker", "/etc/leadflow");
 /// The database and the files that belong to it.
 const DATABASE: [&str; 3] = ["leadflow.db", "leadflow.db-wal", "leadflow.db-shm"];
+
+/// The most bytes that a marker has.
+const LARGEST: u64 = 4 << 10;
 
 struct Marker {
     id: String,
@@ -76,12 +79,13 @@ pub fn is_whole(config: &Config, now: Timestamp) -> Result<bool, StoreError> {
 
 fn put_aside(folder: &Path, now: Timestamp) -> io::Result<Option<PathBuf>> {
     let stamp = now.strftime("%Y%m%dT%H%M%SZ");
+    let place = Folder::open(folder, Use::Own)?;
     let mut aside = None;
     for name in DATABASE {
-        let (from, to) = (folder.join(name), folder.join(format!("{name}.until-{stamp}")));
-        match fs::rename(from, &to) {
+        let to = format!("{name}.until-{stamp}");
+        match place.rename(name, &to) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            Ok(()) if name == DATABASE[0] => aside = Some(to),
+            Ok(()) if name == DATABASE[0] => aside = Some(folder.join(to)),
             _ => {}
         }
     }
@@ -104,7 +108,8 @@ fn marker_of(config: &Config) -> PathBuf {
 }
 
 fn read(place: &Path) -> Option<Marker> {
-    let value: Value = serde_json::from_str(&fs::read_to_string(place).ok()?).ok()?;
+    let bytes = ownership::read_beside(place, LARGEST).ok().flatten()?;
+    let value: Value = serde_json::from_slice(&bytes).ok()?;
     let text = |name: &str| Some(value[name].as_str()?.to_owned());
     Some(Marker { id: text("state")?, since: text("since")? })
 }
@@ -122,11 +127,7 @@ fn mark(place: &Path, id: &str, now: Timestamp) {
 }
 
 fn write(place: &Path, text: &str) -> io::Result<()> {
-    let folder = place.parent().unwrap_or(Path::new("/"));
-    let mut file = tempfile::Builder::new().prefix(".").suffix(".part").tempfile_in(folder)?;
-    file.write_all(text.as_bytes())?;
-    file.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
-    file.as_file().sync_all()?;
-    file.persist(place)?;
-    fs::File::open(folder)?.sync_all()
+    let folder = Folder::open(place.parent().unwrap_or(Path::new("/")), Use::Own)?;
+    let name = place.file_name().unwrap_or_default().to_string_lossy();
+    folder.write(&name, 0o644, text.as_bytes())
 }

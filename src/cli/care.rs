@@ -40,9 +40,6 @@ pub(super) fn backup(loaded: &Loaded, arguments: &BackupArguments) -> anyhow::Re
         bail!("there is no state yet: leadflow was never run")
     };
     let file = arguments.file.display();
-    if arguments.file.exists() {
-        bail!("{file} is there already; name another file");
-    }
     store.back_up(&arguments.file)?;
     output::print(&format!(
         "the state is copied to {file}; to restore it, stop leadflow and put it in place of leadflow.db"

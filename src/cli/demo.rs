@@ -1,5 +1,6 @@
 //! `leadflow demo`: the real daemon on an embedded table and a mail folder.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -133,7 +134,8 @@ async fn show_mails(
 }
 
 fn fresh_folder() -> io::Result<PathBuf> {
-    let folder = tempfile::Builder::new().prefix("leadflow-demo-").tempdir()?;
+    let mode = fs::Permissions::from_mode(0o700);
+    let folder = tempfile::Builder::new().prefix("leadflow-demo-").permissions(mode).tempdir()?;
     Ok(folder.keep())
 }
 

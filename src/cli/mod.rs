@@ -112,6 +112,13 @@ enum Command {
     Man(shell::ManArguments),
 }
 
+impl Command {
+    /// Whether it works by a flows.toml.
+    fn reads_flows(&self) -> bool {
+        !matches!(self, Self::Completions(_) | Self::Man(_) | Self::Demo(_))
+    }
+}
+
 /// Something that was typed is wrong, as a flow that is not there.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -140,7 +147,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         LogFormat::Text => telemetry::Format::Text,
         LogFormat::Json => telemetry::Format::Json,
     };
-    let path = config::find(config);
+    let path = file_of(config, &command)?;
     match command {
         Command::Run(arguments) => {
             let loaded = config::load(&path)?;
@@ -194,6 +201,16 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
             on_runtime(demo::demo(arguments))
         }
     }
+}
+
+/// The file that was named, or one that is found and not a stranger's.
+fn file_of(named: Option<PathBuf>, command: &Command) -> Result<PathBuf, Report> {
+    let is_named = named.is_some();
+    let path = config::find(named);
+    if !is_named && command.reads_flows() {
+        config::check_found(&path)?;
+    }
+    Ok(path)
 }
 
 /// The file, whose warnings are `check`'s to tell.

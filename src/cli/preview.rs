@@ -1,7 +1,7 @@
 //! `leadflow preview FLOW`.
 
 use std::fmt::Write as _;
-use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -10,6 +10,7 @@ use leadflow::clock::Clock;
 use leadflow::condition::Verdict;
 use leadflow::config::Loaded;
 use leadflow::flow::Flow;
+use leadflow::ownership::{Draft, Readers};
 use leadflow::preview::{self, Preview, Rows};
 use mail_parser::{MessageParser, MimeHeaders as _};
 use serde_json::{Value, json};
@@ -81,7 +82,11 @@ pub(super) async fn preview(loaded: Loaded, arguments: Arguments) -> anyhow::Res
 fn write_html(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let message = MessageParser::default().parse(bytes).context("the mail cannot be read back")?;
     let html = message.body_html(0).unwrap_or_default();
-    fs::write(path, html.as_bytes()).map_err(|error| anyhow!("cannot write {}: {error}", path.display()))
+    let written = Draft::replacing(path, Readers::Asker).and_then(|mut draft| {
+        io::Write::write_all(&mut draft, html.as_bytes())?;
+        draft.keep()
+    });
+    written.map_err(|error| anyhow!("cannot write {}: {error}", path.display()))
 }
 
 fn as_json(flow: &Flow, found: Preview, verdict: Verdict, html: Option<&Path>) -> anyhow::Result<ExitCode> {

@@ -1,13 +1,15 @@
 //! `leadflow completions SHELL` and `leadflow man`.
 
 use std::fs;
-use std::path::PathBuf;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use clap::CommandFactory as _;
 use clap_complete::Shell;
 use clap_mangen::Man;
+use leadflow::ownership::{Draft, Readers};
 
 use super::output;
 
@@ -31,12 +33,25 @@ pub(super) fn completions(arguments: &CompletionsArguments) -> anyhow::Result<Ex
     Ok(ExitCode::SUCCESS)
 }
 
+/// Puts a page into its place, and not where a link leads.
+fn put(path: &Path, page: &[u8]) -> io::Result<()> {
+    let mut draft = Draft::replacing(path, Readers::All)?;
+    draft.write_all(page)?;
+    draft.keep()
+}
+
 pub(super) fn man(arguments: &ManArguments) -> anyhow::Result<ExitCode> {
     let command = super::Arguments::command();
     if let Some(folder) = &arguments.to {
         let place = folder.display();
         fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {place}"))?;
-        clap_mangen::generate_to(command, folder).with_context(|| format!("cannot write into {place}"))?;
+        let pages = tempfile::tempdir()?;
+        clap_mangen::generate_to(command, pages.path())?;
+        for page in fs::read_dir(pages.path())? {
+            let page = page?;
+            put(&folder.join(page.file_name()), &fs::read(page.path())?)
+                .map_err(|error| anyhow!("cannot write into {place}: {error}"))?;
+        }
         output::print(&format!("the pages are in {place}; read one with: man {place}/leadflow.1"))?;
     } else {
         let mut text = Vec::new();

@@ -1,5 +1,6 @@
 //! Spoilt files: never a panic, every problem at a place of the file, no secret in any report.
 
+use std::fs;
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;

@@ -18,14 +18,14 @@ mod templates;
 mod tests;
 mod values;
 
+use std::env;
 use std::path::{Path, PathBuf};
-use std::{env, fs};
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::flow::Config;
-use crate::ownership;
+use crate::ownership::{self, Finding};
 use reader::Section;
 use values::Folders;
 
@@ -57,6 +57,16 @@ pub fn find(named: Option<PathBuf>) -> PathBuf {
     named.or_else(there).unwrap_or_else(|| PLACES[0].into())
 }
 
+/// Refuses the file that [`find`] found by itself when it is a stranger's.
+///
+/// # Errors
+/// When it belongs neither to the one who typed the command nor to root.
+pub fn check_found(path: &Path) -> Result<(), Report> {
+    let refused =
+        |Finding { message, help }| Problem::without_place(&path.display().to_string(), message, &help);
+    rights::check_found(path).map_err(|finding| Report { problems: vec![refused(finding)] })
+}
+
 /// Loads a file and its templates.
 ///
 /// # Errors
@@ -72,9 +82,11 @@ pub fn load(path: &Path) -> Result<Loaded, Report> {
         )
     })?;
     let path = std::path::absolute(path).map_err(|error| fail(error.to_string(), ""))?;
-    let warnings = rights::check(&path).map_err(|(message, help)| fail(message, &help))?;
-    let mut loaded = parse(&path, &name, &text)?;
-    let warn = |(message, help): (String, String)| Problem::warning_without_place(&name, message, &help);
+    let parsed = parse(&path, &name, &text);
+    let config = parsed.as_ref().ok().map(|loaded| &loaded.config);
+    let warnings = rights::check(&path, config).map_err(|Finding { message, help }| fail(message, &help))?;
+    let mut loaded = parsed?;
+    let warn = |Finding { message, help }| Problem::warning_without_place(&name, message, &help);
     loaded.warnings.extend(warnings.into_iter().map(warn));
     Ok(loaded)
 }
@@ -140,11 +152,7 @@ fn read(path: &Path, largest: u64) -> Result<String, String> {
         let why = ownership::explained(path, &error);
         format!("cannot read {}{}: {why}", path.display(), if path.is_absolute() { "" } else { &place })
     };
-    let size = fs::metadata(path).map_err(failed)?.len();
-    if size > largest {
-        return Err(format!("{} has {size} bytes, which no such file needs", path.display()));
-    }
-    let bytes = fs::read(path).map_err(failed)?;
+    let bytes = ownership::read_plain(path, largest).map_err(failed)?;
     let text = String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         format!("{} is not UTF-8 text, from byte {at} on; save it as UTF-8", path.display())

@@ -1,36 +1,73 @@
-//! Who may change flows.toml and its templates, and so who gets the leads.
+//! Who may change flows.toml, what it names and the state, and so who gets the leads.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-/// What is wrong, and what to type.
-type Finding = (String, String);
+use crate::flow::{Config, MailConnection, TableConnection};
+use crate::ownership::{self, Finding};
 
-/// Looks at the file, its folder, and the templates.
+/// Looks at every folder and link on the way to flows.toml, its templates, its secrets and authorities, and the state.
+/// Without a `config`, as of a file with mistakes, at the first two.
 ///
 /// # Errors
-/// When every user of the machine may change one of them. What a group may change that is not its
-/// owner's private one deserves a warning.
-pub(super) fn check(path: &Path) -> Result<Vec<Finding>, Finding> {
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    let templates = folder.join("templates");
-    let mut all: Vec<PathBuf> = vec![path.to_owned(), folder.to_owned(), templates.clone()];
-    all.extend(fs::read_dir(templates).into_iter().flatten().flatten().map(|entry| entry.path()));
-    let mut warnings = Vec::new();
-    for path in all {
-        let Ok(found) = fs::metadata(&path) else { continue };
-        let name = path.display();
-        // In a folder with the sticky bit nobody can rename another's file.
-        let is_sticky = found.is_dir() && found.mode() & 0o1000 != 0;
-        if found.mode() & 0o002 != 0 && !is_sticky {
-            let message = format!("every user of this machine can change {name}, and so who gets the leads");
-            return Err((message, format!("type: chmod o-w {name}")));
-        }
-        if found.mode() & 0o020 != 0 && found.gid() != found.uid() {
-            let message = format!("the group {} can change {name}, and so who gets the leads", found.gid());
-            warnings.push((message, format!("if it should not: chmod g-w {name}")));
+/// When somebody may change one of them who is neither root, nor the user that leadflow runs as, nor the owner of the
+/// state folder. What a group may change that is not its owner's private one deserves a warning.
+pub(super) fn check(path: &Path, config: Option<&Config>) -> Result<Vec<Finding>, Finding> {
+    let service = match config {
+        Some(config) => ownership::owner_of(&config.settings.state),
+        // Whose file it is does not matter while it does nothing.
+        None => ownership::owner_of(path),
+    };
+    let templates = path.with_file_name("templates");
+    let mut all: Vec<(PathBuf, &str)> = vec![(path.to_owned(), LEADS), (templates.clone(), LEADS)];
+    let entries = fs::read_dir(templates).into_iter().flatten().flatten();
+    all.extend(entries.map(|entry| (entry.path(), LEADS)));
+    if let Some(config) = config {
+        all.extend(config.secret_files().into_iter().map(|path| (path, "a secret")));
+        all.extend(authorities(config).map(|path| (path.clone(), "which servers are trusted")));
+        all.push((config.settings.state.clone(), "what is mailed"));
+    }
+    let mut warnings: Vec<Finding> = Vec::new();
+    for (path, loss) in all {
+        for finding in ownership::check(&path, service, loss)? {
+            let is_known = |known: &Finding| known.help == finding.help;
+            if !warnings.iter().any(is_known) {
+                warnings.push(finding);
+            }
         }
     }
     Ok(warnings)
+}
+
+/// Refuses a file that nobody named and that lies in the folder where the command was typed, when it is a stranger's.
+///
+/// # Errors
+/// When it is not of the one who typed the command, nor root's.
+pub(super) fn check_found(path: &Path) -> Result<(), Finding> {
+    let Some(owner) = ownership::owner_of(path).filter(|owner| !ownership::asks_for_it(*owner)) else {
+        return Ok(());
+    };
+    let name = path.display();
+    Err(Finding {
+        message: format!(
+            "{name} in this folder belongs to {}, and nobody has named it",
+            ownership::name_of(owner)
+        ),
+        help: format!("if it is the right one, add --config {name}, or type: sudo chown root: {name}"),
+    })
+}
+
+const LEADS: &str = "who gets the leads";
+
+/// The files with the certificates of one's own authorities.
+fn authorities(config: &Config) -> impl Iterator<Item = &PathBuf> {
+    let of_tables = config.tables.values().filter_map(|table| match table {
+        TableConnection::Azure(azure) => azure.ca_file.as_ref(),
+        _ => None,
+    });
+    let of_mails = config.mails.values().filter_map(|mail| match mail {
+        MailConnection::Smtp(smtp) => smtp.ca_file.as_ref(),
+        _ => None,
+    });
+    of_tables.chain(of_mails)
 }

@@ -1,15 +1,13 @@
 //! A mail folder: one `.eml` a mail, for demos, tests and pick-up by other programs.
 
-use std::fs::File;
 use std::io;
-use std::io::Write as _;
 use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 
 use super::{ConnectError, Letter, Receipt};
 use crate::flow::FolderConnection;
-use crate::ownership;
+use crate::ownership::{self, Use};
 
 /// A folder that takes mails.
 #[derive(Debug)]
@@ -24,7 +22,7 @@ impl Folder {
     /// When it cannot be made.
     pub(super) fn open(connection: &FolderConnection) -> Result<Self, ConnectError> {
         let path = connection.path.display();
-        ownership::make_folder(&connection.path, 0o755).map_err(|error| {
+        ownership::Folder::make(&connection.path, 0o755, Use::Shared).map_err(|error| {
             let why = ownership::explained(&connection.path, &error);
             let help = "make it writable for this user, or name another `path`";
             ConnectError::new(format!("cannot make the mail folder {path}: {why}"), Some(help))
@@ -37,9 +35,10 @@ impl Folder {
     pub(super) async fn send(&self, letter: &Letter<'_>) -> Vec<Receipt> {
         let [a, b, c, d, ..]: [u8; 32] = Sha256::digest(letter.bytes).into();
         let hash = u32::from_be_bytes([a, b, c, d]);
-        let path = self.connection.path.join(format!("{:06}-{hash:08x}.eml", letter.id));
-        let (folder, file, bytes) = (self.connection.path.clone(), path.clone(), letter.bytes.to_vec());
-        let writing = tokio::task::spawn_blocking(move || write(&folder, &file, &bytes)).await;
+        let name = format!("{:06}-{hash:08x}.eml", letter.id);
+        let path = self.connection.path.join(&name);
+        let (folder, bytes) = (self.connection.path.clone(), letter.bytes.to_vec());
+        let writing = tokio::task::spawn_blocking(move || write(&folder, &name, &bytes)).await;
         let receipt = match writing.unwrap_or_else(|fault| Err(io::Error::other(fault))) {
             Ok(()) => Receipt::Accepted(format!("written to {}", path.display())),
             Err(error) => Receipt::Later(format!("cannot write {}: {error}", path.display())),
@@ -48,12 +47,6 @@ impl Folder {
     }
 }
 
-fn write(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = tempfile::Builder::new().prefix(".").suffix(".part").tempfile_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    ownership::adopt(path)?;
-    // The name, too, must outlive a power cut.
-    File::open(folder)?.sync_all()
+fn write(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    ownership::Folder::open(folder, Use::Shared)?.write(name, 0o600, bytes)
 }

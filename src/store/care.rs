@@ -4,16 +4,21 @@ use std::path::Path;
 
 use rusqlite::params;
 
-use super::{Store, StoreError, private};
+use super::{Store, StoreError};
+use crate::ownership::{self, Draft};
 
 impl Store {
-    /// Writes a whole copy of the database, also while a daemon works on it.
+    /// Writes a whole copy of the database, also while a daemon works on it. Nobody else can read it, from its first
+    /// byte; it has its name when it is whole, and nothing is left of one that fails.
     ///
     /// # Errors
-    /// When the file is there already or cannot be written.
+    /// When the file is there already or cannot be written, or others may change its folder.
     pub fn back_up(&self, file: &Path) -> Result<(), StoreError> {
-        self.db.execute("VACUUM INTO ?1", params![file.to_string_lossy()])?;
-        private::restrict(file).map_err(|source| StoreError::Folder { folder: file.to_owned(), source })
+        let failed = |source| StoreError::Copy { file: file.to_owned(), source };
+        let service = self.db.path().and_then(|path| ownership::owner_of(Path::new(path)));
+        let draft = Draft::new(file, service).map_err(failed)?;
+        self.db.execute("VACUUM INTO ?1", params![draft.path().to_string_lossy()])?;
+        draft.keep().map_err(failed)
     }
 
     /// Gives what is known of a flow to another name.

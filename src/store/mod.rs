@@ -40,7 +40,7 @@ use rusqlite_migration::{M, Migrations};
 
 use crate::blocking::Worker;
 use crate::hang_point::block_point;
-use crate::ownership;
+use crate::ownership::{DatabaseError, Folder, Use, open_database};
 use in_place::OpenFiles;
 
 /// The open state of leadflow.
@@ -55,7 +55,7 @@ pub struct Store {
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The folder cannot be made or written.
-    #[error("cannot use the state folder {folder}: {why}; it must be writable, settings.state names it", folder = .folder.display(), why = crate::ownership::explained(.folder, .source))]
+    #[error("cannot use the state folder {folder}: {why}", folder = .folder.display(), why = private::why(.folder, .source))]
     Folder {
         /// The folder.
         folder: PathBuf,
@@ -65,6 +65,14 @@ pub enum StoreError {
     /// Another daemon holds the folder.
     #[error("another leadflow works on the state folder {folder}; stop it first, or name another in settings.state", folder = .0.display())]
     Busy(PathBuf),
+    /// A copy of the state cannot be written.
+    #[error("cannot write the copy {file}: {why}", file = .file.display(), why = crate::ownership::explained(.file, .source))]
+    Copy {
+        /// The copy.
+        file: PathBuf,
+        /// What the system said, or who could change it.
+        source: std::io::Error,
+    },
     /// The run was taken for ended, so that it must not commit any more.
     #[error("run {0} is over already")]
     RunOver(i64),
@@ -168,6 +176,9 @@ pub struct Lock {
     file: File,
 }
 
+/// The file whose lock keeps a second daemon out.
+const LOCK: &str = "leadflow.lock";
+
 /// Statements that are parsed once, more than there are.
 const STATEMENTS: usize = 128;
 
@@ -193,11 +204,10 @@ impl Lock {
     /// When another process holds it, or the folder cannot be written.
     pub fn take(folder: &Path) -> Result<Self, StoreError> {
         let failed = |source| StoreError::Folder { folder: folder.to_owned(), source };
-        ownership::make_folder(folder, 0o700).map_err(failed)?;
-        let path = folder.join("leadflow.lock");
-        let file = private::file(&path).map_err(failed)?;
+        let place = Folder::make(folder, 0o700, Use::Own).map_err(failed)?;
+        let file = private::file(&place, LOCK).map_err(failed)?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { path, file }),
+            Ok(()) => Ok(Self { path: folder.join(LOCK), file }),
             Err(TryLockError::WouldBlock) => Err(StoreError::Busy(folder.to_owned())),
             Err(TryLockError::Error(source)) => Err(failed(source)),
         }
@@ -216,10 +226,11 @@ impl Store {
     /// When the folder cannot be written or the database is not ours.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
         let failed = |source| StoreError::Folder { folder: folder.to_owned(), source };
-        ownership::make_folder(folder, 0o700).map_err(failed)?;
-        let path = folder.join("leadflow.db");
-        private::file(&path).map_err(failed)?;
-        let db = Connection::open(path)?;
+        let place = Folder::make(folder, 0o700, Use::Own).map_err(failed)?;
+        let db = open_database(&place, "leadflow.db").map_err(|error| match error {
+            DatabaseError::File(source) => failed(source),
+            DatabaseError::Database(error) => error.into(),
+        })?;
         db.busy_timeout(PATIENCE)?;
         let schema: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
         if usize::try_from(schema).is_ok_and(|schema| schema > MIGRATIONS.len()) {

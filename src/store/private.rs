@@ -1,25 +1,33 @@
 //! Files that only their owner reads: the state holds leads.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use crate::ownership;
+use crate::ownership::{self, Folder};
 
 /// Opens the file for writing; makes it where it is not there.
-pub(super) fn file(path: &Path) -> io::Result<File> {
-    let is_new = !path.exists();
-    let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)?;
-    if is_new {
-        ownership::adopt(path)?;
+pub(super) fn file(folder: &Folder, name: &str) -> io::Result<File> {
+    if let Some(file) = folder.file(name, true)? {
+        return Ok(file);
     }
-    Ok(file)
+    match folder.new_file(name, 0o600) {
+        // Another process made it at this moment.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            folder.file(name, true)?.ok_or_else(|| io::ErrorKind::NotFound.into())
+        }
+        made => made,
+    }
 }
 
-/// Leaves a file that was just written to its owner alone.
-pub(super) fn restrict(path: &Path) -> io::Result<()> {
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600))
+/// Why the state folder cannot be used, and what to do.
+pub(super) fn why(folder: &Path, error: &io::Error) -> String {
+    if let Some(finding) = ownership::refusal(error) {
+        return finding.to_string();
+    }
+    let why = ownership::explained(folder, error);
+    format!("{why}; it must be writable, settings.state names it")
 }
 
 /// Whether the path still leads to the open file.

@@ -74,7 +74,7 @@ impl Account {
     pub(super) fn open(connection: &AzureConnection) -> Result<Self, TableError> {
         let (endpoint, entra) = endpoint_of(connection)?;
         let authorities = connection.ca_file.as_ref().map(|path| {
-            std::fs::read(path)
+            crate::ownership::read_plain(path, crate::ownership::LARGEST_AUTHORITIES)
                 .map_err(|error| TableError::new(format!("cannot read ca_file {}: {error}", path.display())))
         });
         let transport = Transport::new(authorities.transpose()?.as_deref(), entra.clone())?;

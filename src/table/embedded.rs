@@ -1,5 +1,6 @@
 //! A table in a `SQLite` file: the same rows, keys, types and filters as the service's.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::{Query, TableError, Token, identity};
 use crate::filter::Filter;
-use crate::ownership;
+use crate::ownership::{Folder, Use, open_database};
 use crate::row::{Row, is_annotation};
 
 /// One table of a file.
@@ -35,14 +36,7 @@ impl EmbeddedTable {
     /// When the file is not ours or cannot be written.
     pub fn open(file: &Path, name: &str) -> Result<Self, TableError> {
         let table = Self { file: file.to_owned(), name: name.to_owned() };
-        if let Some(folder) = file.parent() {
-            ownership::make_folder(folder, 0o700).map_err(|error| table.failed(&error))?;
-        }
-        let is_new = !file.exists();
         table.connect()?.execute_batch(SCHEMA).map_err(|error| table.failed(&error))?;
-        if is_new {
-            ownership::adopt(file).map_err(|error| table.failed(&error))?;
-        }
         Ok(table)
     }
 
@@ -140,7 +134,10 @@ impl EmbeddedTable {
     }
 
     fn connect(&self) -> Result<Connection, TableError> {
-        let db = Connection::open(&self.file).map_err(|error| self.failed(&error))?;
+        let place = self.file.parent().zip(self.file.file_name().and_then(OsStr::to_str));
+        let (folder, name) = place.ok_or_else(|| self.failed(&"its name is none"))?;
+        let folder = Folder::make(folder, 0o700, Use::Own).map_err(|error| self.failed(&error))?;
+        let db = open_database(&folder, name).map_err(|error| self.failed(&error))?;
         db.busy_timeout(Duration::from_secs(10)).map_err(|error| self.failed(&error))?;
         // What is deleted is a person's.
         db.pragma_update(None, "secure_delete", true).map_err(|error| self.failed(&error))?;

@@ -131,7 +131,12 @@ fn a_state_is_copied_and_carried_over() {
     assert!(sandbox.run(&["backup", "copy.db"]).stderr.contains("there is no state yet"));
     sandbox.run_once();
     assert_eq!(sandbox.run(&["backup", "copy.db"]).code, 0);
-    assert!(sandbox.run(&["backup", "copy.db"]).stderr.contains("copy.db is there already"));
+    assert!(
+        sandbox
+            .run(&["backup", "copy.db"])
+            .stderr
+            .contains("cannot write the copy copy.db: it is there already")
+    );
     std::fs::write(sandbox.path("flows.toml"), FLOWS.replace("flows.leads", "flows.new-leads")).unwrap();
     assert_eq!(sandbox.run(&["rename", "leads", "newleads"]).code, 2);
     let renamed = sandbox.run(&["rename", "leads", "new-leads"]);

@@ -13,10 +13,10 @@ use crate::support::mail_server::MailServer;
 use crate::support::{eventually, oracle};
 
 /// A mounted file system, which goes with the test.
-struct Mount(PathBuf);
+pub(crate) struct Mount(PathBuf);
 
 impl Mount {
-    fn new(arguments: &[&str], source: &Path, place: &Path) -> Self {
+    pub(crate) fn new(arguments: &[&str], source: &Path, place: &Path) -> Self {
         fs::create_dir_all(place).unwrap();
         must(Command::new("mount").args(arguments).arg(source).arg(place));
         Self(place.to_owned())
@@ -24,7 +24,7 @@ impl Mount {
 }
 
 impl Mount {
-    fn end(self) {
+    pub(crate) fn end(self) {
         must(Command::new("umount").arg(&self.0));
         std::mem::forget(self);
     }

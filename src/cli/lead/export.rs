@@ -1,10 +1,12 @@
 //! `leadflow lead export FLOW`: the leads for a CRM, in constant memory.
 
+use std::fs::Permissions;
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
+use anyhow::anyhow;
 use clap::ValueEnum;
 use indicatif::ProgressBar;
 use jiff::Timestamp;
@@ -14,6 +16,7 @@ use leadflow::filter;
 use leadflow::flow::{Flow, Separator};
 use leadflow::lead;
 use leadflow::mail::sheet::Sheet;
+use leadflow::ownership::{Draft, Readers};
 use leadflow::row::Row;
 use leadflow::spool::Spool;
 use leadflow::table::Query;
@@ -64,7 +67,7 @@ pub(super) async fn export(loaded: &Loaded, arguments: &Arguments) -> anyhow::Re
     let separator = separator_of(flow, arguments.separator.as_deref())?;
     let progress = ask::spinner("reading the table");
     // All columns are known only when the last row is read.
-    let folder = tempfile::tempdir()?;
+    let folder = tempfile::Builder::new().permissions(Permissions::from_mode(0o700)).tempdir()?;
     let mut spool = Spool::new(folder.path());
     let table = table_of(loaded, flow)?;
     let text = flow.table.filter.as_ref().map(|text| filter::fill(text, since));
@@ -86,15 +89,13 @@ pub(super) async fn export(loaded: &Loaded, arguments: &Arguments) -> anyhow::Re
             }
         }
         Some(path) => {
-            // Whole or not at all.
-            let parent = path
-                .parent()
-                .filter(|parent| !parent.as_os_str().is_empty())
-                .unwrap_or(std::path::Path::new("."));
-            let file = tempfile::NamedTempFile::new_in(parent)
-                .with_context(|| format!("cannot write to {}", parent.display()))?;
-            write_to(&mut BufWriter::new(&file), &sheet, &mut spool, arguments.format, &progress)?;
-            file.persist(path).with_context(|| format!("cannot write {}", path.display()))?;
+            let failed = |error: io::Error| anyhow!("cannot write {}: {error}", path.display());
+            let mut draft = Draft::replacing(path, Readers::Asker).map_err(failed)?;
+            let mut out = BufWriter::new(&mut draft);
+            write_to(&mut out, &sheet, &mut spool, arguments.format, &progress)?;
+            out.flush()?;
+            drop(out);
+            draft.keep().map_err(failed)?;
         }
     }
     progress.finish_and_clear();

@@ -53,7 +53,8 @@ fn trusting(path: &Path) -> Result<ClientConfig, ConnectError> {
         let help = "it must hold the authority's certificate in PEM form";
         ConnectError::new(format!("cannot use ca_file {}: {reason}", path.display()), Some(help))
     };
-    let pem = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
+    let pem = crate::ownership::read_plain(path, crate::ownership::LARGEST_AUTHORITIES)
+        .map_err(|error| wrong(error.to_string()))?;
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(&pem) {
         let certificate = certificate.map_err(|error| wrong(error.to_string()))?;

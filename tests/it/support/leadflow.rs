@@ -156,7 +156,13 @@ impl Sandbox {
     /// Starts the daemon with more environment variables, and does not wait.
     pub(crate) fn daemon_with(&self, more: &[(&str, &str)]) -> Daemon {
         let mut command = self.command(&["run"]);
-        command.envs(more.iter().copied()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command.envs(more.iter().copied());
+        self.daemon_by(command)
+    }
+
+    /// Starts a daemon by this command, and does not wait.
+    pub(crate) fn daemon_by(&self, mut command: Command) -> Daemon {
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let log = Arc::new(Mutex::new(String::new()));
         let (lines, sink) = (BufReader::new(child.stderr.take().unwrap()), Arc::clone(&log));

@@ -1,0 +1,59 @@
+//! Opening a `SQLite` file of ours, which `SQLite` opens by its path.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::folder::Folder;
+
+/// Why a database could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DatabaseError {
+    /// The file, or one that belongs to it, is not ours or cannot be made.
+    #[error("{0}")]
+    File(#[from] io::Error),
+    /// The database itself.
+    #[error("{0}")]
+    Database(#[from] rusqlite::Error),
+}
+
+/// What `SQLite` keeps beside a database.
+const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
+
+/// Opens a database in a folder that was looked at; it is made, for its owner alone, if need be. Neither it nor what
+/// lies beside it may be a link, a pipe or a stranger's; afterwards what was opened must be what was looked at.
+///
+/// # Errors
+/// When it is not ours, was replaced meanwhile, or `SQLite` cannot open it.
+pub(crate) fn open_database(folder: &Folder, name: &str) -> Result<Connection, DatabaseError> {
+    for ending in BESIDE {
+        folder.look(&format!("{name}{ending}"))?;
+    }
+    if folder.look(name)?.is_none() {
+        match folder.new_file(name, 0o600) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error.into()),
+            _ => {}
+        }
+    }
+    let known = folder.look(name)?.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+    let path = folder.path().join(name);
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let db = Connection::open_with_flags(&path, flags)?;
+    if folder.is_still(name, &known) && is_open_here(known.st_dev, known.st_ino) {
+        Ok(db)
+    } else {
+        let message =
+            format!("{} was replaced while it was opened; look who may write there", path.display());
+        Err(io::Error::other(message).into())
+    }
+}
+
+/// Whether this process has that file open. Where the system does not tell, the names must do.
+fn is_open_here(device: u64, number: u64) -> bool {
+    let Ok(open) = fs::read_dir("/proc/self/fd") else { return true };
+    let mut open = open.flatten().filter_map(|entry| fs::metadata(entry.path()).ok());
+    open.any(|file| (file.dev(), file.ino()) == (device, number))
+}
