@@ -10,8 +10,10 @@ mod hello;
 mod reply;
 mod sign_in;
 mod tls;
+mod verdict;
 mod wire;
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
@@ -29,6 +31,7 @@ use hello::Offers;
 use reply::Reply;
 use sign_in::Credentials;
 use tls::Tls;
+use verdict::{Step, Whose};
 use wire::{Broken, Wire, lost, within};
 
 /// For DNS, TCP, TLS and the greeting together.
@@ -52,9 +55,29 @@ pub struct Smtp {
     has_taken: bool,
 }
 
+/// Recipients of a letter, by their places, on their way through a session.
+struct Transaction {
+    /// Still to be named.
+    rest: VecDeque<usize>,
+    /// The server has taken them.
+    named: Vec<usize>,
+    /// Why some of them were not judged.
+    fault: Option<Fault>,
+}
+
 impl fmt::Debug for Smtp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Smtp").field("usable", &self.usable).finish_non_exhaustive()
+    }
+}
+
+impl Transaction {
+    fn new(recipients: usize) -> Self {
+        Self { rest: (0..recipients).collect(), named: Vec::new(), fault: None }
+    }
+
+    fn is_over(&self) -> bool {
+        self.rest.is_empty()
     }
 }
 
@@ -105,65 +128,132 @@ impl Smtp {
         let mut receipts: Vec<Option<Receipt>> = vec![None; letter.recipients.len()];
         let fault = self.hand_over(letter, &mut receipts).await.err();
         self.usable &= fault.is_none();
-        self.has_taken |= receipts.iter().flatten().any(|receipt| matches!(receipt, Receipt::Accepted(_)));
         Handover { receipts, fault }
     }
 
-    /// Fills in what the server says of each recipient.
+    /// Fills in what the server says of each recipient, in as many transactions as it wants.
     async fn hand_over(&mut self, letter: Letter<'_>, receipts: &mut [Option<Receipt>]) -> Result<(), Fault> {
-        self.begin(letter.from).await?;
-        for (at, address) in letter.recipients.iter().enumerate() {
-            receipts[at] = self.name_recipient(address).await.map_err(|broken| broke(&broken, Some(at)))?;
-        }
-        if receipts.iter().all(Option::is_some) {
-            self.usable &= self.command(Rset, 2).await.is_ok();
-            return Ok(());
-        }
-        let result = match self.command(Data, 3).await {
-            Ok(_) => self.transfer(letter.bytes).await,
-            Err(broken) if broken.is_verdict() => {
-                // The server may keep the recipients until it is told otherwise.
-                self.usable = false;
-                Ok(judged(&broken))
+        let mut transaction = Transaction::new(receipts.len());
+        while !transaction.is_over() {
+            self.begin(letter.from).await?;
+            self.name_recipients(letter, receipts, &mut transaction).await?;
+            let named = std::mem::take(&mut transaction.named);
+            if named.is_empty() {
+                self.reset().await;
+                break;
             }
-            Err(broken) => Err((None, broken)),
-        };
-        let (receipt, broken) =
-            result.map_or_else(|(receipt, broken)| (receipt, Some(broken)), |it| (Some(it), None));
-        receipts.iter_mut().filter(|receipt| receipt.is_none()).for_each(|open| open.clone_from(&receipt));
-        broken.map_or(Ok(()), |broken| Err(broke(&broken, None)))
+            match self.judgement_of(letter).await {
+                Ok(receipt) => {
+                    let goes_on = matches!(receipt, Receipt::Accepted(_));
+                    // What is said of the message holds for those, too, who were not named yet.
+                    let unnamed = if goes_on { 0..0 } else { 0..transaction.rest.len() };
+                    for at in named.into_iter().chain(transaction.rest.drain(unnamed)) {
+                        receipts[at] = Some(receipt.clone());
+                    }
+                }
+                Err((receipt, fault)) => {
+                    for at in named {
+                        receipts[at].clone_from(&receipt);
+                    }
+                    return Err(fault);
+                }
+            }
+        }
+        transaction.fault.map_or(Ok(()), Err)
     }
 
-    /// Names the sender. A refusal is a matter of the connection's set-up and never condemns a mail.
+    /// Names the sender. A refusal is a matter of the connection's set-up and never condemns a mail;
+    /// a session that has taken a letter may have had enough, and a new one may not.
     async fn begin(&mut self, from: &str) -> Result<(), Fault> {
-        let refused = |message: String| {
-            let help = "look at the mail server, and whether it takes mail from this sender";
-            ConnectError::new(message, Some(help))
-        };
         let sender = from.parse::<Address>().map_err(|error| {
-            Fault::Connection(refused(format!("`{from}` is no address to send from: {error}")))
+            let help = "look at `from` of the connection";
+            Fault::Connection(ConnectError::new(
+                format!("`{from}` is no address to send from: {error}"),
+                Some(help),
+            ))
         })?;
         let begun = self.command(Mail::new(Some(sender), Vec::new()), 2).await;
         begun.map(drop).map_err(|broken| {
-            let error = refused(format!("the server takes no mail from {from}: {broken}"));
-            if self.has_taken && !broken.is_verdict() {
-                Fault::Ended(error)
-            } else {
-                Fault::Connection(error)
-            }
+            let error = takes_no_mail(from, &broken);
+            let is_final = matches!(&broken, Broken::Refused(reply) if reply.class() == 5);
+            if self.has_taken && !is_final { Fault::Ended(error) } else { Fault::Connection(error) }
         })
     }
 
-    /// `None` when the server takes the recipient.
-    async fn name_recipient(&mut self, address: &str) -> Result<Option<Receipt>, Broken> {
-        let Ok(parsed) = address.parse::<Address>() else {
-            return Ok(Some(Receipt::Refused("this is no mail address".to_owned())));
-        };
-        match self.command(Rcpt::new(parsed, Vec::new()), 2).await {
-            Ok(_) => Ok(None),
-            Err(broken) if broken.is_verdict() => Ok(Some(judged(&broken))),
-            Err(broken) => Err(broken),
+    /// Names recipients until the transaction has enough of them, or the server wants none.
+    async fn name_recipients(
+        &mut self,
+        letter: Letter<'_>,
+        receipts: &mut [Option<Receipt>],
+        transaction: &mut Transaction,
+    ) -> Result<(), Fault> {
+        while let Some(at) = transaction.rest.pop_front() {
+            let Ok(address) = letter.recipients[at].parse::<Address>() else {
+                receipts[at] = Some(Receipt::Refused("this is no mail address".to_owned()));
+                continue;
+            };
+            let reply = match self.command(Rcpt::new(address, Vec::new()), 2).await {
+                Ok(_) => {
+                    transaction.named.push(at);
+                    continue;
+                }
+                Err(Broken::Refused(reply)) if reply.code != 421 => reply,
+                Err(broken) => return Err(broke(&broken, Some(at))),
+            };
+            match verdict::of(Step::Recipient, &reply) {
+                Whose::TooMany if !transaction.named.is_empty() => {
+                    transaction.rest.push_front(at);
+                    return Ok(());
+                }
+                Whose::Connection => {
+                    // Who was named gets the letter; the others may get it by another connection.
+                    transaction.rest.clear();
+                    let error = takes_no_mail(letter.from, &Broken::Refused(reply));
+                    transaction.fault = Some(Fault::Connection(error));
+                }
+                Whose::Unclear => {
+                    transaction.fault.get_or_insert_with(|| declined(&reply));
+                }
+                Whose::Recipient | Whose::Message | Whose::TooMany => receipts[at] = Some(judged(&reply)),
+            }
         }
+        Ok(())
+    }
+
+    /// What is said of the whole message; or whose fault it is that nothing was said, and what that
+    /// makes of it.
+    async fn judgement_of(&mut self, letter: Letter<'_>) -> Result<Receipt, (Option<Receipt>, Fault)> {
+        let reply = match self.command(Data, 3).await {
+            Ok(_) => match self.transfer(letter.bytes).await {
+                Ok(reply) => {
+                    self.has_taken = true;
+                    return Ok(Receipt::Accepted(reply.words()));
+                }
+                Err((_, Broken::Refused(reply))) if reply.code != 421 => reply,
+                Err((_, Broken::Refused(reply))) => {
+                    self.usable = false;
+                    return Ok(judged(&reply));
+                }
+                Err((receipt, broken)) => return Err((receipt, broke(&broken, None))),
+            },
+            Err(Broken::Refused(reply)) if reply.code != 421 => {
+                // The server may keep the recipients until it is told otherwise.
+                self.reset().await;
+                reply
+            }
+            Err(broken) => return Err((None, broke(&broken, None))),
+        };
+        match verdict::of(Step::Message, &reply) {
+            Whose::Connection => {
+                Err((None, Fault::Connection(takes_no_mail(letter.from, &Broken::Refused(reply)))))
+            }
+            Whose::Unclear => Err((None, declined(&reply))),
+            Whose::Recipient | Whose::Message | Whose::TooMany => Ok(judged(&reply)),
+        }
+    }
+
+    async fn reset(&mut self) {
+        self.usable &= self.command(Rset, 2).await.is_ok();
     }
 
     async fn command(&mut self, command: impl fmt::Display, class: u16) -> Result<Reply, Broken> {
@@ -174,8 +264,8 @@ impl Smtp {
         result
     }
 
-    /// What is said of the whole message; or why nothing was said, and what that makes of it.
-    async fn transfer(&mut self, message: &[u8]) -> Result<Receipt, (Option<Receipt>, Broken)> {
+    /// The reply to the whole message; or why there is no good one, and what that makes of it.
+    async fn transfer(&mut self, message: &[u8]) -> Result<Reply, (Option<Receipt>, Broken)> {
         within(TO_TRANSFER, self.write(message)).await.map_err(|broken| (None, broken))?;
         crash_point("before-dot");
         let end = async {
@@ -186,17 +276,11 @@ impl Smtp {
         crash_point("dot-answered");
         // What comes on top ends the session; what was said of this letter stands.
         self.usable &= self.wire.expect_silence().is_ok();
-        match result {
-            Ok(reply) => Ok(Receipt::Accepted(reply.words())),
-            Err(broken @ Broken::Refused(_)) => {
-                self.usable &= broken.is_verdict();
-                Ok(judged(&broken))
-            }
-            Err(broken) => {
-                let doubt = Receipt::Unknown(format!("no reply to the end of the message: {broken}"));
-                Err((Some(doubt), broken))
-            }
-        }
+        result.map_err(|broken| {
+            self.usable &= broken.is_verdict();
+            let doubt = Receipt::Unknown(format!("no reply to the end of the message: {broken}"));
+            (Some(doubt), broken)
+        })
     }
 
     /// All but the end of the message. What comes before it is no answer to it.
@@ -217,12 +301,24 @@ fn broke(broken: &Broken, at: Option<usize>) -> Fault {
     Fault::Broke { error: ConnectError::new(format!("the session broke {place}: {broken}"), Some(help)), at }
 }
 
+/// The server does not want the mail, and does not say whether for the sender's sake or for its own.
+fn declined(reply: &Reply) -> Fault {
+    let help = "its policy may be meant for the sender, for a recipient or for this mail: whether other mails go through shows which";
+    let error = ConnectError::new(format!("the server declines the mail: {}", reply.words()), Some(help));
+    Fault::Broke { error, at: None }
+}
+
+fn takes_no_mail(from: &str, broken: &Broken) -> ConnectError {
+    let help = match broken {
+        Broken::Refused(reply) => verdict::help(reply),
+        _ => "look at the mail server, and whether it takes mail from this sender",
+    };
+    ConnectError::new(format!("the server takes no mail from {from}: {broken}"), Some(help))
+}
+
 /// 5xx is final, everything else is for later.
-fn judged(broken: &Broken) -> Receipt {
-    match broken {
-        Broken::Refused(reply) if reply.class() == 5 => Receipt::Refused(broken.to_string()),
-        _ => Receipt::Later(broken.to_string()),
-    }
+fn judged(reply: &Reply) -> Receipt {
+    if reply.class() == 5 { Receipt::Refused(reply.words()) } else { Receipt::Later(reply.words()) }
 }
 
 async fn by_token(

@@ -49,6 +49,8 @@ mod rows;
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]
+mod smtp_refusals;
+#[cfg(test)]
 mod smtp_replies;
 #[cfg(test)]
 mod support;

@@ -1,16 +1,12 @@
 //! SMTP as servers speak it: the code decides, whatever the text is written in, and what has no end
 //! or was not asked for ends the session.
 
-use leadflow::clock::Clock;
 use leadflow::flow::MailConnection;
 use leadflow::mail::{Letter, Session};
 use leadflow::outbox::Receipt;
-use leadflow::table::EmbeddedTable;
 
 use crate::support::eventually;
-use crate::support::leadflow::{Sandbox, guide_flow};
-use crate::support::leads::leads;
-use crate::support::smtp_script::{FROM, Script, Step, good, say};
+use crate::support::smtp_script::{FROM, Script, Step, good, sandbox, say};
 
 const BYTES: &str = "Subject: dots\r\n\r\n.a\r\n..\r\n.\r\nend\r\n";
 
@@ -337,24 +333,6 @@ async fn what_has_no_end_ends_the_session() {
             assert!(!session.is_usable());
         }
     }
-}
-
-/// Mail with one lead over servers of these ports, each of which is tried.
-fn sandbox(ports: &[u16]) -> Sandbox {
-    let relay = |(number, port): (usize, &u16)| {
-        format!(
-            "[connections.relay{number}.smtp]\nhost = \"127.0.0.1\"\nport = {port}\nsecurity = \"none\"\nfrom = \"{FROM}\"\n"
-        )
-    };
-    let relays: String = ports.iter().enumerate().map(relay).collect();
-    let names: Vec<_> = (0..ports.len()).map(|number| format!("relay{number}")).collect();
-    let flow = guide_flow("leads").replace("connection = \"relay\"", &format!("connection = {names:?}"));
-    let table = "[connections.marketplace.embedded_table]\nfile = \"leads.db\"\n\n";
-    let sandbox = Sandbox::new(&format!("{table}{relays}{flow}"));
-    let table = EmbeddedTable::open(&sandbox.path("state/leads.db"), "leads").unwrap();
-    let rows: Vec<_> = leads(0..1).into_iter().map(|row| row.as_object().unwrap().clone()).collect();
-    table.insert(&rows, Clock::System.now()).unwrap();
-    sandbox
 }
 
 #[test]

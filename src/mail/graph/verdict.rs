@@ -53,6 +53,20 @@ const OF_MAILBOX: [&str; 6] = [
     "Request_ResourceNotFound",
     "ResourceNotFound",
 ];
+/// Codes that are about the sender, whatever the status: it may not send as that address, it has used up
+/// what it may send, it is suspended, or its mailbox is full or on its way to another place. They are
+/// those of Exchange: <https://learn.microsoft.com/exchange/client-developer/web-service-reference/responsecode>.
+const OF_SENDER: [&str; 9] = [
+    "ErrorAccountDisabled",
+    "ErrorAccountSuspend",
+    "ErrorExceededMessageLimit",
+    "ErrorMailboxMoveInProgress",
+    "ErrorMailboxStoreUnavailable",
+    "ErrorMessageSubmissionBlocked",
+    "ErrorQuotaExceeded",
+    "ErrorSendAsDenied",
+    "ErrorSubmissionQuotaExceeded",
+];
 /// Characters of Graph's own message that are shown.
 const SHOWN: usize = 240;
 
@@ -100,9 +114,14 @@ pub(super) fn of(reply: &Reply, connection: &GraphConnection) -> Verdict {
             "look at tenant_id (it must be the mailbox's tenant), at `cloud`, and at this machine's clock"
                 .to_owned(),
         ),
-        403 if reply.code == "ErrorSendAsDenied" => connection_fails(
+        400.. if reply.code == "ErrorSendAsDenied" => connection_fails(
             format!("{mailbox} may not send with this sender: {words}"),
             "the sender is that of the first connection of the flow's list: let both have the same address"
+                .to_owned(),
+        ),
+        400.. if OF_SENDER.contains(&reply.code.as_str()) => connection_fails(
+            format!("{mailbox} may not send now: {words}"),
+            "look at the mailbox in the Exchange admin center: its limits, its size, and whether it is restricted"
                 .to_owned(),
         ),
         403 => connection_fails(
@@ -121,7 +140,9 @@ pub(super) fn of(reply: &Reply, connection: &GraphConnection) -> Verdict {
         ),
         502 | 504 => Verdict::Unknown(words),
         408 | 409 | 423 | 425 | 500..=599 => Verdict::Later(words),
-        400..=499 => Verdict::Refused(words),
+        // What Graph says of a message has a code, or is about its size and kind.
+        400 | 422 if !reply.code.is_empty() => Verdict::Refused(words),
+        413 | 415 => Verdict::Refused(words),
         _ => connection_fails(
             format!("Graph answered {words}, which sendMail never does"),
             "look at a proxy between".to_owned(),
@@ -180,10 +201,31 @@ mod tests {
             (429, "ApplicationThrottled"),
             (503, ""),
             (302, ""),
+            // The sender's, whatever the status; and what no answer of Graph is.
+            (403, "ErrorSendAsDenied"),
+            (400, "ErrorSendAsDenied"),
+            (400, "ErrorSubmissionQuotaExceeded"),
+            (400, "ErrorExceededMessageLimit"),
+            (403, "ErrorMessageSubmissionBlocked"),
+            (403, "ErrorAccountSuspend"),
+            (507, "ErrorQuotaExceeded"),
+            (503, "ErrorMailboxStoreUnavailable"),
+            (400, ""),
+            (402, ""),
+            (405, ""),
+            (407, ""),
+            (431, ""),
+            (451, ""),
         ] {
             assert!(matches!(verdict(status, code), Connection(_)), "{status}");
         }
-        for (status, code) in [(400, "ErrorInvalidRecipients"), (400, "ErrorMimeContentInvalid"), (413, "")] {
+        for (status, code) in [
+            (400, "ErrorInvalidRecipients"),
+            (400, "ErrorMimeContentInvalid"),
+            (400, "ErrorMessageSizeExceeded"),
+            (413, ""),
+            (413, "ErrorMessageSizeExceeded"),
+        ] {
             assert!(matches!(verdict(status, code), Refused(_)), "{status}");
         }
         assert!(matches!(verdict(504, "UnknownError"), Unknown(_)) && matches!(verdict(502, ""), Unknown(_)));

@@ -53,6 +53,13 @@ impl Reply {
         self.code / 100
     }
 
+    /// Subject and detail of the enhanced code (RFC 3463): 7 and 1 of `550 5.7.1 …`; at the
+    /// begin of a line, or at its end as qmail has it.
+    pub(super) fn enhanced(&self) -> Option<(u16, u16)> {
+        let at_its_end = |line: &'_ String| line.rsplit_once("(#").and_then(|(_, end)| enhanced_in(end));
+        self.lines.iter().find_map(|line| enhanced_in(line).or_else(|| at_its_end(line)))
+    }
+
     /// `550 5.1.1 no such user`: one line that does nothing to a terminal, and not a long one.
     pub(super) fn words(&self) -> String {
         cleaned(&format!("{} {}", self.code, self.lines.join(" ")))
@@ -111,6 +118,18 @@ fn read(line: &[u8]) -> Line<'_> {
         Some(text) => Line::Coded { code, is_last: false, text },
         None => Line::Coded { code, is_last: true, text: rest },
     }
+}
+
+/// `5.7.1`, also as `#5.7.1` or `(5.7.1)`; the code itself tells what is final and what is not.
+fn enhanced_in(line: &str) -> Option<(u16, u16)> {
+    let line = line.trim_start_matches(['#', '(', '[', '<', ' ']);
+    let mut numbers = line.split(|c: char| !c.is_ascii_digit() && c != '.').next()?.split('.');
+    let class = numbers.next()?;
+    let number = |text: &str| (1..=3).contains(&text.len()).then(|| text.parse::<u16>().ok()).flatten();
+    let (subject, detail) = (number(numbers.next()?)?, number(numbers.next()?)?);
+    // A sentence may end behind it; an address of four numbers is none.
+    let is_whole = numbers.next().is_none_or(str::is_empty) && numbers.next().is_none();
+    (matches!(class, "2" | "4" | "5") && is_whole).then_some((subject, detail))
 }
 
 fn text_of(bytes: &[u8]) -> String {
@@ -186,6 +205,31 @@ mod tests {
         assert_eq!(all(&b"\r\n".repeat(LONGEST / 2 + 1)).0, endless);
         let longest = [&b"250 "[..], &vec![b'x'; LONGEST_LINE - 6], b"\r\n"].concat();
         assert_eq!(words(&longest)[0].len(), SHOWN);
+    }
+
+    #[test]
+    fn enhanced_codes_are_found_in_every_form() {
+        for (lines, expected) in [
+            (&["5.7.1 no"][..], Some((7, 1))),
+            (&["#5.1.0 Address rejected"], Some((1, 0))),
+            (&["[5.7.60] no"], Some((7, 60))),
+            (&["(5.4.5)"], Some((4, 5))),
+            (&["4.7.500: busy"], Some((7, 500))),
+            (&["5.2.252"], Some((2, 252))),
+            (&["Sorry", "5.7.26 no"], Some((7, 26))),
+            (&["5.7.1"], Some((7, 1))),
+            (&["sorry, no mailbox here by that name (#5.1.1)"], Some((1, 1))),
+            (&["5.7.1. no"], Some((7, 1))),
+            (&["5.7"], None),
+            (&["5.7.0.1 is blocked"], None),
+            (&["1.2.3"], None),
+            (&["5.1234.1"], None),
+            (&["5..1", "5.7.x", "no 5.7.1"], None),
+            (&[], None),
+        ] {
+            let reply = Reply { code: 550, lines: lines.iter().map(|line| (*line).to_owned()).collect() };
+            assert_eq!(reply.enhanced(), expected, "{lines:?}");
+        }
     }
 
     proptest! {

@@ -3,11 +3,15 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::sync::{Arc, Mutex};
 
+use leadflow::clock::Clock;
 use leadflow::flow::{Login, MailConnection, Proof, Security, SmtpConnection};
 use leadflow::secret::SecretSource;
+use leadflow::table::EmbeddedTable;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use super::certificates::certificates;
+use super::leadflow::{Sandbox, guide_flow};
+use super::leads::leads;
 use super::scripted::serve;
 
 pub(crate) const FROM: &str = "leads@contoso.example";
@@ -105,6 +109,24 @@ impl Script {
         let login = Some(Login { username: username.to_owned(), proof });
         MailConnection::Smtp(SmtpConnection { login, ..self.connection() })
     }
+}
+
+/// Mail with one lead over servers of these ports, each of which is tried.
+pub(crate) fn sandbox(ports: &[u16]) -> Sandbox {
+    let relay = |(number, port): (usize, &u16)| {
+        format!(
+            "[connections.relay{number}.smtp]\nhost = \"127.0.0.1\"\nport = {port}\nsecurity = \"none\"\nfrom = \"{FROM}\"\n"
+        )
+    };
+    let relays: String = ports.iter().enumerate().map(relay).collect();
+    let names: Vec<_> = (0..ports.len()).map(|number| format!("relay{number}")).collect();
+    let flow = guide_flow("leads").replace("connection = \"relay\"", &format!("connection = {names:?}"));
+    let table = "[connections.marketplace.embedded_table]\nfile = \"leads.db\"\n\n";
+    let sandbox = Sandbox::new(&format!("{table}{relays}{flow}"));
+    let table = EmbeddedTable::open(&sandbox.path("state/leads.db"), "leads").unwrap();
+    let rows: Vec<_> = leads(0..1).into_iter().map(|row| row.as_object().unwrap().clone()).collect();
+    table.insert(&rows, Clock::System.now()).unwrap();
+    sandbox
 }
 
 trait ReadWrite: Read + Write + Send {}
