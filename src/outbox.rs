@@ -2,7 +2,8 @@
 //!
 //! `waiting → sent | uncertain | held`, and `dropped` when a person gives up. An *uncertain* recipient may have got the mail: the end of
 //! the message went out and no reply came. The mark stays for ever; the identical bytes are sent
-//! again, and after [`UNCERTAIN_TRIES`] such ends the recipient is held.
+//! again, and after [`UNCERTAIN_TRIES`] such ends the recipient is held. So it is after [`BREAKS`]
+//! sessions that broke in the middle of the mail by its own fault.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -34,6 +35,14 @@ pub enum Receipt {
     Unknown(String),
 }
 
+impl Receipt {
+    /// The reply or the reason.
+    pub fn words(&self) -> &str {
+        let (Self::Accepted(words) | Self::Refused(words) | Self::Later(words) | Self::Unknown(words)) = self;
+        words
+    }
+}
+
 /// One recipient of a mail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recipient {
@@ -49,6 +58,10 @@ pub struct Recipient {
 
 /// Ends of a message without a reply after which a recipient is held.
 pub const UNCERTAIN_TRIES: u32 = 3;
+
+/// Tries of a mail whose session broke in the middle of it, while other mails went through, after
+/// which it is held: with their waits, some three hours.
+pub const BREAKS: u32 = 10;
 
 /// The first wait before another try; it doubles up to [`LONGEST_WAIT`].
 const FIRST_WAIT: SignedDuration = SignedDuration::from_secs(30);
@@ -124,7 +137,12 @@ impl State {
 pub fn wait(tries: u32, jitter: f64) -> SignedDuration {
     let doublings = tries.saturating_sub(1).min(10);
     let full = FIRST_WAIT.checked_mul(1 << doublings).unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT);
-    full.mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 5.0)
+    in_micros(full.mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 5.0))
+}
+
+/// In the state's own precision, so that what rests until a moment is not due a moment before.
+pub fn in_micros(wait: SignedDuration) -> SignedDuration {
+    i64::try_from(wait.as_micros()).map_or(wait, SignedDuration::from_micros)
 }
 
 /// Whether the time of a try has come; one that lies later than any wait was set by a clock that

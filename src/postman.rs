@@ -3,9 +3,14 @@
 //! Mails with the same list of connections make a lane, in which they leave in their order. Lanes
 //! go on beside each other, so that a server which hangs keeps up its own mails alone. Failures to
 //! connect or to sign in are the connection's and never a mail's: it rests, and its mails with it,
-//! unless the next connection of their list takes them.
+//! unless the next connection of their list takes them. A session that breaks in the middle of a
+//! mail makes the mail step aside: the others go on at once. Where one goes through, the mail was
+//! to blame, and it is held when that has come too often; where one breaks, too, the connection
+//! rests.
 
+mod attempt;
 mod connections;
+mod hand_over;
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -17,11 +22,12 @@ use tracing::{error, info, warn};
 
 use crate::clock::Clock;
 use crate::crash_point::crash_point;
-use crate::flow::{Config, MailConnection};
-use crate::mail::{ConnectError, Handover, Letter, Session};
-use crate::outbox::{self, Receipt, Recipient, State};
-use crate::store::{OutboxMail, SharedStore, Store, StoreError};
+use crate::flow::Config;
+use crate::mail::Session;
+use crate::outbox::{self, Recipient, State};
+use crate::store::{Broke, OutboxMail, SharedStore, Store, StoreError};
 use crate::telemetry::without_addresses;
+use attempt::{Attempt, End};
 use connections::{Connections, Rest};
 
 /// The one who delivers; there is one in a process.
@@ -169,116 +175,35 @@ impl Postman {
         mail: OutboxMail,
         session: &mut Option<(String, Session)>,
     ) -> Result<Delivered, StoreError> {
-        let (mut reasons, mut rests) = (Vec::new(), Vec::new());
+        let mut attempt = Attempt::of(&mail);
         for name in &mail.connections {
+            if attempt.is_judged() {
+                break;
+            }
             let Some(connection) = config.mails.get(name) else {
-                reasons.push(format!("flows.toml has no mail connection `{name}` any more"));
+                attempt.fails(format!("flows.toml has no mail connection `{name}` any more"), None);
                 continue;
             };
             let rest = self.connections().rest(name, connection, self.clock.now());
             match rest {
-                Some(Rest::Paced(until)) if reasons.is_empty() => {
+                Some(Rest::Paced(until)) if attempt.is_untried() => {
                     self.pause(&mail.connections, until).await?;
                     return Ok(Delivered::Paced);
                 }
-                Some(Rest::Paced(until) | Rest::Failed(until)) => rests.push(until),
-                None => match self.try_over(name, connection, &mail, session).await? {
-                    Ok((receipts, pause)) => {
-                        self.record(&mail, Some(name), receipts, pause).await?;
-                        return Ok(Delivered::Tried);
-                    }
-                    Err((reason, until)) => {
-                        rests.push(until);
-                        reasons.push(reason);
-                    }
-                },
+                Some(Rest::Paced(until) | Rest::Failed(until)) => attempt.rests(until),
+                None => self.try_over(name, connection, &mut attempt, session).await?,
             }
         }
-        let until = rests.into_iter().min().unwrap_or_else(|| self.clock.now() + outbox::LONGEST_WAIT);
-        if reasons.is_empty() {
-            self.pause(&mail.connections, until).await?;
-            return Ok(Delivered::Tried);
+        match attempt.end(self.clock.now()) {
+            End::Rests(until) => self.pause(&mail.connections, until).await?,
+            End::NobodyTakes(until) => {
+                let told = without_addresses(&attempt.told());
+                error!(flow = mail.flow, run = mail.run, mail = mail.id, %until, "no connection takes mail: {told}");
+                self.record(&attempt, Some(until)).await?;
+            }
+            End::Tried => self.record(&attempt, None).await?,
         }
-        let told = without_addresses(&reasons.join("; "));
-        error!(flow = mail.flow, run = mail.run, mail = mail.id, %until, "no connection takes mail: {told}");
-        let due = mail.recipients.iter().filter(|recipient| recipient.is_due()).count();
-        let receipts = vec![Receipt::Later(reasons.join("; ")); due];
-        self.record(&mail, None, receipts, Some(until)).await?;
         Ok(Delivered::Tried)
-    }
-
-    /// Hands the mail over by one connection: the receipts, and until when the connection rests if
-    /// it broke; or why it took nothing, and until when it rests.
-    async fn try_over(
-        &self,
-        name: &str,
-        connection: &MailConnection,
-        mail: &OutboxMail,
-        session: &mut Option<(String, Session)>,
-    ) -> Result<Result<(Vec<Receipt>, Option<Timestamp>), (String, Timestamp)>, StoreError> {
-        let result = match ready(session, name, connection).await {
-            Ok(session) => {
-                crash_point("session-opened");
-                let (id, over, now) = (mail.id, name.to_owned(), self.clock.now());
-                self.store.call(move |store| store.begin_sending(id, &over, now)).await?;
-                crash_point("sending-recorded");
-                self.connections().sends(name);
-                hand_over(session, mail)
-                    .await
-                    .into_result()
-                    .map(|receipts| (receipts, session.is_usable(), session.take_wait()))
-            }
-            Err(error) => Err(error),
-        };
-        Ok(match result {
-            Ok((receipts, is_usable, wait)) => {
-                let pause = self.judge(name, &receipts, is_usable, mail.id).await;
-                if let Some(wait) = wait {
-                    self.connections().waits(name, self.clock.now(), wait);
-                }
-                Ok((receipts, pause))
-            }
-            Err(error) => Err((error.to_string(), self.fails(name, &error, mail.id).await)),
-        })
-    }
-
-    /// What the receipts say of the connection: a verdict about a recipient or the message shows
-    /// that it works, a session that broke without one that it does not. Returns until when it rests.
-    async fn judge(&self, name: &str, receipts: &[Receipt], is_usable: bool, mail: i64) -> Option<Timestamp> {
-        let is_verdict = |receipt: &Receipt| matches!(receipt, Receipt::Accepted(_) | Receipt::Refused(_));
-        let broken = receipts.iter().find_map(|receipt| match receipt {
-            Receipt::Later(reason) | Receipt::Unknown(reason) => Some(reason.clone()),
-            Receipt::Accepted(_) | Receipt::Refused(_) => None,
-        });
-        if !is_usable && !receipts.iter().any(is_verdict) {
-            let message = broken.unwrap_or_default();
-            return Some(self.fails(name, &ConnectError::new(message, None), mail).await);
-        }
-        if self.connections().works(name) {
-            let name = name.to_owned();
-            self.note(move |store| store.connection_works(&name)).await;
-        }
-        None
-    }
-
-    /// Notes and tells that a connection has failed; returns until when it rests.
-    async fn fails(&self, name: &str, error: &ConnectError, mail: i64) -> Timestamp {
-        let said = without_addresses(&error.to_string());
-        let remedy = error.help.as_deref().map(without_addresses);
-        warn!(connection = name, mail, help = remedy, "the mail connection fails: {said}");
-        let now = self.clock.now();
-        let until = self.connections().failed(name, now, jitter(mail, now), error.retry_after);
-        let (name, help) = (name.to_owned(), error.help.clone());
-        let note = move |store: &mut Store| store.connection_failed(&name, (&said, help.as_deref()), now);
-        self.note(note).await;
-        until
-    }
-
-    /// Notes how a connection is, which is worth less than the replies that are still to be recorded.
-    async fn note(&self, note: impl FnOnce(&mut Store) -> Result<(), StoreError> + Send + 'static) {
-        if let Err(error) = self.store.call(note).await {
-            warn!("how the mail connection is cannot be noted: {error}");
-        }
     }
 
     async fn pause(&self, connections: &[String], until: Timestamp) -> Result<(), StoreError> {
@@ -286,28 +211,21 @@ impl Postman {
         self.store.call(move |store| store.pause(&connections, until, now)).await
     }
 
-    /// Writes the receipts down; `pause` puts off all mails of the same lane until then.
-    async fn record(
-        &self,
-        mail: &OutboxMail,
-        connection: Option<&str>,
-        receipts: Vec<Receipt>,
-        pause: Option<Timestamp>,
-    ) -> Result<(), StoreError> {
-        let mut receipts = receipts.into_iter();
-        let after = |recipient: &Recipient| match recipient.is_due().then(|| receipts.next()).flatten() {
-            Some(receipt) => recipient.after(receipt),
-            None => recipient.clone(),
-        };
-        let recipients: Vec<Recipient> = mail.recipients.iter().map(after).collect();
-        // The whole lane at the same moment, so that its mails keep their order.
-        let own_wait = outbox::wait(mail.tries + 1, jitter(mail.id, self.clock.now()));
-        let next_try = pause.unwrap_or_else(|| self.clock.now() + own_wait);
+    /// Writes down what the try came to; `pause` puts off all mails of the same lane until then.
+    async fn record(&self, attempt: &Attempt<'_>, pause: Option<Timestamp>) -> Result<(), StoreError> {
+        let (mail, recipients) = (attempt.mail, attempt.recipients());
         let now = self.clock.now();
+        // The whole lane at the same moment, so that its mails keep their order.
+        let next_try = pause.unwrap_or_else(|| now + outbox::wait(mail.tries + 1, jitter(mail.id, now)));
+        let broke = attempt.suspects().map(|over| Broke { at: now, over });
         for tries_left in (0..RECORD_TRIES).rev() {
             let (id, connections, recipients) = (mail.id, mail.connections.clone(), recipients.clone());
+            let broke = broke.clone();
             let work = move |store: &mut Store| {
-                store.record_replies(id, &recipients, next_try)?;
+                match &broke {
+                    Some(broke) => store.record_break(id, &recipients, next_try, broke)?,
+                    None => store.record_replies(id, &recipients, next_try)?,
+                }
                 pause.map_or(Ok(()), |until| store.pause(&connections, until, now))
             };
             match self.store.call(work).await {
@@ -321,8 +239,11 @@ impl Postman {
                 }
             }
         }
+        for name in broke.iter().flat_map(|broke| &broke.over) {
+            self.connections().is_suspected(name);
+        }
         crash_point("reply-recorded");
-        tell(mail, connection, &recipients, next_try);
+        tell(mail, attempt.over.as_deref(), &recipients, next_try);
         Ok(())
     }
 
@@ -335,32 +256,6 @@ impl Postman {
 enum Delivered {
     Tried,
     Paced,
-}
-
-/// The session of the connection: the open one if it is that and can be used, or a new one.
-async fn ready<'a>(
-    session: &'a mut Option<(String, Session)>,
-    name: &str,
-    connection: &MailConnection,
-) -> Result<&'a mut Session, ConnectError> {
-    match session.take() {
-        Some((open, usable)) if open == name && usable.is_usable() => *session = Some((open, usable)),
-        other => {
-            if let Some((_, old)) = other {
-                old.close().await;
-            }
-            *session = Some((name.to_owned(), Session::open(connection).await?));
-        }
-    }
-    let gone = || ConnectError::new("the session is gone", None);
-    session.as_mut().map(|(_, session)| session).ok_or_else(gone)
-}
-
-async fn hand_over(session: &mut Session, mail: &OutboxMail) -> Handover {
-    let due = mail.recipients.iter().filter(|recipient| recipient.is_due());
-    let recipients: Vec<String> = due.map(|recipient| recipient.address.clone()).collect();
-    let letter = Letter { id: mail.id, from: &mail.sender, recipients: &recipients, bytes: &mail.bytes };
-    session.send(letter).await
 }
 
 /// One line a mail, without addresses.

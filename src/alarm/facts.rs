@@ -198,7 +198,10 @@ fn held(name: &str, state: &FlowState) -> Option<Alarm> {
         about: name.to_owned(),
         since,
         times: 1,
-        what: format!("{} not tried any more, since a server refused a recipient for good", mails(count)),
+        what: format!(
+            "{} not tried any more, since a server refused a recipient for good or never took the mail to its end",
+            mails(count)
+        ),
         help: "mend the address or the server, then send a held mail again or drop it".to_owned(),
         look: format!("leadflow history {name}"),
     })

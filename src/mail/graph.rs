@@ -59,7 +59,9 @@ enum Sent {
     Answered(Reply),
     /// The request went out whole and no answer came.
     Lost(String),
-    /// It did not go out whole: nothing was accepted.
+    /// The server was reached, and the connection broke before the request was out.
+    Broke(String),
+    /// Nothing went out.
     Unsent(String),
 }
 
@@ -100,13 +102,13 @@ impl Graph {
     pub(super) async fn send(&mut self, letter: Letter<'_>) -> Handover {
         match self.receipt(letter).await {
             Ok(receipt) => Handover::judged(vec![receipt; letter.recipients.len()]),
-            Err(error) => Handover::nothing(letter.recipients.len(), Fault::Connection(error)),
+            Err(fault) => Handover::nothing(letter.recipients.len(), fault),
         }
     }
 
-    async fn receipt(&mut self, letter: Letter<'_>) -> Result<Receipt, ConnectError> {
+    async fn receipt(&mut self, letter: Letter<'_>) -> Result<Receipt, Fault> {
         let message = address::addressed(letter.bytes, letter.recipients);
-        Ok(match self.judged(&message).await? {
+        Ok(match self.judged(&message).await.map_err(Fault::Connection)? {
             Sent::Answered(reply) => match verdict::of(&reply, &self.connection) {
                 Verdict::Accepted(words) => {
                     self.wait = reply.retry_after;
@@ -123,16 +125,20 @@ impl Graph {
                 }
                 Verdict::Connection(error) => {
                     self.usable = false;
-                    return Err(error);
+                    return Err(Fault::Connection(error));
                 }
             },
             Sent::Lost(reason) => {
                 self.usable = false;
                 Receipt::Unknown(format!("no answer to the whole request: {reason}"))
             }
+            Sent::Broke(reason) => {
+                self.usable = false;
+                return Err(Fault::Broke { error: self.no_connection(&reason), at: None });
+            }
             Sent::Unsent(reason) => {
                 self.usable = false;
-                return Err(self.no_connection(&reason));
+                return Err(Fault::Connection(self.no_connection(&reason)));
             }
         })
     }
@@ -158,7 +164,9 @@ impl Graph {
                     ))
                 }
             },
-            Sent::Lost(reason) | Sent::Unsent(reason) => Err(self.no_connection(&reason)),
+            Sent::Lost(reason) | Sent::Broke(reason) | Sent::Unsent(reason) => {
+                Err(self.no_connection(&reason))
+            }
         }
     }
 
@@ -195,7 +203,13 @@ impl Graph {
             .body(reqwest::Body::wrap_stream(pieces));
         let lost = |error: &reqwest::Error| {
             let reason = http::reason(error);
-            if all_written.load(Ordering::Relaxed) { Sent::Lost(reason) } else { Sent::Unsent(reason) }
+            if all_written.load(Ordering::Relaxed) {
+                Sent::Lost(reason)
+            } else if error.is_connect() {
+                Sent::Unsent(reason)
+            } else {
+                Sent::Broke(reason)
+            }
         };
         let mut response = match request.send().await {
             Ok(response) => response,

@@ -20,6 +20,12 @@ struct Standing {
     until: Option<Timestamp>,
     /// The state knows that it works.
     is_known_well: bool,
+    /// The state knows that no mail is suspected together with it.
+    is_cleared: bool,
+    /// Sessions in a row that broke, each in the middle of another mail than the one before.
+    breaks: u32,
+    /// The mail in the middle of which the last one broke.
+    broken_by: Option<i64>,
     /// It works, and its server has asked for no mail until then.
     waits_until: Option<Timestamp>,
     /// When the mails of the last minute were handed over.
@@ -35,6 +41,12 @@ pub(super) enum Rest {
     Paced(Timestamp),
 }
 
+/// Sessions in a row that break in the middle of different mails before the connection is taken
+/// for the one that fails: one mail can break its own session alone.
+const BREAKS: u32 = 2;
+/// The same of mails that have been to blame for it before.
+const BREAKS_BY_KNOWN: u32 = 5;
+
 /// The span of `per_minute`.
 const MINUTE: Duration = Duration::from_mins(1);
 
@@ -43,6 +55,7 @@ impl Connections {
     pub(super) fn start_over(&mut self) {
         for standing in self.0.values_mut() {
             (standing.failures, standing.until, standing.waits_until) = (0, None, None);
+            (standing.breaks, standing.broken_by) = (0, None);
         }
     }
 
@@ -61,7 +74,7 @@ impl Connections {
         let most = usize::try_from(per_minute).unwrap_or(usize::MAX);
         let oldest = standing.sent.front().filter(|_| standing.sent.len() >= most)?;
         let wait = SignedDuration::try_from(MINUTE.saturating_sub(oldest.elapsed())).ok()?;
-        Some(Rest::Paced(now + wait))
+        Some(Rest::Paced(now + outbox::in_micros(wait)))
     }
 
     /// A mail goes over the connection.
@@ -81,7 +94,7 @@ impl Connections {
         let standing = self.0.entry(name.to_owned()).or_default();
         standing.failures += 1;
         let until = now + outbox::wait(standing.failures, jitter).max(asked.map(capped).unwrap_or_default());
-        (standing.until, standing.is_known_well) = (Some(until), false);
+        standing.until = Some(until);
         until
     }
 
@@ -90,17 +103,47 @@ impl Connections {
         self.0.entry(name.to_owned()).or_default().waits_until = Some(now + capped(wait));
     }
 
-    /// The connection works; returns whether the state does not know it yet.
-    pub(super) fn works(&mut self, name: &str) -> bool {
+    /// A session broke in the middle of a mail, which may have been to blame for it before. Returns
+    /// whether the connection fails and is to rest: other mails have broken there, too, and none
+    /// has gone through since.
+    pub(super) fn breaks(&mut self, name: &str, mail: i64, is_known: bool) -> bool {
+        let standing = self.0.entry(name.to_owned()).or_default();
+        if standing.broken_by.replace(mail) != Some(mail) {
+            standing.breaks += 1;
+        }
+        let enough = if is_known { BREAKS_BY_KNOWN } else { BREAKS };
+        standing.breaks >= enough || standing.failures > 0
+    }
+
+    /// The state is told that a mail is suspected together with the connection.
+    pub(super) fn is_suspected(&mut self, name: &str) {
+        self.0.entry(name.to_owned()).or_default().is_cleared = false;
+    }
+
+    /// The state is told that the connection has failed.
+    pub(super) fn is_told(&mut self, name: &str) {
+        self.0.entry(name.to_owned()).or_default().is_known_well = false;
+    }
+
+    /// The connection works, and perhaps has taken a mail; returns whether the state does not know
+    /// it yet.
+    pub(super) fn works(&mut self, name: &str, has_taken: bool) -> bool {
         let standing = self.0.entry(name.to_owned()).or_default();
         (standing.failures, standing.until) = (0, None);
-        !std::mem::replace(&mut standing.is_known_well, true)
+        if has_taken {
+            (standing.breaks, standing.broken_by) = (0, None);
+        }
+        let is_news = !standing.is_known_well || (has_taken && !standing.is_cleared);
+        standing.is_known_well = true;
+        standing.is_cleared |= has_taken;
+        is_news
     }
 }
 
 /// What a server may ask for at most.
 fn capped(wait: Duration) -> SignedDuration {
-    SignedDuration::try_from(wait).unwrap_or(outbox::LONGEST_WAIT).min(outbox::LONGEST_WAIT)
+    let wait = SignedDuration::try_from(wait).unwrap_or(outbox::LONGEST_WAIT);
+    outbox::in_micros(wait.min(outbox::LONGEST_WAIT))
 }
 
 #[cfg(test)]
@@ -126,9 +169,25 @@ mod tests {
         assert_eq!(connections.failed("a", now, 0.0, Some(Duration::from_secs(1))), after(60));
         assert_eq!(connections.failed("a", now, 0.0, Some(Duration::from_hours(9))), after(1_800));
 
-        connections.works("a");
+        connections.works("a", true);
         connections.waits("a", now, Duration::from_secs(20));
         assert_eq!(connections.rest("a", &connection, now), Some(Rest::Paced(after(20))));
         assert_eq!(connections.rest("a", &connection, after(20)), None);
+    }
+
+    #[test]
+    fn one_mail_breaks_its_own_session_and_two_break_the_connection() {
+        let mut connections = Connections::default();
+        assert!(connections.works("a", true) && !connections.works("a", true));
+        assert!(!connections.breaks("a", 1, false) && !connections.breaks("a", 1, false), "the same mail");
+        connections.is_suspected("a");
+        assert!(connections.works("a", true), "whose fault it was is news");
+        assert!(!connections.works("a", true));
+        assert!(!connections.breaks("a", 1, false));
+        assert!(!connections.works("a", false), "a refused recipient clears nobody");
+        assert!(connections.breaks("a", 2, false), "two mails in a row");
+        connections.works("a", true);
+        let known: Vec<_> = (1..=5).map(|mail| connections.breaks("a", mail, true)).collect();
+        assert_eq!(known, [false, false, false, false, true]);
     }
 }

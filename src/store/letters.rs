@@ -69,7 +69,8 @@ impl Store {
     }
 
     /// Lets a mail be tried now, also for recipients that were held or dropped; without a number
-    /// every mail that waits or is held. Returns how many. A mail that is being sent goes on.
+    /// every mail that waits or is held. Returns how many. Sessions that broke are forgotten. A mail
+    /// that is being sent goes on.
     ///
     /// # Errors
     /// When the database fails.
@@ -94,6 +95,11 @@ impl Store {
             "UPDATE mails SET next_try = ?2, is_paced = 0
              WHERE next_try > ?2 AND sending = 0 AND (?1 IS NULL OR id = ?1)",
             params![mail, to_db(now)],
+        )?;
+        tx.execute(
+            "UPDATE mails SET breaks = 0, broke_over = NULL
+             WHERE (breaks > 0 OR broke_over IS NOT NULL) AND next_try IS NOT NULL AND (?1 IS NULL OR id = ?1)",
+            [mail],
         )?;
         tx.commit()?;
         Ok(held.len() + waiting)

@@ -1,6 +1,7 @@
 //! The state folder: a `SQLite` database behind a few coarse operations, each one transaction.
 
 mod alarms;
+mod breaks;
 mod care;
 mod changes;
 mod flows;
@@ -19,6 +20,7 @@ mod sources;
 mod steps;
 mod texts;
 
+pub use breaks::Broke;
 pub use changes::Changes;
 pub use letters::{Listed, Which};
 pub use looks::RunsAsked;
@@ -187,7 +189,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Between two tries for a lock that `SQLite` does not wait for.
 const SOON: Duration = Duration::from_millis(10);
 
-const MIGRATIONS: [M<'static>; 7] = [
+const MIGRATIONS: [M<'static>; 8] = [
     M::up(include_str!("migrations/1.sql")),
     M::up(include_str!("migrations/2.sql")).foreign_key_check(),
     M::up(include_str!("migrations/3.sql")),
@@ -195,6 +197,7 @@ const MIGRATIONS: [M<'static>; 7] = [
     M::up(include_str!("migrations/5.sql")),
     M::up(include_str!("migrations/6.sql")),
     M::up(include_str!("migrations/7.sql")),
+    M::up(include_str!("migrations/8.sql")),
 ];
 
 impl Lock {

@@ -73,6 +73,8 @@ pub struct OutboxMail {
     pub bytes: Vec<u8>,
     /// Tries so far.
     pub tries: u32,
+    /// Tries whose session broke by the mail's own fault.
+    pub breaks: u32,
 }
 
 impl Store {
@@ -88,29 +90,31 @@ impl Store {
     }
 
     /// The next mail of these connections whose time has come. One that has waited for its flow's
-    /// `per_hour` goes before those that were made meanwhile.
+    /// `per_hour` goes before those that were made meanwhile; one in the middle of which a session
+    /// broke goes after those that are due with it.
     ///
     /// # Errors
     /// When the database fails.
     pub fn next_mail(&self, lane: &[String], now: Timestamp) -> Result<Option<OutboxMail>, StoreError> {
         let [now, too_late] = due_at(now);
         let mut ask = self.db.prepare_cached(&format!(
-            "SELECT id, run, connections, sender, tries,
+            "SELECT id, run, connections, sender, tries, breaks,
                  (SELECT flows.name FROM runs JOIN flows ON flows.id = runs.flow WHERE runs.id = mails.run)
              FROM mails WHERE connections = ?3 AND {IS_DUE}
-             ORDER BY iif(is_paced = 1, created, next_try), id LIMIT 1"
+             ORDER BY iif(is_paced = 1, created, next_try), broke, id LIMIT 1"
         ))?;
         let found = ask
             .query_row(params![now, too_late, json_of(lane)], |row| {
                 Ok(OutboxMail {
                     id: row.get(0)?,
                     run: row.get(1)?,
-                    flow: row.get(5)?,
+                    flow: row.get(6)?,
                     connections: names_of(&row.get::<_, String>(2)?),
                     sender: row.get(3)?,
                     recipients: Vec::new(),
                     bytes: Vec::new(),
                     tries: row.get(4)?,
+                    breaks: row.get(5)?,
                 })
             })
             .optional()?;
@@ -350,7 +354,10 @@ pub(super) fn write_recipients(
         )?;
     }
     let next_try = recipients.iter().any(Recipient::is_due).then(|| to_db(next_try));
-    tx.execute("UPDATE mails SET sending = 0, next_try = ?2 WHERE id = ?1", params![mail, next_try])?;
+    tx.execute(
+        "UPDATE mails SET sending = 0, next_try = ?2, broke_over = NULL WHERE id = ?1",
+        params![mail, next_try],
+    )?;
     Ok(())
 }
 
@@ -380,7 +387,7 @@ fn due_at(now: Timestamp) -> [i64; 2] {
     [now, now.checked_add(LONGEST_WAIT * 2).unwrap_or(Timestamp::MAX)].map(to_db)
 }
 
-fn json_of(connections: &[String]) -> String {
+pub(super) fn json_of(connections: &[String]) -> String {
     serde_json::json!(connections).to_string()
 }
 

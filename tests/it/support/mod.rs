@@ -1,6 +1,7 @@
 //! What the tests work with.
 
 pub(crate) mod azurite;
+pub(crate) mod breaking;
 pub(crate) mod certificates;
 pub(crate) mod disk;
 pub(crate) mod hostile;

@@ -1,0 +1,285 @@
+//! Mails in the middle of which sessions break: they step aside, and nobody else waits for them.
+
+use std::path::Path;
+
+use jiff::{SignedDuration, Timestamp};
+use leadflow::clock::{Clock, DrivenClock};
+use leadflow::config;
+use leadflow::flow::Config;
+use leadflow::history::{Cause, Order};
+use leadflow::outbox::State;
+use leadflow::postman::Postman;
+use leadflow::run::{self, Workplace};
+use leadflow::store::{Listed, SharedStore, Store, Which};
+use leadflow::table::EmbeddedTable;
+use serde_json::{Value, json};
+
+use crate::support::breaking::{Breaking, Script};
+use crate::support::leadflow::Sandbox;
+
+const CALM: Script = |_, _| false;
+/// The session is reset at the recipient of the second flow.
+const AT_POISON: Script = |step, line| step == "RCPT" && line.contains("<poison@");
+
+/// A mail a row, whose subject is the row's key, over these connections; rows whose key begins with
+/// `poison` are those of a second flow of the same lane.
+fn flows(servers: &[(&str, &Breaking)], to: &str) -> String {
+    let connections: String = servers.iter().map(|(name, server)| server.connection(name)).collect();
+    let names: Vec<_> = servers.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+    let flow = |name: &str, to: &str| {
+        format!(
+            "[flows.{name}]\n[flows.{name}.recurrence]\nfrequency = \"hour\"\n\
+             [flows.{name}.table]\nconnection = \"demo\"\nname = \"{name}\"\n\
+             [flows.{name}.email]\nconnection = [{}]\nto = \"{to}\"\neach = \"row\"\nper_hour = 100000\n\
+             subject = \"{{{{#each rows}}}}{{{{RowKey}}}}{{{{/each}}}}\"\nbody = \"{{{{length}}}}\"\nattach_csv = true\n",
+            names.join(", ")
+        )
+    };
+    let table = "[connections.demo.embedded_table]\nfile = \"demo.db\"\n";
+    format!("{table}{connections}{}{}", flow("poison", "poison@contoso.example"), flow("leads", to))
+}
+
+/// The tables of both flows.
+struct Tables {
+    poison: EmbeddedTable,
+    leads: EmbeddedTable,
+}
+
+impl Tables {
+    fn open(file: &Path) -> Self {
+        let open = |name| EmbeddedTable::open(file, name).unwrap();
+        Self { poison: open("poison"), leads: open("leads") }
+    }
+
+    fn insert(&self, keys: &[impl AsRef<str>], now: Timestamp) {
+        for key in keys.iter().map(AsRef::as_ref) {
+            let mut row = json!({ "PartitionKey": "p", "RowKey": key });
+            if key.starts_with("large") {
+                row["Text"] = "x".repeat(3 << 20).into();
+            }
+            let table = if key.starts_with("poison") { &self.poison } else { &self.leads };
+            table.insert(&[row.as_object().unwrap().clone()], now).unwrap();
+        }
+    }
+}
+
+/// The command line on a state of its own.
+struct Office {
+    sandbox: Sandbox,
+    tables: Tables,
+}
+
+impl Office {
+    fn new(servers: &[(&str, &Breaking)], to: &str) -> Self {
+        let sandbox = Sandbox::new(&flows(servers, to));
+        std::fs::create_dir(sandbox.path("state")).unwrap();
+        let tables = Tables::open(&sandbox.path("state/demo.db"));
+        Self { sandbox, tables }
+    }
+
+    /// Rows of these keys are written, and a new process runs the flow and tries every mail.
+    fn once(&self, keys: &[&str]) -> i32 {
+        self.tables.insert(keys, Clock::System.now());
+        self.sandbox.run(&["run", "--once"]).code
+    }
+
+    fn listed(&self) -> Value {
+        self.sandbox.json(&["outbox", "list", "--json"])
+    }
+}
+
+#[test]
+fn a_poison_mail_steps_aside_is_held_in_the_end_and_gets_new_tries() {
+    let server = Breaking::start(AT_POISON);
+    let office = Office::new(&[("relay", &server)], "sales@contoso.example");
+    assert_eq!(office.once(&["poison", "second", "third"]), 1);
+    assert_eq!(server.subjects(), ["second", "third"], "they do not wait for the first");
+    // Each is a process of its own, so what was counted outlives the one before.
+    // The first break is not counted: it was the last try of its process.
+    for number in 1..11 {
+        assert_eq!(office.listed()[0]["recipients"][0]["state"], "waiting", "{number}");
+        office.once(&[&format!("more{number}")]);
+    }
+    assert_eq!(server.subjects().len(), 12);
+    let listed = office.listed();
+    let recipient = &listed[0]["recipients"][0];
+    assert_eq!((listed.as_array().unwrap().len(), &recipient["state"]), (1, &json!("held")), "{listed}");
+    let reply = recipient["reply"].as_str().unwrap();
+    let words = "sessions broke 10 times in the middle of this mail, while others went through; last: the session broke at a recipient:";
+    assert!(reply.starts_with(words), "{reply}");
+    let health = office.sandbox.run(&["health"]);
+    assert_eq!(health.code, 1);
+    assert!(health.stdout.contains("1 mail is not tried any more"), "{}", health.stdout);
+
+    assert_eq!(office.sandbox.run(&["outbox", "retry", "3"]).code, 0);
+    office.once(&["later"]);
+    assert_eq!(office.listed()[0]["recipients"][0]["state"], "waiting", "it has new tries");
+    server.play(CALM);
+    assert_eq!(office.once(&[]), 0);
+    assert_eq!(server.subjects().last().unwrap(), "poison");
+    assert_eq!(office.listed(), json!([]));
+}
+
+#[test]
+fn a_recipient_that_breaks_the_session_keeps_nobody_from_the_mail() {
+    let server = Breaking::start(|step, line| step == "RCPT" && line.contains("poison"));
+    let to = "nobody@contoso.example; a@contoso.example; poison@contoso.example; b@contoso.example";
+    let office = Office::new(&[("relay", &server)], to);
+    assert_eq!(office.once(&["first"]), 1);
+    assert_eq!(server.recipients(), ["a@contoso.example", "b@contoso.example"]);
+    let listed = office.listed();
+    let of = |at: usize| {
+        let recipient = &listed[0]["recipients"][at];
+        (recipient["state"].as_str().unwrap().to_owned(), recipient["reply"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(of(0), ("held".to_owned(), "550 5.1.1 no such user".to_owned()), "heard before the break");
+    assert_eq!((of(1).0, of(3).0), ("sent".to_owned(), "sent".to_owned()));
+    let (state, reply) = of(2);
+    assert!(state == "waiting" && reply.starts_with("the session broke at a recipient:"), "{reply}");
+    server.play(CALM);
+    office.once(&[]);
+    assert_eq!(server.recipients(), ["a", "b", "poison"].map(|name| format!("{name}@contoso.example")));
+}
+
+#[test]
+fn a_text_that_breaks_the_session_steps_aside_before_and_after_its_end() {
+    let script: Script = |step, line| match step {
+        "message" => line == "Subject: large-poison",
+        "end" => line == "a-small-poison",
+        _ => false,
+    };
+    let server = Breaking::start(script);
+    let office = Office::new(&[("relay", &server)], "sales@contoso.example");
+    assert_eq!(office.once(&["a-small-poison", "b-second", "large-poison", "third"]), 1);
+    assert_eq!(server.subjects(), ["b-second", "third"]);
+    let states = |listed: &Value| {
+        let states = listed.as_array().unwrap().iter().map(|mail| mail["recipients"][0]["state"].clone());
+        states.collect::<Vec<_>>()
+    };
+    assert_eq!(states(&office.listed()), ["uncertain", "waiting"]);
+    for number in 1..11 {
+        office.once(&[&format!("more{number}")]);
+        assert_eq!(server.subjects().len(), 2 + number);
+    }
+    let listed = office.listed();
+    assert_eq!(states(&listed), ["held", "held"], "{listed}");
+    assert_eq!((&listed[0]["tries"], &listed[1]["tries"]), (&json!(3), &json!(10)), "{listed}");
+}
+
+#[test]
+fn what_breaks_one_connection_goes_by_the_next() {
+    let (first, second) = (Breaking::start(AT_POISON), Breaking::start(CALM));
+    let office = Office::new(&[("first", &first), ("second", &second)], "sales@contoso.example");
+    assert_eq!(office.once(&["a", "poison", "b"]), 0);
+    assert_eq!((first.subjects(), second.subjects()), (vec!["a".into(), "b".into()], vec!["poison".into()]));
+    assert_eq!(office.listed(), json!([]));
+}
+
+/// A postman whose clock is driven from one moment of a mail to the next.
+struct Driven {
+    _folder: tempfile::TempDir,
+    config: Config,
+    place: Workplace,
+    clock: DrivenClock,
+    tables: Tables,
+    postman: Postman,
+}
+
+impl Driven {
+    fn new(servers: &[(&str, &Breaking)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("flows.toml");
+        std::fs::write(&path, flows(servers, "sales@contoso.example")).unwrap();
+        let config = config::load(&path).unwrap().config;
+        let clock = DrivenClock::new("2026-03-02T08:00:00Z".parse().unwrap());
+        let state = folder.path().join("state");
+        let store = SharedStore::new(Store::open(&state).unwrap());
+        let place = Workplace::new(store, Clock::Driven(clock.clone()), state.clone());
+        let tables = Tables::open(&state.join("demo.db"));
+        let postman = Postman::new(place.store.clone(), place.clock.clone());
+        Self { _folder: folder, config, place, clock, tables, postman }
+    }
+
+    /// The flow runs on rows of these keys; nothing is sent yet.
+    async fn run(&self, keys: &[String]) {
+        self.tables.insert(keys, self.clock.now());
+        self.clock.advance(SignedDuration::from_secs(5));
+        for flow in ["poison", "leads"].map(|name| &self.config.flows[name]) {
+            run::run(&self.place, &self.config, flow, &Order::new(Cause::Schedule, None)).await.unwrap();
+        }
+    }
+
+    /// Delivers for so long, at each moment at which a mail is due.
+    async fn deliver(&self, minutes: i64) -> Rounds {
+        let until: Timestamp = self.clock.now() + SignedDuration::from_mins(minutes);
+        let mut rounds = Rounds(0);
+        loop {
+            rounds.0 += 1;
+            let round = self.postman.deliver(&self.config, || false).await.unwrap();
+            match round.next_try.filter(|at| *at < until) {
+                Some(at) => self.clock.set(at.max(self.clock.now())),
+                None => break,
+            }
+        }
+        self.clock.set(until);
+        rounds
+    }
+
+    async fn listed(&self) -> Vec<Listed> {
+        self.place.store.call(|store| store.listed(Which::Open)).await.unwrap()
+    }
+}
+
+#[derive(Debug)]
+struct Rounds(usize);
+
+fn numbered(words: &str, numbers: std::ops::Range<usize>) -> Vec<String> {
+    numbers.map(|number| format!("{words}{number:03}")).collect()
+}
+
+#[tokio::test]
+async fn a_server_that_fails_for_every_mail_holds_none_and_is_not_asked_for_each() {
+    let scripts: [(&str, Script); 5] = [
+        ("connect", |step, _| step == "connect"),
+        ("EHLO", |step, _| step == "EHLO"),
+        ("MAIL", |step, _| step == "MAIL"),
+        ("RCPT", |step, _| step == "RCPT"),
+        ("DATA", |step, _| step == "DATA"),
+    ];
+    for (name, script) in scripts {
+        let server = Breaking::start(script);
+        let office = Driven::new(&[("relay", &server)]);
+        office.run(&numbered("mail", 0..40)).await;
+        let rounds = office.deliver(3 * 24 * 60).await;
+        let open = office.listed().await;
+        assert!(open.iter().all(|listed| listed.mail.recipients[0].state == State::Waiting), "{name}");
+        // A round takes one or two sessions; a mail that is not the first waits by itself.
+        assert!(
+            rounds.0 > 100 && server.sessions() <= 3 * rounds.0,
+            "{name}: {} in {rounds:?}",
+            server.sessions()
+        );
+        assert!(server.sessions() < 700, "{name}: {} sessions in {rounds:?}", server.sessions());
+        server.play(CALM);
+        office.deliver(120).await;
+        assert_eq!(server.subjects().len(), 40, "{name}");
+        assert!(office.listed().await.is_empty(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn several_poison_mails_hold_up_no_other_and_are_held() {
+    let server = Breaking::start(AT_POISON);
+    let office = Driven::new(&[("relay", &server)]);
+    office.run(&[numbered("poison", 0..4), numbered("z-good", 0..20)].concat()).await;
+    office.deliver(10).await;
+    assert_eq!(server.subjects(), numbered("z-good", 0..20), "in their order, within minutes");
+    for hour in 0..60 {
+        office.run(&numbered(&format!("hour{hour:02}-"), 0..2)).await;
+        office.deliver(60).await;
+        assert_eq!(server.subjects().len(), 22 + 2 * hour, "hour {hour}");
+    }
+    let open = office.listed().await;
+    let states: Vec<_> = open.iter().map(|listed| listed.mail.recipients[0].state).collect();
+    assert_eq!(states, [State::Held; 4]);
+}
