@@ -109,7 +109,8 @@ impl Postman {
             self.fails(name, error, id).await;
         } else {
             let said = without_addresses(&error.to_string());
-            warn!(connection = name, mail = id, "the session ends in the middle of a mail: {said}");
+            let help = error.help.as_deref().map(without_addresses);
+            warn!(connection = name, mail = id, help, "the session ends in the middle of a mail: {said}");
             if !is_known {
                 self.note_failure(name, error).await;
             }
