@@ -1,241 +1,225 @@
-//! Erases a person from the state, its history and its kept mails, and proves it.
+//! Erases a person from the state, its history, the kept mails and, if wanted, the tables; then looks
+//! again and tells what it has seen.
 
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::Duration;
+mod escapes;
+mod kept;
+mod person;
+mod tables;
 
-use mail_parser::{MessageParser, MimeHeaders as _};
-use serde_json::Value;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
-use crate::clock::Clock;
-use crate::filter;
-use crate::flow::{Config, MailConnection};
-use crate::lead;
-use crate::row::{Mark, Row};
-use crate::run::RunError;
-use crate::store::{Store, StoreError};
-use crate::table::{Query, Table};
-use crate::window::EVER;
+use crate::flow::Config;
+use crate::history::Outcome;
+use crate::row::{Key, Mark};
+use crate::store::{Lock, RunsAsked, Store, StoreError};
 
-/// Who is to be forgotten.
+pub use kept::{Erased, Searched};
+pub use person::{Asked, Person};
+pub use tables::{Found, Look, Place};
+
+/// Something of the person that is left, or that could not be looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Person {
-    /// By address, in any letter case.
-    Email(String),
-    /// By the `RowKey` of a lead.
-    Key(String),
+pub struct Left {
+    /// What, where and why.
+    pub what: String,
+    /// What to do about it.
+    pub help: String,
 }
 
-/// A lead of the person.
+/// What is known of the person before anything is erased.
 #[derive(Debug, Clone)]
-pub struct Found {
-    /// The flow whose table it is in.
-    pub flow: String,
-    /// The row.
-    pub row: Row,
+pub struct Known {
+    /// Who.
+    pub person: Person,
+    /// The person's rows.
+    pub look: Look,
 }
 
-/// What was erased.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Erased {
-    /// Mails whose text and subject are gone.
-    pub mails: Vec<i64>,
-    /// Mails that are still to be sent, and stay.
-    pub waiting: Vec<i64>,
-    /// Files of mail folders that are gone.
-    pub files: Vec<PathBuf>,
-    /// Rows of tables that are gone.
+/// What was done, and what was seen afterwards.
+#[derive(Debug, Clone, Default)]
+pub struct Told {
+    /// What is gone from the state and the mail folders.
+    pub erased: Erased,
+    /// Rows that are gone from the tables.
     pub rows: usize,
+    /// What was looked through.
+    pub searched: Searched,
+    /// The last look at the tables.
+    pub look: Look,
+    /// What is left, or could not be looked at.
+    pub left: Vec<Left>,
 }
 
-/// What a search through the whole state folder came to.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Proof {
-    /// Files that were read.
-    pub files: usize,
-    /// Bytes that were read.
-    pub bytes: u64,
-    /// Files in which a name or address of the person still stands.
-    pub left: Vec<PathBuf>,
-}
+/// How long runs that are under way may take to end, so that what they have read can be erased.
+const FOR_RUNS: Duration = Duration::from_secs(10);
+/// Between two looks whether they have.
+const PAUSE: Duration = Duration::from_millis(200);
 
-/// Tries to empty the write-ahead log while a daemon reads, and the pause between two.
-const TRIES: u32 = 50;
-const PAUSE: Duration = Duration::from_millis(100);
-
-impl Person {
-    /// An address has an `@`.
-    pub fn of(text: &str) -> Self {
-        let text = text.trim();
-        if text.contains('@') { Self::Email(text.to_lowercase()) } else { Self::Key(text.to_owned()) }
-    }
-
-    fn is_in_row(&self, row: &Row) -> bool {
-        match self {
-            Self::Key(key) => row.row_key == *key,
-            Self::Email(email) => {
-                lead::of_row(row)["email"].as_str().is_some_and(|found| found.to_lowercase() == *email)
-            }
-        }
-    }
-
-    /// The texts by which the person is known: the address or key, and name and address of the rows.
-    pub fn texts(&self, rows: &[Found]) -> Vec<String> {
-        let mut texts = match self {
-            Self::Email(email) => vec![email.clone()],
-            Self::Key(_) => Vec::new(),
-        };
-        for found in rows {
-            let lead = lead::of_row(&found.row);
-            let of_row = ["email", "name"].into_iter().filter_map(|field| lead[field].as_str());
-            texts.extend(of_row.filter(|text| text.chars().count() > 3).map(str::to_lowercase));
-        }
-        texts.sort();
-        texts.dedup();
-        texts
-    }
-}
-
-/// The person's leads in the tables of all flows.
+/// Looks for the person in the tables of all flows.
 ///
 /// # Errors
-/// As a run: a table cannot be read.
-pub async fn find(config: &Config, person: &Person) -> Result<Vec<Found>, RunError> {
-    let mut all = Vec::new();
-    for flow in config.flows.values() {
-        let Some(connection) = config.tables.get(&flow.table.connection) else { continue };
-        let table = Table::open(connection, &flow.table.name, &Clock::System)?;
-        let rows = match person {
-            Person::Key(key) => table.rows_of(None, key).await?,
-            Person::Email(_) => {
-                let text = flow.table.filter.as_ref().map(|text| filter::fill(text, EVER));
-                let mut scan = table.scan(Query { filter: text, select: None });
-                let mut rows = Vec::new();
-                while let Some(page) = scan.next().await? {
-                    rows.extend(page.rows.into_iter().filter(|row| person.is_in_row(row)));
-                }
-                rows
-            }
-        };
-        all.extend(rows.into_iter().map(|row| Found { flow: flow.name.clone(), row }));
+/// With their addresses, where the key names leads of several persons.
+pub async fn find(config: &Config, asked: &Asked) -> Result<Known, Vec<String>> {
+    let mut person = Person::of(asked);
+    let mut look = tables::look(config, &person).await;
+    tables::learn(asked, &mut person, &look)?;
+    if matches!(asked, Asked::Key(..)) && person.has_address() {
+        // The person's other leads.
+        look = tables::look(config, &person).await;
+        look.rows.iter().for_each(|found| person.learn(&found.row));
     }
-    Ok(all)
+    Ok(Known { person, look })
 }
 
-/// Forgets the texts of all mails that carry one of the rows, or in which one of the texts stands, in
-/// the state and in the mail folders.
-///
-/// # Errors
-/// When the state or a mail folder cannot be read or written.
-pub fn erase(
-    config: &Config,
-    store: &mut Store,
-    rows: &[Found],
-    texts: &[String],
-) -> Result<Erased, StoreError> {
-    let mut erased = Erased::default();
-    let mut mails: Vec<i64> = Vec::new();
-    for found in rows {
-        mails.extend(
-            store.proofs(&found.flow, Mark::of(&found.row).key)?.into_iter().filter_map(|(_, mail)| mail),
-        );
+/// Erases the person; `from_tables` deletes the rows, too. What stands in the way of one thing keeps no
+/// other from being done.
+pub async fn forget(config: &Config, known: Known, from_tables: bool) -> Told {
+    let Known { mut person, look } = known;
+    let mut told = Told::default();
+    let mut keys: Vec<Key> = look.rows.iter().map(|found| Mark::of(&found.row).key).collect();
+    let places: Vec<Place> = look.rows.iter().map(|found| found.place.clone()).collect();
+    let unread: Vec<Place> = look.unread.iter().map(|(place, _)| place.clone()).collect();
+    // First what the keys of the rows lead to: once the rows are gone nothing else names them.
+    told.erased = erase(config, &person, &keys, &mut Vec::new());
+    if from_tables {
+        let deleted = tables::delete(config, &person, look).await;
+        told.rows = deleted.rows;
+        told.left.extend(deleted.left);
+        told.look = deleted.look;
+    } else {
+        told.look = look;
     }
-    for mail in store.kept_mails()? {
-        if !mails.contains(&mail) && store.text_of(mail)?.is_some_and(|bytes| is_in_mail(&bytes, texts)) {
-            mails.push(mail);
+    // Rows that appeared meanwhile.
+    told.look.rows.iter().for_each(|found| person.learn(&found.row));
+    keys.extend(told.look.rows.iter().map(|found| Mark::of(&found.row).key));
+    told.left.extend(told.look.unread.iter().map(|(_, left)| left.clone()));
+    told.left.extend(tables::named(&told.look));
+    told.left.extend(tables::partly_seen(config));
+    let flows = flows_of(config, places.iter().chain(&unread));
+    told.left.extend(wait_for_runs(&config.settings.state, &flows).await);
+    if from_tables && let Some(store) = open_state(config, &mut Vec::new()) {
+        match tables::earlier(config, &store).await {
+            Ok(left) => told.left.extend(left),
+            Err(error) => failed(&error, &mut told.left),
         }
     }
-    mails.sort_unstable();
-    mails.dedup();
-    for mail in mails {
-        if store.forget_mail(mail)? { erased.mails.push(mail) } else { erased.waiting.push(mail) }
-    }
-    for connection in config.mails.values() {
-        let MailConnection::Folder(folder) = connection else { continue };
-        let failed = |source| StoreError::Folder { folder: folder.path.clone(), source };
-        erased.files.extend(erase_files(&folder.path, texts).map_err(failed)?);
-    }
-    for _ in 0..TRIES {
-        if store.empty_log()? {
-            break;
+    let mut left = Vec::new();
+    let again = erase(config, &person, &keys, &mut left);
+    told.erased = std::mem::take(&mut told.erased).and(again);
+    told.left.extend(left);
+    search(config, &person, from_tables, &mut told);
+    told
+}
+
+/// What names the person goes from the state and the mail folders, as far as it can.
+fn erase(config: &Config, person: &Person, keys: &[Key], left: &mut Vec<Left>) -> Erased {
+    let erase = |mut store: Store| kept::erase_state(&mut store, person, keys);
+    let of_state =
+        open_state(config, left).and_then(|store| erase(store).map_err(|error| failed(&error, left)).ok());
+    let mut erased = of_state.unwrap_or_default();
+    erased.files = kept::erase_folders(config, person, left);
+    erased
+}
+
+/// Looks through all that was kept.
+fn search(config: &Config, person: &Person, with_tables: bool, told: &mut Told) {
+    let mut mails = 0;
+    if let Some(store) = open_state(config, &mut Vec::new()) {
+        for mail in &told.erased.waiting {
+            told.left.push(Left {
+                what: format!("mail {mail} is still to be sent"),
+                help: format!("`leadflow outbox drop {mail}`, or wait until it has left, then ask again"),
+            });
         }
-        thread::sleep(PAUSE);
-    }
-    Ok(erased)
-}
-
-/// Deletes the rows from their tables.
-///
-/// # Errors
-/// When a login may not delete.
-pub async fn delete(config: &Config, rows: &[Found]) -> Result<usize, RunError> {
-    for found in rows {
-        let Some(flow) = config.flows.get(&found.flow) else { continue };
-        let Some(connection) = config.tables.get(&flow.table.connection) else { continue };
-        let table = Table::open(connection, &flow.table.name, &Clock::System)?;
-        table.delete(&found.row.partition_key, &found.row.row_key).await?;
-    }
-    Ok(rows.len())
-}
-
-/// Reads every file of the state folder and looks for the texts, in any letter case.
-///
-/// # Errors
-/// When a file cannot be read.
-pub fn prove(config: &Config, texts: &[String]) -> io::Result<Proof> {
-    let mut proof = Proof::default();
-    let mut folders = vec![config.settings.state.clone()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder)? {
-            let path = entry?.path();
-            if path.is_dir() {
-                folders.push(path);
-                continue;
-            }
-            let bytes = fs::read(&path)?;
-            proof.files += 1;
-            proof.bytes += bytes.len() as u64;
-            let text = String::from_utf8_lossy(&bytes).to_lowercase();
-            if texts.iter().any(|needle| text.contains(needle)) {
-                proof.left.push(path);
-            }
+        match kept::search_state(&store, person, &told.erased.waiting, &mut told.left) {
+            Ok(read) => mails = read,
+            Err(error) => failed(&error, &mut told.left),
+        }
+        if !told.erased.is_log_empty {
+            told.left.push(Left {
+                what: "the state's write-ahead log could not be emptied, for somebody reads the state"
+                    .to_owned(),
+                help: "ask again, or stop leadflow first".to_owned(),
+            });
         }
     }
-    Ok(proof)
+    let mut left = Vec::new();
+    told.searched = kept::search_files(config, person, with_tables, &mut left);
+    if left.iter().any(|left| left.what.contains(kept::DATABASE)) && write_anew(config) {
+        left.clear();
+        told.searched = kept::search_files(config, person, with_tables, &mut left);
+    }
+    told.left.extend(left);
+    told.searched.mails = mails;
 }
 
-fn erase_files(folder: &Path, texts: &[String]) -> io::Result<Vec<PathBuf>> {
-    let entries = match fs::read_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries?,
+/// What another program has deleted from the database may still stand in pages that are not used.
+fn write_anew(config: &Config) -> bool {
+    let store = open_state(config, &mut Vec::new());
+    store.is_some_and(|store| store.write_anew().and_then(|()| store.empty_log()).unwrap_or_default())
+}
+
+fn open_state(config: &Config, left: &mut Vec<Left>) -> Option<Store> {
+    let folder = &config.settings.state;
+    match Store::open_existing(folder) {
+        Ok(Some(store)) => return Some(store),
+        Ok(None) => left.push(Left {
+            what: format!(
+                "there is no state in {}: leadflow was never run with this flows.toml",
+                folder.display()
+            ),
+            help: "if it was, look at settings.state, and at the user that asks".to_owned(),
+        }),
+        Err(error) => failed(&error, left),
+    }
+    None
+}
+
+fn failed(error: &StoreError, left: &mut Vec<Left>) {
+    left.push(Left {
+        what: format!("the state could not be looked through: {error}"),
+        help: "ask again once it can be read and written".to_owned(),
+    });
+}
+
+fn flows_of<'a>(config: &Config, places: impl Iterator<Item = &'a Place>) -> Vec<String> {
+    let places: Vec<_> = places.collect();
+    let reads = |flow: &crate::flow::Flow| {
+        places
+            .iter()
+            .any(|place| (&place.connection, &place.table) == (&flow.table.connection, &flow.table.name))
     };
-    let mut erased = Vec::new();
-    for entry in entries {
-        let path = entry?.path();
-        let is_mail = path.extension().is_some_and(|ending| ending == "eml");
-        if is_mail && is_in_mail(&fs::read(&path)?, texts) {
-            fs::remove_file(&path)?;
-            erased.push(path);
-        }
-    }
-    Ok(erased)
+    config.flows.values().filter(|flow| reads(flow)).map(|flow| flow.name.clone()).collect()
 }
 
-/// Whether one of the texts stands in the mail's subject, its bodies or its CSV, decoded.
-fn is_in_mail(bytes: &[u8], texts: &[String]) -> bool {
-    let Some(message) = MessageParser::default().parse(bytes) else { return true };
-    let subject = message.subject().unwrap_or_default().to_lowercase();
-    let is_text = |part: &mail_parser::MessagePart<'_>| {
-        part.content_type().is_none_or(|kind| kind.ctype() == "text" || kind.ctype() == "multipart")
+/// Runs that may have read a row before it was deleted are to end first: what they have made of it can then
+/// be erased. Those that do not end are told.
+async fn wait_for_runs(folder: &Path, flows: &[String]) -> Vec<Left> {
+    if flows.is_empty() || !matches!(Lock::take(folder), Err(StoreError::Busy(_))) {
+        return Vec::new();
+    }
+    let Ok(Some(store)) = Store::open_existing(folder) else { return Vec::new() };
+    let under_way = || {
+        let asked = RunsAsked { outcomes: &[Outcome::Running], ..RunsAsked::default() };
+        let mut runs = store.find_runs(&asked).unwrap_or_default();
+        runs.retain(|run| flows.contains(&run.flow));
+        runs
     };
-    let bodies = message.parts.iter().filter(|part| is_text(part));
-    let bodies = bodies.map(|part| part.text_contents().map_or_else(String::new, str::to_lowercase));
-    // The HTML writes some characters as entities.
-    let escaped = |text: &str| {
-        Value::from(handlebars::html_escape(text)).as_str().map(str::to_owned).unwrap_or_default()
-    };
-    let all: Vec<String> = bodies.chain([subject]).collect();
-    texts.iter().any(|text| all.iter().any(|body| body.contains(text) || body.contains(&escaped(text))))
+    let (began, first) = (Instant::now(), under_way());
+    loop {
+        let mut runs = under_way();
+        runs.retain(|run| first.iter().any(|known| known.id == run.id));
+        if runs.is_empty() || began.elapsed() >= FOR_RUNS {
+            let left = |run: crate::history::Run| Left {
+                what: format!(
+                    "run {} of {} is under way and may have read a row of the person",
+                    run.id, run.flow
+                ),
+                help: format!("ask again when it has ended: `leadflow history show {}`", run.id),
+            };
+            return runs.into_iter().map(left).collect();
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
 }

@@ -72,6 +72,11 @@ impl Row {
         columns_of(&self.json)
     }
 
+    /// The mark of this version, where the service has sent one.
+    pub(crate) fn etag(&self) -> Option<String> {
+        self.properties().get("odata.etag")?.as_str().map(str::to_owned)
+    }
+
     /// All that the JSON holds, annotations included.
     pub(crate) fn properties(&self) -> Columns<'_> {
         properties_of(&self.json)

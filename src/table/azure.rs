@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use azure_core::auth::Secret;
+use azure_core::headers::{Headers, IF_MATCH};
 use azure_core::prelude::Continuable as _;
-use azure_core::{RetryOptions, TransportOptions};
+use azure_core::{ClientOptions, Context, Method, RetryOptions, TransportOptions};
 use azure_data_tables::clients::{TableClient, TableServiceClient, TableServiceClientBuilder};
 use azure_data_tables::operations::QueryEntityResponse;
 use azure_data_tables::prelude::Top;
+use azure_storage::clients::{ServiceType, finalize_request, new_pipeline_from_options};
 use azure_storage::{CloudLocation, StorageCredentials};
 use backon::{BackoffBuilder, ExponentialBuilder, Retryable as _};
 use futures::StreamExt as _;
@@ -18,6 +20,7 @@ use serde_json::{Map, Value};
 use tracing::warn;
 use url::Url;
 
+use super::address::path_of;
 use super::error::{Place, SignIn};
 use super::transport::{Failure, Transport};
 use super::{Credential, Endpoint, Page, Query, Served, TableError, Token, identity};
@@ -30,6 +33,7 @@ use crate::secret::SecretSource;
 pub struct AzureTable {
     service: TableServiceClient,
     client: TableClient,
+    credentials: StorageCredentials,
     transport: Transport,
     endpoint: Url,
     place: Place,
@@ -104,14 +108,14 @@ impl Account {
         let uri = self.url.as_str().trim_end_matches('/').to_owned();
         let location = CloudLocation::Custom { account: account.clone(), uri };
         let service = TableServiceClientBuilder::with_location(location, self.credentials.clone())
-            .retry(RetryOptions::none())
-            .transport(TransportOptions::new(Arc::new(transport.clone())))
+            .client_options(options_of(&transport))
             .build();
         let (host, sign_in, table) = (self.host.clone(), self.sign_in.clone(), name.to_owned());
         let place = Place { host, account, table, sign_in };
         AzureTable {
             client: service.table_client(name),
             service,
+            credentials: self.credentials.clone(),
             transport,
             endpoint: self.url.clone(),
             place,
@@ -159,13 +163,35 @@ impl AzureTable {
         self.written(result.map(drop).map_err(drop))
     }
 
-    pub(super) async fn delete(&self, partition_key: &str, row_key: &str) -> Result<(), TableError> {
-        let entity = self.client.partition_key_client(partition_key).entity_client(row_key);
-        let result = entity.delete().await;
-        match self.written(result.map(drop).map_err(drop)) {
-            Err(error) if error.message.starts_with("there is no table") => Ok(()),
-            other => other,
-        }
+    /// Deletes the row if it is still the one that was read; `false` where the service says that there is
+    /// none of these keys.
+    pub(super) async fn delete(&self, row: &Row) -> Result<bool, TableError> {
+        let attempt = || async {
+            let result = self.ask_to_delete(row).await;
+            match self.transport.take() {
+                Some(Ok(_)) => Ok(true),
+                Some(Err(Failure::Status { status: 404, .. })) => Ok(false),
+                Some(Err(failure)) => Err(TableError::of_writing(failure, &self.place)),
+                None => Err(TableError::new(result.err().unwrap_or_default())),
+            }
+        };
+        self.with_retries(attempt).await
+    }
+
+    /// The SDK takes the keys as they are, and a quote ends them.
+    async fn ask_to_delete(&self, row: &Row) -> Result<(), String> {
+        let path = path_of(&self.place.table, &row.partition_key, &row.row_key);
+        let url = format!("{}/{path}", self.endpoint.as_str().trim_end_matches('/'));
+        let url = url.parse().map_err(|_| format!("{} has an address that is none", self.place.host))?;
+        let mut headers = Headers::new();
+        // Should the service understand the address otherwise, no other row goes.
+        headers.insert(IF_MATCH, row.etag().unwrap_or_else(|| "*".to_owned()));
+        let asked = finalize_request(url, Method::Delete, headers, None);
+        let mut request = asked.map_err(|_| "the request cannot be made".to_owned())?;
+        let pipeline = new_pipeline_from_options(options_of(&self.transport), self.credentials.clone());
+        let mut context = Context::new();
+        let sent = pipeline.send(context.insert(ServiceType::Table), &mut request).await;
+        sent.map(drop).map_err(|_| format!("{} was not asked", self.place.host))
     }
 
     /// What an exchange that writes has come to; its note says more than the SDK, which asks for a
@@ -173,7 +199,7 @@ impl AzureTable {
     fn written(&self, result: Result<(), ()>) -> Result<(), TableError> {
         match (self.transport.take(), result) {
             (Some(Ok(_)), _) | (None, Ok(())) => Ok(()),
-            (Some(Err(failure)), _) => Err(TableError::of_failure(failure, &self.place)),
+            (Some(Err(failure)), _) => Err(TableError::of_writing(failure, &self.place)),
             (None, Err(())) => Err(TableError::new(format!("{} was not asked", self.place.host))),
         }
     }
@@ -251,6 +277,11 @@ impl AzureTable {
             })
             .await
     }
+}
+
+fn options_of(transport: &Transport) -> ClientOptions {
+    let transport = TransportOptions::new(Arc::new(transport.clone()));
+    ClientOptions::default().retry(RetryOptions::none()).transport(transport)
 }
 
 /// What to ask for so that a row can be told from others and dated.

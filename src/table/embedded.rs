@@ -79,10 +79,10 @@ impl EmbeddedTable {
         self.connect()?.execute(put, [&self.name]).map(drop).map_err(|error| self.failed(&error))
     }
 
-    pub(super) fn delete(&self, partition_key: &str, row_key: &str) -> Result<(), TableError> {
+    pub(super) fn delete(&self, partition_key: &str, row_key: &str) -> Result<bool, TableError> {
         let delete = "DELETE FROM rows WHERE name = ?1 AND partition_key = ?2 AND row_key = ?3";
         let done = self.connect()?.execute(delete, params![self.name, partition_key, row_key]);
-        done.map(drop).map_err(|error| self.failed(&error))
+        done.map(|rows| rows > 0).map_err(|error| self.failed(&error))
     }
 
     pub(super) fn names(&self) -> Result<Vec<String>, TableError> {

@@ -46,6 +46,24 @@ impl TableError {
             .help("look at the endpoint, and at a proxy between; the next run begins anew")
     }
 
+    /// As [`TableError::of_failure`], of an exchange that was to write or delete.
+    pub(super) fn of_writing(failure: Failure, place: &Place) -> Self {
+        let status = if let Failure::Status { status, .. } = &failure { *status } else { 0 };
+        let error = Self::of_failure(failure, place);
+        let Place { account, table, .. } = place;
+        match (status, &place.sign_in) {
+            (401 | 403, SignIn::Entra(who)) => {
+                let (message, help) = permission::refused_to_write(who, error.message, place);
+                Self::new(message).help(help)
+            }
+            (412, _) => {
+                Self::new(format!("the row of the table `{table}` in `{account}` is not as it was read"))
+                    .help("it was written anew meanwhile; ask again")
+            }
+            _ => error,
+        }
+    }
+
     /// What a failed exchange with the service means; `place` names account and table.
     pub(super) fn of_failure(failure: Failure, place: &Place) -> Self {
         match failure {

@@ -1,5 +1,6 @@
 //! Tables: where rows are read, page by page.
 
+mod address;
 mod azure;
 mod connection_string;
 mod embedded;
@@ -189,14 +190,15 @@ impl Table {
         }
     }
 
-    /// Deletes a row; one that is not there is no error.
+    /// Asks for a row to be deleted; `false` where the server says that there is none of these keys. Only
+    /// another look shows whether it is gone.
     ///
     /// # Errors
-    /// When the login may not delete.
-    pub async fn delete(&self, partition_key: &str, row_key: &str) -> Result<(), TableError> {
+    /// When the login may not delete, or the row was written anew since it was read.
+    pub async fn delete(&self, row: &Row) -> Result<bool, TableError> {
         match self {
-            Self::Azure(azure) => azure.delete(partition_key, row_key).await,
-            Self::Embedded(embedded, _) => embedded.delete(partition_key, row_key),
+            Self::Azure(azure) => azure.delete(row).await,
+            Self::Embedded(embedded, _) => embedded.delete(&row.partition_key, &row.row_key),
             #[cfg(feature = "simulation")]
             Self::Simulated(_) => Err(TableError::new(READ_ONLY)),
         }

@@ -31,3 +31,21 @@ pub(super) fn refused(who: &str, (status, code, said): (u16, &str, &str), place:
         ),
     }
 }
+
+/// As [`refused`], of a request that was to write or delete.
+pub(super) fn refused_to_write(who: &str, said: String, place: &Place) -> (String, String) {
+    let Place { account, table, .. } = place;
+    if !said.contains("Storage Table Data Reader") {
+        return (
+            said,
+            "reading it may still be allowed; writing needs the role Storage Table Data Contributor"
+                .to_owned(),
+        );
+    }
+    (
+        format!("{who} may not write the table `{table}` or delete from it: the role Storage Table Data Contributor on the account `{account}` is missing"),
+        "portal: the storage account → Access control (IAM) → Add role assignment → Storage Table Data Contributor; take it \
+         away again afterwards, leadflow itself only reads"
+            .to_owned(),
+    )
+}

@@ -18,6 +18,8 @@ pub struct Signature {
     pub ends: Option<Timestamp>,
     /// What it lets do, a letter each (`r` reads); `None` where a policy says so.
     pub permissions: Option<String>,
+    /// It opens a range of the rows alone.
+    pub is_of_a_range: bool,
     /// Where it lies, in words.
     pub place: String,
 }
@@ -47,7 +49,8 @@ impl Signature {
             let mut pairs = form_urlencoded::parse(query.as_bytes());
             pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
         };
-        Self { ends: find("se").as_deref().and_then(moment), permissions: find("sp"), place }
+        let is_of_a_range = ["spk", "srk", "epk", "erk"].iter().any(|name| find(name).is_some());
+        Self { ends: find("se").as_deref().and_then(moment), permissions: find("sp"), is_of_a_range, place }
     }
 }
 
@@ -69,9 +72,11 @@ mod tests {
             ("se=2027-12-31T00:00:00Z&sp=raud&sig=canary", Some(end), Some("raud")),
             ("sv=2019-02-02&se=2027-12-31&sp=r&sig=canary", Some(end), Some("r")),
             ("si=readers&sig=canary", None, None),
+            ("spk=a&epk=b&si=readers&sig=canary", None, None),
         ] {
             let signature = Signature::parse(&SecretString::from(query), "X".to_owned());
             assert_eq!((signature.ends, signature.permissions.as_deref()), (ends, permissions), "{query}");
+            assert_eq!(signature.is_of_a_range, query.starts_with("spk"));
             assert!(!format!("{signature:?}").contains("canary"));
         }
     }

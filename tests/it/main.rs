@@ -19,6 +19,8 @@ mod entra;
 #[cfg(test)]
 mod filters;
 #[cfg(test)]
+mod forget;
+#[cfg(test)]
 mod guide;
 #[cfg(test)]
 mod histories;

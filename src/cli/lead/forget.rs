@@ -1,18 +1,19 @@
 //! `leadflow lead forget EMAIL|KEY`.
 
+use std::fmt::Write as _;
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use anyhow::bail;
 use leadflow::config::Loaded;
-use leadflow::forget::{self, Erased, Person};
-use leadflow::store::Store;
+use leadflow::forget::{self, Asked, Known, Left, Place, Told};
+use serde_json::{Value, json};
 
 use crate::cli::{Usage, output};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// The person's address, or the `RowKey` of the lead
+    /// The person's address, or the key of a lead: `RowKey`, or `PartitionKey/RowKey`
     person: String,
     /// Also delete the person's rows from the tables of the flows
     #[arg(long)]
@@ -20,71 +21,131 @@ pub(crate) struct Arguments {
     /// Do not ask
     #[arg(long, short)]
     yes: bool,
+    /// For scripts; needs --yes
+    #[arg(long)]
+    json: bool,
 }
 
+/// What is not looked at, and why no success can speak of it.
+const NOT_TOUCHED: &str =
+    "backups, the log, the mail servers and the recipients' mailboxes are not leadflow's to erase";
+
 pub(super) async fn forget(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let (config, person) = (&loaded.config, Person::of(&arguments.person));
-    let rows = forget::find(config, &person)
-        .await
-        .map_err(|error| anyhow::anyhow!("{error}\n  {}", error.help()))?;
-    let texts = person.texts(&rows);
-    if texts.is_empty() {
+    let config = &loaded.config;
+    let known = match forget::find(config, &Asked::of(&arguments.person)).await {
+        Ok(known) => known,
+        Err(addresses) => bail!(
+            "the key {} is that of leads of {} persons; give one of their addresses: {}",
+            arguments.person,
+            addresses.len(),
+            addresses.join(", ")
+        ),
+    };
+    if !known.person.is_known() && known.look.rows.is_empty() {
+        let unread = lines_of(known.look.unread.iter().map(|(_, left)| left));
         bail!(
-            "no table has a row `{}`, so it is not known whom to forget; give the address",
+            "no table has a row `{}`, so it is not known whom to forget; give the address{unread}",
             arguments.person
         );
     }
-    output::print(&format!(
-        "{} rows in the tables; what names {} is erased from the state, its history and its kept mails{}",
-        rows.len(),
+    if !arguments.yes {
+        if arguments.json {
+            return Err(
+                Usage("nobody is asked with --json; say --yes if it is to be erased".to_owned()).into()
+            );
+        }
+        output::print(&asked(&known, arguments))?;
+        if !is_agreed()? {
+            output::print("nothing was done")?;
+            return Ok(ExitCode::FAILURE);
+        }
+    }
+    let told = forget::forget(config, known, arguments.table).await;
+    if arguments.json {
+        output::print_json(&json_of(&told, arguments))?;
+    } else {
+        output::print(&text_of(&told, arguments))?;
+    }
+    Ok(if told.left.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What is about to happen.
+fn asked(known: &Known, arguments: &Arguments) -> String {
+    let look = &known.look;
+    let unread = lines_of(look.unread.iter().map(|(_, left)| left));
+    format!(
+        "{} of {} in {}{unread}\nwhat names the person is erased from the state, its history and its kept mails{}",
+        count(look.rows.len(), "row"),
         arguments.person,
+        count(look.read.len(), "table"),
         if arguments.table {
             ", and the rows from their tables"
         } else {
             "; the rows stay in their tables (--table deletes them)"
         },
-    ))?;
-    if !arguments.yes && !is_agreed()? {
-        output::print("nothing was done")?;
-        return Ok(ExitCode::FAILURE);
-    }
-    if !config.settings.state.join("leadflow.db").exists() {
-        bail!("there is no state yet: leadflow was never run");
-    }
-    let mut store = Store::open(&config.settings.state)?;
-    let mut erased = forget::erase(config, &mut store, &rows, &texts)?;
-    drop(store);
-    if arguments.table {
-        erased.rows = forget::delete(config, &rows).await?;
-    }
-    told(loaded, &erased, &texts)
+    )
 }
 
-/// What was erased, and the proof; exit status 1 while something of the person is left.
-fn told(loaded: &Loaded, erased: &Erased, texts: &[String]) -> anyhow::Result<ExitCode> {
-    let (mails, files) = (erased.mails.len(), erased.files.len());
-    output::print(&format!("erased: {mails} mails, {files} files of mail folders, {} rows", erased.rows))?;
-    if !erased.waiting.is_empty() {
-        let mails: Vec<String> = erased.waiting.iter().map(i64::to_string).collect();
-        output::print(&format!(
-            "not erased: mails that are still to be sent ({}); `leadflow outbox drop N`, or wait until they have left, then ask again",
-            mails.join(", ")
-        ))?;
-        return Ok(ExitCode::FAILURE);
+fn text_of(told: &Told, arguments: &Arguments) -> String {
+    let Told { erased, rows, searched, look, left } = told;
+    let mut text = format!(
+        "erased: {}, {} of the history, {} of mail folders, {}\n",
+        count(erased.mails.len(), "mail"),
+        count(erased.texts, "text"),
+        count(erased.files.len(), "file"),
+        count(*rows, "row")
+    );
+    if !arguments.table && !look.rows.is_empty() {
+        let _ = writeln!(
+            text,
+            "{} of the person stay in their tables (--table deletes them)",
+            count(look.rows.len(), "row")
+        );
     }
-    let proof = forget::prove(&loaded.config, texts)?;
-    let state = loaded.config.settings.state.display();
-    if proof.left.is_empty() {
-        output::print(&format!(
-            "proved: {} files of {state} ({} bytes) were searched, and neither name nor address stands in them\n\
-             backups, the mail server and the recipients' mailboxes are not leadflow's to erase",
-            proof.files, proof.bytes
-        ))?;
-        return Ok(ExitCode::SUCCESS);
+    let _ = writeln!(
+        text,
+        "looked again at {} of {}, {} kept mails and {} files ({} bytes)",
+        count(look.scanned, "row"),
+        count(look.read.len(), "table"),
+        searched.mails,
+        searched.files,
+        searched.bytes
+    );
+    if left.is_empty() {
+        text.push_str("neither name nor address stands in them\n");
+    } else {
+        let _ = writeln!(text, "not done:{}", lines_of(left.iter()));
     }
-    let files: Vec<String> = proof.left.iter().map(|path| path.display().to_string()).collect();
-    output::print(&format!("name or address still stands in {}", files.join(", ")))?;
-    Ok(ExitCode::FAILURE)
+    text + NOT_TOUCHED
+}
+
+fn json_of(told: &Told, arguments: &Arguments) -> Value {
+    let Told { erased, rows, searched, look, left } = told;
+    let tables: Vec<_> = look
+        .read
+        .iter()
+        .map(|Place { connection, table }| json!({ "connection": connection, "table": table }))
+        .collect();
+    let left: Vec<_> = left.iter().map(|Left { what, help }| json!({ "what": what, "help": help })).collect();
+    json!({
+        "person": arguments.person,
+        "ok": left.is_empty(),
+        "erased": { "mails": erased.mails, "texts": erased.texts, "files": erased.files, "rows": rows },
+        "rows_that_stay": if arguments.table { 0 } else { look.rows.len() },
+        "looked_at": {
+            "tables": tables, "rows": look.scanned, "mails": searched.mails, "files": searched.files, "bytes": searched.bytes,
+        },
+        "left": left,
+        "not_touched": NOT_TOUCHED,
+    })
+}
+
+fn lines_of<'a>(left: impl Iterator<Item = &'a Left>) -> String {
+    left.fold(String::new(), |text, Left { what, help }| format!("{text}\n  {what}\n    {help}"))
+}
+
+fn count(number: usize, thing: &str) -> String {
+    if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
 }
 
 fn is_agreed() -> anyhow::Result<bool> {

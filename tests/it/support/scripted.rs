@@ -88,6 +88,11 @@ impl Requests {
         self.seen.lock().unwrap().len()
     }
 
+    /// The targets that were asked for.
+    pub(crate) fn seen(&self) -> Vec<String> {
+        self.seen.lock().unwrap().clone()
+    }
+
     /// A connection string for it.
     pub(crate) fn storage(&self) -> String {
         format!(

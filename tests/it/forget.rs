@@ -1,0 +1,314 @@
+//! A person is forgotten: what is told is what was seen.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::{Value, json};
+
+use crate::support::azurite::Table;
+use crate::support::eventually;
+use crate::support::leadflow::{MARKETPLACE, Sandbox};
+use crate::support::scripted::{Requests, page, response, table_service};
+
+/// Flows of the embedded mail folder over tables of the connection `marketplace`: name and table.
+fn flows(tables: &[(&str, &str)], of_table: &str) -> String {
+    let flow = |(flow, table): &(&str, &str)| {
+        format!(
+            "[flows.{flow}.recurrence]\nfrequency = \"hour\"\n[flows.{flow}.table]\nconnection = \"marketplace\"\n\
+             name = \"{table}\"\n{of_table}\n[flows.{flow}.email]\nconnection = \"folder\"\nto = \"a@b.example\"\n\
+             subject = \"{{{{#each rows}}}}{{{{lead.name}}}} {{{{/each}}}}\"\n"
+        )
+    };
+    let flows: String = tables.iter().map(flow).collect();
+    format!("{MARKETPLACE}[connections.folder.mail_folder]\npath = \"mail\"\n{flows}")
+}
+
+fn lead(partition: &str, row: &str, address: &str, name: &str) -> Value {
+    let (first, last) = name.split_once(' ').unwrap();
+    let customer = json!({ "FirstName": first, "LastName": last, "Email": address, "Phone": "1" });
+    json!({ "PartitionKey": partition, "RowKey": row, "ActionCode": "INS", "CustomerInfo": customer.to_string() })
+}
+
+const ANA: &str = "ana@fabrikam.example";
+
+#[tokio::test]
+async fn every_row_of_the_person_goes_whatever_its_keys_and_the_filter() {
+    let (table, other) = (Table::create().await, Table::create().await);
+    let odd =
+        ["o'hara", "''", "100%", "%2f", "a+b", "a b", "a&b=c;d", "(x')", "한글", "ü😀", "..", "\"<>`{|}^"];
+    let mut rows: Vec<Value> =
+        odd.iter().map(|key| lead(key, key, "Ana@Fabrikam.EXAMPLE", "Ana Silva")).collect();
+    rows.push(lead("p", "MSFT_TEST_1", ANA, "Ana Silva"));
+    rows.push(json!({ "PartitionKey": "p", "RowKey": "note", "Note": "call ANA@fabrikam.example." }));
+    rows.push(json!({ "PartitionKey": "p", "RowKey": ANA }));
+    rows.push(json!({ "PartitionKey": "p", "RowKey": "escaped", "CustomerInfo": r#"{"Email":"ana\u0040fabrikam.example"}"# }));
+    let others = [
+        "joana@fabrikam.example",
+        "ana@fabrikam.example.org",
+        "x+ana@fabrikam.example",
+        "ana.x@fabrikam.example",
+    ];
+    let kept: Vec<Value> = others
+        .iter()
+        .map(|address| lead("q", address.split('@').next().unwrap(), address, "Bo Berg"))
+        .collect();
+    table.insert(&rows).await;
+    table.insert(&kept).await;
+    other.insert(&rows[..2]).await;
+    // Two flows of the same table and one of another; none of their filters lets the person through.
+    let text = flows(
+        &[("one", &table.name), ("two", &table.name), ("three", &other.name)],
+        "filter = \"Timestamp gt datetime'{{past_time}}' and ActionCode eq 'XYZ'\"\nselect = [\"ActionCode\"]",
+    )
+    .replace("[flows.three.recurrence]", "[flows.three]\nenabled = false\n[flows.three.recurrence]");
+    let sandbox = Sandbox::with_azurite(&text);
+    sandbox.run_once();
+    let told = sandbox.json(&["lead", "forget", ANA, "--table", "--yes", "--json"]);
+    assert_eq!((&told["ok"], &told["left"]), (&json!(true), &json!([])), "{told:#}");
+    assert_eq!(told["erased"]["rows"], rows.len() + 2, "{told:#}");
+    assert_eq!(told["looked_at"]["tables"].as_array().unwrap().len(), 2, "{told:#}");
+    sandbox.edit(" and ActionCode eq 'XYZ'\"\nselect = [\"ActionCode\"]", "\"");
+    let left = sandbox.json(&["lead", "list", "one", "--json"]);
+    assert_eq!(left.as_array().unwrap().len(), kept.len(), "{left:#}");
+    let again = sandbox.run(&["lead", "forget", ANA, "--table", "--yes"]);
+    assert_eq!(again.code, 0, "{}", again.stdout);
+    assert!(
+        again.stdout.contains("erased: 0 mails, 0 texts") && again.stdout.contains("0 rows"),
+        "{}",
+        again.stdout
+    );
+}
+
+#[tokio::test]
+async fn a_table_that_was_read_once_and_is_not_any_more_is_told() {
+    let (table, other) = (Table::create().await, Table::create().await);
+    table.insert(&[lead("p", "1", ANA, "Ana Silva")]).await;
+    let sandbox = Sandbox::with_azurite(&flows(&[("one", &table.name)], ""));
+    sandbox.run_once();
+    sandbox.edit(&format!("name = \"{}\"", table.name), &format!("name = \"{}\"", other.name));
+    sandbox.run_once();
+    let told = sandbox.run(&["lead", "forget", ANA, "--table", "--yes"]);
+    assert_eq!(told.code, 1, "{}", told.stdout);
+    let words = format!("/{} was not looked at: one has read it, and no flow reads it now", table.name);
+    assert!(told.stdout.contains(&words) && told.stdout.contains("erased: 1 mail,"), "{}", told.stdout);
+}
+
+/// A service with one row of the person, which says this to a DELETE and leaves the row where it is.
+fn stubborn(answer: &'static str, code: &'static str) -> Requests {
+    table_service(move |_, target| {
+        if target.contains("(PartitionKey=") {
+            return Some(response(answer, &[&format!("x-ms-error-code: {code}")], ""));
+        }
+        let mut row = lead("p", "o'hara", ANA, "Ana Silva");
+        row["Timestamp"] = json!("never");
+        row["odata.etag"] = json!("W/\"1\"");
+        Some(page(&[row], &[]))
+    })
+}
+
+#[tokio::test]
+async fn what_the_service_says_of_a_deletion_is_no_proof() {
+    for (answer, code, words) in [
+        ("204 No Content", "", "the service says that it was deleted"),
+        ("404 Not Found", "ResourceNotFound", "the service says that there is none"),
+        ("403 Forbidden", "AuthorizationPermissionMismatch", "needs the permission"),
+        ("412 Precondition Failed", "UpdateConditionNotSatisfied", "it was written anew meanwhile"),
+    ] {
+        let service = stubborn(answer, code);
+        let sandbox = Sandbox::with_storage(&flows(&[("one", "leads")], ""), service.storage());
+        sandbox.run(&["run", "--once"]);
+        let told = sandbox.run(&["lead", "forget", ANA, "--table", "--yes"]);
+        assert_eq!(told.code, 1, "{answer}: {}", told.stdout);
+        for words in ["the row p/o'hara is still in the table leads", words, "0 rows\n"] {
+            assert!(told.stdout.contains(words), "{answer}: `{words}` is not in:\n{}", told.stdout);
+        }
+        assert!(!told.stdout.contains("neither name nor address"), "{}", told.stdout);
+        let json = sandbox.json(&["lead", "forget", ANA, "--table", "--yes", "--json"]);
+        assert_eq!((&json["ok"], &json["erased"]["rows"]), (&json!(false), &json!(0)), "{json:#}");
+        assert!(json["left"][0]["what"].as_str().unwrap().contains("is still in"), "{json:#}");
+    }
+}
+
+#[tokio::test]
+async fn rows_that_appear_meanwhile_go_too_and_a_table_that_cannot_be_read_is_told() {
+    // Each scan shows another row, until three were deleted.
+    let deleted = AtomicUsize::new(0);
+    let service = table_service(move |_, target| {
+        if target.contains("gone") {
+            return Some(response("404 Not Found", &["x-ms-error-code: TableNotFound"], ""));
+        }
+        if target.contains("(PartitionKey=") {
+            deleted.fetch_add(1, Ordering::SeqCst);
+            return Some(response("204 No Content", &[], ""));
+        }
+        let number = deleted.load(Ordering::SeqCst);
+        let mut row = lead("p", &number.to_string(), ANA, "Ana Silva");
+        row["Timestamp"] = json!("2026-01-01T00:00:00Z");
+        Some(page(if number < 2 { std::slice::from_ref(&row) } else { &[] }, &[]))
+    });
+    let sandbox = Sandbox::with_storage(&flows(&[("one", "leads"), ("two", "gone")], ""), service.storage());
+    sandbox.run(&["run", "--once"]);
+    let told = sandbox.run(&["lead", "forget", ANA, "--table", "--yes"]);
+    assert_eq!(told.code, 1, "{}", told.stdout);
+    for words in [
+        "2 rows\n",
+        "the table gone of the connection marketplace could not be read to its end: there is no table `gone`",
+    ] {
+        assert!(told.stdout.contains(words), "`{words}` is not in:\n{}", told.stdout);
+    }
+    // A key that only the table knows cannot be looked up in one that is not read.
+    let told = sandbox.run(&["lead", "forget", "nobody", "--yes"]);
+    assert_eq!(told.code, 1, "{}", told.stdout);
+    assert!(
+        told.stderr.contains("no table has a row `nobody`")
+            && told.stderr.contains("there is no table `gone`"),
+        "{}",
+        told.stderr
+    );
+}
+
+#[tokio::test]
+async fn another_persons_lead_that_names_the_person_is_told_and_stays() {
+    let table = Table::create().await;
+    let mut bob = lead("p", "bob", "bob@c.example", "Bob Berg");
+    bob["Note"] = json!("sent by ana@fabrikam.example");
+    table
+        .insert(&[bob, lead("p", "same", ANA, "Ana Silva"), lead("q", "same", "eva@c.example", "Eva Holm")])
+        .await;
+    let sandbox = Sandbox::with_azurite(&flows(&[("one", &table.name)], ""));
+    sandbox.run_once();
+    let told = sandbox.run(&["lead", "forget", "same", "--table", "--yes"]);
+    assert_eq!(told.code, 1, "{}", told.stdout);
+    assert!(
+        told.stderr
+            .contains("leads of 2 persons; give one of their addresses: ana@fabrikam.example, eva@c.example"),
+        "{}",
+        told.stderr
+    );
+    let told = sandbox.run(&["lead", "forget", "p/same", "--table", "--yes"]);
+    assert_eq!(told.code, 1, "{}", told.stdout);
+    for words in ["1 row\n", "the row p/bob of the table", "is another person's lead and names this one"] {
+        assert!(told.stdout.contains(words), "`{words}` is not in:\n{}", told.stdout);
+    }
+    assert_eq!(sandbox.json(&["lead", "list", "one", "--json"]).as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_mail_that_still_waits_is_told() {
+    // Nobody takes mail.
+    let table = Table::create().await;
+    table.insert(&[lead("p", "1", ANA, "Ana Silva")]).await;
+    let text = flows(&[("one", &table.name)], "").replace(
+        "[connections.folder.mail_folder]\npath = \"mail\"\n",
+        "[connections.folder.smtp]\nhost = \"127.0.0.1\"\nport = 1\nsecurity = \"none\"\nfrom = \"a@b.example\"\n",
+    );
+    let sandbox = Sandbox::with_azurite(&text);
+    sandbox.run(&["run", "--once"]);
+    let told = sandbox.run(&["lead", "forget", ANA, "--table", "--yes"]);
+    assert_eq!(told.code, 1, "{}", told.stdout);
+    for words in ["mail 1 is still to be sent", "`leadflow outbox drop 1`", "1 row\n"] {
+        assert!(told.stdout.contains(words), "`{words}` is not in:\n{}", told.stdout);
+    }
+    assert_eq!(sandbox.run(&["outbox", "drop", "1"]).code, 0);
+    let told = sandbox.run(&["lead", "forget", ANA, "--table", "--yes"]);
+    assert_eq!(told.code, 0, "{}", told.stdout);
+    assert!(told.stdout.contains("erased: 1 mail,"), "{}", told.stdout);
+}
+
+#[tokio::test]
+async fn a_run_that_has_read_the_row_before_it_went_is_told() {
+    let deleted = AtomicUsize::new(0);
+    let service = table_service(move |_, target| {
+        let mut row = lead("p", "1", ANA, "Ana Silva");
+        row["Timestamp"] = json!(leadflow::clock::Clock::System.now().to_string());
+        if target.contains("(PartitionKey=") {
+            deleted.store(1, Ordering::SeqCst);
+            return Some(response("204 No Content", &[], ""));
+        }
+        let rows = if deleted.load(Ordering::SeqCst) == 0 { vec![row] } else { Vec::new() };
+        // The run's second page does not come.
+        if target.contains("NextPartitionKey=hangs") {
+            loop {
+                std::thread::park();
+            }
+        }
+        let is_of_run = target.contains("filter=") && !target.contains("1601");
+        Some(page(&rows, if is_of_run { &["x-ms-continuation-NextPartitionKey: hangs"] } else { &[] }))
+    });
+    let flow = flows(&[("one", "leads")], "filter = \"Timestamp gt datetime'{{past_time}}'\"");
+    let sandbox = Sandbox::with_storage(&flow, service.storage());
+    let daemon = sandbox.daemon();
+    eventually("the run to hang", || {
+        service.seen().iter().any(|target| target.contains("NextPartitionKey=hangs")).then_some(())
+    });
+    let told = sandbox.run(&["lead", "forget", ANA, "--table", "--yes"]);
+    assert_eq!(told.code, 1, "{}", told.stdout);
+    for words in ["run 1 of one is under way and may have read a row", "1 row\n"] {
+        assert!(told.stdout.contains(words), "`{words}` is not in:\n{}", told.stdout);
+    }
+    drop(daemon);
+}
+
+#[tokio::test]
+async fn texts_of_the_history_go_however_they_came_there() {
+    let table = Table::create().await;
+    table.insert(&[lead("p", "1", ANA, "Ana Silva"), lead("p", "2", "bo@c.example", "Bo Berg")]).await;
+    let sandbox = Sandbox::with_azurite(&flows(&[("one", &table.name)], ""));
+    sandbox.run_once();
+    let state = sandbox.path("state/leadflow.db");
+    let db = rusqlite::Connection::open(&state).unwrap();
+    // The text of the mail was purged long ago, its subject stands; a server has repeated the name. This
+    // connection leaves what it deletes in pages that are not used.
+    db.execute_batch(
+        "DELETE FROM texts; UPDATE recipients SET reply = '250 thanks for <ANA@fabrikam.example>';
+         UPDATE runs SET summary = 'row Ana Silva'; INSERT INTO alarms (kind, about, since, what) VALUES
+         ('failing', 'one', 1, 'a%40b ana%40fabrikam.example');
+         UPDATE steps SET inputs = json_object('x', 'ana@fabrikam.example') WHERE name = 'query'",
+    )
+    .unwrap();
+    drop(db);
+    let told = sandbox.run(&["lead", "forget", ANA, "--yes"]);
+    assert_eq!(told.code, 0, "{}", told.stdout);
+    assert!(
+        told.stdout.contains("1 file of mail folders") && told.stdout.contains("stay in their tables"),
+        "{}",
+        told.stdout
+    );
+    let kept = std::fs::read(&state).unwrap();
+    for needle in ["Ana Silva", "fabrikam.example"] {
+        let found = kept.windows(needle.len()).any(|piece| piece.eq_ignore_ascii_case(needle.as_bytes()));
+        assert!(!found, "{needle} still stands");
+    }
+    assert!(sandbox.run(&["history", "show", "1"]).stdout.contains("(forgotten)"));
+}
+
+#[test]
+fn an_embedded_table_a_folder_and_a_state_that_cannot_be_read() {
+    let text = "[connections.t.embedded_table]\nfile = \"t.db\"\n[connections.folder.mail_folder]\npath = \"mail\"\n\
+        [flows.one.recurrence]\nfrequency = \"hour\"\n[flows.one.table]\nconnection = \"t\"\nname = \"leads\"\n\
+        [flows.one.email]\nconnection = \"folder\"\nto = \"a@b.example\"\n";
+    let sandbox = Sandbox::new(text);
+    let table = leadflow::table::EmbeddedTable::open(&sandbox.path("state/t.db"), "leads").unwrap();
+    let rows = [lead("a/b", "o'hara\t?#", ANA, "Ana Silva"), lead("p", "2", "bo@c.example", "Bo Berg")];
+    let rows: Vec<_> = rows.iter().map(|row| row.as_object().unwrap().clone()).collect();
+    table.insert(&rows, leadflow::clock::Clock::System.now()).unwrap();
+    let told = sandbox.run(&["lead", "forget", ANA, "--yes"]);
+    assert_eq!((told.code, told.stdout.contains("there is no state in")), (1, true), "{}", told.stdout);
+    sandbox.run_once();
+    // Half of a mail that a broken disk has left.
+    sandbox.write("state/mail/.x.part", "To: ana@fabrikam.example");
+    let told = sandbox.run(&["lead", "forget", ANA, "--yes"]);
+    assert_eq!(told.code, 1, "{}", told.stdout);
+    for words in ["erased: 1 mail,", "1 file of mail folders", "1 row of the person stay", ".x.part"] {
+        assert!(told.stdout.contains(words), "`{words}` is not in:\n{}", told.stdout);
+    }
+    std::fs::remove_file(sandbox.path("state/mail/.x.part")).unwrap();
+    let told = sandbox.run(&["lead", "forget", ANA, "--yes", "--table"]);
+    assert_eq!((told.code, told.stdout.contains("1 row\n")), (0, true), "{}{}", told.stdout, told.stderr);
+    std::fs::write(sandbox.path("state/leadflow.db"), "no database").unwrap();
+    let _ = std::fs::remove_file(sandbox.path("state/leadflow.db-wal"));
+    let told = sandbox.run(&["lead", "forget", "bo@c.example", "--yes", "--table"]);
+    assert_eq!(told.code, 1, "{}", told.stdout);
+    for words in ["the state could not be looked through", "1 row\n"] {
+        assert!(told.stdout.contains(words), "`{words}` is not in:\n{}", told.stdout);
+    }
+}
