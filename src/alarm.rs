@@ -1,6 +1,7 @@
 //! What is wrong, and who must hear of it. Pure: facts and `now` come in, decisions go out.
 
 mod facts;
+mod held_up;
 #[cfg(test)]
 mod tests;
 
@@ -8,7 +9,8 @@ use jiff::Timestamp;
 
 use crate::flow::Failures;
 
-pub use facts::{ConnectionState, EXPIRES_SOON, Facts, FlowState, standing};
+pub use facts::{ConnectionState, EXPIRES_SOON, Facts, FlowState, Noted, standing};
+pub use held_up::HeldUp;
 
 /// What kind of thing is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,6 +23,8 @@ pub enum Kind {
     Clock,
     /// A flow's runs fail.
     Failing,
+    /// Flows wait for a turn on their table connection longer than their recurrence.
+    HeldUp,
     /// A flow has not completed a run for three of its slots.
     Late,
     /// Mails of a flow are held.
@@ -93,11 +97,12 @@ pub struct Decision {
     pub notice: Notice,
 }
 
-const WORDS: [(Kind, &str); 8] = [
+const WORDS: [(Kind, &str); 9] = [
     (Kind::File, "file"),
     (Kind::Connection, "connection"),
     (Kind::Clock, "clock"),
     (Kind::Failing, "failing"),
+    (Kind::HeldUp, "held-up"),
     (Kind::Late, "late"),
     (Kind::Held, "held"),
     (Kind::Waiting, "waiting"),
@@ -122,6 +127,7 @@ impl Kind {
             Self::Connection => format!("the mail connection {about} fails"),
             Self::Clock => format!("{about}: the clocks differ"),
             Self::Failing => format!("{about} fails"),
+            Self::HeldUp => format!("the table connection {about} holds its flows up"),
             Self::Late => format!("{about} stands still"),
             Self::Held => format!("mails of {about} are held"),
             Self::Waiting => format!("mails of {about} wait"),
@@ -135,6 +141,7 @@ impl Kind {
             Self::File => "flows.toml is valid again".to_owned(),
             Self::Connection => format!("the mail connection {about} works again"),
             Self::Clock => format!("{about}: the clocks agree again"),
+            Self::HeldUp => format!("the table connection {about} holds no flow up any more"),
             Self::Failing | Self::Late => format!("{about} runs well again"),
             Self::Held => format!("no mail of {about} is held any more"),
             Self::Waiting => format!("the mails of {about} have left"),

@@ -2,12 +2,15 @@
 
 mod change;
 pub(crate) mod delivery;
+mod drain;
+mod ends;
 mod heartbeat;
 mod reload;
 mod requests;
 mod runs;
 mod status;
 mod supervisor;
+mod turns;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -26,11 +29,12 @@ use crate::crash_point::crash_point;
 use crate::flow::Config;
 use crate::hang_point::hang_point;
 use crate::history::{Outcome, Range};
-use crate::notice;
+use crate::notice::{self, Seen};
 use crate::run::{self, Claimed, Workplace};
 use crate::state;
 use crate::store::{Changes, Lock, SharedStore, Store, StoreError};
 use delivery::Delivery;
+use ends::Ends;
 use heartbeat::Heartbeat;
 use runs::{Came, Job, Runs};
 use supervisor::Supervisor;
@@ -59,10 +63,6 @@ pub struct Drive {
     pub watch: Option<Watch>,
 }
 
-/// How long runs may go on after a stop; what they have not committed is done anew.
-const FOR_RUNS: Duration = Duration::from_secs(5);
-/// How long the mail under way may take after a stop; then it is marked uncertain.
-const FOR_MAIL: Duration = Duration::from_secs(15);
 /// Between two rounds of the chores.
 const CHORES: Duration = Duration::from_hours(1);
 /// A pause between two ticks after which nothing counts as late before it had its chance.
@@ -89,6 +89,8 @@ struct Daemon {
     /// What is wrong with flows.toml as it is now.
     invalid_file: Option<Alarm>,
     last_tick: Option<Timestamp>,
+    /// Since when what is due counts as late if it does not happen.
+    planned: Timestamp,
     /// The file has changed and could not be taken yet, for the state failed.
     is_unread: bool,
     /// When it was last looked for what is wrong, by the wall clock.
@@ -96,6 +98,7 @@ struct Daemon {
     /// Whether nothing was.
     is_well: Option<bool>,
     heartbeat: Heartbeat,
+    ends: Ends,
     supervisor: Supervisor,
 }
 
@@ -127,10 +130,12 @@ pub async fn run(loaded: Loaded, drive: Drive) -> Result<(), StoreError> {
         chores_done: None,
         invalid_file: None,
         last_tick: None,
+        planned: Timestamp::MIN,
         is_unread: false,
         looked: None,
         is_well: None,
         heartbeat: Heartbeat::start(),
+        ends: Ends::default(),
         supervisor: Supervisor::start(),
     };
     daemon.plan().await?;
@@ -180,6 +185,7 @@ impl Daemon {
         let known = self.known(&self.config).await?;
         let now = self.place.clock.now();
         self.agenda.replace(&self.config.flows, &known, now);
+        self.planned = now;
         self.place.store.call(move |store| store.set_planned(now)).await
     }
 
@@ -200,6 +206,7 @@ impl Daemon {
         let before = self.last_tick.replace(now);
         if before.is_some_and(|before| now.duration_since(before).abs() > STOOD_STILL) {
             // The machine slept, or its clock was set: what was missed is made up for, and not late yet.
+            self.planned = now;
             self.place.store.call(move |store| store.set_planned(now)).await?;
         }
         if self.is_unread {
@@ -227,7 +234,10 @@ impl Daemon {
 
     /// Looks for what is wrong, and tells it.
     async fn look(&mut self) -> Result<(), StoreError> {
-        let standing = notice::look_and_tell(&self.place, &self.config, self.invalid_file.clone()).await?;
+        let (now, ends) = (self.place.clock.now(), self.ends.now(&self.config).await);
+        let seen =
+            Seen { file: self.invalid_file.clone(), held_up: self.runs.held_up(self.planned, now), ends };
+        let standing = notice::look_and_tell(&self.place, &self.config, seen).await?;
         self.delivery.wake();
         self.place.tidy_connections();
         // What ends in days must not silence the switch that tells of a dead daemon.
@@ -271,13 +281,13 @@ impl Daemon {
     /// Takes in what the work for runs has come to.
     fn came(&mut self, came: Result<Came, tokio::task::JoinError>) -> Result<(), StoreError> {
         let (jobs, recorded) = match came {
-            Ok(Came::Quiet(job, quiet)) => {
-                self.runs.end_turn(&job);
+            Ok(Came::Quiet(job, turn, quiet)) => {
+                self.runs.end_turn(&turn);
                 self.runs.keep(job, *quiet);
                 (Vec::new(), Ok(()))
             }
-            Ok(Came::Ended(job, recorded)) => {
-                self.runs.end_turn(&job);
+            Ok(Came::Ended(job, turn, recorded)) => {
+                self.runs.end_turn(&turn);
                 self.delivery.wake();
                 if recorded.as_ref().is_ok_and(|outcome| *outcome == Outcome::Failed) {
                     self.failed(&job);
@@ -356,51 +366,6 @@ impl Daemon {
             self.supervisor.show(status);
         }
         self.supervisor.feed(self.delivery.pulse());
-    }
-
-    /// Ends in bounded time; a second stop ends at once.
-    async fn drain(mut self, signals: &mut mpsc::Receiver<Signal>) {
-        Supervisor::stopping();
-        info!(runs = self.runs.count(), "stopping");
-        let again = async {
-            while let Some(signal) = signals.recv().await {
-                if signal == Signal::Stop {
-                    return;
-                }
-            }
-            std::future::pending::<()>().await;
-        };
-        let finish = async {
-            let runs = async {
-                let waiting = self.runs.take_waiting();
-                if let Err(error) = self.withdraw(&waiting).await {
-                    warn!("runs that wait for their turn are done anew at the next start: {error}");
-                }
-                loop {
-                    // Those under way may hang; what has ended is not lost with them.
-                    self.runs.record(&self.place);
-                    match self.runs.next().await {
-                        Some(came) => self.came(came)?,
-                        None => return Ok::<_, StoreError>(()),
-                    }
-                }
-            };
-            if !matches!(tokio::time::timeout(FOR_RUNS, runs).await, Ok(Ok(()))) {
-                warn!(
-                    "runs under way are broken off; they moved nothing and are done anew at the next start"
-                );
-            }
-            if tokio::time::timeout(FOR_MAIL, self.delivery.stop()).await.is_err() {
-                warn!(
-                    "the mail under way is broken off: it is uncertain and is sent again at the next start"
-                );
-            }
-        };
-        tokio::select! {
-            () = finish => {}
-            () = again => warn!("stopped at once"),
-        }
-        info!("stopped");
     }
 }
 

@@ -143,7 +143,7 @@ impl Entra {
             cloud: Some(Arc::new(self.cloud.configuration())),
             ..ClientOptions::default()
         };
-        let (credential, secret) = self.credential(client_options)?;
+        let (credential, secret) = self.credential(client_options).await?;
         let scope = self.cloud.scope(audience);
         match tokio::time::timeout(IN_ALL, credential.get_token(&[&scope], None)).await {
             Ok(Ok(token)) => Ok(token),
@@ -153,7 +153,7 @@ impl Entra {
     }
 
     /// The library's credential, and the secret that no message may repeat.
-    fn credential(
+    async fn credential(
         &self,
         client_options: ClientOptions,
     ) -> Result<(Arc<dyn TokenCredential>, Option<SecretString>), EntraError> {
@@ -168,7 +168,7 @@ impl Entra {
                 Ok((ManagedIdentityCredential::new(Some(options)).map_err(wrong)?, None))
             }
             Identity::Application { tenant_id, client_id, secret } => {
-                let secret = secret.read().map_err(|error| {
+                let secret = secret.read_aside().await.map_err(|error| {
                     EntraError::new(format!("the client secret of {client_id} cannot be read: {error}"))
                 })?;
                 let options = ClientSecretCredentialOptions { client_options };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tracing::{error, info, warn};
 
-use crate::alarm::{self, Alarm, Decision, Facts};
+use crate::alarm::{self, Alarm, Decision, Facts, HeldUp, Kind, Noted};
 use crate::flow::{Config, Failures, TableConnection};
 use crate::mail::notice::{self, Composed};
 use crate::run::Workplace;
@@ -13,22 +13,56 @@ use crate::store::{NewMail, Store, StoreError};
 use crate::table::Signature;
 use crate::telemetry::without_addresses;
 
-/// Everything that is wrong, as the state tells it.
+/// When the signatures of table connections end, and where each lies.
+pub type SignatureEnds = BTreeMap<String, (jiff::Timestamp, String)>;
+
+/// What the daemon sees beside the state.
+#[derive(Debug, Clone, Default)]
+pub struct Seen {
+    /// What is wrong with flows.toml as it is now.
+    pub file: Option<Alarm>,
+    /// Table connections that hold their flows up.
+    pub held_up: Vec<HeldUp>,
+    /// When signatures end.
+    pub ends: SignatureEnds,
+}
+
+/// Everything that is wrong, as the state tells it to a command; `is_running` says whether a daemon is there,
+/// which has noted what only it sees.
 ///
 /// # Errors
 /// When the state fails.
-pub fn standing(store: &Store, config: &Config, now: jiff::Timestamp) -> Result<Vec<Alarm>, StoreError> {
-    let facts = Facts {
-        flows: store.flow_states()?,
-        connections: store.failing_connections()?,
-        planned: store.planned()?,
-        ends: ends(config),
-    };
+pub fn standing(
+    store: &Store,
+    config: &Config,
+    is_running: bool,
+    now: jiff::Timestamp,
+) -> Result<Vec<Alarm>, StoreError> {
+    let raised = if is_running { store.alarms()? } else { Vec::new() };
+    let held_up = raised.into_iter().filter(|raised| raised.kind == Kind::HeldUp);
+    let held_up = held_up.map(|raised| (raised.about, (raised.since, raised.what))).collect();
+    let facts = facts(store, held_up, ends(config))?;
     Ok(alarm::standing(config, &facts, now))
 }
 
-/// When the signatures of the tables that flows use end.
-fn ends(config: &Config) -> BTreeMap<String, (jiff::Timestamp, String)> {
+fn facts(store: &Store, held_up: Noted, ends: SignatureEnds) -> Result<Facts, StoreError> {
+    Ok(Facts {
+        flows: store.flow_states()?,
+        connections: store.failing_connections()?,
+        planned: store.planned()?,
+        held_up,
+        ends,
+    })
+}
+
+/// Whether flows use a signature, so that its end is to be read.
+pub(crate) fn has_signatures(config: &Config) -> bool {
+    let mut tables = config.tables.values();
+    tables.any(|table| matches!(table, TableConnection::Azure(azure) if azure.login.secret().is_some()))
+}
+
+/// When the signatures of the tables that flows use end. Reads files.
+pub(crate) fn ends(config: &Config) -> SignatureEnds {
     let used: BTreeSet<&String> =
         config.flows.values().filter(|flow| flow.enabled).map(|flow| &flow.table.connection).collect();
     let end = |(name, connection): (&String, &TableConnection)| {
@@ -39,18 +73,24 @@ fn ends(config: &Config) -> BTreeMap<String, (jiff::Timestamp, String)> {
 }
 
 /// Looks, logs what is new and what is over, and puts the mail that tells it into the outbox.
-/// `file` is what is wrong with flows.toml as it is now. Returns what stands.
+/// Returns what stands.
 ///
 /// # Errors
 /// When the state fails.
 pub async fn look_and_tell(
     place: &Workplace,
     config: &Arc<Config>,
-    file: Option<Alarm>,
+    seen: Seen,
 ) -> Result<Vec<Alarm>, StoreError> {
     let (config, now) = (Arc::clone(config), place.clock.now());
     let work = move |store: &mut Store| {
-        let mut standing = standing(store, &config, now)?;
+        let Seen { file, held_up, ends } = seen;
+        let held_up = held_up.into_iter().map(|held_up| {
+            let what = held_up.words();
+            (held_up.connection, (held_up.since, what))
+        });
+        let facts = facts(store, held_up.collect(), ends)?;
+        let mut standing = alarm::standing(&config, &facts, now);
         standing.extend(file);
         let raised = store.alarms()?;
         if standing.is_empty() && raised.is_empty() {

@@ -22,6 +22,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use tokio::sync::Semaphore;
 use tracing::{error, info, warn};
 
 use crate::blocking::blocking;
@@ -46,12 +47,17 @@ pub struct Workplace {
     /// The state folder, where a large spool lies.
     pub folder: PathBuf,
     tables: Tables,
+    /// Of those who compose mails, which takes memory and no service.
+    desks: Arc<Semaphore>,
 }
+
+/// Runs that compose at the same time.
+const DESKS: usize = 4;
 
 impl Workplace {
     /// A place with nothing but its state.
     pub fn new(store: SharedStore, clock: Clock, folder: PathBuf) -> Self {
-        Self { store, clock, folder, tables: Tables::default() }
+        Self { store, clock, folder, tables: Tables::default(), desks: Arc::new(Semaphore::new(DESKS)) }
     }
 
     /// The file has changed: its connections are opened anew.
@@ -77,6 +83,11 @@ impl Claimed {
     /// The run's number.
     pub(crate) fn run(&self) -> i64 {
         self.begun.run
+    }
+
+    /// When it was claimed.
+    pub(crate) fn started(&self) -> Timestamp {
+        self.started
     }
 }
 
@@ -251,6 +262,8 @@ async fn rows_way(
     let window = window::open(place, flow, &table, (begun, started), order.range, record).await?;
     let found = query::new_rows(place, flow, &table, &window, record).await?;
     let verdict = decide(flow, found.spool.len(), record);
+    // It is never closed.
+    let _desk = if verdict == Verdict::Mail { place.desks.acquire().await.ok() } else { None };
     let (mails, found) = match verdict {
         Verdict::Mail => Box::pin(commit::render(place, config, flow, run, &window, found, record)).await?,
         Verdict::NothingNew | Verdict::Gather | Verdict::PassOver => (None, found),

@@ -5,6 +5,8 @@ use std::{env, io};
 
 use secrecy::SecretString;
 
+use crate::blocking::blocking;
+
 /// Where a secret lies. It is read when it is needed, so that a changed one is found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SecretSource {
@@ -36,6 +38,9 @@ pub enum SecretError {
          `LoadCredential={0}:/path/of/the/secret` to the unit, then restart leadflow"
     )]
     NoCredential(String),
+    /// The reading broke off.
+    #[error("reading the secret did not end; it is tried again")]
+    Unread,
     /// It is there and empty.
     #[error("the secret from {0} is empty")]
     Empty(String),
@@ -65,6 +70,15 @@ impl SecretSource {
             return Err(SecretError::Empty(self.place()));
         }
         Ok(SecretString::from(text.to_owned()))
+    }
+
+    /// As [`SecretSource::read`], where a disk that hangs holds up nothing but who needs the secret.
+    ///
+    /// # Errors
+    /// As [`SecretSource::read`].
+    pub(crate) async fn read_aside(&self) -> Result<SecretString, SecretError> {
+        let source = self.clone();
+        blocking(move || source.read()).await.unwrap_or(Err(SecretError::Unread))
     }
 
     /// Where the secret lies, in words.

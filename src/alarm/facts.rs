@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Alarm, Kind};
+use super::{Alarm, Kind, held_up};
 use crate::flow::{Config, Flow};
 
 /// What the state says of a flow's health.
@@ -56,9 +56,14 @@ pub struct Facts {
     pub connections: BTreeMap<String, ConnectionState>,
     /// When the daemon last made its plan.
     pub planned: Option<Timestamp>,
+    /// Table connections that hold their flows up.
+    pub held_up: Noted,
     /// When the signatures of table connections end, and where each lies.
     pub ends: BTreeMap<String, (Timestamp, String)>,
 }
+
+/// By name, since when and what happens.
+pub type Noted = BTreeMap<String, (Timestamp, String)>;
 
 /// How long before its end a signature is an alarm.
 pub const EXPIRES_SOON: SignedDuration = SignedDuration::from_hours(14 * 24);
@@ -82,9 +87,15 @@ pub fn standing(config: &Config, facts: &Facts, now: Timestamp) -> Vec<Alarm> {
         .map(|(name, state)| connection(name, state))
         .collect();
     let explains_waiting = !alarms.is_empty();
+    let held_up = facts.held_up.iter().filter(|(name, _)| config.tables.contains_key(*name));
+    alarms.extend(held_up.map(|(name, (since, what))| held_up::alarm(name, *since, what.clone())));
     for (name, state) in &facts.flows {
         let flow = config.flows.get(name).filter(|flow| flow.enabled && !state.is_off);
-        alarms.extend(flow.into_iter().flat_map(|flow| of_reading(flow, state, facts.planned, now)));
+        let of_reading = flow.into_iter().flat_map(|flow| of_reading(flow, state, facts.planned, now));
+        let is_told = |kind| {
+            kind == Kind::Late && flow.is_some_and(|flow| facts.held_up.contains_key(&flow.table.connection))
+        };
+        alarms.extend(of_reading.filter(|alarm| !is_told(alarm.kind)));
         alarms.extend(held(name, state));
         alarms.extend(waiting(name, state, now).filter(|_| !explains_waiting));
     }

@@ -155,3 +155,29 @@ fn a_signature_is_an_alarm_from_14_days_before_its_end() {
     assert!(alarms[0].help.contains("the file sas"));
     assert!(standing(&config(), &facts, at("21T00:00:00"))[0].what.contains("ended at"));
 }
+
+#[test]
+fn a_connection_that_holds_flows_up_is_told_once_and_not_for_each_of_its_flows() {
+    let flows = BTreeMap::from([("leads".to_owned(), well())]);
+    let told = |holds: &str| {
+        let of = HeldUp {
+            connection: holds.to_owned(),
+            flow: "leads".to_owned(),
+            since: at("05T11:00:00"),
+            others: 1,
+            holders: vec!["a".to_owned(), "b".to_owned()],
+        };
+        let held_up = BTreeMap::from([(of.connection.clone(), (of.since, of.words()))]);
+        let facts = Facts { flows: flows.clone(), held_up, ..Facts::default() };
+        let alarms = standing(&config(), &facts, at("05T18:00:00")).into_iter();
+        alarms.map(|alarm| (alarm.kind, alarm.about, alarm.what)).collect::<Vec<_>>()
+    };
+    let words = "leads and 1 other wait longer than their recurrence, since 2026-01-05T11:00:00Z: the runs of a, b have not come \
+                 back from t";
+    assert_eq!(told("t"), [(Kind::HeldUp, "t".to_owned(), words.to_owned())]);
+    assert_eq!(
+        told("gone").iter().map(|alarm| alarm.0).collect::<Vec<_>>(),
+        [Kind::Late],
+        "not in the file any more"
+    );
+}

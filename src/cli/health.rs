@@ -24,7 +24,8 @@ pub(super) fn health(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result<E
     match super::state_of(loaded)? {
         None => reasons.push("there is no state yet: leadflow was never run".to_owned()),
         Some(store) => {
-            if is_free(loaded)? {
+            let is_running = !is_free(loaded)?;
+            if !is_running {
                 reasons.push("no daemon is running; start it: systemctl start leadflow".to_owned());
             }
             let never = loaded.config.flows.keys().filter_map(|name| match store.seen(name) {
@@ -33,7 +34,7 @@ pub(super) fn health(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result<E
                 Err(error) => Some(Err(error)),
             });
             reasons.extend(never.collect::<Result<Vec<_>, _>>()?);
-            alarms = notice::standing(&store, &loaded.config, Clock::System.now())?;
+            alarms = notice::standing(&store, &loaded.config, is_running, Clock::System.now())?;
             let raised = store.alarms()?;
             reasons.extend(
                 raised.iter().filter(|raised| raised.kind == Kind::File).map(|raised| raised.what.clone()),

@@ -124,6 +124,9 @@ impl Command {
 #[error("{0}")]
 struct Usage(String);
 
+/// Threads that may hang: DNS, a disk that is gone. A connection has a handful of them, and none takes another
+/// one's.
+const MOST_BLOCKED: usize = 4_096;
 /// How long the blocking work of a stopped process may go on.
 const FOR_BLOCKING_WORK: Duration = Duration::from_secs(3);
 
@@ -219,7 +222,8 @@ fn load(path: &std::path::Path) -> anyhow::Result<Loaded> {
 }
 
 fn on_runtime(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.enable_all().max_blocking_threads(MOST_BLOCKED).build()?;
     // One `block_on` for all of them: each of its own would hold all that it waits for once more.
     let work: Pin<Box<dyn Future<Output = _>>> = Box::pin(work);
     let result = runtime.block_on(work);

@@ -104,6 +104,7 @@ impl Daemon {
         let now = self.place.clock.now();
         self.agenda.replace(&self.config.flows, &known, now);
         crash_point("swapped");
+        self.planned = now;
         self.place.store.call(move |store| store.set_planned(now)).await?;
         info!(flows = self.config.flows.len(), "flows.toml is reloaded");
         Ok(())

@@ -1,26 +1,27 @@
 //! The runs that are claimed: those under way, those that wait for their turn, and those that have handed
 //! on no row and wait to be recorded.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures::FutureExt as _;
+use jiff::{SignedDuration, Timestamp};
 use tokio::task::{JoinError, JoinSet};
+use tokio::time::Instant;
 use tracing::error;
 
+use super::turns::{Turn, Turns, Waiting};
+use crate::alarm::HeldUp;
 use crate::flow::{Config, Flow};
 use crate::history::{Order, Outcome};
 use crate::run::{self, Claimed, Done, Quiet, Workplace};
 use crate::store::StoreError;
 
-/// Runs at the same time, and on the same table connection: a service that hangs keeps up its own
-/// flows alone.
-const MOST: usize = 16;
-const MOST_OF_A_CONNECTION: usize = 4;
 /// Runs that are recorded together. While others are under way so many are waited for, or one second; a
 /// look at the state waits as long as they take, some hundredths of one.
 const TOGETHER: usize = 500;
+/// What a flow waits at least before it counts as held up, as one of seconds soon would.
+const SHORTEST_WAIT: SignedDuration = SignedDuration::from_mins(1);
 
 /// A run that is to be.
 pub(super) struct Job {
@@ -31,9 +32,9 @@ pub(super) struct Job {
 /// What the work for runs comes to.
 pub(super) enum Came {
     /// A run has ended, and what came of it; or why that could not be recorded.
-    Ended(Job, Result<Outcome, StoreError>),
+    Ended(Job, Turn, Result<Outcome, StoreError>),
     /// A run is to be recorded.
-    Quiet(Job, Box<Quiet>),
+    Quiet(Job, Turn, Box<Quiet>),
     /// Those that were to be are recorded; or why they could not be.
     Recorded(Vec<Job>, Result<(), StoreError>),
 }
@@ -41,9 +42,7 @@ pub(super) enum Came {
 #[derive(Default)]
 pub(super) struct Runs {
     work: JoinSet<Came>,
-    /// By table connection, as are those under way.
-    waiting: BTreeMap<String, VecDeque<(Job, Claimed)>>,
-    busy: BTreeMap<String, usize>,
+    turns: Turns<(Job, Claimed)>,
     quiet: Vec<(Job, Quiet)>,
     is_recording: bool,
 }
@@ -52,17 +51,15 @@ impl Runs {
     /// Jobs that are claimed.
     pub(super) fn add(&mut self, jobs: impl IntoIterator<Item = (Job, Claimed)>) {
         for (job, claimed) in jobs {
-            self.waiting.entry(job.flow.table.connection.clone()).or_default().push_back((job, claimed));
+            let flow = Arc::clone(&job.flow);
+            self.turns.add(&flow.table.connection, &flow.name, (job, claimed));
         }
     }
 
     /// Starts those whose turn has come, and records those that wait for it.
     pub(super) fn go_on(&mut self, place: &Workplace, config: &Arc<Config>) {
-        while self.count() < MOST
-            && let Some((job, claimed)) = self.next_waiting()
-        {
-            *self.busy.entry(job.flow.table.connection.clone()).or_default() += 1;
-            self.work.spawn(work(place.clone(), Arc::clone(config), job, claimed));
+        while let Some((turn, (job, claimed))) = self.turns.next(Instant::now()) {
+            self.work.spawn(work(place.clone(), Arc::clone(config), job, turn, claimed));
         }
         if self.quiet.len() >= TOGETHER || self.count() == 0 {
             self.record(place);
@@ -78,15 +75,6 @@ impl Runs {
         }
     }
 
-    /// The first flow that waits for the table connection which has the fewest runs, and a turn to give.
-    fn next_waiting(&mut self) -> Option<(Job, Claimed)> {
-        self.waiting.retain(|_, jobs| !jobs.is_empty());
-        let runs_of = |connection: &String| self.busy.get(connection).copied().unwrap_or_default();
-        let free =
-            self.waiting.iter_mut().filter(|(connection, _)| runs_of(connection) < MOST_OF_A_CONNECTION);
-        free.min_by_key(|(connection, _)| runs_of(connection))?.1.pop_front()
-    }
-
     /// What the work comes to next; `None` when there is none.
     pub(super) async fn next(&mut self) -> Option<Result<Came, JoinError>> {
         self.work.join_next().await
@@ -97,11 +85,9 @@ impl Runs {
         self.quiet.push((job, quiet));
     }
 
-    /// The run of this job gives its turn to another.
-    pub(super) fn end_turn(&mut self, job: &Job) {
-        if let Some(runs) = self.busy.get_mut(&job.flow.table.connection) {
-            *runs -= 1;
-        }
+    /// A run gives its turn to another.
+    pub(super) fn end_turn(&mut self, turn: &Turn) {
+        self.turns.end(turn);
     }
 
     /// The next ones may be recorded.
@@ -111,29 +97,54 @@ impl Runs {
 
     /// Those that wait for their turn, which they do not any more.
     pub(super) fn take_waiting(&mut self) -> Vec<(Job, Claimed)> {
-        std::mem::take(&mut self.waiting).into_values().flatten().collect()
+        self.turns.take_waiting()
     }
 
     /// How many are under way.
     pub(super) fn count(&self) -> usize {
-        self.busy.values().sum()
+        self.turns.count()
+    }
+
+    /// The table connections whose flows wait for their turn longer than their recurrence. What was before
+    /// `planned` does not count: the machine slept, perhaps.
+    pub(super) fn held_up(&self, planned: Timestamp, now: Timestamp) -> Vec<HeldUp> {
+        let late_since = |waiting: &Waiting<(Job, Claimed)>| {
+            let (job, claimed) = &waiting.run;
+            let since = claimed.started().max(planned);
+            is_beyond_recurrence(&job.flow, since, now).then(|| (waiting.flow.clone(), since))
+        };
+        let held_up = self.turns.lines().filter_map(|(connection, waiting, under_way)| {
+            let mut late = waiting.filter_map(late_since);
+            let (flow, since) = late.next()?;
+            let others = late.count();
+            let holders = under_way.map(str::to_owned).collect();
+            Some(HeldUp { connection: connection.to_owned(), flow, since, others, holders })
+        });
+        held_up.collect()
     }
 }
 
+/// Whether the time from one slot to the next has passed since then.
+fn is_beyond_recurrence(flow: &Flow, since: Timestamp, now: Timestamp) -> bool {
+    let waited = now.duration_since(since);
+    waited >= SHORTEST_WAIT
+        && flow.recurrence.next(since, since).is_some_and(|next| waited >= next.duration_since(since))
+}
+
 /// A fault in one run ends neither the daemon nor the flow.
-async fn work(place: Workplace, config: Arc<Config>, job: Job, claimed: Claimed) -> Came {
+async fn work(place: Workplace, config: Arc<Config>, job: Job, turn: Turn, claimed: Claimed) -> Came {
     let flow = &job.flow.name;
     let work = Box::pin(run::work(&place, &config, &job.flow, claimed));
     match AssertUnwindSafe(work).catch_unwind().await {
-        Ok(Ok(Done::Quiet(quiet))) => Came::Quiet(job, quiet),
-        Ok(Ok(Done::Recorded(ended))) => Came::Ended(job, Ok(ended.outcome)),
+        Ok(Ok(Done::Quiet(quiet))) => Came::Quiet(job, turn, quiet),
+        Ok(Ok(Done::Recorded(ended))) => Came::Ended(job, turn, Ok(ended.outcome)),
         Ok(Err(error)) => {
             error!(flow, "the run cannot be recorded: {error}");
-            Came::Ended(job, Err(error))
+            Came::Ended(job, turn, Err(error))
         }
         Err(_) => {
             error!(flow, "the run broke off by a fault of leadflow, which the lines before tell of");
-            Came::Ended(job, Ok(Outcome::Failed))
+            Came::Ended(job, turn, Ok(Outcome::Failed))
         }
     }
 }

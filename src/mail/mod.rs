@@ -19,6 +19,7 @@ pub mod templates;
 
 use std::time::Duration;
 
+use crate::blocking::blocking;
 use crate::entra::EntraError;
 use crate::flow::{GraphConnection, MailConnection};
 use crate::outbox::Receipt;
@@ -86,7 +87,11 @@ impl Session {
         Ok(match connection {
             MailConnection::Smtp(smtp) => Self::Smtp(Box::new(smtp::Smtp::open(smtp).await?)),
             MailConnection::Graph(graph) => Self::Graph(Box::new(graph::Graph::open(graph).await?)),
-            MailConnection::Folder(folder) => Self::Folder(folder::Folder::open(folder)?),
+            MailConnection::Folder(folder) => {
+                let folder = folder.clone();
+                let opened = blocking(move || folder::Folder::open(&folder)).await;
+                Self::Folder(opened.map_err(|_| ConnectError::new("the mail folder was not opened", None))??)
+            }
             #[cfg(feature = "simulation")]
             MailConnection::Simulated(server) => Self::Simulated(server.open().await?),
         })

@@ -23,6 +23,7 @@ use secrecy::ExposeSecret as _;
 use tokio::time::timeout;
 
 use super::{ConnectError, Fault, Handover, Letter};
+use crate::blocking::blocking;
 use crate::crash_point::crash_point;
 use crate::entra::{Audience, Token};
 use crate::flow::{Proof, Security, SmtpConnection};
@@ -91,7 +92,7 @@ impl Smtp {
         let wire = match smtp.login.as_ref().map(|login| (&login.username, &login.proof)) {
             None => connect(smtp, &place, None).await?.0,
             Some((user, Proof::Password(source))) => {
-                let password = source.read().map_err(|error| {
+                let password = source.read_aside().await.map_err(|error| {
                     ConnectError::new(format!("the password for {place} cannot be read: {error}"), None)
                 })?;
                 let credentials = Credentials { user, secret: password.expose_secret() };
@@ -333,6 +334,13 @@ async fn by_token(
     Ok(wire)
 }
 
+/// Reads files.
+async fn tls_of(smtp: &SmtpConnection) -> Result<Tls, ConnectError> {
+    let connection = smtp.clone();
+    let read = blocking(move || Tls::of(&connection)).await;
+    read.map_err(|_| ConnectError::new("the certificates were not read".to_owned(), None))?
+}
+
 /// Connects and protects the connection.
 async fn connect(
     smtp: &SmtpConnection,
@@ -340,7 +348,7 @@ async fn connect(
     credentials: Option<Credentials<'_>>,
 ) -> Result<(Wire, Offers), ConnectError> {
     let secrets = credentials.map(|credentials| credentials.secrets()).unwrap_or_default();
-    let tls = (smtp.security != Security::None).then(|| Tls::of(smtp)).transpose()?;
+    let tls = if smtp.security == Security::None { None } else { Some(tls_of(smtp).await?) };
     let begin = async {
         let stream = Wire::connect(&smtp.host, smtp.port, TO_CONNECT).await.map_err(|error| lost(&error))?;
         let mut wire = Wire::new(Box::new(stream), secrets);

@@ -39,6 +39,8 @@ mod logs;
 #[cfg(test)]
 mod messages;
 #[cfg(test)]
+mod neighbours;
+#[cfg(test)]
 mod office365;
 #[cfg(test)]
 mod promise;

@@ -1,0 +1,52 @@
+//! A table connection whose flows wait for their turn.
+
+use jiff::Timestamp;
+
+use super::{Alarm, Kind};
+
+/// Flows wait for a turn on their table connection longer than their recurrence: runs of others hold it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldUp {
+    /// The table connection.
+    pub connection: String,
+    /// The flow that waits longest.
+    pub flow: String,
+    /// Since when it does.
+    pub since: Timestamp,
+    /// How many others wait too long.
+    pub others: usize,
+    /// The flows whose runs are under way.
+    pub holders: Vec<String>,
+}
+
+impl HeldUp {
+    /// What happens, in a sentence.
+    pub fn words(&self) -> String {
+        let Self { connection, flow, since, others, holders } = self;
+        let more = match others {
+            0 => String::new(),
+            1 => " and 1 other".to_owned(),
+            others => format!(" and {others} others"),
+        };
+        let (waits, their) = if *others == 0 { ("waits", "its") } else { ("wait", "their") };
+        format!(
+            "{flow}{more} {waits} longer than {their} recurrence, since {since}: the runs of {} have not come back from {connection}",
+            holders.join(", ")
+        )
+    }
+}
+
+/// The alarm of what was noted.
+pub(super) fn alarm(connection: &str, since: Timestamp, what: String) -> Alarm {
+    Alarm {
+        kind: Kind::HeldUp,
+        about: connection.to_owned(),
+        since,
+        times: 1,
+        what,
+        help: "look whether the table service answers, and at where its secret lies; flows of other connections go on, and what \
+               waits is made up for"
+            .to_owned(),
+        look: "leadflow check --online".to_owned(),
+    }
+}
