@@ -38,6 +38,14 @@ pub(crate) fn check(path: &Path, service: Option<u32>, loss: &str) -> Result<Vec
     judge::judge(&way.entries, &trust, loss)
 }
 
+/// Makes a folder for what is no secret, and those above it; no stranger's link leads there.
+///
+/// # Errors
+/// When it cannot be made, or a stranger could lead it elsewhere.
+pub fn make_folder(path: &Path) -> io::Result<()> {
+    Folder::make(path, 0o755, Use::Shared).map(drop)
+}
+
 /// Who owns what lies at a path, or the last folder on the way to it.
 pub(crate) fn owner_of(path: &Path) -> Option<u32> {
     way::walk(path)

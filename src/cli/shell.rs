@@ -5,11 +5,11 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use clap::CommandFactory as _;
 use clap_complete::Shell;
 use clap_mangen::Man;
-use leadflow::ownership::{Draft, Readers};
+use leadflow::ownership::{self, Draft, Readers};
 
 use super::output;
 
@@ -44,7 +44,7 @@ pub(super) fn man(arguments: &ManArguments) -> anyhow::Result<ExitCode> {
     let command = super::Arguments::command();
     if let Some(folder) = &arguments.to {
         let place = folder.display();
-        fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {place}"))?;
+        ownership::make_folder(folder).map_err(|error| anyhow!("cannot make the folder {place}: {error}"))?;
         let pages = tempfile::tempdir()?;
         clap_mangen::generate_to(command, pages.path())?;
         for page in fs::read_dir(pages.path())? {

@@ -39,11 +39,15 @@ pub(super) fn check(path: &Path, config: Option<&Config>) -> Result<Vec<Finding>
     Ok(warnings)
 }
 
-/// Refuses a file that nobody named and that lies in the folder where the command was typed, when it is a stranger's.
+/// Refuses a file that nobody named and that lies in the folder where the command was typed, when it is a stranger's;
+/// the one of the package lies where only root may put it.
 ///
 /// # Errors
 /// When it is not of the one who typed the command, nor root's.
 pub(super) fn check_found(path: &Path) -> Result<(), Finding> {
+    if path.is_absolute() {
+        return Ok(());
+    }
     let Some(owner) = ownership::owner_of(path).filter(|owner| !ownership::asks_for_it(*owner)) else {
         return Ok(());
     };

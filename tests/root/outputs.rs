@@ -75,6 +75,12 @@ fn exports_and_previews_are_private_and_take_no_links_place() {
             office.is_unharmed(name);
         }
     }
+    // Under sudo it is for who typed it.
+    let path = office.path("asked.html");
+    let mut command = office.command(&["preview", "leads", "--last", "9", "--html", path.to_str().unwrap()]);
+    assert!(command.env("SUDO_UID", "61666").env("SUDO_GID", "61667").output().unwrap().status.success());
+    let found = fs::metadata(&path).unwrap();
+    assert_eq!((found.uid(), found.gid(), found.mode() & 0o7777), (61_666, 61_667, 0o600));
     // A stranger's link on the way.
     plant(&office.path("way"), &office.path("root"));
     let output = office.run(&["lead", "export", "leads", "--to", office.path("way/new").to_str().unwrap()]);

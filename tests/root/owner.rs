@@ -70,6 +70,10 @@ impl Office {
         self.path("root/treasure")
     }
 
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        self.sandbox.command(arguments)
+    }
+
     pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         self.run_in(self.path("").as_path(), arguments)
     }
@@ -274,6 +278,14 @@ fn a_strangers_flows_toml_template_or_secret_is_refused_with_what_mends_it() {
         &["every user of this machine can change", &format!("chmod o-w {}", shown("keys"))],
     );
     fs::set_permissions(office.path("keys"), Permissions::from_mode(0o755)).unwrap();
+    let list = |entries: &[&str]| {
+        let status = Command::new("setfacl").args(entries).arg(office.path("flows.toml")).status();
+        assert!(status.expect("Debian's package acl").success());
+    };
+    list(&["-m", "u:61666:rw"]);
+    office.refuses(&["check", "--strict"], &["an access control list lets others", "setfacl -b"]);
+    list(&["-b"]);
+    assert_eq!(office.run(&["check", "--strict"]).code, 0);
     // What the service's user owns is its own affair.
     chown(office.path("flows.toml"), Some(SERVICE), None).unwrap();
     assert_eq!(office.run(&["--config", &shown("flows.toml"), "check"]).code, 0);
