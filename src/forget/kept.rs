@@ -1,6 +1,6 @@
 //! What leadflow itself keeps of the person: the state, its files, the mail folders.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::Left;
 use super::person::Person;
 use crate::flow::{Config, MailConnection, TableConnection};
+use crate::ownership::{open_inside, remove_inside};
 use crate::row::Key;
 use crate::store::{Store, StoreError};
 
@@ -111,8 +112,8 @@ pub(super) fn erase_folders(config: &Config, person: &Person, left: &mut Vec<Lef
     let paths: Vec<_> = mail_folders(config).flat_map(|folder| files_of(folder, left)).collect();
     for path in paths {
         let is_mail = path.extension().is_some_and(|ending| ending == "eml");
-        let gone = match fs::read(&path) {
-            Ok(bytes) if is_mail && person.is_in_mail(&bytes) => fs::remove_file(&path).map(|()| true),
+        let gone = match read(&path) {
+            Ok(bytes) if is_mail && person.is_in_mail(&bytes) => remove_inside(&path).map(|()| true),
             Ok(_) => Ok(false),
             Err(error) => Err(error),
         };
@@ -191,10 +192,10 @@ pub(super) fn search_files(
 
 fn is_in_file(path: &Path, person: &Person) -> io::Result<(u64, bool)> {
     if path.extension().is_some_and(|ending| ending == "eml") {
-        let bytes = fs::read(path)?;
+        let bytes = read(path)?;
         return Ok((bytes.len() as u64, person.is_in_mail(&bytes)));
     }
-    let (mut file, mut piece, mut all) = (File::open(path)?, Vec::with_capacity(PIECE + AGAIN), 0);
+    let (mut file, mut piece, mut all) = (open_inside(path)?, Vec::with_capacity(PIECE + AGAIN), 0);
     loop {
         let read = file.by_ref().take(PIECE as u64).read_to_end(&mut piece)?;
         if read == 0 {
@@ -209,6 +210,12 @@ fn is_in_file(path: &Path, person: &Person) -> io::Result<(u64, bool)> {
         let border = piece[from..].iter().position(|byte| b" \t\r\n\0\"<>,;:=&|()".contains(byte));
         piece.drain(..from + border.filter(|_| from > 0).unwrap_or_default());
     }
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open_inside(path)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn mail_folders(config: &Config) -> impl Iterator<Item = &Path> {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{self, Gid, Uid};
 
 use super::folder::{Folder, part_of};
-use super::judge::{Entry, Finding, Kind, Trust, judge};
+use super::judge::{Entry, Finding, Kind, Trust, judge, judge_links};
 use super::users::{sudo_group, sudo_user, trusted_users};
 use super::way;
 
@@ -43,7 +43,8 @@ impl Draft {
         let (parent, name) = split(path)?;
         let way = way::walk(parent)?;
         let owner = fs::fstat(&way.folder)?.st_uid;
-        judge_links(&way.entries, owner).map_err(io::Error::other)?;
+        let trusted: Vec<u32> = trusted_users().into_iter().chain(sudo_user()).chain([owner]).collect();
+        judge_links(&way.entries, &trusted).map_err(io::Error::other)?;
         let folder = Folder::found(way)?;
         if let Some(entry) = folder.entry(&name)? {
             may_be_replaced(&entry)?;
@@ -146,19 +147,4 @@ fn may_be_replaced(entry: &Entry) -> io::Result<()> {
     };
     let message = format!("{} is {what}", entry.path.display());
     Err(io::Error::other(Finding { message, help: help.to_owned() }))
-}
-
-/// A link leads where its owner wants: to their own folder, or they are trusted.
-fn judge_links(way: &[Entry], owner: u32) -> Result<(), Finding> {
-    let trusted: Vec<u32> = trusted_users().into_iter().chain(sudo_user()).chain([owner]).collect();
-    let stranger = way.iter().find_map(|entry| match &entry.kind {
-        Kind::Link(target) if !trusted.contains(&entry.uid) => Some((entry, target)),
-        _ => None,
-    });
-    let Some((entry, target)) = stranger else { return Ok(()) };
-    let owner = super::name_of(entry.uid);
-    Err(Finding {
-        message: format!("{} is {owner}'s link to {}", entry.path.display(), target.display()),
-        help: "name the folder itself".to_owned(),
-    })
 }

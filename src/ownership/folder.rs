@@ -11,7 +11,7 @@ use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use uuid::Uuid;
 
-use super::judge::{Entry, Finding, Kind, Trust, judge, not_plain};
+use super::judge::{Entry, Finding, Kind, Trust, judge, judge_links, not_plain};
 use super::{trusted_users, way};
 
 /// An open folder.
@@ -244,8 +244,21 @@ impl Folder {
     ///
     /// # Errors
     /// When the system refuses.
-    pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
-        Ok(fs::unlinkat(&self.fd, name, AtFlags::empty())?)
+    pub(crate) fn remove(&self, name: impl AsRef<OsStr>) -> io::Result<()> {
+        Ok(fs::unlinkat(&self.fd, name.as_ref(), AtFlags::empty())?)
+    }
+
+    /// Opens whatever plain file has the name for reading, whosever it is.
+    ///
+    /// # Errors
+    /// When it is a link or no plain file, or may not be read.
+    pub(super) fn any_file(&self, name: &OsStr) -> io::Result<File> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let file = fs::openat(&self.fd, name, flags, Mode::empty())?;
+        match FileType::from_raw_mode(fs::fstat(&file)?.st_mode) {
+            FileType::RegularFile => Ok(file.into()),
+            _ => Err(io::Error::other(not_plain(&self.path.join(name), "pipe, device or folder"))),
+        }
     }
 
     /// Whether a name leads to the file that was looked at.
@@ -274,6 +287,8 @@ fn is_root() -> bool {
 /// The owner of the last folder is the user of the service, so far as nobody else may have put it there.
 fn judge_folder(way: &[Entry], owner: u32, purpose: Use, is_there: bool) -> Result<(), Finding> {
     let trust = Trust { users: trusted_users(), service: Some(owner) };
+    // It is the reason of whatever else is wrong with the way to where it leads.
+    judge_links(way, &[trust.users.as_slice(), &[owner]].concat())?;
     let mut way = way.to_vec();
     if let Some(last) = way.last_mut().filter(|last| is_there && last.kind == Kind::Folder) {
         if purpose == Use::Shared {

@@ -78,6 +78,23 @@ pub(crate) fn judge(way: &[Entry], trust: &Trust, loss: &str) -> Result<Vec<Find
     Ok(warnings)
 }
 
+/// A link leads where its owner wants.
+///
+/// # Errors
+/// The first link on the way whose owner is not trusted.
+pub(super) fn judge_links(way: &[Entry], trusted: &[u32]) -> Result<(), Finding> {
+    let stranger = way.iter().find_map(|entry| match &entry.kind {
+        Kind::Link(target) if !trusted.contains(&entry.uid) => Some((entry, target)),
+        _ => None,
+    });
+    let Some((entry, target)) = stranger else { return Ok(()) };
+    let (path, owner) = (entry.path.display(), super::name_of(entry.uid));
+    Err(Finding {
+        message: format!("{path} is a link of {owner}'s to {}", target.display()),
+        help: format!("name the folder itself, or, if the link is right, type: sudo chown -h root: {path}"),
+    })
+}
+
 /// Who owns it. Where everybody may put files, the user of the service may not either: the file may have been there
 /// before.
 fn whose(entry: &Entry, above: Option<&Entry>, trust: &Trust, loss: &str) -> Result<(), Finding> {

@@ -1,5 +1,6 @@
 //! Reading files that somebody else names: plain ones alone, and no more than they may hold.
 
+use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -31,6 +32,31 @@ pub(crate) fn read_beside(path: &Path, largest: u64) -> io::Result<Option<Vec<u8
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let Some(file) = folder.file(&name, false)? else { return Ok(None) };
     read_open(path, &file, largest).map(Some)
+}
+
+/// Opens a plain file of a folder that holds mails or state, whosever it is: no stranger's link leads there, nor is the
+/// file one.
+///
+/// # Errors
+/// When it is not such a file, or cannot be read.
+pub(crate) fn open_inside(path: &Path) -> io::Result<File> {
+    let (folder, name) = inside(path)?;
+    folder.any_file(name)
+}
+
+/// Deletes a file where [`open_inside`] opens it.
+///
+/// # Errors
+/// When a stranger could lead it elsewhere, or the system refuses.
+pub(crate) fn remove_inside(path: &Path) -> io::Result<()> {
+    let (folder, name) = inside(path)?;
+    folder.remove(name)
+}
+
+fn inside(path: &Path) -> io::Result<(Folder, &OsStr)> {
+    let place = path.parent().zip(path.file_name());
+    let (folder, name) = place.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidFilename))?;
+    Ok((Folder::open(folder, Use::Shared)?, name))
 }
 
 /// The bytes of an open file, as [`read_plain`].

@@ -84,6 +84,6 @@ fn exports_and_previews_are_private_and_take_no_links_place() {
     // A stranger's link on the way.
     plant(&office.path("way"), &office.path("root"));
     let output = office.run(&["lead", "export", "leads", "--to", office.path("way/new").to_str().unwrap()]);
-    assert!(output.code == 1 && output.stderr.contains("link to"), "{output:?}");
+    assert!(output.code == 1 && output.stderr.contains("is a link of user 61234's to"), "{output:?}");
     office.is_unharmed("a link on the way");
 }

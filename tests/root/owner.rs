@@ -231,6 +231,27 @@ fn a_mail_folder_or_table_that_the_service_made_a_link_takes_nothing() {
 }
 
 #[test]
+fn a_person_is_forgotten_in_no_folder_that_the_service_made_a_link() {
+    let office = Office::that_has_run();
+    let mail = || fs::read_dir(office.path("root")).unwrap().count();
+    let name = fs::read_dir(office.path("state/mail")).unwrap().next().unwrap().unwrap().file_name();
+    fs::rename(office.path("state/mail").join(&name), office.path("root").join(&name)).unwrap();
+    fs::remove_dir(office.path("state/mail")).unwrap();
+    plant(&office.path("state/mail"), &office.path("root"));
+    assert_eq!(mail(), 2);
+    let text = fs::read_to_string(office.path("root").join(&name)).unwrap();
+    let person = text.split(|c: char| !c.is_ascii_alphanumeric() && !"@.-_".contains(c));
+    let person = person.into_iter().find(|word| word.contains('@') && !word.contains("contoso")).unwrap();
+    let output = office.run(&["lead", "forget", person, "--yes"]);
+    assert_eq!((output.code, mail()), (1, 2), "{output:?}");
+    let said = format!("{}{}", output.stdout, output.stderr);
+    assert!(
+        said.contains("could not be looked at: ") && said.contains("state/mail is a link of user 61234's to"),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_marker_that_is_a_link_or_a_pipe_is_neither_followed_nor_waited_for() {
     let office = Office::that_has_run();
     let marker = office.path(".flows.toml.marker");

@@ -123,8 +123,8 @@ backed_up_and_restored() {
     expect "a start without the state that is refused" not inside systemctl start leadflow
     expect "the reason in the journal" said "the state in /var/lib/leadflow is gone"
     inside systemctl stop leadflow
-    inside cp /root/leadflow.db /var/lib/leadflow/leadflow.db
-    inside chown --reference=/var/lib/leadflow/ /var/lib/leadflow/leadflow.db
+    inside cp --remove-destination /root/leadflow.db /var/lib/leadflow/leadflow.db
+    inside chown --no-dereference --reference=/var/lib/leadflow/ /var/lib/leadflow/leadflow.db
     inside systemctl start leadflow
     more_by_trigger 1
     each_was_mailed_once
