@@ -16,7 +16,6 @@ use leadflow::clock::Clock;
 use leadflow::config;
 use leadflow::filter::Filter;
 use leadflow::flow::{Config, Flow};
-use leadflow::lead;
 use leadflow::mail::compose::{Scene, compose};
 use leadflow::mail::sheet::Sheet;
 use leadflow::row::{Mark, Row};
@@ -113,7 +112,7 @@ fn dedupe(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn csv(bencher: Bencher<'_, '_>) {
     let (mut spool, _folder) = spool(&rows(&page()));
-    let sheet = Sheet::of_all(spool.columns(), lead::is_lead(spool.columns()));
+    let sheet = Sheet::of_spool(&spool);
     bencher.counter(ItemsCount::new(ROWS)).bench_local(|| {
         let (mut lines, mut rows, mut bytes) = (sheet.lines(std::io::sink()), spool.rows().unwrap(), 0);
         while let Some(columns) = rows.next_columns().unwrap() {

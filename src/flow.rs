@@ -184,6 +184,17 @@ pub struct Email {
 }
 
 impl Email {
+    /// The columns that templates and CSV name, and those that a lead is read from.
+    pub fn named_columns(&self) -> impl Iterator<Item = String> {
+        let digest = self.templates.digest().into_iter().flat_map(Templates::columns);
+        let of_templates = self.templates.columns().iter().chain(digest).map(|column| column.name.clone());
+        let of_csv = self.csv.iter().flatten().filter_map(|column| match &column.value {
+            SheetValue::Column(name) => Some(name.clone()),
+            SheetValue::Lead(_) => None,
+        });
+        of_templates.chain(of_csv).chain(crate::lead::COLUMNS.map(str::to_owned))
+    }
+
     /// The addresses of all recipients, each once.
     pub fn recipients(&self) -> Vec<String> {
         let mut found: Vec<String> = Vec::new();

@@ -75,6 +75,9 @@ pub const FIELDS: [&str; 18] = [
 /// The list of what a lead has beside its fields: `name` and `value`.
 const OTHERS: &str = "others";
 
+/// How many of them a lead has; a row of the service has 255 columns.
+const MOST_OTHERS: usize = 256;
+
 /// A lead, as long as the columns of its row are at hand.
 #[derive(Debug)]
 pub struct Lead<'a> {
@@ -150,7 +153,7 @@ impl<'a> Lead<'a> {
             let text = text.trim();
             (!text.is_empty()).then(|| json!({ "name": name, "value": text }))
         };
-        of_row.chain(of_customer).filter_map(told).collect()
+        of_row.chain(of_customer).filter_map(told).take(MOST_OTHERS).collect()
     }
 }
 

@@ -69,7 +69,7 @@ pub async fn preview(
         }
     }
     let folder = tempfile::tempdir()?;
-    let mut spool = Spool::new(folder.path());
+    let mut spool = Spool::new(folder.path()).knowing(flow.email.named_columns());
     found.iter().try_for_each(|row| spool.push(row))?;
     let length = spool.len();
     let mails = composed(config, flow, clock, (past_time, false), spool, folder).await?;
@@ -87,7 +87,7 @@ pub async fn test_mail(
     rows: Vec<Map<String, Value>>,
 ) -> Result<Mails, RunError> {
     let folder = tempfile::tempdir()?;
-    let mut spool = Spool::new(folder.path());
+    let mut spool = Spool::new(folder.path()).knowing(flow.email.named_columns());
     for mut row in rows {
         for column in flow.email.templates.columns() {
             row.entry(column.name.clone()).or_insert_with(|| "example".into());

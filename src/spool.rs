@@ -17,6 +17,10 @@ use crate::row::{self, Row};
 
 /// Bytes of rows that are kept in memory before they move to a file.
 const IN_MEMORY: usize = 1 << 20;
+/// Columns that a run knows by name: as many as a row of the service has at most (255), and one.
+pub const MOST_COLUMNS: usize = 256;
+/// Bytes of a name; those of the service have 255 letters.
+const LONGEST_NAME: usize = 1_024;
 /// Bytes that are written to a file, or read from it, at a time.
 const AT_A_TIME: usize = 64 << 10;
 
@@ -25,8 +29,11 @@ const AT_A_TIME: usize = 64 << 10;
 pub struct Spool {
     file: BufWriter<SpooledTempFile>,
     rows: u64,
+    size: u64,
     columns: Vec<String>,
     seen: HashSet<String>,
+    wanted: HashSet<String>,
+    has_more: bool,
 }
 
 /// Reads rows of a spool, one after the other.
@@ -41,7 +48,14 @@ impl Spool {
     /// An empty spool; its file, should it need one, has no name and vanishes with the process.
     pub fn new(folder: &Path) -> Self {
         let file = BufWriter::with_capacity(AT_A_TIME, tempfile::spooled_tempfile_in(IN_MEMORY, folder));
-        Self { file, rows: 0, columns: Vec::new(), seen: HashSet::new() }
+        let (seen, wanted) = (HashSet::new(), HashSet::new());
+        Self { file, rows: 0, size: 0, columns: Vec::new(), seen, wanted, has_more: false }
+    }
+
+    /// The same, which knows these columns, too, however many others come before them.
+    #[must_use]
+    pub fn knowing(self, names: impl IntoIterator<Item = String>) -> Self {
+        Self { wanted: names.into_iter().collect(), ..self }
     }
 
     /// Appends a row.
@@ -49,7 +63,12 @@ impl Spool {
     /// # Errors
     /// When the temporary file cannot be written: the disk is full.
     pub fn push(&mut self, row: &Row) -> io::Result<()> {
-        let names = Names { columns: &mut self.columns, seen: &mut self.seen };
+        let names = Names {
+            columns: &mut self.columns,
+            seen: &mut self.seen,
+            wanted: &self.wanted,
+            has_more: &mut self.has_more,
+        };
         serde_json::Deserializer::from_str(row.json()).deserialize_map(names)?;
         // The service's JSON holds no raw line break, inside a string or out; make sure of it.
         let line = match memchr2(b'\n', b'\r', row.json().as_bytes()) {
@@ -58,6 +77,7 @@ impl Spool {
         };
         self.file.write_all(line.as_bytes())?;
         self.file.write_all(b"\n")?;
+        self.size += line.len() as u64 + 1;
         self.rows += 1;
         Ok(())
     }
@@ -72,9 +92,20 @@ impl Spool {
         self.rows == 0
     }
 
-    /// Every column that at least one row has, in the order of their first appearance.
+    /// The columns that at least one row has, in the order of their first appearance; the first
+    /// [`MOST_COLUMNS`] of them, and those that were named to [`Spool::knowing`].
     pub fn columns(&self) -> &[String] {
         &self.columns
+    }
+
+    /// Whether rows have columns that are none of [`Spool::columns`].
+    pub fn has_more_columns(&self) -> bool {
+        self.has_more
+    }
+
+    /// The bytes of all rows.
+    pub fn size(&self) -> u64 {
+        self.size
     }
 
     /// Reads the rows from the first on.
@@ -106,10 +137,18 @@ impl Rows<'_> {
     /// # Errors
     /// When the temporary file cannot be read.
     pub fn next_columns(&mut self) -> io::Result<Option<Columns<'_>>> {
+        Ok(self.next_with_length()?.map(|(columns, _)| columns))
+    }
+
+    /// As [`Rows::next_columns`], with the bytes of the row.
+    ///
+    /// # Errors
+    /// As [`Rows::next_columns`].
+    pub fn next_with_length(&mut self) -> io::Result<Option<(Columns<'_>, u64)>> {
         self.line.clear();
-        let read = self.file.read_line(&mut self.line)?;
-        self.at += read as u64;
-        Ok((read > 0).then(|| row::columns_of(&self.line)))
+        let read = self.file.read_line(&mut self.line)? as u64;
+        self.at += read;
+        Ok((read > 0).then(|| (row::columns_of(&self.line), read)))
     }
 }
 
@@ -117,6 +156,8 @@ impl Rows<'_> {
 struct Names<'a> {
     columns: &'a mut Vec<String>,
     seen: &'a mut HashSet<String>,
+    wanted: &'a HashSet<String>,
+    has_more: &'a mut bool,
 }
 
 impl<'de> Visitor<'de> for Names<'_> {
@@ -133,8 +174,13 @@ impl<'de> Visitor<'de> for Names<'_> {
             if self.columns.get(expected).is_some_and(|known| *known == name) {
                 expected += 1;
             } else if !row::is_annotation(&name) && !self.seen.contains(name.as_ref()) {
-                self.seen.insert(name.clone().into_owned());
-                self.columns.push(name.into_owned());
+                let is_few = self.columns.len() < MOST_COLUMNS && name.len() <= LONGEST_NAME;
+                if is_few || self.wanted.contains(name.as_ref()) {
+                    self.seen.insert(name.clone().into_owned());
+                    self.columns.push(name.into_owned());
+                } else {
+                    *self.has_more = true;
+                }
             }
             map.next_value::<IgnoredAny>()?;
         }
@@ -172,5 +218,22 @@ mod tests {
         assert_eq!(keys(spool.rows_from(at).unwrap()), all[600..]);
         assert_eq!(spool.len(), 1_000);
         assert_eq!(spool.columns(), ["PartitionKey", "RowKey", "C0", "C1", "C2"]);
+        assert!(!spool.has_more_columns() && spool.size() > 3_000_000);
+    }
+
+    #[test]
+    fn ever_new_columns_are_known_up_to_a_bound_and_those_that_are_wanted_beyond() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut spool = Spool::new(folder.path()).knowing(["C9999".to_owned(), "Other".to_owned()]);
+        for n in 0..10_000 {
+            let json = format!("{{\"PartitionKey\":\"p\",\"RowKey\":\"{n}\",\"C{n}\":1}}");
+            spool.push(&Row::from_text(json).unwrap()).unwrap();
+        }
+        assert_eq!((spool.columns().len(), spool.has_more_columns()), (MOST_COLUMNS + 1, true));
+        assert_eq!(spool.columns().last().map(String::as_str), Some("C9999"));
+        let long = format!("{{\"PartitionKey\":\"p\",\"RowKey\":\"r\",\"{}\":1}}", "x".repeat(2_000));
+        let mut spool = Spool::new(folder.path());
+        spool.push(&Row::from_text(long).unwrap()).unwrap();
+        assert_eq!((spool.columns().len(), spool.has_more_columns()), (2, true));
     }
 }

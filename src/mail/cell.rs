@@ -1,5 +1,7 @@
 //! Values of a row as people read them: capped, without controls, and in a text inside of their place.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use crate::columns::{Cell, Columns};
@@ -29,15 +31,21 @@ pub(super) fn shown(value: Value) -> Value {
     }
 }
 
-/// Bytes of the columns that a body shows, and whether it cuts one of them.
-pub(super) fn shown_size(columns: &Columns<'_>) -> (usize, bool) {
+/// Columns of a row that weigh no more than what they hold, and what each further one weighs: templates see it
+/// in every row, null where it is absent, and in memory it takes more than its few bytes.
+const LIGHT: usize = 32;
+const HEAVY: usize = 24;
+
+/// Bytes of the row that a body shows, of a run with so many columns, and whether it cuts one of them.
+pub(super) fn shown_size(columns: &Columns<'_>, of_run: usize) -> (usize, bool) {
     let size = |cell: &Cell<'_>| match cell {
         Cell::Text(text) => text.len(),
         Cell::Other(value @ (Value::Array(_) | Value::Object(_))) => value.to_string().len(),
         Cell::Other(_) => 8,
     };
     let sizes = columns.iter().map(|(name, cell)| (name.len(), size(cell)));
-    sizes.fold((0, false), |(sum, is_cut), (name, size)| {
+    let of_number = HEAVY * columns.iter().count().max(of_run).saturating_sub(LIGHT);
+    sizes.fold((of_number, false), |(sum, is_cut), (name, size)| {
         (sum + name + size.min(SHOWN), is_cut || size > SHOWN)
     })
 }
@@ -89,11 +97,16 @@ fn cleaned(text: &str, line_breaks: bool) -> String {
 }
 
 fn cut(text: &str) -> String {
-    if text.len() <= SHOWN {
-        return text.to_owned();
+    cut_to(text.into(), SHOWN).into_owned()
+}
+
+/// So many bytes of the text at most, and `…` where there were more.
+pub(super) fn cut_to(text: Cow<'_, str>, most: usize) -> Cow<'_, str> {
+    if text.len() <= most {
+        return text;
     }
-    let end = text.floor_char_boundary(SHOWN);
-    format!("{}…", &text[..end])
+    let end = text.floor_char_boundary(most);
+    format!("{}…", &text[..end]).into()
 }
 
 #[cfg(test)]

@@ -5,8 +5,11 @@
 //! that only one mail is in memory at a time.
 
 #[cfg(test)]
+mod bounds;
+#[cfg(test)]
 mod hostile;
 mod plan;
+mod render;
 mod sheet_part;
 #[cfg(test)]
 mod tests;
@@ -17,18 +20,17 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use lettre::message::Mailbox;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use tempfile::SpooledTempFile;
 use uuid::Uuid;
 
 use plan::{Limits, Part, Plan};
 use sheet_part::SheetPart;
 
+use super::cell;
 use super::message::{self, Address, Built, Parts};
 use super::sheet::Sheet;
-use super::templates::{Rendered, Templates};
-use super::{cell, listing};
-use crate::flow::{Each, Flow, TestLeads};
+use crate::flow::{Each, Flow};
 use crate::lead;
 use crate::spool::Spool;
 
@@ -94,10 +96,16 @@ pub enum ComposeError {
     /// The message could not be built.
     #[error("cannot build the mail: {0}")]
     Message(String),
+    /// Whatever is left out, the message is larger than a server takes.
+    #[error("the mail has {0} bytes without any row, which is more than a mail may have ({1})")]
+    TooLarge(u64, usize),
 }
 
 /// Mails that `each = "row"` makes at most; more rows than that go out as a digest.
 const MOST_SINGLE_MAILS: u64 = 100;
+
+/// Notes of a run.
+const MOST_NOTES: usize = 20;
 
 /// The name of a row's lead in templates.
 const LEAD: &str = "lead";
@@ -171,15 +179,17 @@ fn compose_with(
         notes.push(format!("{length} rows are more than {MOST_SINGLE_MAILS}, so they went out as a digest"));
     }
     let columns = spool.columns().to_vec();
-    let is_lead = lead::is_lead(&columns);
+    let (is_lead, more_columns) = (lead::is_lead(&columns), spool.has_more_columns());
     let sheet = email
         .csv
         .as_ref()
-        .map_or_else(|| Sheet::of_all(&columns, is_lead), |columns| Sheet::of_columns(columns))
+        .map_or_else(|| Sheet::of_spool(spool), |columns| Sheet::of_columns(columns))
         .separated_by(email.csv_separator);
     let limits = Limits { email, is_single: single, is_sheet_wanted, max_bytes: scene.max_bytes };
-    let Plan { parts, attached, lines } = plan::plan(spool, &sheet, limits, folder)?;
-    let context = Context { scene, columns, is_lead, attached, length: spool.len(), single };
+    let Plan { parts, attached, cut_rows, lines } = plan::plan(spool, &sheet, limits, folder)?;
+    notes.extend(left_out(more_columns, email.csv.is_some(), columns.len(), cut_rows));
+    let left_out = LeftOut { more_columns, cut_rows };
+    let context = Context { scene, columns, left_out, is_lead, attached, length: spool.len(), single };
     let bytes = tempfile::spooled_tempfile_in(IN_MEMORY, folder);
     let sender = scene.from.email.to_string();
     let mut mails = Mails { bytes, lines, head: sheet.head()?, list: Vec::new(), notes, sender };
@@ -188,6 +198,24 @@ fn compose_with(
         context.write_mail(&place, spool, &mut mails)?;
     }
     Ok(mails)
+}
+
+/// What neither the body nor, perhaps, the CSV tells of the rows.
+fn left_out(more_columns: bool, has_own_csv: bool, columns: usize, cut_rows: u64) -> Vec<String> {
+    let of_csv = if has_own_csv {
+        "the CSV has those that `csv` names, and the table has all"
+    } else {
+        "the last column of the CSV has the others"
+    };
+    let of_columns =
+        || format!("the rows have more than {columns} columns: the mail knows {columns} of them, {of_csv}");
+    let noun = if cut_rows == 1 { "row is" } else { "rows are" };
+    let of_rows = || {
+        format!(
+            "{cut_rows} {noun} larger than a mail: the cells are cut, and `leadflow lead show` has the whole"
+        )
+    };
+    [more_columns.then(of_columns), (cut_rows > 0).then(of_rows)].into_iter().flatten().collect()
 }
 
 /// The lead of a row as templates see it.
@@ -213,10 +241,26 @@ fn by_offer(rows: Vec<Value>) -> Vec<Value> {
     groups.into_iter().flatten().collect()
 }
 
+/// A template may fail at another place for each mail; the first ones tell enough.
+fn note_once(notes: &mut Vec<String>, note: String) {
+    if notes.len() < MOST_NOTES && !notes.contains(&note) {
+        notes.push(note);
+    }
+}
+
+/// What the mails of a run do not tell in its place.
+struct LeftOut {
+    /// Rows have columns that the run does not know by name.
+    more_columns: bool,
+    /// Rows whose cells are cut in the CSV, too.
+    cut_rows: u64,
+}
+
 /// What all mails of a run have in common.
 struct Context<'a> {
     scene: &'a Scene<'a>,
     columns: Vec<String>,
+    left_out: LeftOut,
     is_lead: bool,
     attached: bool,
     length: u64,
@@ -258,7 +302,7 @@ impl Context<'_> {
         while shown.len() < part.rows.len().min(most.max(1))
             && let Some(columns) = rows.next_columns()?
         {
-            size += cell::shown_size(&columns).0;
+            size += cell::shown_size(&columns, self.columns.len()).0;
             if size > budget && !self.single && !shown.is_empty() {
                 break;
             }
@@ -267,7 +311,8 @@ impl Context<'_> {
         Ok(shown)
     }
 
-    /// Builds the message with fewer and fewer rows in its body until it is small enough.
+    /// Builds the message with fewer and fewer rows in its body until it is small enough, and without the
+    /// template if that is what is too large. Without a CSV it may come out too large.
     fn fitting(
         &self,
         place: &Place<'_>,
@@ -277,8 +322,9 @@ impl Context<'_> {
         notes: &mut Vec<String>,
     ) -> Result<(String, Vec<u8>, Option<SheetPart>), ComposeError> {
         let of_sheet = sheet.as_ref().map_or(0, SheetPart::size);
+        let mut is_plain = false;
         loop {
-            let rendered = self.render(place, &shown, notes);
+            let rendered = if is_plain { self.plain(place) } else { self.render(place, &mut shown, notes) };
             let subject = rendered.subject.clone();
             let parts = Parts {
                 address: Address::of_flow(&self.scene.flow.email, self.scene.from),
@@ -290,100 +336,18 @@ impl Context<'_> {
             };
             let Built { bytes, sheet_at } = message::build(parts).map_err(ComposeError::Message)?;
             let size = bytes.len() as u64 + of_sheet;
-            if size <= self.scene.max_bytes as u64 || sheet.is_none() || shown.is_empty() {
+            if size <= self.scene.max_bytes as u64 || (sheet.is_none() && !shown.is_empty()) {
                 let sheet = sheet.zip(sheet_at).map(|(sheet, at)| sheet.placed(at));
                 return Ok((subject, bytes, sheet));
             }
-            shown.truncate(shown.len() / 2);
-        }
-    }
-
-    /// Those of the flow; many rows of a flow with single mails have a digest's.
-    fn templates(&self) -> &Templates {
-        let email = &self.scene.flow.email;
-        let digest = email.templates.digest().filter(|_| email.each == Each::Row && !self.single);
-        digest.unwrap_or(&email.templates)
-    }
-
-    fn headers(&self) -> Vec<(&'static str, String)> {
-        let mut headers = vec![
-            ("X-Leadflow-Flow", self.scene.flow.name.clone()),
-            ("X-Leadflow-Run", self.scene.run.to_string()),
-        ];
-        headers.extend(self.scene.is_test.then(|| ("X-Leadflow-Test", "yes".to_owned())));
-        headers
-    }
-
-    fn render(&self, place: &Place<'_>, shown: &[Value], notes: &mut Vec<String>) -> Rendered {
-        let data = self.data(place, shown);
-        let mut rendered = match self.templates().render(&data) {
-            Ok(rendered) => rendered,
-            Err(error) => {
-                let place = error.at.map_or_else(String::new, |(line, column)| format!(":{line}:{column}"));
-                let note = format!(
-                    "{}{place} failed ({error}), so the rows went out as a plain listing",
-                    error.place
-                );
-                if !notes.contains(&note) {
-                    notes.push(note);
-                }
-                let length = if self.single { 1 } else { self.length };
-                let noun = if length == 1 { "row" } else { "rows" };
-                let subject = format!("{}: {length} new {noun}", self.scene.flow.name);
-                Rendered { subject, html: None, text: Some(listing::plain(&data)) }
+            if is_plain {
+                return Err(ComposeError::TooLarge(size, self.scene.max_bytes));
             }
-        };
-        rendered.text.get_or_insert_with(|| listing::plain(&data));
-        rendered.subject = cell::subject(&rendered.subject);
-        if self.scene.is_test {
-            rendered.subject = format!("[test] {}", rendered.subject);
-        }
-        if place.of > 1 && !self.single {
-            rendered.subject = format!("{} ({}/{})", rendered.subject, place.number, place.of);
-        }
-        rendered
-    }
-
-    fn data(&self, place: &Place<'_>, shown: &[Value]) -> Value {
-        let flow = self.scene.flow;
-        let lead = shown.first().map_or_else(|| lead_of(&Map::new()).into(), |row| row[LEAD].clone());
-        let length = if self.single { 1 } else { self.length };
-        json!({
-            "hidden_tests": self.scene.hidden_tests,
-            "length": length, "shown": shown.len(), "hidden": place.part.rows.len() - shown.len(),
-            "part": place.number, "parts": if self.single { 1 } else { place.of }, "attached": self.attached,
-            "rows": shown, "columns": self.columns.iter().take(plan::MOST_COLUMNS).collect::<Vec<_>>(), "is_lead": self.is_lead, "lead": lead,
-            "flow": {
-                "name": flow.name, "description": flow.description, "table": flow.table.name,
-                "time_zone": flow.time_zone.iana_name().unwrap_or("UTC"),
-            },
-            "run": { "id": self.scene.run },
-            "past_time": self.scene.past_time.to_string(), "now": self.scene.now.to_string(),
-        })
-    }
-
-    /// A row as templates see it: every column of the run, null where absent, and `lead`. A
-    /// column of that name is `lead_`.
-    fn row_value(&self, mut columns: Map<String, Value>) -> Value {
-        let mut lead = lead_of(&columns);
-        if self.scene.flow.email.test_leads == TestLeads::Include {
-            lead.insert("is_test".to_owned(), false.into());
-        }
-        let mut row = Map::new();
-        for name in self.columns.iter().take(plan::MOST_COLUMNS) {
-            let value = columns.remove(name).unwrap_or_default();
-            row.insert(if name == LEAD { format!("{LEAD}_") } else { name.clone() }, value);
-        }
-        row.insert(LEAD.to_owned(), Value::Object(lead));
-        cell::shown(Value::Object(row))
-    }
-
-    fn file_name(&self, place: &Place<'_>) -> String {
-        let (flow, run) = (&self.scene.flow.name, self.scene.run);
-        if place.of > 1 {
-            format!("{flow}-{run}-{}of{}.csv", place.number, place.of)
-        } else {
-            format!("{flow}-{run}.csv")
+            if shown.is_empty() {
+                is_plain = true;
+                note_once(notes, "the template alone is larger than a mail, so it was left out".to_owned());
+            }
+            shown.truncate(shown.len() / 2);
         }
     }
 }

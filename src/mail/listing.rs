@@ -25,5 +25,8 @@ pub(super) fn plain(data: &Value) -> String {
     if data["hidden"].as_u64().unwrap_or(0) > 0 {
         let _ = writeln!(text, "\n{} more in the attached CSV file", data["hidden"]);
     }
+    if data["more_columns"] == true {
+        let _ = writeln!(text, "\nThe rows have more columns than a mail shows");
+    }
     text
 }

@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use lettre::Message;
 use lettre::address::Envelope;
 use lettre::message::header::{
-    ContentTransferEncoding, ContentType, Date, HeaderName, HeaderValue, MessageId,
+    Cc, ContentTransferEncoding, ContentType, Date, HeaderName, HeaderValue, MessageId, To,
 };
-use lettre::message::{self, Attachment, Mailbox, MultiPart, SinglePart};
+use lettre::message::{self, Attachment, Mailbox, Mailboxes, MultiPart, SinglePart};
 
 use super::templates::Rendered;
 use crate::flow::{Email, Importance};
@@ -94,14 +94,15 @@ pub(super) fn build(parts: Parts<'_>) -> Result<Built, String> {
     for (name, value) in parts.headers {
         builder = builder.raw_header(header(name, &value)?);
     }
-    for to in address.to {
-        builder = builder.to(to.clone());
+    // All at once: one after the other, each takes the time of all before it.
+    if !address.to.is_empty() {
+        builder = builder.mailbox(To::from(address.to.iter().cloned().collect::<Mailboxes>()));
     }
     if address.to.is_empty() && address.cc.is_empty() {
         builder = builder.raw_header(header("To", "undisclosed-recipients:;")?);
     }
-    for cc in address.cc {
-        builder = builder.cc(cc.clone());
+    if !address.cc.is_empty() {
+        builder = builder.mailbox(Cc::from(address.cc.iter().cloned().collect::<Mailboxes>()));
     }
     if let Some(reply_to) = address.reply_to {
         builder = builder.reply_to(reply_to.clone());

@@ -1,14 +1,16 @@
 //! The CSV that carries the rows a body has no room for, or all of them on request.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::io::{self, Write};
 
 use serde_json::Value;
 
-use super::formula;
+use super::{cell, formula};
 use crate::columns::{Cell, Columns};
 use crate::flow::{Separator, SheetColumn, SheetValue};
 use crate::lead::{self, Lead};
+use crate::spool::Spool;
 
 /// The columns of a CSV: those that a flow names, or those of the lead first, where the rows are
 /// leads, and then the table's own.
@@ -17,6 +19,8 @@ pub struct Sheet {
     columns: Vec<SheetColumn>,
     has_lead: bool,
     separator: Separator,
+    /// The columns that are not in the last one, where there is such a one.
+    known: Option<HashSet<String>>,
 }
 
 /// Writes the lines of a sheet, one a row.
@@ -26,12 +30,17 @@ pub struct Lines<'a, W: Write> {
     csv: csv::Writer<Counted<W>>,
 }
 
+/// How many times as long a cell may become: a quote is two, an apostrophe comes before a sign.
+const QUOTED: u64 = 3;
+
+/// The last column of a sheet whose rows have more columns than it: their others, as a JSON object.
+const MORE: &str = "more columns";
+
 /// What makes Excel read the file as UTF-8.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 impl Sheet {
-    /// A sheet of all columns.
-    pub fn of_all(columns: &[String], is_lead: bool) -> Self {
+    fn of_all(columns: &[String], is_lead: bool) -> Self {
         let fields = lead::FIELDS.iter().enumerate().filter(|_| is_lead);
         let of_lead = fields
             .map(|(at, name)| SheetColumn { name: format!("lead.{name}"), value: SheetValue::Lead(at) });
@@ -39,13 +48,21 @@ impl Sheet {
             .iter()
             .map(|name| SheetColumn { name: name.clone(), value: SheetValue::Column(name.clone()) });
         let columns = of_lead.chain(of_table).collect();
-        Self { has_lead: is_lead, columns, separator: Separator::default() }
+        Self { has_lead: is_lead, columns, separator: Separator::default(), known: None }
     }
 
     /// A sheet of these columns.
     pub fn of_columns(columns: &[SheetColumn]) -> Self {
         let has_lead = columns.iter().any(|column| matches!(column.value, SheetValue::Lead(_)));
-        Self { columns: columns.to_vec(), has_lead, separator: Separator::default() }
+        Self { columns: columns.to_vec(), has_lead, separator: Separator::default(), known: None }
+    }
+
+    /// A sheet of all columns of these rows; what they have beyond those that the spool knows is in the
+    /// last one.
+    pub fn of_spool(spool: &Spool) -> Self {
+        let columns = spool.columns();
+        let known = spool.has_more_columns().then(|| columns.iter().cloned().collect());
+        Self { known, ..Self::of_all(columns, lead::is_lead(columns)) }
     }
 
     /// The same with this between its cells.
@@ -60,10 +77,31 @@ impl Sheet {
     /// None in practice: it writes to memory.
     pub fn head(&self) -> io::Result<Vec<u8>> {
         let mut csv = writer(BYTE_ORDER_MARK.to_vec(), self.separator);
-        csv.write_record(
-            self.columns.iter().map(|column| formula::defused(column.name.as_str().into()).into_owned()),
-        )?;
+        csv.write_record(self.names().map(|name| formula::defused(name.into()).into_owned()))?;
         csv.into_inner().map_err(|error| io::Error::other(error.to_string()))
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        let more = self.known.as_ref().map(|_| MORE);
+        self.columns.iter().map(|column| column.name.as_str()).chain(more)
+    }
+
+    /// The columns of the row that the others of the sheet do not tell; none where it has no such column.
+    fn more(&self, row: &Columns<'_>) -> Option<Value> {
+        let known = self.known.as_ref()?;
+        let others = row.iter().filter(|(name, _)| !known.contains(*name));
+        Some(Value::Object(others.map(|(name, cell)| (name.to_owned(), cell.clone().into_value())).collect()))
+    }
+
+    /// Bytes of the row's line.
+    pub(super) fn size_of(&self, row: &Columns<'_>) -> io::Result<u64> {
+        self.lines(io::sink()).write(row)
+    }
+
+    /// Bytes that each cell of a line may have so that the line has so many, whatever it takes to quote it.
+    pub(super) fn most_of_cell(&self, of_line: u64) -> usize {
+        let cells = self.names().count() as u64 + 1;
+        usize::try_from(of_line / (QUOTED * cells)).unwrap_or(usize::MAX)
     }
 
     /// What writes the lines of rows.
@@ -78,7 +116,8 @@ impl Sheet {
             let cell = value(column, row, lead.as_ref());
             (column.name.clone(), cell.cloned().unwrap_or(Cell::NULL).into_value())
         };
-        Value::Object(self.columns.iter().map(pair).collect())
+        let more = self.more(row).map(|more| (MORE.to_owned(), more));
+        Value::Object(self.columns.iter().map(pair).chain(more).collect())
     }
 }
 
@@ -88,10 +127,19 @@ impl<W: Write> Lines<'_, W> {
     /// # Errors
     /// When it cannot be written.
     pub fn write(&mut self, row: &Columns<'_>) -> io::Result<u64> {
+        self.write_cut(row, usize::MAX)
+    }
+
+    /// As [`Lines::write`], with so many bytes of each cell at most.
+    pub(super) fn write_cut(&mut self, row: &Columns<'_>, most: usize) -> io::Result<u64> {
         let lead = self.sheet.has_lead.then(|| Lead::of(row));
         for column in &self.sheet.columns {
             let text = value(column, row, lead.as_ref()).map_or(Cow::Borrowed(""), Cell::text);
-            self.csv.write_field(formula::defused(text).as_bytes())?;
+            self.csv.write_field(formula::defused(cell::cut_to(text, most)).as_bytes())?;
+        }
+        if let Some(more) = self.sheet.more(row) {
+            let text = Cow::Owned(more.to_string());
+            self.csv.write_field(formula::defused(cell::cut_to(text, most)).as_bytes())?;
         }
         self.csv.write_record(None::<&[u8]>)?;
         self.csv.flush()?;

@@ -47,7 +47,7 @@ const BUILT_IN: [&str; 17] = [
 ];
 
 /// The values of a mail that are not columns.
-const VALUES: [&str; 18] = [
+const VALUES: [&str; 20] = [
     "length",
     "rows",
     "lead",
@@ -63,6 +63,8 @@ const VALUES: [&str; 18] = [
     "attached",
     "is_lead",
     "hidden_tests",
+    "more_columns",
+    "cut_rows",
     // Of `lead.others`.
     "name",
     "value",

@@ -8,7 +8,7 @@ mod tests;
 use std::fmt;
 use std::path::PathBuf;
 
-use handlebars::{Handlebars, RenderError, Template, TemplateError as SyntaxError};
+use handlebars::{Context, Handlebars, RenderError, Template, TemplateError as SyntaxError};
 use serde_json::{Map, Value, json};
 
 use super::helpers;
@@ -191,8 +191,15 @@ impl Templates {
     /// # Errors
     /// The first part that fails.
     pub fn render(&self, data: &Value) -> Result<Rendered, TemplateError> {
+        let mut own = Context::null();
+        *own.data_mut() = data.clone();
+        self.render_in(&own)
+    }
+
+    /// As [`Templates::render`], without a copy of what is shown.
+    pub(super) fn render_in(&self, data: &Context) -> Result<Rendered, TemplateError> {
         let part = |registry: &Handlebars<'_>, name, place: &Place| {
-            registry.render(name, data).map_err(|error| of_rendering(&error, place))
+            registry.render_with_context(name, data).map_err(|error| of_rendering(&error, place))
         };
         Ok(Rendered {
             subject: part(&self.text, SUBJECT, &self.subject_place)?,
@@ -317,7 +324,7 @@ fn trial_data(columns: &[NamedColumn]) -> Value {
     let moment = "2026-01-05T08:00:00Z";
     json!({
         "length": 1, "shown": 1, "hidden": 0, "part": 1, "parts": 1, "attached": false,
-        "hidden_tests": 0,
+        "hidden_tests": 0, "more_columns": false, "cut_rows": 0,
         "rows": [row], "columns": lead::COLUMNS, "is_lead": true, "lead": lead,
         "flow": { "name": "x", "description": "x", "time_zone": "UTC", "table": "x" },
         "run": { "id": 1 }, "past_time": moment, "now": moment,

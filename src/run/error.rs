@@ -19,6 +19,14 @@ pub enum RunError {
     /// The rows found no room in the state folder.
     #[error("cannot keep the rows in the state folder: {0}")]
     Spool(#[from] std::io::Error),
+    /// There are more new rows than a run can hand on.
+    #[error("the table has more than {rows} new rows, or {} GiB of them, which is more than one run can mail", bytes >> 30)]
+    TooMuch {
+        /// How many rows it can.
+        rows: usize,
+        /// How many bytes of rows it can.
+        bytes: u64,
+    },
     /// flows.toml has lost the connection.
     #[error("flows.toml has no connection `{0}`")]
     NoConnection(String),
@@ -34,6 +42,9 @@ impl RunError {
             Self::Table(error) => error.help.as_deref().unwrap_or("the next run begins anew"),
             Self::Compose(_) | Self::Store(_) | Self::Spool(_) => {
                 "look at the state folder: its free space and who may write there"
+            }
+            Self::TooMuch { .. } => {
+                "nothing was recorded; narrow the flow's filter, or begin later with `leadflow recover --since` and mail what lies before in ranges with `leadflow replay`"
             }
             Self::NoConnection(_) => "write the connection, then reload",
             Self::Stopped => "the next run begins anew",

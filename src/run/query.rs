@@ -33,6 +33,11 @@ pub(super) struct Found {
     pub(super) watermark: Result<Timestamp, String>,
 }
 
+/// New rows of a run at most; their marks take 35 bytes each in memory.
+const MOST_ROWS: usize = 1_000_000;
+/// Bytes of new rows at most, which lie in the state folder.
+const MOST_BYTES: u64 = 2 << 30;
+
 /// What a scan without a page would say; every scan has one.
 const NOTHING_READ: &str = "nothing was read";
 
@@ -59,7 +64,7 @@ pub(super) async fn new_rows(
     let query = Query { filter: filled(flow, window.past_time), select: flow.table.select.clone() };
     let inputs = json!({ "table": table.address(), "filter": query.filter, "select": query.select });
     let mut found = Found {
-        spool: Spool::new(&place.folder),
+        spool: Spool::new(&place.folder).knowing(flow.email.named_columns()),
         marks: Marks::default(),
         hidden: Marks::default(),
         watermark: Err(NOTHING_READ.to_owned()),
@@ -122,6 +127,9 @@ async fn keep_new(
         } else {
             found.spool.push(row)?;
             found.marks.push(mark);
+        }
+        if found.marks.len() + found.hidden.len() > MOST_ROWS || found.spool.size() > MOST_BYTES {
+            return Err(RunError::TooMuch { rows: MOST_ROWS, bytes: MOST_BYTES });
         }
     }
     Ok(())

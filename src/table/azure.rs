@@ -1,6 +1,7 @@
 //! Azure Table storage, by its SDK on our own transport.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use azure_core::auth::Secret;
@@ -37,7 +38,13 @@ pub struct AzureTable {
     transport: Transport,
     endpoint: Url,
     place: Place,
+    /// Rows to ask for at a time.
+    rows_a_page: AtomicU32,
 }
+
+/// Rows of a page when the service decides, and by how much fewer are asked for where they are too large.
+const ROWS_A_PAGE: u32 = 1_000;
+const FEWER: u32 = 10;
 
 /// An account that was signed in to, for as many of its tables as there are.
 pub(super) struct Account {
@@ -119,6 +126,7 @@ impl Account {
             transport,
             endpoint: self.url.clone(),
             place,
+            rows_a_page: AtomicU32::new(ROWS_A_PAGE),
         }
     }
 }
@@ -215,6 +223,10 @@ impl AzureTable {
     ) -> Result<(Page, Option<Token>), TableError> {
         let attempt = || async {
             let mut ask = self.client.query();
+            let rows = self.rows_a_page.load(Ordering::Relaxed);
+            if rows < ROWS_A_PAGE {
+                ask = ask.top(Top::new(rows));
+            }
             if let Some(filter) = &query.filter {
                 ask = ask.filter(filter.clone());
             }
@@ -227,9 +239,14 @@ impl AzureTable {
                     ask = ask.initial_row_key(row);
                 }
             }
-            self.response(ask.into_stream::<Row>().next().await)
+            let response = ask.into_stream::<Row>().next().await;
+            if self.asks_for_fewer() { Ok(None) } else { self.response(response).map(Some) }
         };
-        let (response, served) = self.with_retries(attempt).await?;
+        let (response, served) = loop {
+            if let Some(found) = self.with_retries(attempt).await? {
+                break found;
+            }
+        };
         let next = response.continuation();
         Ok((Page { rows: response.entities, served }, next))
     }
@@ -259,6 +276,16 @@ impl AzureTable {
                 Err(TableError::of_failure(Failure::NoAnswer { reason, is_certificate: false }, &self.place))
             }
         }
+    }
+
+    /// After a response that was too large the next one has fewer rows.
+    fn asks_for_fewer(&self) -> bool {
+        let rows = self.rows_a_page.load(Ordering::Relaxed);
+        let is_to_shrink = self.transport.has_overflowed() && rows > 1;
+        if is_to_shrink {
+            self.rows_a_page.store(rows / FEWER, Ordering::Relaxed);
+        }
+        is_to_shrink
     }
 
     async fn with_retries<T, F>(&self, attempt: impl FnMut() -> F) -> Result<T, TableError>

@@ -85,7 +85,7 @@ impl TableError {
             }
             Failure::NoPage(reason) => Self::no_page(place, &reason),
             Failure::TooLarge(limit) => Self::new(format!(
-                "a response of {} is larger than {} MiB, which no page of the service is",
+                "a response of {} is larger than {} MiB, which no row of the service is",
                 place.host,
                 limit >> 20
             )),

@@ -8,6 +8,7 @@ mod error;
 mod identity;
 mod kept;
 mod permission;
+mod progress;
 mod sas;
 mod transport;
 
@@ -15,10 +16,13 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
+use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::flow::TableConnection;
 use crate::row::Row;
+
+use progress::Progress;
 
 pub use connection_string::{ConnectionStringError, Credential, Endpoint};
 pub use embedded::EmbeddedTable;
@@ -71,7 +75,8 @@ pub struct Scan<'a> {
     table: &'a Table,
     query: Query,
     next: Place,
-    tokens: std::collections::HashSet<Token>,
+    progress: Progress,
+    began: Instant,
 }
 
 /// Where the next page begins: `NextPartitionKey` and, perhaps, `NextRowKey`.
@@ -83,6 +88,9 @@ enum Place {
     At(Token),
     End,
 }
+
+/// Rows of one `RowKey` that are kept in memory.
+const MOST_OF_KEY: usize = 10_000;
 
 /// The simulation writes its rows itself.
 #[cfg(feature = "simulation")]
@@ -219,6 +227,12 @@ impl Table {
         let mut rows = Vec::new();
         while let Some(page) = scan.next().await? {
             rows.extend(page.rows);
+            if rows.len() > MOST_OF_KEY {
+                return Err(TableError::new(format!(
+                    "more than {MOST_OF_KEY} rows have the RowKey `{row_key}`"
+                ))
+                .help("name the row with its PartitionKey: PARTITION/ROW"));
+            }
         }
         Ok(rows)
     }
@@ -230,7 +244,7 @@ impl Table {
 
     /// Begins a scan.
     pub fn scan(&self, query: Query) -> Scan<'_> {
-        Scan { table: self, query, next: Place::Start, tokens: std::collections::HashSet::new() }
+        Scan { table: self, query, next: Place::Start, progress: Progress::new(), began: Instant::now() }
     }
 
     async fn page(&self, query: &Query, from: Option<Token>) -> Result<(Page, Option<Token>), TableError> {
@@ -255,7 +269,7 @@ impl Scan<'_> {
     /// The next page; `None` at the clean end of the scan.
     ///
     /// # Errors
-    /// Whatever keeps the scan from its clean end, also a server that sends the same page for ever.
+    /// Whatever keeps the scan from its clean end, also a server that comes to no end.
     pub async fn next(&mut self) -> Result<Option<Page>, TableError> {
         let from = match std::mem::replace(&mut self.next, Place::End) {
             Place::Start => None,
@@ -264,10 +278,7 @@ impl Scan<'_> {
         };
         let (page, next) = self.table.page(&self.query, from).await?;
         if let Some(token) = next {
-            if !self.tokens.insert(token.clone()) {
-                return Err(TableError::new("the table service goes round in circles: it named the same next page twice")
-                    .help("nothing was recorded, the next run begins anew; if it stays so, tell the service's operator"));
-            }
+            self.progress.note(page.rows.len(), &token, self.began.elapsed())?;
             self.next = Place::At(token);
         }
         Ok(Some(page))

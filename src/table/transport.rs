@@ -24,8 +24,8 @@ const TO_CONNECT: Duration = Duration::from_secs(10);
 const TO_READ: Duration = Duration::from_secs(30);
 /// For a whole exchange; the service itself gives a query 30 s.
 const IN_ALL: Duration = Duration::from_mins(2);
-/// A page has at most 1,000 rows of at most 1 MiB, and 4 MiB in all.
-const LARGEST_BODY: usize = 64 << 20;
+/// A larger page is asked for again with fewer rows; a row of the service has at most 1 MiB.
+const LARGEST_BODY: usize = 8 << 20;
 /// Of the body of a refusal.
 const LARGEST_REFUSAL: usize = 64 << 10;
 
@@ -123,6 +123,12 @@ impl Transport {
     /// The note of the last exchange, which is then gone.
     pub(super) fn take(&self) -> Option<Note> {
         self.note.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Whether the last exchange ended because the response was too large.
+    pub(super) fn has_overflowed(&self) -> bool {
+        let note = self.note.lock().unwrap_or_else(PoisonError::into_inner);
+        matches!(*note, Some(Err(Failure::TooLarge(_))))
     }
 
     /// One exchange; a second one where the service has refused a token that had been at hand.

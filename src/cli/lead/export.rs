@@ -14,7 +14,6 @@ use leadflow::clock::Clock;
 use leadflow::config::{self, Loaded};
 use leadflow::filter;
 use leadflow::flow::{Flow, Separator};
-use leadflow::lead;
 use leadflow::mail::sheet::Sheet;
 use leadflow::ownership::{Draft, Readers};
 use leadflow::row::Row;
@@ -68,7 +67,7 @@ pub(super) async fn export(loaded: &Loaded, arguments: &Arguments) -> anyhow::Re
     let progress = ask::spinner("reading the table");
     // All columns are known only when the last row is read.
     let folder = tempfile::Builder::new().permissions(Permissions::from_mode(0o700)).tempdir()?;
-    let mut spool = Spool::new(folder.path());
+    let mut spool = Spool::new(folder.path()).knowing(flow.email.named_columns());
     let table = table_of(loaded, flow)?;
     let text = flow.table.filter.as_ref().map(|text| filter::fill(text, since));
     let mut scan = table.scan(Query { filter: text, select: flow.table.select.clone() });
@@ -78,7 +77,7 @@ pub(super) async fn export(loaded: &Loaded, arguments: &Arguments) -> anyhow::Re
         }
         progress.set_message(format!("reading the table: {} rows", spool.len()));
     }
-    let sheet = sheet.unwrap_or_else(|| Sheet::of_all(spool.columns(), lead::is_lead(spool.columns())));
+    let sheet = sheet.unwrap_or_else(|| Sheet::of_spool(&spool));
     let sheet = sheet.separated_by(separator);
     match &arguments.to {
         None => {

@@ -19,6 +19,8 @@ pub(super) struct Plan {
     pub(super) parts: Vec<Part>,
     /// A CSV has all rows of its mail, since the body does not show all of them.
     pub(super) attached: bool,
+    /// Rows that are larger than a mail, and whose cells are cut in the CSV.
+    pub(super) cut_rows: u64,
     /// The lines of all rows, without the names of the columns.
     pub(super) lines: SpooledTempFile,
 }
@@ -45,9 +47,6 @@ pub(super) struct Limits<'a> {
     pub(super) max_bytes: usize,
 }
 
-/// Columns that a mail's body knows; a run whose rows have more of them has a CSV.
-pub(super) const MOST_COLUMNS: usize = 1_000;
-
 /// Bytes of values that a body shows, of the bytes of a message: names, markup and the encoding
 /// multiply them.
 pub(super) fn body_budget(max_bytes: usize) -> usize {
@@ -59,21 +58,32 @@ fn sheet_budget(max_bytes: usize) -> usize {
     max_bytes / 78 * 57 * 3 / 4
 }
 
+/// How many times as long as its row a line may be: the lead's fields repeat columns, and quotes are doubled.
+const LINE_OF_ROW: u64 = 8;
+
 /// One pass over the rows; `folder` takes the lines when they are many.
 pub(super) fn plan(spool: &mut Spool, sheet: &Sheet, limits: Limits<'_>, folder: &Path) -> io::Result<Plan> {
     let Limits { email, is_single, is_sheet_wanted, max_bytes } = limits;
     let budget = sheet_budget(max_bytes) as u64;
-    let mut attached = is_sheet_wanted || email.attach_csv || spool.columns().len() > MOST_COLUMNS;
+    let mut attached = is_sheet_wanted || email.attach_csv || spool.has_more_columns();
+    let of_run = spool.columns().len();
     let mut lines = sheet.lines(BufWriter::new(tempfile::spooled_tempfile_in(IN_MEMORY, folder)));
-    let (mut parts, mut part, mut of_body) = (Vec::new(), Part::default(), 0);
+    let (mut parts, mut part, mut of_body, mut cut_rows) = (Vec::new(), Part::default(), 0, 0);
     let mut rows = spool.rows()?;
     loop {
         let (count, at, written) = (part.rows.end, rows.at(), part.lines.end);
-        let Some(columns) = rows.next_columns()? else { break };
-        let (shown, is_cut) = cell::shown_size(&columns);
+        let Some((columns, length)) = rows.next_with_length()? else { break };
+        let (shown, is_cut) = cell::shown_size(&columns, of_run);
         of_body += shown;
         attached |= is_cut || (!is_single && (count == email.max_rows || of_body > body_budget(max_bytes)));
-        let end = lines.write(&columns)?;
+        // A line may be several times as long as its row; few rows are worth a closer look.
+        let is_too_large = length > budget / LINE_OF_ROW && sheet.size_of(&columns)? > budget;
+        let end = if is_too_large {
+            cut_rows += 1;
+            lines.write_cut(&columns, sheet.most_of_cell(budget))?
+        } else {
+            lines.write(&columns)?
+        };
         let is_full = is_single || end - part.lines.start > budget;
         if is_full && !part.rows.is_empty() {
             parts.push(part);
@@ -87,5 +97,5 @@ pub(super) fn plan(spool: &mut Spool, sheet: &Sheet, limits: Limits<'_>, folder:
         parts = vec![Part { rows: 0..all, ..Part::default() }];
     }
     let lines = lines.into_inner()?.into_inner().map_err(io::IntoInnerError::into_error)?;
-    Ok(Plan { parts, attached, lines })
+    Ok(Plan { parts, attached, cut_rows, lines })
 }

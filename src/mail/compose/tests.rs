@@ -5,6 +5,7 @@ use mail_parser::{MessageParser, MimeHeaders as _};
 use super::*;
 use crate::config;
 use crate::row::Row;
+use serde_json::json;
 
 /// A flow whose `[email]` has these lines.
 pub(super) fn flow(email: &str) -> Arc<Flow> {
@@ -20,9 +21,13 @@ pub(super) fn flow(email: &str) -> Arc<Flow> {
 }
 
 /// Composes these rows; gives the mails and the notes.
-fn composed(email: &str, rows: &[Value], max_bytes: usize) -> (Vec<(Composed, Vec<u8>)>, Vec<String>) {
+pub(super) fn composed(
+    email: &str,
+    rows: &[Value],
+    max_bytes: usize,
+) -> (Vec<(Composed, Vec<u8>)>, Vec<String>) {
     let (flow, folder) = (flow(email), tempfile::tempdir().unwrap());
-    let mut spool = Spool::new(folder.path());
+    let mut spool = Spool::new(folder.path()).knowing(flow.email.named_columns());
     for (number, row) in rows.iter().enumerate() {
         let mut row = row.clone();
         row["PartitionKey"] = "p".into();
@@ -46,7 +51,7 @@ fn composed(email: &str, rows: &[Value], max_bytes: usize) -> (Vec<(Composed, Ve
     (mails.read().map(Result::unwrap).collect(), notes)
 }
 
-fn text_of(bytes: &[u8]) -> String {
+pub(super) fn text_of(bytes: &[u8]) -> String {
     MessageParser::default().parse(bytes).unwrap().body_text(0).unwrap().into_owned()
 }
 

@@ -112,7 +112,7 @@ fn case_25_a_trickle_a_bomb_and_a_flood_keep_no_other_flow_waiting() {
     }
     let daemon = sandbox.daemon();
     let table = EmbeddedTable::open(&sandbox.path("state/demo.db"), "leads").unwrap();
-    let too_large = || daemon.log().matches("is larger than 64 MiB, which no page of the service is").count();
+    let too_large = || daemon.log().matches("is larger than 8 MiB, which no row of the service is").count();
     let mut number = 0;
     eventually("both large pages to be refused", || {
         table.insert(&[lead(number).as_object().unwrap().clone()], Clock::System.now()).unwrap();
@@ -126,7 +126,7 @@ fn case_25_a_trickle_a_bomb_and_a_flood_keep_no_other_flow_waiting() {
     server.wait_for_keys(&keys(0..number));
     assert!(most.load(Ordering::Relaxed) < 80 << 20, "{} bytes were taken", most.load(Ordering::Relaxed));
     let peak = daemon.peak();
-    assert!(peak < 300, "{peak} MiB");
+    assert!(peak < 64, "{peak} MiB");
     assert!(daemon.stop().success());
 }
 
