@@ -39,6 +39,7 @@ mod http;
 pub mod lead;
 pub mod mail;
 pub mod notice;
+pub mod old_rows;
 pub mod outbox;
 pub mod ownership;
 pub mod postman;

@@ -59,18 +59,21 @@ pub async fn preview(
     };
     let text = flow.table.filter.as_ref().map(|text| filter::fill(text, past_time));
     let mut scan = table.scan(Query { filter: text, select: flow.table.select.clone() });
-    let mut found: Vec<Row> = Vec::new();
-    while let Some(page) = scan.next().await? {
-        // Without {{past_time}} the filter does not look at the time.
-        found.extend(page.rows.into_iter().filter(|row| is_later(row, past_time)));
-        if let Rows::Last(count) = rows {
-            found.sort_by(|a, b| b.timestamp.cmp(&a.timestamp));
-            found.truncate(count);
-        }
-    }
     let folder = tempfile::tempdir()?;
     let mut spool = Spool::new(folder.path()).knowing(flow.email.named_columns());
-    found.iter().try_for_each(|row| spool.push(row))?;
+    let mut newest: Vec<Row> = Vec::new();
+    while let Some(page) = scan.next().await? {
+        // Without {{past_time}} the filter does not look at the time.
+        let mut found = page.rows.into_iter().filter(|row| is_later(row, past_time));
+        if let Rows::Last(count) = rows {
+            newest.extend(found);
+            newest.sort_by(|a, b| b.timestamp.cmp(&a.timestamp));
+            newest.truncate(count);
+        } else {
+            found.try_for_each(|row| spool.push(&row))?;
+        }
+    }
+    newest.iter().try_for_each(|row| spool.push(row))?;
     let length = spool.len();
     let mails = composed(config, flow, clock, (past_time, false), spool, folder).await?;
     Ok(Preview { length, past_time, mails })

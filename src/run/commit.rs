@@ -74,7 +74,7 @@ pub(super) async fn commit(
         "watermark": past.and_then(|past| past.watermark).map(|at| at.to_string()), "mails": count,
     });
     record.step("commit", json!({ "verdict": verdict.words() }), outputs);
-    let mut passed_over = window.before_begin;
+    let mut passed_over = Vec::new();
     let marks = found.marks.into_vec();
     if window.past.is_none() {
         passed_over.extend(found.hidden.into_vec());
@@ -86,6 +86,7 @@ pub(super) async fn commit(
         source: window.source,
         past,
         passed_over,
+        before_begin: window.before_begin,
         rows: found.spool.len(),
         outcome,
         summary: summary.clone(),
@@ -93,7 +94,7 @@ pub(super) async fn commit(
         steps: record.take_steps(),
         now,
     };
-    if mails.is_none() && scanned.passed_over.is_empty() {
+    if mails.is_none() && scanned.passed_over.is_empty() && scanned.before_begin.is_none() {
         return Ok(Way::Quiet(scanned));
     }
     let flow = Arc::clone(flow);

@@ -117,7 +117,7 @@ async fn keep_new(
     let marks: Vec<Mark> = rows.iter().map(Mark::of).collect();
     let handed_on = handed_on(place, window, &marks).await?;
     for ((row, mark), handed_on) in rows.iter().zip(marks).zip(handed_on) {
-        let handed_on = window.version_before_begin(mark.key).or(handed_on);
+        let handed_on = window.version_before_begin(mark.key)?.or(handed_on);
         let is_seen = found.marks.contains(mark.key) || found.hidden.contains(mark.key);
         if is_known(flow, &mark, handed_on) || is_seen {
             continue;

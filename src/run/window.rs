@@ -7,9 +7,11 @@ use tracing::{info, warn};
 use super::query::filled;
 use super::record::Record;
 use super::{RunError, Workplace};
+use crate::blocking::blocking;
 use crate::crash_point::crash_point;
 use crate::flow::Flow;
 use crate::history::Range;
+use crate::old_rows::OldRows;
 use crate::row::{Key, Mark, Version};
 use crate::store::{Begun, Source, Store, StoreError, Visit};
 use crate::table::{Query, Table};
@@ -26,8 +28,8 @@ pub(super) struct Opened {
     pub(super) reading: Option<Past>,
     /// No scan of this table was committed yet.
     pub(super) is_first: bool,
-    /// Rows from before begin, which are never mailed; in the order of their keys.
-    pub(super) before_begin: Vec<Mark>,
+    /// Of the first run, rows from before begin, which are never mailed.
+    pub(super) before_begin: Option<Box<OldRows>>,
     /// This is the deep scan of the day.
     pub(super) looks_back: bool,
     /// The range of the past that the run is about, and whether what was mailed is mailed again.
@@ -36,9 +38,8 @@ pub(super) struct Opened {
 
 impl Opened {
     /// Which version of a row there was before begin.
-    pub(super) fn version_before_begin(&self, key: Key) -> Option<Version> {
-        let at = self.before_begin.binary_search_by_key(&key, |mark| mark.key).ok()?;
-        Some(self.before_begin[at].version)
+    pub(super) fn version_before_begin(&self, key: Key) -> Result<Option<Version>, StoreError> {
+        Ok(self.before_begin.as_ref().map(|old| old.version(key)).transpose()?.flatten())
     }
 
     /// One that moves nothing.
@@ -48,7 +49,7 @@ impl Opened {
             past_time,
             reading: None,
             is_first: false,
-            before_begin: Vec::new(),
+            before_begin: None,
             looks_back: false,
             past,
         }
@@ -83,7 +84,7 @@ pub(super) async fn open(
     };
     // Until the first scan is committed, what lies before begin is not known.
     if past.looked_back.is_none() {
-        return Box::pin(open_first(flow, table, source.id, past, record)).await;
+        return Box::pin(open_first(place, flow, table, source.id, past, record)).await;
     }
     Ok(open_again(place, flow, source.id, past, record))
 }
@@ -179,7 +180,7 @@ fn open_again(place: &Workplace, flow: &Flow, source: i64, past: Past, record: &
         past_time: found.at,
         reading: Some(past),
         is_first: false,
-        before_begin: Vec::new(),
+        before_begin: None,
         looks_back,
         past: None,
     }
@@ -187,6 +188,7 @@ fn open_again(place: &Workplace, flow: &Flow, source: i64, past: Past, record: &
 
 /// What lies before begin is known from now on, so that a later write to an old row is no news.
 async fn open_first(
+    place: &Workplace,
     flow: &Flow,
     table: &Table,
     source: i64,
@@ -194,23 +196,23 @@ async fn open_first(
     record: &mut Record,
 ) -> Result<Opened, RunError> {
     let begin = past.begin;
-    let mut before_begin = Vec::new();
+    let mut old_rows = OldRows::new(&place.folder);
     let select = Some(vec!["PartitionKey".to_owned(), "RowKey".to_owned()]);
     let mut scan = table.scan(Query { filter: filled(flow, EVER), select });
     while let Some(page) = scan.next().await? {
         let old = page.rows.iter().filter(|row| row.timestamp.parse().is_ok_and(|at: Timestamp| at <= begin));
-        before_begin.extend(old.map(Mark::of));
+        old_rows.extend(old.map(Mark::of));
+        if old_rows.is_full() {
+            old_rows = settled(old_rows).await?;
+        }
     }
-    // Of a row that came twice the later version counts.
-    before_begin.reverse();
-    before_begin.sort_by_key(|mark| mark.key);
-    before_begin.dedup_by_key(|mark| mark.key);
+    let old_rows = settled(old_rows).await?;
     let inputs = json!({
         "mode": "covering", "window_s": flow.window.length.as_secs(), "table": table.address(),
     });
     let outputs = json!({
         "past_time": begin.to_string(), "reason": "the flow's first run: rows before it are not mailed",
-        "rows_before": before_begin.len(),
+        "rows_before": old_rows.count().map_err(StoreError::from)?,
     });
     record.step("window", inputs, outputs);
     Ok(Opened {
@@ -218,8 +220,15 @@ async fn open_first(
         past_time: begin,
         reading: Some(past),
         is_first: true,
-        before_begin,
+        // A run that passes over none may be recorded with others.
+        before_begin: (!old_rows.is_empty()).then(|| Box::new(old_rows)),
         looks_back: false,
         past: None,
     })
+}
+
+/// The same, in order and, where they are many, in a file.
+async fn settled(mut old: OldRows) -> Result<OldRows, RunError> {
+    let work = move || old.settle().map(|()| old);
+    Ok(blocking(work).await.map_err(|_| RunError::Stopped)?.map_err(StoreError::from)?)
 }

@@ -14,6 +14,7 @@ use super::steps::insert_steps;
 use super::{Store, StoreError, from_db, to_db};
 use crate::crash_point::crash_point;
 use crate::history::{Order, Outcome, Run, Step};
+use crate::old_rows::OldRows;
 use crate::row::{Key, Mark, Version};
 use crate::window::Past;
 
@@ -46,8 +47,10 @@ pub struct Scanned {
     pub source: i64,
     /// Begin, watermark and deep scan as they are from now on; `None` leaves them (a fixed window).
     pub past: Option<Past>,
-    /// Rows that are not news any more, unmailed: before begin, or passed over.
+    /// Rows that are not news any more, unmailed: hidden or passed over.
     pub passed_over: Vec<Mark>,
+    /// As they are, of the flow's first run: rows from before begin.
+    pub before_begin: Option<Box<OldRows>>,
     /// How many new rows the run had.
     pub rows: u64,
     /// What came of it so far.
@@ -305,6 +308,13 @@ fn record_scan<'a>(
         .query_row([run], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         .optional()?
         .ok_or(StoreError::RunOver(run))?;
+    if let Some(old) = &scanned.before_begin {
+        let mut insert = tx.prepare_cached(INSERT_KEY)?;
+        old.each(|Mark { key, version }| {
+            insert.execute(params![scanned.source, key.0, version.0, run, None::<i64>])?;
+            Ok::<_, StoreError>(())
+        })?;
+    }
     insert_keys(tx, scanned.source, run, None, &scanned.passed_over)?;
     let mut count = 0_i64;
     for mail in mails {
@@ -339,6 +349,9 @@ fn execute(db: &Connection, sql: &str, values: impl Params) -> rusqlite::Result<
     db.prepare_cached(sql)?.execute(values)
 }
 
+const INSERT_KEY: &str = "INSERT INTO keys (source, key, version, run, mail) VALUES (?1, ?2, ?3, ?4, ?5)
+     ON CONFLICT (source, key) DO UPDATE SET version = ?3, run = ?4, mail = ?5";
+
 fn insert_keys(
     tx: &Transaction<'_>,
     source: i64,
@@ -346,10 +359,7 @@ fn insert_keys(
     mail: Option<i64>,
     rows: &[Mark],
 ) -> Result<(), StoreError> {
-    let mut insert = tx.prepare_cached(
-        "INSERT INTO keys (source, key, version, run, mail) VALUES (?1, ?2, ?3, ?4, ?5)
-         ON CONFLICT (source, key) DO UPDATE SET version = ?3, run = ?4, mail = ?5",
-    )?;
+    let mut insert = tx.prepare_cached(INSERT_KEY)?;
     // In the order of the tree that they go into.
     let mut rows = rows.to_vec();
     rows.sort_unstable_by_key(|mark| mark.key);

@@ -46,6 +46,7 @@ fn scanned(second: i64) -> Scanned {
         source: HERE,
         past: Some(past),
         passed_over: vec![mark(9)],
+        before_begin: None,
         rows: 1,
         outcome: Outcome::Waiting,
         summary: "1 new row".to_owned(),

@@ -155,6 +155,7 @@ fn scanned(source: i64, now: Timestamp, outcome: Outcome, summary: &str) -> Scan
         source,
         past: Some(past),
         passed_over: Vec::new(),
+        before_begin: None,
         rows: summary.split(' ').next().and_then(|count| count.parse().ok()).unwrap_or_default(),
         outcome,
         summary: summary.to_owned(),
