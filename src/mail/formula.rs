@@ -14,47 +14,47 @@ const DIGITS_OF_PHONE: usize = 7;
 /// The text, with `'` before what would be a formula at its beginning, or where a spreadsheet that
 /// expects another separator would begin a cell. Plain numbers stay.
 pub(super) fn defused(text: Cow<'_, str>) -> Cow<'_, str> {
-    let is_sign = |c: char| SIGNS.contains(&c);
-    let begins_oddly = text.starts_with(['\t', '\r', '\n']);
-    if !begins_oddly && !text.contains(is_sign) {
-        return text;
-    }
-    let mut whole = String::new();
-    let mut written = 0;
-    let mut start = 0;
-    for piece in text.split_inclusive(is_border) {
-        let inner = piece.trim_start_matches(is_blank);
-        let is_whole_cell = start == 0;
-        if inner.starts_with(is_sign)
-            && !is_number(inner.trim_end_matches(is_border).trim_end_matches(is_blank))
-        {
-            let at = if is_whole_cell { 0 } else { start + piece.len() - inner.len() };
-            whole.push_str(&text[written..at]);
-            whole.push('\'');
-            written = at;
+    // Only the beginnings are looked at closely; most cells have one.
+    let (mut start, mut signs) = (0, Vec::new());
+    while start < text.len() {
+        let piece = &text[start..];
+        let end = piece.bytes().position(is_border).unwrap_or(piece.len());
+        if begins_formula(&piece[..end]) {
+            let blanks = end - piece[..end].trim_start_matches(is_blank).len();
+            signs.push(if start == 0 { 0 } else { start + blanks });
         }
-        start += piece.len();
+        start += end + 1;
     }
-    if begins_oddly && !whole.starts_with('\'') {
-        whole.insert(0, '\'');
+    if text.starts_with(['\t', '\r', '\n']) {
+        signs.insert(0, 0);
     }
-    if whole.is_empty() {
+    if signs.is_empty() {
         return text;
+    }
+    let mut whole = String::with_capacity(text.len() + signs.len());
+    let mut written = 0;
+    for at in signs {
+        whole.push_str(&text[written..at]);
+        whole.push('\'');
+        written = at;
     }
     whole.push_str(&text[written..]);
     whole.into()
 }
 
+fn begins_formula(piece: &str) -> bool {
+    let inner = piece.trim_start_matches(is_blank);
+    inner.starts_with(SIGNS) && !is_number(inner.trim_end_matches(is_blank))
+}
+
 /// What ends a cell for one spreadsheet or another.
-fn is_border(c: char) -> bool {
-    matches!(c, ',' | ';' | '\t' | '\r' | '\n')
+fn is_border(byte: u8) -> bool {
+    matches!(byte, b',' | b';' | b'\t' | b'\r' | b'\n')
 }
 
 /// What a spreadsheet may pass over before the first sign of a cell.
 fn is_blank(c: char) -> bool {
-    c == '"'
-        || (c.is_whitespace() && !is_border(c))
-        || matches!(c, '\0' | '\u{feff}' | '\u{200b}'..='\u{200d}' | '\u{2060}')
+    c == '"' || c.is_whitespace() || matches!(c, '\0' | '\u{feff}' | '\u{200b}'..='\u{200d}' | '\u{2060}')
 }
 
 /// `-5`, `+3.5`, `-1e3`: what is shown as it stands.
