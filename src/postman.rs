@@ -215,9 +215,14 @@ impl Postman {
     async fn record(&self, attempt: &Attempt<'_>, pause: Option<Timestamp>) -> Result<(), StoreError> {
         let (mail, recipients) = (attempt.mail, attempt.recipients());
         let now = self.clock.now();
-        // The whole lane at the same moment, so that its mails keep their order.
-        let next_try = pause.unwrap_or_else(|| now + outbox::wait(mail.tries + 1, jitter(mail.id, now)));
         let broke = attempt.suspects().map(|over| Broke { at: now, over });
+        let own_time = now + outbox::wait(mail.tries + 1, jitter(mail.id, now));
+        let next_try = match pause {
+            // The whole lane at the same moment, so that its mails keep their order.
+            Some(until) if broke.is_none() => until,
+            Some(until) => until.max(own_time),
+            None => own_time,
+        };
         for tries_left in (0..RECORD_TRIES).rev() {
             let (id, connections, recipients) = (mail.id, mail.connections.clone(), recipients.clone());
             let broke = broke.clone();

@@ -20,8 +20,20 @@ pub enum Fault {
     /// The connection's alone: it cannot be reached, or refuses the session, the login, the sender
     /// or all mail by its policy. It rests, and the next of the list takes the letter.
     Connection(ConnectError),
+    /// The connection's, too, though it was said of the letter: of a recipient, or after the message.
+    /// It rests, and other letters go before this one: what is refused may be some recipients' alone.
+    Refused(ConnectError),
+    /// The server has taken the letter for some recipients, and does not want it for those that were
+    /// not judged. It works, and the next of the list may take the letter for them.
+    Declined {
+        /// What the server said.
+        error: ConnectError,
+        /// Where no other connection takes the letter either, it is held.
+        is_final: bool,
+    },
     /// The session broke while the letter was being handed over. It can be the connection's fault
-    /// or the letter's; what becomes of other letters shows which.
+    /// or the letter's; what becomes of other letters shows which. So it is where the server declines
+    /// the letter and does not say for whose sake.
     Broke {
         /// What happened.
         error: ConnectError,
@@ -64,14 +76,22 @@ impl Fault {
     /// What happened.
     pub fn error(&self) -> &ConnectError {
         match self {
-            Self::Connection(error) | Self::Ended(error) | Self::Broke { error, .. } => error,
+            Self::Connection(error)
+            | Self::Refused(error)
+            | Self::Ended(error)
+            | Self::Declined { error, .. }
+            | Self::Broke { error, .. } => error,
         }
     }
 
     /// What happened.
     pub fn into_error(self) -> ConnectError {
         match self {
-            Self::Connection(error) | Self::Ended(error) | Self::Broke { error, .. } => error,
+            Self::Connection(error)
+            | Self::Refused(error)
+            | Self::Ended(error)
+            | Self::Declined { error, .. }
+            | Self::Broke { error, .. } => error,
         }
     }
 }

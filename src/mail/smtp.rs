@@ -62,8 +62,8 @@ struct Transaction {
     rest: VecDeque<usize>,
     /// The server has taken them.
     named: Vec<usize>,
-    /// Why some of them were not judged.
-    fault: Option<Fault>,
+    /// What the server said of those that were not judged, and whose fault it is.
+    refusal: Option<(Whose, Reply)>,
 }
 
 impl fmt::Debug for Smtp {
@@ -74,7 +74,7 @@ impl fmt::Debug for Smtp {
 
 impl Transaction {
     fn new(recipients: usize) -> Self {
-        Self { rest: (0..recipients).collect(), named: Vec::new(), fault: None }
+        Self { rest: (0..recipients).collect(), named: Vec::new(), refusal: None }
     }
 
     fn is_over(&self) -> bool {
@@ -160,7 +160,12 @@ impl Smtp {
                 }
             }
         }
-        transaction.fault.map_or(Ok(()), Err)
+        let has_taken = receipts.iter().flatten().any(|receipt| matches!(receipt, Receipt::Accepted(_)));
+        match transaction.refusal {
+            None => Ok(()),
+            Some((whose, reply)) if has_taken => Err(declined_for_some(whose, &reply)),
+            Some((whose, reply)) => Err(declined(whose, &reply, letter.from)),
+        }
     }
 
     /// Names the sender. A refusal is a matter of the connection's set-up and never condemns a mail;
@@ -206,14 +211,14 @@ impl Smtp {
                     transaction.rest.push_front(at);
                     return Ok(());
                 }
-                Whose::Connection => {
-                    // Who was named gets the letter; the others may get it by another connection.
-                    transaction.rest.clear();
-                    let error = takes_no_mail(letter.from, &Broken::Refused(reply));
-                    transaction.fault = Some(Fault::Connection(error));
-                }
-                Whose::Unclear => {
-                    transaction.fault.get_or_insert_with(|| declined(&reply));
+                whose @ (Whose::Connection | Whose::Unclear) => {
+                    if whose == Whose::Connection {
+                        // Who was named gets the letter; the others may get it by another connection.
+                        transaction.rest.clear();
+                    }
+                    if transaction.refusal.as_ref().is_none_or(|(before, _)| *before == Whose::Unclear) {
+                        transaction.refusal = Some((whose, reply));
+                    }
                 }
                 Whose::Recipient | Whose::Message | Whose::TooMany => receipts[at] = Some(judged(&reply)),
             }
@@ -245,10 +250,7 @@ impl Smtp {
             Err(broken) => return Err((None, broke(&broken, None))),
         };
         match verdict::of(Step::Message, &reply) {
-            Whose::Connection => {
-                Err((None, Fault::Connection(takes_no_mail(letter.from, &Broken::Refused(reply)))))
-            }
-            Whose::Unclear => Err((None, declined(&reply))),
+            whose @ (Whose::Connection | Whose::Unclear) => Err((None, declined(whose, &reply, letter.from))),
             Whose::Recipient | Whose::Message | Whose::TooMany => Ok(judged(&reply)),
         }
     }
@@ -302,11 +304,21 @@ fn broke(broken: &Broken, at: Option<usize>) -> Fault {
     Fault::Broke { error: ConnectError::new(format!("the session broke {place}: {broken}"), Some(help)), at }
 }
 
-/// The server does not want the mail, and does not say whether for the sender's sake or for its own.
-fn declined(reply: &Reply) -> Fault {
+/// The server does not want the mail at all: for the sender's sake, or it does not say for whose.
+fn declined(whose: Whose, reply: &Reply, from: &str) -> Fault {
+    if whose == Whose::Connection {
+        return Fault::Refused(takes_no_mail(from, &Broken::Refused(reply.clone())));
+    }
     let help = "its policy may be meant for the sender, for a recipient or for this mail: whether other mails go through shows which";
     let error = ConnectError::new(format!("the server declines the mail: {}", reply.words()), Some(help));
     Fault::Broke { error, at: None }
+}
+
+/// The server has taken the mail for others.
+fn declined_for_some(whose: Whose, reply: &Reply) -> Fault {
+    let words = format!("the server declines the mail for some recipients: {}", reply.words());
+    let error = ConnectError::new(words, Some(verdict::help(reply)));
+    Fault::Declined { error, is_final: whose == Whose::Unclear }
 }
 
 fn takes_no_mail(from: &str, broken: &Broken) -> ConnectError {

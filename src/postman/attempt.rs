@@ -23,6 +23,11 @@ pub(super) struct Attempt<'a> {
     broken: Vec<String>,
     /// One of them broke, or took the mail and said nothing.
     has_broken: bool,
+    /// Others of its lane go before it.
+    is_aside: bool,
+    /// A connection that took it for others wants it for nobody more; whether each that did so
+    /// would hold it for that.
+    declined: Option<bool>,
 }
 
 /// Recipients of a mail that one letter goes to, by their places among all of them.
@@ -53,6 +58,8 @@ impl<'a> Attempt<'a> {
             rests: Vec::new(),
             broken: Vec::new(),
             has_broken: false,
+            is_aside: false,
+            declined: None,
         }
     }
 
@@ -105,6 +112,22 @@ impl<'a> Attempt<'a> {
         }
     }
 
+    /// A connection fails by what it says of the mail.
+    pub(super) fn steps_aside(&mut self) {
+        self.is_aside = true;
+    }
+
+    /// A connection has taken the mail for some, and declines it for those that are not judged.
+    pub(super) fn is_declined(&mut self, error: &ConnectError, is_final: bool) {
+        self.declined = Some(self.declined.unwrap_or(true) && is_final);
+        self.reasons.push(error.to_string());
+    }
+
+    /// Every connection was tried, and those that take the mail do not take it for everybody.
+    fn is_declined_for_good(&self) -> bool {
+        self.declined == Some(true) && self.rests.is_empty() && !self.has_broken
+    }
+
     pub(super) fn told(&self) -> String {
         self.reasons.join("; ")
     }
@@ -113,7 +136,7 @@ impl<'a> Attempt<'a> {
         let until = self.rests.iter().min().copied().unwrap_or(now + outbox::LONGEST_WAIT);
         if self.is_untried() {
             End::Rests(until)
-        } else if self.has_broken || self.is_judged() {
+        } else if self.has_broken || self.declined.is_some() || self.is_judged() {
             End::Tried
         } else {
             End::NobodyTakes(until)
@@ -125,7 +148,7 @@ impl<'a> Attempt<'a> {
     /// taken it, so then the mail is not.
     pub(super) fn suspects(&self) -> Option<Vec<String>> {
         let is_whole = self.broken.len() == self.mail.connections.len();
-        self.has_broken.then(|| if is_whole { self.broken.clone() } else { Vec::new() })
+        (self.has_broken || self.is_aside).then(|| if is_whole { self.broken.clone() } else { Vec::new() })
     }
 
     /// What the try makes of the recipients. A mail that has broken every connection too often is
@@ -136,10 +159,11 @@ impl<'a> Attempt<'a> {
         let told = self.told();
         let unheard = || {
             if is_worn_out {
-                let words = format!(
-                    "sessions broke {BREAKS} times in the middle of this mail, while others went through; last: {told}"
-                );
+                let words =
+                    format!("this mail failed {BREAKS} times, while others went through; last: {told}");
                 Receipt::Refused(words)
+            } else if self.is_declined_for_good() {
+                Receipt::Refused(told.clone())
             } else {
                 Receipt::Later(told.clone())
             }

@@ -42,6 +42,15 @@ impl Postman {
             match handover.fault {
                 None => break,
                 Some(Fault::Ended(_)) if !is_renewed => is_renewed = true,
+                Some(Fault::Refused(error)) => {
+                    attempt.steps_aside();
+                    self.takes_nothing(name, &error, attempt).await;
+                    return Ok(());
+                }
+                Some(Fault::Declined { error, is_final }) => {
+                    attempt.is_declined(&error, is_final);
+                    return Ok(());
+                }
                 Some(Fault::Connection(error) | Fault::Ended(error)) => {
                     self.takes_nothing(name, &error, attempt).await;
                     return Ok(());
@@ -80,7 +89,7 @@ impl Postman {
         if let Some(wait) = session.take_wait() {
             self.connections().waits(name, self.clock.now(), wait);
         }
-        if handover.fault.is_some() {
+        if !matches!(handover.fault, None | Some(Fault::Declined { .. })) {
             return;
         }
         let heard = || handover.receipts.iter().flatten();
@@ -110,7 +119,7 @@ impl Postman {
         } else {
             let said = without_addresses(&error.to_string());
             let help = error.help.as_deref().map(without_addresses);
-            warn!(connection = name, mail = id, help, "the session ends in the middle of a mail: {said}");
+            warn!(connection = name, mail = id, help, "the mail does not go through: {said}");
             if !is_known {
                 self.note_failure(name, error).await;
             }

@@ -105,7 +105,8 @@ fn a_poison_mail_steps_aside_is_held_in_the_end_and_gets_new_tries() {
     let recipient = &listed[0]["recipients"][0];
     assert_eq!((listed.as_array().unwrap().len(), &recipient["state"]), (1, &json!("held")), "{listed}");
     let reply = recipient["reply"].as_str().unwrap();
-    let words = "sessions broke 10 times in the middle of this mail, while others went through; last: the session broke at a recipient:";
+    let words =
+        "this mail failed 10 times, while others went through; last: the session broke at a recipient:";
     assert!(reply.starts_with(words), "{reply}");
     let health = office.sandbox.run(&["health"]);
     assert_eq!(health.code, 1);

@@ -281,7 +281,7 @@ fn a_504_that_did_deliver_is_uncertain_and_sends_the_same_again() {
         let microsoft = Microsoft::start();
         let sandbox = sandbox(&microsoft, "\"office365\"", &graph(MANAGED));
         microsoft.state().graph.push_back(scripted);
-        stays_behind(&sandbox, "uncertain", &["the session ends in the middle of a mail"]);
+        stays_behind(&sandbox, "uncertain", &["the mail does not go through"]);
         sandbox.run_once();
         let mails = microsoft.state().mails.clone();
         assert_eq!((mails.len(), &mails[0].bytes), (2, &mails[1].bytes), "the very same mail");

@@ -1,12 +1,17 @@
 //! Whose fault a refusal of an SMTP server is: no address and no mail is blamed for what is the
 //! sender's, and nobody's mail waits for what is another one's.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use leadflow::clock::Clock;
 use leadflow::flow::MailConnection;
 use leadflow::mail::{Fault, Handover, Letter, Session};
 use leadflow::outbox::Receipt;
+use leadflow::table::EmbeddedTable;
+use serde_json::{Value, json};
 
+use crate::support::leadflow::Sandbox;
 use crate::support::smtp_script::{FROM, Script, Step, good, sandbox, say};
 
 const BYTES: &[u8] = b"Subject: a\r\n\r\nb\r\n";
@@ -46,7 +51,11 @@ async fn what_is_the_connections_blames_no_recipient_at_any_step() {
             let mut session = open(&script).await;
             let handover = send(&mut session, 3).await;
             assert_eq!(handover.receipts, [None, None, None], "{at} {reply}");
-            let Some(Fault::Connection(error)) = handover.fault else { panic!("{at} {reply}: {handover:?}") };
+            let ((Some(Fault::Connection(error)), "MAIL") | (Some(Fault::Refused(error)), _)) =
+                (handover.fault, at)
+            else {
+                panic!("{at} {reply}")
+            };
             assert!(error.message.contains(reply) && error.help.is_some(), "{error}");
             assert!(script.messages().len() <= 1 && !session.is_usable());
         }
@@ -99,8 +108,13 @@ async fn a_policy_of_unclear_aim_condemns_nobody_by_itself() {
         let script = refusing("RCPT", "to0@", reply);
         let handover = send(&mut open(&script).await, 2).await;
         assert_eq!(handover.receipts, [None, Some(Receipt::Accepted("250 queued".to_owned()))]);
-        assert!(matches!(handover.fault, Some(Fault::Broke { .. })), "{handover:?}");
+        assert!(matches!(handover.fault, Some(Fault::Declined { is_final: true, .. })), "{handover:?}");
     }
+    // A limit that is reached at a later recipient: who was named gets the mail.
+    let script = refusing("RCPT", "to1@", "550 5.4.5 daily limit");
+    let handover = send(&mut open(&script).await, 3).await;
+    assert_eq!(handover.receipts, [Some(Receipt::Accepted("250 queued".to_owned())), None, None]);
+    assert!(matches!(handover.fault, Some(Fault::Declined { is_final: false, .. })), "{handover:?}");
 }
 
 #[tokio::test]
@@ -203,5 +217,106 @@ fn the_next_connection_takes_the_mail_and_no_recipient_is_held() {
         assert!(recipients.iter().all(|to| to["state"] == "waiting"), "{at} {reply}: {recipients:?}");
         let said = recipients[0]["reply"].as_str().unwrap();
         assert!(said.contains(reply), "{said}");
+    }
+}
+
+/// State and reply of each recipient of the mails of run 1, in their order.
+fn recipients(sandbox: &Sandbox) -> Vec<(String, String)> {
+    let run = sandbox.json(&["history", "show", "1", "--json"]);
+    let all = run["mails"].as_array().unwrap().iter().flat_map(|mail| mail["recipients"].as_array().unwrap());
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    all.map(|to| (text(&to["state"]), text(&to["reply"]))).collect()
+}
+
+#[test]
+fn who_is_declined_beside_others_goes_by_the_next_connection_or_is_told() {
+    for (reply, state) in
+        [("554 5.7.1 Relay access denied", "held"), ("530 5.7.0 Authentication required", "waiting")]
+    {
+        let first = refusing("RCPT", "partners@", reply);
+        let second = Script::start(|step, _| good(step));
+        let both = sandbox(&[first.port, second.port]);
+        both.run_once();
+        assert!(recipients(&both).iter().all(|(state, _)| state == "sent"), "{reply}");
+        assert_eq!(
+            (first.messages().len(), second.messages().len(), second.count("RCPT")),
+            (1, 1, 1),
+            "{reply}"
+        );
+
+        let alone = sandbox(&[first.port]);
+        let log = alone.run(&["run", "--once"]).stderr;
+        let found = recipients(&alone);
+        assert_eq!((found[0].0.as_str(), found[1].0.as_str()), ("sent", state), "{log}");
+        assert!(found[1].1.contains(reply), "{found:?}");
+        assert!(!log.contains("the mail connection fails"), "it takes mail: {log}");
+    }
+}
+
+/// A flow with a mail a row, over the connection `relay` and by the embedded table `NAME`.
+fn flow(name: &str, to: &str) -> String {
+    format!(
+        "[flows.{name}]\n[flows.{name}.recurrence]\nfrequency = \"hour\"\n\
+         [flows.{name}.table]\nconnection = \"demo\"\nname = \"{name}\"\n\
+         [flows.{name}.email]\nconnection = \"relay\"\nto = \"{to}\"\neach = \"row\"\nbody = \"{{{{length}}}}\"\n"
+    )
+}
+
+/// Flows over one server, with so many rows each.
+fn office(script: &Script, flows: &[(&str, &str)], rows: usize) -> Sandbox {
+    let relay = format!(
+        "[connections.relay.smtp]\nhost = \"127.0.0.1\"\nport = {}\nsecurity = \"none\"\nfrom = \"{FROM}\"\n",
+        script.port
+    );
+    let table = "[connections.demo.embedded_table]\nfile = \"demo.db\"\n";
+    let all: String = flows.iter().map(|(name, to)| flow(name, to)).collect();
+    let sandbox = Sandbox::new(&format!("{table}{relay}{all}"));
+    std::fs::create_dir(sandbox.path("state")).unwrap();
+    for (name, _) in flows {
+        let table = EmbeddedTable::open(&sandbox.path("state/demo.db"), name).unwrap();
+        for number in 0..rows {
+            let row = json!({ "PartitionKey": "p", "RowKey": format!("{number}") });
+            table.insert(&[row.as_object().unwrap().clone()], Clock::System.now()).unwrap();
+        }
+    }
+    sandbox
+}
+
+#[test]
+fn a_server_of_one_mail_a_session_takes_all_in_new_sessions_at_once() {
+    for end in ["421 4.7.0 one mail a session", "452 4.3.1 enough", "450 4.7.1 session limit"] {
+        let has_taken = Mutex::new(false);
+        let script = Script::start(move |step, _| {
+            let mut has_taken = has_taken.lock().unwrap();
+            match step {
+                "greeting" => *has_taken = false,
+                "." => *has_taken = true,
+                "MAIL" if *has_taken => return say(end),
+                _ => {}
+            }
+            good(step)
+        });
+        let sandbox = office(&script, &[("leads", "sales@contoso.example")], 4);
+        let log = sandbox.run_once().stderr;
+        assert_eq!((script.messages().len(), script.count("GREETING")), (4, 4), "{end}");
+        assert!(!log.contains("WARN"), "nothing has failed: {log}");
+    }
+}
+
+#[test]
+fn what_is_refused_for_one_mail_alone_keeps_no_other_waiting() {
+    for reply in ["530 5.7.0 Authentication required", "554 5.7.1 Relay access denied", "504 5.5.2 HELO"] {
+        let script = refusing("RCPT", "abroad@", reply);
+        let flows = [("abroad", "abroad@fabrikam.example"), ("leads", "sales@contoso.example")];
+        let sandbox = office(&script, &flows, 2);
+        // The first two tries are those of the mails that are refused.
+        for _ in 0..3 {
+            assert_eq!(sandbox.run(&["run", "--once"]).code, 1, "{reply}");
+        }
+        assert_eq!(script.messages().len(), 2, "the others have gone: {reply}");
+        let waiting = sandbox.json(&["outbox", "list", "--json"]);
+        let states: Vec<_> =
+            waiting.as_array().unwrap().iter().map(|mail| mail["recipients"][0]["state"].clone()).collect();
+        assert_eq!(states, ["waiting", "waiting"], "{reply}");
     }
 }
