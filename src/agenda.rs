@@ -85,7 +85,8 @@ impl Agenda {
         let old = std::mem::take(&mut self.entries);
         let entry = |(name, flow): (&String, &Arc<Flow>)| {
             let mut entry = Entry::new(flow, known.get(name)?, now);
-            if let Some(old) = old.get(name).filter(|old| old.flow.recurrence == flow.recurrence) {
+            let is_same = |old: &&Entry| old.flow.enabled && old.flow.recurrence == flow.recurrence;
+            if let Some(old) = old.get(name).filter(is_same) {
                 entry.move_on(old.after);
                 entry.missed = entry.missed.or(old.missed);
             }
@@ -158,8 +159,8 @@ impl Agenda {
             if let Some(slot) = order.due {
                 entry.move_on(slot - INSTANT);
                 entry.missed = order.since;
-            } else if order.cause == Cause::Retry {
-                entry.retry.at = self.last_tick;
+            } else if let Some(now) = self.last_tick.filter(|_| order.cause == Cause::Retry) {
+                entry.try_again(now);
             }
         }
         self.soonest = None;
@@ -232,8 +233,12 @@ impl Entry {
         }
     }
 
-    /// No run is made for the slots up to now; the next one covers them.
+    /// No run is made for the slots up to now; the next one covers them. A failed run that has waited for one of
+    /// them is tried again.
     fn pass_over(&mut self, now: Timestamp) {
+        if self.retry.failures > 0 {
+            self.retry.at = Some(now);
+        }
         self.missed = self.missed.or(self.next).filter(|missed| *missed <= now);
         self.move_on(now);
     }
@@ -253,7 +258,7 @@ impl Entry {
             let slot = newest(&self.flow.recurrence, self.anchor, first, now);
             let since = self.missed.take().map_or(first, |missed| missed.min(first));
             self.move_on(slot);
-            self.retry.at = None;
+            self.retry = Retry::default();
             return Some(Order { since: Some(since), ..Order::new(Cause::Schedule, Some(slot)) });
         }
         self.retry.at.take_if(|at| *at <= now).map(|_| Order::new(Cause::Retry, None))

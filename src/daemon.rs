@@ -63,12 +63,16 @@ pub struct Drive {
     pub watch: Option<Watch>,
 }
 
+/// Transactions in which a round of the chores forgets tables that were left, so that a tick stays short.
+const PRUNED_IN_A_ROUND: usize = 20;
 /// Between two rounds of the chores.
 const CHORES: Duration = Duration::from_hours(1);
 /// A pause between two ticks after which nothing counts as late before it had its chance.
 const STOOD_STILL: SignedDuration = SignedDuration::from_mins(1);
 /// Runs that are claimed in one transaction; a look at the state waits as long.
 const CLAIMED_TOGETHER: usize = 500;
+/// Between two ticks the clock goes back by more than this only if it is set.
+const SET_BACK: SignedDuration = SignedDuration::from_secs(2);
 /// How long what became of a request is kept.
 const ANSWERS: SignedDuration = SignedDuration::from_hours(1);
 /// Between two looks for what is wrong, and between two heartbeats.
@@ -88,7 +92,8 @@ struct Daemon {
     chores_done: Option<Instant>,
     /// What is wrong with flows.toml as it is now.
     invalid_file: Option<Alarm>,
-    last_tick: Option<Timestamp>,
+    /// By the wall clock, and by one that nobody sets.
+    last_tick: Option<(Timestamp, Instant)>,
     /// Since when what is due counts as late if it does not happen.
     planned: Timestamp,
     /// The file has changed and could not be taken yet, for the state failed.
@@ -163,6 +168,7 @@ pub async fn run(loaded: Loaded, drive: Drive) -> Result<(), StoreError> {
 
 /// What the last process left under way is settled, and what waits is tried at once.
 pub(crate) fn wake(store: &mut Store, now: Timestamp) -> Result<(), StoreError> {
+    see_clock(store, now)?;
     let runs = store.interrupt_runs(now)?;
     crash_point("runs-interrupted");
     let mails = store.doubt_interrupted_mails(now)?;
@@ -175,6 +181,23 @@ pub(crate) fn wake(store: &mut Store, now: Timestamp) -> Result<(), StoreError> 
             mails,
             "the last process ended while mails were being sent: they are uncertain and are sent again"
         );
+    }
+    Ok(())
+}
+
+/// By how much the clock was set back in this time, if it was.
+pub(crate) fn set_back(before: Timestamp, now: Timestamp, elapsed: Duration) -> Option<SignedDuration> {
+    let elapsed = SignedDuration::try_from(elapsed).unwrap_or_default();
+    Some(before.duration_since(now) + elapsed).filter(|by| *by > SET_BACK)
+}
+
+/// Whether the clock was set back while no process ran, which nothing can measure.
+///
+/// # Errors
+/// When the state fails.
+pub fn see_clock(store: &mut Store, now: Timestamp) -> Result<(), StoreError> {
+    if store.last_moment()?.is_some_and(|last| last.duration_since(now) > SET_BACK) {
+        store.clock_went_back(None, now)?;
     }
     Ok(())
 }
@@ -203,7 +226,7 @@ impl Daemon {
             return Err(StoreError::Replaced(self.place.folder.clone()));
         }
         let now = self.place.clock.now();
-        let before = self.last_tick.replace(now);
+        let before = self.see_time(now).await?;
         if before.is_some_and(|before| now.duration_since(before).abs() > STOOD_STILL) {
             // The machine slept, or its clock was set: what was missed is made up for, and not late yet.
             self.planned = now;
@@ -230,6 +253,16 @@ impl Daemon {
             self.look().await?;
         }
         Ok(())
+    }
+
+    /// The moment of the tick before; what runs are due since is put right where the clock was set back.
+    async fn see_time(&mut self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        let before = self.last_tick;
+        if let Some(by) = before.and_then(|(before, at)| set_back(before, now, at.elapsed())) {
+            self.place.store.call(move |store| store.clock_went_back(Some(by), now)).await?;
+        }
+        self.last_tick = Some((now, Instant::now()));
+        Ok(before.map(|(before, _)| before))
     }
 
     /// Looks for what is wrong, and tells it.
@@ -350,7 +383,11 @@ impl Daemon {
         if runs > 0 {
             info!(runs, "runs older than settings.history are deleted");
         }
-        while self.place.store.call(move |store| store.prune_sources(before(history))).await? {}
+        for _ in 0..PRUNED_IN_A_ROUND {
+            if !self.place.store.call(move |store| store.prune_sources(before(history))).await? {
+                break;
+            }
+        }
         Ok(())
     }
 

@@ -42,7 +42,9 @@ pub async fn look(
     let source = match store {
         Some(store) => {
             let mut known = store.sources(&flow.name)?.into_iter();
-            known.find(|source| table.is_recorded_as(&source.identity)).map(|source| (store, source.id))
+            known
+                .find(|source| source.identity.is_empty() || table.is_recorded_as(&source.identity))
+                .map(|source| (store, source.id))
         }
         None => None,
     };

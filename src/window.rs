@@ -113,13 +113,13 @@ impl Window {
     /// The begin of a covering flow: one window before it was first due, in the table server's time. What
     /// cannot be known is taken to be on the safe side: it begins rather too early than too late.
     pub fn begin(&self, first: &FirstAnswer) -> Timestamp {
-        let FirstAnswer { due, now, served } = *first;
+        let FirstAnswer { due, now, served, is_first_try } = *first;
         let due_there = match served {
             // This machine's clock alone, which may be as far ahead as nobody would notice.
-            None => before(due, CLOCKS_DIFFER),
+            None => before(due.min(now), CLOCKS_DIFFER),
             Some(served) => {
-                let by_now = due + served.duration_since(now);
-                let is_just_due = now.duration_since(due).abs() <= CLOCKS_DIFFER;
+                let by_now = due.checked_add(served.duration_since(now)).unwrap_or(due).min(served);
+                let is_just_due = is_first_try && now.duration_since(due).abs() <= CLOCKS_DIFFER;
                 // While the table could not be read the clock may have been set.
                 if is_just_due { by_now } else { before(by_now.min(due), CLOCKS_DIFFER) }
             }
@@ -137,6 +137,8 @@ pub struct FirstAnswer {
     pub now: Timestamp,
     /// The same or an earlier moment in the server's time; `None` where it tells no time.
     pub served: Option<Timestamp>,
+    /// No run has failed since it was due.
+    pub is_first_try: bool,
 }
 
 /// Beyond this the machine's clock or the server's is wrong.
@@ -234,9 +236,14 @@ mod tests {
             ("no time is told", "10T12:00:00", "10T12:00:02", None, "10T10:55:00"),
         ];
         for (what, due, now, served, expected) in cases {
-            let first = FirstAnswer { due: at(due), now: at(now), served: served.map(at) };
+            let first =
+                FirstAnswer { due: at(due), now: at(now), served: served.map(at), is_first_try: true };
             assert_eq!(window().begin(&first), at(expected), "{what}");
         }
+        // By a clock that was four minutes ahead and is right by now.
+        let (due, now) = (at("10T12:04:00"), at("10T12:00:40"));
+        let first = FirstAnswer { due, now, served: Some(now), is_first_try: false };
+        assert_eq!(window().begin(&first), at("10T10:55:40"));
     }
 
     #[test]

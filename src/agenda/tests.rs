@@ -188,6 +188,17 @@ fn a_slot_that_is_near_is_waited_for() {
 }
 
 #[test]
+fn a_failed_run_that_waits_for_a_slot_is_tried_when_the_clock_goes_back() {
+    let flow = flow("frequency = \"hour\"");
+    let mut agenda = agenda(&flow, "2026-01-08T10:00:00Z", None, "2026-01-08T10:00:00Z");
+    agenda.due(at("2026-01-08T10:00:00Z"));
+    agenda.failed("leads", at("2026-01-08T10:57:00Z"));
+    assert_eq!(agenda.next().unwrap().1, at("2026-01-08T11:00:00Z"));
+    let due = agenda.due(at("2026-01-05T11:00:30Z"));
+    assert_eq!(due[0].order.cause, Cause::Retry, "the next slot is an hour away again");
+}
+
+#[test]
 fn a_failed_run_is_tried_at_once_after_a_start_and_a_change_of_the_file() {
     let hourly = flow("frequency = \"hour\"");
     let (anchor, now) = ("2026-01-08T10:00:00Z", at("2026-01-08T10:20:00Z"));
@@ -202,7 +213,8 @@ fn a_failed_run_is_tried_at_once_after_a_start_and_a_change_of_the_file() {
     agenda.replace(&flows, &BTreeMap::from([("leads".to_owned(), known)]), later);
     let order = agenda.due(later).remove(0).order;
     agenda.give_back("leads", &order);
-    assert_eq!(agenda.due(later)[0].order.cause, Cause::Retry, "it could not be recorded");
+    assert!(agenda.due(later).is_empty(), "it could not be recorded, and is not done anew each second");
+    assert_eq!(agenda.due(later + SignedDuration::from_secs(60))[0].order.cause, Cause::Retry);
     agenda.failed("leads", later);
     agenda.set_off("leads", true, later);
     assert!(agenda.due(later + SignedDuration::from_mins(20)).is_empty(), "it is off");

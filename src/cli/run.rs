@@ -77,15 +77,18 @@ async fn once(loaded: Loaded, names: &[String]) -> anyhow::Result<ExitCode> {
     let clock = Clock::System;
     let mut store = state::open(&config, clock.now())?;
     wake(&mut store, clock.now())?;
+    let all = config.flows.iter().map(|(name, flow)| (name, flow.enabled));
+    let plan = store.plan_of(all, clock.now())?;
     let place = Workplace::new(SharedStore::new(store), clock, config.settings.state.clone());
     let mut runs = Vec::new();
     for flow in &flows {
-        let name = flow.name.clone();
-        let known = place.store.call(move |store| store.plan(&name)).await?;
-        if known.is_some_and(|known| known.is_off) && names.is_empty() {
+        let Some(known) = plan.get(&flow.name) else { continue };
+        if known.is_off && names.is_empty() {
             continue;
         }
-        let since = known.and_then(|known| agenda::first_missed(flow, &known, place.clock.now()));
+        // One that is off is not due, though it is run.
+        let is_on = flow.enabled && !known.is_off;
+        let since = is_on.then(|| agenda::first_missed(flow, known, place.clock.now())).flatten();
         let order = Order { since, ..Order::new(Cause::Once, None) };
         runs.push(run::run(&place, &config, flow, &order).await?);
     }
@@ -122,6 +125,7 @@ pub(super) fn line_of(run: &Run) -> String {
 
 /// Settles what the last process left, for one that works on the state without a daemon.
 pub(super) fn wake(store: &mut Store, now: jiff::Timestamp) -> Result<(), StoreError> {
+    daemon::see_clock(store, now)?;
     store.fulfil_all(now)?;
     store.interrupt_runs(now)?;
     store.doubt_interrupted_mails(now)?;

@@ -64,10 +64,10 @@ pub(super) async fn open(
     range: Range,
     record: &mut Record,
 ) -> Result<Opened, RunError> {
-    let due = begun.due_since;
+    let due = (begun.due_since, begun.is_first_try);
     let source = match begun.source {
         Some(source) if source.identity == table.identity() => source,
-        _ => Box::pin(visit(place, flow, table, (due, started), range)).await?,
+        _ => Box::pin(visit(place, flow, table, (due.0, started), range)).await?,
     };
     if let Range::Past { from, to, again } = range {
         let inputs =
@@ -126,7 +126,7 @@ async fn begin(
     flow: &Flow,
     table: &Table,
     source: &Source,
-    due: Timestamp,
+    (due, is_first_try): (Timestamp, bool),
 ) -> Result<Past, RunError> {
     let served = table.ask_time().await?.began();
     // Read at once: the state may keep the run waiting.
@@ -136,7 +136,8 @@ async fn begin(
     }
     let name = flow.name.clone();
     let preset = place.store.call(move |store| store.begin_preset(&name)).await?;
-    let first = FirstAnswer { due: source.first_due.unwrap_or(due), now, served };
+    let due = source.first_due.map_or(due, |first| first.min(due));
+    let first = FirstAnswer { due, now, served, is_first_try };
     let begin = preset.unwrap_or_else(|| flow.window.begin(&first));
     let id = source.id;
     place.store.call(move |store| store.begin_source(id, begin)).await?;

@@ -57,7 +57,12 @@ impl Machine {
             | Event::Crash(_) => {
                 let mut state = self.world.lock();
                 match event {
-                    Event::Offset(offset) => state.offset = offset,
+                    Event::Offset(offset) => {
+                        if process.is_none() && offset < state.offset {
+                            state.set_back_unseen = Some(state.now);
+                        }
+                        state.offset = offset;
+                    }
                     Event::Dateless(is_dateless) => state.is_dateless = is_dateless,
                     Event::Busy(failures) => state.busy = failures,
                     Event::Table(table, failures) => state.table_failures[table] = failures,
@@ -119,6 +124,9 @@ impl Machine {
         {
             let mut state = self.world.lock();
             state.tell_now(|| "all is well from here on".to_owned());
+            if process.is_none() && state.offset > 0 {
+                state.set_back_unseen = Some(state.now);
+            }
             state.offset = 0;
             state.is_dateless = false;
             state.table_failures.fill(0);

@@ -156,6 +156,9 @@ impl SimulatedSession {
                     .unwrap_or(Fate::Later);
             }
         }
+        // What the state cannot record now is offered again.
+        let was_cut = state.busy > 0 || state.disk.is_some();
+        state.was_disturbed |= was_cut;
         let was_healthy = !state.was_disturbed;
         let is_broken = mood.refuses_sender || failure == Failure::DropAtOnce;
         state.was_disturbed |= is_broken;
@@ -165,7 +168,6 @@ impl SimulatedSession {
         state.tell_now(|| {
             format!("letter {} is offered to server {}: {failure:?} {fates:?}", letter.id, self.server)
         });
-        let was_cut = state.busy > 0 || state.disk.is_some();
         state.attempts.push(Attempt { letter: letter.id, fates, was_cut, was_healthy });
         state.advance(SECOND / 10);
         if is_broken {

@@ -48,8 +48,10 @@ fn begins_of(
         let past = sources.iter().find(|source| source.identity == identity).and_then(|source| source.past);
         *begin = past.map(|past| past.begin.as_microsecond());
         let Some((due, by_machine)) = state.flows[flow].tables[table].due else { continue };
-        // A clock that was far ahead is what the flow was first due by.
-        let due = if by_machine - due > 5 * MINUTE { by_machine } else { due };
+        // A clock that was ahead, and nobody who could tell, or could measure when it was set right.
+        let is_unknown = state.set_back_unseen.is_some() || state.flows[flow].tables[table].began_dateless;
+        let is_known = by_machine - due <= 5 * MINUTE || !is_unknown;
+        let due = if is_known { due } else { by_machine };
         if let Some(late) = begin.filter(|begin| *begin > due - plan.window) {
             let message = format!(
                 "{} begins with table {table} at {}, later than one window before it was first due at {}",
@@ -69,8 +71,8 @@ fn begins_of(
     Ok(begins)
 }
 
-/// The machine's clock is never more wrong, by this much at the beginning and later.
-const MOST_EARLY: i64 = 7 * 24 * HOUR;
+/// Where the clock was set back a flow begins as early as a look-back reaches; and it may have been days behind.
+const MOST_EARLY: i64 = 14 * 24 * HOUR;
 
 /// What a flow owes its readers.
 struct Owed<'a> {

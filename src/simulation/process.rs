@@ -54,6 +54,8 @@ pub(super) struct Process {
     pub(super) delivery: Delivery,
     /// The file that is to be read once the state can be used again.
     pub(super) unread: Option<usize>,
+    /// The last tick, by the machine's clock and in true time.
+    last_tick: Option<(Timestamp, i64)>,
     /// When the last run of a flow failed, in true time, and how often the state had failed by then; only where
     /// nothing has come between since.
     pub(super) failed: BTreeMap<String, (i64, u64)>,
@@ -142,8 +144,13 @@ impl Machine {
             return Ok(None);
         }
         let delivery = Delivery::start(&self.place, self.config());
-        let mut process =
-            Process { agenda: Agenda::default(), delivery, unread: None, failed: BTreeMap::new() };
+        let mut process = Process {
+            agenda: Agenda::default(),
+            delivery,
+            unread: None,
+            last_tick: None,
+            failed: BTreeMap::new(),
+        };
         let file = self.world.lock().file;
         let planned = self.plan(&mut process, file).await?;
         Ok(planned.then_some(process))
@@ -176,6 +183,9 @@ impl Machine {
             self.swap(file, process).await?;
         }
         let now = self.place.clock.now();
+        if !self.see_clock(process, now).await? {
+            return Ok(());
+        }
         if !self.fulfil_requests(process, now).await? {
             return Ok(());
         }
@@ -207,6 +217,22 @@ impl Machine {
             }
             () = tokio::time::sleep(REST) => Ok(()),
         }
+    }
+
+    /// As the daemon notices that the clock was set back.
+    async fn see_clock(&self, process: &mut Process, now: Timestamp) -> Result<bool, Violation> {
+        let at = self.world.lock().now;
+        let set_back = |(before, then): (Timestamp, i64)| {
+            daemon::set_back(before, now, Duration::from_micros((at - then).unsigned_abs()))
+        };
+        if let Some(by) = process.last_tick.and_then(set_back) {
+            let noted = self.place.store.call(move |store| store.clock_went_back(Some(by), now)).await;
+            if self.endured(noted)?.is_none() {
+                return Ok(false);
+            }
+        }
+        process.last_tick = Some((now, at));
+        Ok(true)
     }
 
     async fn fulfil_requests(&self, process: &mut Process, now: Timestamp) -> Result<bool, Violation> {

@@ -41,7 +41,9 @@ impl SimulatedTable {
             let start = state.now;
             state.pass_time();
             state.fail(self.table)?;
-            state.served(start)
+            let served = state.served(start);
+            state.flows[self.flow].tables[self.table].began_dateless |= served.date.is_none();
+            served
         };
         self.world.point().await;
         Ok(served)

@@ -58,6 +58,8 @@ pub(super) struct State {
     pub(super) file: usize,
     /// A mail was ever refused, put off or lost, or a process killed.
     pub(super) was_disturbed: bool,
+    /// When the clock was set back while no process lived.
+    pub(super) set_back_unseen: Option<i64>,
     countdown: Option<u32>,
     /// Steps since the last tick.
     steps: u32,
@@ -97,6 +99,8 @@ pub(super) struct FlowJournal {
 pub(super) struct TableJournal {
     /// When the flow was first due to read it, in true time, and what the machine's clock showed.
     pub(super) due: Option<(i64, i64)>,
+    /// The service told no time when it was asked for it.
+    pub(super) began_dateless: bool,
     /// The scan of the rows before the begin that belongs to the run under way.
     pub(super) before: Option<Span>,
     pub(super) under_way: Option<Span>,
@@ -148,6 +152,7 @@ impl World {
             is_dateless: false,
             file: 0,
             was_disturbed: false,
+            set_back_unseen: None,
             countdown: None,
             steps: 0,
             is_dead: false,

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{Store, StoreError, from_db, to_db};
 use crate::agenda::Known;
+
+/// As far as a look-back reaches, if nothing else is said.
+const FAR_BACK: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 impl Store {
     /// The flow's anchor: the moment it was first seen, which is `now` if that is the first time.
@@ -17,8 +20,8 @@ impl Store {
         Ok(from_db(see(&self.db, flow, now)?))
     }
 
-    /// What the plan needs of these flows, each with whether the file has it on; one that was never seen is
-    /// seen `now`. While a flow has never been on it is seen anew each time.
+    /// What the plan needs of these flows, which are all of the file, each with whether that has it on; one that was
+    /// never seen is seen `now`. While a flow has never been on it is seen anew each time.
     ///
     /// # Errors
     /// When the database fails.
@@ -36,7 +39,13 @@ impl Store {
             let anchor = see(&tx, flow, now)?;
             Ok::<_, rusqlite::Error>((flow.clone(), Known { anchor: from_db(anchor), ..known }))
         };
-        let known = flows.map(look).collect::<Result<_, _>>()?;
+        let known: BTreeMap<String, Known> = flows.map(look).collect::<Result<_, _>>()?;
+        let names = serde_json::json!(known.keys().collect::<Vec<_>>()).to_string();
+        tx.execute(
+            "UPDATE flows SET seen_on = NULL
+             WHERE seen_on IS NOT NULL AND name NOT IN (SELECT value FROM json_each(?1))",
+            [names],
+        )?;
         tx.commit()?;
         Ok(known)
     }
@@ -59,6 +68,36 @@ impl Store {
             .query_row("SELECT anchor FROM flows WHERE name = ?1", [flow], |row| row.get(0))
             .optional()?;
         Ok(anchor.map(from_db))
+    }
+
+    /// The clock was set back while runs fail: what they are due since is earlier by as much, or, where that is not
+    /// known, as early as a look-back reaches.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn clock_went_back(&mut self, by: Option<SignedDuration>, now: Timestamp) -> Result<(), StoreError> {
+        let (shift, at_most) = match by {
+            Some(by) => (i64::try_from(by.as_micros()).unwrap_or_default(), i64::MAX),
+            None => (0, to_db(now.checked_sub(FAR_BACK).unwrap_or(now))),
+        };
+        let tx = self.db.transaction()?;
+        for (table, moment, which) in [("flows", "due_since", "1"), ("sources", "first_due", "begin IS NULL")]
+        {
+            let set = format!("UPDATE {table} SET {moment} = min({moment} - ?1, ?2)");
+            tx.execute(&format!("{set} WHERE {moment} IS NOT NULL AND {which}"), [shift, at_most])?;
+        }
+        tx.commit()?;
+        Ok(())
+    }
+
+    /// The last moment that the state speaks of: it is past, unless the clock was set back since.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn last_moment(&self) -> Result<Option<Timestamp>, StoreError> {
+        let run = "SELECT coalesce(ended, started) FROM runs ORDER BY id DESC LIMIT 1";
+        let run: Option<i64> = self.db.query_row(run, [], |row| row.get(0)).optional()?;
+        Ok(self.planned()?.max(run.map(from_db)))
     }
 
     /// Turns the flow off since `off`, or on with `None`; survives restarts.
@@ -119,7 +158,7 @@ fn see_on(db: &Connection, flow: &str, is_on: bool, now: Timestamp) -> rusqlite:
         ))?
         .execute(params![flow, to_db(now)])?;
     } else {
-        db.prepare_cached(&format!("UPDATE flows SET seen_on = NULL WHERE name = ?1 AND {is_new}"))?
+        db.prepare_cached("UPDATE flows SET seen_on = NULL WHERE name = ?1 AND seen_on IS NOT NULL")?
             .execute([flow])?;
     }
     Ok(())

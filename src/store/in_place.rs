@@ -4,6 +4,7 @@
 //! next start: mails would be sent that nothing knows of.
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -14,8 +15,7 @@ const FILES: [&str; 3] = ["leadflow.db", "leadflow.db-wal", "leadflow.db-shm"];
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct OpenFiles {
     folder: PathBuf,
-    /// Device and inode.
-    found: [Option<(u64, u64)>; FILES.len()],
+    found: [Option<Place>; FILES.len()],
 }
 
 impl OpenFiles {
@@ -29,12 +29,22 @@ impl OpenFiles {
     }
 
     pub(super) fn are_in_place(&self) -> bool {
-        found(&self.folder) == self.found
+        // Only what is surely gone, or another, counts: a disk may fail to tell for a moment.
+        let now = found(&self.folder);
+        now.iter().zip(&self.found).all(|(now, then)| now.is_none() || then.is_none() || now == then)
     }
 }
 
-fn found(folder: &Path) -> [Option<(u64, u64)>; FILES.len()] {
-    FILES.map(|name| fs::metadata(folder.join(name)).ok().map(|found| (found.dev(), found.ino())))
+/// Device and inode of a file; `None` where there is none.
+type Place = Option<(u64, u64)>;
+
+/// `None` where the file system does not tell.
+fn found(folder: &Path) -> [Option<Place>; FILES.len()] {
+    FILES.map(|name| match fs::metadata(folder.join(name)) {
+        Ok(found) => Some(Some((found.dev(), found.ino()))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Some(None),
+        Err(_) => None,
+    })
 }
 
 #[cfg(test)]

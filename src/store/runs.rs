@@ -36,6 +36,8 @@ pub struct Begun {
     pub run: i64,
     /// The first slot since the flow last read its table to the end.
     pub due_since: Timestamp,
+    /// No run has failed since then.
+    pub is_first_try: bool,
     /// The table that the flow has read last.
     pub source: Option<Source>,
 }
@@ -121,12 +123,18 @@ impl Store {
         Ok(())
     }
 
-    /// Which version of each of these rows of a source was mailed, in their order; `None` for none.
+    /// Which version of each of these rows of a source was mailed, in their order; `None` for none. Of a row that
+    /// was written again since and passed over it is one that the row does not have.
     ///
     /// # Errors
     /// When the database fails.
     pub fn mailed(&self, source: i64, keys: &[Key]) -> Result<Vec<Option<Version>>, StoreError> {
-        self.versions(source, keys, "AND mail IS NOT NULL")
+        self.versions(
+            source,
+            keys,
+            "SELECT iif(mail IS NULL, ~version, version) FROM keys WHERE source = ?1 AND key = ?2
+             AND (mail IS NOT NULL OR EXISTS (SELECT 1 FROM earlier WHERE earlier.source = ?1 AND earlier.key = ?2))",
+        )
     }
 
     /// Which version of each of these rows of a source was handed on, in their order; `None` for none.
@@ -134,15 +142,13 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn known(&self, source: i64, keys: &[Key]) -> Result<Vec<Option<Version>>, StoreError> {
-        self.versions(source, keys, "")
+        self.versions(source, keys, "SELECT version FROM keys WHERE source = ?1 AND key = ?2")
     }
 
-    fn versions(&self, source: i64, keys: &[Key], more: &str) -> Result<Vec<Option<Version>>, StoreError> {
+    fn versions(&self, source: i64, keys: &[Key], ask: &str) -> Result<Vec<Option<Version>>, StoreError> {
         // Without it each look would take the lock of the database anew.
         let _together = Transaction::new_unchecked(&self.db, TransactionBehavior::Deferred)?;
-        let mut ask = self
-            .db
-            .prepare_cached(&format!("SELECT version FROM keys WHERE source = ?1 AND key = ?2 {more}"))?;
+        let mut ask = self.db.prepare_cached(ask)?;
         let mut version = |key: &Key| {
             let found = ask.query_row(params![source, key.0], |row| row.get(0)).optional()?;
             Ok(found.map(Version))
@@ -276,12 +282,12 @@ fn begin(tx: &Transaction<'_>, run: &NewRun<'_>) -> Result<Begun, StoreError> {
         execute(tx, &format!("{INTERRUPT} AND flow = ?2"), params![started, flow])?;
     }
     let mut ask = tx.prepare_cached(
-        "SELECT min(coalesce(due_since, ?3), max(coalesce(last_read, ?2), ?2), ?3),
-             sources.id, identity, first_due, sources.begin, watermark, looked_back
+        "SELECT min(coalesce(due_since, ?3), max(coalesce(last_read, ?2), coalesce(seen_on, ?2), ?2), ?3),
+             due_since IS NULL, sources.id, identity, first_due, sources.begin, watermark, looked_back
          FROM flows LEFT JOIN sources ON sources.id = source_id WHERE flows.id = ?1",
     )?;
-    let (due_since, source): (i64, _) =
-        ask.query_row(params![flow, since, started], |row| Ok((row.get(0)?, source_at(row, 1)?)))?;
+    let (due_since, is_first_try, source): (i64, bool, _) = ask
+        .query_row(params![flow, since, started], |row| Ok((row.get(0)?, row.get(1)?, source_at(row, 2)?)))?;
     execute(
         tx,
         "INSERT INTO runs (flow, cause, due, started, outcome) VALUES (?1, ?2, ?3, ?4, 'running')",
@@ -291,7 +297,7 @@ fn begin(tx: &Transaction<'_>, run: &NewRun<'_>) -> Result<Begun, StoreError> {
     if let Some(request) = order.request {
         execute(tx, "UPDATE requests SET run = ?2 WHERE id = ?1", params![request, id])?;
     }
-    Ok(Begun { run: id, due_since: from_db(due_since), source })
+    Ok(Begun { run: id, due_since: from_db(due_since), is_first_try, source })
 }
 
 /// Keys, mails, watermark and run record of a scan.
@@ -349,8 +355,10 @@ fn execute(db: &Connection, sql: &str, values: impl Params) -> rusqlite::Result<
     db.prepare_cached(sql)?.execute(values)
 }
 
+/// A row that was mailed and is found as it was stays proved.
 const INSERT_KEY: &str = "INSERT INTO keys (source, key, version, run, mail) VALUES (?1, ?2, ?3, ?4, ?5)
-     ON CONFLICT (source, key) DO UPDATE SET version = ?3, run = ?4, mail = ?5";
+     ON CONFLICT (source, key) DO UPDATE SET version = ?3, run = ?4, mail = ?5
+     WHERE ?5 IS NOT NULL OR mail IS NULL OR version != ?3";
 
 fn insert_keys(
     tx: &Transaction<'_>,

@@ -143,7 +143,8 @@ impl Store {
     /// When the database fails.
     pub fn sources(&self, flow: &str) -> Result<Vec<Source>, StoreError> {
         let mut ask = self.db.prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM sources WHERE flow = (SELECT id FROM flows WHERE name = ?1) ORDER BY id"
+            "SELECT {COLUMNS} FROM sources WHERE flow = (SELECT id FROM flows WHERE name = ?1)
+             AND coalesce(left_since, 1) != 0 ORDER BY id"
         ))?;
         Ok(ask.query_map([flow], |row| source_of(row, 0))?.collect::<Result<_, _>>()?)
     }
@@ -159,6 +160,12 @@ impl Store {
         let Some(source) = tx.query_row(left, [to_db(before)], |row| row.get::<_, i64>(0)).optional()? else {
             return Ok(false);
         };
+        // Nobody comes back to what is half forgotten.
+        tx.execute(
+            "UPDATE sources SET identity = 'forgotten:' || id, left_since = 0, first_due = NULL, begin = NULL,
+                 watermark = NULL, looked_back = NULL WHERE id = ?1 AND left_since != 0",
+            [source],
+        )?;
         for table in ["earlier", "keys"] {
             let some = format!(
                 "DELETE FROM {table} WHERE source = ?1 AND key IN (SELECT key FROM {table} WHERE source = ?1 LIMIT ?2)"

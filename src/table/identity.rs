@@ -2,7 +2,8 @@
 //!
 //! Names of accounts and tables are the same in any letter case
 //! (<https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model>), and so are
-//! hosts. `privatelink` is what a private endpoint adds to the name of the same account's host
+//! hosts; Cosmos DB alone tells `Leads` from `leads` (<https://learn.microsoft.com/azure/cosmos-db/table/faq>).
+//! `privatelink` is what a private endpoint adds to the name of the same account's host
 //! (<https://learn.microsoft.com/azure/storage/common/storage-private-endpoints>).
 
 use std::fs;
@@ -28,7 +29,12 @@ pub(super) fn of_account(account: &Url, table: &str) -> String {
     };
     let path: Vec<_> = account.path().split('/').filter(|part| !part.is_empty()).collect();
     let path = path.iter().fold(String::new(), |path, part| path + "/" + part);
-    format!("{host}{port}{path}/{table}").to_ascii_lowercase()
+    let account = format!("{host}{port}{path}").to_ascii_lowercase();
+    if account.contains(".table.cosmos.") {
+        format!("{account}/{table}")
+    } else {
+        format!("{account}/{}", table.to_ascii_lowercase())
+    }
 }
 
 /// The one text for a table of a file that is there.
@@ -87,6 +93,7 @@ mod tests {
             of("https://contoso.table.core.windows.net", "leads"),
             of("https://contosoleads.table.core.chinacloudapi.cn", "leads"),
             of("https://contosoleads.table.cosmos.azure.com", "leads"),
+            of("https://contosoleads.table.cosmos.azure.com", "Leads"),
             of("https://contosoleads.z01.table.storage.azure.net", "leads"),
             of("http://127.0.0.1:10002/contosoleads", "leads"),
             of("http://127.0.0.1:10003/contosoleads", "leads"),

@@ -49,7 +49,8 @@ async fn rows_written_while_the_first_runs_fail_are_mailed() {
     let_the_window_pass();
     sandbox.edit("nosuchtable", &table.name);
     sandbox.run_once();
-    assert_eq!(server.mails()[0].row_keys(), keys(1..3), "and not what was there long before");
+    // The first one lies in the minutes that are given to a clock which may have been set meanwhile.
+    assert_eq!(server.mails()[0].row_keys(), keys(0..3));
 }
 
 #[tokio::test]
@@ -178,4 +179,25 @@ fn a_database_that_is_taken_away_is_noticed_before_more_is_sent() {
         daemon.wait_for_log("was deleted or replaced while leadflow ran; nothing more is sent");
         assert!(server.mails().is_empty());
     }
+}
+
+#[tokio::test]
+async fn a_clock_that_was_hours_ahead_while_the_first_runs_failed_costs_no_row() {
+    let sandbox = Sandbox::new(DAILY);
+    std::fs::create_dir_all(sandbox.path("state")).unwrap();
+    std::fs::write(sandbox.path("state/demo.db"), "no database at all, but a text of some length").unwrap();
+    // It is eight in the morning, and the machine takes its local time for UTC.
+    let daemon = Driven::start(&sandbox, "2026-03-02T17:00:00Z");
+    daemon.pass(&sandbox, SECOND * 10, SECOND).await;
+    std::fs::remove_file(sandbox.path("state/demo.db")).unwrap();
+    let table = EmbeddedTable::open(&sandbox.path("state/demo.db"), "leads").unwrap();
+    for (key, at) in [("written", "2026-03-02T08:00:05Z"), ("within", "2026-03-01T08:30:00Z")] {
+        let row = json!({ "PartitionKey": "p", "RowKey": key }).as_object().unwrap().clone();
+        table.insert(&[row], at.parse().unwrap()).unwrap();
+    }
+    daemon.clock.advance(-SignedDuration::from_hours(9));
+    daemon.pass(&sandbox, SECOND * 90, SECOND).await;
+    daemon.stop().await;
+    let last = sandbox.json(&["history", "--json", "--limit", "1"]);
+    assert_eq!((&last[0]["rows"], &last[0]["outcome"]), (&json!(2), &json!("sent")));
 }

@@ -96,3 +96,72 @@ fn a_flow_that_was_never_on_is_first_seen_when_it_is() {
     store.set_off("late", None, at(80)).unwrap();
     assert_eq!(store.plan("late").unwrap().unwrap().anchor, at(60));
 }
+
+#[test]
+fn another_table_is_due_from_when_the_flow_is_on() {
+    let (_folder, mut store) = opened();
+    let name = "leads".to_owned();
+    let plan = |store: &mut Store, is_enabled, second| {
+        store.plan_of(std::iter::once((&name, is_enabled)), at(second)).unwrap();
+    };
+    let claim = |store: &mut Store, second| {
+        let order = Order { since: Some(at(110)), ..Order::new(Cause::Schedule, Some(at(second))) };
+        store.begin_runs(&[NewRun { flow: "leads", order, started: at(second) }]).unwrap().remove(0)
+    };
+    plan(&mut store, true, 100);
+    let read = claim(&mut store, 100).run;
+    store.commit_scan(read, &scanned(101), std::iter::empty()).unwrap();
+    plan(&mut store, false, 105);
+    plan(&mut store, true, 10_000);
+    let run = claim(&mut store, 10_001);
+    assert_eq!(run.due_since, at(10_000), "and not since the slots of the time when it was off");
+    store.withdraw_runs(&[run.run]).unwrap();
+    // The file has it no more, and again.
+    let other = "other".to_owned();
+    store.plan_of(std::iter::once((&other, true)), at(20_000)).unwrap();
+    plan(&mut store, true, 30_000);
+    assert_eq!(claim(&mut store, 30_001).due_since, at(30_000));
+}
+
+#[test]
+fn what_was_mailed_stays_proved_when_a_first_scan_finds_it() {
+    let (_folder, mut store) = opened();
+    let (to, keys) = (addresses(), [mark(1), mark(2)]);
+    let replayed = begun(&mut store, 1);
+    let scanned_past = Scanned { past: None, passed_over: vec![], ..scanned(2) };
+    store.commit_scan(replayed, &scanned_past, std::iter::once(Ok(mail(&to, &keys)))).unwrap();
+    let first = begun(&mut store, 3);
+    // The one as it was, the other written again.
+    let written_again = Mark { version: Version(99), ..mark(2) };
+    let before_begin = Scanned { passed_over: vec![mark(1), written_again], ..scanned(4) };
+    store.commit_scan(first, &before_begin, std::iter::empty()).unwrap();
+    let ask = [Key([1; 16]), Key([2; 16]), Key([3; 16])];
+    assert_eq!(store.mailed(HERE, &ask).unwrap(), [Some(Version(1)), Some(Version(!99)), None]);
+    assert_eq!(store.known(HERE, &ask).unwrap(), [Some(Version(1)), Some(Version(99)), None]);
+}
+
+#[test]
+fn a_table_that_is_half_forgotten_is_not_come_back_to() {
+    let (_folder, mut store) = opened();
+    visit(&mut store, "there/leads", 5);
+    assert!(store.prune_sources(at(6)).unwrap(), "there may be more");
+    let back = visit(&mut store, "here/leads", 7);
+    assert!(back.id != HERE && back.past.is_none() && back.first_due == Some(at(7)), "{back:?}");
+}
+
+#[test]
+fn what_runs_are_due_since_follows_a_clock_that_is_set_back() {
+    let (_folder, mut store) = opened();
+    let run = begun(&mut store, 100_000);
+    store.fail_run(run, &Failed { due_since: at(100_000), ..failed("no network") }, at(100_001)).unwrap();
+    let there = visit(&mut store, "there/leads", 100_000);
+    store.clock_went_back(Some(jiff::SignedDuration::from_secs(32_400)), at(67_700)).unwrap();
+    let order = Order::new(Cause::Retry, None);
+    let begun = store.begin_runs(&[NewRun { flow: "leads", order, started: at(67_701) }]).unwrap().remove(0);
+    assert_eq!((begun.due_since, begun.is_first_try), (at(67_600), false));
+    assert_eq!(begun.source.unwrap().first_due, Some(at(67_600)));
+    assert_eq!(there.first_due, Some(at(100_000)));
+    store.clock_went_back(None, at(60_000)).unwrap();
+    let first_due = store.sources("leads").unwrap()[1].first_due.unwrap();
+    assert_eq!(first_due, at(60_000 - 7 * 24 * 3_600), "nobody knows by how much");
+}
