@@ -1,5 +1,6 @@
 //! Services without end: the daemon's memory stays under 64 MB, and nothing is recorded or mailed.
 
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -8,7 +9,7 @@ use leadflow::clock::Clock;
 use serde_json::json;
 
 use crate::support::leadflow::{Daemon, MARKETPLACE, Sandbox, guide_flow};
-use crate::support::scripted::{Requests, page, response, table_service};
+use crate::support::scripted::{Requests, page, response, serve, table_service};
 use crate::support::{eventually, within};
 
 const FOLDER: &str = "[connections.relay.mail_folder]\npath = \"mail\"\n\n";
@@ -116,6 +117,40 @@ fn errors_and_heads_without_end_take_no_memory() {
     let sandbox = sandbox(&service);
     let daemon = sandbox.daemon();
     eventually("six answers", || (asked.load(Ordering::Relaxed) >= 6).then_some(()));
+    is_small(&daemon);
+    assert!(daemon.stop().success());
+}
+
+/// Answers of a token service that never end: a token, a refusal, a header.
+#[test]
+fn a_token_service_without_end_takes_no_memory() {
+    let heads = [
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n{\"access_token\":\"",
+        "HTTP/1.1 400 Bad\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nx-long: ",
+    ];
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let port = serve(move |mut stream| {
+        let mut head = BufReader::new(stream.try_clone().unwrap());
+        let mut line = String::new();
+        while head.read_line(&mut line).is_ok_and(|read| read > 2) {
+            line.clear();
+        }
+        let number = count.fetch_add(1, Ordering::Relaxed);
+        let mut is_open = stream.write_all(heads[number % heads.len()].as_bytes()).is_ok();
+        let flood = vec![b'x'; 1 << 20];
+        // Far more than any of them may take in.
+        for _ in 0..200 {
+            is_open = is_open && stream.write_all(&flood).is_ok();
+        }
+    });
+    let flow = guide_flow("leads").replace("frequency = \"hour\"", "frequency = \"second\"");
+    let table = "[connections.marketplace.azure_table]\naccount = \"contosoleads\"\nentra = { managed_identity = true }\n\n";
+    let sandbox = Sandbox::new(&format!("{table}{FOLDER}{flow}"));
+    let daemon = sandbox.daemon_with(&[("LEADFLOW_TEST_IMDS", &format!("http://127.0.0.1:{port}"))]);
+    within(Duration::from_mins(3), "nine answers", || (asked.load(Ordering::Relaxed) > 9).then_some(()));
+    daemon.wait_for_log("the run failed");
     is_small(&daemon);
     assert!(daemon.stop().success());
 }
