@@ -18,6 +18,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::Mutex;
 
 use crate::clock::Clock;
+use crate::foreign;
 use crate::secret::SecretSource;
 use wire::Wire;
 
@@ -118,6 +119,7 @@ impl Entra {
         }
         let token = self.fetch(audience).await?;
         let secret = SecretString::from(token.token.secret().to_owned());
+        foreign::know(&secret, foreign::Kind::Token);
         let seconds = token.expires_on.unix_timestamp() - Clock::System.now().as_second();
         let lifetime = Duration::from_secs(seconds.try_into().unwrap_or_default());
         let until = Instant::now() + lifetime.saturating_sub(BEFORE_EXPIRY);
@@ -143,29 +145,33 @@ impl Entra {
             cloud: Some(Arc::new(self.cloud.configuration())),
             ..ClientOptions::default()
         };
-        let (credential, secret) = self.credential(client_options).await?;
+        let credential = self.credential(client_options).await?;
         let scope = self.cloud.scope(audience);
         match tokio::time::timeout(IN_ALL, credential.get_token(&[&scope], None)).await {
             Ok(Ok(token)) => Ok(token),
-            Ok(Err(error)) => Err(self.explained(wire.take(), audience, &error.to_string(), secret.as_ref())),
-            Err(_) => Err(self.explained(wire.take(), audience, "no answer in time", secret.as_ref())),
+            Ok(Err(error)) => Err(self.explained(wire.take(), audience, &error.to_string())),
+            Err(_) => Err(self.explained(wire.take(), audience, "no answer in time")),
         }
     }
 
-    /// The library's credential, and the secret that no message may repeat.
+    /// The library's credential.
     async fn credential(
         &self,
         client_options: ClientOptions,
-    ) -> Result<(Arc<dyn TokenCredential>, Option<SecretString>), EntraError> {
+    ) -> Result<Arc<dyn TokenCredential>, EntraError> {
         let wrong = |error: azure_core_1::Error| {
-            EntraError::new(format!("{} cannot sign in: {error}", self.who()))
-                .help("look at `entra` in flows.toml")
+            EntraError::new(format!(
+                "{} cannot sign in: {}",
+                self.who(),
+                foreign::line(&error.to_string(), 240)
+            ))
+            .help("look at `entra` in flows.toml")
         };
         match &self.identity {
             Identity::Managed { client_id } => {
                 let user_assigned_id = client_id.clone().map(UserAssignedId::ClientId);
                 let options = ManagedIdentityCredentialOptions { user_assigned_id, client_options };
-                Ok((ManagedIdentityCredential::new(Some(options)).map_err(wrong)?, None))
+                Ok(ManagedIdentityCredential::new(Some(options)).map_err(wrong)?)
             }
             Identity::Application { tenant_id, client_id, secret } => {
                 let secret = secret.read_aside().await.map_err(|error| {
@@ -173,10 +179,8 @@ impl Entra {
                 })?;
                 let options = ClientSecretCredentialOptions { client_options };
                 let given = Secret::new(secret.expose_secret().to_owned());
-                let credential =
-                    ClientSecretCredential::new(tenant_id, client_id.clone(), given, Some(options))
-                        .map_err(wrong)?;
-                Ok((credential, Some(secret)))
+                Ok(ClientSecretCredential::new(tenant_id, client_id.clone(), given, Some(options))
+                    .map_err(wrong)?)
             }
         }
     }

@@ -11,6 +11,10 @@ use reqwest::header::HeaderMap;
 use rustls::ClientConfig;
 use rustls_platform_verifier::BuilderVerifierExt as _;
 
+use crate::foreign;
+
+/// Characters of a reason that are shown: it may hold names of a certificate, or what a proxy has said.
+const SHOWN: usize = 300;
 /// How long the system's authorities are kept. They are some hundred files, and reading them costs as
 /// much as reading a thousand rows.
 const KEPT: Duration = Duration::from_hours(1);
@@ -39,11 +43,34 @@ pub(crate) fn tls_of_system() -> Option<ClientConfig> {
 
 /// A client to be finished that is yet to be told whom it trusts.
 pub(crate) fn bare_builder() -> reqwest::ClientBuilder {
+    know_proxy();
     // The second time it is there already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
         .user_agent(concat!("leadflow/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
+}
+
+/// The passwords of the proxies that the environment names.
+fn know_proxy() {
+    for name in ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"]
+        .into_iter()
+        .flat_map(|name| [name.to_owned(), name.to_lowercase()])
+    {
+        let Ok(place) = std::env::var(name) else { continue };
+        // As reqwest does where there is none.
+        let place = if place.contains("://") { place } else { format!("http://{place}") };
+        if let Some(password) = place.parse().ok().as_ref().and_then(url::Url::password) {
+            foreign::know_text(password, foreign::Kind::Kept);
+            let decoded = percent_decoded(password);
+            foreign::know_text(&decoded, foreign::Kind::Kept);
+        }
+    }
+}
+
+fn percent_decoded(text: &str) -> String {
+    let pair = format!("p={}", text.replace('+', "%2B"));
+    url::form_urlencoded::parse(pair.as_bytes()).map(|(_, value)| value.into_owned()).collect()
 }
 
 /// A header's value, where it is one that can be read.
@@ -80,13 +107,11 @@ pub(crate) fn innermost(error: &reqwest::Error) -> String {
         words = Some(inner.to_string());
         reason = inner.source();
     }
-    words.unwrap_or_else(|| {
-        if error.is_body() || error.is_decode() {
-            "the response broke off".to_owned()
-        } else {
-            "no answer".to_owned()
-        }
-    })
+    match words {
+        Some(words) => foreign::line(&words, SHOWN),
+        None if error.is_body() || error.is_decode() => "the response broke off".to_owned(),
+        None => "no answer".to_owned(),
+    }
 }
 
 /// Whether the reason is the server's certificate.

@@ -30,6 +30,7 @@ pub mod doctor;
 pub mod entra;
 pub mod filter;
 pub mod flow;
+pub mod foreign;
 pub mod forget;
 mod hang_point;
 pub mod history;

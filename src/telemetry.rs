@@ -1,5 +1,7 @@
 //! The log: for people on a terminal, for the journal otherwise, or as JSON lines.
 
+mod clean;
+
 use std::io::{self, IsTerminal as _};
 
 use tracing::{Level, warn};
@@ -7,6 +9,8 @@ use tracing_subscriber::filter::{ParseError, Targets};
 use tracing_subscriber::fmt;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
+
+use clean::Clean;
 
 /// The form of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -30,19 +34,30 @@ pub fn start(level: &str, format: Format) -> Result<(), TryInitError> {
         Ok(filter) => (filter, None),
         Err(error) => (of_settings(), Some(error)),
     };
-    // A log that nobody reads any more must not end the daemon, as its own complaint would.
-    let builder = fmt().with_max_level(Level::TRACE).with_writer(io::stderr).with_target(false);
-    let builder = builder.log_internal_errors(false);
     // systemd says so where standard error goes to the journal, which has the time.
     let has_time = std::env::var_os("JOURNAL_STREAM").is_none();
+    let has_color = has_time && format == Format::Text && io::stderr().is_terminal();
+    // A log that nobody reads any more must not end the daemon, as its own complaint would.
+    let builder = fmt().with_max_level(Level::TRACE).with_target(false);
+    let builder = builder.with_writer(Clean { format, has_color });
+    let builder = builder.log_internal_errors(false);
     match (format, has_time) {
         (Format::Json, _) => builder.json().flatten_event(true).finish().with(filter).try_init(),
-        (Format::Text, true) => {
-            builder.compact().with_ansi(io::stderr().is_terminal()).finish().with(filter).try_init()
-        }
-        (Format::Text, false) => {
-            builder.compact().with_ansi(false).without_time().finish().with(filter).try_init()
-        }
+        (Format::Text, true) => builder
+            .compact()
+            .fmt_fields(clean::fields())
+            .with_ansi(has_color)
+            .finish()
+            .with(filter)
+            .try_init(),
+        (Format::Text, false) => builder
+            .compact()
+            .fmt_fields(clean::fields())
+            .with_ansi(false)
+            .without_time()
+            .finish()
+            .with(filter)
+            .try_init(),
     }?;
     if let Some(error) = wrong {
         warn!("RUST_LOG is not followed: {error}; write it as `info` or `warn,leadflow=debug`");

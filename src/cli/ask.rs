@@ -121,7 +121,7 @@ fn until_sent(store: &Store, id: i64, progress: &ProgressBar) -> anyhow::Result<
         match run.outcome {
             Outcome::Running => progress.set_message(format!("run {id} is under way")),
             Outcome::Waiting => {
-                progress.set_message(format!("run {id}: {}; sending", run.summary));
+                progress.set_message(format!("run {id}: {}; sending", output::line(&run.summary)));
                 let since = since_end.get_or_insert_with(Instant::now).elapsed();
                 if since > FOR_THE_MAIL || !store.mails_of(id)?.iter().any(is_to_be_tried) {
                     return Ok(run);
@@ -142,11 +142,11 @@ fn is_to_be_tried(mail: &MailRecord) -> bool {
 fn told(store: &Store, run: &Run) -> anyhow::Result<String> {
     let mut text = super::run::line_of(run);
     if let Some(help) = &run.help {
-        let _ = write!(text, "\n  {help}");
+        let _ = write!(text, "\n  {}", output::line(help));
     }
     for mail in store.mails_of(run.id)? {
         for recipient in &mail.recipients {
-            let _ = write!(text, "\n  {}", super::history::told_recipient(recipient));
+            let _ = write!(text, "\n  {}", output::line(&super::history::told_recipient(recipient)));
         }
     }
     let _ = write!(text, "\n`leadflow history show {}` tells more", run.id);

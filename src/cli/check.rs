@@ -50,7 +50,9 @@ pub(super) async fn check(path: PathBuf, arguments: Arguments) -> anyhow::Result
         )?;
     } else {
         for problem in problems {
-            output::complain(&problem.shown(output::has_color_on_stderr(), output::width_of_stderr()));
+            output::complain_in_color(
+                &problem.shown(output::has_color_on_stderr(), output::width_of_stderr()),
+            );
         }
         match &result {
             Err(report) => output::complain(&report.to_string()),

@@ -37,12 +37,15 @@ pub(super) fn health(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result<E
             alarms = notice::standing(&store, &loaded.config, is_running, Clock::System.now())?;
             let raised = store.alarms()?;
             reasons.extend(
-                raised.iter().filter(|raised| raised.kind == Kind::File).map(|raised| raised.what.clone()),
+                raised
+                    .iter()
+                    .filter(|raised| raised.kind == Kind::File)
+                    .map(|raised| output::line(&raised.what)),
             );
             reasons.extend(alarms.iter().map(reason));
             let (held, reply) = store.held_notices()?;
             if held > 0 {
-                let reply = reply.unwrap_or_default();
+                let reply = output::line(&reply.unwrap_or_default());
                 reasons.push(format!(
                     "a mail to settings.failures.to is held, so nobody hears of failures: {reply}"
                 ));
@@ -64,7 +67,8 @@ pub(super) fn health(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result<E
 
 fn reason(alarm: &Alarm) -> String {
     let times = if alarm.times > 1 { format!(" ({} times in a row)", alarm.times) } else { String::new() };
-    let Alarm { what, help, look, .. } = alarm;
+    let Alarm { look, .. } = alarm;
+    let (what, help) = (output::line(&alarm.what), output::line(&alarm.help));
     format!("{}{times}: {what}\n  {help}; `{look}` tells more", alarm.kind.title(&alarm.about))
 }
 

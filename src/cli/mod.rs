@@ -132,12 +132,13 @@ const FOR_BLOCKING_WORK: Duration = Duration::from_secs(3);
 
 /// Runs the command and tells what went wrong.
 pub(crate) fn main(arguments: Arguments) -> ExitCode {
+    output::complain_of_panics();
     let error = match dispatch(arguments) {
         Ok(code) => return code,
         Err(error) => error,
     };
     if let Some(report) = error.downcast_ref::<Report>() {
-        output::complain(&report.shown(output::has_color_on_stderr(), output::width_of_stderr()));
+        output::complain_in_color(&report.shown(output::has_color_on_stderr(), output::width_of_stderr()));
         return ExitCode::from(2);
     }
     output::complain(&format!("error: {error}"));

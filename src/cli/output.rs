@@ -1,9 +1,10 @@
 //! What the commands print.
 
-use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
+use std::io::{self, ErrorKind, IsTerminal as _, Write};
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
+use leadflow::foreign;
 use serde_json::Value;
 use terminal_size::terminal_size_of;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
@@ -17,7 +18,8 @@ const HALF_A_YEAR: SignedDuration = SignedDuration::from_hours(182 * 24);
 /// Prose is easier to read in shorter lines than a wide terminal has.
 const PROSE: usize = 100;
 
-/// Prints a text; that nobody reads on (`| head`) is no error.
+/// Prints a text; that nobody reads on (`| head`) is no error. Whatever others have written into it
+/// does nothing to the terminal; where it must not begin a line of its own it goes through [`line`].
 pub(super) fn print(text: &str) -> anyhow::Result<()> {
     print_while_read(text).map(|_| ())
 }
@@ -29,7 +31,7 @@ pub(super) fn print_while_read(text: &str) -> anyhow::Result<bool> {
     }
     let mut out = io::stdout().lock();
     let ending = if text.ends_with('\n') { "" } else { "\n" };
-    match write!(out, "{text}{ending}").and_then(|()| out.flush()) {
+    match write!(out, "{}{ending}", foreign::lines(text)).and_then(|()| out.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
         other => Ok(other.map(|()| true)?),
     }
@@ -37,12 +39,78 @@ pub(super) fn print_while_read(text: &str) -> anyhow::Result<bool> {
 
 /// Prints a value as indented JSON.
 pub(super) fn print_json(value: &Value) -> anyhow::Result<()> {
-    print(&serde_json::to_string_pretty(value)?)
+    print(&foreign::json(value.clone(), true))
+}
+
+/// A value as JSON on one line.
+pub(super) fn json_line(value: &Value) -> String {
+    foreign::json(value.clone(), false)
+}
+
+/// What others have written, as one line; blanks at its begin stay.
+pub(super) fn line(text: &str) -> String {
+    let blanks = text.len() - text.trim_start_matches(' ').len();
+    format!("{}{}", &text[..blanks], foreign::line(&text[blanks..], usize::MAX))
+}
+
+/// What a row or a file holds, for standard output: as it is for a file or another program, and as
+/// [`print`] has it on a terminal.
+pub(super) fn raw() -> Box<dyn Write> {
+    let out = io::stdout().lock();
+    if io::stdout().is_terminal() { Box::new(Cleaned { out, line: Vec::new() }) } else { Box::new(out) }
+}
+
+/// Passes whole lines on.
+struct Cleaned<W: Write> {
+    out: W,
+    line: Vec<u8>,
+}
+
+/// Bytes of a line that are kept back at most.
+const LONGEST_LINE: usize = 64 << 10;
+
+impl<W: Write> Write for Cleaned<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.line.extend_from_slice(bytes);
+        if self.line.ends_with(b"\n") || self.line.len() > LONGEST_LINE {
+            self.pass()?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.pass()?;
+        self.out.flush()
+    }
+}
+
+impl<W: Write> Cleaned<W> {
+    fn pass(&mut self) -> io::Result<()> {
+        let line = std::mem::take(&mut self.line);
+        self.out.write_all(foreign::lines(&String::from_utf8_lossy(&line)).as_bytes())
+    }
 }
 
 /// Tells what went wrong; that nobody listens is no error.
 pub(super) fn complain(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{}", foreign::lines(text.trim_end()));
+}
+
+/// As [`complain`], of problems of flows.toml, which are cleaned before they are coloured.
+pub(super) fn complain_in_color(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", text.trim_end());
+}
+
+/// Tells of a fault of leadflow as of everything else: its words may hold what others have written.
+pub(super) fn complain_of_panics() {
+    std::panic::set_hook(Box::new(|fault| {
+        let thread = std::thread::current();
+        complain(&format!("thread '{}' {fault}", thread.name().unwrap_or("<unnamed>")));
+        let trace = std::backtrace::Backtrace::capture();
+        if trace.status() == std::backtrace::BacktraceStatus::Captured {
+            complain(&trace.to_string());
+        }
+    }));
 }
 
 pub(super) fn has_color_on_stderr() -> bool {
@@ -77,7 +145,7 @@ pub(super) fn table(head: &[&'static str], rows: impl Iterator<Item = Vec<String
 
 /// The text in one line that is at most so wide, cut with … if need be.
 pub(super) fn cut(text: &str, width: Option<usize>) -> String {
-    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let line = line(text);
     let Some(width) = width.filter(|width| line.width() > *width) else { return line };
     let mut cut = String::new();
     let mut used = 1;
@@ -95,12 +163,13 @@ pub(super) fn cut(text: &str, width: Option<usize>) -> String {
 
 /// Prose in lines that fit the terminal; those after the first are indented.
 pub(super) fn wrapped(text: &str, indent: &str) -> String {
-    let Some(width) = width() else { return text.to_owned() };
+    let text = line(text);
+    let Some(width) = width() else { return text };
     let options = textwrap::Options::new(width.min(PROSE))
         .subsequent_indent(indent)
         .break_words(false)
         .word_splitter(textwrap::WordSplitter::NoHyphenation);
-    textwrap::fill(text, options)
+    textwrap::fill(&text, options)
 }
 
 /// A moment as people of the zone read it.
@@ -146,6 +215,16 @@ mod tests {
         ] {
             assert_eq!(cut(text, width), expected, "{text} in {width:?}");
         }
+    }
+
+    #[test]
+    fn a_file_on_a_terminal_does_nothing_to_it() {
+        let mut out = Cleaned { out: Vec::new(), line: Vec::new() };
+        for piece in ["\u{feff}a,b\r\n", "x\u{1b}]0;", "t\u{7},\u{202e}\r\n", "end\u{9b}"] {
+            out.write_all(piece.as_bytes()).unwrap();
+        }
+        out.flush().unwrap();
+        assert_eq!(String::from_utf8(out.out).unwrap(), "a,b\nx ]0;t ,\nend ");
     }
 
     #[test]

@@ -66,7 +66,7 @@ pub(super) async fn preview(loaded: Loaded, arguments: Arguments) -> anyhow::Res
         return Ok(ExitCode::SUCCESS);
     }
     for note in found.mails.notes() {
-        output::complain(&format!("note: {note}"));
+        output::complain(&output::line(&format!("note: {note}")));
     }
     for (number, mail) in (1..).zip(found.mails.read()) {
         let (_, bytes) = mail?;
@@ -124,9 +124,10 @@ fn json_of(bytes: &[u8]) -> anyhow::Result<Value> {
 pub(super) fn told(bytes: &[u8]) -> anyhow::Result<String> {
     let message = MessageParser::default().parse(bytes).context("the mail cannot be read back")?;
     let text = message.body_text(0).unwrap_or_default().trim_end().replace('\n', "\n  ");
-    let mut told = format!("  Subject: {}\n\n  {text}\n", message.subject().unwrap_or_default());
+    let subject = output::line(message.subject().unwrap_or_default());
+    let mut told = format!("  Subject: {subject}\n\n  {text}\n");
     for part in message.attachments() {
-        let name = part.attachment_name().unwrap_or_default();
+        let name = output::line(part.attachment_name().unwrap_or_default());
         let _ = write!(told, "\n  attached: {name}, {} bytes\n", part.contents().len());
     }
     Ok(told)

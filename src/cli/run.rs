@@ -120,7 +120,7 @@ async fn once(loaded: Loaded, names: &[String]) -> anyhow::Result<ExitCode> {
 
 /// A run on one line.
 pub(super) fn line_of(run: &Run) -> String {
-    format!("{} · run {} · {} · {}", run.flow, run.id, run.outcome.word(), run.summary)
+    output::line(&format!("{} · run {} · {} · {}", run.flow, run.id, run.outcome.word(), run.summary))
 }
 
 /// Settles what the last process left, for one that works on the state without a daemon.

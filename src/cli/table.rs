@@ -45,7 +45,8 @@ pub(super) async fn table(loaded: Loaded, arguments: Arguments) -> anyhow::Resul
                     "{connection} has no table yet; `leadflow table create {connection} NAME` makes one"
                 ))?;
             } else {
-                output::print(&names.join("\n"))?;
+                let lines: Vec<_> = names.iter().map(|name| output::line(name)).collect();
+                output::print(&lines.join("\n"))?;
             }
         }
         Command::Create { connection, name } => {

@@ -32,7 +32,7 @@ pub(super) async fn test_mail(loaded: Loaded, arguments: Arguments) -> anyhow::R
         .await
         .map_err(|error| anyhow!("{error}\n  help: {}", error.help()))?;
     for note in mails.notes() {
-        output::complain(&format!("note: {note}"));
+        output::complain(&output::line(&format!("note: {note}")));
     }
     let to = match arguments.to.as_slice() {
         [] => flow.email.recipients(),
@@ -42,7 +42,7 @@ pub(super) async fn test_mail(loaded: Loaded, arguments: Arguments) -> anyhow::R
     let mut is_sent = true;
     for mail in mails.read() {
         let (mail, bytes) = mail?;
-        output::print(&format!("{} {}", mail.subject, mail.message_id))?;
+        output::print(&output::line(&format!("{} {}", mail.subject, mail.message_id)))?;
         let letter = Letter { id: 0, from: &sender, recipients: &to, bytes: &bytes };
         for (address, receipt) in to.iter().zip(sent(&config, flow, letter).await?) {
             let (sign, reply) = match &receipt {
@@ -52,7 +52,7 @@ pub(super) async fn test_mail(loaded: Loaded, arguments: Arguments) -> anyhow::R
                 Receipt::Unknown(reply) => ("uncertain", reply),
             };
             is_sent &= matches!(receipt, Receipt::Accepted(_));
-            output::print(&format!("  {address} {sign}: {reply}"))?;
+            output::print(&output::line(&format!("  {address} {sign}: {reply}")))?;
         }
     }
     Ok(if is_sent { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -11,6 +11,7 @@ use miette::{
 use serde_json::{Value, json};
 
 use super::masked::masked;
+use crate::foreign;
 
 /// Bytes of the longest line that is shown.
 const LONGEST_LINE: usize = 2_000;
@@ -75,7 +76,9 @@ impl<'a> Problems<'a> {
 
     /// The file, with its secrets masked.
     fn source(&self) -> Arc<NamedSource<String>> {
-        Arc::clone(self.source.get_or_init(|| Arc::new(NamedSource::new(self.name, masked(self.text)))))
+        Arc::clone(self.source.get_or_init(|| {
+            Arc::new(NamedSource::new(self.name, foreign::of_same_length(&masked(self.text))))
+        }))
     }
 
     pub(super) fn error(&self, span: Range<usize>, message: impl Into<String>, help: impl Into<String>) {
@@ -91,8 +94,8 @@ impl<'a> Problems<'a> {
     }
 
     pub(super) fn add(&self, span: Range<usize>, message: String, help: String, level: Level) {
-        let help = (!help.is_empty()).then_some(help);
-        let source = self.source();
+        let help = (!help.is_empty()).then_some(help).map(shown);
+        let (message, source) = (shown(message), self.source());
         self.found.borrow_mut().push(Problem { message, help, level, source, span: Some(span) });
     }
 
@@ -108,8 +111,9 @@ impl<'a> Problems<'a> {
             let start = offset_of(text, line, column);
             start..start + text[start..].chars().next().map_or(0, char::len_utf8)
         });
-        let source = Arc::new(NamedSource::new(name, text.to_owned()));
-        let problem = Problem { message: message.to_owned(), help, level, source, span };
+        let source = Arc::new(NamedSource::new(name, foreign::of_same_length(text)));
+        let (message, help) = (shown(message.to_owned()), help.map(shown));
+        let problem = Problem { message, help, level, source, span };
         let mut found = self.found.borrow_mut();
         // A template that several flows use is wrong once.
         if !found.iter().any(|other| other.place() == problem.place() && other.message == problem.message) {
@@ -134,8 +138,8 @@ impl Problem {
     /// An error that has no place in a file.
     pub(super) fn without_place(name: &str, message: String, help: &str) -> Self {
         let source = Arc::new(NamedSource::new(name, String::new()));
-        let help = (!help.is_empty()).then(|| help.to_owned());
-        Self { message, help, level: Level::Error, source, span: None }
+        let help = (!help.is_empty()).then(|| shown(help.to_owned()));
+        Self { message: shown(message), help, level: Level::Error, source, span: None }
     }
 
     /// A warning that has no place in a file.
@@ -248,6 +252,12 @@ impl Diagnostic for Problem {
         let span = self.span.clone()?;
         Some(Box::new(std::iter::once(LabeledSpan::new_primary_with_span(None, span))))
     }
+}
+
+/// Words that may hold a piece of the file: a template's error has several lines.
+fn shown(words: String) -> String {
+    let cleaned = foreign::lines(&words);
+    if cleaned == words { words } else { cleaned }
 }
 
 fn offset_of(text: &str, line: usize, column: usize) -> usize {

@@ -7,8 +7,11 @@ use std::time::Duration;
 use tracing::warn;
 use url::Url;
 
+use crate::foreign;
 use crate::http;
 
+/// Characters of a reason that are shown.
+const SHOWN: usize = 300;
 /// For one request.
 const IN_ALL: Duration = Duration::from_secs(20);
 
@@ -28,6 +31,8 @@ impl Heartbeat {
     /// Sends one sign of life beside everything else; one that hangs is not joined by another.
     pub(super) fn beat(&mut self, url: Option<&Url>) {
         let Some(url) = url.cloned() else { return };
+        // Who knows it can give a sign of life in leadflow's stead.
+        foreign::know_text(&url[url::Position::BeforePath..], foreign::Kind::Kept);
         if self.is_under_way.swap(true, Ordering::Relaxed) {
             return;
         }
@@ -43,7 +48,7 @@ impl Heartbeat {
         let (is_under_way, is_failing) = (Arc::clone(&self.is_under_way), Arc::clone(&self.is_failing));
         tokio::spawn(async move {
             let answer = client.get(url).send().await.and_then(reqwest::Response::error_for_status);
-            let failed = answer.err().map(reqwest::Error::without_url);
+            let failed = answer.err().map(|error| foreign::line(&error.without_url().to_string(), SHOWN));
             if let Some(error) = failed.as_ref().filter(|_| !is_failing.load(Ordering::Relaxed)) {
                 warn!("the heartbeat does not get through: {error}; look at settings.heartbeat_url");
             }

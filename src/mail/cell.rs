@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use crate::columns::{Cell, Columns};
+use crate::foreign;
 
 /// Bytes of a cell that a mail's body shows; the CSV has the whole.
 const SHOWN: usize = 2 << 10;
@@ -26,9 +27,16 @@ pub(super) fn shown(value: Value) -> Value {
     match value {
         Value::String(text) => Value::String(cut(&cleaned(&text, true))),
         Value::Array(items) => items.into_iter().map(shown).collect(),
-        Value::Object(fields) => fields.into_iter().map(|(name, value)| (name, shown(value))).collect(),
+        Value::Object(fields) => {
+            fields.into_iter().map(|(name, value)| (named(&name), shown(value))).collect()
+        }
         other => other,
     }
+}
+
+/// A column's name, which whoever writes to the table chooses as well, on one line.
+pub(super) fn named(name: &str) -> String {
+    cleaned(name, false)
 }
 
 /// Columns of a row that weigh no more than what they hold, and what each further one weighs: templates see it
@@ -86,7 +94,7 @@ fn is_line_break(c: char) -> bool {
 }
 
 fn cleaned(text: &str, line_breaks: bool) -> String {
-    let text = text.replace("\r\n", "\n");
+    let text = foreign::of_row(text.into()).replace("\r\n", "\n");
     let text = text.chars().map(|c| if is_line_break(c) { '\n' } else { c });
     let keep = |c: char| match c {
         '\n' | '\t' => line_breaks,

@@ -224,7 +224,7 @@ impl Graph {
                 break;
             }
         }
-        Sent::Answered(Reply::read(status, &headers, &answer, token.secret.expose_secret()))
+        Sent::Answered(Reply::read(status, &headers, &answer))
     }
 
     fn no_connection(&self, reason: &str) -> ConnectError {

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::{cell, formula};
 use crate::columns::{Cell, Columns};
 use crate::flow::{Separator, SheetColumn, SheetValue};
+use crate::foreign;
 use crate::lead::{self, Lead};
 use crate::spool::Spool;
 
@@ -77,7 +78,7 @@ impl Sheet {
     /// None in practice: it writes to memory.
     pub fn head(&self) -> io::Result<Vec<u8>> {
         let mut csv = writer(BYTE_ORDER_MARK.to_vec(), self.separator);
-        csv.write_record(self.names().map(|name| formula::defused(name.into()).into_owned()))?;
+        csv.write_record(self.names().map(|name| formula::defused(cell::named(name).into()).into_owned()))?;
         csv.into_inner().map_err(|error| io::Error::other(error.to_string()))
     }
 
@@ -135,11 +136,12 @@ impl<W: Write> Lines<'_, W> {
         let lead = self.sheet.has_lead.then(|| Lead::of(row));
         for column in &self.sheet.columns {
             let text = value(column, row, lead.as_ref()).map_or(Cow::Borrowed(""), Cell::text);
-            self.csv.write_field(formula::defused(cell::cut_to(text, most)).as_bytes())?;
+            let text = cell::cut_to(foreign::of_row(text), most);
+            self.csv.write_field(formula::defused(text).as_bytes())?;
         }
         if let Some(more) = self.sheet.more(row) {
-            let text = Cow::Owned(more.to_string());
-            self.csv.write_field(formula::defused(cell::cut_to(text, most)).as_bytes())?;
+            let text = cell::cut_to(foreign::of_row(more.to_string().into()), most);
+            self.csv.write_field(formula::defused(text).as_bytes())?;
         }
         self.csv.write_record(None::<&[u8]>)?;
         self.csv.flush()?;

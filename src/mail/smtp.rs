@@ -359,11 +359,13 @@ async fn connect(
     place: &str,
     credentials: Option<Credentials<'_>>,
 ) -> Result<(Wire, Offers), ConnectError> {
-    let secrets = credentials.map(|credentials| credentials.secrets()).unwrap_or_default();
+    if let Some(credentials) = credentials {
+        credentials.know();
+    }
     let tls = if smtp.security == Security::None { None } else { Some(tls_of(smtp).await?) };
     let begin = async {
         let stream = Wire::connect(&smtp.host, smtp.port, TO_CONNECT).await.map_err(|error| lost(&error))?;
-        let mut wire = Wire::new(Box::new(stream), secrets);
+        let mut wire = Wire::new(Box::new(stream));
         if let (Security::Tls, Some(tls)) = (smtp.security, &tls) {
             wire = wire.protect(tls).await?;
         }

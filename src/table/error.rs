@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::permission;
 use super::transport::Failure;
 use crate::entra::EntraError;
+use crate::foreign;
 
 /// Why a table could not be read. No key, signature or whole address is ever in it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -41,6 +42,7 @@ impl TableError {
 
     /// What was sent makes no sense.
     pub(super) fn no_page(place: &Place, reason: &str) -> Self {
+        let reason = foreign::line(reason, SHOWN);
         let message = format!("{} sent something that is no table response: {reason}", place.host);
         Self { is_passing: true, ..Self::new(message) }
             .help("look at the endpoint, and at a proxy between; the next run begins anew")
@@ -192,18 +194,17 @@ fn code_and_message(code: Option<String>, body: &[u8]) -> (Option<String>, Optio
         rest.split_once("</").map(|(value, _)| value.to_owned())
     };
     let of_json = |value: &Value| value.as_str().map(str::to_owned);
-    let code =
-        code.or_else(|| of_json(&error["code"])).or_else(|| element("Code")).or_else(|| element("code"));
+    let codes = [code, of_json(&error["code"]), element("Code"), element("code")];
+    // An HTML page of a proxy has `<code>` as well, with whatever was asked for in it.
+    let code = codes.into_iter().flatten().find_map(|code| foreign::code(&code).map(str::to_owned));
     let message =
         of_json(&error["message"]["value"]).or_else(|| element("Message")).or_else(|| element("message"));
     (code, message.map(|message| shown(&message)))
 }
 
-/// The first line, without what could be a key or a signature.
+/// The first line; the ones after it number the request.
 fn shown(message: &str) -> String {
-    let line = message.lines().next().unwrap_or_default().trim();
-    let line = line.split("sig=").next().unwrap_or_default();
-    line.chars().filter(|c| !c.is_control()).take(SHOWN).collect()
+    foreign::line(message.trim_start().lines().next().unwrap_or_default(), SHOWN)
 }
 
 #[cfg(test)]
@@ -246,9 +247,9 @@ mod tests {
                 error(
                     400,
                     Some("InvalidInput"),
-                    r#"{"odata.error":{"message":{"value":"Syntax error at position 9&sig=abc"}}}"#,
+                    r#"{"odata.error":{"message":{"value":"Syntax error at position 9&sig=abc&x"}}}"#,
                 ),
-                "the service does not accept the query (InvalidInput): Syntax error at position 9&",
+                "the service does not accept the query (InvalidInput): Syntax error at position 9&sig=…&x",
                 false,
             ),
             (error(503, Some("ServerBusy"), ""), "h answered 503 ServerBusy", true),

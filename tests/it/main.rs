@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod alarms;
 #[cfg(test)]
+mod border;
+#[cfg(test)]
 mod bounds;
 #[cfg(test)]
 mod broken_sessions;

@@ -48,7 +48,7 @@ pub(super) fn follow(loaded: &Loaded, asked: &RunsAsked<'_>, as_json: bool) -> a
     let rows: Vec<_> = first.iter().map(|run| look.cells(run)).collect();
     let layout = Layout::fit(&columns_for_more(loaded), &rows, look.width);
     let line = |run: &Run| {
-        if as_json { json_of_run(run).to_string() } else { layout.line(&look.cells(run)) }
+        if as_json { output::json_line(&json_of_run(run)) } else { layout.line(&look.cells(run)) }
     };
     if !as_json && !output::print_while_read(&layout.head())? {
         return Ok(ExitCode::SUCCESS);

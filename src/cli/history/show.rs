@@ -95,7 +95,7 @@ impl Page {
         let facts = facts.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
         self.facts(&facts.collect::<Vec<_>>());
         for step in steps {
-            let _ = writeln!(self.text, "\n{} ({})", step.name, output::duration(step.took));
+            let _ = writeln!(self.text, "\n{} ({})", output::line(&step.name), output::duration(step.took));
             self.facts(&steps::facts(step, zone));
         }
         for mail in mails {

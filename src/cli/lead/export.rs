@@ -14,6 +14,7 @@ use leadflow::clock::Clock;
 use leadflow::config::{self, Loaded};
 use leadflow::filter;
 use leadflow::flow::{Flow, Separator};
+use leadflow::foreign;
 use leadflow::mail::sheet::Sheet;
 use leadflow::ownership::{Draft, Readers};
 use leadflow::row::Row;
@@ -81,7 +82,7 @@ pub(super) async fn export(loaded: &Loaded, arguments: &Arguments) -> anyhow::Re
     let sheet = sheet.separated_by(separator);
     match &arguments.to {
         None => {
-            let mut out = BufWriter::new(io::stdout().lock());
+            let mut out = BufWriter::new(output::raw());
             match write_to(&mut out, &sheet, &mut spool, arguments.format, &progress) {
                 Err(error) if is_broken_pipe(&error) => return Ok(ExitCode::SUCCESS),
                 result => result?,
@@ -152,7 +153,7 @@ fn write_to(
             let Some(columns) = rows.next_columns()? else { break };
             let before = if number > 0 && is_array { "," } else { "" };
             let line_break = if number > 0 || is_array { "\n" } else { "" };
-            write!(out, "{before}{line_break}{}", sheet.object(&columns))?;
+            write!(out, "{before}{line_break}{}", foreign::json(sheet.object(&columns), false))?;
             tell(number);
         }
         out.write_all(match (is_array, all) {

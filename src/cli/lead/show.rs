@@ -101,13 +101,16 @@ fn told(key: &str, row: Option<&Row>, steps: &[Step], zone: &TimeZone) -> String
             let offer = lead["offer"].as_str().map_or_else(String::new, |offer| format!(" · {offer}"));
             let _ = writeln!(
                 text,
-                "  {}{offer}{}{}",
-                words_of(&lead),
+                "  {}{}{}{}",
+                output::line(&words_of(&lead)),
+                output::line(&offer),
                 mark("is_test", "test lead"),
                 mark("do_not_contact", "do not contact")
             );
-            let written =
-                row.timestamp.parse().map_or_else(|_| row.timestamp.clone(), |at| output::moment(at, zone));
+            let written = row
+                .timestamp
+                .parse()
+                .map_or_else(|_| output::line(&row.timestamp), |at| output::moment(at, zone));
             let _ = writeln!(text, "\nwritten {written}, says the table (a later write moves it)");
         }
         None => text.push_str("  it is not in the table any more\n"),

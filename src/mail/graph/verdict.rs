@@ -11,8 +11,8 @@ use serde_json::Value;
 use super::super::ConnectError;
 use crate::entra::Identity;
 use crate::flow::GraphConnection;
+use crate::foreign;
 use crate::http;
-use crate::secret;
 
 /// An answer, without what it may repeat of the token.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,14 +71,14 @@ const OF_SENDER: [&str; 9] = [
 const SHOWN: usize = 240;
 
 impl Reply {
-    pub(super) fn read(status: u16, headers: &HeaderMap, body: &[u8], token: &str) -> Self {
+    pub(super) fn read(status: u16, headers: &HeaderMap, body: &[u8]) -> Self {
         let json: Value = serde_json::from_slice(body).unwrap_or_default();
-        let text = |value: &Value| cleaned(value.as_str().unwrap_or_default(), token);
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         Self {
             status,
-            code: text(&json["error"]["code"]),
-            message: text(&json["error"]["message"]),
-            request_id: http::header(headers, "request-id").map(|id| cleaned(id, token)),
+            code: foreign::code(&text(&json["error"]["code"])).unwrap_or_default().to_owned(),
+            message: foreign::line(&text(&json["error"]["message"]), SHOWN),
+            request_id: http::header(headers, "request-id").and_then(foreign::code).map(str::to_owned),
             retry_after: http::retry_after(headers),
         }
     }
@@ -165,16 +165,6 @@ fn permission(connection: &GraphConnection) -> String {
     )
 }
 
-fn cleaned(text: &str, token: &str) -> String {
-    let text = secret::without(text, token);
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(SHOWN)
-        .collect::<String>()
-        .trim()
-        .to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -186,8 +176,9 @@ mod tests {
             entra: Entra::new(Identity::Managed { client_id: None }, Cloud::Public),
             per_minute: 30,
         };
-        let body = format!(r#"{{"error":{{"code":"{code}","message":"Words of\nBearer t0ken"}}}}"#);
-        of(&Reply::read(status, &HeaderMap::new(), body.as_bytes(), "t0ken"), &connection)
+        let body =
+            format!(r#"{{"error":{{"code":"{code}","message":"Words of\nBearer t0ken-of-this-request"}}}}"#);
+        of(&Reply::read(status, &HeaderMap::new(), body.as_bytes()), &connection)
     }
 
     #[test]

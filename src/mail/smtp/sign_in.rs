@@ -14,6 +14,7 @@ use super::hello::Offers;
 use super::reply::{Reply, cleaned};
 use super::wire::{Broken, Wire, within};
 use super::{ConnectError, FOR_A_COMMAND};
+use crate::foreign;
 
 /// Who signs in, and what proves it: a password or a token.
 #[derive(Clone, Copy)]
@@ -23,9 +24,9 @@ pub(super) struct Credentials<'a> {
 }
 
 impl Credentials<'_> {
-    /// The secret in every form in which it goes over the wire, and a server may repeat it.
-    pub(super) fn secrets(&self) -> Vec<String> {
-        vec![self.secret.to_owned(), BASE64_STANDARD.encode(self.secret), self.plain(), self.xoauth2()]
+    /// No server repeats them from then on. A short password is known by AUTH PLAIN alone.
+    pub(super) fn know(&self) {
+        foreign::know_whole(&self.plain(), foreign::Kind::Token);
     }
 
     fn plain(&self) -> String {
@@ -114,7 +115,7 @@ pub(super) async fn by_token(
         Err(broken) => return Err(ConnectError::new(format!("{place}: {broken}"), None)),
     };
     let help = mending(&refusal, user);
-    let refusal = cleaned(&wire.without_secrets(&refusal));
+    let refusal = cleaned(&refusal);
     Err(ConnectError::new(format!("{place} does not accept the token for `{user}`: {refusal}"), Some(&help)))
 }
 

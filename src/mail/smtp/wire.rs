@@ -19,7 +19,6 @@ use tokio::time::timeout;
 
 use super::reply::{Reading, Reply, Unreadable, cleaned};
 use super::tls::Tls;
-use crate::secret;
 
 /// Bytes that are taken in at a time.
 const PIECE: usize = 4 << 10;
@@ -34,8 +33,6 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Transport for T {}
 pub(super) struct Wire {
     stream: Box<dyn Transport>,
     heard: BytesMut,
-    /// What is not repeated of what the server says.
-    secrets: Vec<String>,
 }
 
 /// Why a step did not come to what was hoped for.
@@ -71,8 +68,8 @@ impl Wire {
         Err(last)
     }
 
-    pub(super) fn new(stream: Box<dyn Transport>, secrets: Vec<String>) -> Self {
-        Self { stream, heard: BytesMut::new(), secrets }
+    pub(super) fn new(stream: Box<dyn Transport>) -> Self {
+        Self { stream, heard: BytesMut::new() }
     }
 
     /// Speaks TLS from here on. What was heard before it could be from anybody in between.
@@ -117,20 +114,19 @@ impl Wire {
         let mut reading = Reading::default();
         loop {
             match reading.take(&mut self.heard) {
-                Ok(Some(reply)) => return Ok(self.discreet(&reply)),
+                Ok(Some(reply)) => return Ok(reply),
                 Ok(None) => {}
                 Err(Unreadable::Endless) => {
                     return Err(Broken::Unreadable("its reply does not end".to_owned()));
                 }
                 Err(Unreadable::NoReply(said)) => {
-                    let said = cleaned(&self.without_secrets(&said));
+                    let said = cleaned(&said);
                     return Err(Broken::Unreadable(format!("`{said}` is no SMTP reply")));
                 }
             }
             self.heard.reserve(PIECE);
             if self.stream.read_buf(&mut self.heard).await.map_err(|error| lost(&error))? == 0 {
-                let reply = reading.end(&mut self.heard).map(|reply| self.discreet(&reply));
-                return reply.ok_or_else(closed);
+                return reading.end(&mut self.heard).ok_or_else(closed);
             }
         }
     }
@@ -148,7 +144,7 @@ impl Wire {
             }
         }
         match Reading::default().take(&mut self.heard.clone()) {
-            Ok(Some(reply)) if reply.code == 421 => Err(Broken::Refused(self.discreet(&reply))),
+            Ok(Some(reply)) if reply.code == 421 => Err(Broken::Refused(reply)),
             _ => Err(Broken::OutOfTurn(self.shown())),
         }
     }
@@ -167,19 +163,9 @@ impl Wire {
         }
     }
 
-    /// Without what this session signs in with, which some servers repeat.
-    pub(super) fn without_secrets(&self, text: &str) -> String {
-        self.secrets.iter().fold(text.to_owned(), |text, secret| secret::without(&text, secret))
-    }
-
-    fn discreet(&self, reply: &Reply) -> Reply {
-        let lines = reply.lines.iter().map(|line| self.without_secrets(line));
-        Reply { code: reply.code, lines: lines.collect() }
-    }
-
     /// What was heard and not asked for.
     fn shown(&self) -> String {
-        cleaned(&self.without_secrets(&String::from_utf8_lossy(&self.heard)))
+        cleaned(&String::from_utf8_lossy(&self.heard))
     }
 }
 
@@ -228,13 +214,15 @@ pub(super) fn lost(error: &io::Error) -> Broken {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::foreign;
     use proptest::prelude::*;
     use tokio::io::duplex;
 
     /// A wire and the server's end of it.
     fn pair() -> (Wire, tokio::io::DuplexStream) {
         let (ours, theirs) = duplex(8 << 10);
-        (Wire::new(Box::new(ours), vec!["canary-secret-of-16".to_owned()]), theirs)
+        foreign::know_text("canary-secret-of-16", foreign::Kind::Kept);
+        (Wire::new(Box::new(ours)), theirs)
     }
 
     #[tokio::test(start_paused = true)]

@@ -18,6 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use super::certificates::certificates;
 use super::scripted::serve;
 pub(crate) use graph::Scripted;
+pub(crate) use http::tls;
 
 pub(crate) const TENANT: &str = "5f3c1e62-0000-4000-8000-00000000c0de";
 pub(crate) const APPLICATION: &str = "7b0f6d4e-0000-4000-8000-000000000a99";

@@ -4,6 +4,7 @@ pub(crate) mod azurite;
 pub(crate) mod breaking;
 pub(crate) mod certificates;
 pub(crate) mod disk;
+pub(crate) mod echo;
 pub(crate) mod hostile;
 pub(crate) mod leadflow;
 pub(crate) mod leads;

@@ -57,7 +57,7 @@ pub(super) fn response(status: &str, headers: &[String], body: &str) -> Vec<u8> 
     .into_bytes()
 }
 
-pub(super) fn tls() -> Arc<ServerConfig> {
+pub(crate) fn tls() -> Arc<ServerConfig> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let files = certificates();
     let chain = CertificateDer::pem_file_iter(&files.certificate).unwrap().map(Result::unwrap).collect();

@@ -1,0 +1,124 @@
+//! Every command on a state, a table and a file full of what terminals obey.
+
+use leadflow::clock::Clock;
+use leadflow::table::EmbeddedTable;
+use serde_json::{Value, json};
+
+use super::COMMANDS;
+use crate::support::leadflow::Sandbox;
+use crate::support::past::{self, PastState};
+
+/// Colours, a title, a clipboard, a link, a cursor that goes back, bidi marks, nothing that is seen, and
+/// a line that looks like leadflow's own.
+const HOSTILE: &str = "a\u{1b}[31mb\u{1b}]0;t\u{7}\u{1b}]52;c;eA==\u{1b}\\c\u{9b}2Jd\u{9d}8;;x\u{9c}\re\u{8}\u{7f}\0f\u{202e}g\u{2066}\u{200b}\u{feff}h\u{2028}\u{85}\u{b}\nFORGED line\r\nFORGED i";
+/// Without NUL, which the state's texts end with.
+fn hostile() -> String {
+    HOSTILE.replace('\0', "")
+}
+
+fn does_something(c: char) -> bool {
+    (c.is_control() && c != '\n') || "\u{202e}\u{2066}\u{200b}\u{feff}\u{2028}\u{2029}".contains(c)
+}
+
+fn sandbox() -> Sandbox {
+    let sandbox = Sandbox::new(&past::flows());
+    PastState::make(&sandbox);
+    let table = EmbeddedTable::open(&sandbox.path("state/demo.db"), "leads").unwrap();
+    let row = |key: &str| {
+        json!({
+            "PartitionKey": "p", "RowKey": key, "Timestamp": "", HOSTILE: HOSTILE, "LeadSource": HOSTILE, "OfferDisplayName": HOSTILE,
+            "CreatedTime": HOSTILE, "CustomerInfo": json!({ "FirstName": HOSTILE, "LastName": HOSTILE, "Email": "ana@x.example", "Company": HOSTILE }).to_string(),
+        })
+    };
+    let rows = [row("r"), row(HOSTILE)].map(|row| row.as_object().unwrap().clone());
+    table.insert(&rows, Clock::System.now()).unwrap();
+    let db = rusqlite::Connection::open(sandbox.path("state/leadflow.db")).unwrap();
+    for (place, text) in [
+        ("runs SET summary", hostile()),
+        ("runs SET help", hostile()),
+        ("runs SET cause", hostile()),
+        ("mails SET subject", hostile()),
+        ("mails SET message_id", hostile()),
+        ("mails SET connection", hostile()),
+        ("recipients SET reply", hostile()),
+        ("recipients SET address", hostile()),
+        ("steps SET outputs", json!({ "note": HOSTILE, HOSTILE: [HOSTILE], "notes": [HOSTILE] }).to_string()),
+        ("steps SET inputs", json!({ "filter": HOSTILE, "table": HOSTILE }).to_string()),
+    ] {
+        db.execute(&format!("UPDATE {place} = ?1"), [text]).unwrap();
+    }
+    let alarm = "INSERT INTO alarms (kind, about, since, what) VALUES ('file', '', 1, ?1)";
+    db.execute(alarm, [hostile()]).unwrap();
+    db.execute(
+        "INSERT INTO connections (name, failures, failing_since, what, help) VALUES ('folder', 9, 1, ?1, ?1)",
+        [hostile()],
+    )
+    .unwrap();
+    sandbox
+}
+
+/// The lines of the canary run for these flows.
+fn lines() -> Vec<String> {
+    let here = |line: &&str| {
+        line.replace(" leads", " marketplace-leads")
+            .replace("table list marketplace", "table list demo")
+            .replace("create marketplace ", "create demo ")
+    };
+    let all = COMMANDS.iter().flat_map(|(_, lines)| *lines).map(here);
+    let more = [
+        "history show 3",
+        "history show 5",
+        "history show 6",
+        "outbox show 2",
+        "outbox show 3",
+        "lead show marketplace-leads p/nothere",
+        "history --status failed",
+    ];
+    all.chain(more.map(str::to_owned)).collect()
+}
+
+#[test]
+fn no_command_does_anything_to_a_terminal_or_shows_a_line_that_is_not_its_own() {
+    let sandbox = sandbox();
+    for line in lines() {
+        for width in ["80", "400"] {
+            let arguments: Vec<_> = line.split(' ').collect();
+            let output = sandbox.command(&arguments).env("COLUMNS", width).output().unwrap();
+            let (out, err) =
+                (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+            let is_file = line.contains("lead export") && !line.contains("json");
+            for shown in [&out, &err].into_iter().filter(|_| !is_file) {
+                assert!(!shown.contains(does_something), "{line}: {shown:?}");
+                assert!(!shown.lines().any(|shown| shown.starts_with("FORGED")), "{line}: {shown}");
+            }
+            assert!(!err.contains("panicked"), "{line}: {err}");
+            if line.ends_with("--json") && !out.is_empty() {
+                serde_json::from_str::<Value>(&out).unwrap_or_else(|error| panic!("{line}: {error}: {out}"));
+            }
+        }
+    }
+    let runs = sandbox.json(&["history", "show", "1", "--json"]);
+    assert_eq!(runs["summary"], hostile(), "JSON tells what is there");
+}
+
+#[test]
+fn a_file_full_of_it_is_shown_without_harm() {
+    let bad = format!(
+        "# {}\n[flows.\"x\u{1b}[31m\u{202e}\"]\nnothere = \"\u{9b}2J\u{feff}\"\n[connections.a.smtp]\nhost = \"\\u001b[31m\\u202e\"\nfrom = \"\u{1b}]0;x\u{7}\"\n",
+        HOSTILE.replace(['\n', '\r'], " ")
+    );
+    let sandbox = Sandbox::new("");
+    for text in [bad.clone(), bad.replace('\0', ""), bad.replace(|c: char| c.is_control() && c != '\n', "")] {
+        sandbox.write("flows.toml", &text);
+        for line in ["check", "check --json", "list", "run --once"] {
+            let output = sandbox.command(&line.split(' ').collect::<Vec<_>>()).output().unwrap();
+            let shown = format!(
+                "{}{}",
+                String::from_utf8(output.stdout).unwrap(),
+                String::from_utf8(output.stderr).unwrap()
+            );
+            assert_eq!(output.status.code(), Some(2), "{shown}");
+            assert!(!shown.contains(does_something), "{line}: {shown:?}");
+        }
+    }
+}
