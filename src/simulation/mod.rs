@@ -13,6 +13,7 @@
 
 mod events;
 mod file;
+mod journal;
 mod mail;
 mod oracle;
 mod process;

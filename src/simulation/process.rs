@@ -50,7 +50,7 @@ const MOST_TICKS: u32 = 3_000;
 
 /// One process.
 pub(super) struct Process {
-    agenda: Agenda,
+    pub(super) agenda: Agenda,
     pub(super) delivery: Delivery,
     /// The file that is to be read once the state can be used again.
     pub(super) unread: Option<usize>,
@@ -60,9 +60,6 @@ pub(super) struct Process {
     /// nothing has come between since.
     pub(super) failed: BTreeMap<String, (i64, u64)>,
 }
-
-/// A failed run is tried again within half an hour, if the state can be used.
-const RETRIED_WITHIN: i64 = 90 * MINUTE;
 
 /// What a tick has started has come to rest by then, in the runtime's own time, which passes when
 /// nothing else is to be done.
@@ -173,6 +170,9 @@ impl Machine {
         let Some(known) = self.endured(self.place.store.call(look).await)? else { return Ok(false) };
         process.agenda.replace(&flows, &known, now);
         process.failed.clear();
+        let off =
+            (0..self.world.story.plans.len()).filter(|flow| !self.world.story.files[file][*flow].enabled);
+        off.for_each(|flow| self.world.lock().turn_off(flow));
         Ok(true)
     }
 
@@ -252,43 +252,11 @@ impl Machine {
             };
             process.agenda.set_off(flow, is_off, now);
             process.failed.remove(flow);
-        }
-        Ok(true)
-    }
-
-    /// When each flow was first due to read its table; and one whose run failed was not to wait for long.
-    fn note_due(&self, due: &[Due], process: &mut Process) -> Result<(), Violation> {
-        let mut state = self.world.lock();
-        let (now, by_machine) = (state.now, state.now + state.offset);
-        for Due { flow, .. } in due {
-            let Some(number) = self.number(&flow.name) else { continue };
-            let table = self.world.definition(&state, number).table;
-            state.flows[number].tables[table].due.get_or_insert((now, by_machine));
-            // While the state cannot be used no run can be claimed.
-            let failed =
-                process.failed.remove(&flow.name).filter(|(_, endured)| *endured == state.counts.endured);
-            let waited = failed.map(|(at, _)| now - at).unwrap_or_default();
-            if waited > RETRIED_WITHIN + self.world.story.step {
-                let hours = waited / HOUR;
-                let message = format!("the failed run of {} was not tried again for {hours} h", flow.name);
-                return Err(Violation::new(Kind::Broken, message));
+            if let Some(number) = self.number(flow).filter(|_| is_off) {
+                self.world.lock().turn_off(number);
             }
         }
-        Ok(())
-    }
-
-    fn fail(&self, process: &mut Process, name: &str) {
-        if self.world.break_it == Some(Break::NoRetry) {
-            process.agenda.ended(name);
-        } else {
-            process.agenda.failed(name, self.place.clock.now());
-        }
-        let state = self.world.lock();
-        process.failed.insert(name.to_owned(), (state.now, state.counts.endured));
-    }
-
-    fn number(&self, flow: &str) -> Option<usize> {
-        self.world.story.plans.iter().position(|plan| plan.name == flow)
+        Ok(true)
     }
 
     /// Claims the runs together and records those together that handed on no row, as the daemon does; of
@@ -299,6 +267,7 @@ impl Machine {
         self.sabotage();
         let claimed = run::claim(&self.place, due.iter().map(order).collect()).await;
         let Some(claimed) = self.endured(claimed)? else { return Ok(ended) };
+        self.note_claimed(due);
         let runs =
             due.iter().zip(claimed).map(|(due, claimed)| run::work(&self.place, config, &due.flow, claimed));
         let (mut quiet, mut of) = (Vec::new(), Vec::new());

@@ -99,6 +99,8 @@ pub(super) struct FlowJournal {
 pub(super) struct TableJournal {
     /// When the flow was first due to read it, in true time, and what the machine's clock showed.
     pub(super) due: Option<(i64, i64)>,
+    /// A run of it was recorded as begun.
+    pub(super) was_claimed: bool,
     /// The service told no time when it was asked for it.
     pub(super) began_dateless: bool,
     /// The scan of the rows before the begin that belongs to the run under way.
@@ -251,6 +253,13 @@ impl State {
 
     pub(super) fn advance(&mut self, by: i64) {
         self.advance_to(self.now + by);
+    }
+
+    /// A flow is off that was due and has never begun: it is due anew when it is on.
+    pub(super) fn turn_off(&mut self, flow: usize) {
+        for table in self.flows[flow].tables.iter_mut().filter(|table| !table.was_claimed) {
+            table.due = None;
+        }
     }
 
     pub(super) fn set_clock(&mut self) {
