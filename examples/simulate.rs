@@ -44,7 +44,7 @@ fn main() -> ExitCode {
     sum.events.iter().for_each(|event| eprintln!("{event}"));
     eprintln!(
         "{played} histories in {:.1} s: {} writes, {} rows owed, {} runs, {} mails in {} tries, {} kills, {} restarts, {} failures of the state,\n\
-         {} uncertain marks, {} repeats (all marked), {} refused or held",
+         {} uncertain marks, {} repeats (all marked), {} refused or held, {} held since they broke each session",
         took.as_secs_f64(),
         sum.writes,
         sum.owed,
@@ -57,6 +57,7 @@ fn main() -> ExitCode {
         sum.uncertain,
         sum.repeats,
         sum.held,
+        sum.broken,
     );
     let Some((seed, violation)) = violation else {
         eprintln!("0 lost, 0 unmarked repeats");

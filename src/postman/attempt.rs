@@ -103,12 +103,14 @@ impl<'a> Attempt<'a> {
         self.rests.push(until);
     }
 
-    /// The session broke in the middle of the mail.
-    pub(super) fn breaks(&mut self, connection: &str, error: &ConnectError) {
+    /// The session broke in the middle of the mail, which can be the mail's fault or cannot.
+    pub(super) fn breaks(&mut self, connection: &str, error: &ConnectError, can_be_its_fault: bool) {
         self.has_broken = true;
         if !self.is_judged() {
-            self.broken.push(connection.to_owned());
             self.reasons.push(error.to_string());
+            if can_be_its_fault {
+                self.broken.push(connection.to_owned());
+            }
         }
     }
 

@@ -61,7 +61,9 @@ impl Postman {
                         broken_at_one = Some(error);
                     }
                     _ => {
-                        attempt.breaks(name, &error);
+                        // What broke at one recipient and then in the text has no fault of its own for sure.
+                        let is_one_fault = at.is_some() || aside.is_empty();
+                        attempt.breaks(name, &error, is_one_fault);
                         self.suspects(name, &error, attempt).await;
                         return Ok(());
                     }
@@ -70,7 +72,7 @@ impl Postman {
         }
         // The others were judged: the session breaks at this recipient and is well without.
         if let Some(error) = broken_at_one {
-            attempt.breaks(name, &error);
+            attempt.breaks(name, &error, true);
         }
         Ok(())
     }
@@ -98,7 +100,7 @@ impl Postman {
         if !is_verdict && !session.is_usable() {
             let reason = heard().next().map_or("the session is gone", Receipt::words);
             let error = ConnectError::new(reason, None);
-            attempt.breaks(name, &error);
+            attempt.breaks(name, &error, false);
             self.suspects(name, &error, attempt).await;
         } else if is_verdict && self.connections().works(name, has_taken) {
             let (name, id) = (name.to_owned(), attempt.mail.id);

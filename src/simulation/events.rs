@@ -1,9 +1,16 @@
 //! What the story has for the machine, its file and the servers, and the calm at its end.
 
+use super::mail::recipient;
 use super::process::{End, Machine, Process};
-use super::story::{Event, Mood};
+use super::story::{Event, HOUR, Mood};
+use super::world::State;
 use super::{Kind, Violation};
-use crate::store::Request;
+use crate::outbox::Recipient;
+use crate::store::{Listed, Request, Which};
+
+/// Within which a mail leaves when nothing fails: two of the longest waits, and some more for mails
+/// beside it that break their sessions.
+const MOST_WAIT: i64 = 4 * HOUR;
 
 impl Machine {
     /// What the story has for this moment; then the calm.
@@ -136,10 +143,38 @@ impl Machine {
             let after_all = state.last_write().unwrap_or(state.now).max(state.now);
             state.advance_to(after_all);
         }
+        self.calm_since = self.world.lock().now;
         self.befall(Event::Disk(None), process.as_deref_mut()).await?;
         for flow in 0..self.world.story.plans.len() {
             self.request(Request::On(self.name(flow)))?;
         }
         self.reload(self.world.story.files.len() - 1, process).await
+    }
+
+    /// All is well, so no mail that a server would take waits for long, whatever others wait in its lane.
+    /// Returns whether one waits at all.
+    pub(super) fn judge_waiting(&self) -> Result<bool, Violation> {
+        let listed = self.place.store.at_once(|store| store.listed(Which::Open));
+        let mut waiting = self.endured(listed)?.unwrap_or_default();
+        let state = self.world.lock();
+        waiting.retain(|listed| self.has_hope(&state, listed));
+        let is_late = |listed: &&Listed| {
+            let since = listed.created.as_microsecond().max(self.calm_since);
+            !listed.mail.is_paced && state.now - since > MOST_WAIT
+        };
+        let Some(late) = waiting.iter().find(is_late) else { return Ok(!waiting.is_empty()) };
+        let message = format!("mail {} is held up, though its servers would take it", late.mail.id);
+        Err(Violation::new(Kind::Broken, message))
+    }
+
+    /// It waits for a recipient for whom a server would take it.
+    fn has_hope(&self, state: &State, listed: &Listed) -> bool {
+        let (mail, letter) = (&listed.mail, state.letters.get(&listed.mail.id));
+        let is_hopeless = |found: &Recipient| {
+            let (r, letter) = (recipient(&found.address)?, letter?);
+            let poison = self.world.story.poison.as_ref()?;
+            Some(poison.is_hopeless(&mail.connections, &letter.rows, r))
+        };
+        mail.recipients.iter().any(|found| found.is_due() && is_hopeless(found) != Some(true))
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 
 use super::mail::SimulatedMail;
+use super::servers::SERVERS;
 use super::story::{Definition, Plan, Rule, SECOND, Story};
 use super::table::SimulatedTable;
 use super::world::World;
@@ -17,7 +18,7 @@ use crate::flow::{Config, Flow, MailConnection, TableConnection};
 /// One version of the file.
 pub(super) fn text(story: &Story, file: usize) -> String {
     let mut text = String::new();
-    for server in 0..2 {
+    for server in 0..SERVERS {
         let _ = write!(
             text,
             "[connections.mail{server}.smtp]\nhost = \"127.0.0.1\"\nport = 25\nsecurity = \"none\"\nfrom = \"leads@sim.example\"\n"
@@ -97,10 +98,11 @@ fn config(world: &Arc<World>, file: usize, text: &str) -> Result<Config, Violati
         let table = SimulatedTable { world: Arc::clone(world), flow, table };
         config.tables.insert(format!("{}-table", plan.name), TableConnection::Simulated(table));
     }
-    for (server, name) in ["mail0", "mail1"].into_iter().enumerate() {
-        let Some(from) = config.mails.get(name).map(|mail| mail.from().clone()) else { continue };
+    for server in 0..SERVERS {
+        let name = format!("mail{server}");
+        let Some(from) = config.mails.get(&name).map(|mail| mail.from().clone()) else { continue };
         let mail = SimulatedMail { world: Arc::clone(world), server, from };
-        config.mails.insert(name.to_owned(), MailConnection::Simulated(mail));
+        config.mails.insert(name, MailConnection::Simulated(mail));
     }
     if world.break_it == Some(Break::NoOverlap) {
         config.flows.values_mut().filter_map(Arc::get_mut).for_each(without_overlap);

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use fastrand::Rng;
 use lettre::message::Mailbox;
 
+use super::Break;
+use super::servers::Place;
 use super::story::{MINUTE, Mood, SECOND};
 use super::world::{State, World};
 use crate::mail::{ConnectError, Fault, Handover, Letter};
@@ -33,6 +35,7 @@ pub struct SimulatedSession {
     world: Arc<World>,
     server: usize,
     is_usable: bool,
+    has_taken: bool,
 }
 
 /// What the servers know of the letters that were offered to them, by leadflow's number.
@@ -52,6 +55,8 @@ pub(super) struct Offered {
 #[derive(Debug)]
 pub(super) struct Attempt {
     pub(super) letter: i64,
+    /// The session broke in the middle of it.
+    pub(super) has_broken: bool,
     pub(super) fates: Vec<(u8, Fate)>,
     /// The process was killed, or the state failed, before the reply was recorded for sure.
     pub(super) was_cut: bool,
@@ -79,6 +84,8 @@ enum Failure {
     None,
     /// The connection breaks before any recipient is judged.
     DropAtOnce,
+    /// It breaks while this recipient is named.
+    DropAtRecipient(usize),
     Recipients,
     DataLater,
     DataRefused,
@@ -109,7 +116,8 @@ impl SimulatedMail {
         if is_down {
             return Err(connect_error("no connection"));
         }
-        Ok(SimulatedSession { world: Arc::clone(&self.world), server: self.server, is_usable: true })
+        let world = Arc::clone(&self.world);
+        Ok(SimulatedSession { world, server: self.server, is_usable: true, has_taken: false })
     }
 }
 
@@ -123,18 +131,18 @@ impl SimulatedSession {
         self.world.point().await;
         let (attempt, failure) = match self.begin(letter) {
             Ok(begun) => begun,
-            Err(error) => return Handover::nothing(letter.recipients.len(), Fault::Connection(error)),
+            Err(fault) => return Handover::nothing(letter.recipients.len(), fault),
         };
         self.world.point().await;
         self.end_message(attempt, failure);
         self.world.point().await;
-        let receipts = self.reply(attempt, failure);
+        let handover = self.reply(attempt, failure);
         self.world.point().await;
-        Handover::judged(receipts)
+        handover
     }
 
     /// Sender and recipients.
-    fn begin(&mut self, letter: Letter<'_>) -> Result<(usize, Failure), ConnectError> {
+    fn begin(&mut self, letter: Letter<'_>) -> Result<(usize, Failure), Fault> {
         let mut state = self.world.lock();
         let mood = state.moods[self.server];
         let offered = offered(&self.world, letter);
@@ -143,7 +151,8 @@ impl SimulatedSession {
         if known.bytes != letter.bytes {
             known.bytes.clear();
         }
-        let failure = failure(&mut state.dice, mood);
+        let place = self.world.story.poison.as_ref().and_then(|it| it.place(self.server, &known.rows, &to));
+        let mut failure = failure(&mut state.dice, mood, place, &to);
         let refused = &self.world.story.refused;
         let fate = |r: &u8| (*r, if refused.contains(r) { Fate::Refused } else { Fate::Open });
         let mut fates: Vec<_> = to.iter().map(fate).collect();
@@ -159,6 +168,11 @@ impl SimulatedSession {
         // What the state cannot record now is offered again.
         let was_cut = state.busy > 0 || state.disk.is_some();
         state.was_disturbed |= was_cut;
+        if let Failure::DropAtRecipient(at) = failure {
+            fates[at..].iter_mut().for_each(|(_, fate)| *fate = Fate::Open);
+        } else if failure != Failure::DropAtOnce && fates.iter().all(|(_, fate)| *fate != Fate::Open) {
+            failure = Failure::Recipients;
+        }
         let was_healthy = !state.was_disturbed;
         let is_broken = mood.refuses_sender || failure == Failure::DropAtOnce;
         state.was_disturbed |= is_broken;
@@ -168,11 +182,14 @@ impl SimulatedSession {
         state.tell_now(|| {
             format!("letter {} is offered to server {}: {failure:?} {fates:?}", letter.id, self.server)
         });
-        state.attempts.push(Attempt { letter: letter.id, fates, was_cut, was_healthy });
+        let has_broken = matches!(failure, Failure::DropAtRecipient(_) | Failure::DropBeforeTheDot);
+        state.attempts.push(Attempt { letter: letter.id, has_broken, fates, was_cut, was_healthy });
         state.advance(SECOND / 10);
         if is_broken {
             self.is_usable = false;
-            return Err(connect_error("the sender is refused, or the connection is gone"));
+            let error = connect_error("the sender is refused, or the connection is gone");
+            let is_ended = self.has_taken && !mood.refuses_sender;
+            return Err(if is_ended { Fault::Ended(error) } else { Fault::Connection(error) });
         }
         Ok((state.attempts.len() - 1, failure))
     }
@@ -185,8 +202,8 @@ impl SimulatedSession {
             Failure::TakenInSilence => Fate::TakenInSilence,
             Failure::LostInSilence => Fate::LostInSilence,
             Failure::DataRefused | Failure::RefusedAfterTheDot => Fate::Refused,
-            Failure::DataLater | Failure::LaterAfterTheDot | Failure::DropBeforeTheDot => Fate::Later,
-            Failure::DropAtOnce => return,
+            Failure::DataLater | Failure::LaterAfterTheDot => Fate::Later,
+            Failure::DropAtOnce | Failure::DropAtRecipient(_) | Failure::DropBeforeTheDot => Fate::Open,
         };
         let open = state.attempts[attempt].fates.iter_mut().filter(|(_, fate)| *fate == Fate::Open);
         open.for_each(|(_, open)| *open = fate);
@@ -196,18 +213,32 @@ impl SimulatedSession {
         state.advance(took);
     }
 
-    fn reply(&mut self, attempt: usize, failure: Failure) -> Vec<Receipt> {
+    fn reply(&mut self, attempt: usize, failure: Failure) -> Handover {
         let state = self.world.lock();
         // A recipient that was judged by its own reply leaves the session as it was.
         self.is_usable = matches!(failure, Failure::None | Failure::Recipients);
         let words = || "as the server says".to_owned();
         let receipt = |(_, fate): &(u8, Fate)| match fate {
-            Fate::Taken => Receipt::Accepted(words()),
-            Fate::Refused => Receipt::Refused(words()),
-            Fate::Later | Fate::Open => Receipt::Later(words()),
-            Fate::TakenInSilence | Fate::LostInSilence => Receipt::Unknown(words()),
+            Fate::Taken => Some(Receipt::Accepted(words())),
+            Fate::Refused => Some(Receipt::Refused(words())),
+            Fate::Later => Some(Receipt::Later(words())),
+            Fate::TakenInSilence | Fate::LostInSilence => Some(Receipt::Unknown(words())),
+            Fate::Open => None,
         };
-        state.attempts[attempt].fates.iter().map(receipt).collect()
+        let fates = &state.attempts[attempt].fates;
+        self.has_taken |= fates.iter().any(|(_, fate)| *fate == Fate::Taken);
+        let receipts = fates.iter().map(receipt).collect();
+        let error = || connect_error("the session broke");
+        let fault = match failure {
+            Failure::DropAtRecipient(at) => Some(Fault::Broke { error: error(), at: Some(at) }),
+            Failure::DropBeforeTheDot | Failure::TakenInSilence | Failure::LostInSilence => {
+                Some(Fault::Broke { error: error(), at: None })
+            }
+            _ => None,
+        };
+        let is_blind = self.world.break_it == Some(Break::NoStepAside);
+        let fault = fault.map(|fault| if is_blind { Fault::Connection(fault.into_error()) } else { fault });
+        Handover { receipts, fault }
     }
 }
 
@@ -226,12 +257,18 @@ impl State {
     }
 }
 
-fn failure(dice: &mut Rng, mood: Mood) -> Failure {
+fn failure(dice: &mut Rng, mood: Mood, poison: Option<Place>, to: &[u8]) -> Failure {
+    let at = |r: u8| to.iter().position(|to| *to == r).unwrap_or_default();
     if dice.u8(0..100) >= mood.failures {
-        return Failure::None;
+        return match poison {
+            Some(Place::Text) => Failure::DropBeforeTheDot,
+            Some(Place::Recipient(r)) => Failure::DropAtRecipient(at(r)),
+            None => Failure::None,
+        };
     }
     let failures = [
         Failure::DropAtOnce,
+        Failure::DropAtRecipient(dice.usize(0..to.len().max(1))),
         Failure::Recipients,
         Failure::Recipients,
         Failure::DataLater,

@@ -17,6 +17,7 @@ mod journal;
 mod mail;
 mod oracle;
 mod process;
+mod servers;
 mod story;
 mod table;
 mod world;
@@ -59,11 +60,13 @@ pub enum Break {
     ForgottenTables,
     /// A failed run waits for the next slot.
     NoRetry,
+    /// A mail in the middle of which a session broke stays the first of its lane.
+    NoStepAside,
 }
 
 impl Break {
     /// Every fault, with its name on a command line.
-    pub const ALL: [(&'static str, Self); 7] = [
+    pub const ALL: [(&'static str, Self); 8] = [
         ("no-overlap", Self::NoOverlap),
         ("watermark-before-commit", Self::WatermarkBeforeCommit),
         ("forgotten-keys", Self::ForgottenKeys),
@@ -71,6 +74,7 @@ impl Break {
         ("begin-by-answer", Self::BeginByAnswer),
         ("forgotten-tables", Self::ForgottenTables),
         ("no-retry", Self::NoRetry),
+        ("no-step-aside", Self::NoStepAside),
     ];
 }
 
@@ -101,6 +105,8 @@ pub struct Report {
     pub repeats: u64,
     /// Recipients that were refused for good, or are held after three uncertain tries.
     pub held: u64,
+    /// Recipients that are held since the mail broke each session.
+    pub broken: u64,
     /// What happened, if it was asked for.
     pub events: Vec<String>,
 }
@@ -120,6 +126,7 @@ impl Report {
         self.uncertain += other.uncertain;
         self.repeats += other.repeats;
         self.held += other.held;
+        self.broken += other.broken;
     }
 }
 

@@ -9,7 +9,7 @@ use super::mail::{Attempt, Fate, recipient};
 use super::story::{HOUR, MINUTE, Plan, Rule};
 use super::world::{Scan, State, TABLES, Version, World, moment};
 use super::{Kind, Violation};
-use crate::outbox::UNCERTAIN_TRIES;
+use crate::outbox::{self, BREAKS, UNCERTAIN_TRIES};
 use crate::store::{MailRecord, Source, StoreError};
 
 /// Holds a history that is over against the promise.
@@ -252,15 +252,21 @@ fn judge_recipients(
             };
             let tally = Tally::of(&of_letter, r);
             most_causeless = most_causeless.max(found.uncertain.saturating_sub(tally.doubtful));
+            let poison = world.story.poison.as_ref();
+            let is_hopeless =
+                poison.is_some_and(|poison| poison.is_hopeless(&mark.connections, &letter.rows, r));
+            // Nobody else's sessions are the letter's fault.
+            let is_broken = is_hopeless && found.state == outbox::State::Held && tally.broken >= BREAKS;
             let is_worn_out = found.uncertain >= UNCERTAIN_TRIES;
-            if tally.taken == 0 && !tally.was_refused && !is_worn_out {
+            let waits_in_vain = is_hopeless && found.is_due();
+            if tally.taken == 0 && !tally.was_refused && !is_worn_out && !is_broken && !waits_in_vain {
                 let message = format!(
                     "letter {id} was never taken for r{r}, which the history calls {}",
                     found.state.word()
                 );
                 return Err(Violation::new(Kind::Lost, message));
             }
-            if found.is_due() {
+            if found.is_due() && !is_hopeless {
                 let message = format!("letter {id} is {} for r{r} for ever", found.state.word());
                 return Err(Violation::new(Kind::Lost, message));
             }
@@ -274,6 +280,7 @@ fn judge_recipients(
             state.counts.uncertain += u64::from(found.uncertain > 0);
             state.counts.repeats += u64::from(tally.taken > 1);
             state.counts.held += u64::from(tally.was_refused || is_worn_out);
+            state.counts.broken += u64::from(is_broken && !tally.was_refused && !is_worn_out);
         }
         causeless += most_causeless;
     }
@@ -298,17 +305,20 @@ fn lanes(world: &World) -> u64 {
 struct Tally {
     taken: u32,
     was_refused: bool,
+    /// Sessions that broke in the middle of the letter.
+    broken: u32,
     /// Ends of the message whose reply was lost, or may not have been recorded.
     doubtful: u32,
 }
 
 impl Tally {
     fn of(attempts: &[&Attempt], r: u8) -> Self {
-        let mut tally = Self { taken: 0, was_refused: false, doubtful: 0 };
+        let mut tally = Self { taken: 0, was_refused: false, broken: 0, doubtful: 0 };
         for attempt in attempts {
             let fate = attempt.fates.iter().find(|(to, _)| *to == r).map(|(_, fate)| *fate);
             tally.taken += u32::from(matches!(fate, Some(Fate::Taken | Fate::TakenInSilence)));
             tally.was_refused |= fate == Some(Fate::Refused);
+            tally.broken += u32::from(attempt.has_broken);
             let is_silent = matches!(fate, Some(Fate::TakenInSilence | Fate::LostInSilence));
             tally.doubtful += u32::from(is_silent || attempt.was_cut);
         }

@@ -30,6 +30,8 @@ pub(super) struct Machine {
     pub(super) next_event: usize,
     /// Rounds of the calm at the end.
     pub(super) calm: Option<u32>,
+    /// When it began.
+    pub(super) calm_since: i64,
     /// Failures of the state up to the last tick.
     endured: u64,
 }
@@ -69,7 +71,7 @@ impl Machine {
     pub(super) fn new(world: Arc<World>, configs: Vec<Arc<Config>>, store: SharedStore) -> Self {
         let clock = Clock::Driven(world.clock.clone());
         let place = Workplace::new(store, clock, PathBuf::from("/nonexistent"));
-        Self { world, configs, place, next_event: 0, calm: None, endured: 0 }
+        Self { world, configs, place, next_event: 0, calm: None, calm_since: 0, endured: 0 }
     }
 
     /// Lives from a start of the process to its end.
@@ -316,6 +318,7 @@ impl Machine {
     /// To the next moment at which something is to be done.
     fn pass_time(&mut self, process: &Process) -> Result<(), Violation> {
         let next_try = self.endured(self.place.store.at_once(|store| store.next_try()))?.flatten();
+        let is_waiting = self.calm.is_some() && self.judge_waiting()?;
         let mut state = self.world.lock();
         let offset = state.offset;
         let at = |moment: Timestamp| moment.as_microsecond() - offset;
@@ -323,7 +326,7 @@ impl Machine {
         let next_try = next_try.map(at);
         if let Some(rounds) = self.calm {
             // Every flow has run, and no mail waits: some hours later, once more.
-            let is_done = state.flows.iter().all(|flow| flow.calm_runs > rounds) && next_try.is_none();
+            let is_done = state.flows.iter().all(|flow| flow.calm_runs > rounds) && !is_waiting;
             if is_done {
                 self.calm = Some(rounds + 1);
                 state.advance(9 * HOUR);

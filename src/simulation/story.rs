@@ -2,6 +2,8 @@
 
 use fastrand::Rng;
 
+use super::servers::{self, Poison};
+
 /// Microseconds.
 pub(super) const SECOND: i64 = 1_000_000;
 pub(super) const MINUTE: i64 = 60 * SECOND;
@@ -26,6 +28,8 @@ pub(super) struct Story {
     pub(super) events: Vec<(i64, Event)>,
     /// Recipients that the mail servers refuse for good.
     pub(super) refused: Vec<u8>,
+    /// What breaks the sessions of mail servers.
+    pub(super) poison: Option<Poison>,
 }
 
 /// What never changes of a flow.
@@ -114,7 +118,7 @@ impl Story {
         let base = minutes * MINUTE;
         let end = start + base * dice.i64(5..14);
         let tables = dice.usize(1..=2);
-        let (count, servers) = (dice.choice([1, 1, 1, 2, 2, 3]).unwrap_or(1), dice.usize(1..=2));
+        let (count, servers) = (dice.choice([1, 1, 1, 2, 2, 3]).unwrap_or(1), servers::count(&mut dice));
         let plans: Vec<Plan> = (0..count).map(|flow| plan(&mut dice, flow, base)).collect();
         let first: Vec<_> = plans.iter().map(|_| definition(&mut dice, minutes, tables, servers)).collect();
         let mut files = vec![first];
@@ -125,12 +129,17 @@ impl Story {
         let whole = files.last().cloned().unwrap_or_default();
         files.push(whole.into_iter().map(|flow| Definition { enabled: true, ..flow }).collect());
         let most_late = plans.iter().map(|plan| plan.overlap).max().unwrap_or(MINUTE);
-        let writes = writes(&mut dice, tables, (start, end, base), most_late);
+        let poison = Poison::of_story(&mut dice, servers);
+        // A mail is held only when many others have gone through.
+        let is_long = poison.is_some() && dice.bool();
+        let end = if is_long { end + 20 * base } else { end };
+        let many = if is_long { dice.usize(24..60) } else { dice.usize(2..16) };
+        let writes = writes(&mut dice, tables, (start, end, base), most_late, many);
         let events = events(&mut dice, (start, end, base), count, tables, servers, files.len() - 1);
         let refused = if dice.u8(0..4) == 0 { vec![dice.u8(0..4)] } else { Vec::new() };
         let step = dice.choice([SECOND, base / 4, base / 2]).unwrap_or(base);
         let offset = if dice.bool() { 0 } else { dice.i64(-4 * MINUTE..4 * MINUTE) };
-        Self { start, end, step, offset, plans, files, writes, events, refused }
+        Self { start, end, step, offset, plans, files, writes, events, refused, poison }
     }
 }
 
@@ -207,8 +216,13 @@ struct Written {
     is_there: bool,
 }
 
-fn writes(dice: &mut Rng, tables: usize, (start, end, base): (i64, i64, i64), most_late: i64) -> Vec<Write> {
-    let count = dice.usize(2..16);
+fn writes(
+    dice: &mut Rng,
+    tables: usize,
+    (start, end, base): (i64, i64, i64),
+    most_late: i64,
+    count: usize,
+) -> Vec<Write> {
     let mut times: Vec<i64> = (0..count).map(|_| moment(dice, start, end, base)).collect();
     times.sort_unstable();
     let mut keys: Vec<Written> = Vec::new();

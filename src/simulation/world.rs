@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 
 use super::Break;
 use super::mail::{Attempt, Letters};
+use super::servers::SERVERS;
 use super::story::{Definition, Mood, Story, Write};
 use crate::clock::DrivenClock;
 use crate::store::SharedStore;
@@ -147,7 +148,7 @@ impl World {
             flows: story.plans.iter().map(|_| FlowJournal::default()).collect(),
             letters: Letters::default(),
             attempts: Vec::new(),
-            moods: vec![Mood::default(); 2],
+            moods: vec![Mood::default(); SERVERS],
             table_failures: [0; TABLES],
             busy: 0,
             disk: None,

@@ -1,0 +1,63 @@
+//! Letters that break their session at some mail servers, each time, before its end.
+
+use fastrand::Rng;
+
+/// Mail servers of a story at most.
+pub(super) const SERVERS: usize = 5;
+
+/// What breaks the sessions, and at which servers.
+#[derive(Debug, Clone)]
+pub(super) struct Poison {
+    servers: [bool; SERVERS],
+    what: What,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum What {
+    /// A letter with such a row, in its text.
+    Row { of: usize, is: usize },
+    /// Each letter to this recipient, when it is named.
+    Recipient(u8),
+}
+
+/// Where a session breaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Text,
+    /// At the recipient of this number.
+    Recipient(u8),
+}
+
+/// How many mail servers there are.
+pub(super) fn count(dice: &mut Rng) -> usize {
+    dice.choice([1, 1, 2, 2, 3, 4, SERVERS]).unwrap_or(1)
+}
+
+impl Poison {
+    /// In every third story.
+    pub(super) fn of_story(dice: &mut Rng, servers: usize) -> Option<Self> {
+        let is_everywhere = dice.bool();
+        let of_server = |server| server < servers && (is_everywhere || dice.bool());
+        let servers = std::array::from_fn(of_server);
+        let of = dice.usize(2..6);
+        let row = What::Row { of, is: dice.usize(0..of) };
+        let what = if dice.u8(0..4) == 0 { What::Recipient(dice.u8(0..4)) } else { row };
+        (dice.u8(0..3) == 0).then_some(Self { servers, what })
+    }
+
+    /// Where the session of this server breaks at a letter with these rows, for these recipients.
+    pub(super) fn place(&self, server: usize, rows: &[usize], to: &[u8]) -> Option<Place> {
+        let place = match self.what {
+            What::Row { of, is } => rows.iter().any(|row| row % of == is).then_some(Place::Text),
+            What::Recipient(r) => to.contains(&r).then_some(Place::Recipient(r)),
+        };
+        place.filter(|_| self.servers[server])
+    }
+
+    /// No server of the list ever takes the letter for this recipient.
+    pub(super) fn is_hopeless(&self, connections: &[String], rows: &[usize], r: u8) -> bool {
+        let server = |name: &String| name.strip_prefix("mail")?.parse::<usize>().ok();
+        let breaks = |name| server(name).is_some_and(|server| self.place(server, rows, &[r]).is_some());
+        !connections.is_empty() && connections.iter().all(breaks)
+    }
+}
