@@ -49,7 +49,7 @@ impl Postman {
                 }
                 Some(Fault::Declined { error, is_final }) => {
                     attempt.is_declined(&error, is_final);
-                    return Ok(());
+                    break;
                 }
                 Some(Fault::Connection(error) | Fault::Ended(error)) => {
                     self.takes_nothing(name, &error, attempt).await;

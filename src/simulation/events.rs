@@ -1,10 +1,10 @@
 //! What the story has for the machine, its file and the servers, and the calm at its end.
 
-use super::mail::recipient;
+use super::mail::{offered, recipient};
 use super::process::{End, Machine, Process};
 use super::story::{Event, HOUR, Mood};
-use super::world::State;
 use super::{Kind, Violation};
+use crate::mail::Letter;
 use crate::outbox::Recipient;
 use crate::store::{Listed, Request, Which};
 
@@ -157,7 +157,7 @@ impl Machine {
         let listed = self.place.store.at_once(|store| store.listed(Which::Open));
         let mut waiting = self.endured(listed)?.unwrap_or_default();
         let state = self.world.lock();
-        waiting.retain(|listed| self.has_hope(&state, listed));
+        waiting.retain(|listed| self.has_hope(listed));
         let is_late = |listed: &&Listed| {
             let since = listed.created.as_microsecond().max(self.calm_since);
             !listed.mail.is_paced && state.now - since > MOST_WAIT
@@ -168,13 +168,15 @@ impl Machine {
     }
 
     /// It waits for a recipient for whom a server would take it.
-    fn has_hope(&self, state: &State, listed: &Listed) -> bool {
-        let (mail, letter) = (&listed.mail, state.letters.get(&listed.mail.id));
+    fn has_hope(&self, listed: &Listed) -> bool {
+        let (mail, id) = (&listed.mail, listed.mail.id);
+        let Some(poison) = &self.world.story.poison else { return true };
+        let text = self.place.store.at_once(|store| store.text_of(id)).ok().flatten().unwrap_or_default();
+        let letter = Letter { id, from: "", recipients: &[], bytes: &text };
+        let rows = offered(&self.world, letter).rows;
         let is_hopeless = |found: &Recipient| {
-            let (r, letter) = (recipient(&found.address)?, letter?);
-            let poison = self.world.story.poison.as_ref()?;
-            Some(poison.is_hopeless(&mail.connections, &letter.rows, r))
+            recipient(&found.address).is_some_and(|r| poison.is_hopeless(&mail.connections, &rows, r))
         };
-        mail.recipients.iter().any(|found| found.is_due() && is_hopeless(found) != Some(true))
+        mail.recipients.iter().any(|found| found.is_due() && !is_hopeless(found))
     }
 }

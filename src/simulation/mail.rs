@@ -285,7 +285,7 @@ fn failure(dice: &mut Rng, mood: Mood, poison: Option<Place>, to: &[u8]) -> Fail
 }
 
 /// Reads the letter as its reader would: whose it is, for whom, and which rows it shows.
-fn offered(world: &World, letter: Letter<'_>) -> Offered {
+pub(super) fn offered(world: &World, letter: Letter<'_>) -> Offered {
     let text = String::from_utf8_lossy(letter.bytes);
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
     let name = head.lines().find_map(|line| line.strip_prefix("X-Leadflow-Flow: ")).unwrap_or_default();

@@ -48,7 +48,7 @@ pub(super) enum End {
 /// Rounds of the calm, each some hours after the one before.
 const CALM: u32 = 4;
 /// Ticks of one process, far more than any history takes.
-const MOST_TICKS: u32 = 3_000;
+const MOST_TICKS: u32 = 10_000;
 
 /// One process.
 pub(super) struct Process {

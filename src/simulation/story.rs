@@ -131,7 +131,7 @@ impl Story {
         let most_late = plans.iter().map(|plan| plan.overlap).max().unwrap_or(MINUTE);
         let poison = Poison::of_story(&mut dice, servers);
         // A mail is held only when many others have gone through.
-        let is_long = poison.is_some() && dice.bool();
+        let is_long = minutes <= 60 && poison.is_some() && dice.bool();
         let end = if is_long { end + 20 * base } else { end };
         let many = if is_long { dice.usize(24..60) } else { dice.usize(2..16) };
         let writes = writes(&mut dice, tables, (start, end, base), most_late, many);

@@ -37,7 +37,7 @@ impl Store {
         write_recipients(&tx, mail, recipients, next_try)?;
         let over = (!broke.over.is_empty()).then(|| json_of(&broke.over));
         tx.execute(
-            "UPDATE mails SET broke = ?2, broke_over = ?3 WHERE id = ?1",
+            "UPDATE mails SET broke = ?2, broke_over = ?3 WHERE id = ?1 AND next_try IS NOT NULL",
             params![mail, to_db(broke.at), over],
         )?;
         update_run(&tx, mail)?;

@@ -91,7 +91,8 @@ impl Store {
 
     /// The next mail of these connections whose time has come. One that has waited for its flow's
     /// `per_hour` goes before those that were made meanwhile; one in the middle of which a session
-    /// broke goes after those that are due with it.
+    /// broke goes after those that are due with it, and mails of a flow of such ones after those of
+    /// other flows.
     ///
     /// # Errors
     /// When the database fails.
@@ -101,7 +102,7 @@ impl Store {
             "SELECT id, run, connections, sender, tries, breaks,
                  (SELECT flows.name FROM runs JOIN flows ON flows.id = runs.flow WHERE runs.id = mails.run)
              FROM mails WHERE connections = ?3 AND {IS_DUE}
-             ORDER BY iif(is_paced = 1, created, next_try), broke, id LIMIT 1"
+             ORDER BY iif(is_paced = 1, created, next_try), {FLOW_BROKE}, broke, id LIMIT 1"
         ))?;
         let found = ask
             .query_row(params![now, too_late, json_of(lane)], |row| {
@@ -355,7 +356,8 @@ pub(super) fn write_recipients(
     }
     let next_try = recipients.iter().any(Recipient::is_due).then(|| to_db(next_try));
     tx.execute(
-        "UPDATE mails SET sending = 0, next_try = ?2, broke_over = NULL WHERE id = ?1",
+        "UPDATE mails SET sending = 0, next_try = ?2, broke_over = NULL, broke = iif(?2 IS NULL, NULL, broke)
+         WHERE id = ?1",
         params![mail, next_try],
     )?;
     Ok(())
@@ -382,6 +384,10 @@ pub(super) fn recipients_of(db: &Connection, mail: i64) -> Result<Vec<Recipient>
 /// Its time has come; or it lies later than any wait, since the clock was set back.
 const IS_DUE: &str = "next_try IS NOT NULL AND (next_try <= ?1 OR next_try > ?2) AND sending = 0
     AND EXISTS (SELECT 1 FROM texts WHERE mail = mails.id)";
+
+/// When a session last broke in the middle of a waiting mail of the same flow.
+const FLOW_BROKE: &str = "(SELECT max(other.broke) FROM mails AS other JOIN runs AS its ON its.id = other.run
+    WHERE other.broke IS NOT NULL AND its.flow = (SELECT flow FROM runs WHERE id = mails.run))";
 
 fn due_at(now: Timestamp) -> [i64; 2] {
     [now, now.checked_add(LONGEST_WAIT * 2).unwrap_or(Timestamp::MAX)].map(to_db)

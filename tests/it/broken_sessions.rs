@@ -268,6 +268,20 @@ async fn a_server_that_fails_for_every_mail_holds_none_and_is_not_asked_for_each
     }
 }
 
+/// As many as can be tried while the connection rests in between, and more.
+#[tokio::test]
+async fn a_flow_whose_mails_all_break_the_session_holds_up_no_other_flow() {
+    let server = Breaking::start(AT_POISON);
+    let office = Driven::new(&[("relay", &server)]);
+    for hour in 0..12 {
+        office.run(&numbered(&format!("poison{hour:02}-"), 0..6)).await;
+        office.deliver(30).await;
+        office.run(&numbered(&format!("good{hour:02}-"), 0..1)).await;
+        office.deliver(31).await;
+        assert_eq!(server.subjects().len(), 1 + hour, "hour {hour}");
+    }
+}
+
 #[tokio::test]
 async fn several_poison_mails_hold_up_no_other_and_are_held() {
     let server = Breaking::start(AT_POISON);
