@@ -25,7 +25,7 @@ use crate::crash_point::crash_point;
 use crate::flow::Config;
 use crate::mail::Session;
 use crate::outbox::{self, Recipient, State};
-use crate::store::{Broke, OutboxMail, SharedStore, Store, StoreError};
+use crate::store::{OutboxMail, SharedStore, Store, StoreError};
 use crate::telemetry::without_addresses;
 use attempt::{Attempt, End};
 use connections::{Connections, Rest};
@@ -184,7 +184,7 @@ impl Postman {
                 attempt.fails(format!("flows.toml has no mail connection `{name}` any more"), None);
                 continue;
             };
-            let rest = self.connections().rest(name, connection, self.clock.now());
+            let rest = self.connections().rest(name, &mail.connections, connection, self.clock.now());
             match rest {
                 Some(Rest::Paced(until)) if attempt.is_untried() => {
                     self.pause(&mail.connections, until).await?;
@@ -215,20 +215,20 @@ impl Postman {
     async fn record(&self, attempt: &Attempt<'_>, pause: Option<Timestamp>) -> Result<(), StoreError> {
         let (mail, recipients) = (attempt.mail, attempt.recipients());
         let now = self.clock.now();
-        let broke = attempt.suspects().map(|over| Broke { at: now, over });
+        let suspects = attempt.suspects();
         let own_time = now + outbox::wait(mail.tries + 1, jitter(mail.id, now));
         let next_try = match pause {
             // The whole lane at the same moment, so that its mails keep their order.
-            Some(until) if broke.is_none() => until,
+            Some(until) if suspects.is_none() => until,
             Some(until) => until.max(own_time),
             None => own_time,
         };
         for tries_left in (0..RECORD_TRIES).rev() {
             let (id, connections, recipients) = (mail.id, mail.connections.clone(), recipients.clone());
-            let broke = broke.clone();
+            let suspects = suspects.clone();
             let work = move |store: &mut Store| {
-                match &broke {
-                    Some(broke) => store.record_break(id, &recipients, next_try, broke)?,
+                match &suspects {
+                    Some(over) => store.record_break(id, &recipients, next_try, over)?,
                     None => store.record_replies(id, &recipients, next_try)?,
                 }
                 pause.map_or(Ok(()), |until| store.pause(&connections, until, now))
@@ -244,7 +244,7 @@ impl Postman {
                 }
             }
         }
-        for name in broke.iter().flat_map(|broke| &broke.over) {
+        for name in suspects.iter().flatten() {
             self.connections().is_suspected(name);
         }
         crash_point("reply-recorded");

@@ -22,14 +22,25 @@ struct Standing {
     is_known_well: bool,
     /// The state knows that no mail is suspected together with it.
     is_cleared: bool,
-    /// Sessions in a row that broke, each in the middle of another mail than the one before.
-    breaks: u32,
-    /// The mail in the middle of which the last one broke.
-    broken_by: Option<i64>,
+    /// Sessions that broke, by the lane of their mails: another lane may still get through.
+    breaks: BTreeMap<Vec<String>, Breaks>,
     /// It works, and its server has asked for no mail until then.
     waits_until: Option<Timestamp>,
     /// When the mails of the last minute were handed over.
     sent: VecDeque<Instant>,
+}
+
+/// Sessions in a row that broke in the middle of mails of a lane.
+#[derive(Debug, Default)]
+struct Breaks {
+    /// Each in the middle of another mail than the one before.
+    mails: u32,
+    /// The mail in the middle of which the last one broke.
+    last: Option<i64>,
+    /// Rests in a row.
+    rests: u32,
+    /// The connection rests for this lane until then.
+    until: Option<Timestamp>,
 }
 
 /// Why a connection takes no mail now.
@@ -55,13 +66,22 @@ impl Connections {
     pub(super) fn start_over(&mut self) {
         for standing in self.0.values_mut() {
             (standing.failures, standing.until, standing.waits_until) = (0, None, None);
-            (standing.breaks, standing.broken_by) = (0, None);
+            standing.breaks.clear();
         }
     }
 
-    pub(super) fn rest(&mut self, name: &str, connection: &MailConnection, now: Timestamp) -> Option<Rest> {
+    /// Whether the connection takes a mail of this lane now.
+    pub(super) fn rest(
+        &mut self,
+        name: &str,
+        lane: &[String],
+        connection: &MailConnection,
+        now: Timestamp,
+    ) -> Option<Rest> {
         let standing = self.0.entry(name.to_owned()).or_default();
-        if let Some(until) = standing.until.filter(|until| !outbox::is_due(*until, now)) {
+        let for_lane = standing.breaks.get(lane).and_then(|breaks| breaks.until);
+        let rests = [standing.until, for_lane].into_iter().flatten();
+        if let Some(until) = rests.filter(|until| !outbox::is_due(*until, now)).max() {
             return Some(Rest::Failed(until));
         }
         if let Some(until) = standing.waits_until.filter(|until| !outbox::is_due(*until, now)) {
@@ -104,15 +124,28 @@ impl Connections {
     }
 
     /// A session broke in the middle of a mail, which may have been to blame for it before. Returns
-    /// whether the connection fails and is to rest: other mails have broken there, too, and none
-    /// has gone through since.
-    pub(super) fn breaks(&mut self, name: &str, mail: i64, is_known: bool) -> bool {
+    /// until when the connection rests for the mail's lane, if it does: others of the lane have broken
+    /// there, too, and no mail has gone through since.
+    pub(super) fn breaks(
+        &mut self,
+        name: &str,
+        lane: &[String],
+        (mail, is_known): (i64, bool),
+        now: Timestamp,
+        jitter: f64,
+    ) -> Option<Timestamp> {
         let standing = self.0.entry(name.to_owned()).or_default();
-        if standing.broken_by.replace(mail) != Some(mail) {
-            standing.breaks += 1;
+        let breaks = standing.breaks.entry(lane.to_vec()).or_default();
+        if breaks.last.replace(mail) != Some(mail) {
+            breaks.mails += 1;
         }
         let enough = if is_known { BREAKS_BY_KNOWN } else { BREAKS };
-        standing.breaks >= enough || standing.failures > 0
+        if breaks.mails < enough && breaks.rests == 0 && standing.failures == 0 {
+            return None;
+        }
+        breaks.rests += 1;
+        breaks.until = Some(now + outbox::wait(breaks.rests, jitter));
+        breaks.until
     }
 
     /// The state is told that a mail is suspected together with the connection.
@@ -131,7 +164,7 @@ impl Connections {
         let standing = self.0.entry(name.to_owned()).or_default();
         (standing.failures, standing.until) = (0, None);
         if has_taken {
-            (standing.breaks, standing.broken_by) = (0, None);
+            standing.breaks.clear();
         }
         let is_news = !standing.is_known_well || (has_taken && !standing.is_cleared);
         standing.is_known_well = true;
@@ -164,30 +197,45 @@ mod tests {
         let mut connections = Connections::default();
         let until = connections.failed("a", now, 0.0, Some(Duration::from_mins(5)));
         assert_eq!(until, after(300), "longer than the 30 s of a first failure");
-        assert_eq!(connections.rest("a", &connection, after(299)), Some(Rest::Failed(until)));
-        assert_eq!(connections.rest("a", &connection, after(300)), None);
+        assert_eq!(connections.rest("a", &[], &connection, after(299)), Some(Rest::Failed(until)));
+        assert_eq!(connections.rest("a", &[], &connection, after(300)), None);
         assert_eq!(connections.failed("a", now, 0.0, Some(Duration::from_secs(1))), after(60));
         assert_eq!(connections.failed("a", now, 0.0, Some(Duration::from_hours(9))), after(1_800));
 
         connections.works("a", true);
         connections.waits("a", now, Duration::from_secs(20));
-        assert_eq!(connections.rest("a", &connection, now), Some(Rest::Paced(after(20))));
-        assert_eq!(connections.rest("a", &connection, after(20)), None);
+        assert_eq!(connections.rest("a", &[], &connection, now), Some(Rest::Paced(after(20))));
+        assert_eq!(connections.rest("a", &[], &connection, after(20)), None);
     }
 
     #[test]
-    fn one_mail_breaks_its_own_session_and_two_break_the_connection() {
+    fn one_mail_breaks_its_own_session_and_two_break_the_connection_for_their_lane() {
+        let now: Timestamp = "2026-03-01T08:00:00Z".parse().unwrap();
+        let connection = MailConnection::Graph(GraphConnection {
+            mailbox: "leads@contoso.example".parse().unwrap(),
+            entra: Entra::new(Identity::Managed { client_id: None }, Cloud::Public),
+            per_minute: 30,
+        });
+        let (lane, other) = (["a".to_owned()], ["a".to_owned(), "b".to_owned()]);
         let mut connections = Connections::default();
+        let breaks = |connections: &mut Connections, mail| connections.breaks("a", &lane, mail, now, 0.0);
         assert!(connections.works("a", true) && !connections.works("a", true));
-        assert!(!connections.breaks("a", 1, false) && !connections.breaks("a", 1, false), "the same mail");
+        assert_eq!(breaks(&mut connections, (1, false)), None);
+        assert_eq!(breaks(&mut connections, (1, false)), None, "the same mail");
         connections.is_suspected("a");
         assert!(connections.works("a", true), "whose fault it was is news");
         assert!(!connections.works("a", true));
-        assert!(!connections.breaks("a", 1, false));
+        assert_eq!(breaks(&mut connections, (1, false)), None);
         assert!(!connections.works("a", false), "a refused recipient clears nobody");
-        assert!(connections.breaks("a", 2, false), "two mails in a row");
+        let until = breaks(&mut connections, (2, false)).expect("two mails in a row");
+        assert_eq!(until, now + SignedDuration::from_secs(30));
+        assert_eq!(connections.rest("a", &lane, &connection, now), Some(Rest::Failed(until)));
+        assert_eq!(connections.rest("a", &other, &connection, now), None, "another lane may get through");
+        let longer = now + SignedDuration::from_secs(60);
+        assert_eq!(breaks(&mut connections, (3, true)), Some(longer), "nothing went through meanwhile");
         connections.works("a", true);
-        let known: Vec<_> = (1..=5).map(|mail| connections.breaks("a", mail, true)).collect();
+        assert_eq!(connections.rest("a", &lane, &connection, now), None);
+        let known: Vec<_> = (1..=5).map(|mail| breaks(&mut connections, (mail, true)).is_some()).collect();
         assert_eq!(known, [false, false, false, false, true]);
     }
 }

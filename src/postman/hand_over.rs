@@ -115,16 +115,18 @@ impl Postman {
     /// A session ended in the middle of a mail: mail and connection are suspected together. Where
     /// other mails have broken there, too, it is the connection that fails, and it rests.
     async fn suspects(&self, name: &str, error: &ConnectError, attempt: &Attempt<'_>) {
-        let (id, is_known) = (attempt.mail.id, attempt.mail.breaks > 0);
-        if self.connections().breaks(name, id, is_known) {
-            self.fails(name, error, id).await;
+        let (mail, is_known) = (attempt.mail, attempt.mail.breaks > 0);
+        let (id, now, said) = (mail.id, self.clock.now(), without_addresses(&error.to_string()));
+        let broken = (id, is_known);
+        let until = self.connections().breaks(name, &mail.connections, broken, now, jitter(id, now));
+        let help = error.help.as_deref().map(without_addresses);
+        if until.is_some() {
+            warn!(connection = name, mail = id, help, "the mail connection fails: {said}");
         } else {
-            let said = without_addresses(&error.to_string());
-            let help = error.help.as_deref().map(without_addresses);
             warn!(connection = name, mail = id, help, "the mail does not go through: {said}");
-            if !is_known {
-                self.note_failure(name, error).await;
-            }
+        }
+        if until.is_some() || !is_known {
+            self.note_failure(name, error).await;
         }
         if !is_known {
             let name = name.to_owned();

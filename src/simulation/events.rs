@@ -170,13 +170,16 @@ impl Machine {
     /// It waits for a recipient for whom a server would take it.
     fn has_hope(&self, listed: &Listed) -> bool {
         let (mail, id) = (&listed.mail, listed.mail.id);
-        let Some(poison) = &self.world.story.poison else { return true };
+        let mut due = mail.recipients.iter().filter(|found| found.is_due()).peekable();
+        let Some(poison) = self.world.story.poison.as_ref().filter(|_| due.peek().is_some()) else {
+            return due.next().is_some();
+        };
         let text = self.place.store.at_once(|store| store.text_of(id)).ok().flatten().unwrap_or_default();
         let letter = Letter { id, from: "", recipients: &[], bytes: &text };
         let rows = offered(&self.world, letter).rows;
         let is_hopeless = |found: &Recipient| {
             recipient(&found.address).is_some_and(|r| poison.is_hopeless(&mail.connections, &rows, r))
         };
-        mail.recipients.iter().any(|found| found.is_due() && !is_hopeless(found))
+        due.any(|found| !is_hopeless(found))
     }
 }

@@ -7,22 +7,13 @@ use jiff::Timestamp;
 use rusqlite::params;
 
 use super::outbox::{json_of, update_run, write_recipients};
-use super::{Store, StoreError, to_db};
+use super::{Store, StoreError};
 use crate::outbox::Recipient;
-
-/// A try whose session broke in the middle of the mail.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Broke {
-    /// When.
-    pub at: Timestamp,
-    /// The connections that are suspected together with the mail; none where the mail cannot be
-    /// to blame, since it was not tried over every connection of its list.
-    pub over: Vec<String>,
-}
 
 impl Store {
     /// Records a try that broke as [`Store::record_replies`] does any other; the mail goes after
-    /// those that are due with it.
+    /// those that are due with it. `over` are the connections that are suspected together with the mail;
+    /// none where the mail cannot be to blame, since it was not tried over every connection of its list.
     ///
     /// # Errors
     /// When the database fails.
@@ -31,14 +22,15 @@ impl Store {
         mail: i64,
         recipients: &[Recipient],
         next_try: Timestamp,
-        broke: &Broke,
+        over: &[String],
     ) -> Result<(), StoreError> {
         let tx = self.db.transaction()?;
         write_recipients(&tx, mail, recipients, next_try)?;
-        let over = (!broke.over.is_empty()).then(|| json_of(&broke.over));
+        let over = (!over.is_empty()).then(|| json_of(over));
         tx.execute(
-            "UPDATE mails SET broke = ?2, broke_over = ?3 WHERE id = ?1 AND next_try IS NOT NULL",
-            params![mail, to_db(broke.at), over],
+            "UPDATE mails SET broke = (SELECT coalesce(max(broke), 0) + 1 FROM mails), broke_over = ?2
+             WHERE id = ?1 AND next_try IS NOT NULL",
+            params![mail, over],
         )?;
         update_run(&tx, mail)?;
         tx.commit()?;

@@ -20,7 +20,6 @@ mod sources;
 mod steps;
 mod texts;
 
-pub use breaks::Broke;
 pub use changes::Changes;
 pub use letters::{Listed, Which};
 pub use looks::RunsAsked;

@@ -385,7 +385,7 @@ pub(super) fn recipients_of(db: &Connection, mail: i64) -> Result<Vec<Recipient>
 const IS_DUE: &str = "next_try IS NOT NULL AND (next_try <= ?1 OR next_try > ?2) AND sending = 0
     AND EXISTS (SELECT 1 FROM texts WHERE mail = mails.id)";
 
-/// When a session last broke in the middle of a waiting mail of the same flow.
+/// The last break of a waiting mail of the same flow: a number, since clocks are set.
 const FLOW_BROKE: &str = "(SELECT max(other.broke) FROM mails AS other JOIN runs AS its ON its.id = other.run
     WHERE other.broke IS NOT NULL AND its.flow = (SELECT flow FROM runs WHERE id = mails.run))";
 

@@ -35,7 +35,7 @@ fn every_fault_is_found() {
         Kind::Lost,
         Kind::Repeated,
         Kind::Broken,
-        Kind::Broken,
+        Kind::Lost,
     ];
     for ((name, fault), kind) in Break::ALL.into_iter().zip(kinds) {
         let options = Options { break_it: Some(fault), tell: false };

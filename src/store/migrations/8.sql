@@ -1,5 +1,5 @@
 -- A mail in the middle of which a session broke steps aside: the others of its lane go first.
-ALTER TABLE mails ADD COLUMN broke INTEGER;                    -- when that was last; NULL: never, or it waits no more
+ALTER TABLE mails ADD COLUMN broke INTEGER;                    -- rises with each break of any mail; NULL: none, or it waits no more
 -- JSON array of the connections over which its last try broke, while no other mail has gone
 -- through one of them since: until then nobody knows whose fault it was.
 ALTER TABLE mails ADD COLUMN broke_over TEXT;
