@@ -3,7 +3,7 @@
 //!
 //! On this side of it a text is one line of bounded length, has nothing that moves a cursor, colours
 //! a terminal or turns the direction of reading, and no secret that this process has read
-//! ([`know`]): neither plain nor percent-encoded, escaped, upper-cased, in base64 (as AUTH and
+//! (`know`): neither plain nor percent-encoded, escaped, upper-cased, in base64 (as AUTH and
 //! `Proxy-Authorization` have it) nor broken over lines.
 
 mod forms;
