@@ -228,7 +228,7 @@ impl Entry {
         if went_back || (paused && !self.flow.catch_up) {
             self.pass_over(now);
         }
-        if self.retry.at.is_some_and(|at| at > now + LONGEST_WAIT * 2) {
+        if self.retry.at.is_some_and(|at| at > now + LONGEST_WAIT) {
             self.retry.at = Some(now);
         }
     }

@@ -232,6 +232,8 @@ impl Machine {
             if self.endured(noted)?.is_none() {
                 return Ok(false);
             }
+            // A retry may be up to half an hour later by the clock of now.
+            process.failed.clear();
         }
         process.last_tick = Some((now, at));
         Ok(true)
