@@ -58,6 +58,10 @@ const BREAKS: u32 = 2;
 /// The same of mails that have been to blame for it before.
 const BREAKS_BY_KNOWN: u32 = 5;
 
+/// The longest rest after them: every one may keep a mail that would go through waiting for one that
+/// breaks.
+pub(super) const BREAK_REST: SignedDuration = SignedDuration::from_mins(5);
+
 /// The span of `per_minute`.
 const MINUTE: Duration = Duration::from_mins(1);
 
@@ -131,8 +135,8 @@ impl Connections {
         name: &str,
         lane: &[String],
         (mail, is_known): (i64, bool),
-        now: Timestamp,
-        jitter: f64,
+        longest: SignedDuration,
+        (now, jitter): (Timestamp, f64),
     ) -> Option<Timestamp> {
         let standing = self.0.entry(name.to_owned()).or_default();
         let breaks = standing.breaks.entry(lane.to_vec()).or_default();
@@ -144,7 +148,7 @@ impl Connections {
             return None;
         }
         breaks.rests += 1;
-        breaks.until = Some(now + outbox::wait(breaks.rests, jitter));
+        breaks.until = Some(now + outbox::wait(breaks.rests, jitter).min(longest));
         breaks.until
     }
 
@@ -218,7 +222,9 @@ mod tests {
         });
         let (lane, other) = (["a".to_owned()], ["a".to_owned(), "b".to_owned()]);
         let mut connections = Connections::default();
-        let breaks = |connections: &mut Connections, mail| connections.breaks("a", &lane, mail, now, 0.0);
+        let breaks = |connections: &mut Connections, mail| {
+            connections.breaks("a", &lane, mail, BREAK_REST, (now, 0.0))
+        };
         assert!(connections.works("a", true) && !connections.works("a", true));
         assert_eq!(breaks(&mut connections, (1, false)), None);
         assert_eq!(breaks(&mut connections, (1, false)), None, "the same mail");

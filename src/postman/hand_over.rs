@@ -4,11 +4,12 @@ use jiff::Timestamp;
 use tracing::warn;
 
 use super::attempt::Attempt;
+use super::connections::BREAK_REST;
 use super::{Postman, jitter};
 use crate::crash_point::crash_point;
 use crate::flow::MailConnection;
 use crate::mail::{ConnectError, Fault, Handover, Session};
-use crate::outbox::Receipt;
+use crate::outbox::{self, Receipt};
 use crate::store::{Store, StoreError};
 use crate::telemetry::without_addresses;
 
@@ -118,7 +119,10 @@ impl Postman {
         let (mail, is_known) = (attempt.mail, attempt.mail.breaks > 0);
         let (id, now, said) = (mail.id, self.clock.now(), without_addresses(&error.to_string()));
         let broken = (id, is_known);
-        let until = self.connections().breaks(name, &mail.connections, broken, now, jitter(id, now));
+        // Where the end of the message went out each try may be another copy.
+        let longest = if attempt.is_judged() { outbox::LONGEST_WAIT } else { BREAK_REST };
+        let at = (now, jitter(id, now));
+        let until = self.connections().breaks(name, &mail.connections, broken, longest, at);
         let help = error.help.as_deref().map(without_addresses);
         if until.is_some() {
             warn!(connection = name, mail = id, help, "the mail connection fails: {said}");

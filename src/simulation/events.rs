@@ -1,11 +1,8 @@
 //! What the story has for the machine, its file and the servers, and the calm at its end.
 
-use super::mail::{offered, recipient};
 use super::process::{End, Machine, Process};
 use super::story::{Event, HOUR, Mood};
 use super::{Kind, Violation};
-use crate::mail::Letter;
-use crate::outbox::Recipient;
 use crate::store::{Listed, Request, Which};
 
 /// Within which a mail leaves when nothing fails: two of the longest waits, and some more for mails
@@ -157,7 +154,7 @@ impl Machine {
         let listed = self.place.store.at_once(|store| store.listed(Which::Open));
         let mut waiting = self.endured(listed)?.unwrap_or_default();
         let state = self.world.lock();
-        waiting.retain(|listed| self.has_hope(listed));
+        waiting.retain(|listed| self.world.has_hope(&listed.mail));
         let is_late = |listed: &&Listed| {
             let since = listed.created.as_microsecond().max(self.calm_since);
             !listed.mail.is_paced && state.now - since > MOST_WAIT
@@ -165,21 +162,5 @@ impl Machine {
         let Some(late) = waiting.iter().find(is_late) else { return Ok(!waiting.is_empty()) };
         let message = format!("mail {} is held up, though its servers would take it", late.mail.id);
         Err(Violation::new(Kind::Broken, message))
-    }
-
-    /// It waits for a recipient for whom a server would take it.
-    fn has_hope(&self, listed: &Listed) -> bool {
-        let (mail, id) = (&listed.mail, listed.mail.id);
-        let mut due = mail.recipients.iter().filter(|found| found.is_due()).peekable();
-        let Some(poison) = self.world.story.poison.as_ref().filter(|_| due.peek().is_some()) else {
-            return due.next().is_some();
-        };
-        let text = self.place.store.at_once(|store| store.text_of(id)).ok().flatten().unwrap_or_default();
-        let letter = Letter { id, from: "", recipients: &[], bytes: &text };
-        let rows = offered(&self.world, letter).rows;
-        let is_hopeless = |found: &Recipient| {
-            recipient(&found.address).is_some_and(|r| poison.is_hopeless(&mail.connections, &rows, r))
-        };
-        due.any(|found| !is_hopeless(found))
     }
 }

@@ -22,6 +22,10 @@ pub(super) fn judge(world: &World) -> Result<(), Violation> {
     }
     let marks: BTreeMap<i64, MailRecord> = marks.into_iter().map(|mail| (mail.id, mail)).collect();
     let mut state = world.lock();
+    // Where all that is left of a lane breaks each session, one waits for its turn.
+    for mail in marks.values().filter(|mail| mail.next_try.is_some() && !world.has_hope(mail)) {
+        state.letters.entry(mail.id).or_insert_with(|| world.kept(mail.id));
+    }
     for (flow, plan) in world.story.plans.iter().enumerate() {
         let sources = world.store.at_once(|store| store.sources(&plan.name)).map_err(failed)?;
         let begins = begins_of(world, &state, flow, &sources)?;

@@ -2,6 +2,12 @@
 
 use fastrand::Rng;
 
+use super::mail::{Offered, offered, recipient};
+use super::world::World;
+use crate::mail::Letter;
+use crate::outbox::Recipient;
+use crate::store::MailRecord;
+
 /// Mail servers of a story at most.
 pub(super) const SERVERS: usize = 5;
 
@@ -59,5 +65,26 @@ impl Poison {
         let server = |name: &String| name.strip_prefix("mail")?.parse::<usize>().ok();
         let breaks = |name| server(name).is_some_and(|server| self.place(server, rows, &[r]).is_some());
         !connections.is_empty() && connections.iter().all(breaks)
+    }
+}
+
+impl World {
+    /// A letter as leadflow keeps it, whether it was offered or not.
+    pub(super) fn kept(&self, id: i64) -> Offered {
+        let text = self.store.at_once(|store| store.text_of(id)).ok().flatten().unwrap_or_default();
+        offered(self, Letter { id, from: "", recipients: &[], bytes: &text })
+    }
+
+    /// The mail waits for a recipient for whom a server would take it.
+    pub(super) fn has_hope(&self, mail: &MailRecord) -> bool {
+        let mut due = mail.recipients.iter().filter(|found| found.is_due()).peekable();
+        let Some(poison) = self.story.poison.as_ref().filter(|_| due.peek().is_some()) else {
+            return due.next().is_some();
+        };
+        let rows = self.kept(mail.id).rows;
+        let is_hopeless = |found: &Recipient| {
+            recipient(&found.address).is_some_and(|r| poison.is_hopeless(&mail.connections, &rows, r))
+        };
+        due.any(|found| !is_hopeless(found))
     }
 }

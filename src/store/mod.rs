@@ -10,6 +10,7 @@ mod letters;
 mod looks;
 mod meta;
 mod outbox;
+mod pace;
 mod private;
 mod proof;
 mod requests;

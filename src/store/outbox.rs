@@ -140,41 +140,6 @@ impl Store {
         Ok(())
     }
 
-    /// How many mails of a flow were first named to a server within this time, and when the oldest
-    /// of them was.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn begun_within(
-        &self,
-        flow: &str,
-        after: Timestamp,
-        until: Timestamp,
-    ) -> Result<(u32, Option<Timestamp>), StoreError> {
-        let mut ask = self.db.prepare_cached(
-            "SELECT count(*), min(began) FROM mails JOIN runs ON runs.id = mails.run
-             WHERE began > ?2 AND began <= ?3 AND runs.flow = (SELECT id FROM flows WHERE name = ?1)",
-        )?;
-        Ok(ask.query_row(params![flow, to_db(after), to_db(until)], |row| {
-            Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?.map(from_db)))
-        })?)
-    }
-
-    /// Puts off the mails of a flow that no server has seen yet, as [`Store::pause`] does: its
-    /// `per_hour` is used up. Returns how many.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn pace(&mut self, flow: &str, until: Timestamp, now: Timestamp) -> Result<usize, StoreError> {
-        let [_, too_late] = due_at(now);
-        Ok(self.db.execute(
-            "UPDATE mails SET next_try = ?2, is_paced = 1
-             WHERE (next_try < ?2 OR next_try > ?3) AND began IS NULL AND sending = 0 AND run IN
-                 (SELECT id FROM runs WHERE flow = (SELECT id FROM flows WHERE name = ?1))",
-            params![flow, to_db(until), too_late],
-        )?)
-    }
-
     /// Records what became of a mail, and what that makes of its run.
     ///
     /// # Errors
@@ -389,7 +354,7 @@ const IS_DUE: &str = "next_try IS NOT NULL AND (next_try <= ?1 OR next_try > ?2)
 const FLOW_BROKE: &str = "(SELECT max(other.broke) FROM mails AS other JOIN runs AS its ON its.id = other.run
     WHERE other.broke IS NOT NULL AND its.flow = (SELECT flow FROM runs WHERE id = mails.run))";
 
-fn due_at(now: Timestamp) -> [i64; 2] {
+pub(super) fn due_at(now: Timestamp) -> [i64; 2] {
     [now, now.checked_add(LONGEST_WAIT * 2).unwrap_or(Timestamp::MAX)].map(to_db)
 }
 
