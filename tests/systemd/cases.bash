@@ -181,6 +181,7 @@ stopped_under_load() {
     local before count
     before=$(find "$work/slow" -name '*.json' | wc -l)
     edit "s/^port = .*/port = $(mail_port slow)/"
+    inside systemctl reload leadflow
     leads "$mailed" 3
     mailed=$((mailed + 3))
     count() { [ "$(find "$work/slow" -name '*.json' | wc -l)" -gt "$before" ]; }
