@@ -35,7 +35,8 @@ fn every_fault_is_found() {
         Kind::Lost,
         Kind::Repeated,
         Kind::Broken,
-        Kind::Lost,
+        // A mail that would go through waits behind one that breaks each session.
+        Kind::Broken,
     ];
     for ((name, fault), kind) in Break::ALL.into_iter().zip(kinds) {
         let options = Options { break_it: Some(fault), tell: false };
