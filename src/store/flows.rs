@@ -70,8 +70,8 @@ impl Store {
         Ok(anchor.map(from_db))
     }
 
-    /// The clock was set back while runs fail: what they are due since is earlier by as much, or, where that is not
-    /// known, as early as a look-back reaches.
+    /// The clock was set back: the moments that the begin of a table follows from are earlier by as much, or,
+    /// where that is not known, as early as a look-back reaches.
     ///
     /// # Errors
     /// When the database fails.
@@ -81,8 +81,12 @@ impl Store {
             None => (0, to_db(now.checked_sub(FAR_BACK).unwrap_or(now))),
         };
         let tx = self.db.transaction()?;
-        for (table, moment, which) in [("flows", "due_since", "1"), ("sources", "first_due", "begin IS NULL")]
-        {
+        for (table, moment, which) in [
+            ("flows", "due_since", "1"),
+            ("flows", "last_read", "1"),
+            ("flows", "seen_on", "1"),
+            ("sources", "first_due", "begin IS NULL"),
+        ] {
             let set = format!("UPDATE {table} SET {moment} = min({moment} - ?1, ?2)");
             tx.execute(&format!("{set} WHERE {moment} IS NOT NULL AND {which}"), [shift, at_most])?;
         }

@@ -165,3 +165,16 @@ fn what_runs_are_due_since_follows_a_clock_that_is_set_back() {
     let first_due = store.sources("leads").unwrap()[1].first_due.unwrap();
     assert_eq!(first_due, at(60_000 - 7 * 24 * 3_600), "nobody knows by how much");
 }
+
+#[test]
+fn another_table_is_not_due_later_since_the_clock_was_ahead_at_the_last_run() {
+    let (_folder, mut store) = opened();
+    let name = "leads".to_owned();
+    store.plan_of(std::iter::once((&name, true)), at(100_000)).unwrap();
+    let read = begun(&mut store, 100_000);
+    store.commit_scan(read, &scanned(100_001), std::iter::empty()).unwrap();
+    store.clock_went_back(Some(jiff::SignedDuration::from_secs(90_000)), at(10_010)).unwrap();
+    let order = Order { since: Some(at(11_000)), ..Order::new(Cause::Schedule, Some(at(11_000))) };
+    let begun = store.begin_runs(&[NewRun { flow: "leads", order, started: at(15_000) }]).unwrap().remove(0);
+    assert_eq!(begun.due_since, at(11_000));
+}
