@@ -4,13 +4,11 @@ use std::collections::BTreeMap;
 
 use lettre::message::Mailbox;
 
-use super::entra;
 use super::reader::{Section, did_you_mean};
 use super::values::Folders;
-use crate::entra::Cloud;
+use super::{entra, smtp};
 use crate::flow::{
-    AzureConnection, AzureLogin, FolderConnection, GraphConnection, Login, MailConnection, Proof, Security,
-    SmtpConnection, TableConnection,
+    AzureConnection, AzureLogin, FolderConnection, GraphConnection, MailConnection, TableConnection,
 };
 
 /// The connections by name.
@@ -24,7 +22,7 @@ pub(super) struct Connections {
 
 const KINDS: &str = "azure_table, embedded_table, graph, smtp, mail_folder";
 /// Mails a minute when nothing is said; Exchange Online takes 30 from a mailbox.
-const PER_MINUTE: u32 = 30;
+pub(super) const PER_MINUTE: u32 = 30;
 
 pub(super) fn read(root: &Section<'_>, folders: &Folders) -> Connections {
     let mut connections = Connections::default();
@@ -35,7 +33,8 @@ pub(super) fn read(root: &Section<'_>, folders: &Folders) -> Connections {
             .and_then(|table| azure(table, folders))
             .map(TableConnection::Azure);
         let embedded = section.section("embedded_table").and_then(|table| embedded(table, folders));
-        let smtp = section.section("smtp").and_then(|mail| smtp(mail, folders)).map(MailConnection::Smtp);
+        let smtp =
+            section.section("smtp").and_then(|mail| smtp::read(mail, folders)).map(MailConnection::Smtp);
         let graph = section.section("graph").and_then(|mail| graph(mail, folders));
         let folder = section.section("mail_folder").and_then(|mail| folder(mail, folders));
         let kinds = ["azure_table", "embedded_table", "graph", "smtp", "mail_folder"];
@@ -187,84 +186,4 @@ fn folder(section: Section<'_>, folders: &Folders) -> Option<MailConnection> {
     let from = section.address("from").or_else(|| "leadflow <leadflow@localhost>".parse::<Mailbox>().ok());
     section.finish();
     Some(MailConnection::Folder(FolderConnection { path, from: from? }))
-}
-
-fn smtp(section: Section<'_>, folders: &Folders) -> Option<SmtpConnection> {
-    let host = section.text("host");
-    if !section.has("host") {
-        section.missing("host", "write host = \"smtp.contoso.example\"");
-    }
-    if let Some(name) = host.as_ref().filter(|host| url::Host::parse(host.get_ref()).is_err()) {
-        let help = "write the name or address alone; the port stands in port";
-        section.problems.error(name.span(), format!("`{}` is no host name", name.get_ref()), help);
-    }
-    let choices = [("starttls", Security::StartTls), ("tls", Security::Tls), ("none", Security::None)];
-    let security = section.choice("security", &choices).unwrap_or(Security::StartTls);
-    let default_port = match security {
-        Security::Tls => 465,
-        Security::StartTls => 587,
-        Security::None => 25,
-    };
-    let port =
-        section.integer("port", 1..=65_535).and_then(|port| u16::try_from(port).ok()).unwrap_or(default_port);
-    if let Some(host) =
-        host.as_ref().filter(|host| security == Security::None && !is_loopback(host.get_ref()))
-    {
-        let message =
-            format!("security = \"none\" would send leads and password readable to {}", host.get_ref());
-        section.problems.error(
-            host.span(),
-            message,
-            "write security = \"starttls\" or \"tls\"; none is for this machine only",
-        );
-    }
-    let from = section.address("from");
-    if !section.has("from") {
-        section.missing("from", "write from = \"Leads <leads@contoso.example>\"");
-    }
-    let cloud = entra::cloud(&section);
-    let login_section = section.section("login");
-    let has_oauth = login_section.as_ref().is_some_and(|login| login.has("oauth"));
-    if let Some(span) = section.span_of("cloud").filter(|_| !has_oauth) {
-        section.problems.error(span, "cloud goes with oauth alone", "take it out");
-    }
-    let login = login_section.and_then(|section| login(section, cloud, folders));
-    let ca_file = section.file("ca_file", &folders.config);
-    let per_minute = section.integer("per_minute", 1..=10_000).unwrap_or(PER_MINUTE);
-    section.finish();
-    let host = host?.into_inner();
-    Some(SmtpConnection { host, port, security, from: from?, login, ca_file, per_minute })
-}
-
-fn login(section: Section<'_>, cloud: Cloud, folders: &Folders) -> Option<Login> {
-    let username = section.text("username");
-    let password = section.secret("password", folders);
-    let oauth = entra::read(&section, "oauth", cloud, folders);
-    match (section.has("password"), section.has("oauth")) {
-        (true, true) => {
-            let help = "take one of them out; Office 365 takes oauth";
-            section.problems.error(section.span(), "a login has a password or oauth, not both", help);
-        }
-        (false, false) => section.missing(
-            "password",
-            "login = { username = \"…\", password = { file = \"…\" } }, or oauth = { … } for Office 365",
-        ),
-        _ => {}
-    }
-    if !section.has("username") {
-        let help = if section.has("oauth") {
-            "write the mailbox's address"
-        } else {
-            "login = { username = \"…\", password = { file = \"…\" } }"
-        };
-        section.missing("username", help);
-    }
-    section.finish();
-    let proof = oauth.map(Proof::OAuth).or(password.map(Proof::Password));
-    Some(Login { username: username?.into_inner(), proof: proof? })
-}
-
-pub(super) fn is_loopback(host: &str) -> bool {
-    host == "localhost"
-        || host.trim_matches(['[', ']']).parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
 }

@@ -13,6 +13,7 @@ mod report;
 mod rights;
 mod settings;
 mod sheet;
+mod smtp;
 mod templates;
 #[cfg(test)]
 mod tests;

@@ -4,8 +4,9 @@ use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 use toml::Spanned;
 
-use super::connections::{Connections, is_loopback};
+use super::connections::Connections;
 use super::reader::Section;
+use super::smtp::is_loopback;
 use super::values::Folders;
 use crate::flow::{Failures, Settings};
 use crate::telemetry;

@@ -120,6 +120,14 @@ fn every_problem_has_its_place_and_remedy() {
 }
 
 #[test]
+fn a_name_before_an_address_has_its_bound() {
+    let named = |length: usize| problems("Partners <", &format!("{} <", "n".repeat(length)));
+    assert!(!named(200).contains("characters"), "{}", named(200));
+    let expected = "the name before partners@contoso.example has 201 characters | write at most 200";
+    assert!(named(201).contains(expected), "{}", named(201));
+}
+
+#[test]
 fn a_literal_secret_is_refused_and_not_shown() {
     let text = WHOLE.replace("{ file = \"password\" }", "\"canary-password\"");
     let text = text.replace("{ env = \"LEADS_STORAGE\" }", "\"AccountName=contoso;AccountKey=canary-key==\"");

@@ -11,6 +11,9 @@ use windows_timezones::WindowsTimezone;
 use super::reader::{Section, did_you_mean};
 use crate::secret::SecretSource;
 
+/// Characters of a name before an address: with it, the address stays on one line of a mail.
+const LONGEST_NAME: usize = 200;
+
 /// Where relative paths lead.
 pub(super) struct Folders {
     /// The folder of flows.toml.
@@ -108,6 +111,12 @@ impl Section<'_> {
                 format!("`{text}` has letters before the @ that not every mail server takes"),
                 "use an address in ASCII",
             );
+        }
+        if let Some(length) =
+            mailbox.name.as_ref().map(|name| name.chars().count()).filter(|length| *length > LONGEST_NAME)
+        {
+            let message = format!("the name before {} has {length} characters", mailbox.email);
+            return wrong(message, &format!("write at most {LONGEST_NAME}"));
         }
         Some(mailbox)
     }

@@ -62,8 +62,8 @@ pub(super) async fn mail(connection: &MailConnection, visit: &mut Visit<'_>) {
 fn works(connection: &MailConnection) -> String {
     match connection {
         MailConnection::Smtp(smtp) => match &smtp.login {
-            Some(login) => format!("signed in to {}:{} as {}", smtp.host, smtp.port, login.username),
-            None => format!("connected to {}:{}, without a login", smtp.host, smtp.port),
+            Some(login) => format!("signed in to {} as {}", smtp.place(), login.username),
+            None => format!("connected to {}, without a login", smtp.place()),
         },
         MailConnection::Graph(graph) => format!("signed in for {}", graph.mailbox.email),
         MailConnection::Folder(folder) => format!("{} can be written", folder.path.display()),

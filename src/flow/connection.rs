@@ -129,7 +129,7 @@ impl MailConnection {
 /// `[connections.NAME.smtp]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SmtpConnection {
-    /// Host name or address.
+    /// Host name in ASCII, or an address without brackets.
     pub host: String,
     /// TCP port.
     pub port: u16,
@@ -143,6 +143,20 @@ pub struct SmtpConnection {
     pub ca_file: Option<PathBuf>,
     /// Messages a minute at most.
     pub per_minute: u32,
+    /// What leadflow calls this machine in EHLO: a domain, or an address in brackets; without it the machine's name,
+    /// where it is a whole one, or its address.
+    pub helo: Option<String>,
+}
+
+impl SmtpConnection {
+    /// Host and port, as addresses of the network are written.
+    pub fn place(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
 }
 
 /// `security` of an SMTP connection.

@@ -8,6 +8,8 @@
 mod bounds;
 #[cfg(test)]
 mod hostile;
+#[cfg(test)]
+mod lines;
 mod plan;
 mod render;
 mod sheet_part;

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use lettre::Message;
 use lettre::address::Envelope;
 use lettre::message::header::{
-    Cc, ContentTransferEncoding, ContentType, Date, HeaderName, HeaderValue, MessageId, To,
+    ContentTransferEncoding, ContentType, Date, HeaderName, HeaderValue, Headers, MessageId, To,
 };
 use lettre::message::{self, Attachment, Mailbox, Mailboxes, MultiPart, SinglePart};
 
@@ -94,15 +94,12 @@ pub(super) fn build(parts: Parts<'_>) -> Result<Built, String> {
     for (name, value) in parts.headers {
         builder = builder.raw_header(header(name, &value)?);
     }
-    // All at once: one after the other, each takes the time of all before it.
-    if !address.to.is_empty() {
-        builder = builder.mailbox(To::from(address.to.iter().cloned().collect::<Mailboxes>()));
-    }
     if address.to.is_empty() && address.cc.is_empty() {
         builder = builder.raw_header(header("To", "undisclosed-recipients:;")?);
     }
-    if !address.cc.is_empty() {
-        builder = builder.mailbox(Cc::from(address.cc.iter().cloned().collect::<Mailboxes>()));
+    for (name, people) in [("To", address.to), ("Cc", address.cc)].into_iter().filter(|(_, p)| !p.is_empty())
+    {
+        builder = builder.raw_header(people_header(name, people)?);
     }
     if let Some(reply_to) = address.reply_to {
         builder = builder.reply_to(reply_to.clone());
@@ -123,10 +120,25 @@ pub(super) fn build(parts: Parts<'_>) -> Result<Built, String> {
     Ok(Built { bytes, sheet_at })
 }
 
-/// The line ends of a message. The builder would make them, too, at a cost that grows with the square
-/// of the length.
+/// The line ends of a message, whatever ends the lines of the text: a message has no other CR and no
+/// NUL (RFC 5322, 2.3 and 3.5), and servers refuse it or break its lines where it has. The builder
+/// makes them of line feeds alone, at a cost that grows with the square of the length.
 fn with_crlf(text: &str) -> String {
-    text.replace("\r\n", "\n").replace('\n', "\r\n")
+    let lines = text.replace("\r\n", "\n").replace('\r', "\n").replace('\0', "");
+    lines.replace('\n', "\r\n")
+}
+
+/// A line for each of them. The builder folds within names alone, and a line has at most 998 bytes
+/// (RFC 5322, 2.1.1).
+fn people_header(name: &str, people: &[Mailbox]) -> Result<HeaderValue, String> {
+    let mut headers = Headers::new();
+    let encoded = people.iter().map(|person| {
+        headers.set(To::from(Mailboxes::from(person.clone())));
+        headers.to_string().trim_start_matches("To: ").trim_end().to_owned()
+    });
+    let encoded = encoded.collect::<Vec<_>>().join(",\r\n ");
+    let name = HeaderName::new_from_ascii(name.to_owned()).map_err(|error| error.to_string())?;
+    Ok(HeaderValue::dangerous_new_pre_encoded(name, String::new(), encoded))
 }
 
 enum Body {

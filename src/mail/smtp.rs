@@ -7,6 +7,7 @@
 
 mod dots;
 mod hello;
+mod remedy;
 mod reply;
 mod sign_in;
 mod tls;
@@ -18,7 +19,7 @@ use std::fmt;
 use std::time::Duration;
 
 use lettre::Address;
-use lettre::transport::smtp::commands::{Data, Mail, Quit, Rcpt, Rset};
+use lettre::transport::smtp::commands::{Data, Mail, Quit, Rcpt, Rset, Starttls};
 use secrecy::ExposeSecret as _;
 use tokio::time::timeout;
 
@@ -29,6 +30,8 @@ use crate::entra::{Audience, Token};
 use crate::flow::{Proof, Security, SmtpConnection};
 use crate::outbox::Receipt;
 use hello::Offers;
+pub(crate) use hello::literal;
+use remedy::Stage;
 use reply::Reply;
 use sign_in::Credentials;
 use tls::Tls;
@@ -88,7 +91,7 @@ impl Smtp {
     /// # Errors
     /// Each with the step that failed and what to do.
     pub(super) async fn open(smtp: &SmtpConnection) -> Result<Self, ConnectError> {
-        let place = format!("{}:{}", smtp.host, smtp.port);
+        let place = smtp.place();
         let wire = match smtp.login.as_ref().map(|login| (&login.username, &login.proof)) {
             None => connect(smtp, &place, None).await?.0,
             Some((user, Proof::Password(source))) => {
@@ -317,13 +320,13 @@ fn declined(whose: Whose, reply: &Reply, from: &str) -> Fault {
 /// The server has taken the mail for others.
 fn declined_for_some(whose: Whose, reply: &Reply) -> Fault {
     let words = format!("the server declines the mail for some recipients: {}", reply.words());
-    let error = ConnectError::new(words, Some(verdict::help(reply)));
+    let error = ConnectError::new(words, Some(remedy::of_refusal(reply)));
     Fault::Declined { error, is_final: whose == Whose::Unclear }
 }
 
 fn takes_no_mail(from: &str, broken: &Broken) -> ConnectError {
     let help = match broken {
-        Broken::Refused(reply) => verdict::help(reply),
+        Broken::Refused(reply) => remedy::of_refusal(reply),
         _ => "look at the mail server, and whether it takes mail from this sender",
     };
     ConnectError::new(format!("the server takes no mail from {from}: {broken}"), Some(help))
@@ -363,36 +366,37 @@ async fn connect(
         credentials.know();
     }
     let tls = if smtp.security == Security::None { None } else { Some(tls_of(smtp).await?) };
+    let (mut stage, mut name) = (Stage::Network, String::new());
     let begin = async {
         let stream = Wire::connect(&smtp.host, smtp.port, TO_CONNECT).await.map_err(|error| lost(&error))?;
+        name = hello::name(smtp.helo.as_deref(), stream.local_addr().ok().map(|at| at.ip()));
         let mut wire = Wire::new(Box::new(stream));
         if let (Security::Tls, Some(tls)) = (smtp.security, &tls) {
+            stage = Stage::Tls;
             wire = wire.protect(tls).await?;
         }
-        let offers = hello::greet(&mut wire).await?;
+        stage = Stage::Greeting;
+        wire.hear(2).await?;
+        stage = Stage::Hello;
+        let offers = hello::hello(&mut wire, &name).await?;
         Ok((wire, offers))
     };
-    let (wire, offers) =
-        within(TO_CONNECT, begin).await.map_err(|broken| no_connection(&broken, place, smtp))?;
+    let greeted = within(TO_CONNECT, begin).await;
+    let (mut wire, offers) = greeted.map_err(|broken| remedy::no_connection(&broken, stage, &name, smtp))?;
     let (Security::StartTls, Some(tls)) = (smtp.security, &tls) else { return Ok((wire, offers)) };
     if !offers.starttls {
         let help = "security = \"tls\" (port 465) may be what it wants; unprotected mail is sent on this machine only";
         return Err(ConnectError::new(format!("{place} offers no STARTTLS"), Some(help)));
     }
-    within(TO_CONNECT, hello::protect(wire, tls)).await.map_err(|broken| no_connection(&broken, place, smtp))
-}
-
-fn no_connection(broken: &Broken, place: &str, smtp: &SmtpConnection) -> ConnectError {
-    let reason = broken.to_string();
-    let certificate = reason.contains("certificate") || reason.contains("UnknownIssuer");
-    let help = if certificate && reason.contains("expired") {
-        "the server's certificate must be renewed; look at this machine's clock, too"
-    } else if certificate && smtp.ca_file.is_some() {
-        "the server's certificate is not from the authority in ca_file, or not for this host name"
-    } else if certificate {
-        "if the server's certificate comes from an authority of your own, name it in ca_file"
-    } else {
-        "look at host, port and security; `tls` is usually port 465 and `starttls` port 587"
+    let protect = async {
+        wire.ask(Starttls, 2).await?;
+        stage = Stage::Tls;
+        // What was offered before may have been said by anybody, and does not count.
+        let mut wire = wire.protect(tls).await?;
+        stage = Stage::Hello;
+        let offers = hello::hello(&mut wire, &name).await?;
+        Ok((wire, offers))
     };
-    ConnectError::new(format!("cannot connect to {place}: {reason}"), Some(help))
+    let protected = within(TO_CONNECT, protect).await;
+    protected.map_err(|broken| remedy::no_connection(&broken, stage, &name, smtp))
 }

@@ -244,6 +244,7 @@ fn connection(port: u16) -> MailConnection {
         login: None,
         ca_file: None,
         per_minute: 1_000,
+        helo: None,
     })
 }
 

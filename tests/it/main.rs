@@ -59,6 +59,8 @@ mod rows;
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]
+mod smtp_names;
+#[cfg(test)]
 mod smtp_refusals;
 #[cfg(test)]
 mod smtp_replies;

@@ -223,10 +223,7 @@ fn headers_are_ours(mail: &Composed, bytes: &[u8]) {
         mail.subject
     );
     assert!(mail.subject.chars().count() <= 170);
-    let bare = bytes
-        .windows(2)
-        .any(|pair| (pair[1] == b'\n') != (pair[0] == b'\r') && (pair[1] == b'\n' || pair[0] == b'\r'));
-    assert!(!bare, "a bare line break in {text}");
+    super::lines::has_good_lines(bytes);
 }
 
 /// In the CSV cell by cell, or in the body.

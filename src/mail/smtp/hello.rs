@@ -1,11 +1,11 @@
-//! Who the two are, and what the server offers: the greeting, EHLO or HELO, STARTTLS.
+//! Who this machine says it is, and what the server offers: EHLO or HELO.
+
+use std::net::IpAddr;
 
 use lettre::transport::smtp::authentication::Mechanism;
-use lettre::transport::smtp::commands::{Ehlo, Starttls};
 use lettre::transport::smtp::extension::ClientId;
 
 use super::reply::Reply;
-use super::tls::Tls;
 use super::wire::{Broken, Wire};
 
 /// What a server offers, by its EHLO keywords; they count in any letter case (RFC 5321, 2.4).
@@ -42,24 +42,42 @@ impl Offers {
     }
 }
 
-/// Waits for the greeting and says hello.
-pub(super) async fn greet(wire: &mut Wire) -> Result<Offers, Broken> {
-    wire.hear(2).await?;
-    hello(wire).await
+/// What this machine is called: what flows.toml says; its name, where that is a whole one; or the
+/// address that it has at this end of the connection. RFC 5321 (4.1.4) has it so, and servers refuse
+/// a name that is not whole (`reject_non_fqdn_helo_hostname` of Postfix).
+pub(super) fn name(helo: Option<&str>, address: Option<IpAddr>) -> String {
+    let machine = ClientId::default();
+    helo.map(str::to_owned)
+        .or_else(|| whole_name(&machine.to_string()))
+        .or_else(|| address.map(literal))
+        .unwrap_or_else(|| machine.to_string())
 }
 
-/// Turns to TLS. What was offered before may have been said by anybody, and does not count.
-pub(super) async fn protect(mut wire: Wire, tls: &Tls) -> Result<(Wire, Offers), Broken> {
-    wire.ask(Starttls, 2).await?;
-    let mut wire = wire.protect(tls).await?;
-    let offers = hello(&mut wire).await?;
-    Ok((wire, offers))
+/// A machine's name in letters, digits and hyphens with a domain of its own.
+fn whole_name(name: &str) -> Option<String> {
+    let name = name.trim_end_matches('.').to_ascii_lowercase();
+    let is_label = |label: &str| {
+        let fits = label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+        fits && !label.is_empty() && label.len() <= 63 && !label.starts_with('-') && !label.ends_with('-')
+    };
+    let (host, domain) = name.split_once('.')?;
+    let top = domain.rsplit('.').next()?;
+    let is_everybodys =
+        host == "localhost" || top == "localdomain" || top.bytes().all(|b| b.is_ascii_digit());
+    (name.len() <= 255 && !is_everybodys && name.split('.').all(is_label)).then_some(name)
+}
+
+/// An address as it stands for a name (RFC 5321, 4.1.3).
+pub(crate) fn literal(address: IpAddr) -> String {
+    match address.to_canonical() {
+        IpAddr::V4(address) => ClientId::Ipv4(address).to_string(),
+        IpAddr::V6(address) => ClientId::Ipv6(address).to_string(),
+    }
 }
 
 /// EHLO; HELO where the server does not know or like it.
-async fn hello(wire: &mut Wire) -> Result<Offers, Broken> {
-    let name = ClientId::default();
-    let refusal = match wire.ask(Ehlo::new(name.clone()), 2).await {
+pub(super) async fn hello(wire: &mut Wire, name: &str) -> Result<Offers, Broken> {
+    let refusal = match wire.ask(format!("EHLO {name}\r\n"), 2).await {
         Ok(reply) => return Ok(Offers::of(&reply)),
         Err(Broken::Refused(refusal)) if refusal.class() == 5 => refusal,
         Err(broken) => return Err(broken),
@@ -74,6 +92,40 @@ async fn hello(wire: &mut Wire) -> Result<Offers, Broken> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_machine_is_called_by_its_whole_name_or_its_address() {
+        for (machine, whole) in [
+            ("vm1.contoso.example", Some("vm1.contoso.example")),
+            ("VM1.Contoso.Example.", Some("vm1.contoso.example")),
+            ("vm1.x1y2.internal.cloudapp.net", Some("vm1.x1y2.internal.cloudapp.net")),
+            ("ec2-10-0-0-4.contoso.example", Some("ec2-10-0-0-4.contoso.example")),
+            ("vm1", None),
+            ("localhost", None),
+            ("localhost.localdomain", None),
+            ("localhost.contoso.example", None),
+            ("vm1.localdomain", None),
+            ("vm_1.contoso.example", None),
+            ("-vm1.contoso.example", None),
+            ("vm1..example", None),
+            ("10.0.0.4", None),
+            ("[127.0.0.1]", None),
+            ("가.example", None),
+            ("vm1.example\r\nMAIL", None),
+            ("", None),
+            (".", None),
+        ] {
+            assert_eq!(whole_name(machine).as_deref(), whole, "{machine}");
+        }
+        for (address, expected) in [
+            ("10.0.0.4", "[10.0.0.4]"),
+            ("2001:db8::4", "[IPv6:2001:db8::4]"),
+            ("::ffff:10.0.0.4", "[10.0.0.4]"),
+        ] {
+            assert_eq!(literal(address.parse().unwrap()), expected);
+        }
+        assert_eq!(name(Some("mail.contoso.example"), None), "mail.contoso.example");
+    }
 
     #[test]
     fn keywords_are_read_in_any_case_and_form() {

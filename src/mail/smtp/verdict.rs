@@ -35,7 +35,7 @@ pub(super) enum Whose {
 /// Whose fault the refusal is at this step.
 pub(super) fn of(step: Step, reply: &Reply) -> Whose {
     let whose = match (reply.code, reply.enhanced()) {
-        (code, _) if is_of_session(code) => Whose::Connection,
+        (code, _) if is_of_session(code) || is_about_helo(reply) => Whose::Connection,
         (code, enhanced) => enhanced.and_then(of_enhanced).unwrap_or_else(|| of_code(step, code)),
     };
     match (step, whose) {
@@ -83,6 +83,11 @@ fn is_of_session(code: u16) -> bool {
     matches!(code, 432 | 454 | 500 | 502..=504 | 521 | 530 | 534 | 535 | 538 | 555)
 }
 
+/// Postfix says at a recipient that it does not like the name in EHLO, with the codes of a policy.
+pub(super) fn is_about_helo(reply: &Reply) -> bool {
+    reply.lines.iter().any(|line| line.to_ascii_lowercase().contains("helo command rejected"))
+}
+
 fn of_code(step: Step, code: u16) -> Whose {
     match code {
         452 | 552 if step == Step::Recipient => Whose::TooMany,
@@ -91,27 +96,6 @@ fn of_code(step: Step, code: u16) -> Whose {
         554 if step == Step::Recipient => Whose::Unclear,
         _ if step == Step::Recipient => Whose::Recipient,
         _ => Whose::Message,
-    }
-}
-
-/// What mends a refusal that is the connection's.
-pub(super) fn help(reply: &Reply) -> &'static str {
-    match (reply.code, reply.enhanced()) {
-        (_, Some((7, 30))) => {
-            "the server takes no passwords any more: a `graph` connection, or `oauth` in its login; see docs/office365.md"
-        }
-        (_, Some((7, 60) | (2, 252))) => {
-            "let the login send as this address (Send As), or set `from` to the login's own address"
-        }
-        (530 | 535, _) | (_, Some((7, 57 | 8 | 9))) => "set `login`, or look at its username and password",
-        (_, Some((4, 5) | (1, 90..=92) | (2, 0 | 2) | (7, 232 | 233))) => {
-            "the sender has used up what it may send; it is tried again, and another connection in the list helps"
-        }
-        (_, Some((7, 64))) => {
-            "the server knows neither this machine nor its certificate: it wants a connector or a `login`"
-        }
-        (501 | 504, _) => "the server does not like this machine's name in EHLO: give it a full host name",
-        _ => "look at the mail server, and whether it takes mail from this sender",
     }
 }
 
@@ -154,6 +138,8 @@ mod tests {
             "432 4.3.2 Concurrent connections limit exceeded",
             "452 4.3.1 Insufficient system resources",
             "454 4.7.0 Temporary authentication failure",
+            "450 4.7.1 <vm1>: Helo command rejected: Host not found",
+            "550 5.7.1 <[10.0.0.4]>: Helo command rejected: no literals",
             "451 4.7.500 Server busy",
         ] {
             assert_eq!(whose(Step::Recipient, said), Whose::Connection, "{said}");

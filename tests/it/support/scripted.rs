@@ -15,7 +15,16 @@ pub(crate) fn serve_while(
     goes_on: impl Fn() -> bool + Send + 'static,
     answer: impl Fn(TcpStream) + Send + Sync + 'static,
 ) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    serve_at("127.0.0.1:0", goes_on, answer)
+}
+
+/// As [`serve_while`], at another address of this machine.
+pub(crate) fn serve_at(
+    address: &str,
+    goes_on: impl Fn() -> bool + Send + 'static,
+    answer: impl Fn(TcpStream) + Send + Sync + 'static,
+) -> u16 {
+    let listener = TcpListener::bind(address).unwrap();
     let port = listener.local_addr().unwrap().port();
     let answer = Arc::new(answer);
     thread::spawn(move || {

@@ -12,7 +12,7 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use super::certificates::certificates;
 use super::leadflow::{Sandbox, guide_flow};
 use super::leads::leads;
-use super::scripted::serve;
+use super::scripted::serve_at;
 
 pub(crate) const FROM: &str = "leads@contoso.example";
 
@@ -63,11 +63,23 @@ impl Script {
     /// `answer` is given the step and the whole line; what it answers to `STARTTLS` with a 220 is
     /// followed by TLS of the private authority.
     pub(crate) fn start(answer: impl Fn(&str, &str) -> Step + Send + Sync + 'static) -> Self {
+        Self::start_at("127.0.0.1:0", answer)
+    }
+
+    /// As [`Script::start`], at another address of this machine.
+    pub(crate) fn start_at(
+        address: &str,
+        answer: impl Fn(&str, &str) -> Step + Send + Sync + 'static,
+    ) -> Self {
         let heard: Arc<Mutex<Heard>> = Arc::default();
         let noted = Arc::clone(&heard);
-        let port = serve(move |stream| {
-            let _ = session(Box::new(stream), &answer, &noted, true);
-        });
+        let port = serve_at(
+            address,
+            || true,
+            move |stream| {
+                let _ = session(Box::new(stream), &answer, &noted, true);
+            },
+        );
         Self { port, heard }
     }
 
@@ -94,6 +106,7 @@ impl Script {
             login: None,
             ca_file: None,
             per_minute: 1_000,
+            helo: None,
         }
     }
 
