@@ -172,9 +172,9 @@ impl Machine {
         let Some(known) = self.endured(self.place.store.call(look).await)? else { return Ok(false) };
         process.agenda.replace(&flows, &known, now);
         process.failed.clear();
-        let off =
-            (0..self.world.story.plans.len()).filter(|flow| !self.world.story.files[file][*flow].enabled);
-        off.for_each(|flow| self.world.lock().turn_off(flow));
+        for (flow, plan) in self.world.story.files[file].iter().enumerate() {
+            self.world.lock().leave_tables(flow, plan.enabled.then_some(plan.table));
+        }
         Ok(true)
     }
 
@@ -257,7 +257,7 @@ impl Machine {
             process.agenda.set_off(flow, is_off, now);
             process.failed.remove(flow);
             if let Some(number) = self.number(flow).filter(|_| is_off) {
-                self.world.lock().turn_off(number);
+                self.world.lock().leave_tables(number, None);
             }
         }
         Ok(true)

@@ -256,10 +256,13 @@ impl State {
         self.advance_to(self.now + by);
     }
 
-    /// A flow is off that was due and has never begun: it is due anew when it is on.
-    pub(super) fn turn_off(&mut self, flow: usize) {
-        for table in self.flows[flow].tables.iter_mut().filter(|table| !table.was_claimed) {
-            table.due = None;
+    /// The flow reads only this table now, or none: another one that it was due to read while no run could be
+    /// claimed is due anew when the flow comes to it.
+    pub(super) fn leave_tables(&mut self, flow: usize, but: Option<usize>) {
+        for (number, table) in self.flows[flow].tables.iter_mut().enumerate() {
+            if !table.was_claimed && but != Some(number) {
+                table.due = None;
+            }
         }
     }
 
