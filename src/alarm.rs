@@ -71,6 +71,13 @@ pub struct Raised {
     pub is_mail_waiting: bool,
 }
 
+impl Raised {
+    /// Whether it is about the same.
+    pub fn is_of(&self, alarm: &Alarm) -> bool {
+        (self.kind, &self.about) == (alarm.kind, &alarm.about)
+    }
+}
+
 /// What is to be recorded, together with the mail that tells it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Notice {
@@ -162,7 +169,7 @@ pub fn decide(
 ) -> Decision {
     let mut decision = Decision::default();
     for alarm in &standing {
-        let known = raised.iter().find(|raised| (raised.kind, &raised.about) == (alarm.kind, &alarm.about));
+        let known = raised.iter().find(|raised| raised.is_of(alarm));
         if known.is_none() {
             decision.new.push(alarm.clone());
         }
@@ -171,9 +178,7 @@ pub fn decide(
             decision.tell.push(alarm.clone());
         }
     }
-    let stands = |raised: &Raised| {
-        standing.iter().any(|alarm| (raised.kind, &raised.about) == (alarm.kind, &alarm.about))
-    };
+    let stands = |raised: &Raised| standing.iter().any(|alarm| raised.is_of(alarm));
     for raised in raised.into_iter().filter(|raised| !stands(raised)) {
         decision.notice.over.push((raised.kind, raised.about.clone()));
         if failures.is_some() && raised.mailed.is_some() {

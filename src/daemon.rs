@@ -113,7 +113,7 @@ struct Daemon {
 /// When another daemon holds the state folder, or the state cannot be used.
 pub async fn run(loaded: Loaded, drive: Drive) -> Result<(), StoreError> {
     let Drive { clock, mut ticks, mut signals, watch } = drive;
-    let Loaded { config, warnings } = loaded;
+    let Loaded { config, warnings, .. } = loaded;
     tell_warnings(warnings);
     let config = Arc::new(config);
     let lock = Lock::take(&config.settings.state)?;
@@ -418,6 +418,6 @@ fn endure(error: StoreError) -> Result<(), StoreError> {
 /// They have the text of the file with them, so they are not kept.
 fn tell_warnings(warnings: Vec<Problem>) {
     for problem in warnings.into_iter().filter(|problem| problem.level == Level::Warning) {
-        warn!("{}", reload::one_line(&problem));
+        warn!("{}", problem.in_one_line());
     }
 }

@@ -6,12 +6,12 @@ mod kept;
 mod person;
 mod tables;
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::flow::Config;
 use crate::history::Outcome;
 use crate::row::{Key, Mark};
+use crate::state;
 use crate::store::{Lock, RunsAsked, Store, StoreError};
 
 pub use kept::{Erased, Searched};
@@ -97,7 +97,7 @@ pub async fn forget(config: &Config, known: Known, from_tables: bool) -> Told {
     told.left.extend(tables::named(&told.look));
     told.left.extend(tables::partly_seen(config));
     let flows = flows_of(config, places.iter().chain(&unread));
-    told.left.extend(wait_for_runs(&config.settings.state, &flows).await);
+    told.left.extend(wait_for_runs(config, &flows).await);
     if from_tables && let Some(store) = open_state(config, &mut Vec::new()) {
         match tables::earlier(config, &store).await {
             Ok(left) => told.left.extend(left),
@@ -161,15 +161,14 @@ fn write_anew(config: &Config) -> bool {
 }
 
 fn open_state(config: &Config, left: &mut Vec<Left>) -> Option<Store> {
-    let folder = &config.settings.state;
-    match Store::open_existing(folder) {
+    match state::look(config) {
         Ok(Some(store)) => return Some(store),
         Ok(None) => left.push(Left {
             what: format!(
                 "there is no state in {}: leadflow was never run with this flows.toml",
-                folder.display()
+                config.settings.state.display()
             ),
-            help: "if it was, look at settings.state, and at the user that asks".to_owned(),
+            help: "if it was, look at settings.state".to_owned(),
         }),
         Err(error) => failed(&error, left),
     }
@@ -195,11 +194,11 @@ fn flows_of<'a>(config: &Config, places: impl Iterator<Item = &'a Place>) -> Vec
 
 /// Runs that may have read a row before it was deleted are to end first: what they have made of it can then
 /// be erased. Those that do not end are told.
-async fn wait_for_runs(folder: &Path, flows: &[String]) -> Vec<Left> {
-    if flows.is_empty() || !matches!(Lock::take(folder), Err(StoreError::Busy(_))) {
+async fn wait_for_runs(config: &Config, flows: &[String]) -> Vec<Left> {
+    if flows.is_empty() || !matches!(Lock::take(&config.settings.state), Err(StoreError::Busy(_))) {
         return Vec::new();
     }
-    let Ok(Some(store)) = Store::open_existing(folder) else { return Vec::new() };
+    let Ok(Some(store)) = state::look(config) else { return Vec::new() };
     let under_way = || {
         let asked = RunsAsked { outcomes: &[Outcome::Running], ..RunsAsked::default() };
         let mut runs = store.find_runs(&asked).unwrap_or_default();

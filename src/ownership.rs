@@ -12,9 +12,7 @@ mod tests;
 mod users;
 mod way;
 
-use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 pub(crate) use database::{DatabaseError, open_database};
@@ -62,28 +60,45 @@ pub(crate) fn refusal(error: &io::Error) -> Option<&Finding> {
     error.get_ref()?.downcast_ref()
 }
 
-/// What the system said; where it is about rights, also who owns the path, who asks, and what to type.
+/// What the system said; where it is about rights, also who owns what, who asks, and what to type.
 pub(crate) fn explained(path: &Path, error: &io::Error) -> String {
+    if let Some(finding) = refusal(error) {
+        return finding.to_string();
+    }
     if error.kind() != io::ErrorKind::PermissionDenied {
         return error.to_string();
     }
-    let me = name_of(uzers::get_effective_uid());
-    let Some((there, found)) = path.ancestors().find_map(|there| Some((there, fs::metadata(there).ok()?)))
-    else {
-        return error.to_string();
-    };
-    let owner = name_of(found.uid());
-    let group = name_of_group(found.gid());
-    let mode = found.mode() & 0o7777;
-    let remedy = if me == "root" {
+    denied(path).map_or_else(|| error.to_string(), |finding| format!("{error}: {finding}"))
+}
+
+/// The error, with [`explained`] for what it says, when it is about rights: for a path that the caller does not know.
+pub(crate) fn with_reason(path: &Path, error: io::Error) -> io::Error {
+    if error.kind() != io::ErrorKind::PermissionDenied || refusal(&error).is_some() {
+        return error;
+    }
+    match denied(path) {
+        Some(Finding { message, help }) => {
+            let message = format!("{error}: {message}");
+            io::Error::new(error.kind(), Finding { message, help })
+        }
+        None => error,
+    }
+}
+
+/// What keeps this user from a path, and what to type.
+fn denied(path: &Path) -> Option<Finding> {
+    let entries = way::seen(path);
+    let found = entries.iter().rev().find(|entry| !matches!(entry.kind, judge::Kind::Link(_)))?;
+    let me = uzers::get_effective_uid();
+    let (owner, group, mode) = (name_of(found.uid), name_of_group(found.gid), found.mode);
+    let help = if me == 0 {
         "even root may not: is the file system read-only, or on the network?".to_owned()
-    } else if owner == "root" || owner == "nobody" {
+    } else if found.uid == 0 || owner == "nobody" || word_of(found.uid) != owner {
         "type sudo before the command".to_owned()
     } else {
         format!("type sudo before the command, or sudo -u {owner}")
     };
-    format!(
-        "{error}: {} belongs to {owner}:{group} (mode {mode:04o}), and you are {me}; {remedy}",
-        there.display()
-    )
+    let (place, me) = (found.path.display(), name_of(me));
+    let message = format!("{place} belongs to {owner}:{group} (mode {mode:04o}), and you are {me}");
+    Some(Finding { message, help })
 }

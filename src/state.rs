@@ -15,8 +15,10 @@ use crate::flow::Config;
 use crate::ownership::{self, Folder, Use};
 use crate::store::{Store, StoreError};
 
-/// Where the package keeps its marker, and the folder of the flows.toml that it is for.
-const PACKAGE: (&str, &str) = ("/var/lib/leadflow-marker", "/etc/leadflow");
+/// Where the package keeps its flows.toml, its marker and its state.
+const PACKAGE: &str = "/etc/leadflow";
+const MARKER_OF_PACKAGE: &str = "/var/lib/leadflow-marker";
+const STATE_OF_PACKAGE: &str = "/var/lib/leadflow";
 /// The database and the files that belong to it.
 const DATABASE: [&str; 3] = ["leadflow.db", "leadflow.db-wal", "leadflow.db-shm"];
 
@@ -34,21 +36,87 @@ struct Marker {
 /// [`StoreError::Lost`] and [`StoreError::Foreign`] when the marker says that there was another one,
 /// [`StoreError::Damaged`], and whatever keeps it from being opened.
 pub fn open(config: &Config, now: Timestamp) -> Result<Store, StoreError> {
-    let (folder, place) = (&config.settings.state, marker_of(config));
-    let marker = read(&place);
-    let is_there = fs::metadata(folder.join(DATABASE[0])).is_ok_and(|found| found.len() > 0);
-    if let Some(Marker { since, .. }) = marker.as_ref().filter(|_| !is_there) {
-        return Err(StoreError::Lost { folder: folder.clone(), marker: place, since: since.clone() });
-    }
-    let store = Store::open(folder)?;
+    let known = find(config)?;
+    let store = Store::open(&config.settings.state)?;
     store.check()?;
-    let id = store.id()?;
-    match marker {
-        Some(marker) if marker.id == id => {}
-        Some(_) => return Err(StoreError::Foreign { folder: folder.clone(), marker: place }),
-        None => mark(&place, &id, now),
+    if known.is_the_one(&store, config)?.is_none() {
+        mark(&known.place, &store.id()?, now);
     }
     Ok(store)
+}
+
+/// Opens the state for a command that looks; `None` where leadflow was never run.
+///
+/// # Errors
+/// As [`open`], but that a damaged database is found only where it is read.
+pub fn look(config: &Config) -> Result<Option<Store>, StoreError> {
+    let known = find(config)?;
+    if !known.is_there {
+        return Ok(None);
+    }
+    let store = Store::open(&config.settings.state)?;
+    known.is_the_one(&store, config)?;
+    Ok(Some(store))
+}
+
+/// Whether there is a state, or there was none yet.
+///
+/// # Errors
+/// [`StoreError::Lost`] when the marker says that there was one, and when nobody but its owner can tell.
+pub fn is_there(config: &Config) -> Result<bool, StoreError> {
+    find(config).map(|known| known.is_there)
+}
+
+/// The state folder of a flows.toml that does not say for sure where it is, but maybe `named`: one that has a state.
+pub fn guessed(file: &Path, named: &Path) -> Option<PathBuf> {
+    let of_package = is_of_package(file).then(|| PathBuf::from(STATE_OF_PACKAGE));
+    let places = [named.to_owned()].into_iter().chain(of_package).chain([file.with_file_name("state")]);
+    places.into_iter().find(|folder| match fs::metadata(folder.join(DATABASE[0])) {
+        Ok(_) => true,
+        Err(error) => error.kind() == io::ErrorKind::PermissionDenied,
+    })
+}
+
+fn is_of_package(file: &Path) -> bool {
+    file.parent() == Some(Path::new(PACKAGE))
+}
+
+/// What can be seen of the state before it is opened.
+struct Known {
+    is_there: bool,
+    place: PathBuf,
+    marker: Option<Marker>,
+}
+
+fn find(config: &Config) -> Result<Known, StoreError> {
+    let folder = &config.settings.state;
+    let is_there = match fs::metadata(folder.join(DATABASE[0])) {
+        Ok(found) => found.len() > 0,
+        Err(source) if source.kind() == io::ErrorKind::PermissionDenied => {
+            return Err(StoreError::Folder { folder: folder.clone(), source });
+        }
+        Err(_) => false,
+    };
+    let place = marker_of(config);
+    match read(&place) {
+        Some(Marker { since, .. }) if !is_there => {
+            Err(StoreError::Lost { folder: folder.clone(), marker: place, since })
+        }
+        marker => Ok(Known { is_there, place, marker }),
+    }
+}
+
+impl Known {
+    /// Whether this is the state that the marker speaks of; `None` without a marker.
+    fn is_the_one(&self, store: &Store, config: &Config) -> Result<Option<()>, StoreError> {
+        match &self.marker {
+            Some(marker) if marker.id != store.id()? => {
+                let folder = config.settings.state.clone();
+                Err(StoreError::Foreign { folder, marker: self.place.clone() })
+            }
+            marker => Ok(marker.as_ref().map(drop)),
+        }
+    }
 }
 
 /// Starts again after a loss: what is left of the state is put aside, and every flow begins at
@@ -74,7 +142,7 @@ pub fn recover(config: &Config, since: Timestamp, now: Timestamp) -> Result<Opti
 /// # Errors
 /// What is wrong with it.
 pub fn is_whole(config: &Config, now: Timestamp) -> Result<bool, StoreError> {
-    if config.settings.state.join(DATABASE[0]).exists() { open(config, now).map(|_| true) } else { Ok(false) }
+    if is_there(config)? { open(config, now).map(|_| true) } else { Ok(false) }
 }
 
 fn put_aside(folder: &Path, now: Timestamp) -> io::Result<Option<PathBuf>> {
@@ -98,8 +166,8 @@ fn marker_of(config: &Config) -> PathBuf {
     let given = std::env::var("STATE_DIRECTORY").ok();
     let second = given.as_deref().and_then(|list| list.split(':').nth(1)).map(PathBuf::from);
     let of_package = || {
-        let (place, of) = (Path::new(PACKAGE.0), Path::new(PACKAGE.1));
-        (config.path.parent() == Some(of) && place.is_dir()).then(|| place.to_owned())
+        let place = Path::new(MARKER_OF_PACKAGE);
+        (is_of_package(&config.path) && place.is_dir()).then(|| place.to_owned())
     };
     match second.or_else(of_package) {
         Some(folder) => folder.join(format!("{name}.marker")),

@@ -68,6 +68,10 @@ pub(super) async fn run_flow(loaded: &Loaded, request: Request, as_json: bool) -
     let progress = spinner("waiting for the daemon");
     let run = match Lock::take(folder) {
         Ok(lock) => {
+            if let Some(invalid) = &loaded.invalid {
+                // No daemon has the flows as they were.
+                return Err(invalid.report.clone().into());
+            }
             progress.set_message("running");
             let run = here(loaded, &request).await?;
             drop(lock);

@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use leadflow::clock::Clock;
-use leadflow::config::{self, Level, Problem};
+use leadflow::config::{self, Level, Loaded, Problem};
 use leadflow::doctor::{self, Finding};
+use leadflow::state;
+use leadflow::store::StoreError;
 use serde_json::{Value, json};
 
 use super::output;
@@ -36,11 +38,12 @@ pub(super) async fn check(path: PathBuf, arguments: Arguments) -> anyhow::Result
     let count = |level| problems.iter().filter(|problem| problem.level == level).count();
     let (warnings, notes) = (count(Level::Warning), count(Level::Note));
     let is_well = result.is_ok() && (warnings == 0 || !arguments.strict);
-    let findings = match &result {
+    let mut findings = match &result {
         Ok(loaded) if arguments.online => doctor::examine(&loaded.config, &Clock::System).await,
         Ok(loaded) => doctor::glance(&loaded.config, &Clock::System),
         Err(_) => Vec::new(),
     };
+    findings.extend(result.as_ref().ok().and_then(lost));
     let is_well_online = findings.iter().all(|finding| finding.is_well);
     if arguments.json {
         let problems: Vec<_> = problems.iter().map(Problem::json).collect();
@@ -65,6 +68,13 @@ pub(super) async fn check(path: PathBuf, arguments: Arguments) -> anyhow::Result
         (true, false) => ExitCode::FAILURE,
         (true, true) => ExitCode::SUCCESS,
     })
+}
+
+/// That there was a state, and it is gone.
+fn lost(loaded: &Loaded) -> Option<Finding> {
+    let lost = state::is_there(&loaded.config).err();
+    let lost = lost.filter(|error| matches!(error, StoreError::Lost { .. }))?;
+    Some(Finding { about: "state".to_owned(), is_well: false, message: lost.to_string(), help: None })
 }
 
 fn json_of(finding: &Finding) -> Value {

@@ -2,11 +2,11 @@
 
 use std::process::ExitCode;
 
-use leadflow::alarm::{Alarm, Kind};
+use leadflow::alarm::{Alarm, Kind, Raised};
 use leadflow::clock::Clock;
 use leadflow::config::Loaded;
 use leadflow::notice;
-use leadflow::store::{Lock, StoreError};
+use leadflow::store::{Lock, Store, StoreError};
 use serde_json::{Value, json};
 
 use super::output;
@@ -20,37 +20,16 @@ pub(crate) struct Arguments {
 
 /// Exit status 1 with the reason when anything is failing, late or held.
 pub(super) fn health(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let (mut reasons, mut alarms) = (Vec::new(), Vec::new());
-    match super::state_of(loaded)? {
-        None => reasons.push("there is no state yet: leadflow was never run".to_owned()),
-        Some(store) => {
-            let is_running = !is_free(loaded)?;
-            if !is_running {
-                reasons.push("no daemon is running; start it: systemctl start leadflow".to_owned());
-            }
-            let never = loaded.config.flows.keys().filter_map(|name| match store.seen(name) {
-                Ok(None) => Some(Ok(format!("{name}: it was never run"))),
-                Ok(Some(_)) => None,
-                Err(error) => Some(Err(error)),
-            });
-            reasons.extend(never.collect::<Result<Vec<_>, _>>()?);
-            alarms = notice::standing(&store, &loaded.config, is_running, Clock::System.now())?;
-            let raised = store.alarms()?;
-            reasons.extend(
-                raised
-                    .iter()
-                    .filter(|raised| raised.kind == Kind::File)
-                    .map(|raised| output::line(&raised.what)),
-            );
-            reasons.extend(alarms.iter().map(reason));
-            let (held, reply) = store.held_notices()?;
-            if held > 0 {
-                let reply = output::line(&reply.unwrap_or_default());
-                reasons.push(format!(
-                    "a mail to settings.failures.to is held, so nobody hears of failures: {reply}"
-                ));
-            }
-        }
+    let Found { mut reasons, alarms } = match super::state_of(loaded)? {
+        None => Found {
+            reasons: vec!["there is no state yet: leadflow was never run".to_owned()],
+            alarms: Vec::new(),
+        },
+        Some(store) => look(loaded, &store)?,
+    };
+    if let Some(invalid) = &loaded.invalid {
+        let what = output::line(&invalid.report.in_short());
+        reasons.push(format!("{what}\n  mend the file and save it; `leadflow check` shows every problem"));
     }
     if arguments.json {
         let alarms: Vec<_> = alarms.iter().map(json_of).collect();
@@ -63,6 +42,44 @@ pub(super) fn health(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result<E
         output::print(&lines.join("\n"))?;
     }
     Ok(if reasons.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+struct Found {
+    reasons: Vec<String>,
+    alarms: Vec<Alarm>,
+}
+
+fn look(loaded: &Loaded, store: &Store) -> anyhow::Result<Found> {
+    let (mut reasons, config) = (Vec::new(), &loaded.config);
+    let is_running = !is_free(loaded)?;
+    if !is_running {
+        reasons.push("no daemon is running; start it: systemctl start leadflow".to_owned());
+    }
+    for name in config.flows.keys() {
+        if store.seen(name)?.is_none() {
+            reasons.push(format!("{name}: it was never run"));
+        }
+    }
+    let alarms = notice::standing(store, config, is_running, Clock::System.now())?;
+    // Of the file that it goes on with, where the one of now is another.
+    let raised = if is_running { store.alarms()? } else { Vec::new() };
+    let is_told = |raised: &Raised| match raised.kind {
+        Kind::File => loaded.invalid.is_none(),
+        _ => loaded.invalid.is_some() && !alarms.iter().any(|alarm| raised.is_of(alarm)),
+    };
+    reasons.extend(raised.iter().filter(|raised| is_told(raised)).map(told));
+    reasons.extend(alarms.iter().map(reason));
+    let (held, reply) = store.held_notices()?;
+    if held > 0 {
+        let reply = output::line(&reply.unwrap_or_default());
+        reasons.push(format!("a mail to settings.failures.to is held, so nobody hears of failures: {reply}"));
+    }
+    Ok(Found { reasons, alarms })
+}
+
+fn told(raised: &Raised) -> String {
+    let what = output::line(&raised.what);
+    if raised.kind == Kind::File { what } else { format!("{}: {what}", raised.kind.title(&raised.about)) }
 }
 
 fn reason(alarm: &Alarm) -> String {

@@ -116,7 +116,7 @@ fn nothing(loaded: &Loaded, store: Option<&Store>, asked: &RunsAsked<'_>) -> any
         return Ok(format!("no run is like that; `leadflow history{of}` shows the last ones"));
     }
     if let Some(flow) = asked.flow {
-        super::flow_named(&loaded.config, flow)?;
+        super::is_on_in_file(loaded, flow)?;
         if any(None)? {
             return Ok(format!("no run of {flow} yet; `leadflow schedule {flow}` tells when it is due"));
         }

@@ -38,6 +38,9 @@ enum Command {
 }
 
 pub(super) async fn lead(loaded: Loaded, arguments: Arguments) -> anyhow::Result<ExitCode> {
+    if matches!(arguments.command, Command::Export(_) | Command::Add(_)) {
+        super::tell_lost(&loaded);
+    }
     match arguments.command {
         Command::List(arguments) => list::list(&loaded, &arguments).await,
         Command::Show(arguments) => show::show(&loaded, &arguments).await,

@@ -23,22 +23,69 @@ pub(crate) struct Arguments {
 }
 
 struct Line {
-    flow: Arc<Flow>,
+    flow: Named,
     off_since: Option<Timestamp>,
     last: Option<Run>,
     next: Option<Timestamp>,
     waiting: i64,
 }
 
+/// A flow of the file.
+enum Named {
+    Whole(Arc<Flow>),
+    /// Of a file with mistakes.
+    Broken {
+        name: String,
+        is_on: bool,
+    },
+}
+
+/// What stands for the recurrence of a flow that cannot be read.
+const UNREADABLE: &str = "(not valid in flows.toml)";
+
+impl Named {
+    fn name(&self) -> &str {
+        match self {
+            Self::Whole(flow) => &flow.name,
+            Self::Broken { name, .. } => name,
+        }
+    }
+
+    fn is_on(&self) -> bool {
+        match self {
+            Self::Whole(flow) => flow.enabled,
+            Self::Broken { is_on, .. } => *is_on,
+        }
+    }
+
+    fn recurrence(&self) -> String {
+        match self {
+            Self::Whole(flow) => flow.recurrence.to_string(),
+            Self::Broken { .. } => UNREADABLE.to_owned(),
+        }
+    }
+}
+
+/// The flows by name. Where the file has no flow that can be read, those that the state knows.
+fn flows(loaded: &Loaded, store: Option<&Store>) -> anyhow::Result<Vec<Named>> {
+    let mut all: Vec<Named> = loaded.config.flows.values().cloned().map(Named::Whole).collect();
+    let Some(invalid) = &loaded.invalid else { return Ok(all) };
+    let broken = |(name, is_on): (&String, &bool)| Named::Broken { name: name.clone(), is_on: *is_on };
+    all.extend(invalid.flows.iter().map(broken));
+    if all.is_empty() {
+        let known = store.map(Store::flow_names).transpose()?.unwrap_or_default();
+        all.extend(known.into_iter().map(|name| Named::Broken { name, is_on: true }));
+    }
+    all.sort_by(|a, b| a.name().cmp(b.name()));
+    Ok(all)
+}
+
 pub(super) fn list(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let store = super::state_of(loaded)?;
     let now = Clock::System.now();
-    let lines: Vec<Line> = loaded
-        .config
-        .flows
-        .values()
-        .map(|flow| line(flow, store.as_ref(), now))
-        .collect::<anyhow::Result<_>>()?;
+    let flows = flows(loaded, store.as_ref())?.into_iter();
+    let lines: Vec<Line> =
+        flows.map(|flow| line(flow, store.as_ref(), now)).collect::<anyhow::Result<_>>()?;
     if arguments.json {
         let all: Vec<_> = lines.iter().map(Line::json).collect();
         output::print_json(&json!(all))?;
@@ -65,25 +112,23 @@ fn columns() -> [Column; 7] {
     ]
 }
 
-fn line(flow: &Arc<Flow>, store: Option<&Store>, now: Timestamp) -> anyhow::Result<Line> {
+fn line(flow: Named, store: Option<&Store>, now: Timestamp) -> anyhow::Result<Line> {
     let Some(store) = store else {
-        return Ok(Line { flow: Arc::clone(flow), off_since: None, last: None, next: None, waiting: 0 });
+        return Ok(Line { flow, off_since: None, last: None, next: None, waiting: 0 });
     };
-    let off_since = store.off_since(&flow.name)?;
-    let known = store.plan(&flow.name)?;
-    let next = known.and_then(|known| agenda::next_run(flow, &known, now));
-    Ok(Line {
-        flow: Arc::clone(flow),
-        off_since,
-        last: store.runs(Some(&flow.name), 1)?.pop(),
-        next,
-        waiting: store.waiting_mails(&flow.name)?,
-    })
+    let name = flow.name();
+    let next = match &flow {
+        Named::Whole(flow) => store.plan(name)?.and_then(|known| agenda::next_run(flow, &known, now)),
+        Named::Broken { .. } => None,
+    };
+    let (off_since, last) = (store.off_since(name)?, store.runs(Some(name), 1)?.pop());
+    let waiting = store.waiting_mails(name)?;
+    Ok(Line { flow, off_since, last, next, waiting })
 }
 
 impl Line {
     fn state(&self) -> &'static str {
-        match (self.flow.enabled, self.off_since) {
+        match (self.flow.is_on(), self.off_since) {
             (true, None) => "on",
             (true, Some(_)) => "off (by command)",
             (false, None) => "off (in flows.toml)",
@@ -95,9 +140,9 @@ impl Line {
         let dash = || "–".to_owned();
         let next = |at: Timestamp| if at <= now { "now".to_owned() } else { moment(at) };
         vec![
-            self.flow.name.clone(),
+            self.flow.name().to_owned(),
             self.state().to_owned(),
-            self.flow.recurrence.to_string(),
+            self.flow.recurrence(),
             self.last.as_ref().map_or_else(dash, |run| moment(run.started)),
             self.last.as_ref().map_or_else(dash, |run| run.outcome.word().to_owned()),
             self.next.map_or_else(dash, next),
@@ -106,11 +151,15 @@ impl Line {
     }
 
     fn json(&self) -> serde_json::Value {
+        let description = match &self.flow {
+            Named::Whole(flow) => flow.description.as_ref(),
+            Named::Broken { .. } => None,
+        };
         json!({
-            "flow": self.flow.name, "description": self.flow.description,
-            "on": self.flow.enabled && self.off_since.is_none(), "enabled_in_file": self.flow.enabled,
+            "flow": self.flow.name(), "description": description,
+            "on": self.flow.is_on() && self.off_since.is_none(), "enabled_in_file": self.flow.is_on(),
             "off_by_command_since": self.off_since.map(|at| at.to_string()),
-            "recurrence": self.flow.recurrence.to_string(),
+            "recurrence": self.flow.recurrence(),
             "last_run": self.last.as_ref().map(super::history::json_of_run),
             "next_run": self.next.map(|at| at.to_string()), "waiting_mails": self.waiting,
         })

@@ -22,7 +22,7 @@ mod table;
 mod test_mail;
 mod trigger;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -31,7 +31,8 @@ use std::time::Duration;
 use clap::{Parser, Subcommand, ValueEnum};
 use leadflow::config::{self, Loaded, Report};
 use leadflow::flow::{Config, Flow};
-use leadflow::store::Store;
+use leadflow::state;
+use leadflow::store::{Store, StoreError};
 use leadflow::telemetry;
 
 /// A scheduled polling daemon: reads an Azure Storage table and mails its new rows.
@@ -162,24 +163,24 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Schedule(arguments) => schedule::schedule(&load(&path)?, &arguments),
         Command::Preview(arguments) => {
             telemetry::start("warn", format)?;
-            on_runtime(preview::preview(load(&path)?, arguments))
+            on_runtime(preview::preview(load_beside(&path)?, arguments))
         }
         Command::TestMail(arguments) => {
             telemetry::start("warn", format)?;
-            on_runtime(test_mail::test_mail(load(&path)?, arguments))
+            on_runtime(test_mail::test_mail(load_beside(&path)?, arguments))
         }
-        Command::List(arguments) => list::list(&load(&path)?, &arguments),
-        Command::History(arguments) => history::history(&load(&path)?, &arguments),
-        Command::Stats(arguments) => stats::stats(&load(&path)?, &arguments),
+        Command::List(arguments) => list::list(&load_anyway(&path)?, &arguments),
+        Command::History(arguments) => history::history(&load_anyway(&path)?, &arguments),
+        Command::Stats(arguments) => stats::stats(&load_anyway(&path)?, &arguments),
         Command::Completions(arguments) => shell::completions(&arguments),
         Command::Man(arguments) => shell::man(&arguments),
         Command::Trigger(arguments) => {
             telemetry::start("warn", format)?;
-            on_runtime(trigger::trigger(load(&path)?, arguments))
+            on_runtime(trigger::trigger(load_anyway(&path)?, arguments))
         }
         Command::Resubmit(arguments) => {
             telemetry::start("warn", format)?;
-            on_runtime(trigger::resubmit(load(&path)?, arguments))
+            on_runtime(trigger::resubmit(load_anyway(&path)?, arguments))
         }
         Command::Replay(arguments) => {
             telemetry::start("warn", format)?;
@@ -191,15 +192,16 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
         Command::Table(arguments) => {
             telemetry::start("warn", format)?;
-            on_runtime(table::table(load(&path)?, arguments))
+            on_runtime(table::table(load_beside(&path)?, arguments))
         }
-        Command::Outbox(arguments) => outbox::outbox(&load(&path)?, &arguments),
-        Command::Health(arguments) => health::health(&load(&path)?, &arguments),
-        Command::Backup(arguments) => care::backup(&load(&path)?, &arguments),
+        Command::Outbox(arguments) => outbox::outbox(&load_anyway(&path)?, &arguments),
+        // What is wrong with the file is among its reasons.
+        Command::Health(arguments) => health::health(&config::load_anyway(&path)?, &arguments),
+        Command::Backup(arguments) => care::backup(&load_anyway(&path)?, &arguments),
         Command::Rename(arguments) => care::rename(&load(&path)?, &arguments),
         Command::Recover(arguments) => care::recover(&load(&path)?, &arguments),
-        Command::On(arguments) => on_off::turn(&load(&path)?, &arguments, true),
-        Command::Off(arguments) => on_off::turn(&load(&path)?, &arguments, false),
+        Command::On(arguments) => on_off::turn(&load_anyway(&path)?, &arguments, true),
+        Command::Off(arguments) => on_off::turn(&load_anyway(&path)?, &arguments, false),
         Command::Demo(arguments) => {
             telemetry::start("warn", format)?;
             on_runtime(demo::demo(arguments))
@@ -218,8 +220,33 @@ fn file_of(named: Option<PathBuf>, command: &Command) -> Result<PathBuf, Report>
 }
 
 /// The file, whose warnings are `check`'s to tell.
-fn load(path: &std::path::Path) -> anyhow::Result<Loaded> {
+fn load(path: &Path) -> anyhow::Result<Loaded> {
     Ok(config::load(path)?)
+}
+
+/// The file for a command that does not need the state; that it is lost is said all the same.
+fn load_beside(path: &Path) -> anyhow::Result<Loaded> {
+    let loaded = load(path)?;
+    tell_lost(&loaded);
+    Ok(loaded)
+}
+
+fn tell_lost(loaded: &Loaded) {
+    if let Err(lost @ StoreError::Lost { .. }) = state::is_there(&loaded.config) {
+        output::complain(&format!("warning: {lost}"));
+    }
+}
+
+/// The file for a command that needs the state alone, which one with mistakes does not stop.
+fn load_anyway(path: &Path) -> anyhow::Result<Loaded> {
+    let loaded = config::load_anyway(path)?;
+    if let Some(invalid) = &loaded.invalid {
+        let what = output::line(&invalid.report.in_short());
+        output::complain(&format!(
+            "warning: {what}\n  `leadflow check` shows all; a running daemon goes on with the file as it was"
+        ));
+    }
+    Ok(loaded)
 }
 
 fn on_runtime(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
@@ -234,14 +261,28 @@ fn on_runtime(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::R
 
 /// The flow of that name.
 fn flow_named<'a>(config: &'a Config, name: &str) -> Result<&'a Arc<Flow>, Usage> {
-    config.flows.get(name).ok_or_else(|| {
-        let known = config.flows.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-        let known = if known.is_empty() { "none".to_owned() } else { known };
-        Usage(format!("there is no flow `{name}` in {}; there is {known}", config.path.display()))
-    })
+    config.flows.get(name).ok_or_else(|| unknown(config, name))
+}
+
+fn unknown(config: &Config, name: &str) -> Usage {
+    let known = config.flows.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+    let known = if known.is_empty() { "none".to_owned() } else { known };
+    Usage(format!("there is no flow `{name}` in {}; there is {known}", config.path.display()))
+}
+
+/// Whether there is such a flow: in the file, or, where that has mistakes, in the state. Returns whether the file has
+/// it on, so far as it says.
+fn is_on_in_file(loaded: &Loaded, name: &str) -> anyhow::Result<bool> {
+    let Some(invalid) = &loaded.invalid else { return Ok(flow_named(&loaded.config, name)?.enabled) };
+    let in_file = loaded.config.flows.get(name).map(|flow| flow.enabled);
+    if let Some(is_on) = in_file.or_else(|| invalid.flows.get(name).copied()) {
+        return Ok(is_on);
+    }
+    let seen = state_of(loaded)?.map(|store| store.seen(name)).transpose()?.flatten();
+    if seen.is_some() { Ok(true) } else { Err(unknown(&loaded.config, name).into()) }
 }
 
 /// The state of a file's flows, for looking; `None` before the first run.
 fn state_of(loaded: &Loaded) -> anyhow::Result<Option<Store>> {
-    Ok(Store::open_existing(&loaded.config.settings.state)?)
+    Ok(state::look(&loaded.config)?)
 }

@@ -15,10 +15,10 @@ pub(crate) struct Arguments {
 
 pub(super) fn turn(loaded: &Loaded, arguments: &Arguments, on: bool) -> anyhow::Result<ExitCode> {
     let name = &arguments.flow;
-    let flow = super::flow_named(&loaded.config, name)?;
+    let is_on_in_file = super::is_on_in_file(loaded, name)?;
     let request = if on { Request::On(name.clone()) } else { Request::Off(name.clone()) };
     ask::ask(loaded, &request)?;
-    if on && !flow.enabled {
+    if on && !is_on_in_file {
         let path = loaded.config.path.display();
         output::print(&format!(
             "{name} stays off: {path} says enabled = false, which this command cannot override"

@@ -82,7 +82,7 @@ fn flows(
     names.extend(store.map(Store::flow_names).transpose()?.unwrap_or_default());
     if let Some(asked) = asked {
         if !names.contains(asked) {
-            super::flow_named(&loaded.config, asked)?;
+            super::is_on_in_file(loaded, asked)?;
         }
         names.retain(|name| name == asked);
     }

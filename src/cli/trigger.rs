@@ -58,7 +58,7 @@ pub(crate) struct ReplayArguments {
 }
 
 pub(super) async fn trigger(loaded: Loaded, arguments: TriggerArguments) -> anyhow::Result<ExitCode> {
-    super::flow_named(&loaded.config, &arguments.flow)?;
+    super::is_on_in_file(&loaded, &arguments.flow)?;
     let request = Request::Run { flow: arguments.flow, cause: Cause::Trigger, range: Range::New };
     ask::run_flow(&loaded, request, arguments.json).await
 }
@@ -70,7 +70,7 @@ pub(super) async fn resubmit(loaded: Loaded, arguments: ResubmitArguments) -> an
     let Some((Some(run), store)) = found else {
         bail!("there is no run {id}; `leadflow history` shows the runs")
     };
-    super::flow_named(&loaded.config, &run.flow)?;
+    super::is_on_in_file(&loaded, &run.flow)?;
     let Some((from, to)) = window_of(&store, &run)? else {
         bail!(
             "run {id} has read nothing, so that there is no window to resubmit; `leadflow trigger {}` runs the flow now",

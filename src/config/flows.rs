@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::SignedDuration;
-use toml::de::DeTable;
+use toml::de::{DeTable, DeValue};
 
 use super::connections::Connections;
 use super::reader::Section;
@@ -20,6 +20,14 @@ use crate::window::{Mode, Window};
 const OVERLAP: SignedDuration = SignedDuration::from_mins(15);
 const LOOK_BACK: SignedDuration = SignedDuration::from_hours(7 * 24);
 
+/// The flows of a file.
+#[derive(Debug, Default)]
+pub(super) struct Flows {
+    pub(super) whole: BTreeMap<String, Arc<Flow>>,
+    /// Those that something is wrong with, and whether they are on, so far as the file says.
+    pub(super) broken: BTreeMap<String, bool>,
+}
+
 /// `tables` is what `[flows.NAME]` stand for.
 pub(super) fn read(
     root: &Section<'_>,
@@ -27,9 +35,8 @@ pub(super) fn read(
     settings: &Settings,
     connections: &Connections,
     shelf: &Shelf,
-) -> Option<BTreeMap<String, Arc<Flow>>> {
-    let mut flows = BTreeMap::new();
-    let mut all_whole = true;
+) -> Flows {
+    let mut flows = Flows::default();
     let shelves = (shelf, &Recurrences::default());
     // Says so where it is no table.
     let _ = root.section("flows");
@@ -43,19 +50,25 @@ pub(super) fn read(
             root.problems.error(span, message, "at most 64 letters, digits, - and _");
         }
         let section = root.inner_section("flows", &name, &table);
+        let is_on = is_on(table.get_ref());
         match section.and_then(|section| flow(&name, section, settings, connections, shelves)) {
-            Some(flow) => drop(flows.insert(name, Arc::new(flow))),
-            None => all_whole = false,
+            Some(flow) => drop(flows.whole.insert(name, Arc::new(flow))),
+            None => drop(flows.broken.insert(name, is_on)),
         }
     }
-    if flows.is_empty() && all_whole {
+    if flows.whole.is_empty() && flows.broken.is_empty() {
         root.problems.warn(
             0..0,
             "there is no flow",
             "write [flows.NAME] with its recurrence, table and email",
         );
     }
-    all_whole.then_some(flows)
+    flows
+}
+
+fn is_on(flow: &DeValue<'_>) -> bool {
+    let enabled = flow.get("enabled").map(toml::Spanned::get_ref);
+    !matches!(enabled, Some(DeValue::Boolean(false)))
 }
 
 fn flow(

@@ -19,6 +19,7 @@ mod templates;
 mod tests;
 mod values;
 
+use std::collections::BTreeMap;
 use std::env;
 use std::path::{Path, PathBuf};
 
@@ -27,19 +28,31 @@ use toml::de::{DeTable, DeValue};
 
 use crate::flow::Config;
 use crate::ownership::{self, Finding};
+use crate::state;
 use reader::Section;
 use values::Folders;
 
 pub use report::{Level, Problem, Report};
 pub use sheet::{preset, presets};
 
-/// A valid flows.toml and what deserves a word about it.
+/// A flows.toml and what deserves a word about it.
 #[derive(Debug)]
 pub struct Loaded {
-    /// Its values.
+    /// Its values; of an invalid file those that are whole.
     pub config: Config,
     /// What is legal and loses, repeats or surprises.
     pub warnings: Vec<Problem>,
+    /// Set by [`load_anyway`] alone.
+    pub invalid: Option<Invalid>,
+}
+
+/// What is wrong with a file, and what is not among its values for that reason.
+#[derive(Debug)]
+pub struct Invalid {
+    /// Every problem.
+    pub report: Report,
+    /// Flows that are in the file, and whether they are on there.
+    pub flows: BTreeMap<String, bool>,
 }
 
 /// The largest flows.toml that is read, some ten thousand flows, and the largest template.
@@ -73,48 +86,111 @@ pub fn check_found(path: &Path) -> Result<(), Report> {
 /// # Errors
 /// Everything that is wrong with them.
 pub fn load(path: &Path) -> Result<Loaded, Report> {
-    let name = path.display().to_string();
-    let fail =
-        |message: String, help: &str| Report { problems: vec![Problem::without_place(&name, message, help)] };
-    let text = read(path, LARGEST).map_err(|message| {
-        fail(
-            message,
-            "name the file with --config, or write one; `leadflow demo` shows what it does without any",
-        )
-    })?;
-    let path = std::path::absolute(path).map_err(|error| fail(error.to_string(), ""))?;
-    let parsed = parse(&path, &name, &text);
-    let config = parsed.as_ref().ok().map(|loaded| &loaded.config);
-    let warnings = rights::check(&path, config).map_err(|Finding { message, help }| fail(message, &help))?;
-    let mut loaded = parsed?;
-    let warn = |Finding { message, help }| Problem::warning_without_place(&name, message, &help);
-    loaded.warnings.extend(warnings.into_iter().map(warn));
-    Ok(loaded)
+    let mut file = File::read(path)?;
+    let config = file.loaded.invalid.is_none().then_some(&file.loaded.config);
+    let warnings = file.rights(config)?;
+    file.loaded.warnings.extend(warnings);
+    whole(file.loaded)
+}
+
+/// As [`load`], but of a file with mistakes what can be told of it: for commands that need the state alone, and
+/// flows.toml to know where it is.
+///
+/// # Errors
+/// When the file cannot be read, others may change it, or it does not say where the state is.
+pub fn load_anyway(path: &Path) -> Result<Loaded, Report> {
+    let mut file = File::read(path)?;
+    if let Some(invalid) = &file.loaded.invalid
+        && !file.knows_state
+    {
+        let settings = &mut file.loaded.config.settings;
+        settings.state = state::guessed(&file.path, &settings.state).ok_or_else(|| invalid.report.clone())?;
+    }
+    let warnings = file.rights(Some(&file.loaded.config))?;
+    file.loaded.warnings.extend(warnings);
+    Ok(file.loaded)
+}
+
+/// A file that was read, whatever it holds.
+struct File {
+    name: String,
+    /// Absolute.
+    path: PathBuf,
+    loaded: Loaded,
+    knows_state: bool,
+}
+
+impl File {
+    fn read(path: &Path) -> Result<Self, Report> {
+        let name = path.display().to_string();
+        let help =
+            "name the file with --config, or write one; `leadflow demo` shows what it does without any";
+        let (text, mistake) = text_of(path, LARGEST).map_err(|message| unplaced(&name, message, help))?;
+        let path = std::path::absolute(path).map_err(|error| unplaced(&name, error.to_string(), ""))?;
+        let (mut loaded, knows_state) = parse_anyway(&path, &name, &text);
+        if let Some(mistake) = mistake {
+            let flows = loaded.invalid.map(|invalid| invalid.flows).unwrap_or_default();
+            loaded.invalid = Some(Invalid { report: unplaced(&name, mistake, help), flows });
+        }
+        Ok(Self { name, path, loaded, knows_state })
+    }
+
+    /// Who else may change it and what it names.
+    fn rights(&self, config: Option<&Config>) -> Result<Vec<Problem>, Report> {
+        let warnings = rights::check(&self.path, config)
+            .map_err(|Finding { message, help }| unplaced(&self.name, message, &help))?;
+        let warn = |Finding { message, help }| Problem::warning_without_place(&self.name, message, &help);
+        Ok(warnings.into_iter().map(warn).collect())
+    }
+}
+
+fn unplaced(name: &str, message: String, help: &str) -> Report {
+    Report { problems: vec![Problem::without_place(name, message, help)] }
 }
 
 /// Reads the text of `path`, which is shown as `name`.
+#[cfg(any(test, feature = "simulation"))]
 pub(crate) fn parse(path: &Path, name: &str, text: &str) -> Result<Loaded, Report> {
-    let problems = report::Problems::new(name, text);
+    whole(parse_anyway(path, name, text).0)
+}
+
+fn whole(mut loaded: Loaded) -> Result<Loaded, Report> {
+    match loaded.invalid.take() {
+        Some(invalid) => Err(invalid.report),
+        None => Ok(loaded),
+    }
+}
+
+/// What the text holds, and whether it is known where the state folder is.
+fn parse_anyway(path: &Path, name: &str, text: &str) -> (Loaded, bool) {
+    let mut problems = report::Problems::new(name, text);
     let (mut root, errors) = DeTable::parse_recoverable(text);
     for error in errors.iter().take(MOST_MISTAKES) {
         let help = "this is not TOML; see https://toml.io";
         problems.error(error.span().unwrap_or(0..0), error.message(), help);
     }
+    let mut report = None;
     if !errors.is_empty() {
         // What follows a broken line would be reported as missing.
-        return Err(Report {
-            problems: problems.finish().err().map(|report| report.problems).unwrap_or_default(),
-        });
+        report = problems.finish().err();
+        problems = report::Problems::new(name, text);
     }
     let flows = take_flows(root.get_mut());
-    let config = {
+    let (config, broken, knows_state) = {
         let root = Section::new(String::new(), root.get_ref(), 0..0, &problems);
         config_of(path, root, flows)
     };
-    let warnings = problems.finish()?;
-    let missing =
-        || Report { problems: vec![Problem::without_place(name, "the file is not complete".to_owned(), "")] };
-    Ok(Loaded { config: config.ok_or_else(missing)?, warnings })
+    let found = problems.finish();
+    let missing = || unplaced(name, "the file is not complete".to_owned(), "");
+    let loaded = match (report, found) {
+        (None, Ok(warnings)) if broken.is_empty() => Loaded { config, warnings, invalid: None },
+        (report, found) => {
+            let report = report.or(found.err()).unwrap_or_else(missing);
+            Loaded { config, warnings: Vec::new(), invalid: Some(Invalid { report, flows: broken }) }
+        }
+    };
+    // A mistake of TOML may have swallowed its name, or a piece of it.
+    (loaded, knows_state && errors.is_empty())
 }
 
 /// The tables of the flows, to be read one by one and let go: there may be thousands. An empty table takes
@@ -126,27 +202,34 @@ fn take_flows<'a>(root: &mut DeTable<'a>) -> DeTable<'a> {
     }
 }
 
-/// `None` only beside an error.
-fn config_of(path: &Path, root: Section<'_>, flows: DeTable<'_>) -> Option<Config> {
+/// The values that are whole, the flows that are not, and whether it is known where the state folder is.
+fn config_of(path: &Path, root: Section<'_>, flows: DeTable<'_>) -> (Config, BTreeMap<String, bool>, bool) {
     let folder = path.parent().unwrap_or(Path::new("/")).to_owned();
     let settings = root.section("settings");
     let state = settings.as_ref().and_then(|settings| settings.file("state", &folder));
+    let is_left_out = match &settings {
+        Some(settings) => !settings.has("state"),
+        None => !root.has("settings"),
+    };
+    let knows_state = state.is_some() || is_left_out;
     let folders = Folders { state: state.unwrap_or_else(|| folder.join("state")), config: folder };
     let connections = connections::read(&root, &folders);
     let settings = settings::read(settings, &folders, &connections);
     let shelf = templates::Shelf::open(&folders.config.join("templates"));
     let flows = flows::read(&root, flows, &settings, &connections, &shelf);
     root.finish();
-    Some(Config {
+    let config = Config {
         path: path.to_owned(),
         settings,
         tables: connections.tables,
         mails: connections.mails,
-        flows: flows?,
-    })
+        flows: flows.whole,
+    };
+    (config, flows.broken, knows_state)
 }
 
-fn read(path: &Path, largest: u64) -> Result<String, String> {
+/// The text, and what is wrong with it as a text.
+fn text_of(path: &Path, largest: u64) -> Result<(String, Option<String>), String> {
     let failed = |error: std::io::Error| {
         let place =
             env::current_dir().map(|folder| format!(" (in {})", folder.display())).unwrap_or_default();
@@ -154,9 +237,22 @@ fn read(path: &Path, largest: u64) -> Result<String, String> {
         format!("cannot read {}{}: {why}", path.display(), if path.is_absolute() { "" } else { &place })
     };
     let bytes = ownership::read_plain(path, largest).map_err(failed)?;
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        format!("{} is not UTF-8 text, from byte {at} on; save it as UTF-8", path.display())
-    })?;
-    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
+    let (text, mistake) = match String::from_utf8(bytes) {
+        Ok(text) => (text, None),
+        Err(error) => {
+            let at = error.utf8_error().valid_up_to();
+            let mistake =
+                format!("{} is not UTF-8 text, from byte {at} on; save it as UTF-8", path.display());
+            (String::from_utf8_lossy(error.as_bytes()).into_owned(), Some(mistake))
+        }
+    };
+    Ok((text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text), mistake))
+}
+
+/// A text that is one.
+fn read(path: &Path, largest: u64) -> Result<String, String> {
+    match text_of(path, largest)? {
+        (text, None) => Ok(text),
+        (_, Some(mistake)) => Err(mistake),
+    }
 }

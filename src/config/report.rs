@@ -157,6 +157,14 @@ impl Problem {
         (self.source.name().to_owned(), at)
     }
 
+    /// On one line, for the log and for mails.
+    pub fn in_one_line(&self) -> String {
+        let (file, at) = self.place();
+        let at = at.map_or_else(String::new, |(line, column)| format!(":{line}:{column}"));
+        let help = self.help.as_ref().map_or_else(String::new, |help| format!("; {help}"));
+        format!("{file}{at}: {}{help}", self.message)
+    }
+
     /// For editors and scripts.
     pub fn json(&self) -> Value {
         let (file, at) = self.place();
@@ -205,6 +213,17 @@ impl Problem {
 }
 
 impl Report {
+    /// The first error on one line, and how many there are beside it.
+    pub fn in_short(&self) -> String {
+        let mut errors = self.problems.iter().filter(|problem| problem.level == Level::Error);
+        let first =
+            errors.next().map_or_else(|| "flows.toml cannot be used".to_owned(), Problem::in_one_line);
+        match errors.count() {
+            0 => first,
+            more => format!("{first} (and {more} more)"),
+        }
+    }
+
     /// Every problem as [`Problem::shown`] has it, and how many there are.
     pub fn shown(&self, color: bool, width: usize) -> String {
         let all: String = self.problems.iter().map(|problem| problem.shown(color, width)).collect();

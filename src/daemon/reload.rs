@@ -1,6 +1,5 @@
 //! A reload: the new file is checked whole, then swapped in, or refused in words.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -10,7 +9,7 @@ use super::runs::Job;
 use super::supervisor::Supervisor;
 use super::{Daemon, change, tell_warnings};
 use crate::alarm::{Alarm, Kind};
-use crate::config::{self, Level, Loaded, Problem, Report};
+use crate::config::{self, Level, Loaded};
 use crate::crash_point::crash_point;
 use crate::flow::Config;
 use crate::run::Claimed;
@@ -26,10 +25,10 @@ impl Daemon {
         match loading.map_err(|_| StoreError::Stopped)? {
             Err(report) => {
                 for problem in report.problems.iter().filter(|problem| problem.level == Level::Error) {
-                    error!("{}", one_line(problem));
+                    error!("{}", problem.in_one_line());
                 }
                 error!("{report}: the old flows go on");
-                self.refuse_file(of_report(&report, &self.config.path));
+                self.refuse_file(report.in_short());
             }
             Ok(loaded) if loaded.config.settings.state != self.config.settings.state => {
                 let what = "settings.state has changed, which takes a restart";
@@ -108,24 +107,6 @@ impl Daemon {
         self.place.store.call(move |store| store.set_planned(now)).await?;
         info!(flows = self.config.flows.len(), "flows.toml is reloaded");
         Ok(())
-    }
-}
-
-/// A problem on one line, for the log and for mails.
-pub(super) fn one_line(problem: &Problem) -> String {
-    let (file, at) = problem.place();
-    let at = at.map_or_else(String::new, |(line, column)| format!(":{line}:{column}"));
-    let help = problem.help.as_ref().map_or_else(String::new, |help| format!("; {help}"));
-    format!("{file}{at}: {}{help}", problem.message)
-}
-
-/// The first error of a report, and how many there are beside it.
-pub(super) fn of_report(report: &Report, file: &Path) -> String {
-    let mut errors = report.problems.iter().filter(|problem| problem.level == Level::Error);
-    let first = errors.next().map_or_else(|| format!("{} cannot be used", file.display()), one_line);
-    match errors.count() {
-        0 => first,
-        more => format!("{first} (and {more} more)"),
     }
 }
 

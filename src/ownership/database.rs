@@ -29,7 +29,10 @@ const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
 /// When it is not ours, was replaced meanwhile, or `SQLite` cannot open it.
 pub(crate) fn open_database(folder: &Folder, name: &str) -> Result<Connection, DatabaseError> {
     for ending in BESIDE {
-        folder.look(&format!("{name}{ending}"))?;
+        let beside = format!("{name}{ending}");
+        if folder.look(&beside)?.is_some() {
+            folder.may_write(&beside)?;
+        }
     }
     if folder.look(name)?.is_none() {
         match folder.new_file(name, 0o600) {
@@ -38,6 +41,9 @@ pub(crate) fn open_database(folder: &Folder, name: &str) -> Result<Connection, D
         }
     }
     let known = folder.look(name)?.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+    // SQLite does not say who may, and it makes files beside the database.
+    folder.may_write(name)?;
+    folder.may_write(".")?;
     let path = folder.path().join(name);
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;

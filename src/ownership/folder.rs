@@ -7,12 +7,12 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, Stat};
+use rustix::fs::{self, Access, AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use uuid::Uuid;
 
 use super::judge::{Entry, Finding, Kind, Trust, judge, judge_links, not_plain};
-use super::{trusted_users, way};
+use super::{trusted_users, way, with_reason};
 
 /// An open folder.
 #[derive(Debug)]
@@ -104,7 +104,7 @@ impl Folder {
     fn open_name(&self, name: &str) -> io::Result<Option<(OwnedFd, Entry)>> {
         match way::open(&self.fd, OsStr::new(name)) {
             Err(Errno::NOENT) => Ok(None),
-            Err(error) => Err(error.into()),
+            Err(error) => Err(with_reason(&self.path, error.into())),
             Ok(found) => {
                 let entry = way::entry(&found, self.path.join(name))?;
                 Ok(Some((found, entry)))
@@ -158,7 +158,8 @@ impl Folder {
         let Some(found) = self.look(name)? else { return Ok(None) };
         let access = if is_for_writing { OFlags::RDWR } else { OFlags::RDONLY };
         let flags = access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let file = fs::openat(&self.fd, name, flags, Mode::empty())?;
+        let file = fs::openat(&self.fd, name, flags, Mode::empty())
+            .map_err(|error| with_reason(&self.path.join(name), error.into()))?;
         let opened = fs::fstat(&file)?;
         if (opened.st_dev, opened.st_ino) != (found.st_dev, found.st_ino) {
             return Err(io::Error::other(format!(
@@ -167,6 +168,18 @@ impl Folder {
             )));
         }
         Ok(Some(file.into()))
+    }
+
+    /// Whether this user may read and write a file that is there.
+    ///
+    /// # Errors
+    /// With who may, when this user may not.
+    pub(crate) fn may_write(&self, name: &str) -> io::Result<()> {
+        match fs::accessat(&self.fd, name, Access::READ_OK | Access::WRITE_OK, AtFlags::EACCESS) {
+            Err(error @ Errno::ACCESS) => Err(with_reason(&self.path.join(name), error.into())),
+            // Whatever else is wrong shows when it is used.
+            _ => Ok(()),
+        }
     }
 
     /// Makes a file that is not there yet; it belongs to the owner of the folder.
@@ -188,7 +201,9 @@ impl Folder {
     /// When it is there, or cannot be made.
     pub(crate) fn new_own_file(&self, name: &str, mode: u32) -> io::Result<File> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file: File = fs::openat(&self.fd, name, flags, Mode::from_raw_mode(mode & 0o700))?.into();
+        let file: File = fs::openat(&self.fd, name, flags, Mode::from_raw_mode(mode & 0o700))
+            .map_err(|error| with_reason(&self.path, error.into()))?
+            .into();
         if mode & 0o077 != 0 {
             file.set_permissions(Permissions::from_mode(mode))?;
         }

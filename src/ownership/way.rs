@@ -37,9 +37,25 @@ const AUTOFS: u64 = 0x0187;
 /// # Errors
 /// When a folder may not be looked into, a file stands where a folder should, or links lead round in a circle.
 pub(super) fn walk(path: &Path) -> io::Result<Way> {
+    let mut entries = Vec::new();
+    let (folder, path, missing) = walk_noting(path, &mut entries)?;
+    Ok(Way { entries, folder, path, missing })
+}
+
+/// The folders and links on the way that this user can see: where the system lets nobody further, the last folder is
+/// the one that keeps them out.
+pub(super) fn seen(path: &Path) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    let _ = walk_noting(path, &mut entries);
+    entries
+}
+
+type End = (OwnedFd, PathBuf, Vec<OsString>);
+
+fn walk_noting(path: &Path, entries: &mut Vec<Entry>) -> io::Result<End> {
     let path = std::path::absolute(path)?;
     let root = fs::openat(CWD, "/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    let mut entries = vec![entry(&root, PathBuf::from("/"))?];
+    entries.push(entry(&root, PathBuf::from("/"))?);
     let mut folders = vec![(root, PathBuf::from("/"))];
     let mut names = names_of(&path);
     let mut links = 0;
@@ -76,7 +92,7 @@ pub(super) fn walk(path: &Path) -> io::Result<Way> {
         }
     }
     let (folder, path) = folders.pop().ok_or(Errno::NOTDIR)?;
-    Ok(Way { entries, folder, path, missing: names.into() })
+    Ok((folder, path, names.into()))
 }
 
 /// The folder that the way leads to, made of those names that are not there yet.

@@ -98,7 +98,8 @@ pub enum StoreError {
     /// There was a state, and it is gone.
     #[error(
         "the state in {folder} is gone: {marker} says that there was one since {since}; put a backup in its place, or start \
-         again with `leadflow recover --since TIME`, which mails what was written since then; on a new machine, delete {marker}",
+         again with `leadflow recover --since TIME`, which mails what was written since then; if settings.state was changed, move \
+         the old folder there; on a new machine, delete {marker}",
         folder = .folder.display(), marker = .marker.display()
     )]
     Lost {
@@ -259,16 +260,6 @@ impl Store {
         db.pragma_update(None, "foreign_keys", true)?;
         db.set_prepared_statement_cache_capacity(STATEMENTS);
         Ok(Self { db, files: None })
-    }
-}
-
-impl Store {
-    /// Opens the database of a state folder for looking, where there is one.
-    ///
-    /// # Errors
-    /// When it is there and cannot be opened.
-    pub fn open_existing(folder: &Path) -> Result<Option<Self>, StoreError> {
-        if folder.join("leadflow.db").exists() { Self::open(folder).map(Some) } else { Ok(None) }
     }
 }
 

@@ -23,10 +23,10 @@ pub(super) fn file(folder: &Folder, name: &str) -> io::Result<File> {
 
 /// Why the state folder cannot be used, and what to do.
 pub(super) fn why(folder: &Path, error: &io::Error) -> String {
-    if let Some(finding) = ownership::refusal(error) {
-        return finding.to_string();
-    }
     let why = ownership::explained(folder, error);
+    if ownership::refusal(error).is_some() || error.kind() == io::ErrorKind::PermissionDenied {
+        return why;
+    }
     format!("{why}; it must be writable, settings.state names it")
 }
 

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::{Query, TableError, Token, identity};
 use crate::filter::Filter;
-use crate::ownership::{Folder, Use, open_database};
+use crate::ownership::{DatabaseError, Folder, Use, explained, open_database};
 use crate::row::{Row, is_annotation};
 
 /// One table of a file.
@@ -136,8 +136,12 @@ impl EmbeddedTable {
     fn connect(&self) -> Result<Connection, TableError> {
         let place = self.file.parent().zip(self.file.file_name().and_then(OsStr::to_str));
         let (folder, name) = place.ok_or_else(|| self.failed(&"its name is none"))?;
-        let folder = Folder::make(folder, 0o700, Use::Own).map_err(|error| self.failed(&error))?;
-        let db = open_database(&folder, name).map_err(|error| self.failed(&error))?;
+        let folder =
+            Folder::make(folder, 0o700, Use::Own).map_err(|error| self.failed(&explained(folder, &error)))?;
+        let db = open_database(&folder, name).map_err(|error| match error {
+            DatabaseError::File(error) => self.failed(&explained(&self.file, &error)),
+            DatabaseError::Database(error) => self.failed(&error),
+        })?;
         db.busy_timeout(Duration::from_secs(10)).map_err(|error| self.failed(&error))?;
         // What is deleted is a person's.
         db.pragma_update(None, "secure_delete", true).map_err(|error| self.failed(&error))?;

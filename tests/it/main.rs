@@ -7,6 +7,8 @@ mod border;
 #[cfg(test)]
 mod bounds;
 #[cfg(test)]
+mod broken_file;
+#[cfg(test)]
 mod broken_sessions;
 #[cfg(test)]
 mod commands;

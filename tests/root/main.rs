@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod clock;
 #[cfg(test)]
+mod denied;
+#[cfg(test)]
 mod disk;
 #[cfg(test)]
 mod outputs;

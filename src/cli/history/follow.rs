@@ -38,7 +38,7 @@ pub(super) fn follow(loaded: &Loaded, asked: &RunsAsked<'_>, as_json: bool) -> a
     if let Some(flow) = asked.flow {
         let is_known = |store: Store| store.seen(flow).map(|seen| seen.is_some());
         if !crate::cli::state_of(loaded)?.map_or(Ok(false), is_known)? {
-            crate::cli::flow_named(&loaded.config, flow)?;
+            crate::cli::is_on_in_file(loaded, flow)?;
         }
     }
     let look = Look::new(loaded);

@@ -1,0 +1,83 @@
+//! Commands of a user who may not read the state.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::process::CommandExt as _;
+use std::process::Stdio;
+
+use crate::owner::{Office, STRANGER};
+
+/// Every command that needs the state, or what lies in its folder.
+const COMMANDS: [&[&str]; 26] = [
+    &["list"],
+    &["list", "--json"],
+    &["history"],
+    &["history", "--follow"],
+    &["history", "show", "1"],
+    &["stats"],
+    &["schedule", "leads"],
+    &["trigger", "leads"],
+    &["resubmit", "1"],
+    &["replay", "leads", "--from", "2 hours"],
+    &["outbox", "list"],
+    &["outbox", "show", "1"],
+    &["outbox", "retry"],
+    &["outbox", "drop", "1"],
+    &["lead", "list", "leads"],
+    &["lead", "show", "leads", "p/r"],
+    &["lead", "export", "leads"],
+    &["lead", "add", "leads", "--test"],
+    &["preview", "leads"],
+    &["table", "list", "demo"],
+    &["health", "--json"],
+    &["backup", "/tmp/copy.db"],
+    &["rename", "old", "leads"],
+    &["recover", "--since", "1 hour"],
+    &["off", "leads"],
+    &["run", "--once"],
+];
+
+/// What a stranger is told who types it.
+fn told(office: &Office, arguments: &[&str]) -> (i32, String) {
+    let mut command = office.command(arguments);
+    command.uid(STRANGER).gid(STRANGER).env_remove("SUDO_UID").stdin(Stdio::null());
+    let output = command.output().unwrap();
+    let said =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    (output.status.code().unwrap(), said)
+}
+
+#[test]
+fn who_may_not_read_the_state_is_told_so_with_what_to_type() {
+    let office = Office::that_has_run();
+    fs::set_permissions(office.path(""), Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(office.path("flows.toml"), Permissions::from_mode(0o644)).unwrap();
+    let private = office.path("private");
+    fs::create_dir(&private).unwrap();
+    fs::rename(office.path("state"), private.join("state")).unwrap();
+    symlink("private/state", office.path("state")).unwrap();
+    let rights = |path: &str, mode| {
+        fs::set_permissions(office.path(path), Permissions::from_mode(mode)).unwrap();
+    };
+    // As systemd leaves the folder of a dynamic user; then each way in which the rest may be shut.
+    let shut = [
+        ("private", 0o700, "private belongs to root:root (mode 0700)"),
+        ("private/state", 0o750, "private/state belongs to user 61234:61234 (mode 0750)"),
+        ("private/state/leadflow.db", 0o600, " (mode 0600)"),
+        ("private/state/leadflow.db", 0o644, " belongs to user 61234:61234 (mode 0"),
+        ("private/state/leadflow.db", 0o666, " belongs to user 61234:61234 (mode 0"),
+    ];
+    for (path, mode, words) in shut {
+        rights("private", 0o755);
+        rights("private/state", 0o755);
+        rights(path, mode);
+        for arguments in COMMANDS {
+            let (code, said) = told(&office, arguments);
+            assert_eq!(code, 1, "{path}, {arguments:?}: {said}");
+            for wanted in [words, "and you are user 61666", "type sudo before the command"] {
+                assert!(said.contains(wanted), "{path}, {arguments:?}: `{wanted}` is not in: {said}");
+            }
+            assert!(!said.contains("sudo -u user") && !said.contains("os error 17"), "{said}");
+        }
+    }
+}
