@@ -13,6 +13,7 @@ use crate::columns::Columns;
 use crate::entra::Audience;
 use crate::filter;
 use crate::flow::{AzureLogin, Config, Flow, TableConnection};
+use crate::newest::Newest;
 use crate::row::Row;
 use crate::table::{Query, Table, TableError};
 use crate::window::CLOCKS_DIFFER;
@@ -187,17 +188,15 @@ async fn rows(table: &Table, flow: &Arc<Flow>, visit: &mut Visit<'_>) -> Result<
 async fn newest(table: &Table, filter: Option<String>) -> Result<(usize, Vec<Row>), TableError> {
     let keys = vec!["PartitionKey".to_owned(), "RowKey".to_owned()];
     let mut scan = table.scan(Query { filter, select: Some(keys) });
-    let (mut count, mut newest): (usize, Vec<Row>) = (0, Vec::new());
+    let (mut count, mut newest) = (0, Newest::new(SHOWN));
     while let Some(page) = scan.next().await? {
         count += page.rows.len();
         newest.extend(page.rows);
-        newest.sort_by(|a, b| b.timestamp.cmp(&a.timestamp));
-        newest.truncate(SHOWN);
         if count > MOST_COUNTED {
             break;
         }
     }
-    Ok((count, newest))
+    Ok((count, newest.into_rows()))
 }
 
 /// The row with the columns that the flow asks for.

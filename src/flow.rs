@@ -11,6 +11,7 @@ use jiff::SignedDuration;
 use crate::condition::Condition;
 use crate::mail::templates::Templates;
 use crate::recurrence::Recurrence;
+use crate::row::Version;
 use crate::secret::SecretSource;
 use crate::window::Window;
 use connection::LARGEST_MESSAGE;
@@ -148,6 +149,16 @@ pub enum NotifyOn {
     New,
     /// Also a row that was written again.
     Change,
+}
+
+impl NotifyOn {
+    /// Whether a row of this version is news no more, by the version that was handed on, if any was.
+    pub(crate) fn knows(self, version: Version, handed_on: Option<Version>) -> bool {
+        match self {
+            Self::New => handed_on.is_some(),
+            Self::Change => handed_on == Some(version),
+        }
+    }
 }
 
 /// `[flows.NAME.email]`.

@@ -9,7 +9,7 @@
 //! # The map
 //! [`config`] turns flows.toml into the values of [`flow`]; [`daemon`] holds it all together.
 //! [`row`], [`lead`] and [`history`] are values, [`filter`] is the table's query language,
-//! [`preview`] composes without recording, [`doctor`] looks for what keeps leads from coming,
+//! [`preview`] composes without recording, [`newest`] picks the newest rows, [`doctor`] looks for what keeps leads from coming,
 //! [`alarm`] and [`notice`] say what is wrong and who hears of it, [`state`] notices that the state
 //! was lost, [`replay`] looks at what a replay would mail, [`forget`] erases a person, [`stats`]
 //! counts runs by day, [`spool`] carries rows, [`secret`] reads secrets, [`entra`] gets tokens,
@@ -39,6 +39,7 @@ mod hostile;
 mod http;
 pub mod lead;
 pub mod mail;
+pub mod newest;
 pub mod notice;
 pub mod old_rows;
 pub mod outbox;

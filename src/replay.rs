@@ -6,8 +6,8 @@ use jiff::Timestamp;
 
 use crate::clock::Clock;
 use crate::filter;
-use crate::flow::{Config, Flow, NotifyOn};
-use crate::row::Mark;
+use crate::flow::{Config, Flow};
+use crate::row::{Mark, Version};
 use crate::run::RunError;
 use crate::store::Store;
 use crate::table::{Query, Table};
@@ -57,10 +57,8 @@ pub async fn look(
         let keys: Vec<_> = marks.iter().map(|mark| mark.key).collect();
         let mailed =
             source.map(|(store, source)| store.mailed(source, &keys)).transpose()?.unwrap_or_default();
-        let is_done = |(mark, mailed): &(&Mark, Option<crate::row::Version>)| match flow.table.notify_on {
-            NotifyOn::New => mailed.is_some(),
-            NotifyOn::Change => *mailed == Some(mark.version),
-        };
+        let is_done =
+            |(mark, mailed): &(&Mark, Option<Version>)| flow.table.notify_on.knows(mark.version, *mailed);
         found.rows += marks.len() as u64;
         found.mailed += marks.iter().zip(mailed).filter(is_done).count() as u64;
         progress(found.rows);

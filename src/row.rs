@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -65,6 +66,11 @@ impl Row {
     /// The JSON text of the row, annotations (`Name@odata.type`) included.
     pub fn json(&self) -> &str {
         &self.json
+    }
+
+    /// When it was last written; `None` where the `Timestamp` makes no sense.
+    pub fn written(&self) -> Option<Timestamp> {
+        self.timestamp.parse().ok()
     }
 
     /// The row's columns in the order they came, `odata.*` annotations left out.

@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
 
 #[derive(clap::Subcommand)]
 enum Command {
-    /// What is in the flow's table, newest first, and whether it was mailed
+    /// What is in the flow's table, newest first: sent, waiting, held, uncertain or not mailed
     List(list::Arguments),
     /// The proof of one lead: when it appeared, which run saw it, which mail carried it, who took it
     Show(show::Arguments),

@@ -77,7 +77,7 @@ enum Command {
     Stats(stats::Arguments),
     /// The next slots of a flow, with the window that each run reads
     Schedule(schedule::Arguments),
-    /// A flow's mail from real rows, shown and not sent; nothing is recorded
+    /// The mail that a run of the flow would send now; nothing is sent or recorded
     Preview(preview::Arguments),
     /// A flow's mail with made-up rows, really sent, and marked as a test
     TestMail(test_mail::Arguments),

@@ -104,7 +104,7 @@ fn cells(listed: &Listed, moment: impl Fn(Timestamp) -> String) -> Vec<String> {
         listed.flow.clone().unwrap_or_else(|| "(leadflow)".to_owned()),
         listed.run.map_or_else(dash, |run| run.to_string()),
         moment(listed.created),
-        state_of(&mail.recipients),
+        worst_state(&mail.recipients),
         mail.tries.to_string(),
         mail.next_try.map_or_else(dash, moment),
         mail.subject.clone(),
@@ -112,7 +112,7 @@ fn cells(listed: &Listed, moment: impl Fn(Timestamp) -> String) -> Vec<String> {
 }
 
 /// The worst state of all recipients, with the mark of uncertainty.
-fn state_of(recipients: &[Recipient]) -> String {
+pub(super) fn worst_state(recipients: &[Recipient]) -> String {
     let order = [State::Held, State::Uncertain, State::Waiting, State::Dropped, State::Sent];
     let worst = order.into_iter().find(|state| recipients.iter().any(|recipient| recipient.state == *state));
     let word = worst.map_or("sent", State::word);
@@ -176,7 +176,7 @@ fn retry(loaded: &Loaded, mail: Option<i64>) -> anyhow::Result<ExitCode> {
 fn drop_mail(loaded: &Loaded, mail: i64) -> anyhow::Result<ExitCode> {
     let listed = one(loaded, mail)?;
     if !listed.mail.recipients.iter().any(|recipient| recipient.dropped().is_some()) {
-        bail!("mail {mail} is {}; there is nothing to drop", state_of(&listed.mail.recipients));
+        bail!("mail {mail} is {}; there is nothing to drop", worst_state(&listed.mail.recipients));
     }
     ask::ask(loaded, &Request::Drop(mail))?;
     let after = one(loaded, mail)?;

@@ -172,6 +172,11 @@ pub(super) fn wrapped(text: &str, indent: &str) -> String {
     textwrap::fill(&text, options)
 }
 
+/// `1 row`, `2 rows`.
+pub(super) fn counted(count: u64, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
 /// A moment as people of the zone read it.
 pub(super) fn moment(at: Timestamp, zone: &TimeZone) -> String {
     at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string()

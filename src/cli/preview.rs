@@ -12,6 +12,7 @@ use leadflow::config::Loaded;
 use leadflow::flow::Flow;
 use leadflow::ownership::{Draft, Readers};
 use leadflow::preview::{self, Preview, Rows};
+use leadflow::store::Store;
 use mail_parser::{MessageParser, MimeHeaders as _};
 use serde_json::{Value, json};
 
@@ -21,10 +22,13 @@ use super::{moment, output};
 pub(crate) struct Arguments {
     /// The flow's name in flows.toml
     flow: String,
-    /// The newest rows, whenever they were written
+    /// Every row that the filter matches, mailed or not
+    #[arg(long, conflicts_with_all = ["since", "last"])]
+    all: bool,
+    /// The newest rows, mailed or not
     #[arg(long, value_name = "COUNT", conflicts_with = "since")]
     last: Option<usize>,
-    /// Rows written since then: 2026-01-05, 2026-01-05T08:00:00 (in the flow's zone), "2 days"
+    /// Rows written since then, mailed or not: 2026-01-05, 2026-01-05T08:00:00 (in the flow's zone), "2 days"
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
     /// Also write the mail's HTML to this file
@@ -36,35 +40,29 @@ pub(crate) struct Arguments {
 }
 
 pub(super) async fn preview(loaded: Loaded, arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let store = super::state_of(&loaded)?;
     let config = loaded.config;
     let flow = super::flow_named(&config, &arguments.flow)?;
     let clock = Clock::System;
     let rows = match (arguments.last, &arguments.since) {
+        _ if arguments.all => Rows::All,
         (Some(count), _) => Rows::Last(count),
         (None, Some(text)) => Rows::Since(moment::parse(text, &flow.time_zone, clock.now())?),
-        (None, None) => Rows::Window,
+        (None, None) => Rows::New,
     };
-    let found = preview::preview(&config, flow, &clock, rows)
+    let found = preview::preview(&config, flow, &clock, store.as_ref(), rows)
         .await
         .map_err(|error| anyhow!("{error}\n  help: {}", error.help()))?;
     let verdict = flow.condition.decide(found.length);
     if arguments.json {
-        return as_json(flow, found, verdict, arguments.html.as_deref());
+        return as_json(flow, found, rows, verdict, arguments.html.as_deref());
     }
-    let then = if verdict == Verdict::Mail {
-        "is true: this would be sent"
-    } else {
-        "is false: nothing would be sent"
-    };
-    let since = output::moment(found.past_time, &flow.time_zone);
-    let length = found.length;
-    output::print(&format!(
-        "{length} rows since {since}; {} {then}; nothing is sent or recorded\n",
-        flow.condition
-    ))?;
-    if length == 0 && verdict != Verdict::Mail {
+    let head = head(flow, &found, rows, verdict, store.as_ref())?;
+    output::print(&head.iter().map(|line| output::wrapped(line, "  ") + "\n").collect::<String>())?;
+    if found.length == 0 && verdict != Verdict::Mail {
         return Ok(ExitCode::SUCCESS);
     }
+    output::print("\n")?;
     for note in found.mails.notes() {
         output::complain(&output::line(&format!("note: {note}")));
     }
@@ -79,6 +77,68 @@ pub(super) async fn preview(loaded: Loaded, arguments: Arguments) -> anyhow::Res
     Ok(ExitCode::SUCCESS)
 }
 
+/// Which rows are shown, and what a run would do with them.
+fn head(
+    flow: &Flow,
+    found: &Preview,
+    rows: Rows,
+    verdict: Verdict,
+    store: Option<&Store>,
+) -> anyhow::Result<Vec<String>> {
+    let since = output::moment(found.past_time, &flow.time_zone);
+    let (counted, condition) = (output::counted(found.length, "row"), &flow.condition);
+    let mut lines = vec![match rows {
+        Rows::New => format!("{} since {since}", output::counted(found.length, "new row")),
+        Rows::Since(_) => format!("{counted} since {since}, mailed or not"),
+        Rows::All => format!("all rows that the filter matches, mailed or not: {counted}"),
+        Rows::Last(_) => format!("the newest rows that the filter matches, mailed or not: {counted}"),
+    }];
+    if found.left_out > 0 && !found.is_first {
+        let others = output::counted(found.left_out, "row");
+        lines.push(format!(
+            "{others} since then, read by earlier runs, not mailed again; --all shows every row"
+        ));
+    }
+    if found.is_first {
+        lines.push("the flow has not read this table yet: rows from before then are not mailed".to_owned());
+    }
+    if found.hidden_tests > 0 {
+        let tests = output::counted(found.hidden_tests, "test lead");
+        lines.push(format!("{tests} left out, since flows.toml has test_leads = \"hide\""));
+    }
+    lines.push(match (rows, verdict == Verdict::Mail) {
+        (Rows::New, true) => format!("{condition} is true: a run now would send this"),
+        (Rows::New, false) => format!("{condition} is false: a run now would send nothing"),
+        (_, true) => format!("{condition} is true: this would be the mail of these rows"),
+        (_, false) => format!("{condition} is false: these rows would make no mail"),
+    });
+    if rows == Rows::New {
+        lines.extend(around(flow, found, store)?);
+    }
+    lines.push("nothing is sent or recorded".to_owned());
+    Ok(lines)
+}
+
+/// What else somebody should know who asks what would be mailed now.
+fn around(flow: &Flow, found: &Preview, store: Option<&Store>) -> anyhow::Result<Vec<String>> {
+    let mut lines = Vec::new();
+    let name = &flow.name;
+    if !flow.enabled {
+        lines.push("the flow is off: flows.toml has enabled = false".to_owned());
+    } else if store.map(|store| store.off_since(name)).transpose()?.flatten().is_some() {
+        lines.push(format!("the flow is off: `leadflow on {name}` turns it on"));
+    }
+    let waiting = store.map(|store| store.waiting_mails(name)).transpose()?.unwrap_or_default();
+    if let Ok(waiting @ 1..) = u64::try_from(waiting) {
+        let waiting = output::counted(waiting, "mail");
+        lines.push(format!("{waiting} of earlier runs still to be sent: `leadflow outbox list`"));
+    }
+    if found.length == 0 {
+        lines.push(format!("`leadflow preview {name} --last 3` shows the mail of the three newest rows"));
+    }
+    Ok(lines)
+}
+
 fn write_html(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let message = MessageParser::default().parse(bytes).context("the mail cannot be read back")?;
     let html = message.body_html(0).unwrap_or_default();
@@ -89,7 +149,13 @@ fn write_html(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     written.map_err(|error| anyhow!("cannot write {}: {error}", path.display()))
 }
 
-fn as_json(flow: &Flow, found: Preview, verdict: Verdict, html: Option<&Path>) -> anyhow::Result<ExitCode> {
+fn as_json(
+    flow: &Flow,
+    found: Preview,
+    rows: Rows,
+    verdict: Verdict,
+    html: Option<&Path>,
+) -> anyhow::Result<ExitCode> {
     let (past_time, length, notes) =
         (found.past_time.to_string(), found.length, found.mails.notes().to_vec());
     let mut mails = Vec::new();
@@ -102,7 +168,14 @@ fn as_json(flow: &Flow, found: Preview, verdict: Verdict, html: Option<&Path>) -
             mails.push(json_of(&bytes)?);
         }
     }
+    let rows = match rows {
+        Rows::New => "new",
+        Rows::Since(_) => "since",
+        Rows::All => "all",
+        Rows::Last(_) => "last",
+    };
     output::print_json(&json!({
+        "rows": rows, "is_first": found.is_first, "left_out": found.left_out, "hidden_test_leads": found.hidden_tests,
         "flow": flow.name, "past_time": past_time, "length": length, "condition": flow.condition.to_string(),
         "result": verdict == Verdict::Mail, "then": verdict.words(), "notes": notes, "mails": mails,
     }))?;

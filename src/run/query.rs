@@ -12,7 +12,7 @@ use super::window::Opened;
 use super::{RunError, Workplace};
 use crate::crash_point::crash_point;
 use crate::filter;
-use crate::flow::{Flow, NotifyOn, TestLeads};
+use crate::flow::{Flow, TestLeads};
 use crate::lead;
 use crate::row::{Mark, Row, Version};
 use crate::spool::Spool;
@@ -44,14 +44,6 @@ const NOTHING_READ: &str = "nothing was read";
 /// The flow's filter with a past time filled in.
 pub(super) fn filled(flow: &Flow, past_time: Timestamp) -> Option<String> {
     flow.table.filter.as_ref().map(|text| filter::fill(text, past_time))
-}
-
-/// Whether the flow has handed on this version of the row, or, where only new rows are news, any.
-fn is_known(flow: &Flow, mark: &Mark, handed_on: Option<Version>) -> bool {
-    match flow.table.notify_on {
-        NotifyOn::New => handed_on.is_some(),
-        NotifyOn::Change => handed_on == Some(mark.version),
-    }
 }
 
 pub(super) async fn new_rows(
@@ -119,7 +111,7 @@ async fn keep_new(
     for ((row, mark), handed_on) in rows.iter().zip(marks).zip(handed_on) {
         let handed_on = window.version_before_begin(mark.key)?.or(handed_on);
         let is_seen = found.marks.contains(mark.key) || found.hidden.contains(mark.key);
-        if is_known(flow, &mark, handed_on) || is_seen {
+        if flow.table.notify_on.knows(mark.version, handed_on) || is_seen {
             continue;
         }
         if flow.email.test_leads == TestLeads::Hide && lead::is_test(&row.row_key) {

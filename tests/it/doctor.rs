@@ -95,19 +95,19 @@ async fn a_preview_shows_real_rows_and_records_nothing() {
     shows(
         &output,
         &[
-            "3 rows since",
-            "length > 0 is true: this would be sent",
+            "3 new rows since",
+            "length > 0 is true: a run now would send this",
             "새로운 잠재 고객! (3)",
             "customer2@fabrikam.example",
         ],
     );
     let html = std::fs::read_to_string(sandbox.path("mail.html")).unwrap();
     assert!(html.contains("customer0@fabrikam.example"), "{html}");
-    shows(&sandbox.run(&["preview", "marketplace-leads", "--last", "1"]), &["1 rows since 1601"]);
+    shows(&sandbox.run(&["preview", "marketplace-leads", "--last", "1"]), &["mailed or not: 1 row"]);
     shows(&sandbox.run(&["preview", "marketplace-leads", "--since", "2 hours"]), &["3 rows since"]);
     shows(
         &sandbox.run(&["preview", "marketplace-leads", "--since", "2126-01-05T08:00:00"]),
-        &["0 rows since", "is false: nothing would be sent"],
+        &["0 rows since", "is false: these rows would make no mail"],
     );
     let wrong = sandbox.run(&["preview", "marketplace-leads", "--since", "soon"]);
     assert_eq!((wrong.code, wrong.stderr.contains("`soon` is no time")), (2, true));

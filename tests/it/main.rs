@@ -49,6 +49,8 @@ mod neighbours;
 #[cfg(test)]
 mod office365;
 #[cfg(test)]
+mod previews;
+#[cfg(test)]
 mod promise;
 #[cfg(test)]
 mod recover;

@@ -1,17 +1,25 @@
 //! `leadflow lead list FLOW`.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::process::ExitCode;
 
+use jiff::tz::TimeZone;
+use leadflow::clock::Clock;
 use leadflow::config::Loaded;
 use leadflow::filter;
 use leadflow::lead;
+use leadflow::newest::Newest;
+use leadflow::outbox::{self, Recipient};
 use leadflow::row::{Mark, Row};
-use leadflow::store::Store;
+use leadflow::store::{Store, Which};
 use leadflow::table::Query;
 use leadflow::window::EVER;
 use serde_json::{Value, json};
 
 use super::{table_of, with_help, words_of};
+use crate::cli::columns::{Column, Table};
+use crate::cli::outbox::worst_state;
 use crate::cli::{ask, flow_named, output, state_of};
 
 #[derive(clap::Args)]
@@ -32,15 +40,14 @@ pub(super) async fn list(loaded: &Loaded, arguments: &Arguments) -> anyhow::Resu
     let text = flow.table.filter.as_ref().map(|text| filter::fill(text, EVER));
     let progress = ask::spinner("reading the table");
     let mut scan = table.scan(Query { filter: text, select: None });
-    let (mut newest, mut all): (Vec<Row>, usize) = (Vec::new(), 0);
+    let (mut newest, mut all) = (Newest::new(arguments.limit), 0);
     while let Some(page) = scan.next().await.map_err(with_help)? {
         all += page.rows.len();
         newest.extend(page.rows);
-        newest.sort_by(|a, b| b.timestamp.cmp(&a.timestamp));
-        newest.truncate(arguments.limit);
         progress.set_message(format!("reading the table: {all} rows"));
     }
     progress.finish_and_clear();
+    let newest = newest.into_rows();
     let store = state_of(loaded)?;
     let states = states(&flow.name, &newest, store.as_ref())?;
     if arguments.json {
@@ -52,22 +59,7 @@ pub(super) async fn list(loaded: &Loaded, arguments: &Arguments) -> anyhow::Resu
             flow.table.name, flow.name
         ))?;
     } else {
-        let zone = &loaded.config.settings.time_zone;
-        let head = ["written", "key", "lead", "offer", "state"];
-        let rows = newest.iter().zip(&states).map(|(row, state)| {
-            let lead = lead::of_row(row);
-            let written =
-                row.timestamp.parse().map_or_else(|_| row.timestamp.clone(), |at| output::moment(at, zone));
-            let offer = lead["offer"].as_str().unwrap_or("–").to_owned();
-            vec![
-                written,
-                format!("{}/{}", row.partition_key, row.row_key),
-                words_of(&lead),
-                offer,
-                state.words.clone(),
-            ]
-        });
-        output::print(&output::table(&head, rows))?;
+        output::print(&told(&newest, &states, &loaded.config.settings.time_zone))?;
         if all > newest.len() {
             output::print(&format!("{all} rows in all; -n shows more"))?;
         }
@@ -75,34 +67,110 @@ pub(super) async fn list(loaded: &Loaded, arguments: &Arguments) -> anyhow::Resu
     Ok(ExitCode::SUCCESS)
 }
 
+/// The rows as a table that fits the terminal, and what its words leave open.
+fn told(rows: &[Row], states: &[State], zone: &TimeZone) -> String {
+    let (now, width) = (Clock::System.now(), output::width());
+    let mut seen = HashMap::new();
+    for row in rows {
+        *seen.entry(&row.row_key).or_insert(0) += 1;
+    }
+    let cells = rows.iter().zip(states).map(|(row, state)| {
+        let lead = lead::of_row(row);
+        let written = row.written().map(|at| output::moment_within(at, zone, now, width));
+        // `lead show` finds a row by its RowKey alone, where no other row has it.
+        let is_shared = seen.get(&row.row_key).is_some_and(|count| *count > 1);
+        let whole = || format!("{}/{}", row.partition_key, row.row_key);
+        vec![
+            written.unwrap_or_else(|| row.timestamp.clone()),
+            state.word.clone(),
+            state.mail.map_or_else(|| "–".to_owned(), |mail| mail.to_string()),
+            words_of(&lead),
+            lead["offer"].as_str().unwrap_or("–").to_owned(),
+            if is_shared { whole() } else { row.row_key.clone() },
+        ]
+    });
+    let mut text = Table::new(&columns(), cells.collect(), width).to_string();
+    let mut note = |words: &str| text.extend(["\n\n", &output::wrapped(words, "")]);
+    if states.iter().any(|state| state.word == NOT_MAILED) {
+        note(
+            "not mailed: written before the flow's begin, a hidden test lead, or passed over by the condition; \
+             `leadflow lead show` tells more",
+        );
+    }
+    if states.iter().any(|state| state.word == NOT_KEPT) {
+        note("no longer kept: the mail was sent or dropped, and is older than the history");
+    }
+    if states.iter().any(|state| state.is_open) {
+        note("`leadflow outbox list` shows the mails that wait, are held or uncertain");
+    }
+    text
+}
+
+fn columns() -> [Column; 6] {
+    [
+        Column::text("written").if_room(2),
+        Column::text("state"),
+        Column::number("mail").if_room(3),
+        Column::text("lead").shrinks(12).if_room(1),
+        Column::text("offer").shrinks(8).if_room(4),
+        Column::text("key").shrinks(12),
+    ]
+}
+
+/// Of a row that no run has read.
+const NOT_READ: &str = "not read yet";
+/// Of a row that a run has read and put into no mail.
+const NOT_MAILED: &str = "not mailed";
+/// Of a row whose mail is older than the history: sent, or given up by a person.
+const NOT_KEPT: &str = "no longer kept";
+
+/// What became of a row.
 struct State {
-    words: String,
+    word: String,
     run: Option<i64>,
     mail: Option<i64>,
+    /// Its mail waits, is held or uncertain.
+    is_open: bool,
 }
 
 fn states(flow: &str, rows: &[Row], store: Option<&Store>) -> anyhow::Result<Vec<State>> {
+    let plain = |word: &str, run| State { word: word.to_owned(), run, mail: None, is_open: false };
+    let Some(store) = store else { return Ok(rows.iter().map(|_| plain(NOT_READ, None)).collect()) };
     let keys: Vec<_> = rows.iter().map(|row| Mark::of(row).key).collect();
-    let known = store.map(|store| store.handed_on(flow, &keys)).transpose()?;
-    let known = known.unwrap_or_else(|| vec![None; rows.len()]);
-    let state = |known: Option<(i64, Option<i64>)>| match known {
-        None => State { words: "not seen yet".to_owned(), run: None, mail: None },
-        Some((run, None)) => State {
-            words: format!("not mailed: before begin, hidden or passed over (run {run})"),
-            run: Some(run),
-            mail: None,
-        },
-        Some((run, Some(mail))) => {
-            State { words: format!("mail {mail} (run {run})"), run: Some(run), mail: Some(mail) }
-        }
+    let mut mails = HashMap::new();
+    let mut states = Vec::new();
+    for known in store.handed_on(flow, &keys)? {
+        states.push(match known {
+            None => plain(NOT_READ, None),
+            Some((run, None)) => plain(NOT_MAILED, Some(run)),
+            Some((run, Some(mail))) => {
+                let (word, is_open) = match mails.entry(mail) {
+                    Entry::Occupied(known) => known.into_mut(),
+                    Entry::Vacant(vacant) => vacant.insert(state_of_mail(store, mail)?),
+                };
+                State { word: word.clone(), run: Some(run), mail: Some(mail), is_open: *is_open }
+            }
+        });
+    }
+    Ok(states)
+}
+
+/// The mail's state, and whether `outbox list` has it.
+fn state_of_mail(store: &Store, mail: i64) -> anyhow::Result<(String, bool)> {
+    let Some(listed) = store.listed(Which::One(mail))?.pop() else {
+        return Ok((NOT_KEPT.to_owned(), false));
     };
-    Ok(known.into_iter().map(state).collect())
+    let recipients = &listed.mail.recipients;
+    let is_open = |recipient: &Recipient| {
+        recipient.uncertain > 0 || !matches!(recipient.state, outbox::State::Sent | outbox::State::Dropped)
+    };
+    Ok((worst_state(recipients), recipients.iter().any(is_open)))
 }
 
 fn json_of(row: &Row, state: &State) -> Value {
     let lead = lead::of_row(row);
     json!({
         "partition_key": row.partition_key, "row_key": row.row_key, "timestamp": row.timestamp,
-        "run": state.run, "mail": state.mail, "lead": lead,
+        "state": state.word, "run": state.run, "mail": state.mail, "lead": lead,
     })
 }
