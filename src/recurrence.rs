@@ -207,6 +207,17 @@ impl Recurrence {
 }
 
 impl Every {
+    /// Minutes and second of the slots where `hours` or `minutes` are named. Hours alone take both from the
+    /// start time, where there is one, as Power Automate does
+    /// (<https://learn.microsoft.com/azure/connectors/connectors-native-recurrence>).
+    fn within_the_hour(&self) -> (Vec<i8>, i8) {
+        match (self.minutes.as_slice(), self.start_time) {
+            ([], Some(start)) => (vec![start.minute()], start.second()),
+            ([], None) => (vec![0], 0),
+            (minutes, _) => (minutes.to_vec(), 0),
+        }
+    }
+
     fn is_even(&self) -> bool {
         self.hours.is_empty()
             && self.minutes.is_empty()

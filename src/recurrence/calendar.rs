@@ -70,13 +70,13 @@ fn dates_of(every: &Every, origin: Date, units: i64) -> Option<Vec<Date>> {
     }
 }
 
-/// `hours` without `minutes` are full hours; without both it is the origin's time.
+/// Without `hours` and `minutes` it is the origin's time.
 fn times_of_day(every: &Every, origin: Time) -> Vec<Time> {
     if every.hours.is_empty() && every.minutes.is_empty() {
         return vec![origin];
     }
     let hours = if every.hours.is_empty() { vec![origin.hour()] } else { every.hours.clone() };
-    let minutes = if every.minutes.is_empty() { vec![0] } else { every.minutes.clone() };
+    let (minutes, second) = every.within_the_hour();
     let all = hours.iter().flat_map(|hour| minutes.iter().map(move |minute| (*hour, *minute)));
-    all.filter_map(|(hour, minute)| Time::new(hour, minute, 0, 0).ok()).collect()
+    all.filter_map(|(hour, minute)| Time::new(hour, minute, second, 0).ok()).collect()
 }

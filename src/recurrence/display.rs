@@ -36,10 +36,11 @@ impl fmt::Display for Every {
         match (self.hours.as_slice(), self.minutes.as_slice()) {
             ([], []) => Ok(()),
             ([], minutes) => write!(f, " at minute {}", list(minutes.iter().map(i8::to_string))),
-            (hours, minutes) => {
-                let minutes = if minutes.is_empty() { &[0] } else { minutes };
-                let times = hours.iter().flat_map(|h| minutes.iter().map(move |m| format!("{h:02}:{m:02}")));
-                write!(f, " at {}", list(times))
+            (hours, _) => {
+                let (minutes, second) = self.within_the_hour();
+                let seconds = if second == 0 { String::new() } else { format!(":{second:02}") };
+                let all = hours.iter().flat_map(|hour| minutes.iter().map(move |minute| (hour, minute)));
+                write!(f, " at {}", list(all.map(|(hour, minute)| format!("{hour:02}:{minute:02}{seconds}"))))
             }
         }
     }

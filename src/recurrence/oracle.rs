@@ -63,11 +63,7 @@ fn walked(every: &Every, zone: &TimeZone, from: Timestamp, to: Timestamp) -> Vec
     let start: DateTime = every.start_time.unwrap();
     let begin = zone.to_ambiguous_zoned(start).compatible().unwrap().timestamp();
     let hours = if every.hours.is_empty() { vec![start.hour()] } else { every.hours.clone() };
-    let minutes = match (every.minutes.as_slice(), every.hours.as_slice()) {
-        ([], []) => vec![start.minute()],
-        ([], _) => vec![0],
-        (minutes, _) => minutes.to_vec(),
-    };
+    let minutes = if every.minutes.is_empty() { vec![start.minute()] } else { every.minutes.clone() };
     let mut found = Vec::new();
     let mut day = start.date();
     while day < date(2027, 2, 1) {

@@ -54,6 +54,43 @@ fn a_past_start_gives_a_grid_and_a_future_one_waits() {
 }
 
 #[test]
+fn hours_without_minutes_take_the_minute_of_the_start_time() {
+    for (start, minutes, expected, words) in [
+        (None, vec![], ["2026-01-06T08:00:00Z", "2026-01-06T17:00:00Z"], "every day at 08:00, 17:00 (UTC)"),
+        (
+            Some("2026-01-05T09:17:00"),
+            vec![],
+            ["2026-01-06T08:17:00Z", "2026-01-06T17:17:00Z"],
+            "every day at 08:17, 17:17 (UTC)",
+        ),
+        (
+            Some("2026-01-05T09:17:30"),
+            vec![],
+            ["2026-01-06T08:17:30Z", "2026-01-06T17:17:30Z"],
+            "every day at 08:17:30, 17:17:30 (UTC)",
+        ),
+        (
+            Some("2026-01-05T09:17:30"),
+            vec![5],
+            ["2026-01-06T08:05:00Z", "2026-01-06T17:05:00Z"],
+            "every day at 08:05, 17:05 (UTC)",
+        ),
+    ] {
+        let start_time = start.map(|start| start.parse().unwrap());
+        let daily = Every { start_time, hours: vec![8, 17], minutes, ..every(Frequency::Day, 1) };
+        let daily = in_zone(Schedule::Every(daily), "UTC");
+        assert_eq!(slots(&daily, "2026-01-05T20:00:00Z", "2026-01-05T20:00:00Z", 2), expected);
+        assert_eq!(daily.to_string(), words);
+    }
+    // The start itself is a slot.
+    let start_time = Some("2026-01-05T08:17:30".parse().unwrap());
+    let weekly = Every { start_time, hours: vec![8], ..every(Frequency::Week, 1) };
+    let weekly = in_zone(Schedule::Every(weekly), "UTC");
+    let expected = ["2026-01-05T08:17:30Z", "2026-01-12T08:17:30Z"];
+    assert_eq!(slots(&weekly, "2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z", 2), expected);
+}
+
+#[test]
 fn local_time_stays_over_daylight_saving() {
     let at_half_past_two = Every { hours: vec![2], minutes: vec![30], ..every(Frequency::Day, 1) };
     let daily = in_zone(Schedule::Every(at_half_past_two), "Europe/Paris");
