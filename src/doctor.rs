@@ -1,6 +1,7 @@
 //! Looks at what flows.toml names from the outside in: signs in, finds the table, counts and shows
 //! the newest rows, signs in to the mail servers; for "why do no leads come?".
 
+mod first_run;
 mod sign_in;
 
 use std::collections::BTreeSet;
@@ -15,6 +16,7 @@ use crate::filter;
 use crate::flow::{AzureLogin, Config, Flow, TableConnection};
 use crate::newest::Newest;
 use crate::row::Row;
+use crate::store::Store;
 use crate::table::{Query, Table, TableError};
 use crate::window::CLOCKS_DIFFER;
 use crate::window::EVER;
@@ -32,18 +34,29 @@ pub struct Finding {
     pub help: Option<String>,
 }
 
+/// What is known of runs before.
+#[derive(Debug, Clone, Copy)]
+pub enum Memory<'a> {
+    /// Whoever asks cannot read the state.
+    Closed,
+    /// There was no run yet.
+    Empty,
+    /// The state.
+    Open(&'a Store),
+}
+
 /// Rows that are counted at most; more are "more than".
 const MOST_COUNTED: usize = 20_000;
 /// Newest rows that are shown.
 const SHOWN: usize = 3;
 
 /// Looks at every flow's table, then at every mail connection that a flow or the failures use.
-pub async fn examine(config: &Config, clock: &Clock) -> Vec<Finding> {
+pub async fn examine(config: &Config, clock: &Clock, memory: Memory<'_>) -> Vec<Finding> {
     let mut found = Vec::new();
     sign_in::signatures(config, clock, &mut found);
     for flow in config.flows.values() {
         let mut visit = Visit { about: format!("flow {}", flow.name), found: &mut found };
-        if let Err(error) = table(config, flow, clock, &mut visit).await {
+        if let Err(error) = table(config, flow, clock, memory, &mut visit).await {
             visit.wrong(error.message, error.help);
         }
     }
@@ -102,6 +115,7 @@ async fn table(
     config: &Config,
     flow: &Arc<Flow>,
     clock: &Clock,
+    memory: Memory<'_>,
     visit: &mut Visit<'_>,
 ) -> Result<(), TableError> {
     let Some(connection) = config.tables.get(&flow.table.connection) else { return Ok(()) };
@@ -129,7 +143,10 @@ async fn table(
     visit.well(format!("signed in, and the table `{}` is there", flow.table.name));
     clocks(served.date, clock, visit);
     cosmos(&table, flow, visit);
-    rows(&table, flow, visit).await
+    if rows(&table, flow, visit).await? {
+        first_run::tell(flow, &table, clock, memory, visit).await?;
+    }
+    Ok(())
 }
 
 fn clocks(server: Option<Timestamp>, clock: &Clock, visit: &mut Visit<'_>) {
@@ -155,8 +172,8 @@ fn cosmos(table: &Table, flow: &Flow, visit: &mut Visit<'_>) {
     }
 }
 
-/// Counts what the filter matches and shows the newest.
-async fn rows(table: &Table, flow: &Arc<Flow>, visit: &mut Visit<'_>) -> Result<(), TableError> {
+/// Counts what the filter matches and shows the newest. Returns whether there is any.
+async fn rows(table: &Table, flow: &Arc<Flow>, visit: &mut Visit<'_>) -> Result<bool, TableError> {
     let everything = flow.table.filter.as_ref().map(|text| filter::fill(text, EVER));
     let (count, newest) = newest(table, everything).await?;
     if count == 0 {
@@ -171,18 +188,21 @@ async fn rows(table: &Table, flow: &Arc<Flow>, visit: &mut Visit<'_>) -> Result<
             ("the table has rows, and the filter matches none of them", "look at the flow's filter")
         };
         visit.wrong(message, Some(help.to_owned()));
-        return Ok(());
+        return Ok(false);
     }
-    let more = if count > MOST_COUNTED { "more than " } else { "" };
-    visit.well(format!("{more}{} rows match the filter", count.min(MOST_COUNTED)));
-    let Some(first) = newest.first() else { return Ok(()) };
+    visit.well(match count {
+        1 => "1 row matches the filter".to_owned(),
+        count if count > MOST_COUNTED => format!("more than {MOST_COUNTED} rows match the filter"),
+        count => format!("{count} rows match the filter"),
+    });
+    let Some(first) = newest.first() else { return Ok(true) };
     for row in &newest {
         visit.well(format!("{}  {} / {}", row.timestamp, row.partition_key, row.row_key));
     }
     if let Some(whole) = whole(table, first, flow).await? {
         columns(&whole.columns(), flow, visit);
     }
-    Ok(())
+    Ok(true)
 }
 
 async fn newest(table: &Table, filter: Option<String>) -> Result<(usize, Vec<Row>), TableError> {

@@ -45,9 +45,17 @@ pub fn is_lead(columns: &[String]) -> bool {
     columns.iter().any(|name| name.eq_ignore_ascii_case("CustomerInfo"))
 }
 
-/// Whether the row's key is that of a test lead, as *Validate* in Partner Center writes it.
-pub fn is_test(row_key: &str) -> bool {
-    row_key.contains("MSFT_TEST")
+/// What *Validate* in Partner Center writes into the key or into fields of its test leads.
+const TEST: &[u8] = b"MSFT_TEST";
+
+/// Whether the row is a test lead, by its key or its fields.
+pub fn is_test(row: &Row) -> bool {
+    Lead::of(&row.columns()).is_test
+}
+
+/// Whether the lead says that nobody is to contact the person.
+pub fn is_do_not_contact(row: &Row) -> bool {
+    Lead::of(&row.columns()).do_not_contact
 }
 
 /// The names of a lead's fields that are one value each, in their order: what a sheet has columns for.
@@ -81,6 +89,8 @@ const MOST_OTHERS: usize = 256;
 /// A lead, as long as the columns of its row are at hand.
 #[derive(Debug)]
 pub struct Lead<'a> {
+    is_test: bool,
+    do_not_contact: bool,
     /// A value for each of [`FIELDS`], in their order.
     pub cells: [Cell<'a>; FIELDS.len()],
     columns: &'a Columns<'a>,
@@ -96,18 +106,23 @@ impl<'a> Lead<'a> {
             let found = info.as_mut().and_then(|info| info.take(field));
             found.map_or(Cell::NULL, told)
         });
+        let keys = ["RowKey", "PartitionKey", "Description"].map(|name| text(columns, name));
+        // Where `CustomerInfo` makes no sense it may still say what it is.
+        let unread = columns.find("CustomerInfo").filter(|_| info.is_none()).map_or(Cell::NULL, Cell::view);
+        let is_test = keys.iter().chain(&customer).chain([&unread]).any(names_a_test);
         let [first_name, last_name, company, country, email, phone, title] = customer;
         let name: Vec<&str> = [&first_name, &last_name].into_iter().filter_map(Cell::as_str).collect();
         let name = text_or_null(name.join(" ").into());
         let source = text(columns, "LeadSource");
         let (code_of_source, offer_of_source) = parts_of_source(columns);
-        let action = first([text(columns, "ActionCode"), code_of_source]);
+        let codes = [text(columns, "ActionCode"), code_of_source];
+        let says_dnc = |cell: &Cell<'_>| cell.as_str().is_some_and(|code| code.eq_ignore_ascii_case("DNC"));
+        let do_not_contact = codes.iter().any(says_dnc);
+        let action = first(codes);
         let meaning = action.as_str().and_then(|code| meaning_of(code, false));
         let action_meaning = meaning.map_or_else(|| action.clone(), |meaning| Cell::Text(meaning.into()));
-        let do_not_contact = action.as_str().is_some_and(|code| code.eq_ignore_ascii_case("DNC"));
         let product = text(columns, "ProductId");
         let offer = first([text(columns, "OfferDisplayName"), product.clone(), offer_of_source]);
-        let is_test = text(columns, "RowKey").as_str().is_some_and(is_test);
         let cells = [
             first_name,
             last_name,
@@ -128,7 +143,7 @@ impl<'a> Lead<'a> {
             Cell::Other(is_test.into()),
             Cell::Other(do_not_contact.into()),
         ];
-        Self { cells, columns, info }
+        Self { is_test, do_not_contact, cells, columns, info }
     }
 
     /// As templates see it: every field, null where the row has nothing for it, and `others`.
@@ -155,6 +170,11 @@ impl<'a> Lead<'a> {
         };
         of_row.chain(of_customer).filter_map(told).take(MOST_OTHERS).collect()
     }
+}
+
+fn names_a_test(cell: &Cell<'_>) -> bool {
+    let text = cell.as_str().unwrap_or_default().as_bytes();
+    text.windows(TEST.len()).any(|piece| piece.eq_ignore_ascii_case(TEST))
 }
 
 /// The lead of a row, as templates see it.
@@ -287,6 +307,37 @@ mod tests {
         let lead = lead(&json!({"LeadSource": "SPZA-DNC|contoso.app", "Timestamp": "2026-03-01T08:00:00Z"}));
         assert_eq!((&lead["offer"], &lead["do_not_contact"]), (&json!("contoso.app"), &json!(true)));
         assert_eq!(lead["created"], "2026-03-01T08:00:00Z");
+    }
+
+    #[test]
+    fn a_test_lead_is_known_by_its_key_or_its_fields_and_dnc_by_either_code() {
+        let info = |fields: Value| json!({ "RowKey": "1", "CustomerInfo": fields.to_string() });
+        for (row, is_test) in [
+            (json!({ "RowKey": "MSFT_TEST_636737558587117715" }), true),
+            (json!({ "RowKey": "1", "PartitionKey": "MSFT_TEST" }), true),
+            (json!({ "RowKey": "1", "Description": "MSFT_TEST description" }), true),
+            (info(json!({ "FirstName": "MSFT_TEST_First", "Email": "a@b.example" })), true),
+            (info(json!({ "Email": "msft_test_636737@test.example" })), true),
+            (info(json!({ "Contact": { "LastName": "MSFT_TEST" } })), true),
+            (json!({ "RowKey": "1", "CustomerInfo": "{broken MSFT_TEST" }), true),
+            (json!({ "RowKey": "1", "CustomerInfo": { "company": "MSFT_TEST Co" } }), true),
+            (info(json!({ "FirstName": "Test", "Company": "MSFT Testing" })), false),
+            // The publisher's own names say nothing of the customer.
+            (
+                json!({ "RowKey": "1", "ProductId": "contoso.msft_test", "OfferDisplayName": "MSFT_TEST" }),
+                false,
+            ),
+        ] {
+            assert_eq!(lead(&row)["is_test"], is_test, "{row}");
+        }
+        for (row, do_not_contact) in [
+            (json!({ "ActionCode": " dnc " }), true),
+            (json!({ "ActionCode": "INS", "LeadSource": "SPZA-DNC|contoso.app" }), true),
+            (json!({ "LeadSource": "AzureMarketplace-dnc|contoso.app" }), true),
+            (json!({ "ActionCode": "INS", "LeadSource": "SPZA-INS|contoso.dnc" }), false),
+        ] {
+            assert_eq!(lead(&row)["do_not_contact"], do_not_contact, "{row}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A flow's mail from real rows, or from made-up ones, with nothing recorded.
 
-mod standing;
+pub(crate) mod standing;
 
 use std::sync::Arc;
 
@@ -48,6 +48,8 @@ pub struct Preview {
     pub left_out: u64,
     /// Test leads among the rows that the flow does not mail.
     pub hidden_tests: u64,
+    /// Test leads among those that it mails.
+    pub tests: u64,
     /// The mails, as they would be sent; made also where the condition does not hold.
     pub mails: Mails,
 }
@@ -59,6 +61,7 @@ struct Found {
     is_first: bool,
     left_out: u64,
     hidden_tests: u64,
+    tests: u64,
 }
 
 /// Reads real rows and composes; nothing is sent or recorded.
@@ -77,7 +80,7 @@ pub async fn preview(
     let table = Table::open(connection, &flow.table.name, clock)?;
     let folder = tempfile::tempdir()?;
     let spool = Spool::new(folder.path()).knowing(flow.email.named_columns());
-    let mut found = Found { spool, past_time: EVER, is_first: false, left_out: 0, hidden_tests: 0 };
+    let mut found = Found { spool, past_time: EVER, is_first: false, left_out: 0, hidden_tests: 0, tests: 0 };
     match rows {
         Rows::New => new_rows(flow, &table, clock, store, &mut found).await?,
         Rows::Since(since) => {
@@ -87,11 +90,11 @@ pub async fn preview(
         Rows::All => all_rows(flow, &table, &mut found, None).await?,
         Rows::Last(count) => all_rows(flow, &table, &mut found, Some(count)).await?,
     }
-    let Found { spool, past_time, is_first, left_out, hidden_tests } = found;
+    let Found { spool, past_time, is_first, left_out, hidden_tests, tests } = found;
     let length = spool.len();
     let of_mail = OfMail { past_time, is_test: false, hidden_tests };
     let mails = composed(config, flow, clock, of_mail, spool, folder).await?;
-    Ok(Preview { length, past_time, is_first, left_out, hidden_tests, mails })
+    Ok(Preview { length, past_time, is_first, left_out, hidden_tests, tests, mails })
 }
 
 /// Those that a run would hand on now.
@@ -149,9 +152,11 @@ async fn all_rows(
 impl Found {
     fn keep(&mut self, flow: &Flow, rows: &[Row]) -> Result<(), RunError> {
         for row in rows {
-            if flow.email.test_leads == TestLeads::Hide && lead::is_test(&row.row_key) {
+            let is_test = lead::is_test(row);
+            if is_test && flow.email.test_leads == TestLeads::Hide {
                 self.hidden_tests += 1;
             } else {
+                self.tests += u64::from(is_test);
                 self.spool.push(row)?;
             }
         }
@@ -159,7 +164,8 @@ impl Found {
     }
 }
 
-fn query(flow: &Flow, past_time: Timestamp) -> Query {
+/// What a run asks the table for.
+pub(crate) fn query(flow: &Flow, past_time: Timestamp) -> Query {
     let filter = flow.table.filter.as_ref().map(|text| filter::fill(text, past_time));
     Query { filter, select: flow.table.select.clone() }
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use leadflow::clock::Clock;
 use leadflow::config::{self, Level, Loaded, Problem};
-use leadflow::doctor::{self, Finding};
+use leadflow::doctor::{self, Finding, Memory};
 use leadflow::state;
 use leadflow::store::StoreError;
 use serde_json::{Value, json};
@@ -39,7 +39,15 @@ pub(super) async fn check(path: PathBuf, arguments: Arguments) -> anyhow::Result
     let (warnings, notes) = (count(Level::Warning), count(Level::Note));
     let is_well = result.is_ok() && (warnings == 0 || !arguments.strict);
     let mut findings = match &result {
-        Ok(loaded) if arguments.online => doctor::examine(&loaded.config, &Clock::System).await,
+        Ok(loaded) if arguments.online => {
+            let state = super::state_of(loaded);
+            let memory = match &state {
+                Ok(Some(store)) => Memory::Open(store),
+                Ok(None) => Memory::Empty,
+                Err(_) => Memory::Closed,
+            };
+            doctor::examine(&loaded.config, &Clock::System, memory).await
+        }
         Ok(loaded) => doctor::glance(&loaded.config, &Clock::System),
         Err(_) => Vec::new(),
     };

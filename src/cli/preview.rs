@@ -102,6 +102,9 @@ fn head(
     if found.is_first {
         lines.push("the flow has not read this table yet: rows from before then are not mailed".to_owned());
     }
+    if found.tests > 0 {
+        lines.push(format!("{} among them", output::counted(found.tests, "test lead")));
+    }
     if found.hidden_tests > 0 {
         let tests = output::counted(found.hidden_tests, "test lead");
         lines.push(format!("{tests} left out, since flows.toml has test_leads = \"hide\""));
@@ -176,6 +179,7 @@ fn as_json(
     };
     output::print_json(&json!({
         "rows": rows, "is_first": found.is_first, "left_out": found.left_out, "hidden_test_leads": found.hidden_tests,
+        "test_leads": found.tests,
         "flow": flow.name, "past_time": past_time, "length": length, "condition": flow.condition.to_string(),
         "result": verdict == Verdict::Mail, "then": verdict.words(), "notes": notes, "mails": mails,
     }))?;

@@ -59,11 +59,16 @@ const PRESETS: [Preset; 3] = [
     ),
 ];
 
+/// What no import may lose sight of, beside the columns of every preset. No importer maps them by
+/// itself: they go to fields of one's own.
+const MARKS: [(&str, &str); 2] = [("Do Not Contact", "lead.do_not_contact"), ("Test Lead", "lead.is_test")];
+
 /// The columns of a preset.
 pub fn preset(name: &str) -> Option<Vec<SheetColumn>> {
     let (_, columns) = PRESETS.iter().find(|(known, _)| *known == name)?;
     columns
         .iter()
+        .chain(&MARKS)
         .map(|(name, value)| Some(SheetColumn { name: (*name).to_owned(), value: value_of(value)? }))
         .collect()
 }

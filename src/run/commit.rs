@@ -145,6 +145,10 @@ fn moved(window: &Opened, found: &Found, verdict: Verdict, now: jiff::Timestamp)
 
 fn words(flow: &Flow, decided: &Decided, mails: usize) -> (Outcome, String) {
     let rows = counted(decided.found.spool.len(), "new row");
+    let tests = match decided.found.tests {
+        0 => String::new(),
+        tests => format!(", {} among them", counted(tests, "test lead")),
+    };
     let hidden = match decided.found.hidden.len() as u64 {
         0 => String::new(),
         hidden => format!(", {} hidden", counted(hidden, "test lead")),
@@ -161,7 +165,7 @@ fn words(flow: &Flow, decided: &Decided, mails: usize) -> (Outcome, String) {
             format!("{rows}, but {} is false: they are passed over", flow.condition),
         ),
     };
-    (outcome, words + &hidden)
+    (outcome, words + &tests + &hidden)
 }
 
 fn counted(count: u64, noun: &str) -> String {

@@ -29,6 +29,8 @@ pub(super) struct Found {
     pub(super) marks: Marks,
     /// New test leads that the flow does not mail.
     pub(super) hidden: Marks,
+    /// Of a flow's first run, test leads among the rows: *Validate* wrote them before anybody listened.
+    pub(super) tests: u64,
     /// The scan's start in the server's time, or why the watermark stays where it is.
     pub(super) watermark: Result<Timestamp, String>,
 }
@@ -59,6 +61,7 @@ pub(super) async fn new_rows(
         spool: Spool::new(&place.folder).knowing(flow.email.named_columns()),
         marks: Marks::default(),
         hidden: Marks::default(),
+        tests: 0,
         watermark: Err(NOTHING_READ.to_owned()),
     };
     let (mut pages, mut scanned, mut waited) = (0_u64, 0_usize, Duration::ZERO);
@@ -108,15 +111,18 @@ async fn keep_new(
     let rows: Vec<Row> = page.rows.into_iter().filter(|row| is_of_range(window, row)).collect();
     let marks: Vec<Mark> = rows.iter().map(Mark::of).collect();
     let handed_on = handed_on(place, window, &marks).await?;
+    let hides = flow.email.test_leads == TestLeads::Hide;
     for ((row, mark), handed_on) in rows.iter().zip(marks).zip(handed_on) {
         let handed_on = window.version_before_begin(mark.key)?.or(handed_on);
         let is_seen = found.marks.contains(mark.key) || found.hidden.contains(mark.key);
         if flow.table.notify_on.knows(mark.version, handed_on) || is_seen {
             continue;
         }
-        if flow.email.test_leads == TestLeads::Hide && lead::is_test(&row.row_key) {
+        let is_test = (hides || window.is_first) && lead::is_test(row);
+        if hides && is_test {
             found.hidden.push(mark);
         } else {
+            found.tests += u64::from(is_test);
             found.spool.push(row)?;
             found.marks.push(mark);
         }

@@ -9,15 +9,14 @@ use std::process::ExitCode;
 use anyhow::anyhow;
 use clap::ValueEnum;
 use indicatif::ProgressBar;
-use jiff::Timestamp;
 use leadflow::clock::Clock;
 use leadflow::config::{self, Loaded};
 use leadflow::filter;
 use leadflow::flow::{Flow, Separator};
 use leadflow::foreign;
+use leadflow::lead;
 use leadflow::mail::sheet::Sheet;
 use leadflow::ownership::{Draft, Readers};
-use leadflow::row::Row;
 use leadflow::spool::Spool;
 use leadflow::table::Query;
 use leadflow::window::EVER;
@@ -41,6 +40,9 @@ pub(crate) struct Arguments {
     /// The columns: dynamics365, salesforce or hubspot; without it those of the flow's `csv`, or all
     #[arg(long, value_name = "PRESET")]
     columns: Option<String>,
+    /// Also leads that say "do not contact", which are left out otherwise
+    #[arg(long)]
+    do_not_contact: bool,
     /// What stands between the cells of a CSV: "," or ";" or tab; without it the flow's `csv_separator`
     #[arg(long, value_name = "SEPARATOR")]
     separator: Option<String>,
@@ -72,9 +74,14 @@ pub(super) async fn export(loaded: &Loaded, arguments: &Arguments) -> anyhow::Re
     let table = table_of(loaded, flow)?;
     let text = flow.table.filter.as_ref().map(|text| filter::fill(text, since));
     let mut scan = table.scan(Query { filter: text, select: flow.table.select.clone() });
+    let mut left_out = 0;
     while let Some(page) = scan.next().await.map_err(with_help)? {
-        for row in page.rows.iter().filter(|row| is_later(row, since)) {
-            spool.push(row)?;
+        for row in page.rows.iter().filter(|row| row.written().is_none_or(|at| at > since)) {
+            if !arguments.do_not_contact && lead::is_do_not_contact(row) {
+                left_out += 1;
+            } else {
+                spool.push(row)?;
+            }
         }
         progress.set_message(format!("reading the table: {} rows", spool.len()));
     }
@@ -100,7 +107,13 @@ pub(super) async fn export(loaded: &Loaded, arguments: &Arguments) -> anyhow::Re
     }
     progress.finish_and_clear();
     let to = arguments.to.as_ref().map_or_else(String::new, |path| format!(" to {}", path.display()));
-    output::complain(&format!("{} rows{to}", spool.len()));
+    output::complain(&format!("{}{to}", output::counted(spool.len(), "row")));
+    if left_out > 0 {
+        let leads = output::counted(left_out, "lead");
+        output::complain(&format!(
+            "left out: {leads} marked \"do not contact\"; --do-not-contact exports them as well"
+        ));
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -118,10 +131,6 @@ fn separator_of(flow: &Flow, wanted: Option<&str>) -> Result<Separator, Usage> {
     Separator::parse(text).ok_or_else(|| {
         Usage(format!("`{}` is no separator of a CSV; write \",\", \";\" or tab", text.escape_debug()))
     })
-}
-
-fn is_later(row: &Row, since: Timestamp) -> bool {
-    row.timestamp.parse().map_or(true, |at: Timestamp| at > since)
 }
 
 fn write_to(
