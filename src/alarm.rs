@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::flow::Failures;
 
-pub use facts::{ConnectionState, EXPIRES_SOON, Facts, FlowState, Noted, standing};
+pub use facts::{ConnectionState, EXPIRES_SOON, Facts, FlowState, HeldMails, Noted, clears_held, standing};
 pub use held_up::HeldUp;
 
 /// What kind of thing is wrong.

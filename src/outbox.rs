@@ -5,7 +5,11 @@
 //! again, and after [`UNCERTAIN_TRIES`] such ends the recipient is held. So it is after [`BREAKS`]
 //! sessions that broke in the middle of the mail by its own fault.
 
+mod redirect;
+
 use jiff::{SignedDuration, Timestamp};
+
+pub use redirect::{NotRedirected, Redirect};
 
 /// Where a mail stands for one recipient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -26,12 +26,23 @@ pub struct FlowState {
     pub last_failure: Option<(i64, String, Option<String>)>,
     /// Why the last scan moved no watermark.
     pub clock_problem: Option<String>,
-    /// Mails with a recipient that is held, and when the oldest of them was made.
-    pub held: Option<(u32, Timestamp)>,
+    /// Mails with a recipient that is held.
+    pub held: Option<HeldMails>,
     /// Mails that wait for more than their flow's `per_hour`, and when the oldest of them was made.
     pub waiting: Option<(u32, Timestamp)>,
     /// What the server said last of one of them.
     pub waiting_reply: Option<String>,
+}
+
+/// Mails of a flow with a recipient that is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeldMails {
+    /// How many.
+    pub count: u32,
+    /// When the oldest of them was made.
+    pub since: Timestamp,
+    /// Its number.
+    pub oldest: i64,
 }
 
 /// A mail connection whose last try failed.
@@ -131,7 +142,10 @@ fn connection(name: &str, state: &ConnectionState) -> Alarm {
         since: state.failing_since,
         times: state.failures,
         what: state.what.clone(),
-        help: state.help.clone().unwrap_or_else(|| "look at the connection in flows.toml".to_owned()),
+        help: format!(
+            "{}; `leadflow outbox retry` tries the mails that wait at once",
+            state.help.as_deref().unwrap_or("look at the connection in flows.toml")
+        ),
         look: "leadflow check --online".to_owned(),
     }
 }
@@ -163,7 +177,11 @@ fn of_reading(flow: &Flow, state: &FlowState, planned: Option<Timestamp>, now: T
             since: state.failing_since.unwrap_or(now),
             times: state.failures,
             what,
-            help: help.unwrap_or_else(|| "the next run begins anew".to_owned()),
+            help: format!(
+                "{}; the next run that goes well ends this, and `leadflow trigger {}` starts one at once",
+                help.as_deref().unwrap_or("the next run reads what this one missed"),
+                flow.name
+            ),
             look: format!("leadflow history show {run}"),
         });
     } else if let Some(since) = late_since(flow, state, planned, now) {
@@ -203,7 +221,7 @@ fn late_since(
 }
 
 fn held(name: &str, state: &FlowState) -> Option<Alarm> {
-    let (count, since) = state.held?;
+    let HeldMails { count, since, oldest } = state.held?;
     Some(Alarm {
         kind: Kind::Held,
         about: name.to_owned(),
@@ -213,9 +231,17 @@ fn held(name: &str, state: &FlowState) -> Option<Alarm> {
             "{} not tried any more, since a server refused a recipient for good or never took the mail to its end",
             mails(count)
         ),
-        help: "mend the address or the server, then send a held mail again or drop it".to_owned(),
-        look: format!("leadflow history {name}"),
+        help: clears_held(oldest) + if count > 1 { "; `leadflow outbox list` has the others" } else { "" },
+        look: format!("leadflow outbox show {oldest}"),
     })
+}
+
+/// What a person can do with a mail that is held, each of which ends the alarm.
+pub fn clears_held(mail: i64) -> String {
+    format!(
+        "send mail {mail} to another address with `leadflow outbox send {mail} --to ADDRESS`, to the same one \
+         again with `leadflow outbox retry {mail}`, or give it up with `leadflow outbox drop {mail}`"
+    )
 }
 
 fn waiting(name: &str, state: &FlowState, now: Timestamp) -> Option<Alarm> {
@@ -227,7 +253,8 @@ fn waiting(name: &str, state: &FlowState, now: Timestamp) -> Option<Alarm> {
         since,
         times: 1,
         what: format!("{} waiting{reply}", mails(count)),
-        help: "they are tried again by themselves; look at the mail server".to_owned(),
+        help: "they are tried again by themselves, and at once by `leadflow outbox retry`; look at the mail server"
+            .to_owned(),
         look: format!("leadflow history {name}"),
     })
 }

@@ -59,7 +59,8 @@ fn each_fact_raises_its_alarm_and_causes_hide_their_effects() {
         ..well()
     };
     let waiting = FlowState { waiting: Some((3, at("05T09:00:00"))), ..well() };
-    let held = FlowState { held: Some((1, at("05T09:00:00"))), ..well() };
+    let held =
+        FlowState { held: Some(HeldMails { count: 1, since: at("05T09:00:00"), oldest: 3 }), ..well() };
     for (state, connections, now, expected) in [
         (well(), vec![], "05T10:30:00", vec![]),
         (well(), vec![], "05T13:05:00", vec![]),

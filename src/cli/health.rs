@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use leadflow::alarm::{Alarm, Kind, Raised};
+use leadflow::alarm::{Alarm, Kind, Raised, clears_held};
 use leadflow::clock::Clock;
 use leadflow::config::Loaded;
 use leadflow::notice;
@@ -22,7 +22,10 @@ pub(crate) struct Arguments {
 pub(super) fn health(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let Found { mut reasons, alarms } = match super::state_of(loaded)? {
         None => Found {
-            reasons: vec!["there is no state yet: leadflow was never run".to_owned()],
+            reasons: vec![
+                "there is no state yet: leadflow was never run; start it: systemctl start leadflow"
+                    .to_owned(),
+            ],
             alarms: Vec::new(),
         },
         Some(store) => look(loaded, &store)?,
@@ -57,7 +60,7 @@ fn look(loaded: &Loaded, store: &Store) -> anyhow::Result<Found> {
     }
     for name in config.flows.keys() {
         if store.seen(name)?.is_none() {
-            reasons.push(format!("{name}: it was never run"));
+            reasons.push(format!("{name}: it was never run; run it now: leadflow trigger {name}"));
         }
     }
     let alarms = notice::standing(store, config, is_running, Clock::System.now())?;
@@ -69,10 +72,11 @@ fn look(loaded: &Loaded, store: &Store) -> anyhow::Result<Found> {
     };
     reasons.extend(raised.iter().filter(|raised| is_told(raised)).map(told));
     reasons.extend(alarms.iter().map(reason));
-    let (held, reply) = store.held_notices()?;
-    if held > 0 {
-        let reply = output::line(&reply.unwrap_or_default());
-        reasons.push(format!("a mail to settings.failures.to is held, so nobody hears of failures: {reply}"));
+    if let Some((mail, reply)) = store.held_notices()? {
+        let (reply, ways) = (output::line(&reply), clears_held(mail));
+        reasons.push(format!(
+            "mail {mail} to settings.failures.to is held, so nobody hears of failures: {reply}\n  {ways}"
+        ));
     }
     Ok(Found { reasons, alarms })
 }

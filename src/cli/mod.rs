@@ -259,6 +259,12 @@ fn on_runtime(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::R
     result
 }
 
+/// An address on the command line.
+fn address(text: &str) -> Result<String, String> {
+    leadflow::config::address_of(text)
+        .ok_or_else(|| "write an address such as sales@contoso.example".to_owned())
+}
+
 /// The flow of that name.
 fn flow_named<'a>(config: &'a Config, name: &str) -> Result<&'a Arc<Flow>, Usage> {
     config.flows.get(name).ok_or_else(|| unknown(config, name))

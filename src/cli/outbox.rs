@@ -1,13 +1,16 @@
-//! `leadflow outbox list|show|retry|drop`.
+//! `leadflow outbox list|show|retry|send|drop`.
+
+mod send;
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use anyhow::bail;
 use jiff::Timestamp;
+use leadflow::alarm::clears_held;
 use leadflow::clock::Clock;
 use leadflow::config::Loaded;
-use leadflow::outbox::{Recipient, State};
+use leadflow::outbox::{Recipient, Redirect, State};
 use leadflow::store::{Listed, Request, Which};
 use serde_json::{Value, json};
 
@@ -41,6 +44,17 @@ enum Command {
         /// The mail's number
         mail: Option<i64>,
     },
+    /// Send a mail to another address; recipients that are held are given up
+    Send {
+        /// The mail's number
+        mail: i64,
+        /// Where it goes instead; once for each address
+        #[arg(long, value_name = "ADDRESS", num_args = 1.., required = true, value_parser = super::address)]
+        to: Vec<String>,
+        /// The recipient that is given up, whatever its state is; without it every one that is held
+        #[arg(long, value_name = "ADDRESS", value_parser = super::address)]
+        instead_of: Option<String>,
+    },
     /// Give a mail up for every recipient that has not got it
     Drop {
         /// The mail's number
@@ -49,11 +63,15 @@ enum Command {
 }
 
 pub(super) fn outbox(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    match arguments.command {
-        Command::List { json } => list(loaded, json),
-        Command::Show { mail, json } => show(loaded, mail, json),
-        Command::Retry { mail } => retry(loaded, mail),
-        Command::Drop { mail } => drop_mail(loaded, mail),
+    match &arguments.command {
+        Command::List { json } => list(loaded, *json),
+        Command::Show { mail, json } => show(loaded, *mail, *json),
+        Command::Retry { mail } => retry(loaded, *mail),
+        Command::Send { mail, to, instead_of } => {
+            let redirect = Redirect { to: to.clone(), instead_of: instead_of.clone() };
+            send::send(loaded, *mail, &redirect)
+        }
+        Command::Drop { mail } => drop_mail(loaded, *mail),
     }
 }
 
@@ -79,8 +97,17 @@ fn list(loaded: &Loaded, as_json: bool) -> anyhow::Result<ExitCode> {
         let moment = |at| output::moment_within(at, zone, now, width);
         let rows = found.iter().map(|listed| cells(listed, moment)).collect();
         output::print(&Table::new(&columns(), rows, width).to_string())?;
+        if let Some(held) = found.iter().find(|listed| is_held(&listed.mail.recipients)) {
+            let ways =
+                output::wrapped(&format!("a held mail waits for you: {}", clears_held(held.mail.id)), "  ");
+            output::print(&format!("\n{ways}"))?;
+        }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn is_held(recipients: &[Recipient]) -> bool {
+    recipients.iter().any(|recipient| recipient.state == State::Held)
 }
 
 fn columns() -> [Column; 8] {
@@ -142,6 +169,9 @@ fn show(loaded: &Loaded, mail: i64, as_json: bool) -> anyhow::Result<ExitCode> {
         _ => "leadflow itself, about a failure".to_owned(),
     };
     let _ = writeln!(text, "  made {} by {from}", output::moment(listed.created, zone));
+    if is_held(&listed.mail.recipients) {
+        let _ = writeln!(text, "{}", output::wrapped(&format!("  it is held: {}", clears_held(mail)), "  "));
+    }
     let bytes = super::state_of(loaded)?.map(|store| store.text_of(mail)).transpose()?.flatten();
     match bytes {
         Some(bytes) => drop(write!(text, "\n{}", super::preview::told(&bytes)?)),

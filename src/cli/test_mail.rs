@@ -17,8 +17,8 @@ pub(crate) struct Arguments {
     /// The flow's name in flows.toml
     flow: String,
     /// Send it to these addresses and not to the flow's recipients
-    #[arg(long, value_name = "ADDRESS", num_args = 1..)]
-    to: Vec<lettre::Address>,
+    #[arg(long, value_name = "ADDRESS", num_args = 1.., value_parser = super::address)]
+    to: Vec<String>,
 }
 
 /// Made-up rows in the mail.
@@ -36,7 +36,7 @@ pub(super) async fn test_mail(loaded: Loaded, arguments: Arguments) -> anyhow::R
     }
     let to = match arguments.to.as_slice() {
         [] => flow.email.recipients(),
-        to => to.iter().map(ToString::to_string).collect(),
+        to => to.to_vec(),
     };
     let sender = mails.sender().to_owned();
     let mut is_sent = true;

@@ -34,6 +34,7 @@ use values::Folders;
 
 pub use report::{Level, Problem, Report};
 pub use sheet::{preset, presets};
+pub use values::address_of;
 
 /// A flows.toml and what deserves a word about it.
 #[derive(Debug)]

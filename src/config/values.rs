@@ -156,6 +156,13 @@ impl Section<'_> {
     }
 }
 
+/// The address of one recipient as a person types it, alone or with a name before it.
+pub fn address_of(text: &str) -> Option<String> {
+    let is_clean = !text.chars().any(char::is_control);
+    let mailbox = in_ascii(text.trim()).parse::<Mailbox>().ok().filter(|_| is_clean)?;
+    Some(mailbox.email.to_string()).filter(|address| address.is_ascii())
+}
+
 /// A domain in other letters becomes punycode.
 fn in_ascii(text: &str) -> String {
     let Some((before, domain)) = text.rsplit_once('@') else { return text.to_owned() };

@@ -30,6 +30,10 @@ impl Daemon {
                     info!("mails are tried again by command");
                     self.delivery.replace(Arc::clone(&self.config));
                 }
+                Request::Send(mail, _) => {
+                    info!(mail, "a mail is sent to another address by command");
+                    self.delivery.replace(Arc::clone(&self.config));
+                }
                 Request::Drop(mail) => info!(mail, "a mail is dropped by command"),
                 Request::Run { flow, cause, range } => {
                     // It stays where it is until it is claimed, so it is looked for again.

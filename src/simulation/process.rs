@@ -252,7 +252,7 @@ impl Machine {
             let (flow, is_off) = match &request {
                 Request::Off(flow) => (flow, true),
                 Request::On(flow) => (flow, false),
-                Request::Run { .. } | Request::Retry(_) | Request::Drop(_) => continue,
+                Request::Run { .. } | Request::Retry(_) | Request::Drop(_) | Request::Send(..) => continue,
             };
             process.agenda.set_off(flow, is_off, now);
             process.failed.remove(flow);

@@ -7,7 +7,7 @@ use rusqlite::{Row as DbRow, params};
 
 use super::outbox::insert_mail;
 use super::{NewMail, Store, StoreError, from_db, to_db};
-use crate::alarm::{ConnectionState, FlowState, Kind, Notice, Raised};
+use crate::alarm::{ConnectionState, FlowState, HeldMails, Kind, Notice, Raised};
 
 impl Store {
     /// The health of every flow that was ever seen.
@@ -28,15 +28,15 @@ impl Store {
 
     fn add_mails(&self, states: &mut BTreeMap<String, FlowState>) -> Result<(), StoreError> {
         let mut held = self.db.prepare_cached(
-            "SELECT flows.name, count(DISTINCT mails.id), min(mails.created)
+            "SELECT flows.name, count(DISTINCT mails.id), min(mails.created), min(mails.id)
              FROM recipients JOIN mails ON mails.id = recipients.mail JOIN runs ON runs.id = mails.run
                  JOIN flows ON flows.id = runs.flow
              WHERE recipients.state = 'held' GROUP BY flows.id",
         )?;
-        for found in held.query_map([], counted)? {
-            let (flow, count, oldest) = found?;
+        for found in held.query_map([], |row| Ok((counted(row)?, row.get(3)?)))? {
+            let ((flow, count, since), oldest) = found?;
             if let Some(state) = states.get_mut(&flow) {
-                state.held = Some((count, oldest));
+                state.held = Some(HeldMails { count, since, oldest });
             }
         }
         let mut waiting = self.db.prepare_cached(
@@ -101,17 +101,18 @@ impl Store {
         Ok(())
     }
 
-    /// Mails about leadflow's own work that are held, and what the server said of the last one.
+    /// The oldest mail about leadflow's own work that is held, and what a server said of such a one.
     ///
     /// # Errors
     /// When the database fails.
-    pub fn held_notices(&self) -> Result<(u32, Option<String>), StoreError> {
-        Ok(self.db.query_row(
-            "SELECT count(DISTINCT mails.id), max(reply) FROM recipients JOIN mails ON mails.id = recipients.mail
+    pub fn held_notices(&self) -> Result<Option<(i64, String)>, StoreError> {
+        let (mail, reply): (Option<i64>, Option<String>) = self.db.query_row(
+            "SELECT min(mails.id), max(reply) FROM recipients JOIN mails ON mails.id = recipients.mail
              WHERE recipients.state = 'held' AND mails.run IS NULL",
             [],
             |row| Ok((row.get(0)?, row.get(1)?)),
-        )?)
+        )?;
+        Ok(mail.map(|mail| (mail, reply.unwrap_or_default())))
     }
 
     /// The alarms that were raised and are not over.

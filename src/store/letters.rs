@@ -6,7 +6,7 @@ use rusqlite::{Row as DbRow, params};
 use super::outbox::{MailRecord, names_of, recipients_of, update_run, write_recipients};
 use super::texts::read_text;
 use super::{Store, StoreError, from_db, to_db};
-use crate::outbox::Recipient;
+use crate::outbox::{Recipient, Redirect};
 
 /// A mail and where it comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,6 +103,31 @@ impl Store {
         )?;
         tx.commit()?;
         Ok(held.len() + waiting)
+    }
+
+    /// Lets a mail be tried now for other addresses. Returns whether it is; a mail that is being sent
+    /// goes on, and one whose text is not kept any more goes nowhere.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn redirect(&mut self, mail: i64, redirect: &Redirect, now: Timestamp) -> Result<bool, StoreError> {
+        let tx = self.db.transaction()?;
+        let is_free = tx
+            .prepare("SELECT 1 FROM mails WHERE id = ?1 AND sending = 0 AND EXISTS (SELECT 1 FROM texts WHERE mail = mails.id)")?
+            .exists([mail])?;
+        let before = recipients_of(&tx, mail)?;
+        let Some(recipients) = redirect.of(&before).ok().filter(|_| is_free) else { return Ok(false) };
+        for (position, recipient) in (0_i64..).zip(&recipients).skip(before.len()) {
+            tx.execute(
+                "INSERT INTO recipients (mail, position, address, state) VALUES (?1, ?2, ?3, ?4)",
+                params![mail, position, recipient.address, recipient.state.word()],
+            )?;
+        }
+        write_recipients(&tx, mail, &recipients, now)?;
+        tx.execute("UPDATE mails SET is_paced = 0, breaks = 0 WHERE id = ?1", [mail])?;
+        update_run(&tx, mail)?;
+        tx.commit()?;
+        Ok(true)
     }
 
     /// Gives a mail up for every recipient that has not got it. Returns whether there was one; a

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Store, StoreError, from_db, to_db};
 use crate::history::{Cause, Range};
+use crate::outbox::Redirect;
 
 /// Something that a command asks of the daemon.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub enum Request {
     Retry(Option<i64>),
     /// `leadflow outbox drop`.
     Drop(i64),
+    /// `leadflow outbox send`.
+    Send(i64, Redirect),
 }
 
 /// What became of a request.
@@ -50,13 +53,14 @@ impl Request {
             Self::Run { .. } => "run",
             Self::Retry(_) => "retry",
             Self::Drop(_) => "drop",
+            Self::Send(..) => "send",
         }
     }
 
     fn flow(&self) -> &str {
         match self {
             Self::Off(flow) | Self::On(flow) | Self::Run { flow, .. } => flow,
-            Self::Retry(_) | Self::Drop(_) => "",
+            Self::Retry(_) | Self::Drop(_) | Self::Send(..) => "",
         }
     }
 
@@ -65,6 +69,9 @@ impl Request {
             Self::Off(_) | Self::On(_) => json!({}),
             Self::Retry(mail) => json!({ "mail": mail }),
             Self::Drop(mail) => json!({ "mail": mail }),
+            Self::Send(mail, Redirect { to, instead_of }) => {
+                json!({ "mail": mail, "to": to, "instead_of": instead_of })
+            }
             Self::Run { cause, range: Range::New, .. } => json!({ "cause": cause.word() }),
             Self::Run { cause, range: Range::Past { from, to, again }, .. } => {
                 json!({ "cause": cause.word(), "from": to_db(*from), "to": to_db(*to), "again": again })
@@ -80,6 +87,12 @@ impl Request {
             "on" => Self::On(flow),
             "retry" => Self::Retry(about["mail"].as_i64()),
             "drop" => Self::Drop(about["mail"].as_i64()?),
+            "send" => {
+                let to =
+                    about["to"].as_array()?.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+                let instead_of = about["instead_of"].as_str().map(str::to_owned);
+                Self::Send(about["mail"].as_i64()?, Redirect { to, instead_of })
+            }
             "run" => {
                 let cause = Cause::of_word(about["cause"].as_str()?)?;
                 let range = match (moment("from"), moment("to")) {
@@ -139,6 +152,7 @@ impl Store {
             Request::On(flow) => self.set_off(flow, None, now)?,
             Request::Retry(mail) => drop(self.retry(*mail, now)?),
             Request::Drop(mail) => drop(self.drop_mail(*mail)?),
+            Request::Send(mail, redirect) => drop(self.redirect(*mail, redirect, now)?),
             Request::Run { .. } => return Ok(()),
         }
         self.db.execute("DELETE FROM requests WHERE id = ?1", [id])?;
@@ -222,6 +236,8 @@ mod tests {
             Request::Retry(None),
             Request::Retry(Some(7)),
             Request::Drop(8),
+            Request::Send(9, Redirect { to: vec!["a@b.example".to_owned()], instead_of: None }),
+            Request::Send(9, Redirect { to: vec![], instead_of: Some("c@b.example".to_owned()) }),
         ];
         for request in &all {
             store.leave_request(request, now).unwrap();

@@ -3,6 +3,7 @@
 mod sources;
 
 use super::*;
+use crate::alarm::HeldMails;
 use crate::history::{Cause, Order, Outcome, Range};
 use crate::outbox::{Receipt, State};
 use crate::row::{Key, Mark, Version};
@@ -285,7 +286,10 @@ fn what_waits_and_what_is_held_is_counted_by_flow() {
     let after: Vec<_> = taken.recipients.iter().map(|r| r.after(Receipt::Refused("550 no".into()))).collect();
     store.record_replies(taken.id, &after, at(4)).unwrap();
     let state = store.flow_states().unwrap().remove("leads").unwrap();
-    assert_eq!((state.held, state.waiting), (Some((1, at(2))), Some((2, at(2)))));
+    assert_eq!(
+        (state.held, state.waiting),
+        (Some(HeldMails { count: 1, since: at(2), oldest: taken.id }), Some((2, at(2))))
+    );
     assert_eq!(store.begun_within("leads", at(0), at(9)).unwrap(), (1, Some(at(2))));
     assert_eq!(store.pace("leads", at(100), at(10)).unwrap(), 2);
     let state = store.flow_states().unwrap().remove("leads").unwrap();

@@ -74,3 +74,5 @@ mod support;
 mod terminal;
 #[cfg(test)]
 mod upgrade;
+#[cfg(test)]
+mod wrong_recipient;

@@ -1,0 +1,72 @@
+//! `leadflow outbox send`.
+
+use std::process::ExitCode;
+
+use anyhow::{anyhow, bail};
+use leadflow::config::Loaded;
+use leadflow::outbox::{Recipient, Redirect, State};
+use leadflow::store::{Listed, Request};
+
+use super::super::{ask, output};
+
+/// Lets the mail go to other addresses.
+pub(super) fn send(loaded: &Loaded, mail: i64, redirect: &Redirect) -> anyhow::Result<ExitCode> {
+    let before = super::one(loaded, mail)?;
+    if before.mail.size.is_none() {
+        bail!("the text of mail {mail} is not kept any more; `leadflow replay` mails its rows");
+    }
+    redirect.of(&before.mail.recipients).map_err(|reason| anyhow!("mail {mail} is not sent: {reason}"))?;
+    ask::ask(loaded, &Request::Send(mail, redirect.clone()))?;
+    let after = super::one(loaded, mail)?;
+    if !redirect.to.iter().all(|to| after.mail.recipients.iter().any(|known| goes_to(known, to))) {
+        bail!("mail {mail} is being sent just now; try again");
+    }
+    output::print(&told(mail, redirect, &before, &after))?;
+    for note in notes(loaded, &before, &after) {
+        output::complain(&output::line(&note));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn goes_to(known: &Recipient, to: &str) -> bool {
+    known.address.eq_ignore_ascii_case(to) && !matches!(known.state, State::Held | State::Dropped)
+}
+
+/// Those that were given up by it.
+fn given_up<'a>(before: &Listed, after: &'a Listed) -> Vec<&'a str> {
+    let was_open = |address: &str| {
+        before.mail.recipients.iter().any(|known| known.address == address && known.dropped().is_some())
+    };
+    let now = after.mail.recipients.iter().filter(|known| known.state == State::Dropped);
+    now.map(|known| known.address.as_str()).filter(|address| was_open(address)).collect()
+}
+
+fn told(mail: i64, redirect: &Redirect, before: &Listed, after: &Listed) -> String {
+    let given_up = match given_up(before, after).as_slice() {
+        [] => String::new(),
+        [one] => format!("; {one} is given up"),
+        all => format!("; {} are given up", all.join(", ")),
+    };
+    let to = redirect.to.join(", ");
+    output::line(&format!(
+        "mail {mail} goes to {to}{given_up}; `leadflow outbox show {mail}` shows what becomes of it"
+    ))
+}
+
+/// What flows.toml still says of an address that was given up.
+fn notes(loaded: &Loaded, before: &Listed, after: &Listed) -> Vec<String> {
+    let config = &loaded.config;
+    let of_flow = before.flow.as_ref().map(|name| {
+        let recipients = config.flows.get(name).map(|flow| flow.email.recipients());
+        (recipients.unwrap_or_default(), format!("[flows.{name}.email]"))
+    });
+    let (recipients, place) = of_flow.unwrap_or_else(|| {
+        let to = config.settings.failures.iter().flat_map(|failures| &failures.to);
+        (to.map(|to| to.email.to_string()).collect(), "[settings.failures]".to_owned())
+    });
+    let still =
+        given_up(before, after).into_iter().filter(|address| recipients.iter().any(|to| to == address));
+    still
+        .map(|address| format!("note: {place} of flows.toml still has {address}: correct it there, too"))
+        .collect()
+}

@@ -1,0 +1,135 @@
+//! A recipient that a server refuses for good: what says so names what to type, and the same mail
+//! goes to another address.
+
+use crate::support::eventually;
+use crate::support::leadflow::Sandbox;
+use crate::support::smtp_script::{Script, good, sandbox, say};
+use serde_json::{Value, json};
+
+/// A server that knows nobody of that name.
+fn refusing(name: &'static str) -> Script {
+    Script::start(move |step, line| {
+        if step == "RCPT" && line.contains(name) { say("550 5.1.1 no such user") } else { good(step) }
+    })
+}
+
+/// One lead, mailed to a misspelt address and to a good one.
+fn held(server: &Script) -> Sandbox {
+    let sandbox = sandbox(&[server.port]);
+    sandbox.edit(
+        "sales@contoso.example; partners@contoso.example",
+        "salse@contoso.example; boss@contoso.example",
+    );
+    assert_eq!(sandbox.run(&["run", "--once"]).code, 1);
+    sandbox
+}
+
+fn recipients(sandbox: &Sandbox) -> Vec<(String, String)> {
+    let shown = sandbox.json(&["outbox", "show", "1", "--json"]);
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let list = shown["recipients"].as_array().unwrap().iter();
+    list.map(|recipient| (text(&recipient["address"]), text(&recipient["state"]))).collect()
+}
+
+fn states(list: &[(&str, &str)]) -> Vec<(String, String)> {
+    list.iter().map(|(address, state)| ((*address).to_owned(), (*state).to_owned())).collect()
+}
+
+#[test]
+fn what_is_held_says_what_to_type() {
+    let server = refusing("salse@");
+    let sandbox = held(&server);
+    for command in [&["health"][..], &["outbox", "list"], &["outbox", "show", "1"]] {
+        let said = sandbox.run(command).stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+        for typed in
+            ["leadflow outbox send 1 --to ADDRESS", "leadflow outbox retry 1", "leadflow outbox drop 1"]
+        {
+            assert!(said.contains(typed), "`{typed}` is not in {command:?}: {said}");
+        }
+    }
+    let alarms = sandbox.json(&["health", "--json"])["alarms"].clone();
+    assert_eq!(alarms[0]["look"], "leadflow outbox show 1");
+}
+
+#[test]
+fn a_held_mail_goes_to_the_right_address_and_health_is_clear() {
+    let server = refusing("salse@");
+    let sandbox = held(&server);
+    let daemon = sandbox.daemon();
+    let sent = sandbox.run(&["outbox", "send", "1", "--to", "Sales <sales@contoso.example>"]);
+    assert_eq!(
+        (sent.code, sent.stdout.as_str()),
+        (
+            0,
+            "mail 1 goes to sales@contoso.example; salse@contoso.example is given up; `leadflow outbox show 1` shows what becomes of it\n"
+        )
+    );
+    assert!(
+        sent.stderr.contains("[flows.marketplace-leads.email] of flows.toml still has salse@contoso.example"),
+        "{}",
+        sent.stderr
+    );
+    eventually("the mail", || (server.messages().len() == 2).then_some(()));
+    eventually("its reply", || {
+        (recipients(&sandbox)
+            == states(&[
+                ("salse@contoso.example", "dropped"),
+                ("boss@contoso.example", "sent"),
+                ("sales@contoso.example", "sent"),
+            ]))
+        .then_some(())
+    });
+    let messages = server.messages();
+    assert_eq!(messages[0], messages[1], "the same bytes");
+    let last = server.count("RCPT TO:<BOSS@");
+    assert_eq!((last, server.count("RCPT TO:<SALES@")), (1, 1), "who has it gets it once");
+    eventually("health", || (sandbox.run(&["health"]).stdout == "all is well\n").then_some(()));
+    assert_eq!(sandbox.json(&["outbox", "list", "--json"]), json!([]));
+    let again = sandbox.run(&["outbox", "send", "1", "--to", "sales@contoso.example"]);
+    assert_eq!(
+        (again.code, again.stderr.as_str()),
+        (1, "error: mail 1 is not sent: it was sent to sales@contoso.example already\n")
+    );
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn without_a_daemon_it_leaves_with_the_next_run() {
+    let server = refusing("salse@");
+    let sandbox = held(&server);
+    let more = ["outbox", "send", "1", "--to", "a@contoso.example", "b@contoso.example"];
+    let one = sandbox.run(&[&more[..], &["--instead-of", "SALSE@contoso.example"]].concat());
+    assert_eq!(one.code, 0, "{}", one.stderr);
+    sandbox.run_once();
+    let sent = ["boss@contoso.example", "a@contoso.example", "b@contoso.example"];
+    let mut expected = vec![("salse@contoso.example", "dropped")];
+    expected.extend(sent.map(|address| (address, "sent")));
+    assert_eq!(recipients(&sandbox), states(&expected));
+    assert_eq!(sandbox.json(&["history", "show", "1", "--json"])["outcome"], "partly-sent");
+    // What was given up can be taken back.
+    assert_eq!(sandbox.run(&["outbox", "retry", "1"]).code, 0);
+    assert_eq!(recipients(&sandbox)[0].1, "waiting");
+}
+
+#[test]
+fn what_cannot_be_sent_says_why() {
+    let server = refusing("salse@");
+    let sandbox = held(&server);
+    for (arguments, code, words) in [
+        (&["9", "--to", "a@b.example"][..], 1, "there is no mail 9"),
+        (&["1"], 2, "--to"),
+        (&["1", "--to", "nobody"], 2, "write an address such as sales@contoso.example"),
+        (&["1", "--to", "salse@contoso.example"], 1, "cannot take its own place; `leadflow outbox retry`"),
+        (&["1", "--to", "boss@contoso.example"], 1, "it was sent to boss@contoso.example already"),
+        (
+            &["1", "--to", "a@b.example", "--instead-of", "x@b.example"],
+            1,
+            "it does not go to x@b.example; it goes to salse@contoso.example, boss@contoso.example",
+        ),
+    ] {
+        let output = sandbox.run(&[&["outbox", "send"][..], arguments].concat());
+        assert_eq!(output.code, code, "{arguments:?}: {}", output.stderr);
+        assert!(output.stderr.contains(words), "`{words}` is not in: {}", output.stderr);
+    }
+    assert_eq!(recipients(&sandbox)[0].1, "held", "nothing has changed");
+}
