@@ -1,8 +1,11 @@
 //! Erases a person from the state, its history, the kept mails and, if wanted, the tables; then looks
 //! again and tells what it has seen.
 
+mod asked;
+mod databases;
 mod escapes;
 mod kept;
+mod names;
 mod person;
 mod tables;
 
@@ -14,8 +17,9 @@ use crate::row::{Key, Mark};
 use crate::state;
 use crate::store::{Lock, RunsAsked, Store, StoreError};
 
+pub use asked::Asked;
 pub use kept::{Erased, Searched};
-pub use person::{Asked, Person};
+pub use person::Person;
 pub use tables::{Found, Look, Place};
 
 /// Something of the person that is left, or that could not be looked at.
@@ -41,6 +45,8 @@ pub struct Known {
 pub struct Told {
     /// What is gone from the state and the mail folders.
     pub erased: Erased,
+    /// The person's rows that were found at first.
+    pub found: usize,
     /// Rows that are gone from the tables.
     pub rows: usize,
     /// What was looked through.
@@ -49,6 +55,25 @@ pub struct Told {
     pub look: Look,
     /// What is left, or could not be looked at.
     pub left: Vec<Left>,
+    /// What was looked for: the address, and a name that can be told from other words.
+    pub looked_for: LookedFor,
+}
+
+/// What is known of the person, and so was looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LookedFor {
+    /// The address.
+    pub address: bool,
+    /// The name.
+    pub name: bool,
+}
+
+impl Told {
+    /// Nothing of the person was found anywhere: it may be spelled in another way.
+    pub fn is_nothing(&self) -> bool {
+        let Erased { mails, waiting, texts, files, .. } = &self.erased;
+        mails.is_empty() && waiting.is_empty() && *texts == 0 && files.is_empty() && self.found == 0
+    }
 }
 
 /// How long runs that are under way may take to end, so that what they have read can be erased.
@@ -59,11 +84,14 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// Looks for the person in the tables of all flows.
 ///
 /// # Errors
-/// With their addresses, where the key names leads of several persons.
+/// With the rows, where the key names several that need not be one person's.
 pub async fn find(config: &Config, asked: &Asked) -> Result<Known, Vec<String>> {
     let mut person = Person::of(asked);
     let mut look = tables::look(config, &person).await;
-    tables::learn(asked, &mut person, &look)?;
+    if let Asked::Key(..) = asked {
+        tables::check_one(&look)?;
+    }
+    look.rows.iter().for_each(|found| person.learn(&found.row));
     if matches!(asked, Asked::Key(..)) && person.has_address() {
         // The person's other leads.
         look = tables::look(config, &person).await;
@@ -76,7 +104,7 @@ pub async fn find(config: &Config, asked: &Asked) -> Result<Known, Vec<String>> 
 /// other from being done.
 pub async fn forget(config: &Config, known: Known, from_tables: bool) -> Told {
     let Known { mut person, look } = known;
-    let mut told = Told::default();
+    let mut told = Told { found: look.rows.len(), ..Told::default() };
     let mut keys: Vec<Key> = look.rows.iter().map(|found| Mark::of(&found.row).key).collect();
     let places: Vec<Place> = look.rows.iter().map(|found| found.place.clone()).collect();
     let unread: Vec<Place> = look.unread.iter().map(|(place, _)| place.clone()).collect();
@@ -109,6 +137,7 @@ pub async fn forget(config: &Config, known: Known, from_tables: bool) -> Told {
     told.erased = std::mem::take(&mut told.erased).and(again);
     told.left.extend(left);
     search(config, &person, from_tables, &mut told);
+    told.looked_for = LookedFor { address: person.has_address(), name: person.has_name() };
     told
 }
 

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use super::Left;
 use super::person::Person;
+use super::{Left, databases};
 use crate::flow::{Config, MailConnection, TableConnection};
 use crate::ownership::{open_inside, remove_inside};
 use crate::row::Key;
@@ -111,9 +111,8 @@ pub(super) fn erase_folders(config: &Config, person: &Person, left: &mut Vec<Lef
     let mut erased = Vec::new();
     let paths: Vec<_> = mail_folders(config).flat_map(|folder| files_of(folder, left)).collect();
     for path in paths {
-        let is_mail = path.extension().is_some_and(|ending| ending == "eml");
         let gone = match read(&path) {
-            Ok(bytes) if is_mail && person.is_in_mail(&bytes) => remove_inside(&path).map(|()| true),
+            Ok(bytes) if is_mail(&path) && person.is_in_mail(&bytes) => remove_inside(&path).map(|()| true),
             Ok(_) => Ok(false),
             Err(error) => Err(error),
         };
@@ -170,12 +169,16 @@ pub(super) fn search_files(
     }
     paths.sort();
     paths.dedup();
+    let state = ["", "-wal", "-shm"].map(|ending| config.settings.state.join(format!("{DATABASE}{ending}")));
     for path in paths {
         match is_in_file(&path, person) {
             Ok((bytes, is_named)) => {
                 searched.files += 1;
                 searched.bytes += bytes;
-                if is_named {
+                let is_in_use = state.contains(&path) || tables.contains(&&path);
+                if let Some(found) = (!is_in_use).then(|| databases::look(&path, person)).flatten() {
+                    left.push(found);
+                } else if is_named {
                     left.push(Left {
                         what: format!("name or address still stands in {}", path.display()),
                         help: "ask again; what is left then is no work of leadflow's: look into the file"
@@ -190,8 +193,14 @@ pub(super) fn search_files(
     searched
 }
 
+/// A mail of a mail folder, or what is left of one whose writing broke off.
+fn is_mail(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.ends_with(".eml") || (name.starts_with('.') && name.contains(".eml.") && name.ends_with(".part"))
+}
+
 fn is_in_file(path: &Path, person: &Person) -> io::Result<(u64, bool)> {
-    if path.extension().is_some_and(|ending| ending == "eml") {
+    if is_mail(path) {
         let bytes = read(path)?;
         return Ok((bytes.len() as u64, person.is_in_mail(&bytes)));
     }

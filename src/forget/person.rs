@@ -6,26 +6,18 @@ use mail_parser::decoders::html::html_to_text;
 use mail_parser::{Message, MessageParser, PartType};
 use serde_json::Value;
 
+use super::asked::{self, Asked};
 use super::escapes::unescaped;
+use super::names::Names;
 use crate::lead;
 use crate::row::Row;
-
-/// Who is asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Asked {
-    /// By address, in any letter case.
-    Email(String),
-    /// By the `RowKey` of a lead, and its `PartitionKey` where it is given.
-    Key(Option<String>, String),
-}
 
 /// What a person is known by.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Person {
     /// In lower case, as written and with its domain as DNS has it.
     addresses: Vec<String>,
-    /// Words in lower case between single spaces, with a space at either end.
-    names: Vec<String>,
+    names: Names,
     key: Option<(Option<String>, String)>,
 }
 
@@ -40,30 +32,14 @@ pub(super) enum Relation {
     None,
 }
 
-/// A shorter name is one of many words.
-const SHORTEST_NAME: usize = 4;
 /// Escapes within escapes, and JSON within texts of JSON, that are looked into.
 const DEEPEST: usize = 4;
-
-impl Asked {
-    /// An address has an `@`.
-    pub fn of(text: &str) -> Self {
-        let text = text.trim();
-        if text.contains('@') {
-            return Self::Email(text.to_lowercase());
-        }
-        match text.rsplit_once('/') {
-            Some((partition, row)) => Self::Key(Some(partition.to_owned()), row.to_owned()),
-            None => Self::Key(None, text.to_owned()),
-        }
-    }
-}
 
 impl Person {
     /// By what was asked for; the rest is learnt from the person's rows.
     pub fn of(asked: &Asked) -> Self {
         match asked {
-            Asked::Email(address) => Self { addresses: forms_of(address), ..Self::default() },
+            Asked::Email(address) => Self { addresses: asked::forms_of(address), ..Self::default() },
             Asked::Key(partition, row) => {
                 Self { key: Some((partition.clone(), row.clone())), ..Self::default() }
             }
@@ -74,15 +50,10 @@ impl Person {
     pub(super) fn learn(&mut self, row: &Row) {
         let lead = lead::of_row(row);
         if let Some(address) = address_of(row).filter(|_| self.addresses.is_empty()) {
-            self.addresses = forms_of(&address);
+            self.addresses = asked::forms_of(&address);
         }
         let [first, last] = ["first_name", "last_name"].map(|field| lead[field].as_str().unwrap_or_default());
-        for name in [format!("{first} {last}"), format!("{last} {first}")] {
-            let name = words_of(&name);
-            if name.trim().chars().count() >= SHORTEST_NAME && !self.names.contains(&name) {
-                self.names.push(name);
-            }
-        }
+        self.names.learn(first, last);
     }
 
     /// Whether there is anything to look for in a text.
@@ -90,8 +61,13 @@ impl Person {
         !self.addresses.is_empty() || !self.names.is_empty()
     }
 
+    /// Whether a name of the person is known that can be told from other words.
+    pub fn has_name(&self) -> bool {
+        !self.names.is_empty()
+    }
+
     /// Whether the person's address is known.
-    pub(super) fn has_address(&self) -> bool {
+    pub fn has_address(&self) -> bool {
         !self.addresses.is_empty()
     }
 
@@ -145,10 +121,7 @@ impl Person {
     pub(super) fn is_in_text(&self, text: &str) -> bool {
         views_of(text).iter().any(|view| {
             let view = view.to_lowercase();
-            self.addresses.iter().any(|address| has_address(&view, address)) || {
-                let words = if self.names.is_empty() { String::new() } else { words_of(&view) };
-                self.names.iter().any(|name| words.contains(name))
-            }
+            self.addresses.iter().any(|address| has_address(&view, address)) || self.names.stand_in(&view)
         })
     }
 
@@ -181,20 +154,13 @@ pub(super) fn address_of(row: &Row) -> Option<String> {
     lead["email"].as_str().filter(|text| text.contains('@')).map(str::to_lowercase)
 }
 
-fn is_of_key(row: &Row, (partition, key): &(Option<String>, String)) -> bool {
-    row.row_key == *key && partition.as_ref().is_none_or(|partition| row.partition_key == *partition)
+/// What the lead is called.
+pub(super) fn name_of(row: &Row) -> Option<String> {
+    lead::of_row(row)["name"].as_str().filter(|name| !name.trim().is_empty()).map(str::to_owned)
 }
 
-/// The address as it is written, and as DNS has its domain.
-fn forms_of(address: &str) -> Vec<String> {
-    let mut forms = vec![address.to_owned()];
-    if let Some((local, domain)) = address.rsplit_once('@')
-        && let Ok(url::Host::Domain(domain)) = url::Host::parse(domain)
-    {
-        forms.push(format!("{local}@{domain}"));
-    }
-    forms.dedup();
-    forms
+fn is_of_key(row: &Row, (partition, key): &(Option<String>, String)) -> bool {
+    row.row_key == *key && partition.as_ref().is_none_or(|partition| row.partition_key == *partition)
 }
 
 /// The text, and what it is without its escapes, those within others too.
@@ -228,17 +194,6 @@ fn has_address(text: &str, address: &str) -> bool {
 /// Whether a letter or digit comes next, or one after marks that join it.
 fn goes_on(mut letters: impl Iterator<Item = char>, joining: &str) -> bool {
     letters.find(|letter| !joining.contains(*letter)).is_some_and(char::is_alphanumeric)
-}
-
-/// The words in lower case, whatever lies between them, with a space before and after each.
-fn words_of(text: &str) -> String {
-    let mut words = String::with_capacity(text.len() + 2);
-    words.push(' ');
-    for word in text.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty()) {
-        words.push_str(&word.to_lowercase());
-        words.push(' ');
-    }
-    words
 }
 
 #[cfg(test)]
@@ -330,16 +285,11 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_found_across_cells_and_not_within_other_words() {
+    fn a_name_is_learnt_from_a_row_and_found_across_cells() {
         let mut ana = person("ana@fabrikam.example");
         ana.learn(&row(&json!({ "CustomerInfo": r#"{"FirstName":"Ann","LastName":"Lee","Email":"ana@fabrikam.example"}"# })));
-        for (text, expected) in [
-            ("ANN LEE", true),
-            ("Lee;Ann", true),
-            ("\"Ann\",\"Lee\"", true),
-            ("Joann Leeson", false),
-            ("Ann", false),
-        ] {
+        for (text, expected) in [("\"Ann\",\"Lee\"", true), ("&#65;nn%20Lee", true), ("Joann Leeson", false)]
+        {
             assert_eq!(ana.is_in_text(text), expected, "{text}");
         }
     }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use futures::future::join_all;
 
-use super::person::{Person, Relation, address_of};
-use super::{Asked, Left};
+use super::Left;
+use super::person::{self, Person, Relation, address_of};
 use crate::blocking::blocking;
 use crate::clock::Clock;
 use crate::flow::Config;
@@ -116,21 +116,27 @@ async fn open(config: &Config, place: &Place) -> Result<Table, RunError> {
     Ok(blocking(open).await.map_err(|_| RunError::Stopped)??)
 }
 
-/// The leads that the key names are one person's, whose name and address are learnt from them.
+/// Whether all rows that a key names are one person's: leads of one address, or copies of one row.
 ///
 /// # Errors
-/// With the addresses, where they are several persons'.
-pub(super) fn learn(asked: &Asked, person: &mut Person, look: &Look) -> Result<(), Vec<String>> {
-    if let Asked::Key(..) = asked {
-        let mut addresses: Vec<_> = look.rows.iter().filter_map(|found| address_of(&found.row)).collect();
-        addresses.sort();
-        addresses.dedup();
-        if addresses.len() > 1 {
-            return Err(addresses);
-        }
+/// With the rows in words, where they need not be.
+pub(super) fn check_one(look: &Look) -> Result<(), Vec<String>> {
+    let whose = |found: &Found| match address_of(&found.row) {
+        Some(address) => (Some(address), None, None),
+        None => (None, Some(found.row.partition_key.clone()), person::name_of(&found.row)),
+    };
+    let mut others = look.rows.iter().map(whose);
+    let Some(first) = others.next() else { return Ok(()) };
+    if others.all(|other| other == first) {
+        return Ok(());
     }
-    look.rows.iter().for_each(|found| person.learn(&found.row));
-    Ok(())
+    let words = |found: &Found| {
+        let Row { partition_key, row_key, .. } = &found.row;
+        let who = address_of(&found.row).or_else(|| person::name_of(&found.row));
+        let who = who.unwrap_or_else(|| "neither address nor name".to_owned());
+        format!("{partition_key}/{row_key} in {}: {who}", found.place.words())
+    };
+    Err(look.rows.iter().map(words).collect())
 }
 
 /// What a deletion has come to, by a look afterwards.

@@ -26,6 +26,7 @@ mod entra;
 mod filters;
 #[cfg(test)]
 mod forget;
+mod forget_claims;
 #[cfg(test)]
 mod guide;
 #[cfg(test)]

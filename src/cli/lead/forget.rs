@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use leadflow::config::Loaded;
-use leadflow::forget::{self, Asked, Known, Left, Place, Told};
+use leadflow::forget::{self, Asked, Known, Left, LookedFor, Place, Told};
 use serde_json::{Value, json};
 
 use crate::cli::{Usage, output};
@@ -34,11 +34,11 @@ pub(super) async fn forget(loaded: &Loaded, arguments: &Arguments) -> anyhow::Re
     let config = &loaded.config;
     let known = match forget::find(config, &Asked::of(&arguments.person)).await {
         Ok(known) => known,
-        Err(addresses) => bail!(
-            "the key {} is that of leads of {} persons; give one of their addresses: {}",
+        Err(rows) => bail!(
+            "the key {} is that of {} rows, which need not be one person's; give the address, or PartitionKey/RowKey:{}",
             arguments.person,
-            addresses.len(),
-            addresses.join(", ")
+            rows.len(),
+            some_of(&rows)
         ),
     };
     if !known.person.is_known() && known.look.rows.is_empty() {
@@ -87,7 +87,7 @@ fn asked(known: &Known, arguments: &Arguments) -> String {
 }
 
 fn text_of(told: &Told, arguments: &Arguments) -> String {
-    let Told { erased, rows, searched, look, left } = told;
+    let Told { erased, rows, searched, look, left, .. } = told;
     let mut text = format!(
         "erased: {}, {} of the history, {} of mail folders, {}\n",
         count(erased.mails.len(), "mail"),
@@ -111,8 +111,16 @@ fn text_of(told: &Told, arguments: &Arguments) -> String {
         searched.files,
         searched.bytes
     );
+    if told.is_nothing() {
+        let _ = writeln!(
+            text,
+            "nothing of {} was found: compare it with the lead's own address (`leadflow lead list FLOW`)",
+            arguments.person
+        );
+    }
     if left.is_empty() {
-        text.push_str("neither name nor address stands in them\n");
+        text.push_str(seen(told.looked_for));
+        text.push('\n');
     } else {
         let _ = writeln!(text, "not done:{}", lines_of(left.iter()));
     }
@@ -120,7 +128,7 @@ fn text_of(told: &Told, arguments: &Arguments) -> String {
 }
 
 fn json_of(told: &Told, arguments: &Arguments) -> Value {
-    let Told { erased, rows, searched, look, left } = told;
+    let Told { erased, rows, searched, look, left, looked_for, .. } = told;
     let tables: Vec<_> = look
         .read
         .iter()
@@ -131,6 +139,7 @@ fn json_of(told: &Told, arguments: &Arguments) -> Value {
         "person": arguments.person,
         "ok": left.is_empty(),
         "erased": { "mails": erased.mails, "texts": erased.texts, "files": erased.files, "rows": rows },
+        "looked_for": { "address": looked_for.address, "name": looked_for.name },
         "rows_that_stay": if arguments.table { 0 } else { look.rows.len() },
         "looked_at": {
             "tables": tables, "rows": look.scanned, "mails": searched.mails, "files": searched.files, "bytes": searched.bytes,
@@ -139,6 +148,27 @@ fn json_of(told: &Told, arguments: &Arguments) -> Value {
         "not_touched": NOT_TOUCHED,
     })
 }
+
+/// What was not found in all that was looked through.
+fn seen(LookedFor { address, name }: LookedFor) -> &'static str {
+    match (address, name) {
+        (true, false) => "the address stands in none of them; no row tells a name that could be looked for",
+        (false, true) => "the name stands in none of them; no row tells an address that could be looked for",
+        _ => "neither name nor address stands in them",
+    }
+}
+
+/// The first of the rows, each on a line.
+fn some_of(rows: &[String]) -> String {
+    let mut text = rows.iter().take(SHOWN).fold(String::new(), |text, row| format!("{text}\n  {row}"));
+    if rows.len() > SHOWN {
+        let _ = write!(text, "\n  … and {} more", rows.len() - SHOWN);
+    }
+    text
+}
+
+/// Rows of an ambiguous key that are named.
+const SHOWN: usize = 10;
 
 fn lines_of<'a>(left: impl Iterator<Item = &'a Left>) -> String {
     left.fold(String::new(), |text, Left { what, help }| format!("{text}\n  {what}\n    {help}"))

@@ -1,0 +1,135 @@
+//! What `lead forget` says of a person holds, however the person was named and wherever a text lies.
+
+use serde_json::{Value, json};
+
+use crate::forget::{ANA, lead};
+use crate::support::leadflow::Sandbox;
+
+/// Flows of two embedded tables and a mail folder.
+const EMBEDDED: &str = "[connections.t.embedded_table]\nfile = \"t.db\"\n[connections.folder.mail_folder]\npath = \"mail\"\n\
+    [flows.one.recurrence]\nfrequency = \"hour\"\n[flows.one.table]\nconnection = \"t\"\nname = \"leads\"\n\
+    [flows.one.email]\nconnection = \"folder\"\nto = \"a@b.example\"\nmax_rows = 1\n\
+    [flows.stock.recurrence]\nfrequency = \"hour\"\n[flows.stock.table]\nconnection = \"t\"\nname = \"stock\"\n\
+    [flows.stock.email]\nconnection = \"folder\"\nto = \"a@b.example\"\n";
+
+fn insert(sandbox: &Sandbox, table: &str, rows: &[Value]) {
+    let table = leadflow::table::EmbeddedTable::open(&sandbox.path("state/t.db"), table).unwrap();
+    let rows: Vec<_> = rows.iter().map(|row| row.as_object().unwrap().clone()).collect();
+    table.insert(&rows, leadflow::clock::Clock::System.now()).unwrap();
+}
+
+#[test]
+fn an_address_is_found_however_it_was_copied_and_what_was_not_found_is_said() {
+    let sandbox = Sandbox::new(EMBEDDED);
+    insert(
+        &sandbox,
+        "leads",
+        &[lead("p", "1", "Ana@예시.example", "Ana Silva"), lead("p", "2", "bo@c.example", "Bo Berg")],
+    );
+    sandbox.run_once();
+    let spelled = ["ana@예시.exampel", "joana@예시.example"];
+    for text in spelled {
+        let told = sandbox.run(&["lead", "forget", text, "--yes"]);
+        assert_eq!(told.code, 0, "{}", told.stdout);
+        for words in [&format!("nothing of {text} was found"), "no row tells a name"] {
+            assert!(told.stdout.contains(words), "`{words}` is not in:\n{}", told.stdout);
+        }
+    }
+    for text in ["Ana Silva <ana@예시.example>", "mailto:ana@예시.example", "ana@xn--vv4b11d.example,"] {
+        let told = sandbox.run(&["lead", "forget", text, "--yes"]);
+        assert!(
+            told.code == 0 && told.stdout.contains("1 row of the person stay"),
+            "{text}: {}",
+            told.stdout
+        );
+        assert!(told.stdout.contains("neither name nor address"), "{text}: {}", told.stdout);
+    }
+    let told = sandbox.json(&["lead", "forget", "ana@예시.example.", "--yes", "--table", "--json"]);
+    assert_eq!(
+        (&told["erased"]["rows"], &told["looked_for"]),
+        (&json!(1), &json!({ "address": true, "name": true }))
+    );
+    let told = sandbox.json(&["lead", "forget", "ana@예시.example", "--yes", "--json"]);
+    assert_eq!(told["looked_for"], json!({ "address": true, "name": false }), "its row is gone");
+    for text in ["ana@", "a@b@c", "ana@x.example bo@c.example"] {
+        let told = sandbox.run(&["lead", "forget", text, "--yes"]);
+        assert!(told.code == 1 && told.stderr.contains("no table has a row"), "{text}: {}", told.stderr);
+    }
+}
+
+#[test]
+fn a_key_of_several_rows_erases_none_that_may_be_anothers() {
+    let sandbox = Sandbox::new(EMBEDDED);
+    insert(&sandbox, "leads", &[lead("2026", "1", ANA, "Ana Silva"), lead("2025", "1", "", "Carl Other")]);
+    insert(&sandbox, "stock", &[json!({ "PartitionKey": "2026", "RowKey": "1", "Item": "screws" })]);
+    sandbox.run_once();
+    for key in ["1", "2026/1"] {
+        let told = sandbox.run(&["lead", "forget", key, "--table", "--yes"]);
+        assert_eq!(told.code, 1, "{}", told.stdout);
+        for words in [
+            "need not be one person's",
+            "2026/1 in the table stock of the connection t: neither address nor name",
+        ] {
+            assert!(told.stderr.contains(words), "`{words}` is not in:\n{}", told.stderr);
+        }
+    }
+    let told = sandbox.run(&["lead", "forget", "2025/1", "--table", "--yes"]);
+    assert!(told.code == 0 && told.stdout.contains("1 row\n"), "{}{}", told.stdout, told.stderr);
+    let told = sandbox.run(&["lead", "forget", ANA, "--table", "--yes"]);
+    assert!(told.code == 0 && told.stdout.contains("1 row\n"), "{}{}", told.stdout, told.stderr);
+    assert_eq!(sandbox.json(&["lead", "list", "stock", "--json"]).as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_database_that_was_put_aside_and_half_a_mail_are_looked_through() {
+    let sandbox = Sandbox::new(EMBEDDED);
+    // The second row stands in the CSV alone, which is base64.
+    insert(&sandbox, "leads", &[lead("p", "1", "bo@c.example", "Bo Berg"), lead("p", "2", ANA, "Ana Silva")]);
+    sandbox.run_once();
+    let mail = std::fs::read_dir(sandbox.path("state/mail")).unwrap().next().unwrap().unwrap().path();
+    let part = sandbox.path("state/mail/.000009-0abc.eml.5f0c.part");
+    std::fs::copy(&mail, &part).unwrap();
+    let aside = sandbox.path("state/leadflow.db.until-20260301T080000Z");
+    std::fs::copy(sandbox.path("state/leadflow.db"), &aside).unwrap();
+    let told = sandbox.run(&["lead", "forget", ANA, "--table", "--yes"]);
+    assert_eq!(told.code, 1, "{}", told.stdout);
+    let rm = format!("delete it if you need it no more: rm {}", aside.display());
+    for words in [
+        "2 files of mail folders",
+        "until-20260301T080000Z is an earlier or copied database, and names the person",
+        &rm,
+    ] {
+        assert!(told.stdout.contains(words), "`{words}` is not in:\n{}", told.stdout);
+    }
+    assert!(!part.exists());
+    let whole = std::fs::read(&aside).unwrap();
+    std::fs::write(&aside, [&whole[..4096], &vec![0; whole.len() - 4096]].concat()).unwrap();
+    let told = sandbox.run(&["lead", "forget", ANA, "--table", "--yes"]);
+    assert!(
+        told.code == 1 && told.stdout.contains("is a database that cannot be looked through"),
+        "{}",
+        told.stdout
+    );
+    std::fs::remove_file(&aside).unwrap();
+    assert_eq!(sandbox.run(&["lead", "forget", ANA, "--table", "--yes"]).code, 0);
+}
+
+#[test]
+fn a_name_that_is_written_without_a_space_goes_from_the_history() {
+    let sandbox = Sandbox::new(&EMBEDDED.replace(
+        "max_rows = 1",
+        "subject = \"{{#each rows}}{{lead.last_name}}{{lead.first_name}} {{/each}}\"",
+    ));
+    insert(&sandbox, "leads", &[lead("p", "1", ANA, "민준 김")]);
+    sandbox.run_once();
+    let state = sandbox.path("state/leadflow.db");
+    // The key of the row leads to no mail any more, and the text of the mail was purged.
+    rusqlite::Connection::open(&state)
+        .unwrap()
+        .execute_batch("DELETE FROM texts; UPDATE keys SET mail = NULL; DELETE FROM earlier")
+        .unwrap();
+    let told = sandbox.run(&["lead", "forget", ANA, "--table", "--yes"]);
+    assert_eq!(told.code, 0, "{}", told.stdout);
+    let kept = String::from_utf8_lossy(&std::fs::read(&state).unwrap()).into_owned();
+    assert!(!kept.contains("김민준"), "{}", told.stdout);
+}
