@@ -26,6 +26,7 @@ mod entra;
 mod filters;
 #[cfg(test)]
 mod forget;
+#[cfg(test)]
 mod forget_claims;
 #[cfg(test)]
 mod guide;
