@@ -125,6 +125,15 @@ impl Agenda {
         due
     }
 
+    /// The clock was set back by this: slots that have passed and no run has taken are earlier by as much.
+    pub fn set_back(&mut self, by: SignedDuration) {
+        let Some(last) = self.last_tick else { return };
+        for entry in self.entries.values_mut() {
+            let passed = entry.missed.or(entry.next).filter(|slot| *slot <= last);
+            entry.missed = passed.and_then(|slot| slot.checked_sub(by).ok());
+        }
+    }
+
     /// The flow's run has ended.
     pub fn ended(&mut self, flow: &str) {
         self.running.remove(flow);

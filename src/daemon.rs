@@ -260,6 +260,7 @@ impl Daemon {
         let before = self.last_tick;
         if let Some(by) = before.and_then(|(before, at)| set_back(before, now, at.elapsed())) {
             self.place.store.call(move |store| store.clock_went_back(Some(by), now)).await?;
+            self.agenda.set_back(by);
         }
         self.last_tick = Some((now, Instant::now()));
         Ok(before.map(|(before, _)| before))

@@ -239,3 +239,18 @@ fn slots_that_are_not_made_up_for_are_covered_all_the_same() {
     let next = agenda.due(at("2026-01-08T12:00:00Z")).remove(0).order;
     assert_eq!(next.since, next.due, "none was missed since");
 }
+
+#[test]
+fn a_slot_that_nobody_could_claim_is_earlier_when_the_clock_is_set_back() {
+    let flow = flow("frequency = \"hour\"");
+    let mut agenda = agenda(&flow, "2026-01-08T10:00:00Z", None, "2026-01-08T10:00:00Z");
+    let order = agenda.due(at("2026-01-08T10:00:10Z")).remove(0).order;
+    agenda.give_back("leads", &order);
+    agenda.set_back(SignedDuration::from_hours(27));
+    assert!(agenda.due(at("2026-01-07T07:10:00Z")).is_empty(), "the next slot is to come");
+    let order = agenda.due(at("2026-01-07T08:10:00Z")).remove(0).order;
+    assert_eq!(
+        (order.due, order.since),
+        (Some(at("2026-01-07T08:10:00Z")), Some(at("2026-01-07T07:00:00Z")))
+    );
+}

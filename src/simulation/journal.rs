@@ -30,14 +30,6 @@ impl Machine {
         Ok(())
     }
 
-    pub(super) fn note_claimed(&self, due: &[Due]) {
-        let mut state = self.world.lock();
-        for number in due.iter().filter_map(|due| self.number(&due.flow.name)) {
-            let table = self.world.definition(&state, number).table;
-            state.flows[number].tables[table].was_claimed = true;
-        }
-    }
-
     pub(super) fn fail(&self, process: &mut Process, name: &str) {
         if self.world.break_it == Some(Break::NoRetry) {
             process.agenda.ended(name);

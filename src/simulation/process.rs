@@ -232,6 +232,7 @@ impl Machine {
             if self.endured(noted)?.is_none() {
                 return Ok(false);
             }
+            process.agenda.set_back(by);
             // A retry may be up to half an hour later by the clock of now.
             process.failed.clear();
         }
@@ -271,7 +272,6 @@ impl Machine {
         self.sabotage();
         let claimed = run::claim(&self.place, due.iter().map(order).collect()).await;
         let Some(claimed) = self.endured(claimed)? else { return Ok(ended) };
-        self.note_claimed(due);
         let runs =
             due.iter().zip(claimed).map(|(due, claimed)| run::work(&self.place, config, &due.flow, claimed));
         let (mut quiet, mut of) = (Vec::new(), Vec::new());

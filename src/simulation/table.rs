@@ -39,6 +39,7 @@ impl SimulatedTable {
         let served = {
             let mut state = self.world.lock();
             let start = state.now;
+            state.flows[self.flow].tables[self.table].was_asked = true;
             state.pass_time();
             state.fail(self.table)?;
             let served = state.served(start);

@@ -100,8 +100,8 @@ pub(super) struct FlowJournal {
 pub(super) struct TableJournal {
     /// When the flow was first due to read it, in true time, and what the machine's clock showed.
     pub(super) due: Option<(i64, i64)>,
-    /// A run of it was recorded as begun.
-    pub(super) was_claimed: bool,
+    /// A run has asked it for something.
+    pub(super) was_asked: bool,
     /// The service told no time when it was asked for it.
     pub(super) began_dateless: bool,
     /// The scan of the rows before the begin that belongs to the run under way.
@@ -256,11 +256,11 @@ impl State {
         self.advance_to(self.now + by);
     }
 
-    /// The flow reads only this table now, or none: another one that it was due to read while no run could be
-    /// claimed is due anew when the flow comes to it.
+    /// The flow reads only this table now, or none: another one that it was due to read and that no run came to
+    /// ask is due anew when the flow comes back to it.
     pub(super) fn leave_tables(&mut self, flow: usize, but: Option<usize>) {
         for (number, table) in self.flows[flow].tables.iter_mut().enumerate() {
-            if !table.was_claimed && but != Some(number) {
+            if !table.was_asked && but != Some(number) {
                 table.due = None;
             }
         }

@@ -70,22 +70,24 @@ impl Store {
         Ok(anchor.map(from_db))
     }
 
-    /// The clock was set back: the moments that the begin of a table follows from are earlier by as much, or,
-    /// where that is not known, as early as a look-back reaches.
+    /// The clock was set back: the moments that the begin of a table follows from, and when mails are tried
+    /// again, are earlier by as much. Where that is not known the former are as early as a look-back reaches, and
+    /// the latter is now.
     ///
     /// # Errors
     /// When the database fails.
     pub fn clock_went_back(&mut self, by: Option<SignedDuration>, now: Timestamp) -> Result<(), StoreError> {
-        let (shift, at_most) = match by {
-            Some(by) => (i64::try_from(by.as_micros()).unwrap_or_default(), i64::MAX),
-            None => (0, to_db(now.checked_sub(FAR_BACK).unwrap_or(now))),
+        let (shift, far_back, at_once) = match by {
+            Some(by) => (i64::try_from(by.as_micros()).unwrap_or_default(), i64::MAX, i64::MAX),
+            None => (0, to_db(now.checked_sub(FAR_BACK).unwrap_or(now)), to_db(now)),
         };
         let tx = self.db.transaction()?;
-        for (table, moment, which) in [
-            ("flows", "due_since", "1"),
-            ("flows", "last_read", "1"),
-            ("flows", "seen_on", "1"),
-            ("sources", "first_due", "begin IS NULL"),
+        for (table, moment, which, at_most) in [
+            ("flows", "due_since", "1", far_back),
+            ("flows", "last_read", "1", far_back),
+            ("flows", "seen_on", "1", far_back),
+            ("sources", "first_due", "begin IS NULL", far_back),
+            ("mails", "next_try", "1", at_once),
         ] {
             let set = format!("UPDATE {table} SET {moment} = min({moment} - ?1, ?2)");
             tx.execute(&format!("{set} WHERE {moment} IS NOT NULL AND {which}"), [shift, at_most])?;

@@ -89,8 +89,8 @@ impl Store {
         Ok(found.collect::<Result<_, _>>()?)
     }
 
-    /// The next mail of these connections whose time has come. One that has waited for its flow's
-    /// `per_hour` goes before those that were made meanwhile; one in the middle of which a session
+    /// The next mail of these connections whose time has come. Those that have waited for their flow's
+    /// `per_hour`, or since the clock was set back, go before those that were made meanwhile; one in the middle of which a session
     /// broke goes after those that are due with it, and mails of a flow of such ones after those of
     /// other flows.
     ///
@@ -102,7 +102,7 @@ impl Store {
             "SELECT id, run, connections, sender, tries, breaks,
                  (SELECT flows.name FROM runs JOIN flows ON flows.id = runs.flow WHERE runs.id = mails.run)
              FROM mails WHERE connections = ?3 AND {IS_DUE}
-             ORDER BY iif(is_paced = 1, created, next_try), {FLOW_BROKE}, broke, id LIMIT 1"
+             ORDER BY iif(is_paced = 1 OR next_try > ?1, 0, next_try), {FLOW_BROKE}, broke, id LIMIT 1"
         ))?;
         let found = ask
             .query_row(params![now, too_late, json_of(lane)], |row| {

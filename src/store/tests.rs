@@ -307,6 +307,27 @@ fn what_waits_and_what_is_held_is_counted_by_flow() {
 }
 
 #[test]
+fn mails_keep_their_order_when_the_clock_is_set_back() {
+    let (_folder, mut store) = opened();
+    let to = addresses();
+    let add = |store: &mut Store, second| {
+        let run = begun(store, second);
+        let scan = Scanned { now: at(second), ..scanned(second) };
+        store.commit_scan(run, &scan, std::iter::once(Ok(mail(&to, &[])))).unwrap();
+    };
+    add(&mut store, 300_000);
+    let first = next(&store, at(300_000)).unwrap().id;
+    store.pace("leads", at(303_600), at(300_001)).unwrap();
+    store.clock_went_back(Some(jiff::SignedDuration::from_secs(299_000)), at(1_001)).unwrap();
+    assert_eq!(next(&store, at(4_599)), None, "it waits as long as it would have");
+    add(&mut store, 1_002);
+    store.pace("leads", at(4_600), at(1_003)).unwrap();
+    assert_eq!(next(&store, at(4_600)).unwrap().id, first);
+    store.clock_went_back(None, at(500)).unwrap();
+    assert_eq!(next(&store, at(500)).unwrap().id, first, "nobody knows by how much");
+}
+
+#[test]
 fn a_database_of_the_first_schema_is_brought_on() {
     let folder = tempfile::tempdir().unwrap();
     let db = Connection::open(folder.path().join("leadflow.db")).unwrap();
