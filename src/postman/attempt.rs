@@ -19,7 +19,7 @@ pub(super) struct Attempt<'a> {
     reasons: Vec<String>,
     /// When those that rest are tried again.
     rests: Vec<Timestamp>,
-    /// Connections whose session broke in the middle of the mail.
+    /// Connections whose session broke in the middle of the mail, or that refused it as if the fault were theirs.
     broken: Vec<String>,
     /// One of them broke, or took the mail and said nothing.
     has_broken: bool,
@@ -114,9 +114,15 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// A connection fails by what it says of the mail.
-    pub(super) fn steps_aside(&mut self) {
+    /// A connection fails by what it says of the mail, which is the mail's fault where others go through.
+    pub(super) fn steps_aside(&mut self, connection: &str) {
         self.is_aside = true;
+        self.broken.push(connection.to_owned());
+    }
+
+    /// Others have gone through while this one did not.
+    pub(super) fn is_known(&self) -> bool {
+        self.mail.breaks > 0
     }
 
     /// A connection has taken the mail for some, and declines it for those that are not judged.

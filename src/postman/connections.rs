@@ -18,6 +18,8 @@ struct Standing {
     failures: u32,
     /// It rests until then.
     until: Option<Timestamp>,
+    /// Mails that it has refused since it last worked, as many as count.
+    refused: Vec<i64>,
     /// The state knows that it works.
     is_known_well: bool,
     /// The state knows that no mail is suspected together with it.
@@ -58,6 +60,9 @@ const BREAKS: u32 = 2;
 /// The same of mails that have been to blame for it before.
 const BREAKS_BY_KNOWN: u32 = 5;
 
+/// Mails that a connection refuses, and takes no other meanwhile, before it is surely its own fault.
+const REFUSALS: usize = 3;
+
 /// The longest rest after them: every one may keep a mail that would go through waiting for one that
 /// breaks.
 pub(super) const BREAK_REST: SignedDuration = SignedDuration::from_mins(5);
@@ -70,6 +75,7 @@ impl Connections {
     pub(super) fn start_over(&mut self) {
         for standing in self.0.values_mut() {
             (standing.failures, standing.until, standing.waits_until) = (0, None, None);
+            standing.refused.clear();
             standing.breaks.clear();
         }
     }
@@ -106,18 +112,27 @@ impl Connections {
         self.0.entry(name.to_owned()).or_default().sent.push_back(Instant::now());
     }
 
-    /// The connection has failed; returns until when it rests, which is at least as long as its
-    /// server has asked for.
+    /// The connection has failed, perhaps by refusing a mail; returns until when it rests, which is at least
+    /// as long as its server has asked for, and not long while one mail alone may be to blame.
     pub(super) fn failed(
         &mut self,
         name: &str,
-        now: Timestamp,
-        jitter: f64,
+        refused: Option<i64>,
+        (now, jitter): (Timestamp, f64),
         asked: Option<Duration>,
     ) -> Timestamp {
         let standing = self.0.entry(name.to_owned()).or_default();
         standing.failures += 1;
-        let until = now + outbox::wait(standing.failures, jitter).max(asked.map(capped).unwrap_or_default());
+        match refused {
+            Some(mail) if standing.refused.len() < REFUSALS && !standing.refused.contains(&mail) => {
+                standing.refused.push(mail);
+            }
+            _ => {}
+        }
+        let is_of_few = refused.is_some() && standing.refused.len() < REFUSALS;
+        let longest = if is_of_few { BREAK_REST } else { outbox::LONGEST_WAIT };
+        let wait = outbox::wait(standing.failures, jitter).min(longest);
+        let until = now + wait.max(asked.map(capped).unwrap_or_default());
         standing.until = Some(until);
         until
     }
@@ -167,6 +182,7 @@ impl Connections {
     pub(super) fn works(&mut self, name: &str, has_taken: bool) -> bool {
         let standing = self.0.entry(name.to_owned()).or_default();
         (standing.failures, standing.until) = (0, None);
+        standing.refused.clear();
         if has_taken {
             standing.breaks.clear();
         }
@@ -199,17 +215,35 @@ mod tests {
         let now: Timestamp = "2026-03-01T08:00:00Z".parse().unwrap();
         let after = |seconds| now + SignedDuration::from_secs(seconds);
         let mut connections = Connections::default();
-        let until = connections.failed("a", now, 0.0, Some(Duration::from_mins(5)));
+        let until = connections.failed("a", None, (now, 0.0), Some(Duration::from_mins(5)));
         assert_eq!(until, after(300), "longer than the 30 s of a first failure");
         assert_eq!(connections.rest("a", &[], &connection, after(299)), Some(Rest::Failed(until)));
         assert_eq!(connections.rest("a", &[], &connection, after(300)), None);
-        assert_eq!(connections.failed("a", now, 0.0, Some(Duration::from_secs(1))), after(60));
-        assert_eq!(connections.failed("a", now, 0.0, Some(Duration::from_hours(9))), after(1_800));
+        assert_eq!(connections.failed("a", None, (now, 0.0), Some(Duration::from_secs(1))), after(60));
+        assert_eq!(connections.failed("a", None, (now, 0.0), Some(Duration::from_hours(9))), after(1_800));
 
         connections.works("a", true);
         connections.waits("a", now, Duration::from_secs(20));
         assert_eq!(connections.rest("a", &[], &connection, now), Some(Rest::Paced(after(20))));
         assert_eq!(connections.rest("a", &[], &connection, after(20)), None);
+    }
+
+    #[test]
+    fn a_connection_that_refuses_few_mails_rests_no_longer_than_a_mail_may_wait() {
+        let now: Timestamp = "2026-03-01T08:00:00Z".parse().unwrap();
+        let mut connections = Connections::default();
+        let mut rests = |mails: &[Option<i64>]| -> Vec<i64> {
+            let rest = |mail: &Option<i64>| connections.failed("a", *mail, (now, 0.0), None);
+            let rests = mails.iter().map(rest).map(|until| until.duration_since(now).as_secs()).collect();
+            connections.works("a", true);
+            rests
+        };
+        assert_eq!(rests(&[Some(1); 7]), [30, 60, 120, 240, 300, 300, 300]);
+        assert_eq!(
+            rests(&[Some(1), Some(2), Some(1), Some(2), Some(3), Some(4)]),
+            [30, 60, 120, 240, 480, 960]
+        );
+        assert_eq!(rests(&[None, None, None, None, Some(1), None]), [30, 60, 120, 240, 300, 960]);
     }
 
     #[test]

@@ -43,9 +43,15 @@ impl Postman {
             match handover.fault {
                 None => break,
                 Some(Fault::Ended(_)) if !is_renewed => is_renewed = true,
+                // What is said of this mail alone, while others go through, is no fault of the connection's.
+                Some(Fault::Refused(error)) if attempt.is_known() => {
+                    attempt.breaks(name, &error, true);
+                    self.suspects(name, &error, attempt).await;
+                    return Ok(());
+                }
                 Some(Fault::Refused(error)) => {
-                    attempt.steps_aside();
-                    self.takes_nothing(name, &error, attempt).await;
+                    attempt.steps_aside(name);
+                    self.refuses(name, &error, attempt).await;
                     return Ok(());
                 }
                 Some(Fault::Declined { error, is_final }) => {
@@ -116,7 +122,7 @@ impl Postman {
     /// A session ended in the middle of a mail: mail and connection are suspected together. Where
     /// other mails have broken there, too, it is the connection that fails, and it rests.
     async fn suspects(&self, name: &str, error: &ConnectError, attempt: &Attempt<'_>) {
-        let (mail, is_known) = (attempt.mail, attempt.mail.breaks > 0);
+        let (mail, is_known) = (attempt.mail, attempt.is_known());
         let (id, now, said) = (mail.id, self.clock.now(), without_addresses(&error.to_string()));
         let broken = (id, is_known);
         // Where the end of the message went out each try may be another copy.
@@ -133,24 +139,37 @@ impl Postman {
             self.note_failure(name, error).await;
         }
         if !is_known {
-            let name = name.to_owned();
-            self.note(move |store| store.clear_mails(&name, id)).await;
+            self.clear_others(name, id).await;
         }
+    }
+
+    /// A connection refuses a mail for its own sake, as it says; where it refuses others, too, they are not to
+    /// blame.
+    async fn refuses(&self, name: &str, error: &ConnectError, attempt: &mut Attempt<'_>) {
+        let until = self.fails(name, error, (attempt.mail.id, true)).await;
+        attempt.fails(error.to_string(), Some(until));
+        self.clear_others(name, attempt.mail.id).await;
+    }
+
+    async fn clear_others(&self, name: &str, but: i64) {
+        let name = name.to_owned();
+        self.note(move |store| store.clear_mails(&name, but)).await;
     }
 
     /// A connection takes nothing of a mail, whatever the mail.
     async fn takes_nothing(&self, name: &str, error: &ConnectError, attempt: &mut Attempt<'_>) {
-        let until = self.fails(name, error, attempt.mail.id).await;
+        let until = self.fails(name, error, (attempt.mail.id, false)).await;
         attempt.fails(error.to_string(), Some(until));
     }
 
-    /// Notes and tells that a connection has failed; returns until when it rests.
-    async fn fails(&self, name: &str, error: &ConnectError, mail: i64) -> Timestamp {
+    /// Notes and tells that a connection has failed, perhaps at this mail alone; returns until when it rests.
+    async fn fails(&self, name: &str, error: &ConnectError, (mail, is_refused): (i64, bool)) -> Timestamp {
         let said = without_addresses(&error.to_string());
         let remedy = error.help.as_deref().map(without_addresses);
         warn!(connection = name, mail, help = remedy, "the mail connection fails: {said}");
         let now = self.clock.now();
-        let until = self.connections().failed(name, now, jitter(mail, now), error.retry_after);
+        let at = (now, jitter(mail, now));
+        let until = self.connections().failed(name, is_refused.then_some(mail), at, error.retry_after);
         self.note_failure(name, error).await;
         until
     }

@@ -14,7 +14,7 @@ use leadflow::store::{Listed, SharedStore, Store, Which};
 use leadflow::table::EmbeddedTable;
 use serde_json::{Value, json};
 
-use crate::support::breaking::{Breaking, Script};
+use crate::support::breaking::{Breaking, Refusals, Script};
 use crate::support::leadflow::Sandbox;
 
 const CALM: Script = |_, _| false;
@@ -297,4 +297,51 @@ async fn several_poison_mails_hold_up_no_other_and_are_held() {
     let open = office.listed().await;
     let states: Vec<_> = open.iter().map(|listed| listed.mail.recipients[0].state).collect();
     assert_eq!(states, [State::Held; 4]);
+}
+
+/// The codes are those of the connection's login, sender or limits, and the server says them of one mail alone.
+#[tokio::test]
+async fn a_mail_that_is_refused_as_the_connections_fault_holds_up_no_other_and_is_held() {
+    let refusals: [Refusals; 3] = [
+        |step, line| (step == "end" && line.starts_with("poison")).then_some("554 5.7.9 policy reasons"),
+        |step, line| (step == "end" && line.starts_with("poison")).then_some("552 5.2.2 quota"),
+        |step, line| (step == "RCPT" && line.contains("<poison@")).then_some("550 5.7.26 unauthenticated"),
+    ];
+    for refusal in refusals {
+        let server = Breaking::start(CALM);
+        server.refuse(refusal);
+        let office = Driven::new(&[("relay", &server)]);
+        office.run(&[numbered("poison", 0..2), numbered("z-good", 0..3)].concat()).await;
+        office.deliver(10).await;
+        assert_eq!(server.subjects(), numbered("z-good", 0..3), "within minutes");
+        for hour in 0..30 {
+            // The server has had nothing else for most of the hour.
+            office.deliver(50).await;
+            office.run(&numbered(&format!("hour{hour:02}-"), 0..1)).await;
+            office.deliver(6).await;
+            assert_eq!(server.subjects().len(), 4 + hour, "hour {hour}");
+        }
+        let open = office.listed().await;
+        let states: Vec<_> = open.iter().map(|listed| listed.mail.recipients[0].state).collect();
+        assert_eq!(states, [State::Held; 2]);
+        let reply = open[0].mail.recipients[0].reply.clone().unwrap();
+        assert!(reply.starts_with("this mail failed 10 times, while others went through; last: "), "{reply}");
+    }
+}
+
+/// The login, the sender or the quota of the whole: no mail is to blame, however long it lasts.
+#[tokio::test]
+async fn a_refusal_of_all_mails_holds_none() {
+    let server = Breaking::start(CALM);
+    let office = Driven::new(&[("relay", &server)]);
+    for day in 0..12 {
+        server.refuse(|step, _| (step == "end").then_some("550 5.4.5 Daily user sending limit exceeded"));
+        office.run(&numbered(&format!("day{day:02}-"), 0..3)).await;
+        office.deliver(12 * 60).await;
+        assert_eq!(server.subjects().len(), 3 * day);
+        server.refuse(|_, _| None);
+        office.deliver(40).await;
+        assert_eq!(server.subjects().len(), 3 * (day + 1), "day {day}");
+    }
+    assert!(office.listed().await.is_empty());
 }

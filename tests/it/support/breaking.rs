@@ -10,6 +10,9 @@ use super::scripted::serve;
 /// line of it, or `end` for its final dot) and the line.
 pub(crate) type Script = fn(step: &str, line: &str) -> bool;
 
+/// What is said at a line instead of `250`, if anything.
+pub(crate) type Refusals = fn(step: &str, line: &str) -> Option<&'static str>;
+
 /// The server, and what it has taken.
 #[derive(Clone)]
 pub(crate) struct Breaking {
@@ -19,6 +22,7 @@ pub(crate) struct Breaking {
 
 struct State {
     script: Script,
+    refusals: Refusals,
     taken: Vec<(Vec<String>, String)>,
     sessions: usize,
 }
@@ -26,7 +30,8 @@ struct State {
 impl Breaking {
     /// A server that plays this part; it refuses recipients whose address begins with `nobody`.
     pub(crate) fn start(script: Script) -> Self {
-        let state = Arc::new(Mutex::new(State { script, taken: Vec::new(), sessions: 0 }));
+        let state =
+            Arc::new(Mutex::new(State { script, refusals: |_, _| None, taken: Vec::new(), sessions: 0 }));
         let of_server = Arc::clone(&state);
         let port = serve(move |stream| {
             let _ = session(stream, &of_server);
@@ -37,6 +42,13 @@ impl Breaking {
     /// From now on it plays this one.
     pub(crate) fn play(&self, script: Script) {
         self.state.lock().unwrap().script = script;
+    }
+
+    /// From now on it refuses this, and breaks no session.
+    pub(crate) fn refuse(&self, refusals: Refusals) {
+        let mut state = self.state.lock().unwrap();
+        state.script = |_, _| false;
+        state.refusals = refusals;
     }
 
     pub(crate) fn sessions(&self) -> usize {
@@ -69,6 +81,7 @@ fn session(stream: TcpStream, state: &Mutex<State>) -> Option<()> {
     let mut stream = stream;
     let mut say = move |line: &str| stream.write_all(format!("{line}\r\n").as_bytes()).ok();
     let goes_on = |step: &str, line: &str| (!(state.lock().unwrap().script)(step, line)).then_some(());
+    let refusal = |step: &str, line: &str| (state.lock().unwrap().refusals)(step, line);
     state.lock().unwrap().sessions += 1;
     goes_on("connect", "")?;
     say("220 breaking")?;
@@ -77,6 +90,10 @@ fn session(stream: TcpStream, state: &Mutex<State>) -> Option<()> {
         let line = read(&mut reader)?;
         let verb = line.get(..4).unwrap_or_default().to_ascii_uppercase();
         goes_on(&verb, &line)?;
+        if let Some(words) = refusal(&verb, &line) {
+            say(words)?;
+            continue;
+        }
         match verb.as_str() {
             "MAIL" => to.clear(),
             "RCPT" if line.contains("<nobody") => {
@@ -87,6 +104,10 @@ fn session(stream: TcpStream, state: &Mutex<State>) -> Option<()> {
             "DATA" => {
                 say("354 go on")?;
                 let subject = message(&mut reader, goes_on)?;
+                if let Some(words) = refusal("end", &subject) {
+                    say(words)?;
+                    continue;
+                }
                 state.lock().unwrap().taken.push((to.clone(), subject));
             }
             _ => {}
