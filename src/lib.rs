@@ -59,4 +59,5 @@ pub mod stats;
 pub mod store;
 pub mod table;
 pub mod telemetry;
+mod time_zone;
 pub mod window;

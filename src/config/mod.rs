@@ -1,7 +1,9 @@
 //! flows.toml: read whole, every problem reported at its place, then a [`Config`] of plain values.
 
+mod addresses;
 mod connections;
 mod email;
+mod encoding;
 mod entra;
 mod flows;
 #[cfg(test)]
@@ -14,6 +16,7 @@ mod rights;
 mod settings;
 mod sheet;
 mod smtp;
+mod syntax;
 mod templates;
 #[cfg(test)]
 mod tests;
@@ -30,11 +33,12 @@ use crate::flow::Config;
 use crate::ownership::{self, Finding};
 use crate::state;
 use reader::Section;
+use syntax::Mistake;
 use values::Folders;
 
+pub use addresses::address_of;
 pub use report::{Level, Problem, Report};
 pub use sheet::{preset, presets};
-pub use values::address_of;
 
 /// A flows.toml and what deserves a word about it.
 #[derive(Debug)]
@@ -59,9 +63,6 @@ pub struct Invalid {
 /// The largest flows.toml that is read, some ten thousand flows, and the largest template.
 const LARGEST: u64 = 16 << 20;
 const LARGEST_TEMPLATE: u64 = 1 << 20;
-
-/// Mistakes of TOML that are shown; the others mostly follow from them.
-const MOST_MISTAKES: usize = 20;
 
 /// Where flows.toml is looked for when nobody names it.
 const PLACES: [&str; 2] = ["flows.toml", "/etc/leadflow/flows.toml"];
@@ -124,14 +125,13 @@ struct File {
 impl File {
     fn read(path: &Path) -> Result<Self, Report> {
         let name = path.display().to_string();
-        let help =
-            "name the file with --config, or write one; `leadflow demo` shows what it does without any";
-        let (text, mistake) = text_of(path, LARGEST).map_err(|message| unplaced(&name, message, help))?;
+        let unread = |Finding { message, help }: Finding| unplaced(&name, message, &help);
+        let (text, mistake) = text_of(path, LARGEST).map_err(unread)?;
         let path = std::path::absolute(path).map_err(|error| unplaced(&name, error.to_string(), ""))?;
         let (mut loaded, knows_state) = parse_anyway(&path, &name, &text);
         if let Some(mistake) = mistake {
             let flows = loaded.invalid.map(|invalid| invalid.flows).unwrap_or_default();
-            loaded.invalid = Some(Invalid { report: unplaced(&name, mistake, help), flows });
+            loaded.invalid = Some(Invalid { report: unread(mistake), flows });
         }
         Ok(Self { name, path, loaded, knows_state })
     }
@@ -166,9 +166,8 @@ fn whole(mut loaded: Loaded) -> Result<Loaded, Report> {
 fn parse_anyway(path: &Path, name: &str, text: &str) -> (Loaded, bool) {
     let mut problems = report::Problems::new(name, text);
     let (mut root, errors) = DeTable::parse_recoverable(text);
-    for error in errors.iter().take(MOST_MISTAKES) {
-        let help = "this is not TOML; see https://toml.io";
-        problems.error(error.span().unwrap_or(0..0), error.message(), help);
+    for Mistake { span, message, help } in syntax::mistakes(text, root.get_ref(), &errors) {
+        problems.error(span, message, help);
     }
     let mut report = None;
     if !errors.is_empty() {
@@ -230,28 +229,21 @@ fn config_of(path: &Path, root: Section<'_>, flows: DeTable<'_>) -> (Config, BTr
 }
 
 /// The text, and what is wrong with it as a text.
-fn text_of(path: &Path, largest: u64) -> Result<(String, Option<String>), String> {
+fn text_of(path: &Path, largest: u64) -> Result<(String, Option<Finding>), Finding> {
     let failed = |error: std::io::Error| {
         let place =
             env::current_dir().map(|folder| format!(" (in {})", folder.display())).unwrap_or_default();
         let why = ownership::explained(path, &error);
-        format!("cannot read {}{}: {why}", path.display(), if path.is_absolute() { "" } else { &place })
+        let place = if path.is_absolute() { "" } else { &place };
+        let help =
+            "name the file with --config, or write one; `leadflow demo` shows what it does without any";
+        Finding { message: format!("cannot read {}{place}: {why}", path.display()), help: help.to_owned() }
     };
-    let bytes = ownership::read_plain(path, largest).map_err(failed)?;
-    let (text, mistake) = match String::from_utf8(bytes) {
-        Ok(text) => (text, None),
-        Err(error) => {
-            let at = error.utf8_error().valid_up_to();
-            let mistake =
-                format!("{} is not UTF-8 text, from byte {at} on; save it as UTF-8", path.display());
-            (String::from_utf8_lossy(error.as_bytes()).into_owned(), Some(mistake))
-        }
-    };
-    Ok((text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text), mistake))
+    Ok(encoding::text_of(path, ownership::read_plain(path, largest).map_err(failed)?))
 }
 
 /// A text that is one.
-fn read(path: &Path, largest: u64) -> Result<String, String> {
+fn read(path: &Path, largest: u64) -> Result<String, Finding> {
     match text_of(path, largest)? {
         (text, None) => Ok(text),
         (_, Some(mistake)) => Err(mistake),

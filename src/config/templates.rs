@@ -67,7 +67,8 @@ impl Shelf {
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
             if entry.path().extension().is_some_and(|ending| ending == "hbs") {
-                files.insert(name, super::read(&entry.path(), super::LARGEST_TEMPLATE));
+                let text = super::read(&entry.path(), super::LARGEST_TEMPLATE);
+                files.insert(name, text.map_err(|found| format!("{}; {}", found.message, found.help)));
             }
         }
         Self { folder: folder.to_owned(), files, compiled: RefCell::default() }
@@ -179,6 +180,9 @@ fn named(section: &Section<'_>, shelf: &Shelf, name: &Spanned<String>, sources: 
     let mut read = files.map(std::option::Option::transpose);
     for problem in read.iter_mut().filter_map(|file| file.as_mut().err()) {
         section.problems.error(name.span(), std::mem::take(problem), "");
+    }
+    if read.iter().any(Result::is_err) {
+        return None;
     }
     let [html, text] = read.map(|file| file.ok().flatten());
     if html.is_some() || text.is_some() {

@@ -1,18 +1,14 @@
-//! Values that several tables of flows.toml have: durations, zones, addresses, secrets, files.
+//! Values that several tables of flows.toml have: durations, zones, secrets, files.
 
 use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Span, SpanRelativeTo};
-use lettre::message::Mailbox;
 use toml::Spanned;
-use windows_timezones::WindowsTimezone;
 
-use super::reader::{Section, did_you_mean};
+use super::reader::Section;
 use crate::secret::SecretSource;
-
-/// Characters of a name before an address: with it, the address stays on one line of a mail.
-const LONGEST_NAME: usize = 200;
+use crate::time_zone;
 
 /// Where relative paths lead.
 pub(super) struct Folders {
@@ -43,82 +39,14 @@ impl Section<'_> {
     pub(super) fn time_zone(&self, key: &'static str) -> Option<TimeZone> {
         let name = self.text(key)?;
         if let Ok(zone) = TimeZone::get(name.get_ref()) {
+            if let Some((message, help)) = time_zone::surprise(name.get_ref()) {
+                self.problems.note(name.span(), message, help);
+            }
             return Some(zone);
         }
-        let help = if let Ok(windows) = name.get_ref().parse::<WindowsTimezone>() {
-            format!("this is Windows' name; write the IANA name \"{}\"", windows.tzdb_id())
-        } else {
-            let names: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
-            let names: Vec<&str> = names.iter().map(String::as_str).collect();
-            format!(
-                "{}write an IANA name as \"Europe/Paris\" or \"Asia/Seoul\"",
-                did_you_mean(name.get_ref(), &names)
-            )
-        };
-        self.problems.error(name.span(), format!("`{}` is no time zone", name.get_ref()), help);
+        let message = format!("`{}` is not a time zone", name.get_ref());
+        self.problems.error(name.span(), message, time_zone::instead_of(name.get_ref()));
         None
-    }
-
-    /// Addresses: a list of texts, or one text with `;` between them.
-    pub(super) fn addresses(&self, key: &'static str) -> Vec<Mailbox> {
-        let mut found: Vec<Mailbox> = Vec::new();
-        let texts = self.texts(key);
-        // A quoted name may hold a `;`, and in a list nothing needs to be parted.
-        let separator = if self.is_list(key) { '\n' } else { ';' };
-        let parts = |text: &str| text.split(separator).map(str::trim).filter(|part| !part.is_empty()).count();
-        if !texts.is_empty() && texts.iter().all(|text| parts(text.get_ref()) == 0) {
-            self.problems.error(
-                texts[0].span(),
-                format!("{key} names nobody"),
-                "write an address, or leave it out",
-            );
-        }
-        for text in texts {
-            for part in text.get_ref().split(separator).map(str::trim).filter(|part| !part.is_empty()) {
-                let Some(mailbox) = self.mailbox(part, text.span()) else { continue };
-                if found.iter().any(|other| other.email == mailbox.email) {
-                    let message = format!("{} stands twice in {key}", mailbox.email);
-                    self.problems.warn(text.span(), message, "one copy is sent");
-                } else {
-                    found.push(mailbox);
-                }
-            }
-        }
-        found
-    }
-
-    /// One address.
-    pub(super) fn address(&self, key: &'static str) -> Option<Mailbox> {
-        let text = self.text(key)?;
-        self.mailbox(text.get_ref().trim(), text.span())
-    }
-
-    fn mailbox(&self, text: &str, span: std::ops::Range<usize>) -> Option<Mailbox> {
-        let wrong = |message: String, help: &str| {
-            self.problems.error(span.clone(), message, help);
-            None
-        };
-        // The mail builder panics on line breaks in a name.
-        if text.chars().any(char::is_control) {
-            return wrong("an address holds a control character".to_owned(), "take it out");
-        }
-        let Some(mailbox) = in_ascii(text).parse::<Mailbox>().ok() else {
-            let help = "write \"sales@contoso.example\" or \"Sales <sales@contoso.example>\"; several in a list, or with ; between them";
-            return wrong(format!("`{text}` is no mail address"), help);
-        };
-        if !mailbox.email.to_string().is_ascii() {
-            return wrong(
-                format!("`{text}` has letters before the @ that not every mail server takes"),
-                "use an address in ASCII",
-            );
-        }
-        if let Some(length) =
-            mailbox.name.as_ref().map(|name| name.chars().count()).filter(|length| *length > LONGEST_NAME)
-        {
-            let message = format!("the name before {} has {length} characters", mailbox.email);
-            return wrong(message, &format!("write at most {LONGEST_NAME}"));
-        }
-        Some(mailbox)
     }
 
     /// `{ env = "…" }`, `{ file = "…" }` or `{ credential = "…" }`; a literal is refused.
@@ -153,22 +81,5 @@ impl Section<'_> {
     /// A file to read, beside flows.toml unless absolute.
     pub(super) fn file(&self, key: &'static str, folder: &Path) -> Option<PathBuf> {
         self.text(key).map(|path: Spanned<String>| folder.join(path.get_ref()))
-    }
-}
-
-/// The address of one recipient as a person types it, alone or with a name before it.
-pub fn address_of(text: &str) -> Option<String> {
-    let is_clean = !text.chars().any(char::is_control);
-    let mailbox = in_ascii(text.trim()).parse::<Mailbox>().ok().filter(|_| is_clean)?;
-    Some(mailbox.email.to_string()).filter(|address| address.is_ascii())
-}
-
-/// A domain in other letters becomes punycode.
-fn in_ascii(text: &str) -> String {
-    let Some((before, domain)) = text.rsplit_once('@') else { return text.to_owned() };
-    let (domain, after) = domain.split_at(domain.find('>').unwrap_or(domain.len()));
-    match url::Host::parse(domain) {
-        Ok(host) if !domain.is_ascii() => format!("{before}@{host}{after}"),
-        _ => text.to_owned(),
     }
 }

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::{cell, links};
 use crate::lead;
+use crate::time_zone;
 
 type Arguments<'a, 'rc> = (&'a Helper<'rc>, &'rc Context);
 type Answer = Result<Value, RenderError>;
@@ -55,8 +56,8 @@ fn date((helper, context): Arguments<'_, '_>) -> Answer {
     }
     let flow_zone = || context.data()["flow"]["time_zone"].as_str();
     let zone = helper.param(2).and_then(|p| p.value().as_str()).or_else(flow_zone).unwrap_or("UTC");
-    let zone =
-        TimeZone::get(zone).map_err(|_| wrong(format!("`{zone}` is no time zone; write an IANA name")))?;
+    let unknown = |_| wrong(format!("`{zone}` is not a time zone; {}", time_zone::instead_of(zone)));
+    let zone = TimeZone::get(zone).map_err(unknown)?;
     let Some(at) = moment(text) else { return Ok(text.into()) };
     let shown = strtime::format(format, &at.to_zoned(zone));
     Ok(shown.map_err(|error| wrong(format!("`{format}` is no date format: {error}")))?.into())

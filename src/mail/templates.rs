@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod hostile;
+mod syntax;
 #[cfg(test)]
 mod tests;
 
@@ -14,6 +15,7 @@ use serde_json::{Map, Value, json};
 use super::helpers;
 use super::template_check::{self, Finding, Uses};
 use crate::lead;
+use syntax::Mistake;
 
 /// The sources of a flow's templates.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -310,8 +312,20 @@ fn parse(name: &str, source: &Source) -> Result<Template, TemplateError> {
         let help = Some("put the inner part into a partial".to_owned());
         return Err(TemplateError { place: source.place.clone(), at: Some(at), message, help });
     }
+    let wrong = |Mistake { at, message, help }: Mistake| TemplateError {
+        place: source.place.clone(),
+        at: Some(at),
+        message,
+        help: Some(help),
+    };
+    if let Some(mistake) = syntax::curly_quotes(&source.text) {
+        return Err(wrong(mistake));
+    }
     let parsed = Template::compile_with_name(&source.text, name.to_owned());
-    parsed.map_err(|error| of_syntax(&error, source.place.clone()))
+    parsed.map_err(|error| match syntax::mistake(&source.text) {
+        Some(mistake) => wrong(mistake),
+        None => of_syntax(&error, source.place.clone()),
+    })
 }
 
 /// A run of one made-up lead that also has every column which the templates name.

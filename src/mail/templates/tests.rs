@@ -21,7 +21,9 @@ fn html_is_escaped_and_text_is_not() {
 #[test]
 fn says_all_that_is_wrong_and_where() {
     for (text, at, message) in [
-        ("<p>\n{{#if length}}", Some((2, 15)), "invalid handlebars syntax"),
+        ("<p>\n{{#if length}}", Some((2, 1)), "the block `{{#if}}` has no end"),
+        ("<p>{{#if (eq length ‘1’)}}x{{/if}}", Some((1, 21)), "the quotes are curly"),
+        ("{{length 1 as |x}}", Some((1, 12)), "invalid handlebars syntax"),
         ("a\n {{shout length}}", Some((2, 2)), "there is no helper `shout`"),
         (
             "{{#if length}}{{else}}{{#each rows}}{{> footer}}{{/each}}{{/if}}",
