@@ -236,7 +236,7 @@ fn columns(row: &Columns<'_>, flow: &Flow, visit: &mut Visit<'_>) {
         .columns()
         .iter()
         .map(|column| column.name.as_str())
-        .filter(|name| row.get(name).is_none())
+        .filter(|name| row.get(name).is_none() && !flow.table.declares(name))
         .collect();
     if !missing.is_empty() {
         let names: Vec<_> = missing.into_iter().collect();

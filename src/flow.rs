@@ -138,9 +138,26 @@ pub struct FlowTable {
     pub covering: bool,
     /// Columns to ask for; all without it.
     pub select: Option<Vec<String>>,
+    /// Columns that rows can have beside those of a lead.
+    pub columns: Vec<String>,
     /// What counts as news.
     pub notify_on: NotifyOn,
 }
+
+impl FlowTable {
+    /// Whether rows can have the column, so that it is null where no row of a run has it: it is one of a
+    /// lead, of `select`, or of `columns`.
+    pub fn declares(&self, column: &str) -> bool {
+        let is_of_lead = |column| crate::lead::COLUMNS.contains(&column);
+        match &self.select {
+            Some(select) => KEYS.contains(&column) || select.iter().any(|name| name == column),
+            None => is_of_lead(column) || self.columns.iter().any(|name| name == column),
+        }
+    }
+}
+
+/// The columns that every row has.
+pub const KEYS: [&str; 3] = ["PartitionKey", "RowKey", "Timestamp"];
 
 /// `notify_on`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -80,6 +80,21 @@ pub const FIELDS: [&str; 18] = [
     "do_not_contact",
 ];
 
+/// The columns that a field is read from: the first of them that has something.
+pub fn sources_of(field: &str) -> &'static [&'static str] {
+    match field {
+        "offer" => &["OfferDisplayName", "ProductId", "LeadSource"],
+        "publisher" => &["PublisherDisplayName"],
+        "product" => &["ProductId"],
+        "description" => &["Description"],
+        "source" => &["LeadSource"],
+        "action" | "action_meaning" | "do_not_contact" => &["ActionCode", "LeadSource"],
+        "created" => &["CreatedTime", "Timestamp"],
+        "is_test" => &["RowKey"],
+        _ => &["CustomerInfo"],
+    }
+}
+
 /// The list of what a lead has beside its fields: `name` and `value`.
 const OTHERS: &str = "others";
 
@@ -363,6 +378,25 @@ mod tests {
             assert_eq!(lead(&json!({ "CustomerInfo": empty }))["others"], json!([]));
         }
         assert_eq!(meaning_of("dnc", true), Some("연락 금지"));
+    }
+
+    #[test]
+    fn a_field_is_read_from_the_columns_that_are_told() {
+        for field in FIELDS.into_iter().filter(|field| !["is_test", "do_not_contact"].contains(field)) {
+            for column in sources_of(field) {
+                let value = match *column {
+                    "CustomerInfo" => {
+                        json!({ "FirstName": "x", "LastName": "x", "Company": "x", "Country": "x",
+                        "Email": "x", "Phone": "x", "Title": "x" })
+                        .to_string()
+                    }
+                    "LeadSource" => "SPZA-INS|contoso.app".to_owned(),
+                    _ => "x".to_owned(),
+                };
+                assert!(!lead(&json!({ *column: value }))[field].is_null(), "{field} of {column}");
+                assert!(lead(&json!({ "Other": "x" }))[field].is_null(), "{field}");
+            }
+        }
     }
 
     #[test]

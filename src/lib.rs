@@ -39,6 +39,7 @@ mod hostile;
 mod http;
 pub mod lead;
 pub mod mail;
+mod near;
 pub mod newest;
 pub mod notice;
 pub mod old_rows;

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use lettre::message::Mailbox;
 
-use super::reader::{Section, did_you_mean};
+use super::reader::Section;
 use super::values::Folders;
 use super::{entra, smtp};
 use crate::flow::{
     AzureConnection, AzureLogin, FolderConnection, GraphConnection, MailConnection, TableConnection,
 };
+use crate::near::did_you_mean;
 
 /// The connections by name.
 #[derive(Default)]

@@ -2,10 +2,11 @@
 
 use super::connections::Connections;
 use super::reader::Section;
+use super::select;
 use super::sheet;
 use super::templates::{self, Shelf};
 use crate::condition::Condition;
-use crate::flow::{Each, Email, Importance, MailConnection, TestLeads};
+use crate::flow::{Each, Email, FlowTable, Importance, MailConnection, TestLeads};
 
 /// Rows that a body shows when nothing is said, and at most.
 const MAX_ROWS: u32 = 200;
@@ -17,7 +18,7 @@ pub(super) fn read(
     section: Section<'_>,
     connections: &Connections,
     shelf: &Shelf,
-    select: Option<&[String]>,
+    table: Option<&FlowTable>,
     condition: Condition,
 ) -> Option<Email> {
     let names = connections.mails_named(&section, "connection");
@@ -43,11 +44,15 @@ pub(super) fn read(
             "raise max_rows, up to 5000, if people should see them in the mail",
         );
     }
-    let templates = templates::read(&section, shelf, select, each);
+    let templates = templates::read(&section, shelf, table, each);
     let per_hour = section.integer("per_hour", 1..=100_000).unwrap_or(PER_HOUR);
     let kinds = [("mark", TestLeads::Mark), ("include", TestLeads::Include), ("hide", TestLeads::Hide)];
     let test_leads = section.choice("test_leads", &kinds).unwrap_or(TestLeads::Mark);
     let (csv, csv_separator) = (sheet::read(&section), sheet::separator(&section));
+    if let Some((templates, select)) = templates.as_deref().zip(table.and_then(|table| table.select.as_ref()))
+    {
+        select::check(&section, select, templates, csv.as_deref());
+    }
     section.finish();
     Some(Email {
         connections: names,

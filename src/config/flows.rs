@@ -91,8 +91,8 @@ fn flow(
     let recurrence =
         part("recurrence").and_then(|inner| recurrence::read(inner, &settings.time_zone, recurrences));
     let table = part("table").and_then(|inner| table(inner, connections));
-    let select = table.as_ref().and_then(|table| table.select.as_deref());
-    let email = part("email").and_then(|inner| email::read(inner, connections, shelf, select, condition));
+    let of_table = table.as_ref();
+    let email = part("email").and_then(|inner| email::read(inner, connections, shelf, of_table, condition));
     let length = recurrence.as_ref().map(|(recurrence, _)| recurrence.length());
     let window = window(section.section("window"), length);
     section.finish();
@@ -195,6 +195,7 @@ fn table(section: Section<'_>, connections: &Connections) -> Option<FlowTable> {
         .is_some_and(|name| matches!(connections.tables.get(name), Some(TableConnection::Azure(_))));
     let covering = filter.as_ref().is_none_or(|text| check_filter(&section, text, is_azure));
     let select: Vec<_> = section.texts("select").into_iter().map(toml::Spanned::into_inner).collect();
+    let columns = section.texts("columns").into_iter().map(toml::Spanned::into_inner).collect();
     let choices = [("new", NotifyOn::New), ("change", NotifyOn::Change)];
     let notify_on = section.choice("notify_on", &choices).unwrap_or(NotifyOn::New);
     section.finish();
@@ -204,6 +205,7 @@ fn table(section: Section<'_>, connections: &Connections) -> Option<FlowTable> {
         filter: filter.map(toml::Spanned::into_inner),
         covering,
         select: (!select.is_empty()).then_some(select),
+        columns,
         notify_on,
     })
 }

@@ -13,6 +13,7 @@ mod reader;
 mod recurrence;
 mod report;
 mod rights;
+mod select;
 mod settings;
 mod sheet;
 mod smtp;
@@ -217,6 +218,8 @@ fn config_of(path: &Path, root: Section<'_>, flows: DeTable<'_>) -> (Config, BTr
     let settings = settings::read(settings, &folders, &connections);
     let shelf = templates::Shelf::open(&folders.config.join("templates"));
     let flows = flows::read(&root, flows, &settings, &connections, &shelf);
+    shelf.check_rest(root.problems);
+    settings::check_listeners(root.problems, &settings, &connections, &flows.whole);
     root.finish();
     let config = Config {
         path: path.to_owned(),

@@ -7,6 +7,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::report::Problems;
+use crate::near::did_you_mean;
 
 /// A table under its dotted name.
 pub(super) struct Section<'a> {
@@ -246,19 +247,6 @@ impl<'a> Section<'a> {
             self.problems.error(name.span(), message, help);
         }
     }
-}
-
-/// `did you mean x? `, or nothing.
-pub(super) fn did_you_mean(word: &str, known: &[&str]) -> String {
-    let lower = word.to_lowercase().replace('-', "_");
-    let near = known
-        .iter()
-        .map(|known| (strsim::damerau_levenshtein(&lower, &known.to_lowercase().replace('-', "_")), known));
-    let nearest = near.min_by_key(|(distance, _)| *distance);
-    let nearest =
-        nearest.filter(|(distance, _)| *distance <= (word.len() / 3).max(1)).map(|(_, known)| known);
-    let begun = || known.iter().find(|known| word.len() >= 3 && known.to_lowercase().starts_with(&lower));
-    nearest.or_else(begun).map_or_else(String::new, |known| format!("did you mean `{known}`? "))
 }
 
 fn kind_of(value: &DeValue<'_>) -> &'static str {

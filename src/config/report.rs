@@ -93,6 +93,11 @@ impl<'a> Problems<'a> {
         self.add(span, message.into(), help.into(), Level::Note);
     }
 
+    /// A note about what the file does not have.
+    pub(super) fn note_of_all(&self, message: &str, help: String) {
+        self.add_in((self.name, ""), None, (message, Some(help)), Level::Note);
+    }
+
     pub(super) fn add(&self, span: Range<usize>, message: String, help: String, level: Level) {
         let help = (!help.is_empty()).then_some(help).map(shown);
         let (message, source) = (shown(message), self.source());

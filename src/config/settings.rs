@@ -1,14 +1,18 @@
 //! `[settings]`.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 use toml::Spanned;
 
 use super::connections::Connections;
 use super::reader::Section;
+use super::report::Problems;
 use super::smtp::is_loopback;
 use super::values::Folders;
-use crate::flow::{Failures, Settings};
+use crate::flow::{Failures, Flow, MailConnection, Settings};
 use crate::telemetry;
 
 const HISTORY: SignedDuration = SignedDuration::from_hours(90 * 24);
@@ -42,6 +46,26 @@ pub(super) fn read(section: Option<Section<'_>>, folders: &Folders, connections:
     settings.heartbeat_url = section.text("heartbeat_url").and_then(|text| heartbeat_url(&section, &text));
     section.finish();
     settings
+}
+
+/// Notes that nobody hears of failures, where mails really leave.
+pub(super) fn check_listeners(
+    problems: &Problems<'_>,
+    settings: &Settings,
+    connections: &Connections,
+    flows: &BTreeMap<String, Arc<Flow>>,
+) {
+    if settings.failures.is_some() || settings.heartbeat_url.is_some() {
+        return;
+    }
+    let is_real = |name: &&String| {
+        connections.mails.get(*name).is_some_and(|mail| !matches!(mail, MailConnection::Folder(_)))
+    };
+    let mut used = flows.values().flat_map(|flow| &flow.email.connections);
+    let Some(name) = used.find(is_real) else { return };
+    let help =
+        format!("write [settings.failures] with connection = \"{name}\" and to = \"ops@contoso.example\"");
+    problems.note_of_all("nobody hears when a flow or a mail connection fails", help);
 }
 
 fn failures(section: Section<'_>, connections: &Connections) -> Failures {

@@ -2,9 +2,10 @@
 
 use toml::Spanned;
 
-use super::reader::{Section, did_you_mean};
+use super::reader::Section;
 use crate::flow::{Separator, SheetColumn, SheetValue};
 use crate::lead;
+use crate::near::did_you_mean;
 
 type Preset = (&'static str, &'static [(&'static str, &'static str)]);
 

@@ -2,18 +2,20 @@
 //! itself, or one that comes with the program.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::fs;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::{fs, io};
 
 use toml::Spanned;
 
-use super::reader::{Section, did_you_mean};
-use super::report::Level;
-use crate::flow::Each;
+use super::reader::Section;
+use super::report::{Level, Problems};
+use crate::flow::{Each, FlowTable, KEYS};
 use crate::lead;
 use crate::mail::templates::{NamedColumn, Place, Source, Sources, TemplateError, Templates};
+use crate::near::did_you_mean;
+use crate::ownership;
 
 /// The templates that come with the program: name, HTML, text.
 const SHIPPED: [(&str, &str, &str); 5] = [
@@ -48,11 +50,19 @@ const DEFAULT_SUBJECT: &str = "{{flow.name}}: {{length}} new {{#if (eq length 1)
 
 const HTML: &str = ".html.hbs";
 const TEXT: &str = ".txt.hbs";
+/// The endings of files that somebody may have meant as templates, in any case.
+const ALMOST: [&str; 5] = [".hbs", ".handlebars", ".mustache", ".html", ".htm"];
 
 /// The templates folder, read once.
 pub(super) struct Shelf {
     folder: PathBuf,
     files: BTreeMap<String, Result<String, String>>,
+    /// Files that look like templates, and are none by their names.
+    misnamed: Vec<String>,
+    /// Why the folder cannot be read.
+    failure: Option<String>,
+    /// The templates of flows.
+    used: RefCell<BTreeSet<String>>,
     /// Flows mostly share their templates, which take more room than all else of them.
     compiled: RefCell<BTreeMap<Wanted, Arc<Templates>>>,
 }
@@ -63,15 +73,80 @@ type Wanted = (Sources, Option<Sources>);
 impl Shelf {
     /// Reads every template of the folder; there may be none.
     pub(super) fn open(folder: &Path) -> Self {
-        let mut files = BTreeMap::new();
-        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if entry.path().extension().is_some_and(|ending| ending == "hbs") {
-                let text = super::read(&entry.path(), super::LARGEST_TEMPLATE);
-                files.insert(name, text.map_err(|found| format!("{}; {}", found.message, found.help)));
+        let (mut files, mut misnamed) = (BTreeMap::new(), Vec::new());
+        let failure = names_in(folder).map(|names| {
+            for name in names {
+                if name.ends_with(HTML) || name.ends_with(TEXT) {
+                    let text = super::read(&folder.join(&name), super::LARGEST_TEMPLATE);
+                    files.insert(name, text.map_err(|found| format!("{}; {}", found.message, found.help)));
+                } else if ALMOST.iter().any(|ending| name.to_lowercase().ends_with(ending)) {
+                    misnamed.push(name);
+                }
+            }
+        });
+        let failure = failure.err().map(|error| {
+            format!("cannot read the templates folder: {}", ownership::explained(folder, &error))
+        });
+        misnamed.sort();
+        let (compiled, used) = (RefCell::default(), RefCell::default());
+        Self { folder: folder.to_owned(), files, misnamed, failure, used, compiled }
+    }
+
+    /// Looks at what no flow has asked for: somebody is at work on it, or has its name wrong.
+    pub(super) fn check_rest(&self, problems: &Problems<'_>) {
+        let name = |file: &str| self.folder.join(file).display().to_string();
+        if let Some(failure) = &self.failure {
+            let folder = self.folder.display().to_string();
+            let help = "its owner must let leadflow's user read it; or take it away".to_owned();
+            problems.add_in((&folder, ""), None, (failure, Some(help)), Level::Error);
+        }
+        for file in &self.misnamed {
+            let message = format!("{} is not used: its name is not that of a template", name(file));
+            let help = format!("call it NAME{HTML} or NAME{TEXT}");
+            problems.add_in((&name(file), ""), None, (&message, Some(help)), Level::Warning);
+        }
+        let used = self.used.borrow();
+        let names = self.files.keys().filter(|file| !file.starts_with('_'));
+        let names = names.filter_map(|file| file.strip_suffix(HTML).or(file.strip_suffix(TEXT)));
+        let unused: BTreeSet<&str> = names.filter(|name| !used.contains(*name)).collect();
+        for stem in unused {
+            let [html, text] = [HTML, TEXT].map(|ending| self.source(&format!("{stem}{ending}")));
+            for problem in [&html, &text].into_iter().flatten().filter_map(|source| source.as_ref().err()) {
+                problems.add_in((&name(stem), ""), None, (problem, None), Level::Warning);
+            }
+            let [html, text] = [html, text].map(|source| source.and_then(Result::ok));
+            // The package puts them there for those who want to change them.
+            if !is_as_shipped(stem, html.as_ref(), text.as_ref()) {
+                self.try_out(html, text, problems);
             }
         }
-        Self { folder: folder.to_owned(), files, compiled: RefCell::default() }
+        if used.is_empty() {
+            self.try_out(None, None, problems);
+        }
+    }
+
+    /// Compiles a template that no flow has asked for. Partials are looked at with the templates of flows, or
+    /// here where there is none.
+    fn try_out(&self, html: Option<Source>, text: Option<Source>, problems: &Problems<'_>) {
+        let own: Vec<Place> = html.iter().chain(&text).map(|source| source.place.clone()).collect();
+        let subject = Source { place: Place::Subject, text: DEFAULT_SUBJECT.to_owned() };
+        let (html_partials, text_partials) = (self.partials(HTML), self.partials(TEXT));
+        let sources = Sources { subject, html, text, html_partials, text_partials };
+        let written =
+            Written { problems, section: None, sources: sources.clone(), subject: None, body: None };
+        let found = Templates::compile(sources);
+        let found = found.as_ref().map_or_else(Vec::as_slice, Templates::risks);
+        for TemplateError { place, at, message, help } in found {
+            let is_own = own.contains(place);
+            if is_own || own.is_empty() {
+                let message = if is_own {
+                    format!("no flow uses this template yet: {message}")
+                } else {
+                    message.clone()
+                };
+                written.report(place, *at, (&message, help.as_deref()), Level::Warning);
+            }
+        }
     }
 
     /// Compiles what no other flow has asked for yet.
@@ -117,11 +192,11 @@ impl Shelf {
 }
 
 /// Compiles the templates that `subject`, `template` and `body` ask for.
-/// `select` are the columns that the flow asks for.
+/// `table` is what the flow reads.
 pub(super) fn read(
     section: &Section<'_>,
     shelf: &Shelf,
-    select: Option<&[String]>,
+    table: Option<&FlowTable>,
     each: Each,
 ) -> Option<Arc<Templates>> {
     let (subject, template, body) = (section.text("subject"), section.text("template"), section.text("body"));
@@ -149,13 +224,16 @@ pub(super) fn read(
         (None, None) => (sources.html, sources.text) = shipped(DEFAULT)?,
     }
     let digest = (each == Each::Row).then(|| digest(template.as_ref(), &sources)).flatten();
-    let written = Written { section, sources: sources.clone(), subject, body };
+    let problems = section.problems;
+    let written = Written { problems, section: Some(section), sources: sources.clone(), subject, body };
     match shelf.compiled((sources, digest)) {
         Ok(templates) => {
             for TemplateError { place, at, message, help } in templates.risks() {
                 written.report(place, *at, (message, help.as_deref()), Level::Warning);
             }
-            written.check_columns(&templates, select);
+            if let Some(table) = table {
+                written.check_columns(&templates, table);
+            }
             Some(templates)
         }
         Err(errors) => {
@@ -176,6 +254,7 @@ fn digest(template: Option<&Spanned<String>>, single: &Sources) -> Option<Source
 }
 
 fn named(section: &Section<'_>, shelf: &Shelf, name: &Spanned<String>, sources: &mut Sources) -> Option<()> {
+    shelf.used.borrow_mut().insert(name.get_ref().clone());
     let files = [HTML, TEXT].map(|ending| shelf.source(&format!("{}{ending}", name.get_ref())));
     let mut read = files.map(std::option::Option::transpose);
     for problem in read.iter_mut().filter_map(|file| file.as_mut().err()) {
@@ -204,6 +283,14 @@ fn named(section: &Section<'_>, shelf: &Shelf, name: &Spanned<String>, sources: 
     Some(())
 }
 
+fn is_as_shipped(name: &str, html: Option<&Source>, text: Option<&Source>) -> bool {
+    let same = |(_, shipped_html, shipped_text): &(&str, &str, &str)| {
+        html.is_none_or(|source| source.text == *shipped_html)
+            && text.is_none_or(|source| source.text == *shipped_text)
+    };
+    SHIPPED.iter().filter(|(shipped, ..)| *shipped == name).any(same)
+}
+
 fn shipped(name: &str) -> Option<(Option<Source>, Option<Source>)> {
     let (_, html, text) = SHIPPED.into_iter().find(|(shipped, ..)| *shipped == name)?;
     let source = |text: &str, ending: &str| {
@@ -214,7 +301,9 @@ fn shipped(name: &str) -> Option<(Option<Source>, Option<Source>)> {
 
 /// The sources of a flow's templates and where they stand in flows.toml.
 struct Written<'a> {
-    section: &'a Section<'a>,
+    problems: &'a Problems<'a>,
+    /// `None` of templates that no flow has asked for.
+    section: Option<&'a Section<'a>>,
     sources: Sources,
     subject: Option<Spanned<String>>,
     body: Option<Spanned<String>>,
@@ -231,9 +320,10 @@ impl Written<'_> {
     ) {
         let words = at.map_or_else(String::new, |(line, column)| format!(" (line {line}, column {column})"));
         let here = |value: Option<&Spanned<String>>| {
-            let span = value.map_or_else(|| self.section.span(), Spanned::span);
+            let of_section = || self.section.map_or(0..0, Section::span);
+            let span = value.map_or_else(of_section, Spanned::span);
             let message = format!("{place}: {message}{words}");
-            self.section.problems.add(span, message, help.unwrap_or_default().to_owned(), level);
+            self.problems.add(span, message, help.unwrap_or_default().to_owned(), level);
         };
         match place {
             Place::Subject => here(self.subject.as_ref()),
@@ -245,34 +335,47 @@ impl Written<'_> {
                 let text = html.iter().chain(text).chain(partials).find(|source| source.place == *place);
                 let text = text.map(|source| source.text.as_str()).unwrap_or_default();
                 let name = path.display().to_string();
-                self.section.problems.add_in((&name, text), at, (message, help.map(str::to_owned)), level);
+                self.problems.add_in((&name, text), at, (message, help.map(str::to_owned)), level);
             }
         }
     }
 
-    /// What the templates name and no row of this flow can have.
-    fn check_columns(&self, templates: &Templates, select: Option<&[String]>) {
+    /// What the templates name and no row of this flow is known to have.
+    fn check_columns(&self, templates: &Templates, table: &FlowTable) {
+        let of_table: &[String] = table.select.as_deref().unwrap_or(&table.columns);
+        let of_lead = lead::COLUMNS.into_iter().filter(|_| table.select.is_none());
+        let known: Vec<&str> =
+            KEYS.into_iter().chain(of_table.iter().map(String::as_str)).chain(of_lead).collect();
+        let mut told = BTreeSet::new();
         for NamedColumn { name, place, at } in templates.columns() {
-            let known: Vec<&str> = match select {
-                Some(select) => ["PartitionKey", "RowKey", "Timestamp"]
-                    .into_iter()
-                    .chain(select.iter().map(String::as_str))
-                    .collect(),
-                None => lead::COLUMNS.to_vec(),
-            };
-            if known.contains(&name.as_str()) {
+            if table.declares(name) || !told.insert(name) {
                 continue;
             }
             let nearest = did_you_mean(name, &known);
-            if select.is_some() {
+            if table.select.is_some() {
                 let help = format!("{nearest}add it to select, or take it out of the template");
                 let message = format!("no row has a column `{name}`, since select does not ask for it");
                 self.report(place, *at, (&message, Some(&help)), Level::Error);
-            } else if !nearest.is_empty() {
-                let message = format!("a lead has no column `{name}`");
-                let help = format!("{nearest}if the table has such a column, all is well");
-                self.report(place, *at, (&message, Some(&help)), Level::Note);
+                continue;
             }
+            let message = format!(
+                "no row is known to have a column `{name}`: a run without it is mailed as a plain listing"
+            );
+            let help = format!(
+                "{nearest}if the table has such a column, write columns = [\"{name}\"] in the flow's table section: where no row has it, it is empty"
+            );
+            self.report(place, *at, (&message, Some(&help)), Level::Warning);
         }
     }
+}
+
+/// The names of the files in a folder; none where there is no folder. A link that leads nowhere is no folder.
+fn names_in(folder: &Path) -> io::Result<Vec<String>> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && fs::symlink_metadata(folder).is_err() => {
+            return Ok(Vec::new());
+        }
+        entries => entries?,
+    };
+    entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
 }

@@ -16,6 +16,7 @@ mod sheet_part;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::ops::Range;
 use std::path::Path;
@@ -32,6 +33,7 @@ use sheet_part::SheetPart;
 use super::cell;
 use super::message::{self, Address, Built, Parts};
 use super::sheet::Sheet;
+use super::templates::Templates;
 use crate::flow::{Each, Flow};
 use crate::lead;
 use crate::spool::Spool;
@@ -191,7 +193,9 @@ fn compose_with(
     let Plan { parts, attached, cut_rows, lines } = plan::plan(spool, &sheet, limits, folder)?;
     notes.extend(left_out(more_columns, email.csv.is_some(), columns.len(), cut_rows));
     let left_out = LeftOut { more_columns, cut_rows };
-    let context = Context { scene, columns, left_out, is_lead, attached, length: spool.len(), single };
+    let declared = declared(scene.flow, &columns);
+    let length = spool.len();
+    let context = Context { scene, columns, declared, left_out, is_lead, attached, length, single };
     let bytes = tempfile::spooled_tempfile_in(IN_MEMORY, folder);
     let sender = scene.from.email.to_string();
     let mut mails = Mails { bytes, lines, head: sheet.head()?, list: Vec::new(), notes, sender };
@@ -200,6 +204,16 @@ fn compose_with(
         context.write_mail(&place, spool, &mut mails)?;
     }
     Ok(mails)
+}
+
+/// The columns that are empty for want of a row that has them. Any other name fails its template: it may be
+/// misspelt.
+fn declared(flow: &Flow, columns: &[String]) -> Vec<String> {
+    let templates = &flow.email.templates;
+    let digest = templates.digest().into_iter().flat_map(Templates::columns);
+    let names = templates.columns().iter().chain(digest).map(|column| column.name.as_str());
+    let names: BTreeSet<&str> = names.filter(|name| flow.table.declares(name)).collect();
+    names.into_iter().filter(|name| !columns.iter().any(|column| column == name)).map(str::to_owned).collect()
 }
 
 /// What neither the body nor, perhaps, the CSV tells of the rows.
@@ -262,6 +276,8 @@ struct LeftOut {
 struct Context<'a> {
     scene: &'a Scene<'a>,
     columns: Vec<String>,
+    /// Columns that the templates name, rows can have, and none of these rows has.
+    declared: Vec<String>,
     left_out: LeftOut,
     is_lead: bool,
     attached: bool,

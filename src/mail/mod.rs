@@ -2,6 +2,7 @@
 
 mod cell;
 pub mod compose;
+mod date_format;
 mod folder;
 mod formula;
 mod graph;
@@ -15,6 +16,7 @@ pub mod notice;
 pub mod sheet;
 pub mod smtp;
 mod template_check;
+mod template_names;
 pub mod templates;
 
 use std::time::Duration;

@@ -50,8 +50,8 @@ pub struct Composed {
 pub fn compose(notice: &Notice<'_>) -> Result<Composed, String> {
     let failed = |error: TemplateError| error.to_string();
     let data = cell::shown(data(notice));
-    let html = Renderer::of_html(include_str!("../../templates/notice.html.hbs")).map_err(failed)?;
-    let text = Renderer::of_text(include_str!("../../templates/notice.txt.hbs")).map_err(failed)?;
+    let html = Renderer::of_html(include_str!("notice.html.hbs")).map_err(failed)?;
+    let text = Renderer::of_text(include_str!("notice.txt.hbs")).map_err(failed)?;
     let message_id = format!("<{}@{}>", Uuid::new_v4(), notice.from.email.domain());
     let subject = cell::subject(&subject(notice));
     let importance = (!notice.standing.is_empty()).then_some(Importance::High);

@@ -1,4 +1,4 @@
-//! What can be seen in a template without rendering it: helpers, partials, raw HTML, fields.
+//! What can be seen in a template without rendering it: helpers, partials, raw HTML.
 
 use handlebars::Template;
 use handlebars::template::{DecoratorTemplate, HelperTemplate, Parameter, TemplateElement};
@@ -9,13 +9,6 @@ use super::link_check::{Context, Html};
 /// Something that stands in a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Finding {
-    /// What may be a column, for it is no value that every mail has.
-    Column {
-        /// Its name.
-        name: String,
-        /// Line and column, from 1.
-        at: Option<(usize, usize)>,
-    },
     /// A partial that is there, and the loops around it.
     Partial(String, usize),
     /// A loop, with the loops around it.
@@ -44,31 +37,6 @@ pub(super) enum Finding {
 const BUILT_IN: [&str; 17] = [
     "if", "unless", "each", "with", "lookup", "raw", "log", "eq", "ne", "gt", "gte", "lt", "lte", "and",
     "or", "not", "len",
-];
-
-/// The values of a mail that are not columns.
-const VALUES: [&str; 20] = [
-    "length",
-    "rows",
-    "lead",
-    "flow",
-    "run",
-    "past_time",
-    "now",
-    "shown",
-    "hidden",
-    "columns",
-    "part",
-    "parts",
-    "attached",
-    "is_lead",
-    "hidden_tests",
-    "more_columns",
-    "cut_rows",
-    // Of `lead.others`.
-    "name",
-    "value",
-    "this",
 ];
 
 /// Walks through the template and all that it nests.
@@ -378,16 +346,6 @@ impl Walk<'_> {
     fn parameter(&mut self, parameter: &Parameter, at: Option<(usize, usize)>) {
         if let Parameter::Subexpression(inner) = parameter {
             self.element(inner.as_element(), at);
-        } else if let Some(path) = parameter.as_name() {
-            let mut names = path.split(['.', '/']).map(|name| name.trim_matches(['[', ']']));
-            let is_step = |name: &&str| {
-                let is_index = name.chars().all(|c| c.is_ascii_digit());
-                !is_index && !name.starts_with('@') && !["this", "rows"].contains(name)
-            };
-            // Of `rows.0.Company` the column; of `lead.email` or `flow.name` nothing.
-            if let Some(name) = names.find(is_step).filter(|name| !VALUES.contains(name)) {
-                self.found.push(Finding::Column { name: name.to_owned(), at });
-            }
         }
     }
 }

@@ -2,10 +2,12 @@
 
 #[cfg(test)]
 mod hostile;
+mod names;
 mod syntax;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -15,6 +17,7 @@ use serde_json::{Map, Value, json};
 use super::helpers;
 use super::template_check::{self, Finding, Uses};
 use crate::lead;
+use names::{Names, names};
 use syntax::Mistake;
 
 /// The sources of a flow's templates.
@@ -88,6 +91,7 @@ pub struct Templates {
     subject_place: Place,
     text_place: Option<Place>,
     columns: Vec<NamedColumn>,
+    fields: BTreeSet<String>,
     risks: Vec<TemplateError>,
     sources: Sources,
     digest: Option<Box<Templates>>,
@@ -143,22 +147,33 @@ impl Templates {
             return Err(errors);
         }
         let html = html_place.map(|place| (html, place));
-        let mut columns = of_text;
-        columns.extend(of_html);
+        let mut names = of_text;
+        names.columns.extend(of_html.columns);
+        names.fields.extend(of_html.fields);
+        names.doubts.extend(of_html.doubts);
+        let Names { columns, fields, doubts } = names;
         let trial = trial_data(&columns);
-        let compiled = Self {
+        let mut compiled = Self {
             html,
             text,
             subject_place: Place::Subject,
             text_place,
             columns,
+            fields,
             risks,
             sources: written,
             digest: None,
         };
         match compiled.render(&trial) {
-            Ok(_) => Ok(compiled),
-            Err(error) => Err(vec![error]),
+            Ok(_) => {
+                compiled.risks.extend(doubts);
+                Ok(compiled)
+            }
+            // A doubt at the same place knows more of it.
+            Err(error) => {
+                let is_same = |doubt: &TemplateError| doubt.place == error.place && doubt.at == error.at;
+                Err(vec![doubts.into_iter().find(is_same).unwrap_or(error)])
+            }
         }
     }
 
@@ -183,7 +198,13 @@ impl Templates {
         &self.columns
     }
 
-    /// Values where HTML escaping is not enough to keep them harmless.
+    /// The fields of a lead that the templates name.
+    pub fn fields(&self) -> &BTreeSet<String> {
+        &self.fields
+    }
+
+    /// What will not do what it looks like: names that lead nowhere, formats of other languages, and values
+    /// where HTML escaping is not enough to keep them harmless.
     pub fn risks(&self) -> &[TemplateError] {
         &self.risks
     }
@@ -245,13 +266,13 @@ fn registry(html: bool) -> Handlebars<'static> {
     registry
 }
 
-/// Registers the templates and returns the columns that they name.
+/// Registers the templates and returns what they name.
 fn register(
     registry: &mut Handlebars<'static>,
     sources: Vec<(String, Source)>,
     html: bool,
     (errors, risks): (&mut Vec<TemplateError>, &mut Vec<TemplateError>),
-) -> Vec<NamedColumn> {
+) -> Names {
     let mut parsed = Vec::new();
     for (name, source) in sources {
         match parse(&name, &source) {
@@ -260,14 +281,12 @@ fn register(
         }
     }
     let partials: Vec<String> = parsed.iter().map(|(name, ..)| name.clone()).collect();
-    let (mut columns, mut uses) = (Vec::new(), Vec::new());
+    let names = names(&parsed);
+    let mut uses = Vec::new();
     for (name, template, place) in &parsed {
         let mut own = Uses::default();
         for finding in template_check::walk(template, &partials, html) {
             match finding {
-                Finding::Column { name, at } => {
-                    columns.push(NamedColumn { name, place: place.clone(), at });
-                }
                 Finding::Partial(partial, loops) => own.partials.push((partial, loops)),
                 Finding::Loops(loops) => own.loops = own.loops.max(loops),
                 Finding::Wrong { at, message, help } => {
@@ -303,7 +322,7 @@ fn register(
         }
         registry.register_template(&name, template);
     }
-    columns
+    names
 }
 
 fn parse(name: &str, source: &Source) -> Result<Template, TemplateError> {

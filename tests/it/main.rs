@@ -73,6 +73,8 @@ mod smtp_replies;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod templates;
+#[cfg(test)]
 mod terminal;
 #[cfg(test)]
 mod upgrade;

@@ -20,23 +20,35 @@ fn check_explains_every_mistake() {
     let mut settings = insta::Settings::clone_current();
     settings.set_prepend_module_to_snapshot(false);
     settings.set_snapshot_path("../configs/snapshots");
-    settings.add_filter(&regex_of(&folder), "tests/configs");
     for file in files {
         let name = file.file_stem().unwrap().to_str().unwrap().to_owned();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_leadflow"));
+        let sandbox = tempfile::tempdir().unwrap();
         let file_name = format!("{name}.toml");
-        command.current_dir(&folder).env("NO_COLOR", "1").args(["--config", &file_name, "check"]);
+        fs::copy(&file, sandbox.path().join(&file_name)).unwrap();
+        copy_templates(&folder.join("templates"), &file, &sandbox.path().join("templates"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_leadflow"));
+        command.current_dir(&sandbox).env("NO_COLOR", "1").args(["--config", &file_name, "check"]);
         let output = command.output().unwrap();
         let said =
             format!("{}{}", String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
         assert!(!said.contains("canary"), "{said}");
+        let said = said.replace(&sandbox.path().display().to_string(), "tests/configs");
         let said = format!("{said}\nexit status {}", output.status.code().unwrap());
         settings.bind(|| insta::assert_snapshot!(name.as_str(), said));
     }
 }
 
-fn regex_of(folder: &Path) -> String {
-    folder.display().to_string().replace('.', "\\.")
+/// The templates whose names stand in the file.
+fn copy_templates(from: &Path, flows: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    let text = fs::read_to_string(flows).unwrap_or_default();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let name = entry.file_name().into_string().unwrap();
+        let stem = name.split('.').next().unwrap();
+        if stem.starts_with('_') || text.contains(&format!("\"{stem}\"")) {
+            fs::copy(entry.path(), to.join(&name)).unwrap();
+        }
+    }
 }
 
 /// `run --once` of the guide's flow after a change of flows.toml or of the connection string.

@@ -109,6 +109,9 @@ impl Context<'_> {
             let value = columns.remove(name).unwrap_or_default();
             row.insert(if name == LEAD { format!("{LEAD}_") } else { name.clone() }, value);
         }
+        for name in &self.declared {
+            row.insert(name.clone(), Value::Null);
+        }
         row.insert(LEAD.to_owned(), Value::Object(lead));
         cell::shown(Value::Object(row))
     }
