@@ -37,8 +37,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// The files that secrets are read from.
-    pub fn secret_files(&self) -> Vec<PathBuf> {
+    /// Where the secrets of the connections lie.
+    pub fn secrets(&self) -> impl Iterator<Item = &SecretSource> {
         let of_tables = self.tables.values().filter_map(|table| match table {
             TableConnection::Azure(azure) => azure.login.secret(),
             TableConnection::Embedded { .. } => None,
@@ -55,11 +55,20 @@ impl Config {
             #[cfg(feature = "simulation")]
             MailConnection::Simulated(_) => None,
         });
-        let file = |source: &SecretSource| match source {
-            SecretSource::File(path) => Some(path.clone()),
-            SecretSource::Env(_) | SecretSource::Credential(_) => None,
-        };
-        of_tables.chain(of_mails).filter_map(file).collect()
+        of_tables.chain(of_mails)
+    }
+
+    /// The files with the certificates of one's own authorities.
+    pub fn authorities(&self) -> impl Iterator<Item = &PathBuf> {
+        let of_tables = self.tables.values().filter_map(|table| match table {
+            TableConnection::Azure(azure) => azure.ca_file.as_ref(),
+            _ => None,
+        });
+        let of_mails = self.mails.values().filter_map(|mail| match mail {
+            MailConnection::Smtp(smtp) => smtp.ca_file.as_ref(),
+            _ => None,
+        });
+        of_tables.chain(of_mails)
     }
 
     /// The largest message that each of these mail connections takes in one piece: a mail is made

@@ -13,7 +13,7 @@ mod users;
 mod way;
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub(crate) use database::{DatabaseError, open_database};
 pub use draft::{Draft, Readers};
@@ -34,6 +34,11 @@ pub(crate) fn check(path: &Path, service: Option<u32>, loss: &str) -> Result<Vec
     let Ok(way) = way::walk(path) else { return Ok(Vec::new()) };
     let trust = judge::Trust { users: trusted_users(), service };
     judge::judge(&way.entries, &trust, loss)
+}
+
+/// The names whose change may change what a path leads to.
+pub(crate) fn turns(path: &Path) -> Vec<PathBuf> {
+    way::turns(path)
 }
 
 /// Makes a folder for what is no secret, and those above it; no stranger's link leads there.

@@ -49,6 +49,8 @@ pub enum SecretError {
 
 /// Where systemd keeps the credentials of the running service, for commands typed beside it.
 const UNIT_CREDENTIALS: &str = "/run/credentials/leadflow.service";
+/// Where the packaged unit takes its credentials from.
+pub(crate) const OF_PACKAGE: &str = "/etc/leadflow/secrets";
 /// What systemd sets before the names of the files that `LoadCredential=secrets:FOLDER` of the packaged unit
 /// loads.
 const OF_FOLDER: &str = "secrets_";
@@ -84,6 +86,15 @@ impl SecretSource {
         blocking(move || source.read()).await.unwrap_or(Err(SecretError::Unread))
     }
 
+    /// The files that it may be read from, the first one that is there.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        match self {
+            Self::Env(_) => Vec::new(),
+            Self::File(path) => vec![path.clone()],
+            Self::Credential(name) => credential_files(name),
+        }
+    }
+
     /// Where the secret lies, in words.
     pub fn place(&self) -> String {
         match self {
@@ -102,11 +113,18 @@ fn read_file(path: &Path) -> io::Result<String> {
     String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text"))
 }
 
+/// In the folder that systemd names, or, of a command beside the service, in the running unit's and where the packaged
+/// unit takes them from.
+fn credential_files(name: &str) -> Vec<PathBuf> {
+    let given = env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+    let of_package = given.is_none().then(|| Path::new(OF_PACKAGE).join(name));
+    let folders = given.into_iter().chain([PathBuf::from(UNIT_CREDENTIALS)]);
+    let files = folders.flat_map(|folder| [folder.join(name), folder.join(format!("{OF_FOLDER}{name}"))]);
+    files.chain(of_package).collect()
+}
+
 fn read_credential(name: &str) -> Result<String, SecretError> {
-    let folders = env::var_os("CREDENTIALS_DIRECTORY").into_iter().map(PathBuf::from);
-    let folders = folders.chain([PathBuf::from(UNIT_CREDENTIALS)]);
-    let paths = folders.flat_map(|folder| [folder.join(name), folder.join(format!("{OF_FOLDER}{name}"))]);
-    for path in paths {
+    for path in credential_files(name) {
         match read_file(&path) {
             Ok(text) => return Ok(text),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}

@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::flow::{Config, MailConnection, TableConnection};
+use crate::flow::Config;
 use crate::ownership::{self, Finding};
+use crate::secret::SecretSource;
 
 /// Looks at every folder and link on the way to flows.toml, its templates, its secrets and authorities, and the state.
 /// Without a `config`, as of a file with mistakes, at the first two.
@@ -23,8 +24,12 @@ pub(super) fn check(path: &Path, config: Option<&Config>) -> Result<Vec<Finding>
     let entries = fs::read_dir(templates).into_iter().flatten().flatten();
     all.extend(entries.map(|entry| (entry.path(), LEADS)));
     if let Some(config) = config {
-        all.extend(config.secret_files().into_iter().map(|path| (path, "a secret")));
-        all.extend(authorities(config).map(|path| (path.clone(), "which servers are trusted")));
+        let files = config.secrets().filter_map(|source| match source {
+            SecretSource::File(path) => Some(path),
+            SecretSource::Env(_) | SecretSource::Credential(_) => None,
+        });
+        all.extend(files.map(|path| (path.clone(), "a secret")));
+        all.extend(config.authorities().map(|path| (path.clone(), "which servers are trusted")));
         all.push((config.settings.state.clone(), "what is mailed"));
     }
     let mut warnings: Vec<Finding> = Vec::new();
@@ -62,16 +67,3 @@ pub(super) fn check_found(path: &Path) -> Result<(), Finding> {
 }
 
 const LEADS: &str = "who gets the leads";
-
-/// The files with the certificates of one's own authorities.
-fn authorities(config: &Config) -> impl Iterator<Item = &PathBuf> {
-    let of_tables = config.tables.values().filter_map(|table| match table {
-        TableConnection::Azure(azure) => azure.ca_file.as_ref(),
-        _ => None,
-    });
-    let of_mails = config.mails.values().filter_map(|mail| match mail {
-        MailConnection::Smtp(smtp) => smtp.ca_file.as_ref(),
-        _ => None,
-    });
-    of_tables.chain(of_mails)
-}

@@ -20,41 +20,54 @@ impl Daemon {
     pub(super) async fn reload(&mut self) -> Result<(), StoreError> {
         self.is_unread = true;
         Supervisor::reloading();
+        self.watch_files();
         let path = self.config.path.clone();
         let loading = tokio::task::spawn_blocking(move || config::load(&path)).await;
-        match loading.map_err(|_| StoreError::Stopped)? {
+        let refused = match loading.map_err(|_| StoreError::Stopped)? {
             Err(report) => {
                 for problem in report.problems.iter().filter(|problem| problem.level == Level::Error) {
                     error!("{}", problem.in_one_line());
                 }
                 error!("{report}: the old flows go on");
-                self.refuse_file(report.in_short());
-            }
-            Ok(loaded) if loaded.config.settings.state != self.config.settings.state => {
-                let what = "settings.state has changed, which takes a restart";
-                error!("{what}: the old flows go on");
-                self.refuse_file(what.to_owned());
-                drop(loaded);
-            }
-            Ok(loaded) if loaded.config.flows.is_empty() && !self.config.flows.is_empty() => {
-                let what = "the file has no flow any more; stop leadflow if that is meant";
-                error!("{what}: the old flows go on");
-                self.refuse_file(what.to_owned());
-                drop(loaded);
+                Some(report.in_short())
             }
             Ok(loaded) => {
-                self.invalid_file = None;
-                self.swap(loaded).await?;
+                let refused = self.cannot_be_taken(&loaded.config);
+                match refused {
+                    Some(what) => error!("{what}: the old flows go on"),
+                    None => self.swap(loaded).await?,
+                }
+                refused.map(str::to_owned)
             }
+        };
+        match refused {
+            Some(what) => {
+                self.refuse_file(what);
+                self.try_anew().await?;
+            }
+            None => self.invalid_file = None,
         }
         self.is_unread = false;
         // What is wrong with the file, or is not any more, is told at the next tick.
         self.looked = None;
+        self.watch_files();
+        Supervisor::reloaded();
+        Ok(())
+    }
+
+    /// Why a valid file is not taken.
+    fn cannot_be_taken(&self, config: &Config) -> Option<&'static str> {
+        if config.settings.state != self.config.settings.state {
+            return Some("settings.state has changed, which takes a restart");
+        }
+        let is_emptied = config.flows.is_empty() && !self.config.flows.is_empty();
+        is_emptied.then_some("the file has no flow any more; stop leadflow if that is meant")
+    }
+
+    fn watch_files(&mut self) {
         if let Some(watch) = &mut self.watch {
             watch.follow(&self.config);
         }
-        Supervisor::reloaded();
-        Ok(())
     }
 
     /// The runs that wait for their turn, as the new file has their flows; where it has them no more, the
@@ -84,6 +97,15 @@ impl Daemon {
         let now = self.place.clock.now();
         let since = self.invalid_file.as_ref().map_or(now, |alarm| alarm.since);
         self.invalid_file = Some(alarm(what, since));
+    }
+
+    /// Another file than flows.toml may have changed: a secret or an authority, without which something has failed.
+    async fn try_anew(&mut self) -> Result<(), StoreError> {
+        let known = self.known(&self.config).await?;
+        self.place.forget_connections();
+        self.delivery.replace(Arc::clone(&self.config));
+        self.agenda.replace(&self.config.flows, &known, self.place.clock.now());
+        Ok(())
     }
 
     async fn swap(&mut self, loaded: Loaded) -> Result<(), StoreError> {

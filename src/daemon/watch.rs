@@ -1,6 +1,7 @@
-//! Watches flows.toml, the templates and the secrets, and asks for a reload when one has changed.
+//! Watches flows.toml, the templates, the secrets and the authorities, and asks for a reload when one has changed.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,18 +13,30 @@ use tracing::warn;
 
 use super::Signal;
 use crate::flow::Config;
+use crate::ownership;
 
 /// Editors write a file in several steps; this long after the last one it is read.
 const SETTLED: Duration = Duration::from_millis(300);
 
-/// Watches the folders of a file, of its templates and of the secrets that it names; ends when it is
-/// dropped. Whole folders, since editors write a new file and rename it over the old one.
+/// Watches whatever may change what the files of a flows.toml hold; ends when it is dropped. Whole folders, since
+/// editors write a new file and rename it over the old one; and those of each link on the way, since others write a
+/// whole new folder and lead a link to it, as Kubernetes does with `..data`.
 #[derive(Debug)]
 pub struct Watch {
     watcher: RecommendedWatcher,
-    /// flows.toml and the secrets.
-    files: Arc<Mutex<BTreeSet<PathBuf>>>,
+    names: Arc<Mutex<Names>>,
     folders: BTreeSet<PathBuf>,
+    /// Folders that the system does not watch, which is said once.
+    unwatched: BTreeSet<PathBuf>,
+}
+
+/// What is to be heard of, without a link on the way.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Names {
+    /// Files, and the links and folders that lead to them.
+    all: BTreeSet<PathBuf>,
+    /// Where a template may come to be.
+    templates: PathBuf,
 }
 
 impl Watch {
@@ -32,18 +45,14 @@ impl Watch {
     /// # Errors
     /// When the system does not watch the folder of the file.
     pub fn start(config: &Config, signals: mpsc::Sender<Signal>) -> notify::Result<Self> {
-        let files: Arc<Mutex<BTreeSet<PathBuf>>> = Arc::default();
-        let of_watch = Arc::clone(&files);
-        let is_ours = move |changed: &Path| {
-            let is_template = changed.extension().is_some_and(|ending| ending == "hbs");
-            let files = of_watch.lock().unwrap_or_else(PoisonError::into_inner);
-            is_template || changed.ends_with("templates") || files.contains(changed)
-        };
+        let names: Arc<Mutex<Names>> = Arc::default();
+        let of_watch = Arc::clone(&names);
         let (tell, changes) = mpsc::channel(1);
         let hear = move |event: notify::Result<Event>| {
             let is_change = event.is_ok_and(|event| {
                 let is_read = matches!(event.kind, EventKind::Access(_));
-                event.need_rescan() || (!is_read && event.paths.iter().any(|path| is_ours(path)))
+                let names = of_watch.lock().unwrap_or_else(PoisonError::into_inner);
+                event.need_rescan() || (!is_read && event.paths.iter().any(|path| names.have(path)))
             });
             if is_change {
                 // One that is still to be heard says as much.
@@ -51,35 +60,65 @@ impl Watch {
             }
         };
         tokio::spawn(settle(changes, signals));
-        let mut watch = Self { watcher: notify::recommended_watcher(hear)?, files, folders: BTreeSet::new() };
-        let folder = config.path.parent().unwrap_or(Path::new("/")).to_owned();
-        watch.watcher.watch(&folder, RecursiveMode::NonRecursive)?;
-        watch.folders.insert(folder);
+        let watcher = notify::recommended_watcher(hear)?;
+        let mut watch = Self { watcher, names, folders: BTreeSet::new(), unwatched: BTreeSet::new() };
+        let folder = config.path.parent().unwrap_or(Path::new("/"));
+        watch.watcher.watch(folder, RecursiveMode::NonRecursive)?;
+        watch.watcher.unwatch(folder)?;
         watch.follow(config);
         Ok(watch)
     }
 
-    /// After a reload: the templates folder may be there for the first time, the secrets may be
-    /// others.
+    /// Watches what the files of this config are by now. Before they are read, so that no later change is missed, and
+    /// after, when it may name others.
     pub(super) fn follow(&mut self, config: &Config) {
-        let folder = config.path.parent().unwrap_or(Path::new("/"));
-        let secrets = config.secret_files();
-        let of_secrets = secrets.iter().filter_map(|path| path.parent().map(Path::to_owned));
-        let templates = Some(folder.join("templates")).filter(|templates| templates.is_dir());
-        for folder in of_secrets.chain(templates).collect::<BTreeSet<_>>() {
-            // A folder that was replaced has the same name and is another one.
-            if self.folders.contains(&folder) && !folder.ends_with("templates") {
-                continue;
-            }
-            let _ = self.watcher.unwatch(&folder);
-            match self.watcher.watch(&folder, RecursiveMode::NonRecursive) {
-                Ok(()) => drop(self.folders.insert(folder)),
-                Err(error) => warn!("changes in {} are not seen by themselves: {error}", folder.display()),
+        let names = Names::of(config);
+        let folders = names.folders();
+        *self.names.lock().unwrap_or_else(PoisonError::into_inner) = names;
+        for folder in self.folders.difference(&folders) {
+            let _ = self.watcher.unwatch(folder);
+        }
+        for folder in &folders {
+            // Those that are watched, too: a folder that was replaced has the same name and is another one.
+            if let Err(error) = self.watcher.watch(folder, RecursiveMode::NonRecursive)
+                && self.unwatched.insert(folder.clone())
+            {
+                warn!("changes in {} are not seen by themselves: {error}", folder.display());
             }
         }
-        let files = [config.path.clone()].into_iter().chain(secrets).collect();
-        *self.files.lock().unwrap_or_else(PoisonError::into_inner) = files;
+        self.folders = folders;
     }
+}
+
+impl Names {
+    fn of(config: &Config) -> Self {
+        let templates = config.path.with_file_name("templates");
+        let inside = fs::read_dir(&templates).into_iter().flatten().flatten().map(|entry| entry.path());
+        let inside: Vec<PathBuf> = inside.filter(|path| is_template(path)).collect();
+        let secrets = config.secrets().flat_map(crate::secret::SecretSource::files);
+        let files = [config.path.clone(), templates.clone()].into_iter().chain(inside).chain(secrets);
+        let files = files.chain(config.authorities().cloned());
+        Self {
+            all: files.flat_map(|path| ownership::turns(&path)).collect(),
+            templates: fs::canonicalize(&templates).unwrap_or(templates),
+        }
+    }
+
+    fn have(&self, changed: &Path) -> bool {
+        let is_new_template = || is_template(changed) && changed.parent() == Some(&self.templates);
+        self.all.contains(changed) || is_new_template()
+    }
+
+    /// The folders in which they are, so far as they are there.
+    fn folders(&self) -> BTreeSet<PathBuf> {
+        let parents = self.all.iter().filter_map(|name| name.parent());
+        let folders = parents.chain([self.templates.as_path()]).filter(|folder| folder.is_dir());
+        folders.map(Path::to_owned).collect()
+    }
+}
+
+fn is_template(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == "hbs")
 }
 
 /// Asks for a reload once the changes have settled; ends with the watch.

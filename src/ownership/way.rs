@@ -50,6 +50,23 @@ pub(super) fn seen(path: &Path) -> Vec<Entry> {
     entries
 }
 
+/// The names whose change may lead the way elsewhere, or give or take what lies at its end: each link on it, its end
+/// and the folder of that, and where it is broken off the first name that is not there. All without a link on the way.
+pub(super) fn turns(path: &Path) -> Vec<PathBuf> {
+    let mut entries = Vec::new();
+    let missing = match walk_noting(path, &mut entries) {
+        Ok((_, folder, missing)) => missing.first().map(|name| folder.join(name)),
+        Err(_) => None,
+    };
+    let links = entries.iter().filter(|entry| matches!(entry.kind, Kind::Link(_)));
+    let mut turns: Vec<PathBuf> = links.map(|entry| entry.path.clone()).collect();
+    if let Some(end) = missing.or_else(|| entries.last().map(|entry| entry.path.clone())) {
+        turns.extend(end.parent().filter(|folder| folder.parent().is_some()).map(Path::to_owned));
+        turns.push(end);
+    }
+    turns
+}
+
 type End = (OwnedFd, PathBuf, Vec<OsString>);
 
 fn walk_noting(path: &Path, entries: &mut Vec<Entry>) -> io::Result<End> {

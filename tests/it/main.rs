@@ -43,6 +43,8 @@ mod leads;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod links;
+#[cfg(test)]
 mod logs;
 #[cfg(test)]
 mod messages;
