@@ -36,7 +36,7 @@ pub enum SecretError {
     /// The credential is not there.
     #[error(
         "the systemd credential `{0}` is not there; put it into /etc/leadflow/secrets/{0}, or add \
-         `LoadCredential={0}:/path/of/the/secret` to the unit, then restart leadflow"
+         `LoadCredential={0}:/path/of/the/secret` to the unit; then type: sudo systemctl restart leadflow"
     )]
     NoCredential(String),
     /// The reading broke off.

@@ -77,7 +77,8 @@ pub fn guessed(file: &Path, named: &Path) -> Option<PathBuf> {
     })
 }
 
-fn is_of_package(file: &Path) -> bool {
+/// Whether it is the packaged service's.
+pub(crate) fn is_of_package(file: &Path) -> bool {
     file.parent() == Some(Path::new(PACKAGE))
 }
 

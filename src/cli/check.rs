@@ -30,7 +30,7 @@ pub(crate) struct Arguments {
 /// Exit status 2 when there is an error, or with `--strict` a warning; 1 when a table or, with
 /// `--online`, a server is not as it should be.
 pub(super) async fn check(path: PathBuf, arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let result = config::load(&path);
+    let result = config::check(&path);
     let problems = match &result {
         Ok(loaded) => loaded.warnings.as_slice(),
         Err(report) => report.problems.as_slice(),

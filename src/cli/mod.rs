@@ -163,7 +163,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Schedule(arguments) => schedule::schedule(&load(&path)?, &arguments),
         Command::Preview(arguments) => {
             telemetry::start("warn", format)?;
-            on_runtime(preview::preview(load_beside(&path)?, arguments))
+            on_runtime(preview::preview(load(&path)?, arguments))
         }
         Command::TestMail(arguments) => {
             telemetry::start("warn", format)?;

@@ -142,7 +142,7 @@ fn azure(section: Section<'_>, folders: &Folders) -> Option<AzureConnection> {
             section.problems.error(span, message, format!("take it out: the connection string {what}"));
         }
     }
-    let ca_file = section.file("ca_file", &folders.config);
+    let ca_file = section.ca_file(folders);
     section.finish();
     let account = account.map(toml::Spanned::into_inner);
     let login = match (connection_string, account) {

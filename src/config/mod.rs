@@ -31,7 +31,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::flow::Config;
-use crate::ownership::{self, Finding};
+use crate::ownership::{self, Finding, Reader};
 use crate::state;
 use reader::Section;
 use syntax::Mistake;
@@ -89,9 +89,33 @@ pub fn check_found(path: &Path) -> Result<(), Report> {
 /// # Errors
 /// Everything that is wrong with them.
 pub fn load(path: &Path) -> Result<Loaded, Report> {
-    let mut file = File::read(path)?;
+    load_as(path, Purpose::Use)
+}
+
+/// As [`load`]. When root asks for the service, also looks whether that can read what the file names.
+///
+/// # Errors
+/// As [`load`].
+pub fn check(path: &Path) -> Result<Loaded, Report> {
+    load_as(path, Purpose::Check)
+}
+
+/// What a file is read for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Use,
+    /// Maybe by another user than the service's.
+    Check,
+}
+
+fn load_as(path: &Path, purpose: Purpose) -> Result<Loaded, Report> {
+    let mut file = File::read(path, purpose)?;
     let config = file.loaded.invalid.is_none().then_some(&file.loaded.config);
     let warnings = file.rights(config)?;
+    if purpose == Purpose::Check && file.loaded.invalid.is_none() {
+        rights::check_for_service(&file.path, &file.loaded.config)
+            .map_err(|Finding { message, help }| unplaced(&file.name, message, &help))?;
+    }
     file.loaded.warnings.extend(warnings);
     whole(file.loaded)
 }
@@ -102,7 +126,7 @@ pub fn load(path: &Path) -> Result<Loaded, Report> {
 /// # Errors
 /// When the file cannot be read, others may change it, or it does not say where the state is.
 pub fn load_anyway(path: &Path) -> Result<Loaded, Report> {
-    let mut file = File::read(path)?;
+    let mut file = File::read(path, Purpose::Use)?;
     if let Some(invalid) = &file.loaded.invalid
         && !file.knows_state
     {
@@ -124,12 +148,12 @@ struct File {
 }
 
 impl File {
-    fn read(path: &Path) -> Result<Self, Report> {
+    fn read(path: &Path, purpose: Purpose) -> Result<Self, Report> {
         let name = path.display().to_string();
         let unread = |Finding { message, help }: Finding| unplaced(&name, message, &help);
         let (text, mistake) = text_of(path, LARGEST).map_err(unread)?;
         let path = std::path::absolute(path).map_err(|error| unplaced(&name, error.to_string(), ""))?;
-        let (mut loaded, knows_state) = parse_anyway(&path, &name, &text);
+        let (mut loaded, knows_state) = parse_anyway((&path, &name), &text, purpose);
         if let Some(mistake) = mistake {
             let flows = loaded.invalid.map(|invalid| invalid.flows).unwrap_or_default();
             loaded.invalid = Some(Invalid { report: unread(mistake), flows });
@@ -153,7 +177,7 @@ fn unplaced(name: &str, message: String, help: &str) -> Report {
 /// Reads the text of `path`, which is shown as `name`.
 #[cfg(any(test, feature = "simulation"))]
 pub(crate) fn parse(path: &Path, name: &str, text: &str) -> Result<Loaded, Report> {
-    whole(parse_anyway(path, name, text).0)
+    whole(parse_anyway((path, name), text, Purpose::Use).0)
 }
 
 fn whole(mut loaded: Loaded) -> Result<Loaded, Report> {
@@ -164,7 +188,7 @@ fn whole(mut loaded: Loaded) -> Result<Loaded, Report> {
 }
 
 /// What the text holds, and whether it is known where the state folder is.
-fn parse_anyway(path: &Path, name: &str, text: &str) -> (Loaded, bool) {
+fn parse_anyway((path, name): (&Path, &str), text: &str, purpose: Purpose) -> (Loaded, bool) {
     let mut problems = report::Problems::new(name, text);
     let (mut root, errors) = DeTable::parse_recoverable(text);
     for Mistake { span, message, help } in syntax::mistakes(text, root.get_ref(), &errors) {
@@ -179,7 +203,7 @@ fn parse_anyway(path: &Path, name: &str, text: &str) -> (Loaded, bool) {
     let flows = take_flows(root.get_mut());
     let (config, broken, knows_state) = {
         let root = Section::new(String::new(), root.get_ref(), 0..0, &problems);
-        config_of(path, root, flows)
+        config_of(path, root, flows, purpose)
     };
     let found = problems.finish();
     let missing = || unplaced(name, "the file is not complete".to_owned(), "");
@@ -204,7 +228,12 @@ fn take_flows<'a>(root: &mut DeTable<'a>) -> DeTable<'a> {
 }
 
 /// The values that are whole, the flows that are not, and whether it is known where the state folder is.
-fn config_of(path: &Path, root: Section<'_>, flows: DeTable<'_>) -> (Config, BTreeMap<String, bool>, bool) {
+fn config_of(
+    path: &Path,
+    root: Section<'_>,
+    flows: DeTable<'_>,
+    purpose: Purpose,
+) -> (Config, BTreeMap<String, bool>, bool) {
     let folder = path.parent().unwrap_or(Path::new("/")).to_owned();
     let settings = root.section("settings");
     let state = settings.as_ref().and_then(|settings| settings.file("state", &folder));
@@ -213,7 +242,12 @@ fn config_of(path: &Path, root: Section<'_>, flows: DeTable<'_>) -> (Config, BTr
         None => !root.has("settings"),
     };
     let knows_state = state.is_some() || is_left_out;
-    let folders = Folders { state: state.unwrap_or_else(|| folder.join("state")), config: folder };
+    let state = state.unwrap_or_else(|| folder.join("state"));
+    let service = match purpose {
+        Purpose::Use => None,
+        Purpose::Check => Reader::of_service(&state, state::is_of_package(path)),
+    };
+    let folders = Folders { state, config: folder, service };
     let connections = connections::read(&root, &folders);
     let settings = settings::read(settings, &folders, &connections);
     let shelf = templates::Shelf::open(&folders.config.join("templates"));

@@ -4,8 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::flow::Config;
-use crate::ownership::{self, Finding};
+use crate::ownership::{self, Finding, Reader, Refusal};
 use crate::secret::SecretSource;
+use crate::state;
 
 /// Looks at every folder and link on the way to flows.toml, its templates, its secrets and authorities, and the state.
 /// Without a `config`, as of a file with mistakes, at the first two.
@@ -42,6 +43,28 @@ pub(super) fn check(path: &Path, config: Option<&Config>) -> Result<Vec<Finding>
         }
     }
     Ok(warnings)
+}
+
+/// Whether the service can read flows.toml and its templates, when root asks.
+///
+/// # Errors
+/// The first one that it cannot read.
+pub(super) fn check_for_service(path: &Path, config: &Config) -> Result<(), Finding> {
+    let Some(service) = Reader::of_service(&config.settings.state, state::is_of_package(path)) else {
+        return Ok(());
+    };
+    let templates = fs::read_dir(path.with_file_name("templates")).into_iter().flatten().flatten();
+    let files = [path.to_owned()].into_iter().chain(templates.map(|entry| entry.path()));
+    for file in files {
+        if let Some(Refusal { why, shut }) = service.refusal(&file) {
+            let shut = shut.unwrap_or_else(|| file.clone());
+            return Err(Finding {
+                message: format!("the service cannot read {}: {why}", file.display()),
+                help: format!("type: sudo chmod a+rX {}", shut.display()),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Refuses a file that nobody named and that lies in the folder where the command was typed, when it is a stranger's;

@@ -46,7 +46,7 @@ pub(super) fn read(section: Section<'_>, folders: &Folders) -> Option<SmtpConnec
         section.problems.error(span, "cloud goes with oauth alone", "take it out");
     }
     let login = login_section.and_then(|section| login(section, cloud, folders));
-    let ca_file = section.file("ca_file", &folders.config);
+    let ca_file = section.ca_file(folders);
     let per_minute = section.integer("per_minute", 1..=10_000).unwrap_or(PER_MINUTE);
     let helo = helo(&section);
     section.finish();

@@ -1,5 +1,6 @@
 //! Values that several tables of flows.toml have: durations, zones, secrets, files.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
@@ -7,7 +8,8 @@ use jiff::{SignedDuration, Span, SpanRelativeTo};
 use toml::Spanned;
 
 use super::reader::Section;
-use crate::secret::SecretSource;
+use crate::ownership::{Reader, Refusal};
+use crate::secret::{self, SecretSource};
 use crate::time_zone;
 
 /// Where relative paths lead.
@@ -16,6 +18,41 @@ pub(super) struct Folders {
     pub(super) config: PathBuf,
     /// The state folder: what is written lies here.
     pub(super) state: PathBuf,
+    /// Who is to read the files that are named, where that is another who asks.
+    pub(super) service: Option<Reader>,
+}
+
+impl Folders {
+    /// How a secret comes to the service that cannot read it where it lies.
+    fn instead_of_secret(&self, path: &Path, _: &Refusal) -> String {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let (there, place) = (path.display(), Path::new(secret::OF_PACKAGE).join(&*name));
+        if !self.service.as_ref().is_some_and(Reader::is_of_package) {
+            return format!(
+                "write {{ credential = \"{name}\" }}, and add LoadCredential={name}:{there} to the service's unit"
+            );
+        }
+        if path == place {
+            return format!("write {{ credential = \"{name}\" }}: the service gets a copy when it starts");
+        }
+        format!(
+            "type: sudo install -m 600 {there} {}, and write {{ credential = \"{name}\" }}",
+            place.display()
+        )
+    }
+
+    fn instead_of_authority(&self, path: &Path, refusal: &Refusal) -> String {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let place = self.config.join(&*name);
+        if let Some(shut) = refusal.shut.as_ref().filter(|_| path == place) {
+            return format!("it is no secret: type sudo chmod a+rX {}", shut.display());
+        }
+        format!(
+            "it is no secret: type sudo install -m 644 {} {}, and write ca_file = \"{name}\"",
+            path.display(),
+            place.display()
+        )
+    }
 }
 
 impl Section<'_> {
@@ -59,9 +96,14 @@ impl Section<'_> {
             return None;
         }
         let section = self.section(key)?;
+        let env = section.text("env").map(|name| SecretSource::Env(name.into_inner()));
+        let file = section.text("file").map(|path| (path.span(), folders.config.join(path.get_ref())));
+        if let Some((span, path)) = &file {
+            section.readable(span.clone(), path, folders, &Folders::instead_of_secret);
+        }
         let sources: Vec<_> = [
-            section.text("env").map(|name| SecretSource::Env(name.into_inner())),
-            section.text("file").map(|path| SecretSource::File(folders.config.join(path.get_ref()))),
+            env,
+            file.map(|(_, path)| SecretSource::File(path)),
             section.text("credential").map(|name| SecretSource::Credential(name.into_inner())),
         ]
         .into_iter()
@@ -76,6 +118,29 @@ impl Section<'_> {
         }
         section.finish();
         sources.into_iter().next()
+    }
+
+    /// The certificates of one's own authorities.
+    pub(super) fn ca_file(&self, folders: &Folders) -> Option<PathBuf> {
+        let path = self.file("ca_file", &folders.config)?;
+        let span = self.span_of("ca_file")?;
+        self.readable(span, &path, folders, &Folders::instead_of_authority);
+        Some(path)
+    }
+
+    /// Says so when the service cannot read a file.
+    fn readable(
+        &self,
+        span: Range<usize>,
+        path: &Path,
+        folders: &Folders,
+        instead: &dyn Fn(&Folders, &Path, &Refusal) -> String,
+    ) {
+        let refusal = folders.service.as_ref().and_then(|service| service.refusal(path));
+        if let Some(refusal) = refusal {
+            let message = format!("the service cannot read {}: {}", path.display(), refusal.why);
+            self.problems.error(span, message, instead(folders, path, &refusal));
+        }
     }
 
     /// A file to read, beside flows.toml unless absolute.

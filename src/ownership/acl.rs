@@ -21,6 +21,12 @@ pub(super) fn has_writers(path: &Path) -> bool {
         .is_ok_and(|length| names_writers(list.get(..length).unwrap_or_default()))
 }
 
+/// Whether there is a list, which may name whomever.
+pub(super) fn is_listed(path: &Path) -> bool {
+    let mut list = vec![0; LARGEST];
+    lgetxattr(path, "system.posix_acl_access", list.as_mut_slice()).is_ok_and(|length| length > 0)
+}
+
 fn names_writers(list: &[u8]) -> bool {
     let Some(entries) = list.strip_prefix(&VERSION) else { return false };
     let entries: Vec<(u16, u16)> = entries

@@ -32,6 +32,12 @@ pub(super) fn sudo_group() -> Option<u32> {
     std::env::var("SUDO_GID").ok()?.parse().ok()
 }
 
+/// The groups of a user, so far as this machine knows the user.
+pub(super) fn groups_of(user: u32) -> Vec<u32> {
+    let known = uzers::get_user_by_uid(user).and_then(|user| user.groups());
+    known.into_iter().flatten().map(|group| group.gid()).chain([user]).collect()
+}
+
 /// What a user is called in a sentence.
 pub(crate) fn name_of(user: u32) -> String {
     named(user).unwrap_or_else(|| format!("user {user}"))

@@ -151,7 +151,7 @@ fn changes_behind_links_are_taken_by_themselves() {
         let daemon = sandbox.daemon_by(sandbox.command(&["--config", &config, "run"]));
         daemon.wait_for_log("ready");
         is_taken(&daemon, &format!("{how:?}: a secret"), |round| {
-            secret.put("password", &format!("canary-{round}"))
+            secret.put("password", &format!("canary-{round}"));
         });
         is_taken(&daemon, &format!("{how:?}: a template"), |round| {
             template.put("mine.txt.hbs", &format!("Round {round}"));

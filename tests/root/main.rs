@@ -13,6 +13,8 @@ mod outputs;
 #[cfg(test)]
 mod owner;
 #[cfg(test)]
+mod secrets;
+#[cfg(test)]
 #[expect(dead_code, reason = "the other tests use the rest of it")]
 #[path = "../it/support/mod.rs"]
 mod support;

@@ -10,7 +10,7 @@ use crate::disk::Mount;
 use crate::support::leadflow::{Output, Sandbox};
 
 /// The user of the service, and one who has no business here.
-const SERVICE: u32 = 61_234;
+pub(crate) const SERVICE: u32 = 61_234;
 pub(crate) const STRANGER: u32 = 61_666;
 
 const FLOWS: &str = r#"[connections.demo.embedded_table]
@@ -44,6 +44,7 @@ pub(crate) struct Office {
 impl Office {
     fn new() -> Self {
         let office = Self { sandbox: Sandbox::new(FLOWS) };
+        fs::set_permissions(office.path(""), Permissions::from_mode(0o755)).unwrap();
         fs::create_dir(office.path("state")).unwrap();
         chown(office.path("state"), Some(SERVICE), Some(SERVICE)).unwrap();
         fs::create_dir(office.path("root")).unwrap();
@@ -103,7 +104,7 @@ impl Office {
         assert_eq!(names, ["treasure"], "{why}");
     }
 
-    fn refuses(&self, arguments: &[&str], words: &[&str]) {
+    pub(crate) fn refuses(&self, arguments: &[&str], words: &[&str]) {
         let output = self.run(arguments);
         assert_ne!(output.code, 0, "{arguments:?}: {output:?}");
         // A report breaks its lines.

@@ -57,6 +57,8 @@ two_edits_and_a_start() {
     edit "s/^host = .*/host = \"127.0.0.1\"/; s/^port = .*/port = $(mail_port quick)/"
     edit 's/^to = "sales.*/to = "sales@contoso.example"/'
     leads 0 3
+    unreadable_for_the_service
+    expect "the secrets before the first start" inside leadflow check --online
     mark_journal
     inside systemctl start leadflow
     same "ready" active "$(inside systemctl is-active leadflow)"
@@ -67,6 +69,46 @@ two_edits_and_a_start() {
     eventually "the journal's line of the mail" said "the mail is sent"
     expect "the next run in the status" status_says "flows on: 1; $flow runs next, 20"
 }
+
+# A secret that root can read, and the service cannot: check says so with what to type, which mends it.
+unreadable_for_the_service() {
+    local told type
+    cp "$tree$flows" "$work/flows.toml"
+    install -m 600 "$tree/etc/leadflow/secrets/smtp-password" "$tree/root/of-root"
+    edit 's|{ credential = "smtp-password" }|{ file = "/root/of-root" }|'
+    told=$(inside leadflow check 2>&1) && fail "check takes a secret that the service cannot read: $told"
+    told=$(tr -d '│\n' <<< "$told" | tr -s ' ')
+    grep -q "the service cannot read /root/of-root: its unit hides /root" <<< "$told" || fail "check says: $told"
+    type=$(grep -o 'sudo install -m 600 /root/of-root /etc/leadflow/secrets/of-root' <<< "$told") || fail "check says: $told"
+    inside sh -c "${type#sudo }"
+    edit 's|{ file = "/root/of-root" }|{ credential = "of-root" }|'
+    expect "what check says to type" inside leadflow check
+    rm "$tree/root/of-root" "$tree/etc/leadflow/secrets/of-root"
+    cp "$work/flows.toml" "$tree$flows"
+}
+
+secret_is_mended() {
+    case_ "a changed secret is taken without a command, and what waits for it is tried"
+    local process secret=$tree/etc/leadflow/secrets/smtp-password
+    process=$(property MainPID)
+    mark_journal
+    echo canary-wrong > "$secret"
+    eventually "another process" is_another_process "$process"
+    leads "$mailed" 1
+    mailed=$((mailed + 1))
+    (inside leadflow trigger "$flow" > /dev/null 2>&1 || true) &
+    eventually "the refusal in the journal" said "does not accept the login"
+    process=$(property MainPID)
+    echo canary-mail-password > "$secret"
+    eventually "another process" is_another_process "$process"
+    eventually "the leads up to $mailed" are_mailed "$mailed" quick slow
+    process=$(property MainPID)
+    touch "$secret"
+    more_by_trigger 1
+    same "the process after a save without a change" "$process" "$(property MainPID)"
+}
+
+is_another_process() { [ "$(property MainPID)" != "$1" ] && shows ActiveState active; }
 
 sandboxed() {
     case_ "an unprivileged dynamic user under the full sandbox"
@@ -105,6 +147,19 @@ by_root_beside_the_service() {
     inside systemctl daemon-reload
     expect "the example of a health check" inside systemctl start leadflow-health.service
     more_by_trigger 1
+}
+
+without_sudo() {
+    case_ "commands without sudo say so, each of them"
+    local command told status
+    inside useradd --create-home ana
+    for command in list history "history show 1" stats "schedule $flow" "trigger $flow" "outbox list" health "health --json" \
+        "off $flow" "backup /tmp/copy.db" "run --once" "preview $flow" "lead list $flow" "check --online"; do
+        # shellcheck disable=SC2086
+        told=$(inside setpriv --reuid ana --regid ana --init-groups leadflow $command 2>&1) && status=0 || status=$?
+        same "the exit status of $command" 1 "$status"
+        tr -s "[:space:]" " " <<< "$told" | grep -q "and you are ana; type sudo before the command" || fail "$command says: $told"
+    done
 }
 
 # A run now, by command, that mails COUNT new leads.
