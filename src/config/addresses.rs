@@ -115,7 +115,7 @@ fn remedy(text: &str) -> String {
     } else if addresses == 1 && words.len() > 1 {
         return format!("the address stands between < and >: \"Sales <{one}>\"");
     } else if !text.contains('@') {
-        "it has no @; a name that holds a ; belongs into a list: [\"A; B <sales@contoso.example>\"]"
+        "an address has an @, as \"sales@contoso.example\"; where a name holds a ;, write a list"
     } else {
         "write \"sales@contoso.example\" or \"Sales <sales@contoso.example>\"; several in a list, or with ; between them"
     };
@@ -169,7 +169,7 @@ mod tests {
             ("a@b.example (Sales)", "\"Sales <a@b.example>\""),
             ("Sales <a@b.example", "between < and >"),
             ("a@b.example>", "between < and >"),
-            ("Sales", "it has no @"),
+            ("Sales", "an address has an @"),
             ("a@@b.example", "write \"sales@contoso.example\""),
         ] {
             let (message, found) = mailbox(text).unwrap_err();

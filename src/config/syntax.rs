@@ -85,6 +85,10 @@ fn explained(text: &str, span: Range<usize>, message: &str) -> Mistake {
     Mistake { span, message, help }
 }
 
+/// Keys whose value is a secret.
+const SECRETS: [&str; 6] =
+    ["connection_string", "shared_key", "sas", "password", "client_secret", "heartbeat_url"];
+
 type Words = (String, String);
 
 #[expect(clippy::unnecessary_wraps, reason = "the answer of those that look for a mistake")]
@@ -156,6 +160,12 @@ fn of_value(before: &str, after: &str, message: &str) -> Option<Words> {
     };
     Some(match switch {
         Some(switch) => (format!("`{value}` is not a value"), format!("write {key} = {switch}")),
+        None if SECRETS.contains(&key) => {
+            let help = format!(
+                "a secret does not belong into the file: write {key} = {{ env = \"NAME\" }} or {{ file = \"/path\" }}"
+            );
+            ("the value is not in quotes".to_owned(), help)
+        }
         None => ("the value is not in quotes".to_owned(), format!("put it in quotes: {key} = \"…\"")),
     })
 }

@@ -99,6 +99,13 @@ pub(super) fn signatures(config: &Config, clock: &Clock, found: &mut Vec<super::
 }
 
 fn end(signature: &Signature, now: Timestamp, visit: &mut Visit<'_>) {
+    if let Some(begins) = signature.begins.filter(|begins| *begins > now) {
+        let help = format!(
+            "wait, or make one that is valid now and put it into {}, see docs/azure.md",
+            signature.place
+        );
+        visit.wrong(format!("the shared access signature is not valid before {begins}"), Some(help));
+    }
     let Some(ends) = signature.ends else {
         visit.well("the shared access signature ends when its stored access policy says so");
         return;

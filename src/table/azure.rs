@@ -15,7 +15,7 @@ use azure_storage::clients::{ServiceType, finalize_request, new_pipeline_from_op
 use azure_storage::{CloudLocation, StorageCredentials};
 use backon::{BackoffBuilder, ExponentialBuilder, Retryable as _};
 use futures::StreamExt as _;
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use tracing::warn;
@@ -24,7 +24,7 @@ use url::Url;
 use super::address::path_of;
 use super::error::{Place, SignIn};
 use super::transport::{Failure, Transport};
-use super::{Credential, Endpoint, Page, Query, Served, TableError, Token, identity};
+use super::{Credential, Endpoint, Page, Query, Served, TableError, Token, identity, sas};
 use crate::entra::Entra;
 use crate::flow::{AzureConnection, AzureLogin};
 use crate::row::Row;
@@ -54,6 +54,7 @@ pub(super) struct Account {
     host: String,
     url: Url,
     sign_in: SignIn,
+    signature: Option<SecretString>,
 }
 
 /// The longest wait that a service may ask for.
@@ -94,22 +95,39 @@ impl Account {
             (None, source) => SignIn::Secret(source.map(SecretSource::place).unwrap_or_default()),
         };
         let (name, host, url) = (endpoint.account.clone(), endpoint.host(), endpoint.url);
+        let mut signature = None;
         let credentials = match endpoint.credential {
             Credential::Key(key) => {
                 StorageCredentials::access_key(endpoint.account, Secret::new(key.expose_secret().to_owned()))
             }
             Credential::Sas(sas) => {
-                StorageCredentials::sas_token(sas.expose_secret().trim_start_matches('?'))
-                    .map_err(|_| TableError::new(format!("{sign_in} holds no shared access signature")))?
+                let query = sas.expose_secret().trim().trim_start_matches('?');
+                let parsed = StorageCredentials::sas_token(query);
+                signature = Some(sas);
+                parsed.map_err(|_| {
+                    TableError::new(format!("{sign_in} does not hold a shared access signature"))
+                        .help("copy it again as a whole, see docs/azure.md")
+                })?
             }
             // The transport adds the token to each request, and another one where it is refused.
             Credential::Token => StorageCredentials::anonymous(),
         };
-        Ok(Self { credentials, transport, name, host, url, sign_in })
+        Ok(Self { credentials, transport, name, host, url, sign_in, signature })
     }
 
     /// A table of the account; nothing is asked of it yet.
-    pub(super) fn table(&self, name: &str) -> AzureTable {
+    ///
+    /// # Errors
+    /// When a signature cannot be one for this table.
+    pub(super) fn table(&self, name: &str) -> Result<AzureTable, TableError> {
+        let fault = |sas: &SecretString| sas::fault(sas.expose_secret().trim(), name);
+        if let Some((message, help)) = self.signature.as_ref().and_then(fault) {
+            return Err(TableError::new(format!(
+                "the shared access signature from {} {message}",
+                self.sign_in
+            ))
+            .help(help));
+        }
         let transport = self.transport.with_own_note();
         let account = self.name.clone();
         let uri = self.url.as_str().trim_end_matches('/').to_owned();
@@ -119,7 +137,7 @@ impl Account {
             .build();
         let (host, sign_in, table) = (self.host.clone(), self.sign_in.clone(), name.to_owned());
         let place = Place { host, account, table, sign_in };
-        AzureTable {
+        Ok(AzureTable {
             client: service.table_client(name),
             service,
             credentials: self.credentials.clone(),
@@ -127,7 +145,7 @@ impl Account {
             endpoint: self.url.clone(),
             place,
             rows_a_page: AtomicU32::new(ROWS_A_PAGE),
-        }
+        })
     }
 }
 

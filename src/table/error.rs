@@ -3,9 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde_json::Value;
-
 use super::permission;
+use super::refusal::{self, Answer};
 use super::transport::Failure;
 use crate::entra::EntraError;
 use crate::foreign;
@@ -25,7 +24,7 @@ pub struct TableError {
 }
 
 /// Characters of a service's own message that are shown.
-const SHOWN: usize = 300;
+pub(super) const SHOWN: usize = 300;
 
 impl TableError {
     /// An error that another try will not mend.
@@ -92,7 +91,7 @@ impl TableError {
                 limit >> 20
             )),
             Failure::Status { status, retry_after, code, body } => {
-                of_status(status, retry_after, &code_and_message(code, &body), place)
+                Self { retry_after, ..refusal::meaning(status, &Answer::parse(code, &body), place) }
             }
         }
     }
@@ -121,90 +120,6 @@ impl fmt::Display for SignIn {
         let (Self::Secret(words) | Self::Entra(words)) = self;
         f.write_str(words)
     }
-}
-
-fn of_status(
-    status: u16,
-    retry_after: Option<Duration>,
-    (code, words): &(Option<String>, Option<String>),
-    place: &Place,
-) -> TableError {
-    let Place { host, account, table, sign_in } = place;
-    let said = words.as_ref().map_or_else(String::new, |words| format!(": {words}"));
-    let code = code.as_deref().unwrap_or_default();
-    let by_token = match sign_in {
-        SignIn::Entra(who) if matches!(status, 401 | 403) => {
-            Some(permission::refused(who, (status, code, &said), place))
-        }
-        _ => None,
-    };
-    let (message, help) = by_token.unwrap_or_else(|| match (status, code) {
-        (404, "TableNotFound" | "ResourceNotFound" | "") => (
-            format!("there is no table `{table}` in the account `{account}`"),
-            "look at `name` in the flow's [table]; the portal lists the account's tables under Storage browser".to_owned(),
-        ),
-        // The emulator calls a wrong signature a missing permission; its message tells.
-        (401 | 403, _) if code.contains("Authentication") || said.contains("failed to authenticate") => (
-            format!("the account `{account}` does not accept the key or signature from {sign_in}"),
-            "copy it anew from the portal (Security + networking → Access keys): keys are rotated, signatures expire; \
-             this machine's clock may be at most 15 minutes off"
-                .to_owned(),
-        ),
-        (403, _) => (
-            format!("the account `{account}` refuses this machine the table `{table}` ({code}){said}"),
-            "a SAS needs the permission `r` for tables (`a` to add, `d` to delete); or the account's firewall (Networking) keeps this machine out".to_owned(),
-        ),
-        (409, "TableAlreadyExists") => (
-            format!("there is a table `{table}` in the account `{account}` already"),
-            "nothing is to be done, or take another name".to_owned(),
-        ),
-        (409, _) => (
-            format!("the table `{table}` has a row with these keys already ({code}){said}"),
-            "nothing was written".to_owned(),
-        ),
-        (400, "InvalidResourceName" | "OutOfRangeInput") => (
-            format!("`{table}` is no name of a table{said}"),
-            "3 to 63 letters and digits, a letter first".to_owned(),
-        ),
-        (400, _) => (
-            format!("the service does not accept the query ({code}){said}"),
-            "look at the flow's filter and select; constants must have the type of their property".to_owned(),
-        ),
-        (300..=399, _) => (
-            format!("{host} answered with a redirect ({status}), which no table service does"),
-            "look at the endpoint, and at a proxy between".to_owned(),
-        ),
-        _ => (
-            format!("{host} answered {status} {code}{said}"),
-            "it is tried again; if it stays so, look at the account's health in the portal".to_owned(),
-        ),
-    });
-    let is_passing = matches!(status, 408 | 429 | 500..=599);
-    TableError { message, help: Some(help), is_passing, retry_after }
-}
-
-/// The service sends JSON or XML; the emulator XML where signing failed.
-fn code_and_message(code: Option<String>, body: &[u8]) -> (Option<String>, Option<String>) {
-    let text = String::from_utf8_lossy(body);
-    let json: Value = serde_json::from_str(text.trim_start_matches('\u{feff}')).unwrap_or_default();
-    let error = &json["odata.error"];
-    let element = |name: &str| {
-        let (_, rest) = text.split_once(&format!("<{name}"))?;
-        let (_, rest) = rest.split_once('>')?;
-        rest.split_once("</").map(|(value, _)| value.to_owned())
-    };
-    let of_json = |value: &Value| value.as_str().map(str::to_owned);
-    let codes = [code, of_json(&error["code"]), element("Code"), element("code")];
-    // An HTML page of a proxy has `<code>` as well, with whatever was asked for in it.
-    let code = codes.into_iter().flatten().find_map(|code| foreign::code(&code).map(str::to_owned));
-    let message =
-        of_json(&error["message"]["value"]).or_else(|| element("Message")).or_else(|| element("message"));
-    (code, message.map(|message| shown(&message)))
-}
-
-/// The first line; the ones after it number the request.
-fn shown(message: &str) -> String {
-    foreign::line(message.trim_start().lines().next().unwrap_or_default(), SHOWN)
 }
 
 #[cfg(test)]
@@ -240,7 +155,7 @@ mod tests {
             ),
             (
                 error(403, Some("AuthorizationFailure"), ""),
-                "the account `contoso` refuses this machine the table `leads` (AuthorizationFailure)",
+                "the account `contoso` denies this machine access to the table `leads` (AuthorizationFailure)",
                 false,
             ),
             (

@@ -24,7 +24,7 @@ impl Tables {
     pub(crate) fn kept(&self, connection: &str, table: &str) -> Option<Table> {
         let kept = self.accounts();
         let (_, account) = kept.get(connection).filter(|(opened, _)| opened.elapsed() < KEPT)?;
-        Some(Table::Azure(Box::new(account.table(table))))
+        Some(Table::Azure(Box::new(account.table(table).ok()?)))
     }
 
     /// As [`Table::open`]; the account is kept. Reads files.
@@ -37,7 +37,7 @@ impl Tables {
     ) -> Result<Table, TableError> {
         let TableConnection::Azure(azure) = connection else { return Table::open(connection, table, clock) };
         let account = Account::open(azure)?;
-        let table = account.table(table);
+        let table = account.table(table)?;
         self.accounts().insert(name.to_owned(), (Instant::now(), account));
         Ok(Table::Azure(Box::new(table)))
     }

@@ -9,6 +9,7 @@ mod identity;
 mod kept;
 mod permission;
 mod progress;
+mod refusal;
 mod sas;
 mod transport;
 
@@ -111,7 +112,7 @@ impl Table {
     /// A secret that cannot be read, a connection string or a `ca_file` that is wrong.
     pub fn open(connection: &TableConnection, name: &str, clock: &Clock) -> Result<Self, TableError> {
         Ok(match connection {
-            TableConnection::Azure(azure) => Self::Azure(Box::new(azure::Account::open(azure)?.table(name))),
+            TableConnection::Azure(azure) => Self::Azure(Box::new(azure::Account::open(azure)?.table(name)?)),
             TableConnection::Embedded { file } => {
                 Self::Embedded(EmbeddedTable::open(file, name)?, clock.clone())
             }

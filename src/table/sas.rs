@@ -10,10 +10,13 @@ use url::form_urlencoded;
 
 use super::connection_string::{Credential, Endpoint};
 use crate::flow::{AzureLogin, TableConnection};
+use crate::foreign;
 
 /// The readable part of a shared access signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signature {
+    /// When it begins, where it says so.
+    pub begins: Option<Timestamp>,
     /// When it ends; `None` where a stored access policy says so.
     pub ends: Option<Timestamp>,
     /// What it lets do, a letter each (`r` reads); `None` where a policy says so.
@@ -50,8 +53,59 @@ impl Signature {
             pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
         };
         let is_of_a_range = ["spk", "srk", "epk", "erk"].iter().any(|name| find(name).is_some());
-        Self { ends: find("se").as_deref().and_then(moment), permissions: find("sp"), is_of_a_range, place }
+        Self {
+            begins: find("st").as_deref().and_then(moment),
+            ends: find("se").as_deref().and_then(moment),
+            permissions: find("sp"),
+            is_of_a_range,
+            place,
+        }
     }
+}
+
+/// Why a text cannot be a signature for this table, and what to do; `None` where it may be one.
+pub(super) fn fault(query: &str, table: &str) -> Option<(&'static str, String)> {
+    let help = |words: &str| words.to_owned();
+    if query.starts_with(['"', '\'']) || query.ends_with(['"', '\'']) {
+        return Some(("stands in quotes", help("leave the quotes out")));
+    }
+    if query.contains("://") {
+        return Some(("is a whole URL", help("leave out what stands before the `?`, and the `?`")));
+    }
+    if query.contains("&amp;") {
+        return Some(("was copied from a web page: it has `&amp;` in it", help("write & for each &amp;")));
+    }
+    if query.trim_start_matches('?').contains(char::is_whitespace) {
+        return Some(("has a space or a line break in it", help("copy it again as one line")));
+    }
+    let find = |name: &str| {
+        let mut pairs = form_urlencoded::parse(query.trim_start_matches('?').as_bytes());
+        pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+    };
+    let again = "make one for the table, see docs/azure.md";
+    if find("sig").is_none_or(|sig| sig.is_empty()) {
+        let words = if find("AccountKey").is_some() || query.contains("AccountKey=") {
+            "give a connection string as connection_string = …, not as sas"
+        } else {
+            "copy it as a whole: the part after `&sig=` is the signature itself"
+        };
+        return Some(("has no `sig`", help(words)));
+    }
+    if find("ss").is_some_and(|services| !services.contains('t')) || find("sr").is_some() {
+        return Some(("is for another service than tables", help(again)));
+    }
+    if find("srt").is_some_and(|types| !types.contains('o')) {
+        return Some((
+            "is not for rows",
+            help("make one with Allowed resource types: Object, see docs/azure.md"),
+        ));
+    }
+    let other = find("tn").filter(|name| !name.eq_ignore_ascii_case(table))?;
+    let other = foreign::line(&other, 63);
+    Some((
+        "is for another table",
+        format!("it is for `{other}`: make one for `{table}`, or name that table in the flow"),
+    ))
 }
 
 /// `2027-12-31T00:00Z`, with or without seconds, or the day alone.
@@ -78,6 +132,32 @@ mod tests {
             assert_eq!((signature.ends, signature.permissions.as_deref()), (ends, permissions), "{query}");
             assert_eq!(signature.is_of_a_range, query.starts_with("spk"));
             assert!(!format!("{signature:?}").contains("canary"));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_a_signature_is_told_before_anybody_is_asked() {
+        let good = "sv=2019-02-02&se=2027-12-31&sp=r&tn=leads&sig=canary%3D";
+        for query in
+            [good, "?sv=1&tn=LEADS&sig=c", "si=readers&sig=c", "ss=bt&srt=sco&sig=c", "ss=t&srt=o&sig=c"]
+        {
+            assert_eq!(fault(query, "leads"), None, "{query}");
+        }
+        for (query, message) in [
+            (format!("\"{good}\""), "stands in quotes"),
+            (format!("https://contoso.table.core.windows.net/leads?{good}"), "is a whole URL"),
+            (good.replace('&', "&amp;"), "was copied from a web page: it has `&amp;` in it"),
+            (good.replace("&sp", "\n&sp"), "has a space or a line break in it"),
+            ("sv=2019-02-02&se=2027-12-31&sp=r&tn=leads".to_owned(), "has no `sig`"),
+            ("AccountName=contoso;AccountKey=canary".to_owned(), "has no `sig`"),
+            ("ss=b&srt=o&sig=canary".to_owned(), "is for another service than tables"),
+            ("sr=c&sp=r&sig=canary".to_owned(), "is for another service than tables"),
+            ("ss=t&srt=sc&sig=canary".to_owned(), "is not for rows"),
+            (good.replace("leads", "orders"), "is for another table"),
+        ] {
+            let (found, help) = fault(&query, "leads").unwrap();
+            assert_eq!(found, message, "{query}");
+            assert!(!help.contains("canary") && !help.is_empty());
         }
     }
 }

@@ -85,7 +85,7 @@ async fn an_unknown_table() {
 async fn a_wrong_key() {
     let wrong = |storage: String| storage.replace(azurite::KEY, "Y2FuYXJ5");
     let words =
-        ["does not accept the key or signature from the environment variable LEADS_STORAGE", "copy it anew"];
+        ["does not accept the key or signature from the environment variable LEADS_STORAGE", "copy it again"];
     says(&failed(1, same, wrong).await, &words);
 }
 
@@ -164,7 +164,7 @@ fn a_file_that_is_not_there_or_not_text() {
     fs::write(sandbox.path("flows.toml"), b"[settings]\nlog = \"\xff\"").unwrap();
     let output = sandbox.run(&["check"]);
     assert_eq!(output.code, 2);
-    says(&output, &["is not UTF-8 text, from byte 18 on"]);
+    says(&output, &["is not UTF-8 text (line 2, column 8)", "save it as UTF-8"]);
 }
 
 #[test]

@@ -318,7 +318,7 @@ fn case_26_a_shared_access_signature_is_nowhere_but_in_the_requests() {
     server.wait_for_keys(&keys(1..2));
     assert!(daemon.stop().success());
     let log = sandbox.logs();
-    for words in ["answered with a redirect", "refuses this machine the table", "trying again"] {
+    for words in ["answered with a redirect", "denies this machine access to the table", "trying again"] {
         assert!(log.contains(words), "`{words}` is not in: {log}");
     }
     oracle::check(&sandbox, &keys(1..2), &server.mails());
