@@ -12,6 +12,7 @@ use rustls::ClientConfig;
 use rustls_platform_verifier::BuilderVerifierExt as _;
 
 use crate::foreign;
+use crate::tls::{TlsFault, Trust};
 
 /// Characters of a reason that are shown: it may hold names of a certificate, or what a proxy has said.
 const SHOWN: usize = 300;
@@ -93,10 +94,105 @@ fn parse_retry_after(value: &str, now: Option<Timestamp>) -> Option<Duration> {
     value.trim().parse().ok().map(Duration::from_secs).or_else(until)
 }
 
-/// Why there was no whole answer, without the address.
-pub(crate) fn reason(error: &reqwest::Error) -> String {
-    let innermost = innermost(error);
-    if error.is_timeout() { format!("no answer in time ({innermost})") } else { innermost }
+/// What to do about a proxy that asks for a login in the place of a server behind it.
+pub(crate) const LOGIN_FOR_PROXY: &str = "write the login into HTTPS_PROXY, as http://USER:PASSWORD@HOST:PORT, or have the proxy let this machine through \
+     without one";
+
+/// Why there was no whole answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NoAnswer {
+    /// In words, without the address.
+    pub(crate) reason: String,
+    cause: Cause,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Cause {
+    Tls(TlsFault),
+    /// The proxy wants a login, or another one.
+    ProxyLogin,
+    /// The proxy cannot be reached, or lets nobody through.
+    Proxy,
+    Other,
+}
+
+impl NoAnswer {
+    /// For a reason that has nothing to do with the network.
+    pub(crate) fn because(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), cause: Cause::Other }
+    }
+
+    pub(crate) fn of(error: &reqwest::Error) -> Self {
+        if let Some(fault) = TlsFault::of(error) {
+            return Self { reason: fault.words(), cause: Cause::Tls(fault) };
+        }
+        let innermost = innermost(error);
+        match tunnel_error(error) {
+            Some(words) if words.contains("authorization required") => Self {
+                reason: format!("the proxy of {} asks for a login (407)", proxy_variable()),
+                cause: Cause::ProxyLogin,
+            },
+            Some(_) => Self {
+                reason: format!("the proxy of {} does not let it through: {innermost}", proxy_variable()),
+                cause: Cause::Proxy,
+            },
+            None if error.is_timeout() => Self::because(format!("no answer in time ({innermost})")),
+            None => Self::because(innermost),
+        }
+    }
+
+    /// Another try by itself does not go well.
+    pub(crate) fn is_lasting(&self) -> bool {
+        match &self.cause {
+            Cause::Tls(fault) => fault.is_lasting(),
+            Cause::ProxyLogin => true,
+            Cause::Proxy | Cause::Other => false,
+        }
+    }
+
+    /// What to do about it, where more is known than that the network fails; `host` was asked.
+    pub(crate) fn help(&self, host: &str, trust: Trust<'_>) -> Option<String> {
+        let name = proxy_variable();
+        match &self.cause {
+            Cause::Tls(fault) => {
+                let (host, place) = match host.rsplit_once(':') {
+                    Some((name, port)) if port.parse::<u16>().is_ok() => (name, host.to_owned()),
+                    _ => (host, format!("{host}:443")),
+                };
+                let save =
+                    format!("openssl s_client -connect {place} </dev/null | openssl x509 > server.pem");
+                Some(fault.help(host, trust, &save))
+            }
+            Cause::ProxyLogin => Some(format!(
+                "write the login into {name}, as http://USER:PASSWORD@HOST:PORT with %40 for an @ in the password (a Basic \
+                 login; no other kind is known), or have the proxy let this machine through to {host} without one"
+            )),
+            Cause::Proxy => Some(format!(
+                "look at {name}: the proxy must be reached and let this machine through to {host}; NO_PROXY={host} goes \
+                 without it"
+            )),
+            Cause::Other => None,
+        }
+    }
+}
+
+/// What is said of the way through a proxy, if there is one.
+fn tunnel_error(error: &reqwest::Error) -> Option<String> {
+    let mut cause: Option<&dyn std::error::Error> = error.source();
+    while let Some(error) = cause {
+        let words = error.to_string();
+        if words.starts_with("tunnel error") {
+            return Some(words);
+        }
+        cause = error.source();
+    }
+    None
+}
+
+/// The variable that names the proxy for https; reqwest looks for them in this order.
+fn proxy_variable() -> &'static str {
+    let is_set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"].into_iter().find(is_set).unwrap_or("HTTPS_PROXY")
 }
 
 /// The reason at the bottom; the ones above it repeat the address.
@@ -112,11 +208,6 @@ pub(crate) fn innermost(error: &reqwest::Error) -> String {
         None if error.is_body() || error.is_decode() => "the response broke off".to_owned(),
         None => "no answer".to_owned(),
     }
-}
-
-/// Whether the reason is the server's certificate.
-pub(crate) fn is_about_certificate(reason: &str) -> bool {
-    reason.contains("certificate") || reason.contains("UnknownIssuer")
 }
 
 #[cfg(test)]

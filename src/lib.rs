@@ -61,4 +61,5 @@ pub mod store;
 pub mod table;
 pub mod telemetry;
 mod time_zone;
+mod tls;
 pub mod window;

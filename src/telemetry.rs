@@ -79,6 +79,8 @@ pub fn without_addresses(text: &str) -> String {
 /// When a part is neither a level nor `TARGET=LEVEL`.
 pub(crate) fn filter_of(level: &str) -> Result<Targets, ParseError> {
     let is_bare = !level.contains(['=', ',']);
-    let directives = if is_bare { format!("warn,leadflow={level}") } else { level.to_owned() };
+    // Of a certificate that is not trusted leadflow tells itself, with what to do about it.
+    let bare = || format!("warn,rustls_platform_verifier=off,leadflow={level}");
+    let directives = if is_bare { bare() } else { level.to_owned() };
     directives.parse()
 }

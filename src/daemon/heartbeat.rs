@@ -10,8 +10,6 @@ use url::Url;
 use crate::foreign;
 use crate::http;
 
-/// Characters of a reason that are shown.
-const SHOWN: usize = 300;
 /// For one request.
 const IN_ALL: Duration = Duration::from_secs(20);
 
@@ -48,7 +46,10 @@ impl Heartbeat {
         let (is_under_way, is_failing) = (Arc::clone(&self.is_under_way), Arc::clone(&self.is_failing));
         tokio::spawn(async move {
             let answer = client.get(url).send().await.and_then(reqwest::Response::error_for_status);
-            let failed = answer.err().map(|error| foreign::line(&error.without_url().to_string(), SHOWN));
+            let failed = answer.err().map(|error| match error.status() {
+                Some(status) => format!("the service answers {status}"),
+                None => http::NoAnswer::of(&error).reason,
+            });
             if let Some(error) = failed.as_ref().filter(|_| !is_failing.load(Ordering::Relaxed)) {
                 warn!("the heartbeat does not get through: {error}; look at settings.heartbeat_url");
             }

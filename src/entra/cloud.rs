@@ -45,6 +45,15 @@ impl Cloud {
         }
     }
 
+    /// Where Entra ID gives tokens.
+    pub(super) fn sign_in_host(self) -> &'static str {
+        match self {
+            Self::Public => "login.microsoftonline.com",
+            Self::China => "login.chinacloudapi.cn",
+            Self::UsGovernment => "login.microsoftonline.us",
+        }
+    }
+
     /// The scope to ask a token for. Storage's audiences are those of Microsoft's own clients for
     /// tables (`TableAudience` of Azure.Data.Tables); for SMTP see
     /// <https://learn.microsoft.com/exchange/client-developer/legacy-protocols/how-to-authenticate-an-imap-pop-smtp-application-by-using-oauth>.

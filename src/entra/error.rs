@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::wire::Exchange;
 use super::{Audience, Entra, Identity};
 use crate::foreign;
+use crate::tls::Trust;
 
 /// Why a sign-in failed. No secret or token is ever in it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -45,19 +46,21 @@ impl Entra {
     pub(super) fn explained(&self, exchange: Option<Exchange>, audience: Audience, said: &str) -> EntraError {
         let who = self.who();
         match (exchange, &self.identity) {
-            (Some(Exchange::NoAnswer(reason)), Identity::Managed { .. }) => {
-                let error =
-                    EntraError::new(format!("the metadata service of this machine gives no token: {reason}"));
+            (Some(Exchange::NoAnswer(why)), Identity::Managed { .. }) => {
+                let error = EntraError::new(format!(
+                    "the metadata service of this machine gives no token: {}",
+                    why.reason
+                ));
                 let help = "a managed identity works on an Azure virtual machine alone (and 169.254.169.254 must not be \
                             blocked there); elsewhere write entra = { tenant_id = \"…\", client_id = \"…\", client_secret = { … } }";
                 EntraError { is_passing: true, ..error.help(help) }
             }
-            (Some(Exchange::NoAnswer(reason)), Identity::Application { .. }) => {
-                let error = EntraError::new(format!("Entra ID cannot be reached to sign in {who}: {reason}"));
-                EntraError {
-                    is_passing: true,
-                    ..error.help("look at the network, the firewall, and HTTPS_PROXY")
-                }
+            (Some(Exchange::NoAnswer(why)), Identity::Application { .. }) => {
+                let error =
+                    EntraError::new(format!("Entra ID cannot be reached to sign in {who}: {}", why.reason));
+                let help = why.help(self.cloud.sign_in_host(), Trust::SystemAlone);
+                let general = || "look at the network, the firewall, and HTTPS_PROXY".to_owned();
+                EntraError { is_passing: true, ..error.help(help.unwrap_or_else(general)) }
             }
             (Some(Exchange::Refused { status, retry_after, body }), identity) => {
                 let (code, words) = code_and_words(&body);

@@ -10,7 +10,7 @@ use azure_core_1::http::headers::Headers;
 use azure_core_1::http::{AsyncRawResponse, Body, HttpClient, Request, StatusCode, Url};
 use bytes::Bytes;
 
-use crate::http;
+use crate::http::{self, NoAnswer};
 
 const TO_CONNECT: Duration = Duration::from_secs(10);
 const IN_ALL: Duration = Duration::from_secs(30);
@@ -25,7 +25,7 @@ pub(super) struct Wire(Arc<Mutex<Option<Exchange>>>);
 #[derive(Debug, Clone)]
 pub(super) enum Exchange {
     /// No connection, or no whole response.
-    NoAnswer(String),
+    NoAnswer(NoAnswer),
     /// A response that is no token.
     Refused {
         /// HTTP status.
@@ -47,11 +47,11 @@ impl Wire {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = exchange;
     }
 
-    async fn exchange(&self, request: &Request) -> Result<(u16, Bytes), String> {
+    async fn exchange(&self, request: &Request) -> Result<(u16, Bytes), NoAnswer> {
         let url = place_of(request.url());
         let is_local = url.scheme() == "http";
         if is_local && !is_of_this_machine(&url) {
-            return Err("a token is asked for over https only".to_owned());
+            return Err(NoAnswer::because("a token is asked for over https only"));
         }
         let mut builder = http::builder().connect_timeout(TO_CONNECT).timeout(IN_ALL);
         if is_local {
@@ -59,7 +59,7 @@ impl Wire {
             // https://learn.microsoft.com/azure/virtual-machines/instance-metadata-service#proxies
             builder = builder.no_proxy();
         }
-        let client = builder.build().map_err(|error| http::innermost(&error))?;
+        let client = builder.build().map_err(|error| NoAnswer::because(http::innermost(&error)))?;
         let method = reqwest::Method::from_bytes(request.method().as_str().as_bytes()).unwrap_or_default();
         let mut sending = client.request(method, url.as_str());
         for (name, value) in request.headers().iter() {
@@ -68,12 +68,12 @@ impl Wire {
         if let Body::Bytes(bytes) = request.body() {
             sending = sending.body(bytes.clone());
         }
-        let mut response = sending.send().await.map_err(|error| http::reason(&error))?;
+        let mut response = sending.send().await.map_err(|error| NoAnswer::of(&error))?;
         let (status, retry_after) = (response.status(), http::retry_after(response.headers()));
         let mut body = Vec::new();
-        while let Some(piece) = response.chunk().await.map_err(|error| http::reason(&error))? {
+        while let Some(piece) = response.chunk().await.map_err(|error| NoAnswer::of(&error))? {
             if body.len() + piece.len() > LARGEST {
-                return Err("the response is larger than any token".to_owned());
+                return Err(NoAnswer::because("the response is larger than any token"));
             }
             body.extend_from_slice(&piece);
         }
@@ -91,8 +91,8 @@ impl HttpClient for Wire {
             Ok((status, body)) => {
                 Ok(AsyncRawResponse::from_bytes(StatusCode::from(status), Headers::new(), body))
             }
-            Err(reason) => {
-                self.note(Some(Exchange::NoAnswer(reason)));
+            Err(why) => {
+                self.note(Some(Exchange::NoAnswer(why)));
                 // Of this kind the library tries no second time: it would for more than a minute.
                 Err(Error::with_message(ErrorKind::Credential, "no answer"))
             }

@@ -24,8 +24,9 @@ use uuid::Uuid;
 use super::{ConnectError, Fault, Handover, Letter};
 use crate::entra::{Audience, Token};
 use crate::flow::GraphConnection;
-use crate::http;
+use crate::http::{self, NoAnswer};
 use crate::outbox::Receipt;
+use crate::tls::Trust;
 use verdict::{Reply, Verdict};
 
 const TO_CONNECT: Duration = Duration::from_secs(10);
@@ -60,9 +61,9 @@ enum Sent {
     /// The request went out whole and no answer came.
     Lost(String),
     /// The server was reached, and the connection broke before the request was out.
-    Broke(String),
+    Broke(NoAnswer),
     /// Nothing went out.
-    Unsent(String),
+    Unsent(NoAnswer),
 }
 
 impl Graph {
@@ -132,13 +133,13 @@ impl Graph {
                 self.usable = false;
                 Receipt::Unknown(format!("no answer to the whole request: {reason}"))
             }
-            Sent::Broke(reason) => {
+            Sent::Broke(why) => {
                 self.usable = false;
-                return Err(Fault::Broke { error: self.no_connection(&reason), at: None });
+                return Err(Fault::Broke { error: self.no_connection(&why), at: None });
             }
-            Sent::Unsent(reason) => {
+            Sent::Unsent(why) => {
                 self.usable = false;
-                return Err(Fault::Connection(self.no_connection(&reason)));
+                return Err(Fault::Connection(self.no_connection(&why)));
             }
         })
     }
@@ -164,9 +165,8 @@ impl Graph {
                     ))
                 }
             },
-            Sent::Lost(reason) | Sent::Broke(reason) | Sent::Unsent(reason) => {
-                Err(self.no_connection(&reason))
-            }
+            Sent::Lost(reason) => Err(self.no_connection(&NoAnswer::because(reason))),
+            Sent::Broke(why) | Sent::Unsent(why) => Err(self.no_connection(&why)),
         }
     }
 
@@ -190,7 +190,7 @@ impl Graph {
         let pieces = watched(body.clone(), Arc::clone(&all_written));
         let Ok(mut bearer) = HeaderValue::from_str(&format!("Bearer {}", token.secret.expose_secret()))
         else {
-            return Sent::Unsent("the token is none that a header can carry".to_owned());
+            return Sent::Unsent(NoAnswer::because("the token is none that a header can carry"));
         };
         bearer.set_sensitive(true);
         let request = self
@@ -202,13 +202,13 @@ impl Graph {
             .header("client-request-id", Uuid::new_v4().to_string())
             .body(reqwest::Body::wrap_stream(pieces));
         let lost = |error: &reqwest::Error| {
-            let reason = http::reason(error);
+            let why = NoAnswer::of(error);
             if all_written.load(Ordering::Relaxed) {
-                Sent::Lost(reason)
+                Sent::Lost(why.reason)
             } else if error.is_connect() {
-                Sent::Unsent(reason)
+                Sent::Unsent(why)
             } else {
-                Sent::Broke(reason)
+                Sent::Broke(why)
             }
         };
         let mut response = match request.send().await {
@@ -227,14 +227,11 @@ impl Graph {
         Sent::Answered(Reply::read(status, &headers, &answer))
     }
 
-    fn no_connection(&self, reason: &str) -> ConnectError {
+    fn no_connection(&self, why: &NoAnswer) -> ConnectError {
         let place = self.url.host_str().unwrap_or_default();
-        let help = if http::is_about_certificate(reason) {
-            "a proxy that reads TLS needs its authority among the system's certificates"
-        } else {
-            "look at the network, the firewall, and HTTPS_PROXY"
-        };
-        ConnectError::new(format!("{place} cannot be reached: {reason}"), Some(help))
+        let help = why.help(place, Trust::SystemAlone);
+        let help = help.as_deref().unwrap_or("look at the network, the firewall, and HTTPS_PROXY");
+        ConnectError::new(format!("{place} cannot be reached: {}", why.reason), Some(help))
     }
 }
 

@@ -33,10 +33,10 @@ use hello::Offers;
 pub(crate) use hello::literal;
 use remedy::Stage;
 use reply::Reply;
-use sign_in::Credentials;
+use sign_in::{By, Credentials};
 use tls::Tls;
 use verdict::{Step, Whose};
-use wire::{Broken, Wire, lost, within};
+use wire::{Broken, Wire, within};
 
 /// For DNS, TCP, TLS and the greeting together.
 const TO_CONNECT: Duration = Duration::from_mins(1);
@@ -54,6 +54,8 @@ const CHUNK: usize = 64 << 10;
 /// A signed-in session with an SMTP server.
 pub struct Smtp {
     wire: Wire,
+    /// It has signed in.
+    has_login: bool,
     usable: bool,
     /// It has taken a letter.
     has_taken: bool,
@@ -100,7 +102,8 @@ impl Smtp {
                 })?;
                 let credentials = Credentials { user, secret: password.expose_secret() };
                 let (mut wire, offers) = connect(smtp, &place, Some(credentials)).await?;
-                sign_in::by_password(&mut wire, &offers, credentials, (&place, &source.place())).await?;
+                let by = By { smtp, offers: &offers, credentials };
+                sign_in::by_password(&mut wire, by, &source.place()).await?;
                 wire
             }
             Some((user, Proof::OAuth(entra))) => {
@@ -114,7 +117,7 @@ impl Smtp {
                 }
             }
         };
-        Ok(Self { wire, usable: true, has_taken: false })
+        Ok(Self { wire, has_login: smtp.login.is_some(), usable: true, has_taken: false })
     }
 
     pub(super) fn is_usable(&self) -> bool {
@@ -166,8 +169,8 @@ impl Smtp {
         let has_taken = receipts.iter().flatten().any(|receipt| matches!(receipt, Receipt::Accepted(_)));
         match transaction.refusal {
             None => Ok(()),
-            Some((whose, reply)) if has_taken => Err(declined_for_some(whose, &reply)),
-            Some((whose, reply)) => Err(declined(whose, &reply, letter.from)),
+            Some((whose, reply)) if has_taken => Err(self.declined_for_some(whose, &reply)),
+            Some((whose, reply)) => Err(self.declined(whose, &reply, letter.from)),
         }
     }
 
@@ -183,7 +186,7 @@ impl Smtp {
         })?;
         let begun = self.command(Mail::new(Some(sender), Vec::new()), 2).await;
         begun.map(drop).map_err(|broken| {
-            let error = takes_no_mail(from, &broken);
+            let error = self.takes_no_mail(from, &broken);
             let is_final = matches!(&broken, Broken::Refused(reply) if reply.class() == 5);
             if self.has_taken && !is_final { Fault::Ended(error) } else { Fault::Connection(error) }
         })
@@ -253,7 +256,9 @@ impl Smtp {
             Err(broken) => return Err((None, broke(&broken, None))),
         };
         match verdict::of(Step::Message, &reply) {
-            whose @ (Whose::Connection | Whose::Unclear) => Err((None, declined(whose, &reply, letter.from))),
+            whose @ (Whose::Connection | Whose::Unclear) => {
+                Err((None, self.declined(whose, &reply, letter.from)))
+            }
             Whose::Recipient | Whose::Message | Whose::TooMany => Ok(judged(&reply)),
         }
     }
@@ -297,6 +302,32 @@ impl Smtp {
         }
         self.wire.expect_silence()
     }
+
+    /// The server does not want the mail at all: for the sender's sake, or it does not say for whose.
+    fn declined(&self, whose: Whose, reply: &Reply, from: &str) -> Fault {
+        if whose == Whose::Connection {
+            return Fault::Refused(self.takes_no_mail(from, &Broken::Refused(reply.clone())));
+        }
+        let general = "its policy may be meant for the sender, for a recipient or for this mail: whether other mails go through shows which";
+        let help = remedy::of_policy(reply, self.has_login).unwrap_or(general);
+        let words = format!("the server declines the mail: {}", reply.words());
+        Fault::Broke { error: ConnectError::new(words, Some(help)), at: None }
+    }
+
+    /// The server has taken the mail for others.
+    fn declined_for_some(&self, whose: Whose, reply: &Reply) -> Fault {
+        let words = format!("the server declines the mail for some recipients: {}", reply.words());
+        let error = ConnectError::new(words, Some(remedy::of_refusal(reply, self.has_login)));
+        Fault::Declined { error, is_final: whose == Whose::Unclear }
+    }
+
+    fn takes_no_mail(&self, from: &str, broken: &Broken) -> ConnectError {
+        let help = match broken {
+            Broken::Refused(reply) => remedy::of_refusal(reply, self.has_login),
+            _ => "look at the mail server, and whether it takes mail from this sender",
+        };
+        ConnectError::new(format!("the server takes no mail from {from}: {broken}"), Some(help))
+    }
 }
 
 /// The session broke while a letter was being handed over.
@@ -305,31 +336,6 @@ fn broke(broken: &Broken, at: Option<usize>) -> Fault {
     let help =
         "look at the mail server, and at what stands between: it ends sessions in the middle of a mail";
     Fault::Broke { error: ConnectError::new(format!("the session broke {place}: {broken}"), Some(help)), at }
-}
-
-/// The server does not want the mail at all: for the sender's sake, or it does not say for whose.
-fn declined(whose: Whose, reply: &Reply, from: &str) -> Fault {
-    if whose == Whose::Connection {
-        return Fault::Refused(takes_no_mail(from, &Broken::Refused(reply.clone())));
-    }
-    let help = "its policy may be meant for the sender, for a recipient or for this mail: whether other mails go through shows which";
-    let error = ConnectError::new(format!("the server declines the mail: {}", reply.words()), Some(help));
-    Fault::Broke { error, at: None }
-}
-
-/// The server has taken the mail for others.
-fn declined_for_some(whose: Whose, reply: &Reply) -> Fault {
-    let words = format!("the server declines the mail for some recipients: {}", reply.words());
-    let error = ConnectError::new(words, Some(remedy::of_refusal(reply)));
-    Fault::Declined { error, is_final: whose == Whose::Unclear }
-}
-
-fn takes_no_mail(from: &str, broken: &Broken) -> ConnectError {
-    let help = match broken {
-        Broken::Refused(reply) => remedy::of_refusal(reply),
-        _ => "look at the mail server, and whether it takes mail from this sender",
-    };
-    ConnectError::new(format!("the server takes no mail from {from}: {broken}"), Some(help))
 }
 
 /// 5xx is final, everything else is for later.
@@ -344,8 +350,8 @@ async fn by_token(
     token: &Token,
 ) -> Result<Wire, ConnectError> {
     let credentials = Credentials { user, secret: token.secret.expose_secret() };
-    let (mut wire, _) = connect(smtp, place, Some(credentials)).await?;
-    sign_in::by_token(&mut wire, credentials, place).await?;
+    let (mut wire, offers) = connect(smtp, place, Some(credentials)).await?;
+    sign_in::by_token(&mut wire, By { smtp, offers: &offers, credentials }).await?;
     Ok(wire)
 }
 
@@ -368,7 +374,7 @@ async fn connect(
     let tls = if smtp.security == Security::None { None } else { Some(tls_of(smtp).await?) };
     let (mut stage, mut name) = (Stage::Network, String::new());
     let begin = async {
-        let stream = Wire::connect(&smtp.host, smtp.port, TO_CONNECT).await.map_err(|error| lost(&error))?;
+        let stream = Wire::connect(&smtp.host, smtp.port, TO_CONNECT).await?;
         name = hello::name(smtp.helo.as_deref(), stream.local_addr().ok().map(|at| at.ip()));
         let mut wire = Wire::new(Box::new(stream));
         if let (Security::Tls, Some(tls)) = (smtp.security, &tls) {
@@ -385,10 +391,11 @@ async fn connect(
     let (mut wire, offers) = greeted.map_err(|broken| remedy::no_connection(&broken, stage, &name, smtp))?;
     let (Security::StartTls, Some(tls)) = (smtp.security, &tls) else { return Ok((wire, offers)) };
     if !offers.starttls {
-        let help = "security = \"tls\" (port 465) may be what it wants; unprotected mail is sent on this machine only";
+        let help = "write security = \"tls\" and port = 465, or port = 587; unprotected mail is sent on this machine only";
         return Err(ConnectError::new(format!("{place} offers no STARTTLS"), Some(help)));
     }
     let protect = async {
+        stage = Stage::StartTls;
         wire.ask(Starttls, 2).await?;
         stage = Stage::Tls;
         // What was offered before may have been said by anybody, and does not count.

@@ -1,5 +1,6 @@
 //! Azure Table storage, by its SDK on our own transport.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -27,6 +28,7 @@ use super::transport::{Failure, Transport};
 use super::{Credential, Endpoint, Page, Query, Served, TableError, Token, identity, sas};
 use crate::entra::Entra;
 use crate::flow::{AzureConnection, AzureLogin};
+use crate::http::NoAnswer;
 use crate::row::Row;
 use crate::secret::SecretSource;
 
@@ -55,6 +57,7 @@ pub(super) struct Account {
     url: Url,
     sign_in: SignIn,
     signature: Option<SecretString>,
+    ca_file: Option<PathBuf>,
 }
 
 /// The longest wait that a service may ask for.
@@ -112,7 +115,8 @@ impl Account {
             // The transport adds the token to each request, and another one where it is refused.
             Credential::Token => StorageCredentials::anonymous(),
         };
-        Ok(Self { credentials, transport, name, host, url, sign_in, signature })
+        let ca_file = connection.ca_file.clone();
+        Ok(Self { credentials, transport, name, host, url, sign_in, signature, ca_file })
     }
 
     /// A table of the account; nothing is asked of it yet.
@@ -136,7 +140,7 @@ impl Account {
             .client_options(options_of(&transport))
             .build();
         let (host, sign_in, table) = (self.host.clone(), self.sign_in.clone(), name.to_owned());
-        let place = Place { host, account, table, sign_in };
+        let place = Place { host, account, table, sign_in, ca_file: self.ca_file.clone() };
         Ok(AzureTable {
             client: service.table_client(name),
             service,
@@ -290,8 +294,8 @@ impl AzureTable {
                 Err(TableError::no_page(&self.place, &reason))
             }
             (_, _) => {
-                let reason = "it sent nothing".to_owned();
-                Err(TableError::of_failure(Failure::NoAnswer { reason, is_certificate: false }, &self.place))
+                let nothing = Failure::NoAnswer(NoAnswer::because("it sent nothing"));
+                Err(TableError::of_failure(nothing, &self.place))
             }
         }
     }

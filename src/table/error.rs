@@ -1,6 +1,7 @@
 //! Errors of tables, in words a person can act on.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::permission;
@@ -8,6 +9,7 @@ use super::refusal::{self, Answer};
 use super::transport::Failure;
 use crate::entra::EntraError;
 use crate::foreign;
+use crate::tls::Trust;
 
 /// Why a table could not be read. No key, signature or whole address is ever in it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -68,16 +70,14 @@ impl TableError {
     /// What a failed exchange with the service means; `place` names account and table.
     pub(super) fn of_failure(failure: Failure, place: &Place) -> Self {
         match failure {
-            Failure::NoAnswer { reason, is_certificate } => {
-                let help = if is_certificate && reason.contains("expired") {
-                    "the server's certificate must be renewed; look at this machine's clock, too"
-                } else if is_certificate {
-                    "if the server's certificate comes from an authority of your own, name it in the connection's ca_file"
-                } else {
+            Failure::NoAnswer(why) => {
+                let trust = place.ca_file.as_deref().map_or(Trust::System, Trust::File);
+                let help = why.help(&place.host, trust).unwrap_or_else(|| {
                     "look at the account's name, the network and the firewall; the next run reads what this one missed"
-                };
-                let error = Self::new(format!("{} cannot be reached: {reason}", place.host)).help(help);
-                Self { is_passing: !is_certificate, ..error }
+                        .to_owned()
+                });
+                let error = Self::new(format!("{} cannot be reached: {}", place.host, why.reason)).help(help);
+                Self { is_passing: !why.is_lasting(), ..error }
             }
             Failure::NoToken(error) => {
                 let EntraError { message, help, is_passing, retry_after } = error;
@@ -104,6 +104,8 @@ pub(super) struct Place {
     pub(super) account: String,
     pub(super) table: String,
     pub(super) sign_in: SignIn,
+    /// The only authorities to trust.
+    pub(super) ca_file: Option<PathBuf>,
 }
 
 /// What requests are signed with, in words.
@@ -133,6 +135,7 @@ mod tests {
             account: name("contoso"),
             table: name("leads"),
             sign_in: SignIn::Secret(name("the environment variable X")),
+            ca_file: None,
         };
         let code = code.map(str::to_owned);
         let failure = Failure::Status { status, retry_after: None, code, body: body.as_bytes().to_vec() };

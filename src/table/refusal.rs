@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::error::{Place, SHOWN, SignIn, TableError};
 use super::permission;
 use crate::foreign;
+use crate::http;
 
 /// What the body of a refusal says, cleaned.
 pub(super) struct Answer {
@@ -112,6 +113,9 @@ fn by_proxy(status: u16, answer: &Answer, place: &Place) -> Option<Words> {
     if (300..=399).contains(&status) {
         let message = format!("{host} answered with a redirect ({status}), which no table service does");
         return Some(words(message, "check the endpoint, and a proxy or sign-in page between"));
+    }
+    if status == 407 {
+        return Some(words(format!("a proxy before {host} asks for a login (407)"), http::LOGIN_FOR_PROXY));
     }
     if !answer.is_page || !answer.code.is_empty() || status >= 500 {
         return None;
@@ -321,6 +325,7 @@ mod tests {
             account: of("contoso"),
             table: of("leads"),
             sign_in: SignIn::Secret(of("the environment variable X")),
+            ca_file: None,
         };
         let shown = REFUSALS.map(|(status, code, text)| {
             let code = (!code.is_empty()).then(|| of(code));

@@ -84,7 +84,7 @@ impl Exchanged {
 #[derive(Debug, Clone)]
 pub(super) enum Failure {
     /// No connection, no complete response.
-    NoAnswer { reason: String, is_certificate: bool },
+    NoAnswer(http::NoAnswer),
     /// The body is larger than this many bytes.
     TooLarge(usize),
     /// There is no token to ask with.
@@ -248,8 +248,7 @@ fn headers_for_sdk(from: &HeaderMap) -> Headers {
 }
 
 fn no_answer(error: &reqwest::Error) -> Failure {
-    let reason = http::reason(error);
-    Failure::NoAnswer { is_certificate: http::is_about_certificate(&reason), reason }
+    Failure::NoAnswer(http::NoAnswer::of(error))
 }
 
 #[cfg(test)]

@@ -61,6 +61,8 @@ mod recover;
 #[cfg(test)]
 mod reliability;
 #[cfg(test)]
+mod remedies;
+#[cfg(test)]
 mod requests;
 #[cfg(test)]
 mod rows;

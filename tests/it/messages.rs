@@ -134,7 +134,10 @@ async fn an_unknown_authority() {
     let without = |flows: String| {
         flows.lines().filter(|line| !line.starts_with("ca_file")).collect::<Vec<_>>().join("\n")
     };
-    says(&failed(server.port, without, same).await, &["certificate", "name it in ca_file"]);
+    says(
+        &failed(server.port, without, same).await,
+        &["certificate", "name the file in ca_file: openssl s_client"],
+    );
     assert!(server.mails().is_empty());
 }
 

@@ -138,6 +138,10 @@ pub(super) fn of(reply: &Reply, connection: &GraphConnection) -> Verdict {
             format!("Graph takes no mail of {mailbox} for now: {words}"),
             "it is tried again when Graph lets it; per_minute sets a slower pace".to_owned(),
         ),
+        407 => connection_fails(
+            format!("a proxy before Graph asks for a login: {words}"),
+            crate::http::LOGIN_FOR_PROXY.to_owned(),
+        ),
         502 | 504 => Verdict::Unknown(words),
         408 | 409 | 423 | 425 | 500..=599 => Verdict::Later(words),
         // What Graph says of a message has a code, or is about its size and kind.

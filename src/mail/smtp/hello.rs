@@ -36,6 +36,15 @@ impl Offers {
         self.mechanisms.iter().any(|offered| *offered == mechanism.to_string())
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.mechanisms.is_empty()
+    }
+
+    /// By any of the mechanisms for tokens of OAuth.
+    pub(super) fn takes_tokens(&self) -> bool {
+        self.mechanisms.iter().any(|offered| offered == "XOAUTH2" || offered == "OAUTHBEARER")
+    }
+
     /// The mechanisms in words.
     pub(super) fn logins(&self) -> String {
         if self.mechanisms.is_empty() { "none".to_owned() } else { self.mechanisms.join(", ") }

@@ -11,9 +11,11 @@ use base64::prelude::BASE64_STANDARD;
 use lettre::transport::smtp::authentication::Mechanism;
 
 use super::hello::Offers;
+use super::remedy;
 use super::reply::{Reply, cleaned};
 use super::wire::{Broken, Wire, within};
 use super::{ConnectError, FOR_A_COMMAND};
+use crate::flow::SmtpConnection;
 use crate::foreign;
 
 /// Who signs in, and what proves it: a password or a token.
@@ -38,13 +40,17 @@ impl Credentials<'_> {
     }
 }
 
-/// `place` is the server, `source` says where the password lies.
-pub(super) async fn by_password(
-    wire: &mut Wire,
-    offers: &Offers,
-    credentials: Credentials<'_>,
-    (place, source): (&str, &str),
-) -> Result<(), ConnectError> {
+/// Who signs in, and where.
+#[derive(Clone, Copy)]
+pub(super) struct By<'a> {
+    pub(super) smtp: &'a SmtpConnection,
+    pub(super) offers: &'a Offers,
+    pub(super) credentials: Credentials<'a>,
+}
+
+/// `source` says where the password lies.
+pub(super) async fn by_password(wire: &mut Wire, by: By<'_>, source: &str) -> Result<(), ConnectError> {
+    let By { smtp, offers, credentials } = by;
     let mut refusal = None;
     for way in [Mechanism::Plain, Mechanism::Login].into_iter().filter(|way| offers.has(*way)) {
         let signed_in = match way {
@@ -59,16 +65,17 @@ pub(super) async fn by_password(
             break;
         }
     }
+    let (place, user) = (smtp.place(), credentials.user);
     let Some(broken) = refusal else {
-        let help = "leave `login` out where the server wants none, or look at port and security: many offer it by TLS alone";
         let message = format!(
-            "{place} offers no login that leadflow knows (PLAIN or LOGIN); it offers {}",
+            "{place} offers no login that leadflow knows for a password (PLAIN or LOGIN); it offers {}",
             cleaned(&offers.logins())
         );
-        return Err(ConnectError::new(message, Some(help)));
+        return Err(ConnectError::new(message, Some(remedy::of_mechanisms(offers))));
     };
-    let (user, help) = (credentials.user, format!("look at the username and at the password in {source}"));
-    Err(ConnectError::new(format!("{place} does not accept the login `{user}`: {broken}"), Some(&help)))
+    let help = remedy::of_login(&broken, user, source);
+    let verb = if remedy::is_passing(&broken) { "cannot check" } else { "does not accept" };
+    Err(ConnectError::new(format!("{place} {verb} the login `{user}`: {broken}"), Some(&help)))
 }
 
 async fn plain(wire: &mut Wire, answer: String) -> Result<(), Broken> {
@@ -94,12 +101,9 @@ async fn dialogue(wire: &mut Wire, begin: String, answers: &[String]) -> Result<
     within(FOR_A_COMMAND, wire.ask(format!("{line}\r\n"), 2)).await.map(drop)
 }
 
-pub(super) async fn by_token(
-    wire: &mut Wire,
-    credentials: Credentials<'_>,
-    place: &str,
-) -> Result<(), ConnectError> {
-    let user = credentials.user;
+pub(super) async fn by_token(wire: &mut Wire, by: By<'_>) -> Result<(), ConnectError> {
+    let By { smtp, offers, credentials } = by;
+    let (place, user) = (smtp.place(), credentials.user);
     let command = format!("AUTH XOAUTH2 {}\r\n", credentials.xoauth2());
     let refusal = match within(FOR_A_COMMAND, wire.say(command)).await {
         Ok(reply) if reply.class() == 2 => return Ok(()),
@@ -111,10 +115,27 @@ pub(super) async fn by_token(
             };
             format!("{end} {}", said_in(&reply))
         }
+        Ok(reply) if reply.class() == 4 => {
+            let message = format!("{place} cannot check the token for `{user}`: {}", reply.words());
+            return Err(ConnectError::new(message, Some(remedy::WAITED_OUT)));
+        }
+        Ok(reply) if (500..=504).contains(&reply.code) && !offers.has(Mechanism::Xoauth2) => {
+            let message = format!(
+                "{place} does not take tokens (XOAUTH2): {}; it offers {}",
+                reply.words(),
+                cleaned(&offers.logins())
+            );
+            let help =
+                "write `password` in place of `oauth`, or look at host: Office 365 is smtp.office365.com";
+            return Err(ConnectError::new(message, Some(help)));
+        }
         Ok(reply) => reply.words(),
-        Err(broken) => return Err(ConnectError::new(format!("{place}: {broken}"), None)),
+        Err(broken) => {
+            let message = format!("{place} does not answer the login `{user}`: {broken}");
+            return Err(ConnectError::new(message, Some(remedy::WAITED_OUT)));
+        }
     };
-    let help = mending(&refusal, user);
+    let help = remedy::of_token(&refusal, user);
     let refusal = cleaned(&refusal);
     Err(ConnectError::new(format!("{place} does not accept the token for `{user}`: {refusal}"), Some(&help)))
 }
@@ -124,21 +145,6 @@ fn said_in(challenge: &Reply) -> String {
     let encoded = challenge.lines.concat();
     let decoded = BASE64_STANDARD.decode(encoded.trim()).unwrap_or_default();
     format!("(challenge: {})", String::from_utf8_lossy(&decoded))
-}
-
-/// What mends a refusal: <https://learn.microsoft.com/exchange/clients-and-mobile-in-exchange-online/authenticated-client-smtp-submission>.
-fn mending(refusal: &str, user: &str) -> String {
-    if refusal.contains("5.7.139") || refusal.contains("SmtpClientAuthentication is disabled") {
-        return format!(
-            "SMTP AUTH is turned off for the mailbox or the tenant: \
-             Set-CASMailbox -Identity {user} -SmtpClientAuthenticationDisabled $false"
-        );
-    }
-    format!(
-        "the application needs the permission SMTP.SendAsApp (Office 365 Exchange Online, with admin consent), a service \
-         principal in Exchange (New-ServicePrincipal), and the mailbox: Add-MailboxPermission -Identity {user} -User \
-         SERVICE-PRINCIPAL -AccessRights FullAccess; see docs/office365.md"
-    )
 }
 
 #[cfg(test)]
@@ -151,9 +157,12 @@ mod tests {
         let said = said_in(&Reply { code: 334, lines: vec![challenge] });
         assert_eq!(said, r#"(challenge: {"status":"400","schemes":"Bearer"})"#);
         assert!(
-            mending("535 5.7.139 Authentication unsuccessful", "a@b.example")
+            remedy::of_token("535 5.7.139 Authentication unsuccessful", "a@b.example")
                 .contains("Set-CASMailbox -Identity a@b")
         );
-        assert!(mending("535 5.7.3 Authentication unsuccessful", "a@b.example").contains("SMTP.SendAsApp"));
+        assert!(
+            remedy::of_token("535 5.7.3 Authentication unsuccessful", "a@b.example")
+                .contains("SMTP.SendAsApp")
+        );
     }
 }

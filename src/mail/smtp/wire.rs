@@ -19,6 +19,7 @@ use tokio::time::timeout;
 
 use super::reply::{Reading, Reply, Unreadable, cleaned};
 use super::tls::Tls;
+use crate::tls::TlsFault;
 
 /// Bytes that are taken in at a time.
 const PIECE: usize = 4 << 10;
@@ -39,7 +40,13 @@ pub(super) struct Wire {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Broken {
     Timeout(Duration),
-    /// The network's or TLS's reason.
+    /// The name of the host leads nowhere.
+    NoSuchHost(String),
+    /// Nothing can be reached at its addresses.
+    NoWay(String),
+    /// TLS did not come about.
+    Tls(TlsFault),
+    /// The network's reason.
     Lost(String),
     /// What was heard is no reply, or none that ends.
     Unreadable(String),
@@ -51,18 +58,20 @@ pub(super) enum Broken {
 
 impl Wire {
     /// Connects to one of the host's addresses, each of which gets its share of the time.
-    pub(super) async fn connect(host: &str, port: u16, limit: Duration) -> io::Result<TcpStream> {
-        let addresses: Vec<SocketAddr> = lookup_host((host, port)).await?.collect();
+    pub(super) async fn connect(host: &str, port: u16, limit: Duration) -> Result<TcpStream, Broken> {
+        let found = lookup_host((host, port)).await;
+        let unknown = |error: io::Error| Broken::NoSuchHost(cleaned(&error.to_string()));
+        let addresses: Vec<SocketAddr> = found.map_err(unknown)?.collect();
         let share = limit / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
-        let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+        let mut last = Broken::NoSuchHost("it has no address".to_owned());
         for address in addresses {
             match timeout(share, TcpStream::connect(address)).await {
                 Ok(Ok(stream)) => {
-                    stream.set_nodelay(true)?;
+                    let _ = stream.set_nodelay(true);
                     return Ok(stream);
                 }
-                Ok(Err(error)) => last = error,
-                Err(_) => last = io::Error::new(io::ErrorKind::TimedOut, format!("no answer from {address}")),
+                Ok(Err(error)) => last = Broken::NoWay(cleaned(&error.to_string())),
+                Err(_) => last = Broken::NoWay(format!("no answer from {address}")),
             }
         }
         Err(last)
@@ -180,7 +189,8 @@ impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Timeout(after) => write!(f, "no answer within {} s", after.as_secs()),
-            Self::Lost(reason) => f.write_str(reason),
+            Self::NoSuchHost(reason) | Self::NoWay(reason) | Self::Lost(reason) => f.write_str(reason),
+            Self::Tls(fault) => f.write_str(&cleaned(&fault.words())),
             Self::Unreadable(heard) => write!(f, "the server speaks no SMTP: {heard}"),
             Self::OutOfTurn(heard) => write!(f, "the server spoke out of turn: {heard}"),
             Self::Refused(reply) => f.write_str(&reply.words()),
@@ -201,7 +211,13 @@ fn closed() -> Broken {
 }
 
 /// The innermost reason.
-pub(super) fn lost(error: &io::Error) -> Broken {
+fn lost(error: &io::Error) -> Broken {
+    if let Some(fault) = TlsFault::of(error) {
+        return Broken::Tls(fault);
+    }
+    if error.kind() == io::ErrorKind::UnexpectedEof {
+        return closed();
+    }
     let mut reason = error.to_string();
     let mut source = std::error::Error::source(error);
     while let Some(inner) = source {

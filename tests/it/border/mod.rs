@@ -18,7 +18,7 @@ use canaries::{
 };
 
 /// Every command as its manual page is called, with the lines that are run.
-const COMMANDS: [(&str, &[&str]); 37] = [
+const COMMANDS: [(&str, &[&str]); 38] = [
     ("leadflow", &["--version"]),
     ("leadflow-run", &["run --once", "run --once nothere"]),
     ("leadflow-check", &["check", "check --json", "check --online", "check --online --json"]),
@@ -39,6 +39,7 @@ const COMMANDS: [(&str, &[&str]); 37] = [
     ("leadflow-outbox-list", &["outbox list", "outbox list --json"]),
     ("leadflow-outbox-show", &["outbox show 1", "outbox show 1 --json"]),
     ("leadflow-outbox-retry", &["outbox retry", "outbox retry 1"]),
+    ("leadflow-outbox-send", &["outbox send 1 --to b@contoso.example"]),
     ("leadflow-outbox-drop", &["outbox drop 1"]),
     ("leadflow-lead", &["lead"]),
     ("leadflow-lead-list", &["lead list leads", "lead list leads --json"]),

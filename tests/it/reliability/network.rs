@@ -256,7 +256,7 @@ fn case_26_an_expired_certificate_ends_it_before_any_credential() {
     daemon.wait_for_log(&format!("the run failed: 127.0.0.1:{table} cannot be reached: "));
     daemon.wait_for_log("the mail connection fails: cannot connect to 127.0.0.1");
     let log = daemon.log();
-    assert!(log.matches("the server's certificate must be renewed").count() >= 2, "{log}");
+    assert!(log.matches("have the certificate of 127.0.0.1 renewed").count() >= 2, "{log}");
     assert!(daemon.stop().success());
     let heard = String::from_utf8_lossy(&heard.lock().unwrap()).into_owned();
     assert!(
