@@ -11,7 +11,7 @@ use rustix::fs::{self, Access, AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use uuid::Uuid;
 
-use super::judge::{Entry, Finding, Kind, Trust, judge, judge_links, not_plain};
+use super::judge::{Entry, Finding, KEPT, Kind, Trust, judge, judge_file, judge_links, not_plain};
 use super::{trusted_users, way, with_reason};
 
 /// An open folder.
@@ -116,8 +116,8 @@ impl Folder {
         let path = entry.path.display();
         match &entry.kind {
             Kind::File => {}
-            Kind::Folder => return Err(not_plain(&entry.path, "folder")),
-            Kind::Other(kind) => return Err(not_plain(&entry.path, kind)),
+            Kind::Folder => return Err(moved_away(not_plain(&entry.path, "folder"), &entry.path)),
+            Kind::Other(kind) => return Err(moved_away(not_plain(&entry.path, kind), &entry.path)),
             Kind::Link(target) => {
                 return Err(Finding {
                     message: format!(
@@ -139,6 +139,7 @@ impl Folder {
                 help: format!("if it is the right one, type: sudo chown {ours}: {path}"),
             });
         }
+        judge_file(entry)?;
         if names > 1 {
             return Err(Finding {
                 message: format!("{path} has {names} names (hard links), so that it may be another's file"),
@@ -290,6 +291,12 @@ impl Folder {
     }
 }
 
+/// What has a name that is ours makes room for the file.
+fn moved_away(finding: Finding, path: &Path) -> Finding {
+    let path = path.display();
+    Finding { help: format!("move it away: mv {path} {path}.away"), ..finding }
+}
+
 /// The name of a file that is being written.
 pub(crate) fn part_of(name: &str) -> String {
     format!(".{name}.{}.part", Uuid::new_v4().simple())
@@ -313,5 +320,5 @@ fn judge_folder(way: &[Entry], owner: u32, purpose: Use, is_there: bool) -> Resu
             last.mode &= !0o1000;
         }
     }
-    judge(&way, &trust, "what leadflow keeps there").map(drop)
+    judge(&way, &trust, KEPT).map(drop)
 }

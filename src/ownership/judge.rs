@@ -116,6 +116,14 @@ fn whose(entry: &Entry, above: Option<&Entry>, trust: &Trust, loss: &str) -> Res
     })
 }
 
+/// Whether everybody may write to a file of ours, which then is nobody's.
+///
+/// # Errors
+/// When they may; what strangers get by it is what leadflow keeps there.
+pub(super) fn judge_file(entry: &Entry) -> Result<(), Finding> {
+    rights(entry, false, KEPT).map(drop)
+}
+
 /// Who else may write to it.
 fn rights(entry: &Entry, is_on_the_way: bool, loss: &str) -> Result<Option<Finding>, Finding> {
     let is_folder = entry.kind == Kind::Folder;
@@ -153,12 +161,16 @@ fn rights(entry: &Entry, is_on_the_way: bool, loss: &str) -> Result<Option<Findi
     }))
 }
 
+/// What strangers get by writing to the folder of the state, or to what is in it.
+pub(super) const KEPT: &str = "what leadflow keeps there";
+
 /// What is no plain file is never read: it may be a trap, and has no end.
 pub(crate) fn not_plain(path: &Path, kind: &str) -> Finding {
     let path = path.display();
     Finding {
         message: format!("{path} is a {kind}, and not a plain file"),
-        help: format!("put a plain file in its place, after: rm {path}"),
+        // Whoever names a device by mistake is told of no command that would delete it.
+        help: "name a plain file instead".to_owned(),
     }
 }
 

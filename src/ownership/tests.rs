@@ -87,7 +87,7 @@ fn traps_in_a_folder_are_named_and_neither_followed_nor_waited_for() {
             "dangling",
             "is a link to nowhere, and leadflow follows none there; put the file itself in its place, after: rm",
         ),
-        ("pipe", "is a pipe, and not a plain file"),
+        ("pipe", "is a pipe, and not a plain file; move it away: mv "),
         ("socket", "is a socket"),
         ("folder", "is a folder"),
         ("second", "has 2 names"),
@@ -127,6 +127,20 @@ fn a_database_is_none_of_the_traps_nor_what_lies_beside_it() {
         fs::remove_file(&path).unwrap();
     }
     assert!(open().is_ok());
+    for (mode, is_taken) in [(0o660, true), (0o644, true), (0o602, false), (0o666, false)] {
+        fs::set_permissions(here.join("x.db"), fs::Permissions::from_mode(mode)).unwrap();
+        match open() {
+            Ok(_) => assert!(is_taken, "{mode:o}"),
+            Err(said) => {
+                assert!(
+                    !is_taken && said.contains("every user of this machine can change"),
+                    "{mode:o}: {said}"
+                );
+                assert!(said.contains("type: chmod o-w ") && said.contains("x.db"), "{said}");
+            }
+        }
+    }
+    fs::set_permissions(here.join("x.db"), fs::Permissions::from_mode(0o600)).unwrap();
     fs::rename(here.join("x.db"), here.join("y.db")).unwrap();
     symlink("y.db", here.join("x.db")).unwrap();
     assert!(open().unwrap_err().contains("is a link to y.db"));
@@ -198,7 +212,8 @@ fn only_plain_files_are_read_and_no_more_of_them_than_they_may_hold() {
     assert!(read_plain(&here, 5).is_err());
     // It says that it is empty.
     assert!(read_plain(Path::new("/proc/self/environ"), 0).is_err());
-    assert!(reason(read_plain(Path::new("/dev/zero"), 5)).contains("is a device"));
+    let of_device = reason(read_plain(Path::new("/dev/zero"), 5));
+    assert!(of_device.contains("is a device") && !of_device.contains("rm "), "{of_device}");
 }
 
 #[test]

@@ -148,3 +148,38 @@ fn a_state_is_copied_and_carried_over() {
     std::fs::rename(sandbox.path("copy.db"), sandbox.path("state/leadflow.db")).unwrap();
     assert!(sandbox.run(&["history", "leads"]).stdout.contains("nothing-new"));
 }
+
+#[test]
+fn a_state_or_table_that_everybody_may_write_is_refused() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let sandbox = Sandbox::new(FLOWS);
+    sandbox.run_once();
+    // As a backup is that was copied into its place.
+    for file in ["state/leadflow.db", "state/demo.db"] {
+        let rights = |mode| {
+            std::fs::set_permissions(sandbox.path(file), std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        rights(0o666);
+        for command in [&["check"][..], &["run", "--once"]] {
+            let told = sandbox.run(command);
+            assert_eq!(told.code, 2, "{}", told.stderr);
+            // The lines are wrapped.
+            let words: String = told.stderr.split_whitespace().filter(|word| *word != "│").collect();
+            for expected in ["everyuserofthismachinecanchange", "andsowhatismailed", "type:chmodo-w"] {
+                assert!(words.contains(expected), "`{expected}` is not in: {}", told.stderr);
+            }
+        }
+        rights(0o600);
+    }
+    assert_eq!(sandbox.run(&["run", "--once"]).code, 0);
+}
+
+#[test]
+fn a_device_that_was_named_by_mistake_is_not_to_be_deleted() {
+    let sandbox = Sandbox::new(FLOWS);
+    for device in ["/dev/null", "/dev/zero"] {
+        let told = sandbox.run(&["--config", device, "check"]);
+        assert!(told.code == 2 && told.stderr.contains("is a device"), "{}", told.stderr);
+        assert!(!told.stderr.contains("rm /dev"), "{}", told.stderr);
+    }
+}
