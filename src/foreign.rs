@@ -18,7 +18,7 @@ use std::ops::Range;
 use serde_json::Value;
 
 pub(crate) use secrets::{Kind, know, know_text, know_whole};
-pub(crate) use signs::of_same_length;
+pub(crate) use signs::{does_something, of_same_length};
 use skeleton::Skeleton;
 
 /// Stands for what is taken out.

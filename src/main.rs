@@ -8,5 +8,8 @@ use clap::Parser as _;
 
 fn main() -> ExitCode {
     let _crash_points = fail::has_failpoints().then(fail::FailScenario::setup);
-    cli::main(cli::Arguments::parse())
+    match cli::Arguments::try_parse() {
+        Ok(arguments) => cli::main(arguments),
+        Err(error) => cli::complain_of_arguments(&error),
+    }
 }

@@ -131,6 +131,19 @@ const MOST_BLOCKED: usize = 4_096;
 /// How long the blocking work of a stopped process may go on.
 const FOR_BLOCKING_WORK: Duration = Duration::from_secs(3);
 
+/// Tells what is wrong with what was typed, or the help that was asked for. What was typed may have been copied from
+/// anywhere.
+pub(crate) fn complain_of_arguments(error: &clap::Error) -> ExitCode {
+    let words = error.render().to_string();
+    if output::does_nothing(&words) {
+        // With its colours; that nobody listens is no error.
+        let _ = error.print();
+    } else {
+        output::complain(&words);
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
+
 /// Runs the command and tells what went wrong.
 pub(crate) fn main(arguments: Arguments) -> ExitCode {
     output::complain_of_panics();

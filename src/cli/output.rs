@@ -91,6 +91,11 @@ impl<W: Write> Cleaned<W> {
     }
 }
 
+/// Whether a text does nothing to a terminal, and has no secret.
+pub(super) fn does_nothing(text: &str) -> bool {
+    foreign::lines(text) == text
+}
+
 /// Tells what went wrong; that nobody listens is no error.
 pub(super) fn complain(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", foreign::lines(text.trim_end()));

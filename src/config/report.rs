@@ -77,7 +77,7 @@ impl<'a> Problems<'a> {
     /// The file, with its secrets masked.
     fn source(&self) -> Arc<NamedSource<String>> {
         Arc::clone(self.source.get_or_init(|| {
-            Arc::new(NamedSource::new(self.name, foreign::of_same_length(&masked(self.text))))
+            Arc::new(NamedSource::new(named(self.name), foreign::of_same_length(&masked(self.text))))
         }))
     }
 
@@ -116,7 +116,7 @@ impl<'a> Problems<'a> {
             let start = offset_of(text, line, column);
             start..start + text[start..].chars().next().map_or(0, char::len_utf8)
         });
-        let source = Arc::new(NamedSource::new(name, foreign::of_same_length(text)));
+        let source = Arc::new(NamedSource::new(named(name), foreign::of_same_length(text)));
         let (message, help) = (shown(message.to_owned()), help.map(shown));
         let problem = Problem { message, help, level, source, span };
         let mut found = self.found.borrow_mut();
@@ -142,7 +142,7 @@ impl<'a> Problems<'a> {
 impl Problem {
     /// An error that has no place in a file.
     pub(super) fn without_place(name: &str, message: String, help: &str) -> Self {
-        let source = Arc::new(NamedSource::new(name, String::new()));
+        let source = Arc::new(NamedSource::new(named(name), String::new()));
         let help = (!help.is_empty()).then(|| shown(help.to_owned()));
         Self { message: shown(message), help, level: Level::Error, source, span: None }
     }
@@ -276,6 +276,11 @@ impl Diagnostic for Problem {
         let span = self.span.clone()?;
         Some(Box::new(std::iter::once(LabeledSpan::new_primary_with_span(None, span))))
     }
+}
+
+/// A file's name, which may be anybody's, as it is shown.
+fn named(name: &str) -> String {
+    foreign::line(name, usize::MAX)
 }
 
 /// Words that may hold a piece of the file: a template's error has several lines.

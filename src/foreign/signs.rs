@@ -18,7 +18,7 @@ fn is_control(c: char) -> bool {
 }
 
 /// Whether a text must not be shown with it.
-pub(super) fn does_something(c: char) -> bool {
+pub(crate) fn does_something(c: char) -> bool {
     !c.is_ascii_graphic() && (is_control(c) || is_mark(c))
 }
 

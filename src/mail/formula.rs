@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use crate::foreign;
+
 /// What a formula begins with; the wide and small forms count in East Asian versions.
 const SIGNS: [char; 13] =
     ['=', '+', '-', '@', '＝', '＋', '－', '＠', '\u{fe66}', '\u{fe62}', '\u{fe63}', '\u{fe6b}', '\u{2212}'];
@@ -54,7 +56,7 @@ fn is_border(byte: u8) -> bool {
 
 /// What a spreadsheet may pass over before the first sign of a cell.
 fn is_blank(c: char) -> bool {
-    c == '"' || c.is_whitespace() || matches!(c, '\0' | '\u{feff}' | '\u{200b}'..='\u{200d}' | '\u{2060}')
+    c == '"' || c.is_whitespace() || foreign::does_something(c)
 }
 
 /// `-5`, `+3.5`, `-1e3`: what is shown as it stands.
@@ -96,6 +98,11 @@ mod tests {
             ("  =1", "'  =1"),
             ("\u{a0}=1", "'\u{a0}=1"),
             ("\u{feff}=1", "'\u{feff}=1"),
+            ("\u{1b}=1", "'\u{1b}=1"),
+            ("\u{1f}\u{ad}=1", "'\u{1f}\u{ad}=1"),
+            ("\u{202e}@A1", "'\u{202e}@A1"),
+            ("\u{2066}\u{61c}-1+A1", "'\u{2066}\u{61c}-1+A1"),
+            ("\u{e0041}\u{180e}+A1", "'\u{e0041}\u{180e}+A1"),
             ("\"=1", "'\"=1"),
             ("\t=1", "'\t'=1"),
             ("\tx", "'\tx"),
