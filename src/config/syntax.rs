@@ -86,8 +86,7 @@ fn explained(text: &str, span: Range<usize>, message: &str) -> Mistake {
 }
 
 /// Keys whose value is a secret.
-const SECRETS: [&str; 6] =
-    ["connection_string", "shared_key", "sas", "password", "client_secret", "heartbeat_url"];
+const SECRETS: [&str; 5] = ["connection_string", "shared_key", "sas", "password", "client_secret"];
 
 type Words = (String, String);
 

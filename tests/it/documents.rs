@@ -38,7 +38,9 @@ fn the_korean_documents_have_the_sections_and_the_commands_of_the_english_ones()
     for korean in documents().into_iter().filter(|path| name_of(path).ends_with(".ko.md")) {
         let english = korean.with_file_name(name_of(&korean).replace(".ko.md", ".md"));
         let [korean_text, english_text] = [&korean, &english].map(|path| fs::read_to_string(path).unwrap());
-        for mark in ["\n## ", "\n|", "\n![", "`leadflow ", "\n    leadflow ", "\n    sudo ", "\n    az "] {
+        for mark in
+            ["](docs/", "\n## ", "\n|", "\n![", "`leadflow ", "\n    leadflow ", "\n    sudo ", "\n    az "]
+        {
             let [korean_count, english_count] =
                 [&korean_text, &english_text].map(|text| text.matches(mark).count());
             assert_eq!(korean_count, english_count, "{mark:?} in {}", korean.display());
@@ -64,6 +66,88 @@ fn every_link_leads_to_a_file_and_a_section() {
                 assert!(there.iter().any(|name| name == section), "{link} in {}: {there:?}", file.display());
             }
         }
+    }
+}
+
+/// The package has the documents in the folders of the sources.
+#[test]
+fn every_link_of_the_installed_documents_leads_to_an_installed_file() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let manifest: toml::Table = fs::read_to_string(root.join("Cargo.toml")).unwrap().parse().unwrap();
+    let mut installed: BTreeMap<PathBuf, PathBuf> = BTreeMap::new();
+    for asset in manifest["package"]["metadata"]["deb"]["assets"].as_array().unwrap() {
+        let [from, to] = [0, 1].map(|at| asset[at].as_str().unwrap());
+        let (folder, pattern) = from.rsplit_once('/').unwrap_or(("", from));
+        let (start, end) = pattern.split_once('*').unwrap_or((pattern, ""));
+        for entry in fs::read_dir(root.join(folder)).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name == pattern || (pattern.contains('*') && name.starts_with(start) && name.ends_with(end)) {
+                let place = if to.ends_with('/') { Path::new(to).join(&name) } else { PathBuf::from(to) };
+                installed.insert(place, entry.path());
+            }
+        }
+    }
+    let mut links = 0;
+    let is_document = |path: &Path| path.extension().is_some_and(|ending| ending == "md");
+    for (place, file) in installed.iter().filter(|(place, _)| is_document(place)) {
+        for link in fs::read_to_string(file).unwrap().split("](").skip(1) {
+            let link = link.split([')', '#']).next().unwrap();
+            if link.is_empty() || link.contains("://") {
+                continue;
+            }
+            let mut target = place.parent().unwrap().to_owned();
+            for part in link.split('/') {
+                if part == ".." {
+                    target.pop();
+                } else {
+                    target.push(part);
+                }
+            }
+            assert!(installed.contains_key(&target), "{link} in {}", place.display());
+            links += 1;
+        }
+    }
+    assert!(links > 50, "{links}");
+}
+
+/// README and the guides show the file of the package.
+#[test]
+fn the_guides_flow_is_the_same_everywhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |file: &str| fs::read_to_string(root.join(file)).unwrap();
+    let values = |text: &str| -> toml::Table {
+        let mut values: toml::Table = text.parse().unwrap();
+        values["flows"]["marketplace-leads"].as_table_mut().unwrap().remove("description");
+        values
+    };
+    let first_block = |file: &str| {
+        let text = read(file);
+        let block = text.split("```toml\n").nth(1).unwrap().split("```").next().unwrap().to_owned();
+        let lines: Vec<_> = block.lines().map(|line| line.strip_prefix("   ").unwrap_or(line)).collect();
+        lines.join("\n")
+    };
+    let packaged = values(&read("debian/flows.toml"));
+    for file in ["README.md", "docs/getting-started.md"] {
+        assert_eq!(values(&first_block(file)), packaged, "{file}");
+    }
+    let in_korean = |text: &str| {
+        let korean = text
+            .replace("\"Asia/Seoul\"", "\"UTC\"")
+            .replace("새로운 잠재 고객! ({{length}})", "New marketplace leads ({{length}})");
+        values(&korean.replace("\"marketplace-leads.ko\"", "\"marketplace-leads\""))
+    };
+    for file in ["README.ko.md", "docs/getting-started.ko.md"] {
+        assert_eq!(in_korean(&first_block(file)), packaged, "{file}");
+    }
+    let [own, packaged] = [values(&read("flows.toml")), packaged];
+    let flow = |values: &toml::Table, table: &str| values["flows"]["marketplace-leads"][table].clone();
+    for table in ["recurrence", "window", "condition"] {
+        assert_eq!(flow(&own, table), flow(&packaged, table), "{table}");
+    }
+    for (table, key) in
+        [("table", "name"), ("table", "filter"), ("email", "to"), ("email", "subject"), ("email", "template")]
+    {
+        assert_eq!(flow(&own, table)[key], flow(&packaged, table)[key], "{table}.{key}");
     }
 }
 

@@ -42,7 +42,7 @@ installed_and_not_started() {
     same "the folder of the secrets" "700 root" "$(inside stat -c '%a %U' /etc/leadflow/secrets)"
     expect "the packaged file" inside leadflow check --strict
     expect "a man page" inside test -s /usr/share/man/man1/leadflow.1.gz
-    for file in bash-completion/completions/leadflow zsh/vendor-completions/_leadflow doc/leadflow/operating.md \
+    for file in bash-completion/completions/leadflow zsh/vendor-completions/_leadflow doc/leadflow/docs/operating.md \
         fish/vendor_completions.d/leadflow.fish doc/leadflow/examples/leadflow-health.timer; do
         expect "$file" inside test -s "/usr/share/$file"
     done

@@ -95,3 +95,31 @@ fn dates_numbers_and_addresses() {
         assert_eq!(templates.render(&data).unwrap().html.unwrap(), expected, "{template}");
     }
 }
+
+#[test]
+fn a_code_that_nobody_knows_is_shown_once() {
+    let files = [
+        (include_str!("../../../templates/marketplace-lead.html.hbs"), true),
+        (include_str!("../../../templates/marketplace-lead.ko.html.hbs"), true),
+        (include_str!("../../../templates/marketplace-leads.html.hbs"), true),
+        (include_str!("../../../templates/marketplace-leads.ko.html.hbs"), true),
+        (include_str!("../../../templates/marketplace-lead.txt.hbs"), false),
+        (include_str!("../../../templates/marketplace-lead.ko.txt.hbs"), false),
+        (include_str!("../../../templates/marketplace-leads.txt.hbs"), false),
+        (include_str!("../../../templates/marketplace-leads.ko.txt.hbs"), false),
+    ];
+    let shown = |text: &str, is_html: bool, [action, meaning]: [&str; 2]| {
+        let mut data = trial_data(&[]);
+        for lead in ["/lead", "/rows/0/lead"] {
+            let lead = data.pointer_mut(lead).unwrap();
+            lead["action"] = action.into();
+            lead["action_meaning"] = meaning.into();
+        }
+        let renderer = if is_html { Renderer::of_html(text) } else { Renderer::of_text(text) };
+        renderer.unwrap().render(&data).unwrap().matches(action).count()
+    };
+    for (text, is_html) in files {
+        assert_eq!(shown(text, is_html, ["XYZ-9", "XYZ-9"]), 1, "{text}");
+        assert_eq!(shown(text, is_html, ["INS", "acquired the offer"]), 1, "{text}");
+    }
+}
