@@ -394,7 +394,8 @@ impl Daemon {
 
     fn say_ready(&mut self) {
         let (flows, status) = (self.config.flows.len(), self.status());
-        info!(flows, state = %self.place.folder.display(), "ready: {status}");
+        let (file, state) = (self.config.path.display(), self.place.folder.display());
+        info!(flows, %file, %state, "ready: {status}");
         self.supervisor.ready(status);
     }
 

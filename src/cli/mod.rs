@@ -29,7 +29,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use leadflow::config::{self, Loaded, Report};
+use leadflow::config::{self, Found, Loaded, Report, Word};
 use leadflow::flow::{Config, Flow};
 use leadflow::state;
 use leadflow::store::{Store, StoreError};
@@ -42,7 +42,8 @@ use leadflow::telemetry;
 #[derive(Parser)]
 #[command(version, about, max_term_width = 100)]
 pub(crate) struct Arguments {
-    /// The file to use [default: ./flows.toml, then /etc/leadflow/flows.toml]
+    /// The file to use [default: ./flows.toml, then /etc/leadflow/flows.toml; the latter while the
+    /// packaged service runs]
     #[arg(long, global = true, env = "LEADFLOW_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     /// How log lines look
@@ -222,12 +223,25 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// The file that was named, or one that is found and not a stranger's.
+/// The file that was named, or one that is found and not a stranger's. Says which one it is where that may be another
+/// than is thought.
 fn file_of(named: Option<PathBuf>, command: &Command) -> Result<PathBuf, Report> {
-    let is_named = named.is_some();
-    let path = config::find(named);
-    if !is_named && command.reads_flows() {
-        config::check_found(&path)?;
+    if !command.reads_flows() {
+        return Ok(PathBuf::new());
+    }
+    let Found { path, word } = config::find(named)?;
+    match word {
+        Some(Word::PassedOver) => output::complain(&format!(
+            "using {}, the running service's; for the flows.toml of this folder add --config flows.toml",
+            path.display()
+        )),
+        // The one says it in the log, the other in its last line.
+        Some(Word::Own) if matches!(command, Command::Run(_) | Command::Check(_)) => {}
+        Some(Word::Own) => {
+            let path = std::path::absolute(&path).unwrap_or_else(|_| path.clone());
+            output::complain(&format!("using {}", path.display()));
+        }
+        None => {}
     }
     Ok(path)
 }

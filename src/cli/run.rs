@@ -17,7 +17,7 @@ use leadflow::state;
 use leadflow::store::{Lock, SharedStore, Store, StoreError};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::output;
 
@@ -74,6 +74,8 @@ async fn once(loaded: Loaded, names: &[String]) -> anyhow::Result<ExitCode> {
         names.iter().map(find).collect::<Result<_, _>>()?
     };
     let _lock = Lock::take(&config.settings.state)?;
+    let (file, state) = (config.path.display(), config.settings.state.display());
+    info!(flows = flows.len(), %file, %state, "running once");
     let clock = Clock::System;
     let mut store = state::open(&config, clock.now())?;
     wake(&mut store, clock.now())?;

@@ -5,6 +5,7 @@ mod connections;
 mod email;
 mod encoding;
 mod entra;
+mod find;
 mod flows;
 #[cfg(test)]
 mod hostile;
@@ -38,6 +39,7 @@ use syntax::Mistake;
 use values::Folders;
 
 pub use addresses::address_of;
+pub use find::{Found, Word, find};
 pub use report::{Level, Problem, Report};
 pub use sheet::{preset, presets};
 
@@ -64,25 +66,6 @@ pub struct Invalid {
 /// The largest flows.toml that is read, some ten thousand flows, and the largest template.
 const LARGEST: u64 = 16 << 20;
 const LARGEST_TEMPLATE: u64 = 1 << 20;
-
-/// Where flows.toml is looked for when nobody names it.
-const PLACES: [&str; 2] = ["flows.toml", "/etc/leadflow/flows.toml"];
-
-/// The file to load: the named one, `./flows.toml`, or `/etc/leadflow/flows.toml`.
-pub fn find(named: Option<PathBuf>) -> PathBuf {
-    let there = || PLACES.into_iter().map(PathBuf::from).find(|path| path.exists());
-    named.or_else(there).unwrap_or_else(|| PLACES[0].into())
-}
-
-/// Refuses the file that [`find`] found by itself when it is a stranger's.
-///
-/// # Errors
-/// When it belongs neither to the one who typed the command nor to root.
-pub fn check_found(path: &Path) -> Result<(), Report> {
-    let refused =
-        |Finding { message, help }| Problem::without_place(&path.display().to_string(), message, &help);
-    rights::check_found(path).map_err(|finding| Report { problems: vec![refused(finding)] })
-}
 
 /// Loads a file and its templates.
 ///

@@ -83,4 +83,6 @@ mod terminal;
 #[cfg(test)]
 mod upgrade;
 #[cfg(test)]
+mod which_file;
+#[cfg(test)]
 mod wrong_recipient;

@@ -87,6 +87,20 @@ unreadable_for_the_service() {
     cp "$work/flows.toml" "$tree$flows"
 }
 
+another_file_in_the_folder() {
+    case_ "a flows.toml in the folder where a command is typed is not taken for the service's"
+    local told
+    mkdir -p "$tree/opt/sources"
+    sed 's|/var/lib/leadflow|/opt/sources/state|' "$root/tests/systemd/hang.toml" > "$tree/opt/sources/flows.toml"
+    told=$(inside sh -c 'cd /opt/sources && leadflow history --json' 2> "$work/said")
+    same "runs" sent "$(jq -r '.[0].outcome' <<< "$told")"
+    grep -q "using $flows, the running service's; .* --config flows.toml" "$work/said" || fail "it says: $(cat "$work/said")"
+    told=$(inside sh -c 'cd /opt/sources && leadflow --config flows.toml history --json' 2> "$work/said")
+    same "runs" '[]' "$told"
+    same "words" "using /opt/sources/flows.toml" "$(cat "$work/said")"
+    same "words from elsewhere" "" "$(inside sh -c 'cd / && leadflow list 2>&1 > /dev/null')"
+}
+
 secret_is_mended() {
     case_ "a changed secret is taken without a command, and what waits for it is tried"
     local process secret=$tree/etc/leadflow/secrets/smtp-password

@@ -1,0 +1,97 @@
+//! Which flows.toml is meant when nobody names one.
+
+use std::path::{Path, PathBuf};
+
+use super::report::{Problem, Report};
+use super::rights;
+use crate::ownership::Finding;
+
+/// The one in the folder where the command is typed.
+const HERE: &str = "flows.toml";
+/// The packaged service's.
+const OF_PACKAGE: &str = "/etc/leadflow/flows.toml";
+/// There while the packaged service runs, under either version of control groups.
+const RUNNING: [&str; 2] =
+    ["/sys/fs/cgroup/system.slice/leadflow.service", "/sys/fs/cgroup/systemd/system.slice/leadflow.service"];
+
+/// The file to load.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What deserves a word about the choice.
+    pub word: Option<Word>,
+}
+
+/// What to say of the choice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Word {
+    /// It is not the packaged service's.
+    Own,
+    /// It is the running service's, and there is one in this folder, too.
+    PassedOver,
+}
+
+/// The named file; else `./flows.toml`, unless the packaged service runs; else the packaged service's.
+///
+/// # Errors
+/// When nobody has named it, and it belongs neither to the one who typed the command nor to root.
+pub fn find(named: Option<PathBuf>) -> Result<Found, Report> {
+    let is_named = named.is_some();
+    let is_running = || RUNNING.iter().any(|place| Path::new(place).exists());
+    let found = choose(named, Path::exists, is_running);
+    if !is_named {
+        rights::check_found(&found.path).map_err(|Finding { message, help }| {
+            let name = found.path.display().to_string();
+            Report { problems: vec![Problem::without_place(&name, message, &help)] }
+        })?;
+    }
+    Ok(found)
+}
+
+fn choose(
+    named: Option<PathBuf>,
+    is_there: impl Fn(&Path) -> bool,
+    is_running: impl FnOnce() -> bool,
+) -> Found {
+    let (here, packaged) = (Path::new(HERE), Path::new(OF_PACKAGE));
+    let own = |path: PathBuf| {
+        let is_packaged = std::path::absolute(&path).is_ok_and(|path| path == packaged);
+        Found { path, word: (!is_packaged).then_some(Word::Own) }
+    };
+    match (named, is_there(here), is_there(packaged)) {
+        (Some(path), ..) => own(path),
+        (None, true, true) if own(here.to_owned()).word.is_some() && is_running() => {
+            Found { path: packaged.to_owned(), word: Some(Word::PassedOver) }
+        }
+        (None, false, true) => own(packaged.to_owned()),
+        (None, true, _) | (None, false, false) => own(here.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_running_services_file_goes_before_the_one_of_this_folder() {
+        let packaged = Path::new(OF_PACKAGE);
+        for (named, here, there, running, path, word) in [
+            (None, true, false, false, HERE, Some(Word::Own)),
+            (None, true, true, false, HERE, Some(Word::Own)),
+            (None, true, true, true, OF_PACKAGE, Some(Word::PassedOver)),
+            (None, true, false, true, HERE, Some(Word::Own)),
+            (None, false, true, true, OF_PACKAGE, None),
+            (None, false, true, false, OF_PACKAGE, None),
+            (None, false, false, false, HERE, Some(Word::Own)),
+            (Some(HERE), true, true, true, HERE, Some(Word::Own)),
+            (Some("/srv/f.toml"), false, true, true, "/srv/f.toml", Some(Word::Own)),
+            (Some(OF_PACKAGE), true, true, true, OF_PACKAGE, None),
+        ] {
+            let is_there = |path: &Path| if path == packaged { there } else { here };
+            let found = choose(named.map(PathBuf::from), is_there, || running);
+            let expected = Found { path: path.into(), word };
+            assert_eq!(found, expected, "{named:?} here {here} there {there} running {running}");
+        }
+    }
+}
