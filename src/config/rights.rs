@@ -3,13 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::flow::{Config, TableConnection};
+use crate::flow::Config;
 use crate::ownership::{self, Finding, Reader, Refusal};
 use crate::secret::SecretSource;
 use crate::state;
 
-/// Looks at every folder and link on the way to flows.toml, its templates, its secrets and authorities, the state and
-/// the embedded tables.
+/// Looks at every folder and link on the way to flows.toml, its templates, its secrets and authorities, and the state.
 /// Without a `config`, as of a file with mistakes, at the first two.
 ///
 /// # Errors
@@ -32,9 +31,7 @@ pub(super) fn check(path: &Path, config: Option<&Config>) -> Result<Vec<Finding>
         });
         all.extend(files.map(|path| (path.clone(), "a secret")));
         all.extend(config.authorities().map(|path| (path.clone(), "which servers are trusted")));
-        all.push((config.settings.state.clone(), MAILED));
-        all.push((config.settings.state.join("leadflow.db"), MAILED));
-        all.extend(embedded(config).map(|path| (path.clone(), MAILED)));
+        all.push((config.settings.state.clone(), "what is mailed"));
     }
     let mut warnings: Vec<Finding> = Vec::new();
     for (path, loss) in all {
@@ -93,12 +90,3 @@ pub(super) fn check_found(path: &Path) -> Result<(), Finding> {
 }
 
 const LEADS: &str = "who gets the leads";
-const MAILED: &str = "what is mailed";
-
-/// The files of embedded tables.
-fn embedded(config: &Config) -> impl Iterator<Item = &PathBuf> {
-    config.tables.values().filter_map(|table| match table {
-        TableConnection::Embedded { file } => Some(file),
-        _ => None,
-    })
-}
