@@ -40,7 +40,14 @@ pub(crate) struct Arguments {
 }
 
 pub(super) async fn preview(loaded: Loaded, arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let store = super::state_of(&loaded)?;
+    // What would be mailed now, the state alone knows.
+    let is_of_now = !arguments.all && arguments.last.is_none() && arguments.since.is_none();
+    let store = if is_of_now {
+        super::state_of(&loaded)?
+    } else {
+        super::tell_lost(&loaded);
+        None
+    };
     let config = loaded.config;
     let flow = super::flow_named(&config, &arguments.flow)?;
     let clock = Clock::System;

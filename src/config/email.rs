@@ -51,7 +51,7 @@ pub(super) fn read(
     let (csv, csv_separator) = (sheet::read(&section), sheet::separator(&section));
     if let Some((templates, select)) = templates.as_deref().zip(table.and_then(|table| table.select.as_ref()))
     {
-        select::check(&section, select, templates, csv.as_deref());
+        select::check(&section, select, templates, csv.as_deref(), test_leads);
     }
     section.finish();
     Some(Email {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::reader::Section;
-use crate::flow::{KEYS, SheetColumn, SheetValue};
+use crate::flow::{KEYS, SheetColumn, SheetValue, TestLeads};
 use crate::lead;
 use crate::mail::templates::Templates;
 
@@ -14,6 +14,7 @@ pub(super) fn check(
     select: &[String],
     templates: &Templates,
     csv: Option<&[SheetColumn]>,
+    test_leads: TestLeads,
 ) {
     let digest = templates.digest().into_iter().flat_map(Templates::fields);
     let of_templates = templates.fields().iter().chain(digest).map(String::as_str);
@@ -27,6 +28,11 @@ pub(super) fn check(
             .chain(select.iter().map(String::as_str))
             .any(|known| known.eq_ignore_ascii_case(column))
     };
+    if test_leads == TestLeads::Hide && !is_selected("CustomerInfo") {
+        let message = "select leaves out CustomerInfo: a test lead that says so there alone is not hidden";
+        let help = "add \"CustomerInfo\" to select in the flow's table section";
+        section.problems.warn(section.span_of("test_leads").unwrap_or_else(|| section.span()), message, help);
+    }
     let is_empty = |field: &&str| !lead::sources_of(field).iter().any(|column| is_selected(column));
     let empty: BTreeSet<&str> = of_templates.chain(of_csv).filter(is_empty).collect();
     let mut columns: BTreeSet<&str> =

@@ -192,8 +192,12 @@ fn a_lost_state_is_told_by_every_command() {
         assert!(said.contains("leadflow recover --since"), "{arguments:?}: {output:?}");
     }
     // What does not need it goes on.
-    let warned: [&[&str]; 3] =
-        [&["table", "list", "demo"], &["lead", "export", "leads"], &["test-mail", "leads"]];
+    let warned: [&[&str]; 4] = [
+        &["table", "list", "demo"],
+        &["lead", "export", "leads"],
+        &["preview", "leads", "--last", "1"],
+        &["test-mail", "leads"],
+    ];
     for arguments in warned {
         let output = sandbox.run(arguments);
         assert_eq!(output.code, 0, "{arguments:?}: {output:?}");

@@ -73,7 +73,7 @@ pub(super) async fn export(loaded: &Loaded, arguments: &Arguments) -> anyhow::Re
     let mut spool = Spool::new(folder.path()).knowing(flow.email.named_columns());
     let table = table_of(loaded, flow)?;
     let text = flow.table.filter.as_ref().map(|text| filter::fill(text, since));
-    let mut scan = table.scan(Query { filter: text, select: flow.table.select.clone() });
+    let mut scan = table.scan(Query { filter: text, select: columns_to_ask_for(flow, sheet.as_ref()) });
     let mut left_out = 0;
     while let Some(page) = scan.next().await.map_err(with_help)? {
         for row in page.rows.iter().filter(|row| row.written().is_none_or(|at| at > since)) {
@@ -124,6 +124,14 @@ fn sheet_of(flow: &Flow, preset: Option<&str>) -> Result<Option<Sheet>, Usage> {
     });
     let columns = named.transpose()?;
     Ok(columns.as_ref().or(flow.email.csv.as_ref()).map(|columns| Sheet::of_columns(columns)))
+}
+
+/// All that named columns may be read from, or what the flow asks for; and always what says "do not contact".
+fn columns_to_ask_for(flow: &Flow, named: Option<&Sheet>) -> Option<Vec<String>> {
+    let select = flow.table.select.as_ref().filter(|_| named.is_none())?;
+    let codes = lead::sources_of("do_not_contact").iter().map(|column| (*column).to_owned());
+    let others: Vec<_> = codes.filter(|column| !select.contains(column)).collect();
+    Some(select.iter().cloned().chain(others).collect())
 }
 
 fn separator_of(flow: &Flow, wanted: Option<&str>) -> Result<Separator, Usage> {
