@@ -18,6 +18,7 @@
 
 pub mod agenda;
 pub mod alarm;
+mod authorities;
 mod blocking;
 pub mod clock;
 pub mod clockwork;

@@ -230,7 +230,7 @@ fn config_of(
         Purpose::Use => None,
         Purpose::Check => Reader::of_service(&state, state::is_of_package(path)),
     };
-    let folders = Folders { state, config: folder, service };
+    let folders = Folders { state, config: folder, service, is_check: purpose == Purpose::Check };
     let connections = connections::read(&root, &folders);
     let settings = settings::read(settings, &folders, &connections);
     let shelf = templates::Shelf::open(&folders.config.join("templates"));

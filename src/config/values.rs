@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Span, SpanRelativeTo};
 use toml::Spanned;
 
 use super::reader::Section;
+use crate::authorities::{self, NoAuthorities};
 use crate::ownership::{Reader, Refusal};
 use crate::secret::{self, SecretSource};
 use crate::time_zone;
@@ -20,6 +21,8 @@ pub(super) struct Folders {
     pub(super) state: PathBuf,
     /// Who is to read the files that are named, where that is another who asks.
     pub(super) service: Option<Reader>,
+    /// Files are looked into that runs read later.
+    pub(super) is_check: bool,
 }
 
 impl Folders {
@@ -124,23 +127,30 @@ impl Section<'_> {
     pub(super) fn ca_file(&self, folders: &Folders) -> Option<PathBuf> {
         let path = self.file("ca_file", &folders.config)?;
         let span = self.span_of("ca_file")?;
-        self.readable(span, &path, folders, &Folders::instead_of_authority);
+        let is_readable = self.readable(span.clone(), &path, folders, &Folders::instead_of_authority);
+        if folders.is_check
+            && is_readable
+            && let Err(NoAuthorities { message, help }) = authorities::read(&path)
+        {
+            self.problems.error(span, message, help);
+        }
         Some(path)
     }
 
-    /// Says so when the service cannot read a file.
+    /// Says so when the service cannot read a file; returns whether it can, as far as is known.
     fn readable(
         &self,
         span: Range<usize>,
         path: &Path,
         folders: &Folders,
         instead: &dyn Fn(&Folders, &Path, &Refusal) -> String,
-    ) {
+    ) -> bool {
         let refusal = folders.service.as_ref().and_then(|service| service.refusal(path));
-        if let Some(refusal) = refusal {
+        if let Some(refusal) = &refusal {
             let message = format!("the service cannot read {}: {}", path.display(), refusal.why);
-            self.problems.error(span, message, instead(folders, path, &refusal));
+            self.problems.error(span, message, instead(folders, path, refusal));
         }
+        refusal.is_none()
     }
 
     /// A file to read, beside flows.toml unless absolute.

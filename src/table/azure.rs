@@ -26,6 +26,7 @@ use super::address::path_of;
 use super::error::{Place, SignIn};
 use super::transport::{Failure, Transport};
 use super::{Credential, Endpoint, Page, Query, Served, TableError, Token, identity, sas};
+use crate::authorities;
 use crate::entra::Entra;
 use crate::flow::{AzureConnection, AzureLogin};
 use crate::http::NoAnswer;
@@ -88,11 +89,9 @@ impl Account {
     /// Reads the secret and prepares the client.
     pub(super) fn open(connection: &AzureConnection) -> Result<Self, TableError> {
         let (endpoint, entra) = endpoint_of(connection)?;
-        let authorities = connection.ca_file.as_ref().map(|path| {
-            crate::ownership::read_plain(path, crate::ownership::LARGEST_AUTHORITIES)
-                .map_err(|error| TableError::new(format!("cannot read ca_file {}: {error}", path.display())))
-        });
-        let transport = Transport::new(authorities.transpose()?.as_deref(), entra.clone())?;
+        let authorities = connection.ca_file.as_deref().map(authorities::read).transpose();
+        let authorities = authorities.map_err(|error| TableError::new(error.message).help(error.help))?;
+        let transport = Transport::new(authorities, entra.clone())?;
         let sign_in = match (&entra, connection.login.secret()) {
             (Some(entra), _) => SignIn::Entra(entra.who()),
             (None, source) => SignIn::Secret(source.map(SecretSource::place).unwrap_or_default()),

@@ -11,6 +11,7 @@ use azure_core::headers::{HeaderName, HeaderValue, Headers};
 use azure_core::{Body, HttpClient, Request, Response, StatusCode};
 use bytes::{Bytes, BytesMut};
 use reqwest::header::HeaderMap;
+use rustls::pki_types::CertificateDer;
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -96,21 +97,22 @@ pub(super) enum Failure {
 }
 
 impl Transport {
-    /// A client with the system's roots, or with those of a PEM file alone; with `entra` each
+    /// A client with the system's roots, or with these alone; with `entra` each
     /// request bears a token.
-    pub(super) fn new(authorities: Option<&[u8]>, entra: Option<Entra>) -> Result<Self, TableError> {
+    pub(super) fn new(
+        authorities: Option<Vec<CertificateDer<'static>>>,
+        entra: Option<Entra>,
+    ) -> Result<Self, TableError> {
         let builder = if authorities.is_some() { http::bare_builder() } else { http::builder() };
         let mut builder = builder.connect_timeout(TO_CONNECT).read_timeout(TO_READ).timeout(IN_ALL);
         let wrong = |error: &reqwest::Error| {
             TableError::new(format!("cannot prepare TLS: {}", http::innermost(error)))
-                .help("ca_file must hold certificates in PEM form; without it the package ca-certificates is needed")
+                .help("install the system's certificates (package ca-certificates), or set ca_file")
         };
-        if let Some(pem) = authorities {
-            let found = reqwest::Certificate::from_pem_bundle(pem).map_err(|error| wrong(&error))?;
-            if found.is_empty() {
-                return Err(TableError::new("ca_file holds no certificate").help("it must be in PEM form"));
-            }
-            builder = builder.tls_certs_only(found);
+        if let Some(found) = authorities {
+            let found = found.iter().map(|certificate| reqwest::Certificate::from_der(certificate));
+            let found: Result<Vec<_>, _> = found.collect();
+            builder = builder.tls_certs_only(found.map_err(|error| wrong(&error))?);
         }
         let client = builder.build().map_err(|error| wrong(&error))?;
         Ok(Self { client, entra, note: Arc::default() })

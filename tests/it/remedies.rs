@@ -344,3 +344,30 @@ fn a_session_that_ends_before_a_word_says_which_ports_are_which() {
     let sandbox = sandbox(&[server.port]);
     shows(&said(&sandbox), "closed", &["has closed the connection", "`tls` is usually port 465"], &[]);
 }
+
+#[test]
+fn check_looks_into_the_authorities_of_mail_and_table() {
+    let (_, pem) = self_signed(&["localhost"], false);
+    let smtp = sandbox(&[9]);
+    smtp.edit("security = \"none\"", "security = \"starttls\"\nca_file = \"ca.pem\"");
+    let table = sandbox(&[9]);
+    table.edit(
+        "embedded_table]\nfile = \"leads.db\"",
+        "azure_table]\nconnection_string = { env = \"LEADS_STORAGE\" }\nca_file = \"ca.pem\"",
+    );
+    for sandbox in [smtp, table] {
+        let check = |text: Option<&str>, code: i32, words: &[&str]| {
+            if let Some(text) = text {
+                sandbox.write("ca.pem", text);
+            }
+            let output = sandbox.run(&["check"]);
+            shows(&flat(&[&output]), words.first().unwrap_or(&"well"), words, &[]);
+            assert_eq!(output.code, code, "{}{}", output.stdout, output.stderr);
+        };
+        check(None, 2, &["cannot use ca_file", "No such file", "flows.toml:"]);
+        check(Some(&format!("\u{feff}{pem}{pem}")), 2, &["byte order mark", "sed -i '1s/^"]);
+        check(Some("hello"), 2, &["it holds no certificate", "-----BEGIN CERTIFICATE-----"]);
+        sandbox.write("ca.pem", &pem);
+        assert!(!flat(&[&sandbox.run(&["check"])]).contains("ca_file"), "a good one");
+    }
+}

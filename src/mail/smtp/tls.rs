@@ -3,14 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::ConnectError;
 use super::wire::Transport;
+use crate::authorities;
 use crate::flow::SmtpConnection;
 use crate::http;
 
@@ -49,22 +49,12 @@ impl Tls {
 }
 
 fn trusting(path: &Path) -> Result<ClientConfig, ConnectError> {
-    let wrong = |reason: String| {
-        let help = "it must hold the authority's certificate in PEM form";
-        ConnectError::new(format!("cannot use ca_file {}: {reason}", path.display()), Some(help))
-    };
-    let pem = crate::ownership::read_plain(path, crate::ownership::LARGEST_AUTHORITIES)
-        .map_err(|error| wrong(error.to_string()))?;
+    let found =
+        authorities::read(path).map_err(|error| ConnectError::new(error.message, Some(&error.help)))?;
     let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(&pem) {
-        let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
-        roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
-    }
-    if roots.is_empty() {
-        return Err(wrong("there is no certificate in it".to_owned()));
-    }
+    roots.add_parsable_certificates(found);
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let builder = builder.map_err(|error| wrong(error.to_string()))?;
+    let builder = builder.map_err(|error| ConnectError::new(format!("cannot prepare TLS: {error}"), None))?;
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
