@@ -178,7 +178,7 @@ fn of_reading(flow: &Flow, state: &FlowState, planned: Option<Timestamp>, now: T
             times: state.failures,
             what,
             help: format!(
-                "{}; the next run that goes well ends this, and `leadflow trigger {}` starts one at once",
+                "{}; a run that goes well ends this: `leadflow trigger {}` starts one at once",
                 help.as_deref().unwrap_or("the next run reads what this one missed"),
                 flow.name
             ),
