@@ -4,6 +4,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, chown};
 
 use crate::owner::{Office, SERVICE};
+use crate::support::certificates;
 
 const RELAY: &str = "[connections.relay.smtp]\nhost = \"127.0.0.1\"\nport = 25\nsecurity = \"none\"\n\
     from = \"a@contoso.example\"\nca_file = \"authority.pem\"\n\
@@ -20,6 +21,7 @@ fn what_the_service_cannot_read_is_an_error_of_roots_check() {
     for name in ["keys/password", "authority.pem", "templates/a.txt.hbs"] {
         fs::write(office.path(name), "text").unwrap();
     }
+    fs::copy(&certificates::certificates().authority, office.path("authority.pem")).unwrap();
     let set = |name: &str, mode, user| {
         fs::set_permissions(office.path(name), Permissions::from_mode(mode)).unwrap();
         chown(office.path(name), Some(user), Some(user)).unwrap();
