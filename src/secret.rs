@@ -68,7 +68,8 @@ impl SecretSource {
             }
             Self::Credential(name) => read_credential(name)?,
         };
-        let text = text.strip_suffix('\n').map_or(text.as_str(), |line| line.trim_end_matches('\r'));
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        let text = text.strip_suffix('\n').map_or(text, |line| line.trim_end_matches('\r'));
         if text.is_empty() {
             return Err(SecretError::Empty(self.place()));
         }
@@ -141,12 +142,15 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn a_file_may_end_with_a_line_break() {
+    fn a_file_may_end_with_a_line_break_and_begin_with_a_mark() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("password");
         fs::write(&path, "s3cret \r\n").unwrap();
         let secret = SecretSource::File(path.clone()).read().unwrap();
         assert_eq!(secret.expose_secret(), "s3cret ");
+        // As Notepad writes it.
+        fs::write(&path, "\u{feff}s3cret\r\n").unwrap();
+        assert_eq!(SecretSource::File(path.clone()).read().unwrap().expose_secret(), "s3cret");
         fs::write(&path, "\n").unwrap();
         assert!(matches!(SecretSource::File(path).read(), Err(SecretError::Empty(_))));
     }

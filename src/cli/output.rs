@@ -173,6 +173,7 @@ pub(super) fn wrapped(text: &str, indent: &str) -> String {
     let options = textwrap::Options::new(width.min(PROSE))
         .subsequent_indent(indent)
         .break_words(false)
+        .word_separator(textwrap::WordSeparator::AsciiSpace)
         .word_splitter(textwrap::WordSplitter::NoHyphenation);
     textwrap::fill(&text, options)
 }

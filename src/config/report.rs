@@ -209,6 +209,11 @@ impl Problem {
         }
         let theme = if color { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
         let handler = GraphicalReportHandler::new_themed(theme).with_width(width).with_links(false);
+        // Commands and paths are copied from here.
+        let handler = handler
+            .with_word_separator(textwrap::WordSeparator::AsciiSpace)
+            .with_word_splitter(textwrap::WordSplitter::NoHyphenation)
+            .with_break_words(false);
         let mut text = String::new();
         if handler.render_report(&mut text, self).is_err() {
             text.clone_from(&self.message);

@@ -1,5 +1,6 @@
 //! Errors of tables, in words a person can act on.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -43,7 +44,7 @@ impl TableError {
 
     /// What was sent makes no sense.
     pub(super) fn no_page(place: &Place, reason: &str) -> Self {
-        let reason = foreign::line(reason, SHOWN);
+        let reason = foreign::line(&without_value(reason), SHOWN);
         let message = format!("{} sent something that is no table response: {reason}", place.host);
         Self { is_passing: true, ..Self::new(message) }
             .help("look at the endpoint, and at a proxy between; the next run begins anew")
@@ -97,6 +98,19 @@ impl TableError {
     }
 }
 
+/// serde's words without the value that it found, which may be a customer's.
+fn without_value(reason: &str) -> Cow<'_, str> {
+    let begins = ["invalid type: ", "invalid value: "]
+        .iter()
+        .find_map(|begin| Some(reason.find(begin)? + begin.len()));
+    let expected = reason.rfind(", expected");
+    let Some((begins, expected)) = begins.zip(expected).filter(|(begins, expected)| begins < expected) else {
+        return Cow::Borrowed(reason);
+    };
+    let kind = reason[begins..expected].split(' ').next().unwrap_or_default();
+    Cow::Owned(format!("{}{kind}{}", &reason[..begins], &reason[expected..]))
+}
+
 /// What the errors name.
 #[derive(Debug, Clone)]
 pub(super) struct Place {
@@ -140,6 +154,17 @@ mod tests {
         let code = code.map(str::to_owned);
         let failure = Failure::Status { status, retry_after: None, code, body: body.as_bytes().to_vec() };
         TableError::of_failure(failure, &place)
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_type_is_not_repeated() {
+        for json in ["\"ana@fabrikam.example, expected\"", "821012345678", "[\"ana\"]", "{\"a\": 1}"] {
+            let reason = serde_json::from_str::<Vec<u8>>(json).unwrap_err().to_string();
+            let shown = without_value(&format!("a row: {reason}")).into_owned();
+            assert!(shown.starts_with("a row: invalid type: ") && shown.contains(", expected"), "{shown}");
+            assert!(!shown.contains("ana") && !shown.contains("8210"), "{shown}");
+        }
+        assert_eq!(without_value("missing field `RowKey` at line 1"), "missing field `RowKey` at line 1");
     }
 
     #[test]
