@@ -92,9 +92,12 @@ pub(super) async fn demo(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let (shown, ended) = tokio::join!(show, daemon::run(loaded, drive));
     ended?;
     shown?;
+    // As it was typed, or as cargo names it: it need not be where the shell looks.
+    let program = std::env::args().next().unwrap_or_else(|| "leadflow".to_owned());
     output::print(&format!(
-        "\nSee what it did:  leadflow --config {} history\nGo live:          write your own flows.toml, see docs/flows.md",
-        path.display()
+        "\nSee what it did:  {program} --config {} history\nGo live:          docs/getting-started.md\nIts files:        {}",
+        path.display(),
+        folder.display()
     ))?;
     Ok(ExitCode::SUCCESS)
 }

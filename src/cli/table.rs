@@ -37,7 +37,7 @@ enum Command {
 pub(super) async fn table(loaded: Loaded, arguments: Arguments) -> anyhow::Result<ExitCode> {
     match arguments.command {
         Command::List { connection, json } => {
-            let names = opened(&loaded, &connection, "x")?.names().await.map_err(with_help)?;
+            let names = opened(&loaded, &connection, "")?.names().await.map_err(with_help)?;
             if json {
                 output::print_json(&json!(names))?;
             } else if names.is_empty() {

@@ -108,6 +108,11 @@ fn remedy(text: &str) -> String {
         "leave mailto: out"
     } else if text.contains('＠') {
         "this @ is a full-width character; type a plain @"
+    } else if text
+        .rsplit_once('@')
+        .is_some_and(|(before, domain)| !before.contains('@') && domain.contains(','))
+    {
+        "a comma stands after the @; write a dot, as in \"sales@contoso.example\""
     } else if addresses > 1 {
         "write several addresses as a list, or with ; between them"
     } else if text.contains('<') != text.contains('>') {
@@ -163,6 +168,7 @@ mod tests {
             ("a@b.example, c@d.example", "as a list, or with ;"),
             ("a@b.example c@d.example", "as a list, or with ;"),
             ("A <a@b.example>, B <c@d.example>", "as a list, or with ;"),
+            ("sales@contoso,example", "write a dot"),
             ("mailto:a@b.example", "leave mailto: out"),
             ("sales＠contoso.example", "plain @"),
             ("Sales a@b.example", "\"Sales <a@b.example>\""),

@@ -171,8 +171,8 @@ fn of_key(status: u16, answer: &Answer, said: &str, place: &Place) -> Option<Wor
         ),
         None => words(
             message,
-            "copy it again from the portal (Security + networking → Access keys): keys are rotated, signatures \
-             end; this machine's clock may be at most 15 minutes off",
+            "copy the key again from the portal (Security + networking → Access keys), or make a new signature \
+             (docs/azure.md): keys are rotated, signatures end; this machine's clock may be at most 15 minutes off",
         ),
     })
 }
@@ -182,7 +182,7 @@ fn of_signature(status: u16, answer: &Answer, place: &Place) -> Option<Words> {
     let Place { account, table, sign_in, .. } = place;
     let (what, help) = match (status, answer.code.as_str()) {
         (403 | 404, "AuthorizationPermissionMismatch") => (
-            "does not have the permission `r` (to add rows `a`, to delete them `d`)",
+            "lacks a permission (reading needs `r`, adding rows `a`, deleting them `d`)",
             "make one with it, see docs/azure.md",
         ),
         (403, "AuthorizationServiceMismatch") => (

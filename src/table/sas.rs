@@ -43,7 +43,8 @@ impl Signature {
             },
             _ => secret,
         };
-        Some(Self::parse(&query, source.place()))
+        let is_one = fault(query.expose_secret().trim(), "").is_none();
+        is_one.then(|| Self::parse(&query, source.place()))
     }
 
     fn parse(query: &SecretString, place: String) -> Self {
@@ -63,7 +64,8 @@ impl Signature {
     }
 }
 
-/// Why a text cannot be a signature for this table, and what to do; `None` where it may be one.
+/// Why a text cannot be a signature for this table, or for whichever where it has no name, and what to do; `None`
+/// where it may be one.
 pub(super) fn fault(query: &str, table: &str) -> Option<(&'static str, String)> {
     let help = |words: &str| words.to_owned();
     if query.starts_with(['"', '\'']) || query.ends_with(['"', '\'']) {
@@ -87,7 +89,7 @@ pub(super) fn fault(query: &str, table: &str) -> Option<(&'static str, String)> 
         let words = if find("AccountKey").is_some() || query.contains("AccountKey=") {
             "give a connection string as connection_string = …, not as sas"
         } else {
-            "copy it as a whole: the part after `&sig=` is the signature itself"
+            "copy it as a whole, to its end: the last part is the signature itself"
         };
         return Some(("has no `sig`", help(words)));
     }
@@ -100,7 +102,7 @@ pub(super) fn fault(query: &str, table: &str) -> Option<(&'static str, String)> 
             help("make one with Allowed resource types: Object, see docs/azure.md"),
         ));
     }
-    let other = find("tn").filter(|name| !name.eq_ignore_ascii_case(table))?;
+    let other = find("tn").filter(|name| !table.is_empty() && !name.eq_ignore_ascii_case(table))?;
     let other = foreign::line(&other, 63);
     Some((
         "is for another table",

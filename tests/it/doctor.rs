@@ -82,7 +82,7 @@ async fn a_wrong_key_is_said() {
             "✗ the account `devstoreaccount1` does not accept the key or signature from the environment variable LEADS_STORAGE",
         ],
     );
-    shows(&output, &["copy it again from the portal"]);
+    shows(&output, &["copy the key again from the portal"]);
 }
 
 #[tokio::test]
