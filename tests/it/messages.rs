@@ -84,8 +84,10 @@ async fn an_unknown_table() {
 #[tokio::test]
 async fn a_wrong_key() {
     let wrong = |storage: String| storage.replace(azurite::KEY, "Y2FuYXJ5");
-    let words =
-        ["does not accept the key or signature from the environment variable LEADS_STORAGE", "copy the key again"];
+    let words = [
+        "does not accept the key or signature from the environment variable LEADS_STORAGE",
+        "copy the key again",
+    ];
     says(&failed(1, same, wrong).await, &words);
 }
 
