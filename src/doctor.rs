@@ -2,6 +2,7 @@
 //! the newest rows, signs in to the mail servers; for "why do no leads come?".
 
 mod first_run;
+mod secrets;
 mod sign_in;
 
 use std::collections::BTreeSet;
@@ -13,7 +14,7 @@ use crate::clock::Clock;
 use crate::columns::Columns;
 use crate::entra::Audience;
 use crate::filter;
-use crate::flow::{AzureLogin, Config, Flow, TableConnection};
+use crate::flow::{AzureLogin, Config, Flow, MailConnection, TableConnection};
 use crate::newest::Newest;
 use crate::row::Row;
 use crate::store::Store;
@@ -27,11 +28,29 @@ pub struct Finding {
     /// `flow leads` or `connection relay`.
     pub about: String,
     /// Whether it is as it should be.
-    pub is_well: bool,
+    pub verdict: Verdict,
     /// What was found.
     pub message: String,
     /// What to do about it.
     pub help: Option<String>,
+}
+
+/// What a finding means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// As it should be.
+    Well,
+    /// Not known, or not yet.
+    Open,
+    /// Not as it should be.
+    Wrong,
+}
+
+impl Finding {
+    /// Whether nothing is wrong.
+    pub fn is_well(&self) -> bool {
+        self.verdict != Verdict::Wrong
+    }
 }
 
 /// What is known of runs before.
@@ -60,20 +79,26 @@ pub async fn examine(config: &Config, clock: &Clock, memory: Memory<'_>) -> Vec<
             visit.wrong(error.message, error.help);
         }
     }
-    let of_flows = config.flows.values().flat_map(|flow| &flow.email.connections);
-    let of_failures = config.settings.failures.iter().flat_map(|failures| &failures.connections);
-    let used: BTreeSet<&String> = of_flows.chain(of_failures).collect();
-    for (name, connection) in config.mails.iter().filter(|(name, _)| used.contains(name)) {
+    for (name, connection) in used_mails(config) {
         let mut visit = Visit { about: format!("connection {name}"), found: &mut found };
         sign_in::mail(connection, &mut visit).await;
     }
     found
 }
 
-/// What can be seen of the tables without asking anybody, where their secrets can be read: what is
-/// wrong, and when signatures end.
+/// The mail connections that a flow or the failures use.
+fn used_mails(config: &Config) -> impl Iterator<Item = (&String, &MailConnection)> {
+    let of_flows = config.flows.values().flat_map(|flow| &flow.email.connections);
+    let of_failures = config.settings.failures.iter().flat_map(|failures| &failures.connections);
+    let used: BTreeSet<&String> = of_flows.chain(of_failures).collect();
+    config.mails.iter().filter(move |(name, _)| used.contains(name))
+}
+
+/// What can be seen without asking anybody: whether secrets are there, and of the tables whose secrets can be
+/// read what is wrong, and when signatures end.
 pub fn glance(config: &Config, clock: &Clock) -> Vec<Finding> {
     let mut found = Vec::new();
+    secrets::look(config, &mut found);
     sign_in::signatures(config, clock, &mut found);
     for flow in config.flows.values() {
         let Some(connection @ TableConnection::Azure(azure)) = config.tables.get(&flow.table.connection)
@@ -99,15 +124,15 @@ struct Visit<'a> {
 
 impl Visit<'_> {
     fn well(&mut self, message: impl Into<String>) {
-        self.add(true, message.into(), None);
+        self.add(Verdict::Well, message.into(), None);
     }
 
     fn wrong(&mut self, message: impl Into<String>, help: Option<String>) {
-        self.add(false, message.into(), help);
+        self.add(Verdict::Wrong, message.into(), help);
     }
 
-    fn add(&mut self, is_well: bool, message: String, help: Option<String>) {
-        self.found.push(Finding { about: self.about.clone(), is_well, message, help });
+    fn add(&mut self, verdict: Verdict, message: String, help: Option<String>) {
+        self.found.push(Finding { about: self.about.clone(), verdict, message, help });
     }
 }
 

@@ -39,22 +39,8 @@ pub struct Config {
 impl Config {
     /// Where the secrets of the connections lie.
     pub fn secrets(&self) -> impl Iterator<Item = &SecretSource> {
-        let of_tables = self.tables.values().filter_map(|table| match table {
-            TableConnection::Azure(azure) => azure.login.secret(),
-            TableConnection::Embedded { .. } => None,
-            #[cfg(feature = "simulation")]
-            TableConnection::Simulated(_) => None,
-        });
-        let of_mails = self.mails.values().filter_map(|mail| match mail {
-            MailConnection::Smtp(smtp) => smtp.login.as_ref().and_then(|login| match &login.proof {
-                Proof::Password(source) => Some(source),
-                Proof::OAuth(entra) => entra.secret(),
-            }),
-            MailConnection::Graph(graph) => graph.entra.secret(),
-            MailConnection::Folder(_) => None,
-            #[cfg(feature = "simulation")]
-            MailConnection::Simulated(_) => None,
-        });
+        let of_tables = self.tables.values().filter_map(TableConnection::secret);
+        let of_mails = self.mails.values().filter_map(MailConnection::secret);
         of_tables.chain(of_mails)
     }
 

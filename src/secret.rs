@@ -35,8 +35,8 @@ pub enum SecretError {
     },
     /// The credential is not there.
     #[error(
-        "the systemd credential `{0}` is not there; put it into /etc/leadflow/secrets/{0}, or add \
-         `LoadCredential={0}:/path/of/the/secret` to the unit; then type: sudo systemctl restart leadflow"
+        "the systemd credential `{0}` is not there; add `LoadCredential={0}:/path/of/the/secret` to the unit, \
+         or {put}", put = put(.0)
     )]
     NoCredential(String),
     /// The reading broke off.
@@ -47,6 +47,36 @@ pub enum SecretError {
     Empty(String),
 }
 
+/// What one who asks beside the service can tell of a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Look {
+    /// It is there.
+    There,
+    /// The service has it elsewhere, or only the service may read it.
+    NotSeen,
+    /// It is not there, and that may be as it should: a service that does not run has its encrypted credentials
+    /// nowhere, and another machine has other folders.
+    NotYet {
+        /// What is not there.
+        message: String,
+        /// What to do.
+        help: String,
+    },
+    /// The service cannot have it.
+    Missing {
+        /// What is wrong.
+        message: String,
+        /// What to do.
+        help: String,
+    },
+}
+
+impl Look {
+    fn missing(is_seen: bool, message: String, help: String) -> Self {
+        if is_seen { Self::Missing { message, help } } else { Self::NotYet { message, help } }
+    }
+}
+
 /// Where systemd keeps the credentials of the running service, for commands typed beside it.
 const UNIT_CREDENTIALS: &str = "/run/credentials/leadflow.service";
 /// Where the packaged unit takes its credentials from.
@@ -55,7 +85,45 @@ pub(crate) const OF_PACKAGE: &str = "/etc/leadflow/secrets";
 /// loads.
 const OF_FOLDER: &str = "secrets_";
 
+/// How a secret gets to where the packaged unit takes it from; what runs already takes it by itself.
+fn put(name: &str) -> String {
+    let is_plain = name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+    if is_plain {
+        format!("type: sudo sh -c 'umask 077; cat > {OF_PACKAGE}/{name}'  # paste the secret, Enter, Ctrl-D")
+    } else {
+        format!("put it into {OF_PACKAGE}/{name}")
+    }
+}
+
 impl SecretSource {
+    /// Looks for the secret as somebody who may not be the service.
+    pub fn look(&self) -> Look {
+        let Err(error) = self.read() else { return Look::There };
+        let help = match self {
+            Self::Env(_) => return Look::NotSeen,
+            Self::File(_) => "put the secret into it, or correct its path in flows.toml".to_owned(),
+            Self::Credential(name) => put(name),
+        };
+        match error {
+            SecretError::NoFile { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                Look::NotSeen
+            }
+            SecretError::NoFile { path, source } if source.kind() == io::ErrorKind::NotFound => {
+                let message = format!("the secret's file {} is not there", path.display());
+                // Without its folder this may be another machine than the service's.
+                let is_seen = path.parent().is_some_and(Path::exists);
+                Look::missing(is_seen, message, help)
+            }
+            SecretError::NoCredential(name) => {
+                let message = format!("the systemd credential `{name}` is not there");
+                let is_seen =
+                    env::var_os("CREDENTIALS_DIRECTORY").is_some() || Path::new(UNIT_CREDENTIALS).exists();
+                Look::missing(is_seen, message, help)
+            }
+            error => Look::Missing { message: error.to_string(), help },
+        }
+    }
+
     /// Reads the secret, which no text of others repeats from then on.
     ///
     /// # Errors
@@ -161,5 +229,16 @@ mod tests {
         assert!(error.contains("LEADFLOW_TEST_UNSET is not set"), "{error}");
         let error = SecretSource::Credential("nowhere".into()).read().unwrap_err().to_string();
         assert!(error.contains("LoadCredential=nowhere:"), "{error}");
+    }
+
+    #[test]
+    fn a_missing_credential_is_put_in_without_a_restart() {
+        let error = SecretError::NoCredential("leads-storage".into()).to_string();
+        let typed =
+            "type: sudo sh -c 'umask 077; cat > /etc/leadflow/secrets/leads-storage'  # paste the secret";
+        assert!(error.contains(typed), "{error}");
+        assert!(!error.contains("restart"), "{error}");
+        let odd = SecretError::NoCredential("a'; b".into()).to_string();
+        assert!(!odd.contains("sudo"), "{odd}");
     }
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use leadflow::clock::Clock;
 use leadflow::config::{self, Level, Loaded, Problem};
-use leadflow::doctor::{self, Finding, Memory};
+use leadflow::doctor::{self, Finding, Memory, Verdict};
 use leadflow::state;
 use leadflow::store::StoreError;
 use serde_json::{Value, json};
@@ -52,7 +52,7 @@ pub(super) async fn check(path: PathBuf, arguments: Arguments) -> anyhow::Result
         Err(_) => Vec::new(),
     };
     findings.extend(result.as_ref().ok().and_then(lost));
-    let is_well_online = findings.iter().all(|finding| finding.is_well);
+    let is_well_online = findings.iter().all(Finding::is_well);
     if arguments.json {
         let problems: Vec<_> = problems.iter().map(Problem::json).collect();
         let findings: Vec<_> = findings.iter().map(json_of).collect();
@@ -66,7 +66,7 @@ pub(super) async fn check(path: PathBuf, arguments: Arguments) -> anyhow::Result
             );
         }
         match &result {
-            Err(report) => output::complain(&report.to_string()),
+            Err(report) => report.summary().iter().for_each(|summary| output::complain(summary)),
             Ok(loaded) => output::print(&summary(&path, loaded.config.flows.len(), warnings, notes))?,
         }
         output::print(&told(&findings))?;
@@ -82,12 +82,17 @@ pub(super) async fn check(path: PathBuf, arguments: Arguments) -> anyhow::Result
 fn lost(loaded: &Loaded) -> Option<Finding> {
     let lost = state::is_there(&loaded.config).err();
     let lost = lost.filter(|error| matches!(error, StoreError::Lost { .. }))?;
-    Some(Finding { about: "state".to_owned(), is_well: false, message: lost.to_string(), help: None })
+    Some(Finding {
+        about: "state".to_owned(),
+        verdict: Verdict::Wrong,
+        message: lost.to_string(),
+        help: None,
+    })
 }
 
 fn json_of(finding: &Finding) -> Value {
     json!({
-        "about": finding.about, "ok": finding.is_well, "message": finding.message, "help": finding.help,
+        "about": finding.about, "ok": finding.is_well(), "message": finding.message, "help": finding.help,
     })
 }
 
@@ -100,11 +105,18 @@ fn told(findings: &[Finding]) -> String {
             about = &finding.about;
             let _ = write!(text, "\n{about}\n");
         }
-        let sign = if finding.is_well { '✓' } else { '✗' };
+        let sign = match finding.verdict {
+            Verdict::Well => '✓',
+            Verdict::Open => '☞',
+            Verdict::Wrong => '✗',
+        };
         let line = |text: String| output::wrapped(&text, "    ");
         let _ = writeln!(text, "{}", line(format!("  {sign} {}", finding.message)));
         if let Some(help) = &finding.help {
-            let _ = writeln!(text, "{}", line(format!("    {help}")));
+            // What is to be typed is copied from here.
+            let is_typed = help.starts_with("type: ");
+            let help = format!("    {help}");
+            let _ = writeln!(text, "{}", if is_typed { output::line(&help) } else { line(help) });
         }
     }
     text
@@ -123,7 +135,7 @@ fn summary(path: &Path, flows: usize, warnings: usize, notes: usize) -> String {
             .map(|(n, noun)| counted(n, noun)),
     );
     if warnings == 0 {
-        parts.push("no problems".to_owned());
+        parts.push("no problems in the file".to_owned());
     }
     format!("{}: {}", path.display(), parts.join(", "))
 }

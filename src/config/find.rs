@@ -9,7 +9,7 @@ use crate::ownership::Finding;
 /// The one in the folder where the command is typed.
 const HERE: &str = "flows.toml";
 /// The packaged service's.
-const OF_PACKAGE: &str = "/etc/leadflow/flows.toml";
+pub(super) const OF_PACKAGE: &str = "/etc/leadflow/flows.toml";
 /// There while the packaged service runs, under either version of control groups.
 const RUNNING: [&str; 2] =
     ["/sys/fs/cgroup/system.slice/leadflow.service", "/sys/fs/cgroup/systemd/system.slice/leadflow.service"];
@@ -43,10 +43,15 @@ pub fn find(named: Option<PathBuf>) -> Result<Found, Report> {
     if !is_named {
         rights::check_found(&found.path).map_err(|Finding { message, help }| {
             let name = found.path.display().to_string();
-            Report { problems: vec![Problem::without_place(&name, message, &help)] }
+            Report { problems: vec![Problem::without_place(&name, message, &help)], is_unread: false }
         })?;
     }
     Ok(found)
+}
+
+/// Whether it is the one that is taken when nobody names one, and there is no other to take.
+pub(super) fn is_nowhere(path: &Path) -> bool {
+    path == Path::new(HERE) && !Path::new(OF_PACKAGE).exists()
 }
 
 fn choose(

@@ -134,7 +134,8 @@ impl File {
     fn read(path: &Path, purpose: Purpose) -> Result<Self, Report> {
         let name = path.display().to_string();
         let unread = |Finding { message, help }: Finding| unplaced(&name, message, &help);
-        let (text, mistake) = text_of(path, LARGEST).map_err(unread)?;
+        let (text, mistake) =
+            text_of(path, LARGEST).map_err(|finding| Report { is_unread: true, ..unread(finding) })?;
         let path = std::path::absolute(path).map_err(|error| unplaced(&name, error.to_string(), ""))?;
         let (mut loaded, knows_state) = parse_anyway((&path, &name), &text, purpose);
         if let Some(mistake) = mistake {
@@ -154,7 +155,7 @@ impl File {
 }
 
 fn unplaced(name: &str, message: String, help: &str) -> Report {
-    Report { problems: vec![Problem::without_place(name, message, help)] }
+    Report { problems: vec![Problem::without_place(name, message, help)], is_unread: false }
 }
 
 /// Reads the text of `path`, which is shown as `name`.
@@ -253,6 +254,15 @@ fn text_of(path: &Path, largest: u64) -> Result<(String, Option<Finding>), Findi
     let failed = |error: std::io::Error| {
         let place =
             env::current_dir().map(|folder| format!(" (in {})", folder.display())).unwrap_or_default();
+        if error.kind() == std::io::ErrorKind::NotFound && find::is_nowhere(path) {
+            return Finding {
+                message: format!("there is no {}{place}, and no {}", path.display(), find::OF_PACKAGE),
+                help:
+                    "go to the folder that has one, name it with --config, or write one as README.md shows; \
+                       `leadflow demo` shows what leadflow does without any"
+                        .to_owned(),
+            };
+        }
         let why = ownership::explained(path, &error);
         let place = if path.is_absolute() { "" } else { &place };
         let help =

@@ -56,6 +56,8 @@ impl Level {
 pub struct Report {
     /// At least one of them is an error.
     pub problems: Vec<Problem>,
+    /// There is no file whose problems could be counted.
+    pub is_unread: bool,
 }
 
 /// Where problems gather while a file is read.
@@ -135,7 +137,7 @@ impl<'a> Problems<'a> {
         }
         // First things first: who has errors to mend needs no hints.
         problems.retain(|problem| problem.level != Level::Note);
-        Err(Report { problems })
+        Err(Report { problems, is_unread: false })
     }
 }
 
@@ -237,7 +239,15 @@ impl Report {
     /// Every problem as [`Problem::shown`] has it, and how many there are.
     pub fn shown(&self, color: bool, width: usize) -> String {
         let all: String = self.problems.iter().map(|problem| problem.shown(color, width)).collect();
-        format!("{all}{self}")
+        match self.summary() {
+            Some(summary) => format!("{all}{summary}"),
+            None => all.trim_end().to_owned(),
+        }
+    }
+
+    /// How many problems the file has, if it could be read.
+    pub fn summary(&self) -> Option<String> {
+        (!self.is_unread).then(|| self.to_string())
     }
 }
 

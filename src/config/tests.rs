@@ -136,4 +136,12 @@ fn a_literal_secret_is_refused_and_not_shown() {
     assert_eq!(report.problems.len(), 2, "{shown}");
     assert!(shown.contains("a secret must not stand in flows.toml: password"), "{shown}");
     assert!(!shown.contains("canary"), "{shown}");
+    let helps: Vec<_> = report.problems.iter().filter_map(|problem| problem.help.as_deref()).collect();
+    let way = |name: &str| {
+        format!("write {{ credential = \"{name}\" }} and put the text into /etc/leadflow/secrets/{name}")
+    };
+    assert_eq!(helps, [way("leads-storage"), way("smtp-password")]);
+    let elsewhere = parse(Path::new("/srv/flows.toml"), "flows.toml", &text).unwrap_err();
+    let help = elsewhere.problems[0].help.as_deref().unwrap();
+    assert!(help.starts_with("write { env = \"NAME\" }"), "{help}");
 }

@@ -11,7 +11,7 @@ use super::reader::Section;
 use crate::authorities::{self, NoAuthorities};
 use crate::ownership::{Reader, Refusal};
 use crate::secret::{self, SecretSource};
-use crate::time_zone;
+use crate::{state, time_zone};
 
 /// Where relative paths lead.
 pub(super) struct Folders {
@@ -58,6 +58,19 @@ impl Folders {
     }
 }
 
+/// How a secret that stands in the packaged service's file gets out of it, under the name that the guides use.
+fn of_package(key: &str, folders: &Folders) -> Option<String> {
+    let name = match key {
+        "password" => "smtp-password",
+        "client_secret" => "entra-secret",
+        "sas" => "leads-sas",
+        _ => "leads-storage",
+    };
+    let place = Path::new(secret::OF_PACKAGE).join(name);
+    state::is_of_package(&folders.config.join("flows.toml"))
+        .then(|| format!("write {{ credential = \"{name}\" }} and put the text into {}", place.display()))
+}
+
 impl Section<'_> {
     /// `"15 minutes"`, `"7 days"`.
     pub(super) fn duration(&self, key: &'static str) -> Option<SignedDuration> {
@@ -95,7 +108,8 @@ impl Section<'_> {
             "write { env = \"NAME\" }, { file = \"/path\" } or { credential = \"name\" } (systemd)";
         if self.is_text(key) {
             let span = self.text(key)?.span();
-            self.problems.error(span, format!("a secret must not stand in flows.toml: {key}"), HELP);
+            let help = of_package(key, folders).unwrap_or_else(|| HELP.to_owned());
+            self.problems.error(span, format!("a secret must not stand in flows.toml: {key}"), help);
             return None;
         }
         let section = self.section(key)?;

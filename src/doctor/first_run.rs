@@ -1,6 +1,6 @@
 //! What a flow that has never run mails first: leads of the last window, and *Validate*'s test leads.
 
-use super::{MOST_COUNTED, Memory, Visit};
+use super::{MOST_COUNTED, Memory, Verdict, Visit};
 use crate::clock::Clock;
 use crate::flow::{Flow, TestLeads};
 use crate::lead;
@@ -44,7 +44,7 @@ pub(super) async fn tell(
     }
     let hides = flow.email.test_leads == TestLeads::Hide;
     let (message, help) = words((rows, tests), hides, &since(flow, &standing));
-    visit.add(true, message, help);
+    visit.add(Verdict::Well, message, help);
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::Visit;
+use super::{Verdict, Visit};
 use crate::alarm::EXPIRES_SOON;
 use crate::clock::Clock;
 use crate::entra::{Audience, Entra};
@@ -88,7 +88,7 @@ pub(super) fn signatures(config: &Config, clock: &Clock, found: &mut Vec<super::
                 let help =
                     "leadflow only reads: one with --permissions r is enough, see docs/azure.md".to_owned();
                 visit.add(
-                    true,
+                    Verdict::Well,
                     format!("the shared access signature may do more than read (sp={letters})"),
                     Some(help),
                 );

@@ -27,6 +27,18 @@ pub enum TableConnection {
     Simulated(crate::simulation::SimulatedTable),
 }
 
+impl TableConnection {
+    /// Where the secret of its login lies, if it has one.
+    pub fn secret(&self) -> Option<&SecretSource> {
+        match self {
+            Self::Azure(azure) => azure.login.secret(),
+            Self::Embedded { .. } => None,
+            #[cfg(feature = "simulation")]
+            Self::Simulated(_) => None,
+        }
+    }
+}
+
 /// `[connections.NAME.azure_table]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AzureConnection {
@@ -101,6 +113,20 @@ impl MailConnection {
             Self::Folder(folder) => &folder.from,
             #[cfg(feature = "simulation")]
             Self::Simulated(server) => server.from(),
+        }
+    }
+
+    /// Where the secret of its login lies, if it has one.
+    pub fn secret(&self) -> Option<&SecretSource> {
+        match self {
+            Self::Smtp(smtp) => match &smtp.login.as_ref()?.proof {
+                Proof::Password(source) => Some(source),
+                Proof::OAuth(entra) => entra.secret(),
+            },
+            Self::Graph(graph) => graph.entra.secret(),
+            Self::Folder(_) => None,
+            #[cfg(feature = "simulation")]
+            Self::Simulated(_) => None,
         }
     }
 

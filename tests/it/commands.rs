@@ -20,7 +20,7 @@ to = "sales@contoso.example"
 #[test]
 fn they_answer_before_there_is_a_run() {
     let sandbox = Sandbox::new(FLOWS);
-    assert_eq!(sandbox.run(&["check"]).stdout, "flows.toml: 1 flow, no problems\n");
+    assert_eq!(sandbox.run(&["check"]).stdout, "flows.toml: 1 flow, no problems in the file\n");
     let list = sandbox.run(&["list"]).stdout;
     assert_eq!(list.lines().count(), 2);
     assert!(list.lines().nth(1).unwrap().starts_with("leads  on     every hour"), "{list}");
@@ -32,6 +32,34 @@ fn they_answer_before_there_is_a_run() {
         (1, "error: there is no run 1; `leadflow history` shows the runs\n")
     );
     assert!(!sandbox.path("state").exists(), "looking leaves nothing behind");
+}
+
+#[test]
+fn a_file_that_is_nowhere_is_looked_for_in_both_places() {
+    let sandbox = Sandbox::new(FLOWS);
+    std::fs::create_dir(sandbox.path("empty")).unwrap();
+    let said = |arguments: &[&str]| {
+        let output = sandbox.command(arguments).current_dir(sandbox.path("empty")).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(!said.contains("to mend"), "{said}");
+        said.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ")
+    };
+    for command in ["check", "list", "run", "health"] {
+        let said = said(&[command]);
+        let places = format!(
+            "there is no flows.toml (in {}), and no /etc/leadflow/flows.toml",
+            sandbox.path("empty").canonicalize().unwrap().display()
+        );
+        assert!(said.contains(&places) && said.contains("--config"), "{said}");
+        assert!(named_nope(&sandbox, command).contains("cannot read nope.toml"));
+    }
+}
+
+fn named_nope(sandbox: &Sandbox, command: &str) -> String {
+    let said = sandbox.run(&["--config", "nope.toml", command]).stderr;
+    assert!(!said.contains("to mend"), "{said}");
+    said
 }
 
 #[test]

@@ -135,6 +135,51 @@ async fn a_test_mail_is_really_sent_and_marked() {
 }
 
 #[test]
+fn a_missing_secret_is_seen_offline() {
+    let flows = format!("{MARKETPLACE}{}{}", relay(1), guide_flow("leads"));
+    let sandbox = Sandbox::new(&flows);
+    let of_service = sandbox.run(&["check", "--strict"]);
+    assert_eq!(of_service.code, 0, "{}", of_service.stdout);
+    let words = ["☞ not looked at: the environment variable LEADS_STORAGE", "check --online` signs in"];
+    shows(&of_service, &words);
+
+    sandbox.write("mail-password", "\n");
+    let empty = sandbox.run(&["check"]);
+    assert_eq!(empty.code, 1);
+    shows(&empty, &["no problems in the file", "connection relay\n  ✗ the secret from ", "is empty"]);
+    std::fs::remove_file(sandbox.path("mail-password")).unwrap();
+    let missing = sandbox.run(&["check"]);
+    assert_eq!(missing.code, 1);
+    shows(&missing, &["✗ the secret's file ", "mail-password is not there", "put the secret into it"]);
+    assert_eq!(sandbox.json(&["check", "--json"])["ok"], false);
+
+    sandbox.edit("\"mail-password\"", "\"/nowhere/mail-password\"");
+    let of_another_machine = sandbox.run(&["check", "--strict"]);
+    assert_eq!(of_another_machine.code, 0, "{}", of_another_machine.stdout);
+    shows(&of_another_machine, &["☞ the secret's file /nowhere/mail-password is not there"]);
+    sandbox.edit("{ file = \"/nowhere/mail-password\" }", "{ credential = \"smtp-password\" }");
+    let yet = sandbox.run(&["check", "--strict"]);
+    assert_eq!(yet.code, 0, "{}", yet.stdout);
+    shows(
+        &yet,
+        &["☞ the systemd credential `smtp-password` is not there", "    type: sudo sh -c 'umask 077"],
+    );
+    let mut command = sandbox.command(&["check"]);
+    let given = command.env("CREDENTIALS_DIRECTORY", sandbox.path(".")).output().unwrap();
+    let said = String::from_utf8(given.stdout).unwrap();
+    assert!(given.status.code() == Some(1) && said.contains("✗ the systemd credential"), "{said}");
+    std::fs::write(sandbox.path("smtp-password"), "canary").unwrap();
+    let mut command = sandbox.command(&["check"]);
+    let given = command.env("CREDENTIALS_DIRECTORY", sandbox.path(".")).output().unwrap();
+    assert!(given.status.success());
+
+    sandbox.edit("connection = \"relay\"", "connection = \"folder\"");
+    sandbox.edit("[connections.relay", "[connections.folder.mail_folder]\n[connections.relay");
+    let unused = sandbox.run(&["check"]).stdout;
+    assert!(!unused.contains("smtp-password"), "{unused}");
+}
+
+#[test]
 fn a_schedule_is_told_before_anything_runs() {
     let flow = guide_flow("leads").replace(
         "frequency = \"hour\"",

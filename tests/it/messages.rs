@@ -26,7 +26,9 @@ fn check_explains_every_mistake() {
         let file_name = format!("{name}.toml");
         fs::copy(&file, sandbox.path().join(&file_name)).unwrap();
         copy_templates(&folder.join("templates"), &file, &sandbox.path().join("templates"));
+        fs::write(sandbox.path().join("password"), "a-password").unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_leadflow"));
+        command.env("LEADS_STORAGE", azurite::connection_string(azurite::KEY));
         command.current_dir(&sandbox).env("NO_COLOR", "1").args(["--config", &file_name, "check"]);
         let output = command.output().unwrap();
         let said =
