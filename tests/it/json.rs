@@ -19,7 +19,7 @@ const FILTERS: [(&str, &str); 8] = [
     (r#""day": "\d{4}-\d\d-\d\d""#, r#""day": "[day]""#),
     (r"datetime'[^']*'", "datetime'[moment]'"),
     (r#""(took_us|service_ms)": \d+"#, r#""$1": "[duration]""#),
-    (r#""(Etc/GMT[+-]\d+|UTC)""#, r#""[zone]""#),
+    (r#""([A-Z][a-z]+/[A-Za-z_]+|UTC)""#, r#""[zone]""#),
     (r"<[0-9a-f-]{36}@", "<[id]@"),
     (r"-[0-9a-f]{8}\.eml", "-[id].eml"),
 ];

@@ -27,7 +27,7 @@ const FILTERS: [(&str, &str); 11] = [
     (r"\b(Mon|Tue|Wed|Thu|Fri|Sat|Sun) \d{4}-\d\d-\d\d", "Mon 2026-11-23"),
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[.\d]*Z", "2026-11-23T08:00:00Z"),
     (r"(\d\d:\d\d:\d\d) ([+-]\d\d|UTC)\b", "$1 +00"),
-    (r"\((Etc/GMT[+-]\d+|UTC)\)", "(ZONE)"),
+    (r"\(([A-Z][a-z]+/[A-Za-z_]+|UTC)\)", "(ZONE)"),
     (r"(\(|service time    |took     )\d[\d.]* m?s\b", "${1}5 ms"),
     // The moment in a filter has as many digits as it needs, and so has the text of a mail.
     (r"' and P\w*…", "' and Prod…"),
