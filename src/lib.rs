@@ -25,6 +25,7 @@ pub mod clockwork;
 pub mod columns;
 pub mod condition;
 pub mod config;
+pub mod counted;
 mod crash_point;
 pub mod daemon;
 pub mod doctor;

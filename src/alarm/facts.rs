@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Alarm, Kind, held_up};
+use crate::counted::counted;
 use crate::flow::{Config, Flow};
 
 /// What the state says of a flow's health.
@@ -118,8 +119,8 @@ fn expiring(name: &str, (ends, place): &(Timestamp, String), now: Timestamp) -> 
     let left = ends.duration_since(now);
     let what = if left > SignedDuration::ZERO {
         format!(
-            "the shared access signature ends at {ends}, in {} days; runs fail from then on",
-            left.as_hours() / 24
+            "the shared access signature ends at {ends}, in {}; runs fail from then on",
+            counted(left.as_hours().unsigned_abs() / 24, "day")
         )
     } else {
         format!("the shared access signature ended at {ends}")

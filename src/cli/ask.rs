@@ -1,7 +1,7 @@
 //! Commands that change something: done at once where no daemon runs, otherwise left for it.
 
 use std::fmt::Write as _;
-use std::io::IsTerminal as _;
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -61,9 +61,22 @@ fn answered(store: &Store, id: i64, patience: Duration) -> anyhow::Result<Option
     }
 }
 
-/// Lets a flow run, shows the run as it goes, and ends with its result: by the daemon, or here
-/// where none runs.
-pub(super) async fn run_flow(loaded: &Loaded, request: Request, as_json: bool) -> anyhow::Result<ExitCode> {
+/// Whether somebody sits at a terminal and can be asked.
+pub(super) fn can_ask() -> bool {
+    io::stdin().is_terminal()
+}
+
+/// Asks on the terminal whether to go on.
+pub(super) fn is_agreed(before: &str) -> anyhow::Result<bool> {
+    write!(io::stderr(), "{before}go on? [y/N] ")?;
+    let mut line = String::new();
+    io::stdin().lock().read_line(&mut line)?;
+    Ok(matches!(line.trim().to_lowercase().as_str(), "y" | "yes"))
+}
+
+/// Lets a flow run, shows the run as it goes, and tells its result: by the daemon, or here where
+/// none runs.
+pub(super) async fn run_flow(loaded: &Loaded, request: Request, as_json: bool) -> anyhow::Result<Run> {
     let folder = &loaded.config.settings.state;
     let progress = spinner("waiting for the daemon");
     let run = match Lock::take(folder) {
@@ -95,8 +108,13 @@ pub(super) async fn run_flow(loaded: &Loaded, request: Request, as_json: bool) -
     } else {
         output::print(&told(&store, &ended)?)?;
     }
-    let is_well = matches!(ended.outcome, Outcome::Sent | Outcome::NothingNew | Outcome::ConditionFalse);
-    Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(ended)
+}
+
+/// The exit status for the run that was asked for.
+pub(super) fn exit_of(run: &Run) -> ExitCode {
+    let is_well = matches!(run.outcome, Outcome::Sent | Outcome::NothingNew | Outcome::ConditionFalse);
+    if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Runs the flow and delivers, in this process.
@@ -159,8 +177,7 @@ fn told(store: &Store, run: &Run) -> anyhow::Result<String> {
 
 /// A sign on a terminal that something is under way; elsewhere nothing.
 pub(super) fn spinner(message: &'static str) -> ProgressBar {
-    let bar =
-        if std::io::stderr().is_terminal() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
+    let bar = if io::stderr().is_terminal() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
     bar.set_message(message);
     bar.enable_steady_tick(PAUSE);
     bar

@@ -6,10 +6,10 @@ use leadflow::alarm::{Alarm, Kind, Raised, clears_held};
 use leadflow::clock::Clock;
 use leadflow::config::Loaded;
 use leadflow::notice;
-use leadflow::store::{Lock, Store, StoreError};
+use leadflow::store::Store;
 use serde_json::{Value, json};
 
-use super::output;
+use super::{daemon, output};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -22,10 +22,10 @@ pub(crate) struct Arguments {
 pub(super) fn health(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let Found { mut reasons, alarms } = match super::state_of(loaded)? {
         None => Found {
-            reasons: vec![
-                "there is no state yet: leadflow was never run; start it: systemctl start leadflow"
-                    .to_owned(),
-            ],
+            reasons: vec![format!(
+                "there is no state yet: leadflow was never run; start it: {}",
+                daemon::how_to_start(loaded)
+            )],
             alarms: Vec::new(),
         },
         Some(store) => look(loaded, &store)?,
@@ -54,9 +54,9 @@ struct Found {
 
 fn look(loaded: &Loaded, store: &Store) -> anyhow::Result<Found> {
     let (mut reasons, config) = (Vec::new(), &loaded.config);
-    let is_running = !is_free(loaded)?;
+    let is_running = daemon::is_running(loaded)?;
     if !is_running {
-        reasons.push("no daemon is running; start it: systemctl start leadflow".to_owned());
+        reasons.push(format!("no daemon is running; start it: {}", daemon::how_to_start(loaded)));
     }
     for name in config.flows.keys() {
         if store.seen(name)?.is_none() {
@@ -98,13 +98,4 @@ fn json_of(alarm: &Alarm) -> Value {
         "kind": alarm.kind.word(), "about": alarm.about, "since": alarm.since.to_string(), "times": alarm.times,
         "what": alarm.what, "help": alarm.help, "look": alarm.look,
     })
-}
-
-/// Whether nobody works on the state.
-fn is_free(loaded: &Loaded) -> anyhow::Result<bool> {
-    match Lock::take(&loaded.config.settings.state) {
-        Ok(_) => Ok(true),
-        Err(StoreError::Busy(_)) => Ok(false),
-        Err(other) => Err(other.into()),
-    }
 }

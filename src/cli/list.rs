@@ -13,7 +13,7 @@ use leadflow::store::Store;
 use serde_json::json;
 
 use super::columns::{Column, Table};
-use super::output;
+use super::{daemon, output};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -86,8 +86,10 @@ pub(super) fn list(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result<Exi
     let flows = flows(loaded, store.as_ref())?.into_iter();
     let lines: Vec<Line> =
         flows.map(|flow| line(flow, store.as_ref(), now)).collect::<anyhow::Result<_>>()?;
+    // Who may look and not lock cannot know.
+    let is_running = if store.is_some() { daemon::is_running(loaded).ok() } else { Some(false) };
     if arguments.json {
-        let all: Vec<_> = lines.iter().map(Line::json).collect();
+        let all: Vec<_> = lines.iter().map(|line| line.json(is_running)).collect();
         output::print_json(&json!(all))?;
     } else if lines.is_empty() {
         output::print("there is no flow in this file")?;
@@ -96,6 +98,12 @@ pub(super) fn list(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result<Exi
         let moment = |at| output::moment_within(at, zone, now, width);
         let rows = lines.iter().map(|line| line.cells(moment, now)).collect();
         output::print(&Table::new(&columns(), rows, width).to_string())?;
+        if is_running == Some(false) {
+            output::complain(&format!(
+                "no daemon is running, so that no flow runs by itself; start it: {}",
+                daemon::how_to_start(loaded)
+            ));
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -150,7 +158,7 @@ impl Line {
         ]
     }
 
-    fn json(&self) -> serde_json::Value {
+    fn json(&self, is_running: Option<bool>) -> serde_json::Value {
         let description = match &self.flow {
             Named::Whole(flow) => flow.description.as_ref(),
             Named::Broken { .. } => None,
@@ -161,7 +169,7 @@ impl Line {
             "off_by_command_since": self.off_since.map(|at| at.to_string()),
             "recurrence": self.flow.recurrence(),
             "last_run": self.last.as_ref().map(super::history::json_of_run),
-            "next_run": self.next.map(|at| at.to_string()), "waiting_mails": self.waiting,
+            "daemon_is_running": is_running, "next_run": self.next.map(|at| at.to_string()), "waiting_mails": self.waiting,
         })
     }
 }

@@ -4,6 +4,7 @@ mod ask;
 mod care;
 mod check;
 mod columns;
+mod daemon;
 mod demo;
 mod health;
 mod history;

@@ -54,6 +54,9 @@ enum Command {
         /// The recipient that is given up, whatever its state is; without it every one that is held
         #[arg(long, value_name = "ADDRESS", value_parser = super::address)]
         instead_of: Option<String>,
+        /// Do not ask, though nothing of the mail is held or waiting
+        #[arg(long, short)]
+        yes: bool,
     },
     /// Give a mail up for every recipient that has not got it
     Drop {
@@ -67,9 +70,9 @@ pub(super) fn outbox(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result<E
         Command::List { json } => list(loaded, *json),
         Command::Show { mail, json } => show(loaded, *mail, *json),
         Command::Retry { mail } => retry(loaded, *mail),
-        Command::Send { mail, to, instead_of } => {
+        Command::Send { mail, to, instead_of, yes } => {
             let redirect = Redirect { to: to.clone(), instead_of: instead_of.clone() };
-            send::send(loaded, *mail, &redirect)
+            send::send(loaded, *mail, &redirect, *yes)
         }
         Command::Drop { mail } => drop_mail(loaded, *mail),
     }

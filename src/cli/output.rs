@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind, IsTerminal as _, Write};
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
+pub(super) use leadflow::counted::counted;
 use leadflow::foreign;
 use serde_json::Value;
 use terminal_size::terminal_size_of;
@@ -176,11 +177,6 @@ pub(super) fn wrapped(text: &str, indent: &str) -> String {
         .word_separator(textwrap::WordSeparator::AsciiSpace)
         .word_splitter(textwrap::WordSplitter::NoHyphenation);
     textwrap::fill(&text, options)
-}
-
-/// `1 row`, `2 rows`.
-pub(super) fn counted(count: u64, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
 /// A moment as people of the zone read it.

@@ -212,7 +212,8 @@ pub(super) fn told(bytes: &[u8]) -> anyhow::Result<String> {
     let mut told = format!("  Subject: {subject}\n\n  {text}\n");
     for part in message.attachments() {
         let name = output::line(part.attachment_name().unwrap_or_default());
-        let _ = write!(told, "\n  attached: {name}, {} bytes\n", part.contents().len());
+        let _ =
+            write!(told, "\n  attached: {name}, {}\n", output::counted(part.contents().len() as u64, "byte"));
     }
     Ok(told)
 }

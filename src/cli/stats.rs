@@ -12,7 +12,7 @@ use leadflow::store::{Store, StoreError};
 use serde_json::{Value, json};
 
 use super::columns::{Column, Table};
-use super::output;
+use super::output::{self, counted};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -64,7 +64,13 @@ pub(super) fn stats(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result<Ex
     }
     if flows.len() > 1 {
         let Tally { runs, failed, rows, mails, .. } = total;
-        let _ = writeln!(text, "all flows: {runs} runs, {failed} failed, {rows} rows in {mails} mails");
+        let _ = writeln!(
+            text,
+            "all flows: {}, {failed} failed, {} in {}",
+            counted(runs, "run"),
+            counted(rows, "row"),
+            counted(mails, "mail")
+        );
     }
     output::print(text.trim_end())?;
     Ok(ExitCode::SUCCESS)

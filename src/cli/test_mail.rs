@@ -10,7 +10,7 @@ use leadflow::mail::{Letter, Session};
 use leadflow::outbox::Receipt;
 use leadflow::preview;
 
-use super::output;
+use super::{ask, output};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -19,6 +19,9 @@ pub(crate) struct Arguments {
     /// Send it to these addresses and not to the flow's recipients
     #[arg(long, value_name = "ADDRESS", num_args = 1.., value_parser = super::address)]
     to: Vec<String>,
+    /// Do not ask; it is asked on a terminal alone, and without --to
+    #[arg(long, short)]
+    yes: bool,
 }
 
 /// Made-up rows in the mail.
@@ -38,11 +41,23 @@ pub(super) async fn test_mail(loaded: Loaded, arguments: Arguments) -> anyhow::R
         [] => flow.email.recipients(),
         to => to.to_vec(),
     };
+    if arguments.to.is_empty() && !arguments.yes && ask::can_ask() {
+        output::print(&output::line(&format!(
+            "a test mail of {} to {} (--to ADDRESS sends it to you alone)",
+            flow.name,
+            to.join(", ")
+        )))?;
+        if !ask::is_agreed("")? {
+            output::print("nothing was sent")?;
+            return Ok(ExitCode::FAILURE);
+        }
+    }
     let sender = mails.sender().to_owned();
     let mut is_sent = true;
     for mail in mails.read() {
         let (mail, bytes) = mail?;
-        output::print(&output::line(&format!("{} {}", mail.subject, mail.message_id)))?;
+        output::print(&output::line(&format!("subject: {}", mail.subject)))?;
+        output::print(&output::line(&format!("Message-ID: {}", mail.message_id)))?;
         let letter = Letter { id: 0, from: &sender, recipients: &to, bytes: &bytes };
         for (address, receipt) in to.iter().zip(sent(&config, flow, letter).await?) {
             let (sign, reply) = match &receipt {

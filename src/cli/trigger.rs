@@ -1,13 +1,12 @@
 //! `leadflow trigger FLOW`, `leadflow resubmit RUN` and `leadflow replay FLOW --from TIME --to TIME`.
 
-use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use anyhow::bail;
 use jiff::Timestamp;
 use leadflow::clock::Clock;
 use leadflow::config::Loaded;
-use leadflow::history::{Cause, Range, Run};
+use leadflow::history::{Cause, Outcome, Range, Run};
 use leadflow::replay;
 use leadflow::store::{Request, Store};
 use serde_json::json;
@@ -60,7 +59,7 @@ pub(crate) struct ReplayArguments {
 pub(super) async fn trigger(loaded: Loaded, arguments: TriggerArguments) -> anyhow::Result<ExitCode> {
     super::is_on_in_file(&loaded, &arguments.flow)?;
     let request = Request::Run { flow: arguments.flow, cause: Cause::Trigger, range: Range::New };
-    ask::run_flow(&loaded, request, arguments.json).await
+    Ok(ask::exit_of(&ask::run_flow(&loaded, request, arguments.json).await?))
 }
 
 pub(super) async fn resubmit(loaded: Loaded, arguments: ResubmitArguments) -> anyhow::Result<ExitCode> {
@@ -78,8 +77,29 @@ pub(super) async fn resubmit(loaded: Loaded, arguments: ResubmitArguments) -> an
         )
     };
     let range = Range::Past { from, to, again: arguments.again };
+    drop(store);
     let request = Request::Run { flow: run.flow, cause: Cause::Resubmit, range };
-    ask::run_flow(&loaded, request, arguments.json).await
+    let ended = ask::run_flow(&loaded, request, arguments.json).await?;
+    if ended.outcome == Outcome::NothingNew && !arguments.again && !arguments.json {
+        tell_mailed(&loaded, &ended.flow, (from, to)).await?;
+    }
+    Ok(ask::exit_of(&ended))
+}
+
+/// Why a window has nothing to mail: its rows were mailed.
+async fn tell_mailed(loaded: &Loaded, name: &str, range: (Timestamp, Timestamp)) -> anyhow::Result<()> {
+    // What a running daemon has of a file with mistakes is not known here.
+    let Some(flow) = loaded.config.flows.get(name) else { return Ok(()) };
+    let store = super::state_of(loaded)?;
+    // The run itself went well: that it cannot be looked at once more is no failure.
+    let Ok(found) = replay::look(&loaded.config, flow, range, store.as_ref(), |_| ()).await else {
+        return Ok(());
+    };
+    match found.mailed {
+        0 => Ok(()),
+        1 => output::print("1 row was mailed already; --again mails it again"),
+        mailed => output::print(&format!("{mailed} rows were mailed already; --again mails them again")),
+    }
 }
 
 /// What a run read, or wanted to: from its past time to its end.
@@ -102,22 +122,26 @@ pub(super) async fn replay(loaded: Loaded, arguments: ReplayArguments) -> anyhow
     }
     let store = super::state_of(&loaded)?;
     let progress = ask::spinner("reading the range");
-    let told = |rows| progress.set_message(format!("reading the range: {rows} rows"));
+    let told = |rows| progress.set_message(format!("reading the range: {}", output::counted(rows, "row")));
     let found = replay::look(&loaded.config, flow, (from, to), store.as_ref(), told).await;
     progress.finish_and_clear();
     let found = found.map_err(|error| anyhow::anyhow!("{error}\n  {}", error.help()))?;
     drop(store);
     let count = if arguments.again { found.rows } else { found.rows - found.mailed };
     if !arguments.json {
-        let already = if arguments.again { "and are mailed again" } else { "and are left out" };
+        let (was, is) =
+            (if found.rows == 1 { "was" } else { "were" }, if found.mailed == 1 { "is" } else { "are" });
+        let already = if arguments.again { "mailed again" } else { "left out" };
         output::print(&format!(
-            "{}: {} rows were written from {} to {} ({}); {} of them were mailed already {already}\n{count} rows to mail to {}",
+            "{}: {} {was} written from {} to {} ({}); {} of them {} mailed already and {is} {already}\n{} to mail to {}",
             flow.name,
-            found.rows,
+            output::counted(found.rows, "row"),
             output::moment(from, zone),
             output::moment(to, zone),
             zone.iana_name().unwrap_or("UTC"),
             found.mailed,
+            if found.mailed == 1 { "was" } else { "were" },
+            output::counted(count, "row"),
             flow.email.recipients().join(", "),
         ))?;
     }
@@ -133,16 +157,13 @@ pub(super) async fn replay(loaded: Loaded, arguments: ReplayArguments) -> anyhow
     }
     let range = Range::Past { from, to, again: arguments.again };
     let request = Request::Run { flow: arguments.flow, cause: Cause::Replay, range };
-    ask::run_flow(&loaded, request, arguments.json).await
+    Ok(ask::exit_of(&ask::run_flow(&loaded, request, arguments.json).await?))
 }
 
 /// Asks on a terminal; elsewhere nobody can be asked.
 fn is_agreed(as_json: bool) -> anyhow::Result<bool> {
-    if as_json || !io::stdin().is_terminal() {
+    if as_json || !ask::can_ask() {
         return Err(Usage("nobody can be asked here; say --yes if it is to be mailed".to_owned()).into());
     }
-    write!(io::stderr(), "go on? [y/N] ")?;
-    let mut line = String::new();
-    io::stdin().lock().read_line(&mut line)?;
-    Ok(matches!(line.trim().to_lowercase().as_str(), "y" | "yes"))
+    ask::is_agreed("")
 }

@@ -54,6 +54,11 @@ pub(super) fn is_nowhere(path: &Path) -> bool {
     path == Path::new(HERE) && !Path::new(OF_PACKAGE).exists()
 }
 
+/// Whether it is the packaged service's file.
+pub fn is_packaged(path: &Path) -> bool {
+    std::path::absolute(path).is_ok_and(|path| path == Path::new(OF_PACKAGE))
+}
+
 fn choose(
     named: Option<PathBuf>,
     is_there: impl Fn(&Path) -> bool,
@@ -61,8 +66,8 @@ fn choose(
 ) -> Found {
     let (here, packaged) = (Path::new(HERE), Path::new(OF_PACKAGE));
     let own = |path: PathBuf| {
-        let is_packaged = std::path::absolute(&path).is_ok_and(|path| path == packaged);
-        Found { path, word: (!is_packaged).then_some(Word::Own) }
+        let is_own = !is_packaged(&path);
+        Found { path, word: is_own.then_some(Word::Own) }
     };
     match (named, is_there(here), is_there(packaged)) {
         (Some(path), ..) => own(path),

@@ -39,7 +39,7 @@ use syntax::Mistake;
 use values::Folders;
 
 pub use addresses::address_of;
-pub use find::{Found, Word, find};
+pub use find::{Found, Word, find, is_packaged};
 pub use report::{Level, Problem, Report};
 pub use sheet::{preset, presets};
 

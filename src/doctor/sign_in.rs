@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Verdict, Visit};
 use crate::alarm::EXPIRES_SOON;
 use crate::clock::Clock;
+use crate::counted::counted;
 use crate::entra::{Audience, Entra};
 use crate::flow::{Config, MailConnection, Proof, SmtpConnection};
 use crate::mail::{self, Session};
@@ -111,13 +112,13 @@ fn end(signature: &Signature, now: Timestamp, visit: &mut Visit<'_>) {
         return;
     };
     let left = ends.duration_since(now);
-    let days = left.as_hours() / 24;
+    let days = counted(left.as_hours().unsigned_abs() / 24, "day");
     let renew = format!("make a new one and put it into {}, see docs/azure.md", signature.place);
     if left <= SignedDuration::ZERO {
         visit.wrong(format!("the shared access signature ended at {ends}"), Some(renew));
     } else if left < EXPIRES_SOON {
-        visit.wrong(format!("the shared access signature ends at {ends}, in {days} days"), Some(renew));
+        visit.wrong(format!("the shared access signature ends at {ends}, in {days}"), Some(renew));
     } else {
-        visit.well(format!("the shared access signature ends at {ends}, in {days} days"));
+        visit.well(format!("the shared access signature ends at {ends}, in {days}"));
     }
 }

@@ -10,6 +10,7 @@ use super::window::Opened;
 use super::{RunError, Way, Workplace};
 use crate::blocking::blocking;
 use crate::condition::Verdict;
+use crate::counted::counted;
 use crate::crash_point::crash_point;
 use crate::flow::{Config, Flow};
 use crate::history::Outcome;
@@ -166,8 +167,4 @@ fn words(flow: &Flow, decided: &Decided, mails: usize) -> (Outcome, String) {
         ),
     };
     (outcome, words + &tests + &hidden)
-}
-
-fn counted(count: u64, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }

@@ -24,6 +24,8 @@ fn they_answer_before_there_is_a_run() {
     let list = sandbox.run(&["list"]).stdout;
     assert_eq!(list.lines().count(), 2);
     assert!(list.lines().nth(1).unwrap().starts_with("leads  on     every hour"), "{list}");
+    let idle = "no daemon is running, so that no flow runs by itself; start it: leadflow run\n";
+    assert_eq!(sandbox.run(&["list"]).stderr, idle);
     assert!(sandbox.run(&["history"]).stdout.starts_with("no run yet"));
     assert_eq!(sandbox.json(&["history", "--json"]), serde_json::json!([]));
     let none = sandbox.run(&["history", "show", "1"]);
@@ -137,17 +139,24 @@ fn log_lines_can_be_json() {
 #[test]
 fn health_tells_what_is_wrong() {
     let sandbox = Sandbox::new(FLOWS);
-    assert!(sandbox.run(&["health"]).stdout.contains("leadflow was never run"));
+    let unrun = sandbox.run(&["health"]).stdout;
+    assert!(unrun.contains("leadflow was never run; start it: leadflow run"), "{unrun}");
     let daemon = sandbox.daemon();
     daemon.wait_for_log("no new rows");
+    assert_eq!(sandbox.run(&["list"]).stderr, "");
+    assert_eq!(sandbox.json(&["list", "--json"])[0]["daemon_is_running"], true);
     let well = sandbox.run(&["health"]);
     assert_eq!((well.code, well.stdout.as_str()), (0, "all is well\n"));
     assert!(daemon.stop().success());
+    assert!(sandbox.run(&["list"]).stderr.contains("no daemon is running"));
+    assert_eq!(sandbox.json(&["list", "--json"])[0]["daemon_is_running"], false);
     std::fs::write(sandbox.path("state/demo.db"), "garbage").unwrap();
     assert_eq!(sandbox.run(&["run", "--once"]).code, 1);
     let ill = sandbox.run(&["health"]);
     assert_eq!(ill.code, 1);
-    for words in ["no daemon is running", "leads fails: cannot use the embedded table"] {
+    for words in
+        ["no daemon is running; start it: leadflow run\n", "leads fails: cannot use the embedded table"]
+    {
         assert!(ill.stdout.contains(words), "`{words}` is not in:\n{}", ill.stdout);
     }
     assert_eq!(sandbox.json(&["health", "--json"])["ok"], false);

@@ -122,7 +122,10 @@ async fn a_test_mail_is_really_sent_and_marked() {
     let sandbox = sandbox(&table, server.port);
     let output = sandbox.run(&["test-mail", "marketplace-leads"]);
     assert_eq!(output.code, 0, "{}", output.stderr);
-    shows(&output, &["[test] 새로운 잠재 고객! (3)", "sales@contoso.example accepted: 250 "]);
+    shows(
+        &output,
+        &["subject: [test] 새로운 잠재 고객! (3)\nMessage-ID: <", "sales@contoso.example accepted: 250 "],
+    );
     let mail = &server.mails()[0];
     assert_eq!((mail.subject().as_str(), mail.to.len()), ("[test] 새로운 잠재 고객! (3)", 2));
     assert!(mail.message().header_raw("X-Leadflow-Test").is_some());

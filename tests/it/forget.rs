@@ -266,10 +266,13 @@ async fn texts_of_the_history_go_however_they_came_there() {
     let told = sandbox.run(&["lead", "forget", ANA, "--yes"]);
     assert_eq!(told.code, 0, "{}", told.stdout);
     assert!(
-        told.stdout.contains("1 file of mail folders") && told.stdout.contains("stay in their tables"),
+        told.stdout.contains("1 file of mail folders")
+            && told.stdout.contains("stays in its table (--table deletes it)\nlooked again at"),
         "{}",
         told.stdout
     );
+    assert!(told.stdout.contains("\nname and address stand in that 1 row alone\n"), "{}", told.stdout);
+    assert!(told.stdout.contains(", 0 kept mails and "), "{}", told.stdout);
     let kept = std::fs::read(&state).unwrap();
     for needle in ["Ana Silva", "fabrikam.example"] {
         let found = kept.windows(needle.len()).any(|piece| piece.eq_ignore_ascii_case(needle.as_bytes()));

@@ -38,11 +38,15 @@ fn an_address_is_found_however_it_was_copied_and_what_was_not_found_is_said() {
     for text in ["Ana Silva <ana@예시.example>", "mailto:ana@예시.example", "ana@xn--vv4b11d.example,"] {
         let told = sandbox.run(&["lead", "forget", text, "--yes"]);
         assert!(
-            told.code == 0 && told.stdout.contains("1 row of the person stay"),
+            told.code == 0 && told.stdout.contains("1 row of the person stays in its table"),
             "{text}: {}",
             told.stdout
         );
-        assert!(told.stdout.contains("neither name nor address"), "{text}: {}", told.stdout);
+        assert!(
+            told.stdout.contains("name and address stand in that 1 row alone\n"),
+            "{text}: {}",
+            told.stdout
+        );
     }
     let told = sandbox.json(&["lead", "forget", "ana@예시.example.", "--yes", "--table", "--json"]);
     assert_eq!(

@@ -124,6 +124,8 @@ fn the_leads_say_what_became_of_them_and_fit_the_terminal() {
     test["RowKey"] = json!("MSFT_TEST_636737558587117715");
     insert(&sandbox, &[test, lead(0)]);
     assert_eq!(states(), ["not read yet", "not read yet"]);
+    let shown = sandbox.run(&["lead", "show", "leads", "lead-00000"]).stdout;
+    assert!(shown.contains("not read yet: the flow's next run reads it"), "{shown}");
     // The server takes the whole mail, and goes without a reply.
     let mut run =
         sandbox.command(&["run", "--once"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();

@@ -98,6 +98,11 @@ fn resubmit_mails_the_window_of_a_run_and_leaves_the_watermark() {
     assert!(watermark("1").is_string());
     let nothing = sandbox.run(&["resubmit", "1"]);
     assert!(nothing.stdout.contains("nothing-new"), "all of it was mailed: {}", nothing.stdout);
+    assert!(
+        nothing.stdout.ends_with("2 rows were mailed already; --again mails them again\n"),
+        "{}",
+        nothing.stdout
+    );
     let again = sandbox.run(&["resubmit", "1", "--again"]);
     assert_eq!(again.code, 0, "{}{}", again.stdout, again.stderr);
     assert!(again.stdout.contains("run 3 · sent · 2 new rows in 1 mail"), "{}", again.stdout);
@@ -137,8 +142,8 @@ fn replay_says_what_it_would_do_and_mails_what_was_not_mailed() {
     assert_eq!(asked.code, 2);
     for words in [
         "leads: 2 rows were written from",
-        "1 of them were mailed already and are left out",
-        "1 rows to mail to sales@",
+        "; 1 of them was mailed already and is left out",
+        "\n1 row to mail to sales@",
     ] {
         assert!(asked.stdout.contains(words), "`{words}` is not in: {}", asked.stdout);
     }

@@ -59,9 +59,9 @@ fn every_command_says_which_file_it_uses() {
         assert!(words.starts_with(&using("flows.toml")), "{arguments:?}: {words}");
         assert!(!out.contains("using"), "{arguments:?}: {out}");
     }
-    let named = [["--config", "elsewhere/flows.toml"].as_slice(), &["list"]].concat();
+    let named = [["--config", "elsewhere/flows.toml"].as_slice(), &["history"]].concat();
     assert_eq!(said(sandbox.command(&named)).1, using("elsewhere/flows.toml"));
-    let mut by_variable = sandbox.command(&["list"]);
+    let mut by_variable = sandbox.command(&["history"]);
     by_variable.env("LEADFLOW_CONFIG", sandbox.path("elsewhere/flows.toml"));
     assert_eq!(said(by_variable).1, using("elsewhere/flows.toml"), "which nobody sees in what was typed");
 }

@@ -112,6 +112,64 @@ fn without_a_daemon_it_leaves_with_the_next_run() {
 }
 
 #[test]
+fn a_mail_that_everybody_has_goes_out_once_more_only_when_that_is_said() {
+    let server = refusing("salse@");
+    let sandbox = held(&server);
+    let send = |more: &[&str]| {
+        sandbox.run(&[&["outbox", "send", "1", "--to", "stranger@x.example"][..], more].concat())
+    };
+    assert_eq!(sandbox.run(&["outbox", "drop", "1"]).code, 0);
+    let given_up = send(&["--instead-of", "salse@contoso.example"]);
+    assert_eq!(
+        (given_up.code, given_up.stderr.as_str()),
+        (
+            1,
+            "error: nothing of mail 1 is held or waiting: it was sent to boss@contoso.example, and given up for \
+             salse@contoso.example; --yes sends it once more, to stranger@x.example\n"
+        )
+    );
+    let daemon = sandbox.daemon();
+    assert_eq!(send(&["--yes"]).code, 0);
+    eventually("the mail", || (server.count("RCPT TO:<STRANGER@") == 1).then_some(()));
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn a_mail_that_all_have_is_asked_about_on_a_terminal() {
+    let server = Script::start(|step, _| good(step));
+    let sandbox = sandbox(&[server.port]);
+    sandbox.run_once();
+    let refused = sandbox.run(&["outbox", "send", "1", "--to", "stranger@x.example"]);
+    assert_eq!(refused.code, 1, "{}", refused.stdout);
+    assert!(refused.stderr.contains("it was sent to sales@contoso.example"), "{}", refused.stderr);
+    let send = "outbox send 1 --to stranger@x.example";
+    let (code, said) = sandbox.on_a_terminal(send, "n");
+    assert!(said.contains("it goes once more, to stranger@x.example"), "{said}");
+    assert!(said.contains("go on? [y/N]") && said.contains("nothing was done"), "{said}");
+    assert_eq!((code, recipients(&sandbox).len()), (1, 2));
+    let (code, said) = sandbox.on_a_terminal(send, "y");
+    assert_eq!((code, recipients(&sandbox).len()), (0, 3), "{said}");
+}
+
+#[test]
+fn a_test_mail_to_the_recipients_of_the_flow_is_asked_about_on_a_terminal() {
+    let server = Script::start(|step, _| good(step));
+    let sandbox = sandbox(&[server.port]);
+    let (code, said) = sandbox.on_a_terminal("test-mail marketplace-leads", "n");
+    assert!(said.contains("to sales@contoso.example, partners@contoso.example"), "{said}");
+    assert!(said.contains("go on? [y/N]") && said.contains("nothing was sent"), "{said}");
+    assert_eq!((code, server.messages().len()), (1, 0));
+    for unasked in ["test-mail marketplace-leads --yes", "test-mail marketplace-leads --to me@x.example"] {
+        let (code, said) = sandbox.on_a_terminal(unasked, "n");
+        assert_eq!((code, said.contains("go on?")), (0, false), "{said}");
+    }
+    let (code, _) = sandbox.on_a_terminal("test-mail marketplace-leads", "y");
+    assert_eq!((code, server.messages().len()), (0, 3));
+    assert_eq!(sandbox.run(&["test-mail", "marketplace-leads"]).code, 0, "a script of before");
+    assert_eq!(server.messages().len(), 4);
+}
+
+#[test]
 fn what_cannot_be_sent_says_why() {
     let server = refusing("salse@");
     let sandbox = held(&server);

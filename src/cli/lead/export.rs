@@ -83,7 +83,7 @@ pub(super) async fn export(loaded: &Loaded, arguments: &Arguments) -> anyhow::Re
                 spool.push(row)?;
             }
         }
-        progress.set_message(format!("reading the table: {} rows", spool.len()));
+        progress.set_message(format!("reading the table: {}", output::counted(spool.len(), "row")));
     }
     let sheet = sheet.unwrap_or_else(|| Sheet::of_spool(&spool));
     let sheet = sheet.separated_by(separator);

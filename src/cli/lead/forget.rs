@@ -1,7 +1,6 @@
 //! `leadflow lead forget EMAIL|KEY`.
 
 use std::fmt::Write as _;
-use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use anyhow::bail;
@@ -9,7 +8,7 @@ use leadflow::config::Loaded;
 use leadflow::forget::{self, Asked, Known, Left, LookedFor, Place, Told};
 use serde_json::{Value, json};
 
-use crate::cli::{Usage, output};
+use crate::cli::{Usage, ask, output};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -80,6 +79,8 @@ fn asked(known: &Known, arguments: &Arguments) -> String {
         count(look.read.len(), "table"),
         if arguments.table {
             ", and the rows from their tables"
+        } else if look.rows.len() == 1 {
+            "; the row stays in its table (--table deletes it)"
         } else {
             "; the rows stay in their tables (--table deletes them)"
         },
@@ -95,21 +96,22 @@ fn text_of(told: &Told, arguments: &Arguments) -> String {
         count(erased.files.len(), "file"),
         count(*rows, "row")
     );
-    if !arguments.table && !look.rows.is_empty() {
-        let _ = writeln!(
-            text,
-            "{} of the person stay in their tables (--table deletes them)",
-            count(look.rows.len(), "row")
-        );
+    let staying = if arguments.table { 0 } else { look.rows.len() };
+    match staying {
+        0 => {}
+        1 => text.push_str("1 row of the person stays in its table (--table deletes it)\n"),
+        rows => {
+            let _ = writeln!(text, "{rows} rows of the person stay in their tables (--table deletes them)");
+        }
     }
     let _ = writeln!(
         text,
-        "looked again at {} of {}, {} kept mails and {} files ({} bytes)",
+        "looked again at {} of {}, {} and {} ({})",
         count(look.scanned, "row"),
         count(look.read.len(), "table"),
-        searched.mails,
-        searched.files,
-        searched.bytes
+        count(searched.mails, "kept mail"),
+        count(searched.files, "file"),
+        output::counted(searched.bytes, "byte")
     );
     if told.is_nothing() {
         let _ = writeln!(
@@ -119,8 +121,7 @@ fn text_of(told: &Told, arguments: &Arguments) -> String {
         );
     }
     if left.is_empty() {
-        text.push_str(seen(told.looked_for));
-        text.push('\n');
+        let _ = writeln!(text, "{}", seen(told.looked_for, staying));
     } else {
         let _ = writeln!(text, "not done:{}", lines_of(left.iter()));
     }
@@ -149,12 +150,22 @@ fn json_of(told: &Told, arguments: &Arguments) -> Value {
     })
 }
 
-/// What was not found in all that was looked through.
-fn seen(LookedFor { address, name }: LookedFor) -> &'static str {
+/// What was not found in all that was looked through, or in the rows alone that stay.
+fn seen(LookedFor { address, name }: LookedFor, staying: usize) -> String {
+    let alone = match staying {
+        1 => "that 1 row alone".to_owned(),
+        rows => format!("those {rows} rows alone"),
+    };
+    let place = if staying == 0 { "none of them" } else { alone.as_str() };
     match (address, name) {
-        (true, false) => "the address stands in none of them; no row tells a name that could be looked for",
-        (false, true) => "the name stands in none of them; no row tells an address that could be looked for",
-        _ => "neither name nor address stands in them",
+        (true, false) => {
+            format!("the address stands in {place}; no row tells a name that could be looked for")
+        }
+        (false, true) => {
+            format!("the name stands in {place}; no row tells an address that could be looked for")
+        }
+        _ if staying == 0 => "neither name nor address stands in them".to_owned(),
+        _ => format!("name and address stand in {alone}"),
     }
 }
 
@@ -175,15 +186,12 @@ fn lines_of<'a>(left: impl Iterator<Item = &'a Left>) -> String {
 }
 
 fn count(number: usize, thing: &str) -> String {
-    if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
+    output::counted(number as u64, thing)
 }
 
 fn is_agreed() -> anyhow::Result<bool> {
-    if !io::stdin().is_terminal() {
+    if !ask::can_ask() {
         return Err(Usage("nobody can be asked here; say --yes if it is to be erased".to_owned()).into());
     }
-    write!(io::stderr(), "this cannot be undone; go on? [y/N] ")?;
-    let mut line = String::new();
-    io::stdin().lock().read_line(&mut line)?;
-    Ok(matches!(line.trim().to_lowercase().as_str(), "y" | "yes"))
+    ask::is_agreed("this cannot be undone; ")
 }

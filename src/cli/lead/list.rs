@@ -44,7 +44,7 @@ pub(super) async fn list(loaded: &Loaded, arguments: &Arguments) -> anyhow::Resu
     while let Some(page) = scan.next().await.map_err(with_help)? {
         all += page.rows.len();
         newest.extend(page.rows);
-        progress.set_message(format!("reading the table: {all} rows"));
+        progress.set_message(format!("reading the table: {}", output::counted(all as u64, "row")));
     }
     progress.finish_and_clear();
     let newest = newest.into_rows();

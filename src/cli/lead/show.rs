@@ -116,7 +116,7 @@ fn told(key: &str, row: Option<&Row>, steps: &[Step], zone: &TimeZone) -> String
         None => text.push_str("  it is not in the table any more\n"),
     }
     if steps.is_empty() {
-        text.push_str("\nnot seen yet: the flow's next run reads it, if its filter matches\n");
+        text.push_str("\nnot read yet: the flow's next run reads it, if its filter matches\n");
     }
     for step in steps {
         let of_run = step.of_run.as_ref().map_or_else(

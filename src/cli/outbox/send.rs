@@ -10,12 +10,25 @@ use leadflow::store::{Listed, Request};
 use super::super::{ask, output};
 
 /// Lets the mail go to other addresses.
-pub(super) fn send(loaded: &Loaded, mail: i64, redirect: &Redirect) -> anyhow::Result<ExitCode> {
+pub(super) fn send(loaded: &Loaded, mail: i64, redirect: &Redirect, yes: bool) -> anyhow::Result<ExitCode> {
     let before = super::one(loaded, mail)?;
     if before.mail.size.is_none() {
         bail!("the text of mail {mail} is not kept any more; `leadflow replay` mails its rows");
     }
     redirect.of(&before.mail.recipients).map_err(|reason| anyhow!("mail {mail} is not sent: {reason}"))?;
+    if !yes && !before.mail.recipients.iter().any(|known| known.dropped().is_some()) {
+        let why =
+            format!("nothing of mail {mail} is held or waiting: it was {}", settled(&before.mail.recipients));
+        let to = redirect.to.join(", ");
+        if !ask::can_ask() {
+            bail!("{}", output::line(&format!("{why}; --yes sends it once more, to {to}")));
+        }
+        output::print(&output::line(&format!("{why}; it goes once more, to {to}")))?;
+        if !ask::is_agreed("")? {
+            output::print("nothing was done")?;
+            return Ok(ExitCode::FAILURE);
+        }
+    }
     ask::ask(loaded, &Request::Send(mail, redirect.clone()))?;
     let after = super::one(loaded, mail)?;
     if !redirect.to.iter().all(|to| after.mail.recipients.iter().any(|known| goes_to(known, to))) {
@@ -26,6 +39,19 @@ pub(super) fn send(loaded: &Loaded, mail: i64, redirect: &Redirect) -> anyhow::R
         output::complain(&output::line(&note));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Who has the mail, and who was given up.
+fn settled(recipients: &[Recipient]) -> String {
+    let of = |state| {
+        let all = recipients.iter().filter(|known| known.state == state);
+        all.map(|known| known.address.as_str()).collect::<Vec<_>>().join(", ")
+    };
+    match (of(State::Sent), of(State::Dropped)) {
+        (sent, none) if none.is_empty() => format!("sent to {sent}"),
+        (none, dropped) if none.is_empty() => format!("given up for {dropped}"),
+        (sent, dropped) => format!("sent to {sent}, and given up for {dropped}"),
+    }
 }
 
 fn goes_to(known: &Recipient, to: &str) -> bool {

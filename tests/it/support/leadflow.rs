@@ -1,6 +1,6 @@
 //! The real binary in a folder of its own.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -101,6 +101,25 @@ impl Sandbox {
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null());
         command
+    }
+
+    /// Runs on a terminal where somebody types an answer; what the terminal shows.
+    pub(crate) fn on_a_terminal(&self, arguments: &str, answer: &str) -> (i32, String) {
+        let plain = self.command(&[]);
+        let mut command = Command::new("script");
+        let line = format!("{} {arguments}", plain.get_program().display());
+        command.args(["-qec", &line, "/dev/null"]).current_dir(self.folder.path());
+        for (name, value) in plain.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(format!("{answer}\n").as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
     }
 
     pub(crate) fn run(&self, arguments: &[&str]) -> Output {
