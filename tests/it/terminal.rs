@@ -26,7 +26,7 @@ const FILTERS: [(&str, &str); 11] = [
     (r"(  |next run )\d\d-\d\d \d\d:\d\d:\d\d", "${1}11-23 08:00:00"),
     (r"\b(Mon|Tue|Wed|Thu|Fri|Sat|Sun) \d{4}-\d\d-\d\d", "Mon 2026-11-23"),
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[.\d]*Z", "2026-11-23T08:00:00Z"),
-    (r"(\d\d:\d\d:\d\d) ([+-]\d\d|UTC)\b", "$1 +00"),
+    (r"(\d\d:\d\d:\d\d) ([+-]\d\d|[A-Z]{3,4})\b", "$1 +00"),
     (r"\(([A-Z][a-z]+/[A-Za-z_]+|UTC)\)", "(ZONE)"),
     (r"(\(|service time    |took     )\d[\d.]* m?s\b", "${1}5 ms"),
     // The moment in a filter has as many digits as it needs, and so has the text of a mail.
