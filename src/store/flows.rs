@@ -88,6 +88,8 @@ impl Store {
             ("flows", "seen_on", "1", far_back),
             ("sources", "first_due", "begin IS NULL", far_back),
             ("mails", "next_try", "1", at_once),
+            // An hour's mails are counted by it.
+            ("mails", "began", "1", at_once),
         ] {
             let set = format!("UPDATE {table} SET {moment} = min({moment} - ?1, ?2)");
             tx.execute(&format!("{set} WHERE {moment} IS NOT NULL AND {which}"), [shift, at_most])?;

@@ -317,9 +317,14 @@ fn mails_keep_their_order_when_the_clock_is_set_back() {
     };
     add(&mut store, 300_000);
     let first = next(&store, at(300_000)).unwrap().id;
+    add(&mut store, 300_000);
+    take(&mut store, at(300_000));
+    let first = first + 1;
     store.pace("leads", at(303_600), at(300_001)).unwrap();
     store.clock_went_back(Some(jiff::SignedDuration::from_secs(299_000)), at(1_001)).unwrap();
     assert_eq!(next(&store, at(4_599)), None, "it waits as long as it would have");
+    let within = store.begun_within("leads", at(1_001 - 3_600), at(1_001)).unwrap();
+    assert_eq!(within, (1, Some(at(1_000))), "what an hour has had is counted");
     add(&mut store, 1_002);
     store.pace("leads", at(4_600), at(1_003)).unwrap();
     assert_eq!(next(&store, at(4_600)).unwrap().id, first);
