@@ -161,7 +161,7 @@ fn of_value(before: &str, after: &str, message: &str) -> Option<Words> {
         Some(switch) => (format!("`{value}` is not a value"), format!("write {key} = {switch}")),
         None if SECRETS.contains(&key) => {
             let help = format!(
-                "a secret does not belong into the file: write {key} = {{ env = \"NAME\" }} or {{ file = \"/path\" }}"
+                "a secret does not belong in the file: write {key} = {{ env = \"NAME\" }} or {{ file = \"/path\" }}"
             );
             ("the value is not in quotes".to_owned(), help)
         }

@@ -90,9 +90,9 @@ impl Store {
     }
 
     /// The next mail of these connections whose time has come. Those that have waited for their flow's
-    /// `per_hour`, or since the clock was set back, go before those that were made meanwhile; one in the middle of which a session
-    /// broke goes after those that are due with it, and mails of a flow of such ones after those of
-    /// other flows.
+    /// `per_hour`, or since the clock was set back, go before those that were made meanwhile. One in the
+    /// middle of which a session broke goes after those that are due with it, and mails of a flow of such
+    /// ones after those of other flows.
     ///
     /// # Errors
     /// When the database fails.

@@ -1,5 +1,7 @@
 //! Leads in all odd shapes, on Azurite: mailed, exported, proved, forgotten.
 
+mod marks;
+
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
@@ -246,78 +248,6 @@ async fn ten_thousand_leads_read_back_by_python_equal_the_rows() {
     let mut child = sandbox.command(&["lead", "export", "leads"]).stdout(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
     assert!(child.wait().unwrap().success());
-}
-
-#[test]
-fn an_export_for_a_crm_says_who_is_not_to_be_contacted_and_what_is_a_test() {
-    let sandbox = Sandbox::new(
-        "[connections.demo.embedded_table]\nfile = \"demo.db\"\n[connections.folder.mail_folder]\n\
-         [flows.leads.recurrence]\nfrequency = \"hour\"\n[flows.leads.table]\nconnection = \"demo\"\nname = \"leads\"\n\
-         [flows.leads.email]\nconnection = \"folder\"\nto = \"a@b.example\"\n",
-    );
-    let test = customer(1, &json!({ "FirstName": "MSFT_TEST_1" })).to_string();
-    let rows = [
-        odd(0, &json!({})),
-        odd(1, &json!({ "CustomerInfo": test })),
-        odd(2, &json!({ "ActionCode": "dnc" })),
-        odd(3, &json!({ "LeadSource": "SPZA-DNC|contoso.app" })),
-    ];
-    let table = leadflow::table::EmbeddedTable::open(&sandbox.path("state/demo.db"), "leads").unwrap();
-    let rows = rows.map(|row| row.as_object().unwrap().clone());
-    table.insert(&rows, leadflow::clock::Clock::System.now()).unwrap();
-    for preset in ["dynamics365", "salesforce", "hubspot"] {
-        let export = |more: &[&str]| {
-            let all = ["lead", "export", "leads", "--format", "json", "--columns", preset];
-            sandbox.run(&[&all, more].concat())
-        };
-        let plain = export(&[]);
-        let rows: Vec<Value> = serde_json::from_str(&plain.stdout).unwrap();
-        assert_eq!(rows.len(), 2, "{preset}: {}", plain.stdout);
-        let told =
-            "2 rows\nleft out: 2 leads marked \"do not contact\"; --do-not-contact exports them as well\n";
-        assert_eq!(plain.stderr, told);
-        let all = export(&["--do-not-contact"]);
-        let rows: Vec<Value> = serde_json::from_str(&all.stdout).unwrap();
-        let marks: Vec<_> = rows.iter().map(|row| (&row["Do Not Contact"], &row["Test Lead"])).collect();
-        let (yes, no) = (&json!(true), &json!(false));
-        assert_eq!(marks, [(no, no), (no, yes), (yes, no), (yes, no)], "{preset}");
-        assert_eq!(all.stderr, "4 rows\n");
-    }
-    let left_out = |sandbox: &Sandbox, more: &[&str]| {
-        let csv = sandbox.run(&[&["lead", "export", "leads"], more].concat()).stdout;
-        assert!(csv.contains("lead-00001") || csv.contains("MSFT_TEST_1"), "{csv}");
-        assert!(!csv.contains("lead-00002") && !csv.contains("customer2@"), "{csv}");
-    };
-    left_out(&sandbox, &[]);
-    // What the flow's mails do without is still looked at.
-    sandbox.edit("name = \"leads\"", "name = \"leads\"\nselect = [\"RowKey\"]");
-    left_out(&sandbox, &[]);
-    left_out(&sandbox, &["--columns", "hubspot"]);
-}
-
-/// A flow's first start after *Validate* was pressed, whose test lead is known by a field alone.
-#[tokio::test]
-async fn the_first_start_announces_test_leads_of_before() {
-    let (table, server) = (Table::create().await, MailServer::start(&[]));
-    let sandbox = Sandbox::with_azurite(&flows(&server, &table, ""));
-    let test = customer(1, &json!({ "FirstName": "MSFT_TEST_1" })).to_string();
-    table.insert(&[odd(0, &json!({})), odd(1, &json!({ "CustomerInfo": test }))]).await;
-    let check = sandbox.run(&["check", "--online"]).stdout;
-    for words in ["a first run now mails 2 rows", "1 test lead among them", "test_leads = \"hide\""] {
-        assert!(check.contains(words), "`{words}` is not in:\n{check}");
-    }
-    let preview = sandbox.run(&["preview", "marketplace-leads"]).stdout;
-    assert!(preview.contains("1 test lead among them"), "{preview}");
-
-    sandbox.edit("[flows.marketplace-leads.email]", "[flows.marketplace-leads.email]\ntest_leads = \"hide\"");
-    let check = sandbox.run(&["check", "--online"]).stdout;
-    assert!(check.contains("a first run now mails 1 row") && check.contains("1 test lead hidden"), "{check}");
-    sandbox.edit("\ntest_leads = \"hide\"", "");
-    let once = sandbox.run_once();
-    assert!(once.stdout.contains("2 new rows in 1 mail, 1 test lead among them"), "{}", once.stdout);
-    assert!(server.mails()[0].text().contains("[test lead]"), "the mail marks it, too");
-    let after = sandbox.run(&["check", "--online"]).stdout;
-    assert!(!after.contains("first run"), "it has run: {after}");
 }
 
 #[tokio::test]
