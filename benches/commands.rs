@@ -8,7 +8,7 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use leadflow::clock::Clock;
+use leadflow::platform::clock::Clock;
 use leadflow::store::Store;
 use rusqlite::{Connection, params};
 

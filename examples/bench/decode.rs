@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use anyhow::ensure;
-use leadflow::row::Row;
+use leadflow::rows::row::Row;
 use serde::Deserialize;
 use serde_json::json;
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 use clap::Args;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
-use leadflow::clock::Clock;
+use leadflow::platform::clock::Clock;
 
 use crate::lead;
 

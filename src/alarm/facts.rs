@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Alarm, Kind, held_up};
-use crate::counted::counted;
 use crate::flow::{Config, Flow};
+use crate::text::counted::counted;
 
 /// What the state says of a flow's health.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use indicatif::ProgressBar;
-use leadflow::clock::Clock;
 use leadflow::config::Loaded;
+use leadflow::engine::run::{self, Workplace};
 use leadflow::history::{Order, Outcome, Run};
-use leadflow::run::{self, Workplace};
-use leadflow::state;
+use leadflow::platform::clock::Clock;
+use leadflow::store::state;
 use leadflow::store::{Answer, Lock, MailRecord, Request, SharedStore, Store, StoreError};
 
 use super::output;

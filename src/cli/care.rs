@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::bail;
-use leadflow::clock::Clock;
 use leadflow::config::Loaded;
-use leadflow::state;
+use leadflow::platform::clock::Clock;
+use leadflow::store::state;
 use leadflow::store::{Lock, StoreError};
 
 use super::{moment, output};

@@ -4,11 +4,11 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use leadflow::clock::Clock;
 use leadflow::config::{self, Level, Loaded, Problem};
-use leadflow::doctor::{self, Finding, Memory, Verdict};
-use leadflow::state;
+use leadflow::platform::clock::Clock;
 use leadflow::store::StoreError;
+use leadflow::store::state;
+use leadflow::tasks::doctor::{self, Finding, Memory, Verdict};
 use serde_json::{Value, json};
 
 use super::output;

@@ -7,10 +7,11 @@ use std::time::Duration;
 use std::{fs, io};
 
 use anyhow::Context as _;
-use leadflow::clock::Clock;
+use leadflow::config;
+use leadflow::daemon::ticker;
 use leadflow::daemon::{self, Drive, Signal};
-use leadflow::table::EmbeddedTable;
-use leadflow::{clockwork, config};
+use leadflow::platform::clock::Clock;
+use leadflow::services::table::EmbeddedTable;
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -87,7 +88,7 @@ pub(super) async fn demo(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let loaded = config::load(&path)?;
     let (send, signals) = mpsc::channel(4);
     super::run::listen(&send)?;
-    let drive = Drive { clock: Clock::System, ticks: clockwork::start(), signals, watch: None };
+    let drive = Drive { clock: Clock::System, ticks: ticker::start(), signals, watch: None };
     let show = show_mails(&folder, &table, arguments.once, send);
     let (shown, ended) = tokio::join!(show, daemon::run(loaded, drive));
     ended?;

@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 
 use leadflow::alarm::{Alarm, Kind, Raised, clears_held};
-use leadflow::clock::Clock;
 use leadflow::config::Loaded;
-use leadflow::notice;
+use leadflow::engine::alarms;
+use leadflow::platform::clock::Clock;
 use leadflow::store::Store;
 use serde_json::{Value, json};
 
@@ -63,7 +63,7 @@ fn look(loaded: &Loaded, store: &Store) -> anyhow::Result<Found> {
             reasons.push(format!("{name}: it was never run; run it now: leadflow trigger {name}"));
         }
     }
-    let alarms = notice::standing(store, config, is_running, Clock::System.now())?;
+    let alarms = alarms::standing(store, config, is_running, Clock::System.now())?;
     // Of the file that it goes on with, where the one of now is another.
     let raised = if is_running { store.alarms()? } else { Vec::new() };
     let is_told = |raised: &Raised| match raised.kind {

@@ -9,9 +9,9 @@ use std::process::ExitCode;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use leadflow::clock::Clock;
 use leadflow::config::Loaded;
 use leadflow::history::{Outcome, Run};
+use leadflow::platform::clock::Clock;
 use leadflow::store::{RunsAsked, Store};
 use serde_json::{Value, json};
 

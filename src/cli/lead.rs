@@ -9,10 +9,10 @@ mod show;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use leadflow::clock::Clock;
 use leadflow::config::Loaded;
 use leadflow::flow::Flow;
-use leadflow::table::Table;
+use leadflow::platform::clock::Clock;
+use leadflow::services::table::Table;
 use serde_json::{Map, Value};
 
 use super::table::with_help;

@@ -4,11 +4,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use leadflow::agenda;
-use leadflow::clock::Clock;
 use leadflow::config::Loaded;
 use leadflow::flow::Flow;
 use leadflow::history::Run;
+use leadflow::platform::clock::Clock;
+use leadflow::schedule::planner;
 use leadflow::store::Store;
 use serde_json::json;
 
@@ -126,7 +126,7 @@ fn line(flow: Named, store: Option<&Store>, now: Timestamp) -> anyhow::Result<Li
     };
     let name = flow.name();
     let next = match &flow {
-        Named::Whole(flow) => store.plan(name)?.and_then(|known| agenda::next_run(flow, &known, now)),
+        Named::Whole(flow) => store.plan(name)?.and_then(|known| planner::next_run(flow, &known, now)),
         Named::Broken { .. } => None,
     };
     let (off_since, last) = (store.off_since(name)?, store.runs(Some(name), 1)?.pop());

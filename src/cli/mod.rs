@@ -32,9 +32,9 @@ use std::time::Duration;
 use clap::{Parser, Subcommand, ValueEnum};
 use leadflow::config::{self, Found, Loaded, Report, Word};
 use leadflow::flow::{Config, Flow};
-use leadflow::state;
+use leadflow::platform::telemetry;
+use leadflow::store::state;
 use leadflow::store::{Store, StoreError};
-use leadflow::telemetry;
 
 /// A scheduled polling daemon: reads an Azure Storage table and mails its new rows.
 ///

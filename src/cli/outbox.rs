@@ -8,9 +8,9 @@ use std::process::ExitCode;
 use anyhow::bail;
 use jiff::Timestamp;
 use leadflow::alarm::clears_held;
-use leadflow::clock::Clock;
 use leadflow::config::Loaded;
 use leadflow::outbox::{Recipient, Redirect, State};
+use leadflow::platform::clock::Clock;
 use leadflow::store::{Listed, Request, Which};
 use serde_json::{Value, json};
 

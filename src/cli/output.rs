@@ -4,8 +4,8 @@ use std::io::{self, ErrorKind, IsTerminal as _, Write};
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-pub(super) use leadflow::counted::counted;
-use leadflow::foreign;
+pub(super) use leadflow::text::counted::counted;
+use leadflow::text::foreign;
 use serde_json::Value;
 use terminal_size::terminal_size_of;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow};
-use leadflow::clock::Clock;
-use leadflow::condition::Verdict;
 use leadflow::config::Loaded;
 use leadflow::flow::Flow;
-use leadflow::ownership::{Draft, Readers};
-use leadflow::preview::{self, Preview, Rows};
+use leadflow::flow::condition::Verdict;
+use leadflow::platform::clock::Clock;
+use leadflow::platform::ownership::{Draft, Readers};
 use leadflow::store::Store;
+use leadflow::tasks::preview::{self, Preview, Rows};
 use mail_parser::{MessageParser, MimeHeaders as _};
 use serde_json::{Value, json};
 

@@ -4,16 +4,16 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
-use leadflow::agenda;
-use leadflow::clock::Clock;
-use leadflow::clockwork;
 use leadflow::config::Loaded;
+use leadflow::daemon::ticker;
 use leadflow::daemon::{self, Drive, Signal, Watch};
+use leadflow::engine::delivery::Postman;
+use leadflow::engine::run::{self, Workplace};
 use leadflow::flow::Flow;
 use leadflow::history::{Cause, Order, Outcome, Run};
-use leadflow::postman::Postman;
-use leadflow::run::{self, Workplace};
-use leadflow::state;
+use leadflow::platform::clock::Clock;
+use leadflow::schedule::planner;
+use leadflow::store::state;
 use leadflow::store::{Lock, SharedStore, Store, StoreError};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -43,7 +43,7 @@ async fn daemon(loaded: Loaded) -> anyhow::Result<ExitCode> {
             warn!("changes of flows.toml are not seen by themselves: {error}; send SIGHUP after a change");
         })
         .ok();
-    let drive = Drive { clock: Clock::System, ticks: clockwork::start(), signals, watch };
+    let drive = Drive { clock: Clock::System, ticks: ticker::start(), signals, watch };
     daemon::run(loaded, drive).await?;
     Ok(ExitCode::SUCCESS)
 }
@@ -90,7 +90,7 @@ async fn once(loaded: Loaded, names: &[String]) -> anyhow::Result<ExitCode> {
         }
         // One that is off is not due, though it is run.
         let is_on = flow.enabled && !known.is_off;
-        let since = is_on.then(|| agenda::first_missed(flow, known, place.clock.now())).flatten();
+        let since = is_on.then(|| planner::first_missed(flow, known, place.clock.now())).flatten();
         let order = Order { since, ..Order::new(Cause::Once, None) };
         runs.push(run::run(&place, &config, flow, &order).await?);
     }

@@ -3,10 +3,10 @@
 use std::process::ExitCode;
 
 use jiff::Timestamp;
-use leadflow::clock::Clock;
 use leadflow::config::Loaded;
 use leadflow::flow::Flow;
-use leadflow::window::Mode;
+use leadflow::platform::clock::Clock;
+use leadflow::schedule::window::Mode;
 use serde_json::json;
 
 use super::output;

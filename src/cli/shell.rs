@@ -9,7 +9,7 @@ use anyhow::anyhow;
 use clap::CommandFactory as _;
 use clap_complete::Shell;
 use clap_mangen::Man;
-use leadflow::ownership::{self, Draft, Readers};
+use leadflow::platform::ownership::{self, Draft, Readers};
 
 use super::output;
 

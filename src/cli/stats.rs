@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use jiff::SignedDuration;
-use leadflow::clock::Clock;
 use leadflow::config::Loaded;
+use leadflow::platform::clock::Clock;
 use leadflow::stats::{Calendar, Days, Tally};
 use leadflow::store::{Store, StoreError};
 use serde_json::{Value, json};

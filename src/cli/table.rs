@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
-use leadflow::clock::Clock;
 use leadflow::config::Loaded;
-use leadflow::table::{Table, TableError};
+use leadflow::platform::clock::Clock;
+use leadflow::services::table::{Table, TableError};
 use serde_json::json;
 
 use super::{Usage, output};

@@ -3,12 +3,12 @@
 use std::process::ExitCode;
 
 use anyhow::anyhow;
-use leadflow::clock::Clock;
 use leadflow::config::Loaded;
 use leadflow::flow::{Config, Flow};
-use leadflow::mail::{Letter, Session};
 use leadflow::outbox::Receipt;
-use leadflow::preview;
+use leadflow::platform::clock::Clock;
+use leadflow::services::mail::{Letter, Session};
+use leadflow::tasks::preview;
 
 use super::{ask, output};
 

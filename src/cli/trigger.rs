@@ -4,11 +4,11 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use jiff::Timestamp;
-use leadflow::clock::Clock;
 use leadflow::config::Loaded;
 use leadflow::history::{Cause, Outcome, Range, Run};
-use leadflow::replay;
+use leadflow::platform::clock::Clock;
 use leadflow::store::{Request, Store};
+use leadflow::tasks::replay;
 use serde_json::json;
 
 use super::{Usage, ask, moment, output};

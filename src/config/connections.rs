@@ -10,7 +10,7 @@ use super::{entra, smtp};
 use crate::flow::{
     AzureConnection, AzureLogin, FolderConnection, GraphConnection, MailConnection, TableConnection,
 };
-use crate::near::did_you_mean;
+use crate::text::near::did_you_mean;
 
 /// The connections by name.
 #[derive(Default)]

@@ -5,7 +5,7 @@ use super::reader::Section;
 use super::select;
 use super::sheet;
 use super::templates::{self, Shelf};
-use crate::condition::Condition;
+use crate::flow::condition::Condition;
 use crate::flow::{Each, Email, FlowTable, Importance, MailConnection, TestLeads};
 
 /// Rows that a body shows when nothing is said, and at most.

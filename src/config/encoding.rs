@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::ownership::Finding;
+use crate::platform::ownership::Finding;
 
 /// The text as far as it is UTF-8, with or without a byte order mark; and which encoding it has where it is not,
 /// where that shows, and what to do.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::report::{Problem, Report};
 use super::rights;
-use crate::ownership::Finding;
+use crate::platform::ownership::Finding;
 
 /// The one in the folder where the command is typed.
 const HERE: &str = "flows.toml";

@@ -11,11 +11,11 @@ use super::reader::Section;
 use super::recurrence::Recurrences;
 use super::templates::Shelf;
 use super::{email, recurrence};
-use crate::condition::Condition;
 use crate::filter::Filter;
+use crate::flow::condition::Condition;
 use crate::flow::{Flow, FlowTable, NotifyOn, Settings, TableConnection};
-use crate::recurrence::Frequency;
-use crate::window::{Mode, Window};
+use crate::schedule::recurrence::Frequency;
+use crate::schedule::window::{Mode, Window};
 
 const OVERLAP: SignedDuration = SignedDuration::from_mins(15);
 const LOOK_BACK: SignedDuration = SignedDuration::from_hours(7 * 24);
@@ -114,7 +114,7 @@ fn flow(
 
 fn condition(section: &Section<'_>) -> Condition {
     let Some(text) = section.text("condition") else { return Condition::default() };
-    text.get_ref().parse().unwrap_or_else(|error: crate::condition::ConditionError| {
+    text.get_ref().parse().unwrap_or_else(|error: crate::flow::condition::ConditionError| {
         section.problems.error(
             text.span(),
             error.to_string(),

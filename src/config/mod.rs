@@ -32,8 +32,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::flow::Config;
-use crate::ownership::{self, Finding, Reader};
-use crate::state;
+use crate::platform::ownership::{self, Finding, Reader};
+use crate::store::state;
 use reader::Section;
 use syntax::Mistake;
 use values::Folders;

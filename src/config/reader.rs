@@ -7,7 +7,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::report::Problems;
-use crate::near::did_you_mean;
+use crate::text::near::did_you_mean;
 
 /// A table under its dotted name.
 pub(super) struct Section<'a> {

@@ -8,7 +8,9 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
 use super::reader::Section;
-use crate::recurrence::{Definition, DefinitionError, Every, Frequency, Recurrence, Schedule, WEEK_DAYS};
+use crate::schedule::recurrence::{
+    Definition, DefinitionError, Every, Frequency, Recurrence, Schedule, WEEK_DAYS,
+};
 
 /// Those of a file by their definitions. Flows mostly share a few, and a cron expression takes 5 kB and
 /// some hundred looks at the calendar.

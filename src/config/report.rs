@@ -11,7 +11,7 @@ use miette::{
 use serde_json::{Value, json};
 
 use super::masked::masked;
-use crate::foreign;
+use crate::text::foreign;
 
 /// Bytes of the longest line that is shown.
 const LONGEST_LINE: usize = 2_000;

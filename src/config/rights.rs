@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::flow::Config;
-use crate::ownership::{self, Finding, Reader, Refusal};
-use crate::secret::SecretSource;
-use crate::state;
+use crate::platform::ownership::{self, Finding, Reader, Refusal};
+use crate::platform::secrets::SecretSource;
+use crate::store::state;
 
 /// Looks at every folder and link on the way to flows.toml, its templates, its secrets and authorities, and the state.
 /// Without a `config`, as of a file with mistakes, at the first two.

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::reader::Section;
 use crate::flow::{KEYS, SheetColumn, SheetValue, TestLeads};
-use crate::lead;
-use crate::mail::templates::Templates;
+use crate::rows::lead;
+use crate::template::Templates;
 
 /// Warns of what templates and CSV show and `select` leaves out. Columns that a template names are an
 /// error already.

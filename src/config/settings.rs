@@ -13,7 +13,7 @@ use super::report::Problems;
 use super::smtp::is_loopback;
 use super::values::Folders;
 use crate::flow::{Failures, Flow, MailConnection, Settings};
-use crate::telemetry;
+use crate::platform::telemetry;
 
 const HISTORY: SignedDuration = SignedDuration::from_hours(90 * 24);
 const REPEAT: SignedDuration = SignedDuration::from_hours(24);

@@ -4,8 +4,8 @@ use toml::Spanned;
 
 use super::reader::Section;
 use crate::flow::{Separator, SheetColumn, SheetValue};
-use crate::lead;
-use crate::near::did_you_mean;
+use crate::rows::lead;
+use crate::text::near::did_you_mean;
 
 type Preset = (&'static str, &'static [(&'static str, &'static str)]);
 

@@ -12,10 +12,10 @@ use toml::Spanned;
 use super::reader::Section;
 use super::report::{Level, Problems};
 use crate::flow::{Each, FlowTable, KEYS};
-use crate::lead;
-use crate::mail::templates::{NamedColumn, Place, Source, Sources, TemplateError, Templates};
-use crate::near::did_you_mean;
-use crate::ownership;
+use crate::platform::ownership;
+use crate::rows::lead;
+use crate::template::{NamedColumn, Place, Source, Sources, TemplateError, Templates};
+use crate::text::near::did_you_mean;
 
 /// The templates that come with the program: name, HTML, text.
 const SHIPPED: [(&str, &str, &str); 5] = [

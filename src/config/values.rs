@@ -8,10 +8,11 @@ use jiff::{SignedDuration, Span, SpanRelativeTo};
 use toml::Spanned;
 
 use super::reader::Section;
-use crate::authorities::{self, NoAuthorities};
-use crate::ownership::{Reader, Refusal};
-use crate::secret::{self, SecretSource};
-use crate::{state, time_zone};
+use crate::platform::ownership::{Reader, Refusal};
+use crate::platform::secrets::{self, SecretSource};
+use crate::schedule::time_zone;
+use crate::services::authorities::{self, NoAuthorities};
+use crate::store::state;
 
 /// Where relative paths lead.
 pub(super) struct Folders {
@@ -29,7 +30,7 @@ impl Folders {
     /// How a secret comes to the service that cannot read it where it lies.
     fn instead_of_secret(&self, path: &Path, _: &Refusal) -> String {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let (there, place) = (path.display(), Path::new(secret::OF_PACKAGE).join(&*name));
+        let (there, place) = (path.display(), Path::new(secrets::OF_PACKAGE).join(&*name));
         if !self.service.as_ref().is_some_and(Reader::is_of_package) {
             return format!(
                 "write {{ credential = \"{name}\" }}, and add LoadCredential={name}:{there} to the service's unit"
@@ -66,7 +67,7 @@ fn of_package(key: &str, folders: &Folders) -> Option<String> {
         "sas" => "leads-sas",
         _ => "leads-storage",
     };
-    let place = Path::new(secret::OF_PACKAGE).join(name);
+    let place = Path::new(secrets::OF_PACKAGE).join(name);
     state::is_of_package(&folders.config.join("flows.toml"))
         .then(|| format!("write {{ credential = \"{name}\" }} and put the text into {}", place.display()))
 }

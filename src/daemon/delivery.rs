@@ -11,11 +11,11 @@ use tokio::task::JoinHandle;
 use tracing::error;
 
 use super::supervisor::Pulse;
+use crate::engine::delivery::Postman;
+use crate::engine::run::Workplace;
 use crate::flow::Config;
-use crate::hang_point::hang_point;
 use crate::outbox;
-use crate::postman::Postman;
-use crate::run::Workplace;
+use crate::platform::faults::hang_point;
 use crate::store::StoreError;
 
 /// A handle to the task.

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
+use crate::engine::alarms::{self, SignatureEnds};
 use crate::flow::Config;
-use crate::notice::{self, SignatureEnds};
 
 /// What was last read, and the reading under way.
 #[derive(Default)]
@@ -21,13 +21,13 @@ const PATIENCE: Duration = Duration::from_secs(3);
 impl Ends {
     /// What the files say now; what they said last, while they cannot be read.
     pub(super) async fn now(&mut self, config: &Arc<Config>) -> SignatureEnds {
-        if self.under_way.is_none() && !notice::has_signatures(config) {
+        if self.under_way.is_none() && !alarms::has_signatures(config) {
             return SignatureEnds::new();
         }
         // One at a time: each that hangs keeps a thread.
         let reading = self.under_way.take().unwrap_or_else(|| {
             let config = Arc::clone(config);
-            tokio::task::spawn_blocking(move || notice::ends(&config))
+            tokio::task::spawn_blocking(move || alarms::ends(&config))
         });
         let mut reading = reading;
         match tokio::time::timeout(PATIENCE, &mut reading).await {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use tracing::warn;
 use url::Url;
 
-use crate::foreign;
-use crate::http;
+use crate::services::http;
+use crate::text::foreign;
 
 /// For one request.
 const IN_ALL: Duration = Duration::from_secs(20);

@@ -10,9 +10,9 @@ use super::supervisor::Supervisor;
 use super::{Daemon, change, tell_warnings};
 use crate::alarm::{Alarm, Kind};
 use crate::config::{self, Level, Loaded};
-use crate::crash_point::crash_point;
+use crate::engine::run::Claimed;
 use crate::flow::Config;
-use crate::run::Claimed;
+use crate::platform::faults::crash_point;
 use crate::store::StoreError;
 
 impl Daemon {

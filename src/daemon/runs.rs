@@ -12,9 +12,9 @@ use tracing::error;
 
 use super::turns::{Turn, Turns, Waiting};
 use crate::alarm::HeldUp;
+use crate::engine::run::{self, Claimed, Done, Quiet, Workplace};
 use crate::flow::{Config, Flow};
 use crate::history::{Order, Outcome};
-use crate::run::{self, Claimed, Done, Quiet, Workplace};
 use crate::store::StoreError;
 
 /// Runs that are recorded together. While others are under way so many are waited for, or one second; a

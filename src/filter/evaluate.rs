@@ -7,8 +7,8 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
 
 use super::{Comparison, Constant, Expression, Filter, lexer};
-use crate::columns::{Cell, Columns};
-use crate::row::Row;
+use crate::rows::columns::{Cell, Columns};
+use crate::rows::row::Row;
 
 impl Filter {
     /// Whether the row matches. A comparison with a property that the row lacks, or that has

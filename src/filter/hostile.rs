@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::hostile::{config, soup, spoilt};
-use crate::row::Row;
+use crate::rows::row::Row;
 
 const WORDS: [&str; 42] = [
     " ",

@@ -1,5 +1,5 @@
 use super::*;
-use crate::row::Row;
+use crate::rows::row::Row;
 
 const ROW: &str = r#"{
     "PartitionKey": "9:2F28:2F2026", "RowKey": "r1", "Timestamp": "2026-03-01T08:00:00.1234567Z",

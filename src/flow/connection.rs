@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::entra::{Cloud, Entra};
-use crate::secret::SecretSource;
+use crate::platform::secrets::SecretSource;
+use crate::services::entra::{Cloud, Entra};
 
 /// Bytes of a message by SMTP: 8 MB stays under the 10,240,000 bytes of Postfix's default
 /// `message_size_limit` and far under the 35 MB of Exchange Online.

@@ -10,8 +10,8 @@ use super::Break;
 use super::servers::Place;
 use super::story::{MINUTE, Mood, SECOND};
 use super::world::{State, World};
-use crate::mail::{ConnectError, Fault, Handover, Letter};
 use crate::outbox::Receipt;
+use crate::services::mail::{ConnectError, Fault, Handover, Letter};
 
 /// A simulated mail server.
 #[derive(Debug, Clone)]

@@ -12,13 +12,13 @@ use jiff::Timestamp;
 use super::story::{HOUR, MINUTE, SECOND};
 use super::world::World;
 use super::{Break, Kind, Violation};
-use crate::agenda::{Agenda, Due};
-use crate::clock::Clock;
 use crate::daemon;
 use crate::daemon::delivery::Delivery;
+use crate::engine::run::{self, Done, Ended, Workplace};
 use crate::flow::Config;
 use crate::history::Outcome;
-use crate::run::{self, Done, Ended, Workplace};
+use crate::platform::clock::Clock;
+use crate::schedule::planner::{Agenda, Due};
 use crate::store::{Request, SharedStore, Store, StoreError};
 
 /// The machine through all its processes.

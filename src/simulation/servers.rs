@@ -4,8 +4,8 @@ use fastrand::Rng;
 
 use super::mail::{Offered, offered, recipient};
 use super::world::World;
-use crate::mail::Letter;
 use crate::outbox::Recipient;
+use crate::services::mail::Letter;
 use crate::store::MailRecord;
 
 /// Mail servers of a story at most.

@@ -9,9 +9,9 @@ use super::Break;
 use super::story::{MINUTE, Rule, SECOND};
 use super::world::{Scan, Span, State, World, moment};
 use crate::filter::Filter;
-use crate::row::Row;
-use crate::table::{Page, Query, Served, TableError, Token};
-use crate::window::EVER;
+use crate::rows::row::Row;
+use crate::schedule::window::EVER;
+use crate::services::table::{Page, Query, Served, TableError, Token};
 
 /// A flow's way to its table.
 #[derive(Debug, Clone)]

@@ -12,7 +12,7 @@ use super::Break;
 use super::mail::{Attempt, Letters};
 use super::servers::SERVERS;
 use super::story::{Definition, Mood, Story, Write};
-use crate::clock::DrivenClock;
+use crate::platform::clock::DrivenClock;
 use crate::store::SharedStore;
 
 /// The world of one history.

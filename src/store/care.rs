@@ -5,7 +5,7 @@ use std::path::Path;
 use rusqlite::params;
 
 use super::{Store, StoreError};
-use crate::ownership::{self, Draft};
+use crate::platform::ownership::{self, Draft};
 
 impl Store {
     /// Writes a whole copy of the database, also while a daemon works on it. Nobody else can read it, from its first

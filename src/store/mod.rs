@@ -9,6 +9,7 @@ mod in_place;
 mod letters;
 mod looks;
 mod meta;
+pub(crate) mod old_rows;
 mod outbox;
 mod pace;
 mod private;
@@ -18,6 +19,7 @@ mod runs;
 #[cfg(feature = "simulation")]
 mod simulated;
 mod sources;
+pub mod state;
 mod steps;
 mod texts;
 
@@ -40,9 +42,9 @@ use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use rusqlite_migration::{M, Migrations};
 
-use crate::blocking::Worker;
-use crate::hang_point::block_point;
-use crate::ownership::{DatabaseError, Folder, Use, open_database};
+use crate::platform::blocking::Worker;
+use crate::platform::faults::block_point;
+use crate::platform::ownership::{DatabaseError, Folder, Use, open_database};
 use in_place::OpenFiles;
 
 /// The open state of leadflow.
@@ -68,7 +70,7 @@ pub enum StoreError {
     #[error("another leadflow works on the state folder {folder}; stop it first, or name another in settings.state", folder = .0.display())]
     Busy(PathBuf),
     /// A copy of the state cannot be written.
-    #[error("cannot write the copy {file}: {why}", file = .file.display(), why = crate::ownership::explained(.file, .source))]
+    #[error("cannot write the copy {file}: {why}", file = .file.display(), why = crate::platform::ownership::explained(.file, .source))]
     Copy {
         /// The copy.
         file: PathBuf,

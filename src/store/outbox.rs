@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use super::texts::{read_text, write_text};
 use super::{Store, StoreError, from_db, to_db};
 use crate::outbox::{LONGEST_WAIT, Receipt, Recipient, State, outcome_of};
-use crate::row::Mark;
+use crate::rows::row::Mark;
 
 /// A mail to be put into the outbox.
 #[derive(Debug, Clone)]

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use crate::ownership::{self, Folder};
+use crate::platform::ownership::{self, Folder};
 
 /// Opens the file for writing; makes it where it is not there.
 pub(super) fn file(folder: &Folder, name: &str) -> io::Result<File> {

@@ -4,7 +4,7 @@ use rusqlite::types::Value;
 use rusqlite::{OptionalExtension as _, params};
 
 use super::{Store, StoreError};
-use crate::row::Key;
+use crate::rows::row::Key;
 
 /// A run that has handed a row on, and the mail that carried it; `None` for one that was not mailed:
 /// it lay before the flow's begin, or was passed over.

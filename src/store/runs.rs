@@ -12,11 +12,11 @@ use super::outbox::{NewMail, insert_mail};
 use super::sources::{Source, move_on, source_at};
 use super::steps::insert_steps;
 use super::{Store, StoreError, from_db, to_db};
-use crate::crash_point::crash_point;
 use crate::history::{Order, Outcome, Run, Step};
-use crate::old_rows::OldRows;
-use crate::row::{Key, Mark, Version};
-use crate::window::Past;
+use crate::platform::faults::crash_point;
+use crate::rows::row::{Key, Mark, Version};
+use crate::schedule::window::Past;
+use crate::store::old_rows::OldRows;
 
 /// A run that begins.
 #[derive(Debug, Clone, Copy)]

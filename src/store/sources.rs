@@ -4,14 +4,14 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 
 use super::{Store, StoreError, from_db, to_db};
-use crate::window::Past;
+use crate::schedule::window::Past;
 
 /// A table that a flow reads, or has read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
     /// Its number: rows are remembered by it.
     pub id: i64,
-    /// Account and table, as [`crate::table::Table::identity`] has them.
+    /// Account and table, as [`crate::services::table::Table::identity`] has them.
     pub identity: String,
     /// The slot that the flow was first to read it for; `None` once it was read.
     pub first_due: Option<Timestamp>,

@@ -6,8 +6,8 @@ use super::*;
 use crate::alarm::HeldMails;
 use crate::history::{Cause, Order, Outcome, Range};
 use crate::outbox::{Receipt, State};
-use crate::row::{Key, Mark, Version};
-use crate::window::Past;
+use crate::rows::row::{Key, Mark, Version};
+use crate::schedule::window::Past;
 
 fn mark(number: u8) -> Mark {
     Mark { key: Key([number; 16]), version: Version(i64::from(number)) }

@@ -3,11 +3,11 @@
 use std::sync::{Arc, Mutex};
 
 use jiff::{SignedDuration, Timestamp};
-use leadflow::clock::{Clock, DrivenClock};
 use leadflow::config;
 use leadflow::daemon::{self, Drive, Signal};
+use leadflow::platform::clock::{Clock, DrivenClock};
+use leadflow::services::table::EmbeddedTable;
 use leadflow::store::Store;
-use leadflow::table::EmbeddedTable;
 use mail_parser::MessageParser;
 use serde_json::json;
 use tokio::sync::mpsc;

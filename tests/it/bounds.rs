@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use leadflow::clock::Clock;
+use leadflow::platform::clock::Clock;
 use serde_json::json;
 
 use crate::support::leadflow::{Daemon, MARKETPLACE, Sandbox, guide_flow};

@@ -3,15 +3,15 @@
 use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
-use leadflow::clock::{Clock, DrivenClock};
 use leadflow::config;
+use leadflow::engine::delivery::Postman;
+use leadflow::engine::run::{self, Workplace};
 use leadflow::flow::Config;
 use leadflow::history::{Cause, Order};
 use leadflow::outbox::State;
-use leadflow::postman::Postman;
-use leadflow::run::{self, Workplace};
+use leadflow::platform::clock::{Clock, DrivenClock};
+use leadflow::services::table::EmbeddedTable;
 use leadflow::store::{Listed, SharedStore, Store, Which};
-use leadflow::table::EmbeddedTable;
 use serde_json::{Value, json};
 
 use crate::support::breaking::{Breaking, Refusals, Script};

@@ -4,8 +4,8 @@
 use std::time::{Duration, Instant};
 
 use jiff::SignedDuration;
-use leadflow::clock::Clock;
-use leadflow::table::EmbeddedTable;
+use leadflow::platform::clock::Clock;
+use leadflow::services::table::EmbeddedTable;
 use serde_json::json;
 
 use crate::support::eventually;

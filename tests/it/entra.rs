@@ -1,7 +1,7 @@
 //! Signing in with Entra ID and with signatures, and what `check` says of it, step by step.
 
 use jiff::SignedDuration;
-use leadflow::clock::Clock;
+use leadflow::platform::clock::Clock;
 use serde_json::json;
 
 use crate::support::azurite::Table;

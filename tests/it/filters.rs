@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
-use leadflow::clock::Clock;
-use leadflow::entra::Cloud;
 use leadflow::flow::{AzureConnection, AzureLogin, TableConnection};
-use leadflow::secret::SecretSource;
-use leadflow::table::{EmbeddedTable, Query, Table};
+use leadflow::platform::clock::Clock;
+use leadflow::platform::secrets::SecretSource;
+use leadflow::services::entra::Cloud;
+use leadflow::services::table::{EmbeddedTable, Query, Table};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, TestRunner};

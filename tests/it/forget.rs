@@ -216,7 +216,7 @@ async fn a_run_that_has_read_the_row_before_it_went_is_told() {
     let deleted = AtomicUsize::new(0);
     let service = table_service(move |_, target| {
         let mut row = lead("p", "1", ANA, "Ana Silva");
-        row["Timestamp"] = json!(leadflow::clock::Clock::System.now().to_string());
+        row["Timestamp"] = json!(leadflow::platform::clock::Clock::System.now().to_string());
         if target.contains("(PartitionKey=") {
             deleted.store(1, Ordering::SeqCst);
             return Some(response("204 No Content", &[], ""));
@@ -287,10 +287,10 @@ fn an_embedded_table_a_folder_and_a_state_that_cannot_be_read() {
         [flows.one.recurrence]\nfrequency = \"hour\"\n[flows.one.table]\nconnection = \"t\"\nname = \"leads\"\n\
         [flows.one.email]\nconnection = \"folder\"\nto = \"a@b.example\"\n";
     let sandbox = Sandbox::new(text);
-    let table = leadflow::table::EmbeddedTable::open(&sandbox.path("state/t.db"), "leads").unwrap();
+    let table = leadflow::services::table::EmbeddedTable::open(&sandbox.path("state/t.db"), "leads").unwrap();
     let rows = [lead("a/b", "o'hara\t?#", ANA, "Ana Silva"), lead("p", "2", "bo@c.example", "Bo Berg")];
     let rows: Vec<_> = rows.iter().map(|row| row.as_object().unwrap().clone()).collect();
-    table.insert(&rows, leadflow::clock::Clock::System.now()).unwrap();
+    table.insert(&rows, leadflow::platform::clock::Clock::System.now()).unwrap();
     let told = sandbox.run(&["lead", "forget", ANA, "--yes"]);
     assert_eq!((told.code, told.stdout.contains("there is no state in")), (1, true), "{}", told.stdout);
     sandbox.run_once();

@@ -13,9 +13,9 @@ const EMBEDDED: &str = "[connections.t.embedded_table]\nfile = \"t.db\"\n[connec
     [flows.stock.email]\nconnection = \"folder\"\nto = \"a@b.example\"\n";
 
 fn insert(sandbox: &Sandbox, table: &str, rows: &[Value]) {
-    let table = leadflow::table::EmbeddedTable::open(&sandbox.path("state/t.db"), table).unwrap();
+    let table = leadflow::services::table::EmbeddedTable::open(&sandbox.path("state/t.db"), table).unwrap();
     let rows: Vec<_> = rows.iter().map(|row| row.as_object().unwrap().clone()).collect();
-    table.insert(&rows, leadflow::clock::Clock::System.now()).unwrap();
+    table.insert(&rows, leadflow::platform::clock::Clock::System.now()).unwrap();
 }
 
 #[test]

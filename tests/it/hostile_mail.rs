@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use leadflow::flow::{MailConnection, Security, SmtpConnection};
-use leadflow::mail::{Fault, Letter, Session};
 use leadflow::outbox::Receipt;
+use leadflow::services::mail::{Fault, Letter, Session};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use tokio::time::timeout;

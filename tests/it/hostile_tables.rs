@@ -4,10 +4,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use leadflow::clock::Clock;
 use leadflow::config;
+use leadflow::engine::run::{self, Workplace};
 use leadflow::history::{Cause, Order, Outcome};
-use leadflow::run::{self, Workplace};
+use leadflow::platform::clock::Clock;
 use leadflow::store::{SharedStore, Store};
 use proptest::collection::vec;
 use proptest::prelude::*;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use leadflow::clock::Clock;
-use leadflow::table::EmbeddedTable;
+use leadflow::platform::clock::Clock;
+use leadflow::services::table::EmbeddedTable;
 use serde_json::Value;
 
 use crate::support::leadflow::Sandbox;

@@ -198,7 +198,8 @@ async fn ten_thousand_leads_read_back_by_python_equal_the_rows() {
          [flows.leads.email]\nconnection = \"folder\"\nto = \"a@b.example\"\n\
          csv = { \"Key\" = \"RowKey\", \"Last Name\" = \"lead.last_name\", Phone = \"lead.phone\", Company = \"lead.company\" }\n",
     );
-    let table = leadflow::table::EmbeddedTable::open(&sandbox.path("state/demo.db"), "leads").unwrap();
+    let table =
+        leadflow::services::table::EmbeddedTable::open(&sandbox.path("state/demo.db"), "leads").unwrap();
     let lasts = ["Groß-Øre", "김", "O\"Hara, Jr.", "two\nlines", " spaces ", "plain"];
     let rows: Vec<Value> = (0..10_000)
         .map(|number| {
@@ -207,7 +208,7 @@ async fn ten_thousand_leads_read_back_by_python_equal_the_rows() {
         })
         .collect();
     let rows: Vec<_> = rows.iter().map(|row| row.as_object().unwrap().clone()).collect();
-    table.insert(&rows, leadflow::clock::Clock::System.now()).unwrap();
+    table.insert(&rows, leadflow::platform::clock::Clock::System.now()).unwrap();
     let output = sandbox.run(&["lead", "export", "leads", "--to", "leads.csv"]);
     assert_eq!(output.code, 0, "{}", output.stderr);
     assert_eq!(output.stderr, "10000 rows to leads.csv\n");

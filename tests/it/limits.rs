@@ -5,8 +5,8 @@ use std::io::Read as _;
 use crate::support::eventually;
 use crate::support::leadflow::Sandbox;
 use crate::support::scripted::{page, serve, smtp, table_service};
-use leadflow::clock::Clock;
-use leadflow::table::EmbeddedTable;
+use leadflow::platform::clock::Clock;
+use leadflow::services::table::EmbeddedTable;
 use serde_json::json;
 
 fn flow(name: &str, table: &str, mail: &str, more: &str) -> String {

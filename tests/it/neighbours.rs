@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use jiff::SignedDuration;
-use leadflow::clock::Clock;
+use leadflow::platform::clock::Clock;
+use leadflow::services::table::EmbeddedTable;
 use leadflow::store::Store;
-use leadflow::table::EmbeddedTable;
 use serde_json::json;
 
 use crate::alarms::Driven;

@@ -1,8 +1,8 @@
 //! Mail by Microsoft Graph, and by SMTP with tokens, against the stand-in of `support/microsoft`.
 
 use jiff::{SignedDuration, Timestamp};
-use leadflow::clock::Clock;
-use leadflow::table::EmbeddedTable;
+use leadflow::platform::clock::Clock;
+use leadflow::services::table::EmbeddedTable;
 use serde_json::{Value, json};
 
 use crate::support::azurite::Table;

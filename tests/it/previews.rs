@@ -2,8 +2,8 @@
 
 use std::process::Stdio;
 
-use leadflow::clock::Clock;
-use leadflow::table::EmbeddedTable;
+use leadflow::platform::clock::Clock;
+use leadflow::services::table::EmbeddedTable;
 use serde_json::{Value, json};
 use unicode_width::UnicodeWidthStr as _;
 

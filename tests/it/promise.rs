@@ -1,8 +1,8 @@
 //! Where the promise begins, which table it is about, and what a failed run must not cost.
 
 use jiff::{SignedDuration, Timestamp};
-use leadflow::clock::Clock;
-use leadflow::table::EmbeddedTable;
+use leadflow::platform::clock::Clock;
+use leadflow::services::table::EmbeddedTable;
 use serde_json::json;
 
 use crate::alarms::Driven;

@@ -1,8 +1,8 @@
 //! A state that is gone, damaged or another one: refused, and started again by `recover`.
 
 use crate::support::leadflow::Sandbox;
-use leadflow::clock::Clock;
-use leadflow::table::EmbeddedTable;
+use leadflow::platform::clock::Clock;
+use leadflow::services::table::EmbeddedTable;
 use serde_json::json;
 
 const FLOWS: &str = r#"[connections.demo.embedded_table]

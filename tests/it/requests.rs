@@ -5,8 +5,8 @@ use crate::support::eventually;
 use crate::support::leadflow::Sandbox;
 use crate::support::scripted::smtp;
 use jiff::SignedDuration;
-use leadflow::clock::Clock;
-use leadflow::table::EmbeddedTable;
+use leadflow::platform::clock::Clock;
+use leadflow::services::table::EmbeddedTable;
 use serde_json::json;
 
 fn flows(mail: &str) -> String {

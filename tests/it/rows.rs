@@ -3,14 +3,14 @@
 use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
-use leadflow::clock::{Clock, DrivenClock};
 use leadflow::config;
+use leadflow::engine::delivery::Postman;
+use leadflow::engine::run::{self, Workplace};
 use leadflow::flow::Config;
 use leadflow::history::{Cause, Order, Outcome};
-use leadflow::postman::Postman;
-use leadflow::run::{self, Workplace};
+use leadflow::platform::clock::{Clock, DrivenClock};
+use leadflow::services::table::EmbeddedTable;
 use leadflow::store::{SharedStore, Store};
-use leadflow::table::EmbeddedTable;
 use mail_parser::MessageParser;
 use serde_json::{Map, Value};
 

@@ -3,7 +3,7 @@
 use std::net::Ipv6Addr;
 
 use leadflow::flow::{MailConnection, SmtpConnection};
-use leadflow::mail::Session;
+use leadflow::services::mail::Session;
 
 use crate::support::smtp_script::{Script, Step, good, sandbox, say};
 

@@ -4,11 +4,11 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use leadflow::clock::Clock;
 use leadflow::flow::MailConnection;
-use leadflow::mail::{Fault, Handover, Letter, Session};
 use leadflow::outbox::Receipt;
-use leadflow::table::EmbeddedTable;
+use leadflow::platform::clock::Clock;
+use leadflow::services::mail::{Fault, Handover, Letter, Session};
+use leadflow::services::table::EmbeddedTable;
 use serde_json::{Value, json};
 
 use crate::support::leadflow::Sandbox;

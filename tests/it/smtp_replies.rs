@@ -2,8 +2,8 @@
 //! or was not asked for ends the session.
 
 use leadflow::flow::MailConnection;
-use leadflow::mail::{Letter, Session};
 use leadflow::outbox::Receipt;
+use leadflow::services::mail::{Letter, Session};
 
 use crate::support::eventually;
 use crate::support::smtp_script::{FROM, Script, Step, good, sandbox, say};

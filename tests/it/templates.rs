@@ -1,7 +1,7 @@
 //! Templates in runs: what is empty, what fails, and what `check` sees of it before.
 
-use leadflow::clock::Clock;
-use leadflow::table::EmbeddedTable;
+use leadflow::platform::clock::Clock;
+use leadflow::services::table::EmbeddedTable;
 use serde_json::{Value, json};
 
 use crate::support::leadflow::Sandbox;

@@ -6,10 +6,10 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
-use leadflow::clock::Clock;
 use leadflow::history::Outcome;
+use leadflow::platform::clock::Clock;
+use leadflow::services::table::EmbeddedTable;
 use leadflow::store::Lock;
-use leadflow::table::EmbeddedTable;
 use serde_json::Value;
 
 use crate::support::eventually;

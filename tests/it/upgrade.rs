@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use leadflow::table::EmbeddedTable;
+use leadflow::services::table::EmbeddedTable;
 use serde_json::{Value, json};
 
 use crate::support::leadflow::Sandbox;
@@ -69,7 +69,7 @@ fn the_state_of_each_earlier_schema_is_carried_on() {
             assert_eq!(shown["outcome"], outcome, "{name}: {shown}");
             assert_eq!(shown["steps"].as_array().unwrap().len(), 6, "{name}: {shown}");
         }
-        let now = leadflow::clock::Clock::System.now();
+        let now = leadflow::platform::clock::Clock::System.now();
         table.insert(&[row("new-1"), row("new-2")], now).unwrap();
 
         sandbox.run_once();

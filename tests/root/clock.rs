@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use leadflow::clock::Clock;
+use leadflow::platform::clock::Clock;
 use serde_json::Value;
 
 use crate::support::azurite::Table;

@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use jiff::Timestamp;
-use leadflow::clock::Clock;
 use leadflow::config::Loaded;
+use leadflow::platform::clock::Clock;
 use serde_json::json;
 
 use super::{table_of, with_help};

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use leadflow::config::Loaded;
-use leadflow::forget::{self, Asked, Known, Left, LookedFor, Place, Told};
+use leadflow::tasks::forget::{self, Asked, Known, Left, LookedFor, Place, Told};
 use serde_json::{Value, json};
 
 use crate::cli::{Usage, ask, output};

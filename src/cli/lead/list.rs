@@ -5,16 +5,16 @@ use std::collections::hash_map::Entry;
 use std::process::ExitCode;
 
 use jiff::tz::TimeZone;
-use leadflow::clock::Clock;
 use leadflow::config::Loaded;
 use leadflow::filter;
-use leadflow::lead;
-use leadflow::newest::Newest;
 use leadflow::outbox::{self, Recipient};
-use leadflow::row::{Mark, Row};
+use leadflow::platform::clock::Clock;
+use leadflow::rows::lead;
+use leadflow::rows::newest::Newest;
+use leadflow::rows::row::{Mark, Row};
+use leadflow::schedule::window::EVER;
+use leadflow::services::table::Query;
 use leadflow::store::{Store, Which};
-use leadflow::table::Query;
-use leadflow::window::EVER;
 use serde_json::{Value, json};
 
 use super::{table_of, with_help, words_of};

@@ -7,8 +7,8 @@ use anyhow::bail;
 use jiff::tz::TimeZone;
 use leadflow::config::Loaded;
 use leadflow::history::Run;
-use leadflow::lead;
-use leadflow::row::{Mark, Row};
+use leadflow::rows::lead;
+use leadflow::rows::row::{Mark, Row};
 use leadflow::store::{Listed, Store, Which};
 use serde_json::{Value, json};
 

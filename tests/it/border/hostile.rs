@@ -1,7 +1,7 @@
 //! Every command on a state, a table and a file full of what terminals obey.
 
-use leadflow::clock::Clock;
-use leadflow::table::EmbeddedTable;
+use leadflow::platform::clock::Clock;
+use leadflow::services::table::EmbeddedTable;
 use serde_json::{Value, json};
 
 use super::COMMANDS;

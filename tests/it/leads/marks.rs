@@ -21,9 +21,10 @@ fn an_export_for_a_crm_says_who_is_not_to_be_contacted_and_what_is_a_test() {
         odd(2, &json!({ "ActionCode": "dnc" })),
         odd(3, &json!({ "LeadSource": "SPZA-DNC|contoso.app" })),
     ];
-    let table = leadflow::table::EmbeddedTable::open(&sandbox.path("state/demo.db"), "leads").unwrap();
+    let table =
+        leadflow::services::table::EmbeddedTable::open(&sandbox.path("state/demo.db"), "leads").unwrap();
     let rows = rows.map(|row| row.as_object().unwrap().clone());
-    table.insert(&rows, leadflow::clock::Clock::System.now()).unwrap();
+    table.insert(&rows, leadflow::platform::clock::Clock::System.now()).unwrap();
     for preset in ["dynamics365", "salesforce", "hubspot"] {
         let export = |more: &[&str]| {
             let all = ["lead", "export", "leads", "--format", "json", "--columns", preset];

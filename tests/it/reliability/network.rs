@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use leadflow::clock::Clock;
-use leadflow::table::EmbeddedTable;
+use leadflow::platform::clock::Clock;
+use leadflow::services::table::EmbeddedTable;
 
 use crate::support::certificates::expired;
 use crate::support::eventually;
@@ -157,7 +157,8 @@ async fn case_25_a_trickle_ends_at_the_limit_for_the_whole_response() {
     let sandbox = Sandbox::new(&format!("{}{}{}", of_file("loris"), relay(1), flow_on("loris")));
     sandbox.write("storage-loris", &storage_at(port));
     let config = leadflow::config::load(&sandbox.path("flows.toml")).unwrap().config;
-    let table = leadflow::table::Table::open(&config.tables["loris"], "leads", &Clock::System).unwrap();
+    let table =
+        leadflow::services::table::Table::open(&config.tables["loris"], "leads", &Clock::System).unwrap();
     let began = tokio::time::Instant::now();
     let error = table.ask_time().await.unwrap_err();
     assert!(error.message.contains("no answer in time"), "{error}");

@@ -1,7 +1,7 @@
 //! Services that misbehave: nothing moves before a clean end, no mail is lost.
 
 use jiff::SignedDuration;
-use leadflow::clock::Clock;
+use leadflow::platform::clock::Clock;
 use serde_json::{Value, json};
 
 use crate::support::eventually;

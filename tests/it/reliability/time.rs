@@ -1,7 +1,7 @@
 //! Clocks that are wrong, and standstills.
 
 use jiff::{SignedDuration, Timestamp};
-use leadflow::table::EmbeddedTable;
+use leadflow::services::table::EmbeddedTable;
 use serde_json::json;
 
 use crate::alarms::Driven;

@@ -3,7 +3,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use leadflow::clock::Clock;
+use leadflow::platform::clock::Clock;
 use serde_json::Value;
 
 use super::{create_table, every_second, insert};

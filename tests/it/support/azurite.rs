@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use futures::{StreamExt as _, stream};
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use leadflow::clock::Clock;
+use leadflow::platform::clock::Clock;
 use serde_json::{Value, json};
 use sha2::Sha256;
 

@@ -1,11 +1,11 @@
 //! A state with a past: runs of every kind, as many minutes ago as they say.
 
 use jiff::{SignedDuration, Timestamp};
-use leadflow::clock::Clock;
 use leadflow::history::{Cause, Order, Outcome, Step};
 use leadflow::outbox::{Receipt, Recipient};
+use leadflow::platform::clock::Clock;
+use leadflow::schedule::window::Past;
 use leadflow::store::{Failed, NewMail, NewRun, Scanned, Store, Visit};
-use leadflow::window::Past;
 use serde_json::json;
 
 use super::leadflow::Sandbox;

@@ -113,7 +113,7 @@ impl Requests {
 
 /// A response of a table service with these headers (`Name: value` lines) and body.
 pub(crate) fn response(status: &str, headers: &[&str], body: &str) -> Vec<u8> {
-    let date = leadflow::clock::Clock::System.now().strftime("%a, %d %b %Y %H:%M:%S GMT");
+    let date = leadflow::platform::clock::Clock::System.now().strftime("%a, %d %b %Y %H:%M:%S GMT");
     let more = [headers, &[""]].concat().join("\r\n");
     let length = body.len();
     format!(

@@ -3,10 +3,10 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::sync::{Arc, Mutex};
 
-use leadflow::clock::Clock;
 use leadflow::flow::{Login, MailConnection, Proof, Security, SmtpConnection};
-use leadflow::secret::SecretSource;
-use leadflow::table::EmbeddedTable;
+use leadflow::platform::clock::Clock;
+use leadflow::platform::secrets::SecretSource;
+use leadflow::services::table::EmbeddedTable;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use super::certificates::certificates;

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
 
-use leadflow::clock::Clock;
+use leadflow::platform::clock::Clock;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::json;
 

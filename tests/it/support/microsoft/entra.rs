@@ -1,6 +1,6 @@
 //! The token endpoint of Entra ID, and the metadata service of a virtual machine.
 
-use leadflow::clock::Clock;
+use leadflow::platform::clock::Clock;
 use serde_json::json;
 
 use super::http::{Request, pair, response};

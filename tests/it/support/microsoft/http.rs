@@ -48,7 +48,7 @@ pub(super) fn pair(text: &[u8], name: &str) -> Option<String> {
 /// The whole bytes of a response; the connection then ends.
 pub(super) fn response(status: &str, headers: &[String], body: &str) -> Vec<u8> {
     let more = headers.iter().map(|line| format!("{line}\r\n")).collect::<Vec<_>>().concat();
-    let date = leadflow::clock::Clock::System.now().strftime("%a, %d %b %Y %H:%M:%S GMT");
+    let date = leadflow::platform::clock::Clock::System.now().strftime("%a, %d %b %Y %H:%M:%S GMT");
     let length = body.len();
     format!(
         "HTTP/1.1 {status}\r\nDate: {date}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\

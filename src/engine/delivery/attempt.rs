@@ -1,0 +1,203 @@
+//! One try of a mail over the connections of its list: what was heard of each recipient so far,
+//! and what became of the connections.
+
+use jiff::Timestamp;
+
+use crate::outbox::{self, BREAKS, Receipt, Recipient};
+use crate::services::mail::{ConnectError, Letter};
+use crate::store::OutboxMail;
+
+/// A try under way.
+#[derive(Debug)]
+pub(super) struct Attempt<'a> {
+    pub(super) mail: &'a OutboxMail,
+    /// Of each recipient of the mail; those that need no letter are never asked for.
+    heard: Vec<Option<Receipt>>,
+    /// The connection that judged a recipient last.
+    pub(super) over: Option<String>,
+    /// Why connections took nothing, or not everything.
+    reasons: Vec<String>,
+    /// When those that rest are tried again.
+    rests: Vec<Timestamp>,
+    /// Connections whose session broke in the middle of the mail, or that refused it as if the fault were theirs.
+    broken: Vec<String>,
+    /// One of them broke, or took the mail and said nothing.
+    has_broken: bool,
+    /// Others of its lane go before it.
+    is_aside: bool,
+    /// A connection that took it for others wants it for nobody more; whether each that did so
+    /// would hold it for that.
+    declined: Option<bool>,
+}
+
+/// Recipients of a mail that one letter goes to, by their places among all of them.
+#[derive(Debug)]
+pub(super) struct Addressed {
+    places: Vec<usize>,
+    addresses: Vec<String>,
+}
+
+/// What a try came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// Every connection rests, and the mail was not tried.
+    Rests(Timestamp),
+    /// No connection took it, by no fault of the mail: all of its lane wait until then.
+    NobodyTakes(Timestamp),
+    /// It was judged, or a session broke: it waits by itself if it waits.
+    Tried,
+}
+
+impl<'a> Attempt<'a> {
+    pub(super) fn of(mail: &'a OutboxMail) -> Self {
+        Self {
+            mail,
+            heard: vec![None; mail.recipients.len()],
+            over: None,
+            reasons: Vec::new(),
+            rests: Vec::new(),
+            broken: Vec::new(),
+            has_broken: false,
+            is_aside: false,
+            declined: None,
+        }
+    }
+
+    /// Recipients that are still to be judged, but for those.
+    pub(super) fn addressed(&self, but: &[usize]) -> Addressed {
+        let is_open = |place: &usize| {
+            self.mail.recipients[*place].is_due() && self.heard[*place].is_none() && !but.contains(place)
+        };
+        let places: Vec<usize> = (0..self.heard.len()).filter(is_open).collect();
+        let addresses = places.iter().map(|place| self.mail.recipients[*place].address.clone()).collect();
+        Addressed { places, addresses }
+    }
+
+    /// Every recipient is judged.
+    pub(super) fn is_judged(&self) -> bool {
+        self.addressed(&[]).places.is_empty()
+    }
+
+    /// No connection was tried yet.
+    pub(super) fn is_untried(&self) -> bool {
+        self.reasons.is_empty() && self.over.is_none()
+    }
+
+    pub(super) fn hears(&mut self, connection: &str, of: &Addressed, receipts: &[Option<Receipt>]) {
+        for (place, receipt) in of.places.iter().zip(receipts) {
+            if receipt.is_some() {
+                self.heard[*place].clone_from(receipt);
+                self.over = Some(connection.to_owned());
+            }
+        }
+    }
+
+    /// A connection takes nothing, and rests until then if it is known when.
+    pub(super) fn fails(&mut self, reason: String, until: Option<Timestamp>) {
+        self.reasons.push(reason);
+        self.rests.extend(until);
+    }
+
+    /// A connection takes nothing now, as is known.
+    pub(super) fn rests(&mut self, until: Timestamp) {
+        self.rests.push(until);
+    }
+
+    /// The session broke in the middle of the mail, which can be the mail's fault or cannot.
+    pub(super) fn breaks(&mut self, connection: &str, error: &ConnectError, can_be_its_fault: bool) {
+        self.has_broken = true;
+        if !self.is_judged() {
+            self.reasons.push(error.to_string());
+            if can_be_its_fault {
+                self.broken.push(connection.to_owned());
+            }
+        }
+    }
+
+    /// A connection fails by what it says of the mail, which is the mail's fault where others go through.
+    pub(super) fn steps_aside(&mut self, connection: &str) {
+        self.is_aside = true;
+        self.broken.push(connection.to_owned());
+    }
+
+    /// Others have gone through while this one did not.
+    pub(super) fn is_known(&self) -> bool {
+        self.mail.breaks > 0
+    }
+
+    /// A connection has taken the mail for some, and declines it for those that are not judged.
+    pub(super) fn is_declined(&mut self, error: &ConnectError, is_final: bool) {
+        self.declined = Some(self.declined.unwrap_or(true) && is_final);
+        self.reasons.push(error.to_string());
+    }
+
+    /// Every connection was tried, and those that take the mail do not take it for everybody.
+    fn is_declined_for_good(&self) -> bool {
+        self.declined == Some(true) && self.rests.is_empty() && !self.has_broken
+    }
+
+    pub(super) fn told(&self) -> String {
+        self.reasons.join("; ")
+    }
+
+    pub(super) fn end(&self, now: Timestamp) -> End {
+        let until = self.rests.iter().min().copied().unwrap_or(now + outbox::LONGEST_WAIT);
+        if self.is_untried() {
+            End::Rests(until)
+        } else if self.has_broken || self.declined.is_some() || self.is_judged() {
+            End::Tried
+        } else {
+            End::NobodyTakes(until)
+        }
+    }
+
+    /// A session broke in the middle of it, though not by the fault of one connection for sure: the
+    /// connections that are suspected with it. A connection that could not be tried might have
+    /// taken it, so then the mail is not.
+    pub(super) fn suspects(&self) -> Option<Vec<String>> {
+        let is_whole = self.broken.len() == self.mail.connections.len();
+        (self.has_broken || self.is_aside).then(|| if is_whole { self.broken.clone() } else { Vec::new() })
+    }
+
+    /// What the try makes of the recipients. A mail that has broken every connection too often is
+    /// held for those whom none has judged.
+    pub(super) fn recipients(&self) -> Vec<Recipient> {
+        let is_worn_out =
+            self.mail.breaks + 1 >= BREAKS && self.suspects().is_some_and(|over| !over.is_empty());
+        let told = self.told();
+        let unheard = || {
+            if is_worn_out {
+                let words =
+                    format!("this mail failed {BREAKS} times, while others went through; last: {told}");
+                Receipt::Refused(words)
+            } else if self.is_declined_for_good() {
+                Receipt::Refused(told.clone())
+            } else {
+                Receipt::Later(told.clone())
+            }
+        };
+        let after = |(recipient, heard): (&Recipient, &Option<Receipt>)| {
+            if recipient.is_due() {
+                recipient.after(heard.clone().unwrap_or_else(unheard))
+            } else {
+                recipient.clone()
+            }
+        };
+        self.mail.recipients.iter().zip(&self.heard).map(after).collect()
+    }
+}
+
+impl Addressed {
+    pub(super) fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// The place of the letter's recipient of this number among those of the mail.
+    pub(super) fn place(&self, at: usize) -> Option<usize> {
+        self.places.get(at).copied()
+    }
+
+    pub(super) fn letter<'a>(&'a self, mail: &'a OutboxMail) -> Letter<'a> {
+        Letter { id: mail.id, from: &mail.sender, recipients: &self.addresses, bytes: &mail.bytes }
+    }
+}

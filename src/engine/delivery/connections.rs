@@ -1,0 +1,281 @@
+//! What the postman knows of the mail connections: which rest after a failure, and their pace.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::flow::MailConnection;
+use crate::outbox;
+
+/// The connections by name.
+#[derive(Debug, Default)]
+pub(super) struct Connections(BTreeMap<String, Standing>);
+
+#[derive(Debug, Default)]
+struct Standing {
+    /// Failures in a row.
+    failures: u32,
+    /// It rests until then.
+    until: Option<Timestamp>,
+    /// Mails that it has refused since it last worked, as many as count.
+    refused: Vec<i64>,
+    /// The state knows that it works.
+    is_known_well: bool,
+    /// The state knows that no mail is suspected together with it.
+    is_cleared: bool,
+    /// Sessions that broke, by the lane of their mails: another lane may still get through.
+    breaks: BTreeMap<Vec<String>, Breaks>,
+    /// It works, and its server has asked for no mail until then.
+    waits_until: Option<Timestamp>,
+    /// When the mails of the last minute were handed over.
+    sent: VecDeque<Instant>,
+}
+
+/// Sessions in a row that broke in the middle of mails of a lane.
+#[derive(Debug, Default)]
+struct Breaks {
+    /// Each in the middle of another mail than the one before.
+    mails: u32,
+    /// The mail in the middle of which the last one broke.
+    last: Option<i64>,
+    /// Rests in a row.
+    rests: u32,
+    /// The connection rests for this lane until then.
+    until: Option<Timestamp>,
+}
+
+/// Why a connection takes no mail now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rest {
+    /// It has failed, and is tried again then.
+    Failed(Timestamp),
+    /// Its `per_minute` is used up until then, or its server wants to be left alone.
+    Paced(Timestamp),
+}
+
+/// Sessions in a row that break in the middle of different mails before the connection is taken
+/// for the one that fails: one mail can break its own session alone.
+const BREAKS: u32 = 2;
+/// The same of mails that have been to blame for it before.
+const BREAKS_BY_KNOWN: u32 = 5;
+
+/// Mails that a connection refuses, and takes no other meanwhile, before it is surely its own fault.
+const REFUSALS: usize = 3;
+
+/// The longest rest after them: every one may keep a mail that would go through waiting for one that
+/// breaks.
+pub(super) const BREAK_REST: SignedDuration = SignedDuration::from_mins(5);
+
+/// The span of `per_minute`.
+const MINUTE: Duration = Duration::from_mins(1);
+
+impl Connections {
+    /// Lets every connection be tried at once.
+    pub(super) fn start_over(&mut self) {
+        for standing in self.0.values_mut() {
+            (standing.failures, standing.until, standing.waits_until) = (0, None, None);
+            standing.refused.clear();
+            standing.breaks.clear();
+        }
+    }
+
+    /// Whether the connection takes a mail of this lane now.
+    pub(super) fn rest(
+        &mut self,
+        name: &str,
+        lane: &[String],
+        connection: &MailConnection,
+        now: Timestamp,
+    ) -> Option<Rest> {
+        let standing = self.0.entry(name.to_owned()).or_default();
+        let for_lane = standing.breaks.get(lane).and_then(|breaks| breaks.until);
+        let rests = [standing.until, for_lane].into_iter().flatten();
+        if let Some(until) = rests.filter(|until| !outbox::is_due(*until, now)).max() {
+            return Some(Rest::Failed(until));
+        }
+        if let Some(until) = standing.waits_until.filter(|until| !outbox::is_due(*until, now)) {
+            return Some(Rest::Paced(until));
+        }
+        let per_minute = connection.per_minute()?;
+        while standing.sent.front().is_some_and(|at| at.elapsed() >= MINUTE) {
+            standing.sent.pop_front();
+        }
+        let most = usize::try_from(per_minute).unwrap_or(usize::MAX);
+        let oldest = standing.sent.front().filter(|_| standing.sent.len() >= most)?;
+        let wait = SignedDuration::try_from(MINUTE.saturating_sub(oldest.elapsed())).ok()?;
+        Some(Rest::Paced(now + outbox::in_micros(wait)))
+    }
+
+    /// A mail goes over the connection.
+    pub(super) fn sends(&mut self, name: &str) {
+        self.0.entry(name.to_owned()).or_default().sent.push_back(Instant::now());
+    }
+
+    /// The connection has failed, perhaps by refusing a mail; returns until when it rests, which is at least
+    /// as long as its server has asked for, and not long while one mail alone may be to blame.
+    pub(super) fn failed(
+        &mut self,
+        name: &str,
+        refused: Option<i64>,
+        (now, jitter): (Timestamp, f64),
+        asked: Option<Duration>,
+    ) -> Timestamp {
+        let standing = self.0.entry(name.to_owned()).or_default();
+        standing.failures += 1;
+        match refused {
+            Some(mail) if standing.refused.len() < REFUSALS && !standing.refused.contains(&mail) => {
+                standing.refused.push(mail);
+            }
+            _ => {}
+        }
+        let is_of_few = refused.is_some() && standing.refused.len() < REFUSALS;
+        let longest = if is_of_few { BREAK_REST } else { outbox::LONGEST_WAIT };
+        let wait = outbox::wait(standing.failures, jitter).min(longest);
+        let until = now + wait.max(asked.map(capped).unwrap_or_default());
+        standing.until = Some(until);
+        until
+    }
+
+    /// The connection works, and its server wants no mail for so long.
+    pub(super) fn waits(&mut self, name: &str, now: Timestamp, wait: Duration) {
+        self.0.entry(name.to_owned()).or_default().waits_until = Some(now + capped(wait));
+    }
+
+    /// A session broke in the middle of a mail, which may have been to blame for it before. Returns
+    /// until when the connection rests for the mail's lane, if it does: others of the lane have broken
+    /// there, too, and no mail has gone through since.
+    pub(super) fn breaks(
+        &mut self,
+        name: &str,
+        lane: &[String],
+        (mail, is_known): (i64, bool),
+        longest: SignedDuration,
+        (now, jitter): (Timestamp, f64),
+    ) -> Option<Timestamp> {
+        let standing = self.0.entry(name.to_owned()).or_default();
+        let breaks = standing.breaks.entry(lane.to_vec()).or_default();
+        if breaks.last.replace(mail) != Some(mail) {
+            breaks.mails += 1;
+        }
+        let enough = if is_known { BREAKS_BY_KNOWN } else { BREAKS };
+        if breaks.mails < enough && breaks.rests == 0 && standing.failures == 0 {
+            return None;
+        }
+        breaks.rests += 1;
+        breaks.until = Some(now + outbox::wait(breaks.rests, jitter).min(longest));
+        breaks.until
+    }
+
+    /// The state is told that a mail is suspected together with the connection.
+    pub(super) fn is_suspected(&mut self, name: &str) {
+        self.0.entry(name.to_owned()).or_default().is_cleared = false;
+    }
+
+    /// The state is told that the connection has failed.
+    pub(super) fn is_told(&mut self, name: &str) {
+        self.0.entry(name.to_owned()).or_default().is_known_well = false;
+    }
+
+    /// The connection works, and perhaps has taken a mail; returns whether the state does not know
+    /// it yet.
+    pub(super) fn works(&mut self, name: &str, has_taken: bool) -> bool {
+        let standing = self.0.entry(name.to_owned()).or_default();
+        (standing.failures, standing.until) = (0, None);
+        standing.refused.clear();
+        if has_taken {
+            standing.breaks.clear();
+        }
+        let is_news = !standing.is_known_well || (has_taken && !standing.is_cleared);
+        standing.is_known_well = true;
+        standing.is_cleared |= has_taken;
+        is_news
+    }
+}
+
+/// What a server may ask for at most.
+fn capped(wait: Duration) -> SignedDuration {
+    let wait = SignedDuration::try_from(wait).unwrap_or(outbox::LONGEST_WAIT);
+    outbox::in_micros(wait.min(outbox::LONGEST_WAIT))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::GraphConnection;
+    use crate::services::entra::{Cloud, Entra, Identity};
+
+    #[test]
+    fn a_server_that_asks_for_a_rest_gets_it() {
+        let connection = MailConnection::Graph(GraphConnection {
+            mailbox: "leads@contoso.example".parse().unwrap(),
+            entra: Entra::new(Identity::Managed { client_id: None }, Cloud::Public),
+            per_minute: 30,
+        });
+        let now: Timestamp = "2026-03-01T08:00:00Z".parse().unwrap();
+        let after = |seconds| now + SignedDuration::from_secs(seconds);
+        let mut connections = Connections::default();
+        let until = connections.failed("a", None, (now, 0.0), Some(Duration::from_mins(5)));
+        assert_eq!(until, after(300), "longer than the 30 s of a first failure");
+        assert_eq!(connections.rest("a", &[], &connection, after(299)), Some(Rest::Failed(until)));
+        assert_eq!(connections.rest("a", &[], &connection, after(300)), None);
+        assert_eq!(connections.failed("a", None, (now, 0.0), Some(Duration::from_secs(1))), after(60));
+        assert_eq!(connections.failed("a", None, (now, 0.0), Some(Duration::from_hours(9))), after(1_800));
+
+        connections.works("a", true);
+        connections.waits("a", now, Duration::from_secs(20));
+        assert_eq!(connections.rest("a", &[], &connection, now), Some(Rest::Paced(after(20))));
+        assert_eq!(connections.rest("a", &[], &connection, after(20)), None);
+    }
+
+    #[test]
+    fn a_connection_that_refuses_few_mails_rests_no_longer_than_a_mail_may_wait() {
+        let now: Timestamp = "2026-03-01T08:00:00Z".parse().unwrap();
+        let mut connections = Connections::default();
+        let mut rests = |mails: &[Option<i64>]| -> Vec<i64> {
+            let rest = |mail: &Option<i64>| connections.failed("a", *mail, (now, 0.0), None);
+            let rests = mails.iter().map(rest).map(|until| until.duration_since(now).as_secs()).collect();
+            connections.works("a", true);
+            rests
+        };
+        assert_eq!(rests(&[Some(1); 7]), [30, 60, 120, 240, 300, 300, 300]);
+        assert_eq!(
+            rests(&[Some(1), Some(2), Some(1), Some(2), Some(3), Some(4)]),
+            [30, 60, 120, 240, 480, 960]
+        );
+        assert_eq!(rests(&[None, None, None, None, Some(1), None]), [30, 60, 120, 240, 300, 960]);
+    }
+
+    #[test]
+    fn one_mail_breaks_its_own_session_and_two_break_the_connection_for_their_lane() {
+        let now: Timestamp = "2026-03-01T08:00:00Z".parse().unwrap();
+        let connection = MailConnection::Graph(GraphConnection {
+            mailbox: "leads@contoso.example".parse().unwrap(),
+            entra: Entra::new(Identity::Managed { client_id: None }, Cloud::Public),
+            per_minute: 30,
+        });
+        let (lane, other) = (["a".to_owned()], ["a".to_owned(), "b".to_owned()]);
+        let mut connections = Connections::default();
+        let breaks = |connections: &mut Connections, mail| {
+            connections.breaks("a", &lane, mail, BREAK_REST, (now, 0.0))
+        };
+        assert!(connections.works("a", true) && !connections.works("a", true));
+        assert_eq!(breaks(&mut connections, (1, false)), None);
+        assert_eq!(breaks(&mut connections, (1, false)), None, "the same mail");
+        connections.is_suspected("a");
+        assert!(connections.works("a", true), "whose fault it was is news");
+        assert!(!connections.works("a", true));
+        assert_eq!(breaks(&mut connections, (1, false)), None);
+        assert!(!connections.works("a", false), "a refused recipient clears nobody");
+        let until = breaks(&mut connections, (2, false)).expect("two mails in a row");
+        assert_eq!(until, now + SignedDuration::from_secs(30));
+        assert_eq!(connections.rest("a", &lane, &connection, now), Some(Rest::Failed(until)));
+        assert_eq!(connections.rest("a", &other, &connection, now), None, "another lane may get through");
+        let longer = now + SignedDuration::from_secs(60);
+        assert_eq!(breaks(&mut connections, (3, true)), Some(longer), "nothing went through meanwhile");
+        connections.works("a", true);
+        assert_eq!(connections.rest("a", &lane, &connection, now), None);
+        let known: Vec<_> = (1..=5).map(|mail| breaks(&mut connections, (mail, true)).is_some()).collect();
+        assert_eq!(known, [false, false, false, false, true]);
+    }
+}

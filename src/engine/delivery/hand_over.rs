@@ -1,0 +1,209 @@
+//! Handing a mail over by one connection, and what that says of the connection.
+
+use jiff::Timestamp;
+use tracing::warn;
+
+use super::attempt::Attempt;
+use super::connections::BREAK_REST;
+use super::{Postman, jitter};
+use crate::flow::MailConnection;
+use crate::outbox::{self, Receipt};
+use crate::platform::faults::crash_point;
+use crate::platform::telemetry::without_addresses;
+use crate::services::mail::{ConnectError, Fault, Handover, Session};
+use crate::store::{Store, StoreError};
+
+/// Recipients of a try at whom sessions break, and that are set aside for the others' sake.
+const MOST_ASIDE: usize = 3;
+
+impl Postman {
+    /// Hands the mail over by one connection, for all recipients that are still to be judged. One at
+    /// whom the session breaks is set aside, so that the others get the mail.
+    pub(super) async fn try_over(
+        &self,
+        name: &str,
+        connection: &MailConnection,
+        attempt: &mut Attempt<'_>,
+        session: &mut Option<(String, Session)>,
+    ) -> Result<(), StoreError> {
+        let (mut aside, mut broken_at_one, mut is_renewed) = (Vec::new(), None, false);
+        loop {
+            let open = match ready(session, name, connection).await {
+                Ok(open) => open,
+                Err(error) => {
+                    self.takes_nothing(name, &error, attempt).await;
+                    return Ok(());
+                }
+            };
+            self.begin(name, attempt).await?;
+            let addressed = attempt.addressed(&aside);
+            let handover = open.send(addressed.letter(attempt.mail)).await;
+            attempt.hears(name, &addressed, &handover.receipts);
+            self.judge(name, &handover, open, attempt).await;
+            match handover.fault {
+                None => break,
+                Some(Fault::Ended(_)) if !is_renewed => is_renewed = true,
+                // What is said of this mail alone, while others go through, is no fault of the connection's.
+                Some(Fault::Refused(error)) if attempt.is_known() => {
+                    attempt.breaks(name, &error, true);
+                    self.suspects(name, &error, attempt).await;
+                    return Ok(());
+                }
+                Some(Fault::Refused(error)) => {
+                    attempt.steps_aside(name);
+                    self.refuses(name, &error, attempt).await;
+                    return Ok(());
+                }
+                Some(Fault::Declined { error, is_final }) => {
+                    attempt.is_declined(&error, is_final);
+                    break;
+                }
+                Some(Fault::Connection(error) | Fault::Ended(error)) => {
+                    self.takes_nothing(name, &error, attempt).await;
+                    return Ok(());
+                }
+                Some(Fault::Broke { error, at }) => match at.and_then(|at| addressed.place(at)) {
+                    Some(place) if addressed.len() > 1 && aside.len() < MOST_ASIDE => {
+                        aside.push(place);
+                        broken_at_one = Some(error);
+                    }
+                    _ => {
+                        // What broke at one recipient and then in the text has no fault of its own for sure.
+                        let is_one_fault = at.is_some() || aside.is_empty();
+                        attempt.breaks(name, &error, is_one_fault);
+                        self.suspects(name, &error, attempt).await;
+                        return Ok(());
+                    }
+                },
+            }
+        }
+        // The others were judged: the session breaks at this recipient and is well without.
+        if let Some(error) = broken_at_one {
+            attempt.breaks(name, &error, true);
+        }
+        Ok(())
+    }
+
+    async fn begin(&self, name: &str, attempt: &Attempt<'_>) -> Result<(), StoreError> {
+        crash_point("session-opened");
+        let (id, over, now) = (attempt.mail.id, name.to_owned(), self.clock.now());
+        self.store.call(move |store| store.begin_sending(id, &over, now)).await?;
+        crash_point("sending-recorded");
+        self.connections().sends(name);
+        Ok(())
+    }
+
+    /// What the server said of the mail says of the connection: a verdict shows that it works.
+    async fn judge(&self, name: &str, handover: &Handover, session: &mut Session, attempt: &mut Attempt<'_>) {
+        if let Some(wait) = session.take_wait() {
+            self.connections().waits(name, self.clock.now(), wait);
+        }
+        if !matches!(handover.fault, None | Some(Fault::Declined { .. })) {
+            return;
+        }
+        let heard = || handover.receipts.iter().flatten();
+        let has_taken = heard().any(|receipt| matches!(receipt, Receipt::Accepted(_)));
+        let is_verdict = has_taken || heard().any(|receipt| matches!(receipt, Receipt::Refused(_)));
+        if !is_verdict && !session.is_usable() {
+            let reason = heard().next().map_or("the session is gone", Receipt::words);
+            let error = ConnectError::new(reason, None);
+            attempt.breaks(name, &error, false);
+            self.suspects(name, &error, attempt).await;
+        } else if is_verdict && self.connections().works(name, has_taken) {
+            let (name, id) = (name.to_owned(), attempt.mail.id);
+            let note = move |store: &mut Store| {
+                store.connection_works(&name)?;
+                if has_taken { store.blame_mails(&name, id) } else { Ok(()) }
+            };
+            self.note(note).await;
+        }
+    }
+
+    /// A session ended in the middle of a mail: mail and connection are suspected together. Where
+    /// other mails have broken there, too, it is the connection that fails, and it rests.
+    async fn suspects(&self, name: &str, error: &ConnectError, attempt: &Attempt<'_>) {
+        let (mail, is_known) = (attempt.mail, attempt.is_known());
+        let (id, now, said) = (mail.id, self.clock.now(), without_addresses(&error.to_string()));
+        let broken = (id, is_known);
+        // Where the end of the message went out each try may be another copy.
+        let longest = if attempt.is_judged() { outbox::LONGEST_WAIT } else { BREAK_REST };
+        let at = (now, jitter(id, now));
+        let until = self.connections().breaks(name, &mail.connections, broken, longest, at);
+        let help = error.help.as_deref().map(without_addresses);
+        if until.is_some() {
+            warn!(connection = name, mail = id, help, "the mail connection fails: {said}");
+        } else {
+            warn!(connection = name, mail = id, help, "the mail does not go through: {said}");
+        }
+        if until.is_some() || !is_known {
+            self.note_failure(name, error).await;
+        }
+        if !is_known {
+            self.clear_others(name, id).await;
+        }
+    }
+
+    /// A connection refuses a mail for its own sake, as it says; where it refuses others, too, they are not to
+    /// blame.
+    async fn refuses(&self, name: &str, error: &ConnectError, attempt: &mut Attempt<'_>) {
+        let until = self.fails(name, error, (attempt.mail.id, true)).await;
+        attempt.fails(error.to_string(), Some(until));
+        self.clear_others(name, attempt.mail.id).await;
+    }
+
+    async fn clear_others(&self, name: &str, but: i64) {
+        let name = name.to_owned();
+        self.note(move |store| store.clear_mails(&name, but)).await;
+    }
+
+    /// A connection takes nothing of a mail, whatever the mail.
+    async fn takes_nothing(&self, name: &str, error: &ConnectError, attempt: &mut Attempt<'_>) {
+        let until = self.fails(name, error, (attempt.mail.id, false)).await;
+        attempt.fails(error.to_string(), Some(until));
+    }
+
+    /// Notes and tells that a connection has failed, perhaps at this mail alone; returns until when it rests.
+    async fn fails(&self, name: &str, error: &ConnectError, (mail, is_refused): (i64, bool)) -> Timestamp {
+        let said = without_addresses(&error.to_string());
+        let remedy = error.help.as_deref().map(without_addresses);
+        warn!(connection = name, mail, help = remedy, "the mail connection fails: {said}");
+        let now = self.clock.now();
+        let at = (now, jitter(mail, now));
+        let until = self.connections().failed(name, is_refused.then_some(mail), at, error.retry_after);
+        self.note_failure(name, error).await;
+        until
+    }
+
+    async fn note_failure(&self, name: &str, error: &ConnectError) {
+        self.connections().is_told(name);
+        let (said, now) = (without_addresses(&error.to_string()), self.clock.now());
+        let (name, help) = (name.to_owned(), error.help.clone());
+        self.note(move |store| store.connection_failed(&name, (&said, help.as_deref()), now)).await;
+    }
+
+    /// Notes how a connection is, which is worth less than the replies that are still to be recorded.
+    async fn note(&self, note: impl FnOnce(&mut Store) -> Result<(), StoreError> + Send + 'static) {
+        if let Err(error) = self.store.call(note).await {
+            warn!("how the mail connection is cannot be noted: {error}");
+        }
+    }
+}
+
+/// The session of the connection: the open one if it is that and can be used, or a new one.
+async fn ready<'a>(
+    session: &'a mut Option<(String, Session)>,
+    name: &str,
+    connection: &MailConnection,
+) -> Result<&'a mut Session, ConnectError> {
+    match session.take() {
+        Some((open, usable)) if open == name && usable.is_usable() => *session = Some((open, usable)),
+        other => {
+            if let Some((_, old)) = other {
+                old.close().await;
+            }
+            *session = Some((name.to_owned(), Session::open(connection).await?));
+        }
+    }
+    let gone = || ConnectError::new("the session is gone", None);
+    session.as_mut().map(|(_, session)| session).ok_or_else(gone)
+}

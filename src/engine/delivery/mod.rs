@@ -1,0 +1,303 @@
+//! Delivers what lies in the outbox: takes a mail, hands it over, records each recipient's reply.
+//!
+//! Mails with the same list of connections make a lane, in which they leave in their order. Lanes
+//! go on beside each other, so that a server which hangs keeps up its own mails alone. Failures to
+//! connect or to sign in are the connection's and never a mail's: it rests, and its mails with it,
+//! unless the next connection of their list takes them. A session that breaks in the middle of a
+//! mail makes the mail step aside: the others go on at once. Where one goes through, the mail was
+//! to blame, and it is held when that has come too often; where one breaks, too, the connection
+//! rests.
+
+mod attempt;
+mod connections;
+mod hand_over;
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures::future::join_all;
+use jiff::{SignedDuration, Timestamp};
+use tracing::{error, info, warn};
+
+use crate::flow::Config;
+use crate::outbox::{self, Recipient, State};
+use crate::platform::clock::Clock;
+use crate::platform::faults::crash_point;
+use crate::platform::telemetry::without_addresses;
+use crate::services::mail::Session;
+use crate::store::{OutboxMail, SharedStore, Store, StoreError};
+use attempt::{Attempt, End};
+use connections::{Connections, Rest};
+
+/// The one who delivers; there is one in a process.
+#[derive(Debug)]
+pub struct Postman {
+    store: SharedStore,
+    clock: Clock,
+    connections: Mutex<Connections>,
+}
+
+/// What a round through the outbox came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Round {
+    /// When the next mail is to be tried; `None` while nothing waits.
+    pub next_try: Option<Timestamp>,
+    /// A try waits for nothing but its connection's `per_minute`.
+    pub is_paced: bool,
+}
+
+/// A reply that is not recorded makes the mail uncertain, so it is worth some tries.
+const RECORD_TRIES: u32 = 5;
+/// Between two of them.
+const RECORD_AGAIN: Duration = Duration::from_secs(1);
+
+/// The span of `per_hour`.
+const HOUR: SignedDuration = SignedDuration::from_hours(1);
+
+impl Postman {
+    /// A postman for this state.
+    pub fn new(store: SharedStore, clock: Clock) -> Self {
+        Self { store, clock, connections: Mutex::default() }
+    }
+
+    /// Forgets what has failed, and lets every mail be tried now: somebody has started leadflow or
+    /// changed its file.
+    ///
+    /// # Errors
+    /// When the state fails.
+    pub async fn start_over(&self) -> Result<(), StoreError> {
+        self.connections().start_over();
+        let now = self.clock.now();
+        self.store.call(move |store| store.hurry(now)).await
+    }
+
+    /// Doubts the mails whose replies could not be recorded; no lane may be under way.
+    ///
+    /// # Errors
+    /// When the state fails.
+    pub async fn settle(&self) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let mails = self.store.call(move |store| store.doubt_interrupted_mails(now)).await?;
+        if mails > 0 {
+            warn!(
+                mails,
+                "replies of mails could not be recorded: the mails are uncertain and are sent again"
+            );
+        }
+        Ok(())
+    }
+
+    /// Delivers every mail whose time has come, over the connections of `config`. Between two
+    /// mails it ends early once `stop` says so.
+    ///
+    /// # Errors
+    /// When the state fails. A mail that was being sent is then found again at the next start.
+    pub async fn deliver(&self, config: &Config, stop: impl Fn() -> bool) -> Result<Round, StoreError> {
+        let mut is_paced = false;
+        while !stop() {
+            let lanes = self.lanes().await?;
+            if lanes.is_empty() {
+                break;
+            }
+            for paced in join_all(lanes.iter().map(|lane| self.deliver_lane(config, lane, &stop))).await {
+                is_paced |= paced?;
+            }
+        }
+        Ok(Round { next_try: self.next_try().await?, is_paced })
+    }
+
+    /// The lists of connections that have a mail whose time has come.
+    ///
+    /// # Errors
+    /// When the state fails.
+    pub async fn lanes(&self) -> Result<Vec<Vec<String>>, StoreError> {
+        let now = self.clock.now();
+        self.store.call(move |store| store.lanes(now)).await
+    }
+
+    /// When the next mail is to be tried; `None` while nothing waits.
+    ///
+    /// # Errors
+    /// When the state fails.
+    pub async fn next_try(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.store.call(|store| store.next_try()).await
+    }
+
+    /// Delivers the mails of one lane whose time has come; `true` when the next one waits for its
+    /// connection's `per_minute`.
+    ///
+    /// # Errors
+    /// As [`Postman::deliver`].
+    pub async fn deliver_lane(
+        &self,
+        config: &Config,
+        lane: &[String],
+        stop: impl Fn() -> bool,
+    ) -> Result<bool, StoreError> {
+        let mut session: Option<(String, Session)> = None;
+        let mut is_paced = false;
+        while !stop() {
+            let (now, of_lane) = (self.clock.now(), lane.to_vec());
+            let Some(mail) = self.store.call(move |store| store.next_mail(&of_lane, now)).await? else {
+                break;
+            };
+            if self.is_within_hour(config, &mail).await? {
+                is_paced = self.deliver_one(config, mail, &mut session).await? == Delivered::Paced;
+            }
+        }
+        if let Some((_, session)) = session {
+            session.close().await;
+        }
+        Ok(is_paced)
+    }
+
+    /// Whether the flow may send another mail in this hour; if not, all its new mails are put off.
+    async fn is_within_hour(&self, config: &Config, mail: &OutboxMail) -> Result<bool, StoreError> {
+        let flow = mail.flow.as_ref().and_then(|name| config.flows.get(name)).filter(|_| mail.tries == 0);
+        let Some(flow) = flow else { return Ok(true) };
+        let (name, per_hour, now) = (flow.name.clone(), flow.email.per_hour, self.clock.now());
+        let look = move |store: &mut Store| {
+            let (count, oldest) = store.begun_within(&name, now.checked_sub(HOUR).unwrap_or(now), now)?;
+            let Some(until) = oldest.filter(|_| count >= per_hour).map(|oldest| oldest + HOUR) else {
+                return Ok::<_, StoreError>(None);
+            };
+            Ok(Some((store.pace(&name, until, now)?, until)))
+        };
+        let Some((mails, until)) = self.store.call(look).await? else { return Ok(true) };
+        info!(flow = flow.name, mails, %until, "per_hour = {per_hour} is used up: the other mails wait");
+        Ok(false)
+    }
+
+    async fn deliver_one(
+        &self,
+        config: &Config,
+        mail: OutboxMail,
+        session: &mut Option<(String, Session)>,
+    ) -> Result<Delivered, StoreError> {
+        let mut attempt = Attempt::of(&mail);
+        for name in &mail.connections {
+            if attempt.is_judged() {
+                break;
+            }
+            let Some(connection) = config.mails.get(name) else {
+                attempt.fails(format!("flows.toml has no mail connection `{name}` any more"), None);
+                continue;
+            };
+            let rest = self.connections().rest(name, &mail.connections, connection, self.clock.now());
+            match rest {
+                Some(Rest::Paced(until)) if attempt.is_untried() => {
+                    self.pause(&mail.connections, until).await?;
+                    return Ok(Delivered::Paced);
+                }
+                Some(Rest::Paced(until) | Rest::Failed(until)) => attempt.rests(until),
+                None => self.try_over(name, connection, &mut attempt, session).await?,
+            }
+        }
+        match attempt.end(self.clock.now()) {
+            End::Rests(until) => self.pause(&mail.connections, until).await?,
+            End::NobodyTakes(until) => {
+                let told = without_addresses(&attempt.told());
+                error!(flow = mail.flow, run = mail.run, mail = mail.id, %until, "no connection takes mail: {told}");
+                self.record(&attempt, Some(until)).await?;
+            }
+            End::Tried => self.record(&attempt, None).await?,
+        }
+        Ok(Delivered::Tried)
+    }
+
+    async fn pause(&self, connections: &[String], until: Timestamp) -> Result<(), StoreError> {
+        let (connections, now) = (connections.to_vec(), self.clock.now());
+        self.store.call(move |store| store.pause(&connections, until, now)).await
+    }
+
+    /// Writes down what the try came to; `pause` puts off all mails of the same lane until then.
+    async fn record(&self, attempt: &Attempt<'_>, pause: Option<Timestamp>) -> Result<(), StoreError> {
+        let (mail, recipients) = (attempt.mail, attempt.recipients());
+        let now = self.clock.now();
+        let suspects = attempt.suspects();
+        let own_time = now + outbox::wait(mail.tries + 1, jitter(mail.id, now));
+        let next_try = match pause {
+            // The whole lane at the same moment, so that its mails keep their order.
+            Some(until) if suspects.is_none() => until,
+            Some(until) => until.max(own_time),
+            None => own_time,
+        };
+        for tries_left in (0..RECORD_TRIES).rev() {
+            let (id, connections, recipients) = (mail.id, mail.connections.clone(), recipients.clone());
+            let suspects = suspects.clone();
+            let work = move |store: &mut Store| {
+                match &suspects {
+                    Some(over) => store.record_break(id, &recipients, next_try, over)?,
+                    None => store.record_replies(id, &recipients, next_try)?,
+                }
+                pause.map_or(Ok(()), |until| store.pause(&connections, until, now))
+            };
+            match self.store.call(work).await {
+                Err(error) if tries_left > 0 && error.is_passing() => {
+                    warn!(mail = mail.id, "the replies cannot be recorded: {error}; trying again");
+                    tokio::time::sleep(RECORD_AGAIN).await;
+                }
+                result => {
+                    result?;
+                    break;
+                }
+            }
+        }
+        for name in suspects.iter().flatten() {
+            self.connections().is_suspected(name);
+        }
+        crash_point("reply-recorded");
+        tell(mail, attempt.over.as_deref(), &recipients, next_try);
+        Ok(())
+    }
+
+    fn connections(&self) -> MutexGuard<'_, Connections> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(PartialEq, Eq)]
+enum Delivered {
+    Tried,
+    Paced,
+}
+
+/// One line a mail, without addresses.
+fn tell(mail: &OutboxMail, connection: Option<&str>, recipients: &[Recipient], next_try: Timestamp) {
+    let count = |state| recipients.iter().filter(|recipient| recipient.state == state).count();
+    let (sent, held, uncertain) = (count(State::Sent), count(State::Held), count(State::Uncertain));
+    let waiting = count(State::Waiting) + uncertain;
+    let (flow, run, tries) = (&mail.flow, mail.run, mail.tries + 1);
+    if waiting + held == 0 {
+        info!(flow, run, mail = mail.id, connection, recipients = sent, tries, "the mail is sent");
+        return;
+    }
+    let of_state = |recipient: &&Recipient| recipient.state != State::Sent;
+    let reply =
+        recipients.iter().find(of_state).and_then(|recipient| recipient.reply.clone()).unwrap_or_default();
+    let next_try = (waiting > 0).then(|| next_try.to_string());
+    warn!(
+        flow,
+        run,
+        mail = mail.id,
+        connection,
+        recipients = recipients.len(),
+        sent,
+        waiting,
+        uncertain,
+        held,
+        tries,
+        next_try,
+        "the mail is not sent to every recipient: {}",
+        without_addresses(&reply)
+    );
+}
+
+/// A number from 0 to 1 that differs from mail to mail and from try to try.
+fn jitter(mail: i64, now: Timestamp) -> f64 {
+    let mut hasher = DefaultHasher::new();
+    (mail, now.as_microsecond()).hash(&mut hasher);
+    let hash = hasher.finish();
+    f64::from(u32::try_from(hash >> 32).unwrap_or_default()) / f64::from(u32::MAX)
+}

@@ -1,0 +1,170 @@
+//! Steps 6 and 7: the final bytes, and the one transaction that records them.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::query::Found;
+use super::record::Record;
+use super::window::Opened;
+use super::{RunError, Way, Workplace};
+use crate::compose::{Mails, Scene, compose};
+use crate::flow::condition::Verdict;
+use crate::flow::{Config, Flow};
+use crate::history::Outcome;
+use crate::platform::blocking::blocking;
+use crate::platform::faults::crash_point;
+use crate::schedule::window::Past;
+use crate::store::{NewMail, Scanned, Store};
+use crate::text::counted::counted;
+
+/// All that a run has found out.
+pub(super) struct Decided {
+    pub(super) window: Opened,
+    pub(super) found: Found,
+    pub(super) verdict: Verdict,
+    /// The mails, where the condition holds.
+    pub(super) mails: Option<Mails>,
+}
+
+/// Renders the mails on a thread that may block.
+pub(super) async fn render(
+    place: &Workplace,
+    config: &Config,
+    flow: &Arc<Flow>,
+    run: i64,
+    window: &Opened,
+    mut found: Found,
+    record: &mut Record,
+) -> Result<(Option<Mails>, Found), RunError> {
+    let name = flow.email.connections.first().cloned().unwrap_or_default();
+    let connection = config.mails.get(&name).cloned().ok_or(RunError::NoConnection(name))?;
+    let max_bytes = config.max_message_bytes(&flow.email.connections);
+    let (past_time, now, folder) = (window.past_time, place.clock.now(), place.folder.clone());
+    let hidden_tests = found.hidden.len() as u64;
+    let of_flow = Arc::clone(flow);
+    let work = move || {
+        let from = connection.from();
+        let scene =
+            Scene { flow: &of_flow, run, past_time, now, from, max_bytes, is_test: false, hidden_tests };
+        let mails = compose(&scene, &mut found.spool, &folder)?;
+        Ok::<_, RunError>((mails, found))
+    };
+    let (mails, found) = blocking(work).await.map_err(|_| RunError::Stopped)??;
+    let list: Vec<_> =
+        mails.list().iter().map(|mail| json!({ "subject": mail.subject, "rows": mail.rows.len() })).collect();
+    let inputs = json!({ "rows": found.marks.len(), "max_rows": flow.email.max_rows });
+    record.step("render", inputs, json!({ "mails": list, "bytes": mails.size(), "notes": mails.notes() }));
+    Ok((Some(mails), found))
+}
+
+/// Commits all or nothing, or says what there is to commit where that is no row.
+pub(super) async fn commit(
+    place: &Workplace,
+    flow: &Arc<Flow>,
+    run: i64,
+    decided: Decided,
+    record: &mut Record,
+) -> Result<Way, RunError> {
+    let now = place.clock.now();
+    let count = decided.mails.as_ref().map_or(0, |mails| mails.list().len());
+    let (outcome, summary) = words(flow, &decided, count);
+    let Decided { window, found, verdict, mails } = decided;
+    let past = moved(&window, &found, verdict, now);
+    let outputs = json!({
+        "watermark": past.and_then(|past| past.watermark).map(|at| at.to_string()), "mails": count,
+    });
+    record.step("commit", json!({ "verdict": verdict.words() }), outputs);
+    let mut passed_over = Vec::new();
+    let marks = found.marks.into_vec();
+    if window.past.is_none() {
+        passed_over.extend(found.hidden.into_vec());
+    }
+    if verdict == Verdict::PassOver && window.past.is_none() {
+        passed_over.extend(&marks);
+    }
+    let scanned = Scanned {
+        source: window.source,
+        past,
+        passed_over,
+        before_begin: window.before_begin,
+        rows: found.spool.len(),
+        outcome,
+        summary: summary.clone(),
+        clock_problem: found.watermark.err(),
+        steps: record.take_steps(),
+        now,
+    };
+    if mails.is_none() && scanned.passed_over.is_empty() && scanned.before_begin.is_none() {
+        return Ok(Way::Quiet(scanned));
+    }
+    let flow = Arc::clone(flow);
+    let work = move |store: &mut Store| {
+        let from = mails.as_ref().map(|mails| mails.sender().to_owned()).unwrap_or_default();
+        let to = flow.email.recipients();
+        let letters = mails.into_iter().flat_map(Mails::read).map(|mail| {
+            let (mail, bytes) = mail?;
+            let rows = marks.get(mail.rows).unwrap_or_default();
+            let (connections, sender, recipients) =
+                (flow.email.connections.as_slice(), from.as_str(), to.as_slice());
+            Ok(NewMail {
+                connections,
+                sender,
+                recipients,
+                subject: mail.subject,
+                message_id: mail.message_id,
+                bytes,
+                rows,
+            })
+        });
+        store.commit_scan(run, &scanned, letters)
+    };
+    Box::pin(place.store.call(work)).await?;
+    crash_point("after-commit");
+    Ok(Way::Committed(outcome, summary))
+}
+
+/// Begin, watermark and deep scan after the run.
+fn moved(window: &Opened, found: &Found, verdict: Verdict, now: jiff::Timestamp) -> Option<Past> {
+    let mut past = window.reading?;
+    if window.is_first {
+        past.looked_back = Some(past.begin);
+    }
+    // Rows that gather must be found again, the deep scan's too.
+    if verdict == Verdict::Gather {
+        return Some(past);
+    }
+    // No watermark: the clocks cannot be trusted, this machine's for the look-back neither.
+    if let Ok(watermark) = &found.watermark {
+        past.watermark = Some(*watermark);
+        if window.is_first || window.looks_back {
+            past.looked_back = Some(now);
+        }
+    }
+    Some(past)
+}
+
+fn words(flow: &Flow, decided: &Decided, mails: usize) -> (Outcome, String) {
+    let rows = counted(decided.found.spool.len(), "new row");
+    let tests = match decided.found.tests {
+        0 => String::new(),
+        tests => format!(", {} among them", counted(tests, "test lead")),
+    };
+    let hidden = match decided.found.hidden.len() as u64 {
+        0 => String::new(),
+        hidden => format!(", {} hidden", counted(hidden, "test lead")),
+    };
+    let (outcome, words) = match decided.verdict {
+        Verdict::Mail => (Outcome::Waiting, format!("{rows} in {}", counted(mails as u64, "mail"))),
+        Verdict::NothingNew => (Outcome::NothingNew, "no new rows".to_owned()),
+        Verdict::Gather => (
+            Outcome::ConditionFalse,
+            format!("{rows}, but {} is false: they gather until it holds", flow.condition),
+        ),
+        Verdict::PassOver => (
+            Outcome::ConditionFalse,
+            format!("{rows}, but {} is false: they are passed over", flow.condition),
+        ),
+    };
+    (outcome, words + &tests + &hidden)
+}

@@ -1,0 +1,310 @@
+//! The row's way, from a slot that has come due to a mail that lies in the outbox.
+//!
+//! 1. **due**: the slot is claimed, with all others of its tick; a flow never runs beside itself.
+//! 2. **window**: how far back this run reads, and what the flow's first run passes over.
+//! 3. **query**: every page to the clean end, into a bounded spool.
+//! 4. **new rows**: those that the flow has not handed on yet, told page by page.
+//! 5. **condition**: whether they make a mail.
+//! 6. **render**: the final bytes.
+//! 7. **commit**: keys, mails, watermark and record in one transaction. Until here nothing has moved. Runs
+//!    that found nothing to hand on may share one.
+//! 8. **send** is the outbox's, from what was committed.
+//! 9. **history** is what each step noted on its way.
+
+mod commit;
+mod error;
+mod marks;
+mod query;
+mod record;
+mod window;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::sync::Semaphore;
+use tracing::{error, info, warn};
+
+use crate::flow::condition::Verdict;
+use crate::flow::{Config, Flow};
+use crate::history::{Cause, Order, Outcome};
+use crate::platform::blocking::blocking;
+use crate::platform::clock::Clock;
+use crate::platform::faults::crash_point;
+use crate::services::table::{Table, Tables};
+use crate::store::{Begun, Failed, NewRun, Scanned, SharedStore, Store, StoreError};
+
+pub use error::RunError;
+use record::{Facts, Record};
+
+/// What every run works with.
+#[derive(Debug, Clone)]
+pub struct Workplace {
+    /// The state.
+    pub store: SharedStore,
+    /// The wall clock.
+    pub clock: Clock,
+    /// The state folder, where a large spool lies.
+    pub folder: PathBuf,
+    tables: Tables,
+    /// Of those who compose mails, which takes memory and no service.
+    desks: Arc<Semaphore>,
+}
+
+/// Runs that compose at the same time.
+const DESKS: usize = 4;
+
+impl Workplace {
+    /// A place with nothing but its state.
+    pub fn new(store: SharedStore, clock: Clock, folder: PathBuf) -> Self {
+        Self { store, clock, folder, tables: Tables::default(), desks: Arc::new(Semaphore::new(DESKS)) }
+    }
+
+    /// The file has changed: its connections are opened anew.
+    pub(crate) fn forget_connections(&self) {
+        self.tables.clear();
+    }
+
+    /// Closes the connections that are used no more.
+    pub(crate) fn tidy_connections(&self) {
+        self.tables.tidy();
+    }
+}
+
+/// A run that is claimed and has done nothing yet.
+#[derive(Debug)]
+pub(crate) struct Claimed {
+    begun: Begun,
+    order: Order,
+    started: Timestamp,
+}
+
+impl Claimed {
+    /// The run's number.
+    pub(crate) fn run(&self) -> i64 {
+        self.begun.run
+    }
+
+    /// When it was claimed.
+    pub(crate) fn started(&self) -> Timestamp {
+        self.started
+    }
+}
+
+/// How a run has come to its end.
+#[derive(Debug)]
+pub(crate) enum Done {
+    /// It is recorded.
+    Recorded(Ended),
+    /// It has handed on no row and is to be recorded, perhaps together with others.
+    Quiet(Box<Quiet>),
+}
+
+/// What a run that handed on no row leaves to be recorded.
+#[derive(Debug)]
+pub(crate) struct Quiet {
+    told: Told,
+    scanned: Scanned,
+}
+
+/// What came of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// The run's number.
+    pub run: i64,
+    /// What came of it so far; its mail may still wait.
+    pub outcome: Outcome,
+    /// The outcome in a sentence.
+    pub summary: String,
+}
+
+/// Runs a flow once, as the order says. A run that fails moves nothing, and is recorded as failed.
+///
+/// # Errors
+/// Only when the run could not even be claimed or recorded: the state fails.
+pub async fn run(
+    place: &Workplace,
+    config: &Config,
+    flow: &Arc<Flow>,
+    order: &Order,
+) -> Result<Ended, StoreError> {
+    let claimed = claim(place, vec![(flow.name.clone(), *order)]).await?.pop().ok_or(StoreError::Stopped)?;
+    match work(place, config, flow, claimed).await? {
+        Done::Recorded(ended) => Ok(ended),
+        Done::Quiet(quiet) => record(place, vec![*quiet]).await?.pop().ok_or(StoreError::Stopped),
+    }
+}
+
+/// Claims runs of these flows, all or none.
+pub(crate) async fn claim(
+    place: &Workplace,
+    wanted: Vec<(String, Order)>,
+) -> Result<Vec<Claimed>, StoreError> {
+    let started = place.clock.now();
+    let claim = move |store: &mut Store| {
+        let new = wanted.iter().map(|(flow, order)| NewRun { flow, order: *order, started });
+        let begun = store.begin_runs(&new.collect::<Vec<_>>())?;
+        let claimed = |(begun, (_, order))| Claimed { begun, order, started };
+        Ok::<_, StoreError>(begun.into_iter().zip(wanted).map(claimed).collect())
+    };
+    let claimed = place.store.call(claim).await?;
+    crash_point("run-claimed");
+    Ok(claimed)
+}
+
+/// Does what was claimed, up to the record of a run that handed on no row.
+///
+/// # Errors
+/// Only when the run could not be recorded: the state fails.
+pub(crate) async fn work(
+    place: &Workplace,
+    config: &Config,
+    flow: &Arc<Flow>,
+    claimed: Claimed,
+) -> Result<Done, StoreError> {
+    let mut record = Record::default();
+    let (run, cause, started) = (claimed.run(), claimed.order.cause, claimed.started);
+    let due_since = claimed.begun.due_since;
+    record.turn(place.clock.now().duration_since(started));
+    let result = rows_way(place, config, flow, claimed, &mut record).await;
+    let told = Told { flow: Arc::clone(flow), run, cause, facts: record.facts(), started };
+    match result {
+        Ok(Way::Quiet(scanned)) => Ok(Done::Quiet(Box::new(Quiet { told, scanned }))),
+        Ok(Way::Committed(outcome, summary)) => {
+            told.ended(outcome, &summary, place.clock.now());
+            Ok(Done::Recorded(Ended { run, outcome, summary }))
+        }
+        Err(RunError::Store(error)) if error.is_lasting() => Err(error),
+        Err(failure) => {
+            // The connection string or the certificates may be others by now.
+            place.tables.forget(&flow.table.connection);
+            told.failed(&failure, place.clock.now());
+            let summary = failure.to_string();
+            Box::pin(end_failed(place, (run, due_since), &failure, record)).await?;
+            Ok(Done::Recorded(Ended { run, outcome: Outcome::Failed, summary }))
+        }
+    }
+}
+
+/// Records runs that handed on no row, all or none.
+///
+/// # Errors
+/// When the state fails; then nothing has moved.
+pub(crate) async fn record(place: &Workplace, quiet: Vec<Quiet>) -> Result<Vec<Ended>, StoreError> {
+    let commit = move |store: &mut Store| {
+        store.commit_quiet_scans(quiet.iter().map(|quiet| (quiet.told.run, &quiet.scanned)))?;
+        Ok::<_, StoreError>(quiet)
+    };
+    let quiet = place.store.call(commit).await?;
+    crash_point("after-commit");
+    let ended = |quiet| {
+        let Quiet { told, scanned: Scanned { outcome, summary, now, .. } } = quiet;
+        let run = told.run;
+        told.ended(outcome, &summary, now);
+        Ended { run, outcome, summary }
+    };
+    Ok(quiet.into_iter().map(ended).collect())
+}
+
+/// The run's one line in the log.
+#[derive(Debug)]
+struct Told {
+    flow: Arc<Flow>,
+    run: i64,
+    cause: Cause,
+    facts: Facts,
+    started: Timestamp,
+}
+
+impl Told {
+    /// The JSON of the log has no number of 128 bits.
+    fn took_ms(&self, now: Timestamp) -> u64 {
+        u64::try_from(now.duration_since(self.started).as_millis()).unwrap_or_default()
+    }
+
+    fn ended(self, outcome: Outcome, summary: &str, now: Timestamp) {
+        let (run, took_ms) = (self.run, self.took_ms(now));
+        let Facts { past_time, pages, scanned, new, mails } = self.facts;
+        let (flow, cause, outcome) = (&self.flow.name, self.cause.word(), outcome.word());
+        info!(flow, run, cause, outcome, new, scanned, pages, mails, past_time, took_ms, "{summary}");
+    }
+
+    fn failed(self, failure: &RunError, now: Timestamp) {
+        let (run, took_ms) = (self.run, self.took_ms(now));
+        let Facts { past_time, pages, scanned, new, .. } = self.facts;
+        let (flow, cause, outcome) = (&self.flow.name, self.cause.word(), Outcome::Failed.word());
+        let help = failure.help();
+        error!(
+            flow,
+            run, cause, outcome, new, scanned, pages, past_time, took_ms, help, "the run failed: {failure}"
+        );
+    }
+}
+
+/// Where the row's way has come to.
+enum Way {
+    Committed(Outcome, String),
+    /// No row is handed on, and the rest may be committed with that of other runs.
+    Quiet(Scanned),
+}
+
+/// What few runs come to is boxed, so that the others, which may be thousands, are not made large by it.
+async fn rows_way(
+    place: &Workplace,
+    config: &Config,
+    flow: &Arc<Flow>,
+    claimed: Claimed,
+    record: &mut Record,
+) -> Result<Way, RunError> {
+    let table = open_table(place, config, flow).await?;
+    let Claimed { begun, order, started } = claimed;
+    let run = begun.run;
+    let window = window::open(place, flow, &table, (begun, started), order.range, record).await?;
+    let found = query::new_rows(place, flow, &table, &window, record).await?;
+    let verdict = decide(flow, found.spool.len(), record);
+    // It is never closed.
+    let _desk = if verdict == Verdict::Mail { place.desks.acquire().await.ok() } else { None };
+    let (mails, found) = match verdict {
+        Verdict::Mail => Box::pin(commit::render(place, config, flow, run, &window, found, record)).await?,
+        Verdict::NothingNew | Verdict::Gather | Verdict::PassOver => (None, found),
+    };
+    for note in mails.iter().flat_map(crate::compose::Mails::notes) {
+        warn!(flow = flow.name, run, "{note}");
+    }
+    crash_point("before-commit");
+    let decided = commit::Decided { window, found, verdict, mails };
+    commit::commit(place, flow, run, decided, record).await
+}
+
+async fn open_table(place: &Workplace, config: &Config, flow: &Flow) -> Result<Table, RunError> {
+    let (name, table) = (&flow.table.connection, &flow.table.name);
+    if let Some(table) = place.tables.kept(name, table) {
+        return Ok(table);
+    }
+    let connection = config.tables.get(name).ok_or_else(|| RunError::NoConnection(name.clone()))?.clone();
+    let (name, table, place) = (name.clone(), table.clone(), place.clone());
+    let open = move || place.tables.open(&name, &connection, &table, &place.clock);
+    Ok(blocking(open).await.map_err(|_| RunError::Stopped)??)
+}
+
+fn decide(flow: &Flow, length: u64, record: &mut Record) -> Verdict {
+    let verdict = flow.condition.decide(length);
+    let inputs = serde_json::json!({ "condition": flow.condition.to_string(), "length": length });
+    let outputs = serde_json::json!({ "result": verdict == Verdict::Mail, "then": verdict.words() });
+    record.step("condition", inputs, outputs);
+    verdict
+}
+
+async fn end_failed(
+    place: &Workplace,
+    (run, due_since): (i64, Timestamp),
+    failure: &RunError,
+    mut record: Record,
+) -> Result<(), StoreError> {
+    let (summary, help, now) = (failure.to_string(), failure.help().to_owned(), place.clock.now());
+    let steps = record.take_steps();
+    let end = move |store: &mut Store| {
+        store.fail_run(run, &Failed { summary: &summary, help: &help, steps: &steps, due_since }, now)
+    };
+    place.store.call(end).await
+}

@@ -1,0 +1,185 @@
+//! Steps 3 and 4: every page to the clean end, and of each page the rows that are new.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::json;
+use tracing::warn;
+
+use super::marks::Marks;
+use super::record::Record;
+use super::window::Opened;
+use super::{RunError, Workplace};
+use crate::compose::spool::Spool;
+use crate::filter;
+use crate::flow::{Flow, TestLeads};
+use crate::platform::faults::crash_point;
+use crate::rows::lead;
+use crate::rows::row::{Mark, Row, Version};
+use crate::schedule::window::CLOCKS_DIFFER;
+use crate::services::table::{Page, Query, Table};
+use crate::store::Store;
+
+/// The new rows of a run.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// The rows, in the order of the scan.
+    pub(super) spool: Spool,
+    /// Their marks, in the same order.
+    pub(super) marks: Marks,
+    /// New test leads that the flow does not mail.
+    pub(super) hidden: Marks,
+    /// Of a flow's first run, test leads among the rows: *Validate* wrote them before anybody listened.
+    pub(super) tests: u64,
+    /// The scan's start in the server's time, or why the watermark stays where it is.
+    pub(super) watermark: Result<Timestamp, String>,
+}
+
+/// New rows of a run at most; their marks take 35 bytes each in memory.
+const MOST_ROWS: usize = 1_000_000;
+/// Bytes of new rows at most, which lie in the state folder.
+const MOST_BYTES: u64 = 2 << 30;
+
+/// What a scan without a page would say; every scan has one.
+const NOTHING_READ: &str = "nothing was read";
+
+/// The flow's filter with a past time filled in.
+pub(super) fn filled(flow: &Flow, past_time: Timestamp) -> Option<String> {
+    flow.table.filter.as_ref().map(|text| filter::fill(text, past_time))
+}
+
+pub(super) async fn new_rows(
+    place: &Workplace,
+    flow: &Flow,
+    table: &Table,
+    window: &Opened,
+    record: &mut Record,
+) -> Result<Found, RunError> {
+    let query = Query { filter: filled(flow, window.past_time), select: flow.table.select.clone() };
+    let inputs = json!({ "table": table.address(), "filter": query.filter, "select": query.select });
+    let mut found = Found {
+        spool: Spool::new(&place.folder).knowing(flow.email.named_columns()),
+        marks: Marks::default(),
+        hidden: Marks::default(),
+        tests: 0,
+        watermark: Err(NOTHING_READ.to_owned()),
+    };
+    let (mut pages, mut scanned, mut waited) = (0_u64, 0_usize, Duration::ZERO);
+    let mut scan = table.scan(query);
+    let mut next = scan.next().await;
+    loop {
+        let page = match next {
+            Ok(Some(page)) => page,
+            Ok(None) => break,
+            Err(error) => {
+                let outputs = json!({
+                    "pages": pages, "rows": scanned, "service_ms": waited.as_millis(), "failure": error.to_string(),
+                });
+                record.step("query", inputs, outputs);
+                return Err(error.into());
+            }
+        };
+        if pages == 0 {
+            found.watermark = watermark(place, flow, &page);
+        }
+        pages += 1;
+        scanned += page.rows.len();
+        waited += page.served.took;
+        // The service works on the next page while this one is looked through.
+        let kept = keep_new(place, flow, window, page, &mut found);
+        let (kept, following) = tokio::join!(kept, scan.next());
+        kept?;
+        crash_point("page-read");
+        next = following;
+    }
+    let outputs = json!({ "pages": pages, "rows": scanned, "service_ms": waited.as_millis() });
+    record.step("query", inputs, outputs);
+    let (new, hidden) = (found.marks.len(), found.hidden.len());
+    let outputs = json!({ "new": new, "known": scanned - new - hidden, "hidden_test_leads": (hidden > 0).then_some(hidden) });
+    record.step("new rows", json!({ "rows": scanned }), outputs);
+    Ok(found)
+}
+
+/// Appends those rows of the page that the flow has not handed on, and that this scan has not seen.
+async fn keep_new(
+    place: &Workplace,
+    flow: &Flow,
+    window: &Opened,
+    page: Page,
+    found: &mut Found,
+) -> Result<(), RunError> {
+    let rows: Vec<Row> = page.rows.into_iter().filter(|row| is_of_range(window, row)).collect();
+    let marks: Vec<Mark> = rows.iter().map(Mark::of).collect();
+    let handed_on = handed_on(place, window, &marks).await?;
+    let hides = flow.email.test_leads == TestLeads::Hide;
+    for ((row, mark), handed_on) in rows.iter().zip(marks).zip(handed_on) {
+        let handed_on = window.version_before_begin(mark.key)?.or(handed_on);
+        let is_seen = found.marks.contains(mark.key) || found.hidden.contains(mark.key);
+        if flow.table.notify_on.knows(mark.version, handed_on) || is_seen {
+            continue;
+        }
+        let is_test = (hides || window.is_first) && lead::is_test(row);
+        if hides && is_test {
+            found.hidden.push(mark);
+        } else {
+            found.tests += u64::from(is_test);
+            found.spool.push(row)?;
+            found.marks.push(mark);
+        }
+        if found.marks.len() + found.hidden.len() > MOST_ROWS || found.spool.size() > MOST_BYTES {
+            return Err(RunError::TooMuch { rows: MOST_ROWS, bytes: MOST_BYTES });
+        }
+    }
+    Ok(())
+}
+
+/// Of a run of the past, whether the row was written in its range; the filter may not look at time.
+fn is_of_range(window: &Opened, row: &Row) -> bool {
+    let Some((to, _)) = window.past else { return true };
+    row.timestamp.parse().is_ok_and(|at: Timestamp| window.past_time < at && at <= to)
+}
+
+/// Which version of each row is not to be handed on any more.
+async fn handed_on(
+    place: &Workplace,
+    window: &Opened,
+    marks: &[Mark],
+) -> Result<Vec<Option<Version>>, RunError> {
+    if marks.is_empty() {
+        return Ok(Vec::new());
+    }
+    let is_past = match (window.past, &window.reading) {
+        (None, Some(_)) => false,
+        // Rows from before begin, and those that were passed over, were not mailed.
+        (Some((_, false)), _) => true,
+        (Some((_, true)), _) | (None, None) => return Ok(vec![None; marks.len()]),
+    };
+    let (source, keys) = (window.source, marks.iter().map(|mark| mark.key).collect::<Vec<_>>());
+    let look = move |store: &mut Store| {
+        if is_past { store.mailed(source, &keys) } else { store.known(source, &keys) }
+    };
+    Ok(place.store.call(look).await?)
+}
+
+/// Where the next run may go on, or why the clocks cannot be trusted.
+fn watermark(place: &Workplace, flow: &Flow, first: &Page) -> Result<Timestamp, String> {
+    let found = match first.served.began() {
+        None => Err("the table service tells no time".to_owned()),
+        Some(began) => {
+            let apart = place.clock.now().duration_since(began);
+            if apart.abs() > CLOCKS_DIFFER {
+                let (ahead, apart) = (if apart.is_positive() { "ahead of" } else { "behind" }, apart.abs());
+                let seconds = apart.as_secs();
+                Err(format!(
+                    "this machine's clock is {seconds} s {ahead} the table service's; set it (timedatectl)"
+                ))
+            } else {
+                Ok(began)
+            }
+        }
+    };
+    if let Err(problem) = &found {
+        warn!(flow = flow.name, "{problem}: the watermark stays, so runs read more and more");
+    }
+    found
+}

@@ -1,0 +1,235 @@
+//! Step 2: how far back a run reads.
+
+use jiff::Timestamp;
+use serde_json::json;
+use tracing::{info, warn};
+
+use super::query::filled;
+use super::record::Record;
+use super::{RunError, Workplace};
+use crate::flow::Flow;
+use crate::history::Range;
+use crate::platform::blocking::blocking;
+use crate::platform::faults::crash_point;
+use crate::rows::row::{Key, Mark, Version};
+use crate::schedule::window::{EVER, FirstAnswer, Mode, Past};
+use crate::services::table::{Query, Table};
+use crate::store::old_rows::OldRows;
+use crate::store::{Begun, Source, Store, StoreError, Visit};
+
+/// What a run reads, and what it already knows.
+#[derive(Debug)]
+pub(super) struct Opened {
+    /// The number of the table that is read.
+    pub(super) source: i64,
+    /// Rows with a later `Timestamp` are read.
+    pub(super) past_time: Timestamp,
+    /// Begin, watermark and deep scan before this run; `None` for a fixed window.
+    pub(super) reading: Option<Past>,
+    /// No scan of this table was committed yet.
+    pub(super) is_first: bool,
+    /// Of the first run, rows from before begin, which are never mailed.
+    pub(super) before_begin: Option<Box<OldRows>>,
+    /// This is the deep scan of the day.
+    pub(super) looks_back: bool,
+    /// The range of the past that the run is about, and whether what was mailed is mailed again.
+    pub(super) past: Option<(Timestamp, bool)>,
+}
+
+impl Opened {
+    /// Which version of a row there was before begin.
+    pub(super) fn version_before_begin(&self, key: Key) -> Result<Option<Version>, StoreError> {
+        Ok(self.before_begin.as_ref().map(|old| old.version(key)).transpose()?.flatten())
+    }
+
+    /// One that moves nothing.
+    fn standing(source: i64, past_time: Timestamp, past: Option<(Timestamp, bool)>) -> Self {
+        Self {
+            source,
+            past_time,
+            reading: None,
+            is_first: false,
+            before_begin: None,
+            looks_back: false,
+            past,
+        }
+    }
+}
+
+pub(super) async fn open(
+    place: &Workplace,
+    flow: &Flow,
+    table: &Table,
+    (begun, started): (Begun, Timestamp),
+    range: Range,
+    record: &mut Record,
+) -> Result<Opened, RunError> {
+    let due = (begun.due_since, begun.is_first_try);
+    let source = match begun.source {
+        Some(source) if source.identity == table.identity() => source,
+        _ => Box::pin(visit(place, flow, table, (due.0, started), range)).await?,
+    };
+    if let Range::Past { from, to, again } = range {
+        let inputs =
+            json!({ "mode": "past", "from": from.to_string(), "to": to.to_string(), "again": again });
+        record.step("window", inputs, json!({ "past_time": from.to_string(), "reason": "as it was asked" }));
+        return Ok(Opened::standing(source.id, from, Some((to, again))));
+    }
+    if flow.window.mode == Mode::Fixed {
+        return Box::pin(open_fixed(place, flow, table, source.id, record)).await;
+    }
+    let past = match source.past {
+        Some(past) => past,
+        None => Box::pin(begin(place, flow, table, &source, due)).await?,
+    };
+    // Until the first scan is committed, what lies before begin is not known.
+    if past.looked_back.is_none() {
+        return Box::pin(open_first(place, flow, table, source.id, past, record)).await;
+    }
+    Ok(open_again(place, flow, source.id, past, record))
+}
+
+/// The table that the flow reads now is another than the last one, or is written in another way.
+async fn visit(
+    place: &Workplace,
+    flow: &Flow,
+    table: &Table,
+    (due, now): (Timestamp, Timestamp),
+    range: Range,
+) -> Result<Source, StoreError> {
+    let identity = table.identity();
+    let recorded = |identity: &str| table.is_recorded_as(identity);
+    let (name, is_to_stay) = (flow.name.clone(), range == Range::New);
+    // The store works on a thread of its own, which the table does not go to.
+    let look = move |store: &mut Store| store.sources(&name);
+    let known = place.store.call(look).await?.into_iter().find(|source| recorded(&source.identity));
+    let (name, known) = (flow.name.clone(), known.map(|source| source.identity));
+    let visit = move |store: &mut Store| {
+        let visit =
+            Visit { flow: &name, identity: &identity, known_as: known.as_deref(), due, now, is_to_stay };
+        store.visit(&visit)
+    };
+    let source = place.store.call(visit).await?;
+    if let Some(Past { watermark: Some(watermark), .. }) = source.past.filter(|_| is_to_stay) {
+        info!(
+            flow = flow.name,
+            "the flow has read this table before, up to {watermark}: it continues from there"
+        );
+    }
+    Ok(source)
+}
+
+/// The flow's begin, one window before it was first due unless `recover` has said otherwise; it is recorded
+/// before anything is read, so that it stays where it is should this run fail.
+async fn begin(
+    place: &Workplace,
+    flow: &Flow,
+    table: &Table,
+    source: &Source,
+    (due, is_first_try): (Timestamp, bool),
+) -> Result<Past, RunError> {
+    let served = table.ask_time().await?.began();
+    // Read at once: the state may keep the run waiting.
+    let now = place.clock.now();
+    if served.is_none() {
+        warn!(flow = flow.name, "the table service sent no Date header; using this machine's clock");
+    }
+    let name = flow.name.clone();
+    let preset = place.store.call(move |store| store.begin_preset(&name)).await?;
+    let due = source.first_due.map_or(due, |first| first.min(due));
+    let first = FirstAnswer { due, now, served, is_first_try };
+    let begin = preset.unwrap_or_else(|| flow.window.begin(&first));
+    let id = source.id;
+    place.store.call(move |store| store.begin_source(id, begin)).await?;
+    crash_point("begin-recorded");
+    info!(flow = flow.name, "the flow begins: rows before {begin} are not mailed");
+    Ok(Past { begin, watermark: None, looked_back: None })
+}
+
+/// Power Automate's way: the server's time minus the window, and no memory.
+async fn open_fixed(
+    place: &Workplace,
+    flow: &Flow,
+    table: &Table,
+    source: i64,
+    record: &mut Record,
+) -> Result<Opened, RunError> {
+    let now = table.ask_time().await?.date.unwrap_or_else(|| place.clock.now());
+    let past_time = flow.window.length_before(now);
+    let inputs =
+        json!({ "mode": "fixed", "window_s": flow.window.length.as_secs(), "server_time": now.to_string() });
+    record.step("window", inputs, json!({ "past_time": past_time.to_string(), "reason": "now − window" }));
+    Ok(Opened::standing(source, past_time, None))
+}
+
+fn open_again(place: &Workplace, flow: &Flow, source: i64, past: Past, record: &mut Record) -> Opened {
+    let now = place.clock.now();
+    let found = flow.window.past_time(now, &past);
+    let looks_back = flow.window.look_back_is_due(now, &past);
+    let Past { begin, watermark, .. } = past;
+    let inputs = json!({
+        "mode": "covering", "window_s": flow.window.length.as_secs(), "overlap_s": flow.window.overlap.as_secs(),
+        "begin": begin.to_string(), "watermark": watermark.map(|at| at.to_string()),
+    });
+    record.step(
+        "window",
+        inputs,
+        json!({ "past_time": found.at.to_string(), "reason": found.reason.words() }),
+    );
+    Opened {
+        source,
+        past_time: found.at,
+        reading: Some(past),
+        is_first: false,
+        before_begin: None,
+        looks_back,
+        past: None,
+    }
+}
+
+/// What lies before begin is known from now on, so that a later write to an old row is no news.
+async fn open_first(
+    place: &Workplace,
+    flow: &Flow,
+    table: &Table,
+    source: i64,
+    past: Past,
+    record: &mut Record,
+) -> Result<Opened, RunError> {
+    let begin = past.begin;
+    let mut old_rows = OldRows::new(&place.folder);
+    let select = Some(vec!["PartitionKey".to_owned(), "RowKey".to_owned()]);
+    let mut scan = table.scan(Query { filter: filled(flow, EVER), select });
+    while let Some(page) = scan.next().await? {
+        let old = page.rows.iter().filter(|row| row.timestamp.parse().is_ok_and(|at: Timestamp| at <= begin));
+        old_rows.extend(old.map(Mark::of));
+        if old_rows.is_full() {
+            old_rows = settled(old_rows).await?;
+        }
+    }
+    let old_rows = settled(old_rows).await?;
+    let inputs = json!({
+        "mode": "covering", "window_s": flow.window.length.as_secs(), "table": table.address(),
+    });
+    let outputs = json!({
+        "past_time": begin.to_string(), "reason": "the flow's first run: rows before it are not mailed",
+        "rows_before": old_rows.count().map_err(StoreError::from)?,
+    });
+    record.step("window", inputs, outputs);
+    Ok(Opened {
+        source,
+        past_time: begin,
+        reading: Some(past),
+        is_first: true,
+        // A run that passes over none may be recorded with others.
+        before_begin: (!old_rows.is_empty()).then(|| Box::new(old_rows)),
+        looks_back: false,
+        past: None,
+    })
+}
+
+/// The same, in order and, where they are many, in a file.
+async fn settled(mut old: OldRows) -> Result<OldRows, RunError> {
+    let work = move || old.settle().map(|()| old);
+    Ok(blocking(work).await.map_err(|_| RunError::Stopped)?.map_err(StoreError::from)?)
+}

@@ -1,0 +1,315 @@
+//! What flows.toml says, checked and complete: the values that the rest of the program works on.
+
+pub mod condition;
+mod connection;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+
+use crate::flow::condition::Condition;
+use crate::platform::secrets::SecretSource;
+use crate::rows::row::Version;
+use crate::schedule::recurrence::Recurrence;
+use crate::schedule::window::Window;
+use crate::template::Templates;
+use connection::LARGEST_MESSAGE;
+
+pub use connection::{
+    AzureConnection, AzureLogin, FolderConnection, GraphConnection, Login, MailConnection, Proof, Security,
+    SmtpConnection, TableConnection,
+};
+
+/// A whole, valid flows.toml with its templates.
+#[derive(Debug)]
+pub struct Config {
+    /// The file it was read from, absolute.
+    pub path: PathBuf,
+    /// `[settings]`.
+    pub settings: Settings,
+    /// `[connections.NAME.azure_table]` and `[connections.NAME.embedded_table]`.
+    pub tables: BTreeMap<String, TableConnection>,
+    /// `[connections.NAME.graph]`, `[connections.NAME.smtp]` and `[connections.NAME.mail_folder]`.
+    pub mails: BTreeMap<String, MailConnection>,
+    /// `[flows.NAME]`.
+    pub flows: BTreeMap<String, Arc<Flow>>,
+}
+
+impl Config {
+    /// Where the secrets of the connections lie.
+    pub fn secrets(&self) -> impl Iterator<Item = &SecretSource> {
+        let of_tables = self.tables.values().filter_map(TableConnection::secret);
+        let of_mails = self.mails.values().filter_map(MailConnection::secret);
+        of_tables.chain(of_mails)
+    }
+
+    /// The files with the certificates of one's own authorities.
+    pub fn authorities(&self) -> impl Iterator<Item = &PathBuf> {
+        let of_tables = self.tables.values().filter_map(|table| match table {
+            TableConnection::Azure(azure) => azure.ca_file.as_ref(),
+            _ => None,
+        });
+        let of_mails = self.mails.values().filter_map(|mail| match mail {
+            MailConnection::Smtp(smtp) => smtp.ca_file.as_ref(),
+            _ => None,
+        });
+        of_tables.chain(of_mails)
+    }
+
+    /// The largest message that each of these mail connections takes in one piece: a mail is made
+    /// once, and goes by whichever of them works.
+    pub fn max_message_bytes(&self, connections: &[String]) -> usize {
+        let known = connections.iter().filter_map(|name| self.mails.get(name));
+        known.map(MailConnection::max_message_bytes).min().unwrap_or(LARGEST_MESSAGE)
+    }
+}
+
+/// `[settings]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// IANA name of the zone that dates are shown in and recurrences count in; `UTC` unless said.
+    pub time_zone: jiff::tz::TimeZone,
+    /// The state folder, absolute.
+    pub state: PathBuf,
+    /// How long ended runs are kept.
+    pub history: SignedDuration,
+    /// A filter for the log as `RUST_LOG` takes it: `info`, `leadflow=debug`.
+    pub log: String,
+    /// `[settings.failures]`.
+    pub failures: Option<Failures>,
+    /// Asked each minute while all is well.
+    pub heartbeat_url: Option<url::Url>,
+}
+
+/// `[settings.failures]`: who hears when a flow fails.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failures {
+    /// Mail connections, tried in this order.
+    pub connections: Vec<String>,
+    /// Recipients.
+    pub to: Vec<lettre::message::Mailbox>,
+    /// Consecutive failed runs before the first mail.
+    pub after: u32,
+    /// Time between two mails about the same failure.
+    pub repeat: SignedDuration,
+}
+
+/// `[flows.NAME]`.
+#[derive(Debug)]
+pub struct Flow {
+    /// The key in flows.toml.
+    pub name: String,
+    /// A line for people.
+    pub description: Option<String>,
+    /// `enabled` in the file; `leadflow off` stands in the state.
+    pub enabled: bool,
+    /// When rows make a mail.
+    pub condition: Condition,
+    /// When the flow runs.
+    pub recurrence: Arc<Recurrence>,
+    /// A missed slot is made up for at once (`true`) or waits for the next.
+    pub catch_up: bool,
+    /// How far back a run reads.
+    pub window: Window,
+    /// What it reads.
+    pub table: FlowTable,
+    /// What it mails.
+    pub email: Email,
+    /// The zone of the recurrence, in which the mail shows dates.
+    pub time_zone: jiff::tz::TimeZone,
+}
+
+/// `[flows.NAME.table]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FlowTable {
+    /// A table connection of the same file.
+    pub connection: String,
+    /// The table's name.
+    pub name: String,
+    /// The filter as written, `{{past_time}}` not yet filled in; `None` reads all rows.
+    pub filter: Option<String>,
+    /// Whether the filter has `{{past_time}}` where the promise covers it.
+    pub covering: bool,
+    /// Columns to ask for; all without it.
+    pub select: Option<Vec<String>>,
+    /// Columns that rows can have beside those of a lead.
+    pub columns: Vec<String>,
+    /// What counts as news.
+    pub notify_on: NotifyOn,
+}
+
+impl FlowTable {
+    /// Whether rows can have the column, so that it is null where no row of a run has it: it is one of a
+    /// lead, of `select`, or of `columns`.
+    pub fn declares(&self, column: &str) -> bool {
+        let is_of_lead = |column| crate::rows::lead::COLUMNS.contains(&column);
+        match &self.select {
+            Some(select) => KEYS.contains(&column) || select.iter().any(|name| name == column),
+            None => is_of_lead(column) || self.columns.iter().any(|name| name == column),
+        }
+    }
+}
+
+/// The columns that every row has.
+pub const KEYS: [&str; 3] = ["PartitionKey", "RowKey", "Timestamp"];
+
+/// `notify_on`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotifyOn {
+    /// A row that was not there before.
+    New,
+    /// Also a row that was written again.
+    Change,
+}
+
+impl NotifyOn {
+    /// Whether a row of this version is news no more, by the version that was handed on, if any was.
+    pub fn knows(self, version: Version, handed_on: Option<Version>) -> bool {
+        match self {
+            Self::New => handed_on.is_some(),
+            Self::Change => handed_on == Some(version),
+        }
+    }
+}
+
+/// `[flows.NAME.email]`.
+#[derive(Debug)]
+pub struct Email {
+    /// Mail connections; the next one when the first fails.
+    pub connections: Vec<String>,
+    /// Recipients, at least one over the three lists.
+    pub to: Vec<lettre::message::Mailbox>,
+    /// Copies.
+    pub cc: Vec<lettre::message::Mailbox>,
+    /// Hidden copies.
+    pub bcc: Vec<lettre::message::Mailbox>,
+    /// Where answers go.
+    pub reply_to: Option<lettre::message::Mailbox>,
+    /// The `Importance` header.
+    pub importance: Option<Importance>,
+    /// Subject, HTML and text, compiled.
+    pub templates: Arc<Templates>,
+    /// One mail a run or one a row.
+    pub each: Each,
+    /// Rows that the body shows at most.
+    pub max_rows: usize,
+    /// Attach the CSV even when the body shows all rows.
+    pub attach_csv: bool,
+    /// Mails in an hour at most; the others wait.
+    pub per_hour: u32,
+    /// What becomes of test leads.
+    pub test_leads: TestLeads,
+    /// The columns of the CSV: their names and where their values come from; all without it.
+    pub csv: Option<Vec<SheetColumn>>,
+    /// What stands between the cells of the CSV.
+    pub csv_separator: Separator,
+}
+
+impl Email {
+    /// The columns that templates and CSV name, and those that a lead is read from.
+    pub fn named_columns(&self) -> impl Iterator<Item = String> {
+        let digest = self.templates.digest().into_iter().flat_map(Templates::columns);
+        let of_templates = self.templates.columns().iter().chain(digest).map(|column| column.name.clone());
+        let of_csv = self.csv.iter().flatten().filter_map(|column| match &column.value {
+            SheetValue::Column(name) => Some(name.clone()),
+            SheetValue::Lead(_) => None,
+        });
+        of_templates.chain(of_csv).chain(crate::rows::lead::COLUMNS.map(str::to_owned))
+    }
+
+    /// The addresses of all recipients, each once.
+    pub fn recipients(&self) -> Vec<String> {
+        let mut found: Vec<String> = Vec::new();
+        for mailbox in self.to.iter().chain(&self.cc).chain(&self.bcc) {
+            let address = mailbox.email.to_string();
+            if !found.contains(&address) {
+                found.push(address);
+            }
+        }
+        found
+    }
+}
+
+/// `test_leads`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TestLeads {
+    /// They are mailed, with a mark.
+    Mark,
+    /// They are mailed as any other.
+    Include,
+    /// They are not mailed; the mail says how many there were.
+    Hide,
+}
+
+/// A column of a CSV.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SheetColumn {
+    /// Its name in the first line.
+    pub name: String,
+    /// Where its value comes from.
+    pub value: SheetValue,
+}
+
+/// Where a value of a CSV comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SheetValue {
+    /// A field of the lead: which of [`crate::rows::lead::FIELDS`].
+    Lead(usize),
+    /// A column of the table.
+    Column(String),
+}
+
+/// `csv_separator`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Separator {
+    /// What RFC 4180 has.
+    #[default]
+    Comma,
+    /// What spreadsheets want where a comma stands before the decimals.
+    Semicolon,
+    /// What every spreadsheet takes apart.
+    Tab,
+}
+
+impl Separator {
+    /// The separator that is written so; `None` of what no spreadsheet takes for one.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "," => Some(Self::Comma),
+            ";" => Some(Self::Semicolon),
+            "\t" | "tab" => Some(Self::Tab),
+            _ => None,
+        }
+    }
+
+    /// As it stands in the file.
+    pub fn byte(self) -> u8 {
+        match self {
+            Self::Comma => b',',
+            Self::Semicolon => b';',
+            Self::Tab => b'\t',
+        }
+    }
+}
+
+/// `importance`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Importance {
+    /// `high`.
+    High,
+    /// `normal`.
+    Normal,
+    /// `low`.
+    Low,
+}
+
+/// `each`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Each {
+    /// One mail for all rows of a run.
+    Run,
+    /// One mail a row.
+    Row,
+}

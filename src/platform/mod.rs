@@ -1,0 +1,8 @@
+//! What the rest of the program needs of the machine: its clock, its files and their owners, threads, the log.
+
+pub(crate) mod blocking;
+pub mod clock;
+pub(crate) mod faults;
+pub mod ownership;
+pub mod secrets;
+pub mod telemetry;

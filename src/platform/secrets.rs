@@ -1,0 +1,244 @@
+//! Secrets come from the environment, a file or a systemd credential, never from flows.toml.
+
+use std::path::{Path, PathBuf};
+use std::{env, io};
+
+use secrecy::SecretString;
+
+use crate::platform::blocking::blocking;
+use crate::text::foreign;
+
+/// Where a secret lies. It is read when it is needed, so that a changed one is found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretSource {
+    /// An environment variable.
+    Env(String),
+    /// A file, absolute; one trailing line break is not part of the secret.
+    File(PathBuf),
+    /// A systemd credential (`LoadCredential=`).
+    Credential(String),
+}
+
+/// Why a secret could not be read. The secret itself is never in it.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    /// The environment variable is not set, or empty.
+    #[error("the environment variable {0} is not set; export it, or set it in the service's environment")]
+    NoVariable(String),
+    /// The file cannot be read.
+    #[error("cannot read the secret from {path}: {why}", path = .path.display(), why = crate::platform::ownership::explained(.path, .source))]
+    NoFile {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The credential is not there.
+    #[error(
+        "the systemd credential `{0}` is not there; add `LoadCredential={0}:/path/of/the/secret` to the unit, \
+         or {put}", put = put(.0)
+    )]
+    NoCredential(String),
+    /// The reading broke off.
+    #[error("reading the secret did not end; it is tried again")]
+    Unread,
+    /// It is there and empty.
+    #[error("the secret from {0} is empty")]
+    Empty(String),
+}
+
+/// What one who asks beside the service can tell of a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Look {
+    /// It is there.
+    There,
+    /// The service has it elsewhere, or only the service may read it.
+    NotSeen,
+    /// It is not there, and that may be as it should: a service that does not run has its encrypted credentials
+    /// nowhere, and another machine has other folders.
+    NotYet {
+        /// What is not there.
+        message: String,
+        /// What to do.
+        help: String,
+    },
+    /// The service cannot have it.
+    Missing {
+        /// What is wrong.
+        message: String,
+        /// What to do.
+        help: String,
+    },
+}
+
+impl Look {
+    fn missing(is_seen: bool, message: String, help: String) -> Self {
+        if is_seen { Self::Missing { message, help } } else { Self::NotYet { message, help } }
+    }
+}
+
+/// Where systemd keeps the credentials of the running service, for commands typed beside it.
+const UNIT_CREDENTIALS: &str = "/run/credentials/leadflow.service";
+/// Where the packaged unit takes its credentials from.
+pub(crate) const OF_PACKAGE: &str = "/etc/leadflow/secrets";
+/// What systemd sets before the names of the files that `LoadCredential=secrets:FOLDER` of the packaged unit
+/// loads.
+const OF_FOLDER: &str = "secrets_";
+
+/// How a secret gets to where the packaged unit takes it from; what runs already takes it by itself.
+fn put(name: &str) -> String {
+    let is_plain = name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+    if is_plain {
+        format!("type: sudo sh -c 'umask 077; cat > {OF_PACKAGE}/{name}'  # paste the secret, Enter, Ctrl-D")
+    } else {
+        format!("put it into {OF_PACKAGE}/{name}")
+    }
+}
+
+impl SecretSource {
+    /// Looks for the secret as somebody who may not be the service.
+    pub fn look(&self) -> Look {
+        let Err(error) = self.read() else { return Look::There };
+        let help = match self {
+            Self::Env(_) => return Look::NotSeen,
+            Self::File(_) => "put the secret into it, or correct its path in flows.toml".to_owned(),
+            Self::Credential(name) => put(name),
+        };
+        match error {
+            SecretError::NoFile { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                Look::NotSeen
+            }
+            SecretError::NoFile { path, source } if source.kind() == io::ErrorKind::NotFound => {
+                let message = format!("the secret's file {} is not there", path.display());
+                // Without its folder this may be another machine than the service's.
+                let is_seen = path.parent().is_some_and(Path::exists);
+                Look::missing(is_seen, message, help)
+            }
+            SecretError::NoCredential(name) => {
+                let message = format!("the systemd credential `{name}` is not there");
+                let is_seen =
+                    env::var_os("CREDENTIALS_DIRECTORY").is_some() || Path::new(UNIT_CREDENTIALS).exists();
+                Look::missing(is_seen, message, help)
+            }
+            error => Look::Missing { message: error.to_string(), help },
+        }
+    }
+
+    /// Reads the secret, which no text of others repeats from then on.
+    ///
+    /// # Errors
+    /// When it is not there, cannot be read, or is empty.
+    pub fn read(&self) -> Result<SecretString, SecretError> {
+        let text = match self {
+            Self::Env(name) => env::var(name).map_err(|_| SecretError::NoVariable(name.clone()))?,
+            Self::File(path) => {
+                read_file(path).map_err(|source| SecretError::NoFile { path: path.clone(), source })?
+            }
+            Self::Credential(name) => read_credential(name)?,
+        };
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        let text = text.strip_suffix('\n').map_or(text, |line| line.trim_end_matches('\r'));
+        if text.is_empty() {
+            return Err(SecretError::Empty(self.place()));
+        }
+        let secret = SecretString::from(text.to_owned());
+        foreign::know(&secret, foreign::Kind::Kept);
+        Ok(secret)
+    }
+
+    /// As [`SecretSource::read`], where a disk that hangs holds up nothing but who needs the secret.
+    ///
+    /// # Errors
+    /// As [`SecretSource::read`].
+    pub(crate) async fn read_aside(&self) -> Result<SecretString, SecretError> {
+        let source = self.clone();
+        blocking(move || source.read()).await.unwrap_or(Err(SecretError::Unread))
+    }
+
+    /// The files that it may be read from, the first one that is there.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        match self {
+            Self::Env(_) => Vec::new(),
+            Self::File(path) => vec![path.clone()],
+            Self::Credential(name) => credential_files(name),
+        }
+    }
+
+    /// Where the secret lies, in words.
+    pub fn place(&self) -> String {
+        match self {
+            Self::Env(name) => format!("the environment variable {name}"),
+            Self::File(path) => path.display().to_string(),
+            Self::Credential(name) => format!("the systemd credential {name}"),
+        }
+    }
+}
+
+/// More than any secret has.
+const LARGEST: u64 = 1 << 20;
+
+fn read_file(path: &Path) -> io::Result<String> {
+    let bytes = crate::platform::ownership::read_plain(path, LARGEST)?;
+    String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text"))
+}
+
+/// In the folder that systemd names, or, of a command beside the service, in the running unit's and where the packaged
+/// unit takes them from.
+fn credential_files(name: &str) -> Vec<PathBuf> {
+    let given = env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+    let of_package = given.is_none().then(|| Path::new(OF_PACKAGE).join(name));
+    let folders = given.into_iter().chain([PathBuf::from(UNIT_CREDENTIALS)]);
+    let files = folders.flat_map(|folder| [folder.join(name), folder.join(format!("{OF_FOLDER}{name}"))]);
+    files.chain(of_package).collect()
+}
+
+fn read_credential(name: &str) -> Result<String, SecretError> {
+    for path in credential_files(name) {
+        match read_file(&path) {
+            Ok(text) => return Ok(text),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(source) => return Err(SecretError::NoFile { path, source }),
+        }
+    }
+    Err(SecretError::NoCredential(name.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use secrecy::ExposeSecret;
+    use std::fs;
+
+    #[test]
+    fn a_file_may_end_with_a_line_break_and_begin_with_a_mark() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("password");
+        fs::write(&path, "s3cret \r\n").unwrap();
+        let secret = SecretSource::File(path.clone()).read().unwrap();
+        assert_eq!(secret.expose_secret(), "s3cret ");
+        // As Notepad writes it.
+        fs::write(&path, "\u{feff}s3cret\r\n").unwrap();
+        assert_eq!(SecretSource::File(path.clone()).read().unwrap().expose_secret(), "s3cret");
+        fs::write(&path, "\n").unwrap();
+        assert!(matches!(SecretSource::File(path).read(), Err(SecretError::Empty(_))));
+    }
+
+    #[test]
+    fn says_where_it_looked() {
+        let error = SecretSource::Env("LEADFLOW_TEST_UNSET".into()).read().unwrap_err().to_string();
+        assert!(error.contains("LEADFLOW_TEST_UNSET is not set"), "{error}");
+        let error = SecretSource::Credential("nowhere".into()).read().unwrap_err().to_string();
+        assert!(error.contains("LoadCredential=nowhere:"), "{error}");
+    }
+
+    #[test]
+    fn a_missing_credential_is_put_in_without_a_restart() {
+        let error = SecretError::NoCredential("leads-storage".into()).to_string();
+        let typed =
+            "type: sudo sh -c 'umask 077; cat > /etc/leadflow/secrets/leads-storage'  # paste the secret";
+        assert!(error.contains(typed), "{error}");
+        assert!(!error.contains("restart"), "{error}");
+        let odd = SecretError::NoCredential("a'; b".into()).to_string();
+        assert!(!odd.contains("sudo"), "{odd}");
+    }
+}

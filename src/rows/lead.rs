@@ -1,0 +1,408 @@
+//! A lead: what the marketplace writes into a row, as `lead.*` of the templates.
+//!
+//! Microsoft publishes no list of the columns; these are the ones that public samples of Partner
+//! Center's leads show. Every field is present, and null where the row has nothing for it.
+
+use std::borrow::Cow;
+
+use serde_json::{Map, Value, json};
+
+use crate::rows::columns::{Cell, Columns};
+use crate::rows::row::Row;
+
+/// The columns of a lead, as public samples show them.
+pub const COLUMNS: [&str; 11] = [
+    "PartitionKey",
+    "RowKey",
+    "Timestamp",
+    "ActionCode",
+    "CreatedTime",
+    "CustomerInfo",
+    "Description",
+    "LeadSource",
+    "OfferDisplayName",
+    "ProductId",
+    "PublisherDisplayName",
+];
+
+/// The fields of `CustomerInfo`, in the order of the first ones of [`FIELDS`].
+const CUSTOMER: [&str; 7] = ["FirstName", "LastName", "Company", "Country", "Email", "Phone", "Title"];
+
+/// The codes of `ActionCode` and what they mean, in English and Korean.
+const ACTIONS: [(&str, &str, &str); 5] = [
+    ("INS", "acquired the offer", "제품을 받음"),
+    ("PLT", "asked for a partner-led trial (contact me)", "파트너 주도 평가판 요청 (연락 요청)"),
+    ("DNC", "do not contact", "연락 금지"),
+    ("CREATE", "bought in the Azure portal", "Azure 포털에서 구매"),
+    ("STARTTESTDRIVE", "started a test drive", "시험 사용 시작"),
+];
+
+/// Objects within `CustomerInfo`, and texts within its text, that are looked into.
+const DEEPEST: usize = 3;
+
+/// Whether the columns are those of a lead.
+pub fn is_lead(columns: &[String]) -> bool {
+    columns.iter().any(|name| name.eq_ignore_ascii_case("CustomerInfo"))
+}
+
+/// What *Validate* in Partner Center writes into the key or into fields of its test leads.
+const TEST: &[u8] = b"MSFT_TEST";
+
+/// Whether the row is a test lead, by its key or its fields.
+pub fn is_test(row: &Row) -> bool {
+    Lead::of(&row.columns()).is_test
+}
+
+/// Whether the lead says that nobody is to contact the person.
+pub fn is_do_not_contact(row: &Row) -> bool {
+    Lead::of(&row.columns()).do_not_contact
+}
+
+/// The names of a lead's fields that are one value each, in their order: what a sheet has columns for.
+pub const FIELDS: [&str; 18] = [
+    "first_name",
+    "last_name",
+    "company",
+    "country",
+    "email",
+    "phone",
+    "title",
+    "name",
+    "offer",
+    "publisher",
+    "product",
+    "description",
+    "source",
+    "action_meaning",
+    "action",
+    "created",
+    "is_test",
+    "do_not_contact",
+];
+
+/// The columns that a field is read from: the first of them that has something.
+pub fn sources_of(field: &str) -> &'static [&'static str] {
+    match field {
+        "offer" => &["OfferDisplayName", "ProductId", "LeadSource"],
+        "publisher" => &["PublisherDisplayName"],
+        "product" => &["ProductId"],
+        "description" => &["Description"],
+        "source" => &["LeadSource"],
+        "action" | "action_meaning" | "do_not_contact" => &["ActionCode", "LeadSource"],
+        "created" => &["CreatedTime", "Timestamp"],
+        "is_test" => &["RowKey"],
+        _ => &["CustomerInfo"],
+    }
+}
+
+/// The list of what a lead has beside its fields: `name` and `value`.
+const OTHERS: &str = "others";
+
+/// How many of them a lead has; a row of the service has 255 columns.
+const MOST_OTHERS: usize = 256;
+
+/// A lead, as long as the columns of its row are at hand.
+#[derive(Debug)]
+pub struct Lead<'a> {
+    is_test: bool,
+    do_not_contact: bool,
+    /// A value for each of [`FIELDS`], in their order.
+    pub cells: [Cell<'a>; FIELDS.len()],
+    columns: &'a Columns<'a>,
+    /// What is left of `CustomerInfo`; `None` where there is something that makes no sense.
+    info: Option<Columns<'a>>,
+}
+
+impl<'a> Lead<'a> {
+    /// The lead of a row.
+    pub fn of(columns: &'a Columns<'a>) -> Self {
+        let mut info = customer_info(columns);
+        let customer = CUSTOMER.map(|field| {
+            let found = info.as_mut().and_then(|info| info.take(field));
+            found.map_or(Cell::NULL, told)
+        });
+        let keys = ["RowKey", "PartitionKey", "Description"].map(|name| text(columns, name));
+        // Where `CustomerInfo` makes no sense it may still say what it is.
+        let unread = columns.find("CustomerInfo").filter(|_| info.is_none()).map_or(Cell::NULL, Cell::view);
+        let is_test = keys.iter().chain(&customer).chain([&unread]).any(names_a_test);
+        let [first_name, last_name, company, country, email, phone, title] = customer;
+        let name: Vec<&str> = [&first_name, &last_name].into_iter().filter_map(Cell::as_str).collect();
+        let name = text_or_null(name.join(" ").into());
+        let source = text(columns, "LeadSource");
+        let (code_of_source, offer_of_source) = parts_of_source(columns);
+        let codes = [text(columns, "ActionCode"), code_of_source];
+        let says_dnc = |cell: &Cell<'_>| cell.as_str().is_some_and(|code| code.eq_ignore_ascii_case("DNC"));
+        let do_not_contact = codes.iter().any(says_dnc);
+        let action = first(codes);
+        let meaning = action.as_str().and_then(|code| meaning_of(code, false));
+        let action_meaning = meaning.map_or_else(|| action.clone(), |meaning| Cell::Text(meaning.into()));
+        let product = text(columns, "ProductId");
+        let offer = first([text(columns, "OfferDisplayName"), product.clone(), offer_of_source]);
+        let cells = [
+            first_name,
+            last_name,
+            company,
+            country,
+            email,
+            phone,
+            title,
+            name,
+            offer,
+            text(columns, "PublisherDisplayName"),
+            product,
+            description(columns),
+            source,
+            action_meaning,
+            action,
+            first([text(columns, "CreatedTime"), text(columns, "Timestamp")]),
+            Cell::Other(is_test.into()),
+            Cell::Other(do_not_contact.into()),
+        ];
+        Self { is_test, do_not_contact, cells, columns, info }
+    }
+
+    /// As templates see it: every field, null where the row has nothing for it, and `others`.
+    pub fn into_map(self) -> Map<String, Value> {
+        let others = self.others();
+        let fields = FIELDS.iter().zip(self.cells);
+        let mut map: Map<_, _> = fields.map(|(name, cell)| ((*name).to_owned(), cell.into_value())).collect();
+        map.insert(OTHERS.to_owned(), others.into());
+        map
+    }
+
+    /// Columns and fields of `CustomerInfo` that no field of the lead tells, so that nothing is lost
+    /// from sight; all of `CustomerInfo` where it makes no sense.
+    fn others(&self) -> Vec<Value> {
+        let is_known = |name: &str| COLUMNS.iter().any(|known| known.eq_ignore_ascii_case(name));
+        let is_unread = |name: &str| self.info.is_none() && name.eq_ignore_ascii_case("CustomerInfo");
+        let of_row = self.columns.iter().filter(|(name, _)| !is_known(name) || is_unread(name));
+        let is_field = |name: &str| CUSTOMER.iter().any(|field| field.eq_ignore_ascii_case(name));
+        let of_customer = self.info.iter().flat_map(Columns::iter).filter(|(name, _)| !is_field(name));
+        let told = |(name, cell): (&str, &Cell<'_>)| {
+            let text = cell.text();
+            let text = text.trim();
+            (!text.is_empty()).then(|| json!({ "name": name, "value": text }))
+        };
+        of_row.chain(of_customer).filter_map(told).take(MOST_OTHERS).collect()
+    }
+}
+
+fn names_a_test(cell: &Cell<'_>) -> bool {
+    let text = cell.as_str().unwrap_or_default().as_bytes();
+    text.windows(TEST.len()).any(|piece| piece.eq_ignore_ascii_case(TEST))
+}
+
+/// The lead of a row, as templates see it.
+pub fn of_row(row: &Row) -> Map<String, Value> {
+    Lead::of(&row.columns()).into_map()
+}
+
+/// The lead of columns that are at hand, as templates see it.
+pub fn of_columns(columns: &Map<String, Value>) -> Map<String, Value> {
+    Lead::of(&Columns::of_map(columns)).into_map()
+}
+
+/// `CustomerInfo` is a JSON object written as a string; some write it twice over, or one object
+/// deeper. `None` where there is something that makes no sense.
+fn customer_info<'a>(columns: &'a Columns<'_>) -> Option<Columns<'a>> {
+    match columns.find("CustomerInfo") {
+        None | Some(Cell::Other(Value::Null)) => Some(Columns::default()),
+        Some(Cell::Text(text)) if text.trim().is_empty() => Some(Columns::default()),
+        Some(Cell::Text(text)) => {
+            Columns::parse(text).ok().filter(has_field).or_else(|| nested(&text.as_ref().into(), DEEPEST))
+        }
+        Some(Cell::Other(value)) => nested(value, DEEPEST),
+    }
+}
+
+fn has_field(info: &Columns<'_>) -> bool {
+    CUSTOMER.iter().any(|field| info.find(field).is_some())
+}
+
+fn nested(value: &Value, depth: usize) -> Option<Columns<'static>> {
+    if depth == 0 {
+        return None;
+    }
+    match value {
+        Value::String(text) => nested(&serde_json::from_str(text).ok()?, depth - 1),
+        Value::Object(fields) => {
+            let owned = |(name, value): (&String, &Value)| (name.clone().into(), Cell::from(value.clone()));
+            let whole: Columns<'static> = fields.iter().map(owned).collect();
+            let inner = || fields.values().find_map(|value| nested(value, depth - 1));
+            let found = if has_field(&whole) { None } else { inner().filter(|inner| !inner.is_empty()) };
+            Some(found.unwrap_or(whole))
+        }
+        _ => None,
+    }
+}
+
+/// `SPZA-DNC|contoso.app`: the action's code and the offer.
+fn parts_of_source<'a>(columns: &'a Columns<'_>) -> (Cell<'a>, Cell<'a>) {
+    let source = columns.find("LeadSource").and_then(Cell::as_str).unwrap_or_default();
+    let Some((head, offer)) = source.split_once('|') else { return (Cell::NULL, Cell::NULL) };
+    let code = head.rsplit_once('-').map(|(_, code)| code).unwrap_or_default();
+    (text_or_null(code.into()), text_or_null(offer.into()))
+}
+
+/// What a code of `ActionCode` means, in English or Korean; `None` for one that is not known.
+pub fn meaning_of(code: &str, in_korean: bool) -> Option<&'static str> {
+    let found = ACTIONS.iter().find(|(known, ..)| known.eq_ignore_ascii_case(code));
+    found.map(|(_, english, korean)| if in_korean { *korean } else { *english })
+}
+
+/// The free text, without the empty `Campaigns:` that many leads carry.
+fn description<'a>(columns: &'a Columns<'_>) -> Cell<'a> {
+    match text(columns, "Description") {
+        Cell::Text(text) if text == "Campaigns:" => Cell::NULL,
+        other => other,
+    }
+}
+
+fn first<const N: usize>(cells: [Cell<'_>; N]) -> Cell<'_> {
+    cells.into_iter().find(|cell| !cell.is_null()).unwrap_or(Cell::NULL)
+}
+
+/// The trimmed text of a column, null where there is none.
+fn text<'a>(columns: &'a Columns<'_>, name: &str) -> Cell<'a> {
+    columns.find(name).map_or(Cell::NULL, |cell| told(cell.view()))
+}
+
+/// The trimmed text of a value, null where there is none.
+fn told(cell: Cell<'_>) -> Cell<'_> {
+    match cell {
+        Cell::Text(text) => text_or_null(text),
+        Cell::Other(Value::Null) => Cell::NULL,
+        Cell::Other(other) => Cell::Text(other.to_string().into()),
+    }
+}
+
+fn text_or_null(text: Cow<'_, str>) -> Cell<'_> {
+    let text = match text {
+        Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
+        Cow::Owned(text) if text.trim().len() == text.len() => Cow::Owned(text),
+        Cow::Owned(text) => Cow::Owned(text.trim().to_owned()),
+    };
+    if text.is_empty() { Cell::NULL } else { Cell::Text(text) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lead(row: &Value) -> Map<String, Value> {
+        of_columns(row.as_object().unwrap())
+    }
+
+    #[test]
+    fn a_plain_lead() {
+        let lead = lead(&json!({
+            "RowKey": "MSFT_TEST_636737558587117715", "CreatedTime": "2026-03-01T08:00:00Z",
+            "ActionCode": "INS", "LeadSource": "SPZA-INS|contoso.app", "OfferDisplayName": "Contoso App",
+            "PublisherDisplayName": "Contoso", "Description": "Campaigns: ",
+            "CustomerInfo": r#"{"FirstName":"민준","LastName":"김","Email":"kim@contoso.example"}"#,
+        }));
+        assert_eq!(lead["name"], "민준 김");
+        assert_eq!(lead["offer"], "Contoso App");
+        assert_eq!(lead["action_meaning"], "acquired the offer");
+        assert_eq!((&lead["phone"], &lead["description"]), (&Value::Null, &Value::Null));
+        assert_eq!((&lead["is_test"], &lead["do_not_contact"]), (&json!(true), &json!(false)));
+    }
+
+    #[test]
+    fn what_is_missing_or_broken_is_null_and_unknown_codes_pass() {
+        for (customer, email) in [
+            (json!("{broken"), Value::Null),
+            (json!(null), Value::Null),
+            (json!({"email": "a@b.example"}), json!("a@b.example")),
+        ] {
+            let lead = lead(&json!({"RowKey": "1", "customerinfo": customer, "ActionCode": "XYZ"}));
+            assert_eq!(lead["email"], email);
+            assert_eq!((&lead["action"], &lead["action_meaning"]), (&json!("XYZ"), &json!("XYZ")));
+        }
+        let lead = lead(&json!({"LeadSource": "SPZA-DNC|contoso.app", "Timestamp": "2026-03-01T08:00:00Z"}));
+        assert_eq!((&lead["offer"], &lead["do_not_contact"]), (&json!("contoso.app"), &json!(true)));
+        assert_eq!(lead["created"], "2026-03-01T08:00:00Z");
+    }
+
+    #[test]
+    fn a_test_lead_is_known_by_its_key_or_its_fields_and_dnc_by_either_code() {
+        let info = |fields: Value| json!({ "RowKey": "1", "CustomerInfo": fields.to_string() });
+        for (row, is_test) in [
+            (json!({ "RowKey": "MSFT_TEST_636737558587117715" }), true),
+            (json!({ "RowKey": "1", "PartitionKey": "MSFT_TEST" }), true),
+            (json!({ "RowKey": "1", "Description": "MSFT_TEST description" }), true),
+            (info(json!({ "FirstName": "MSFT_TEST_First", "Email": "a@b.example" })), true),
+            (info(json!({ "Email": "msft_test_636737@test.example" })), true),
+            (info(json!({ "Contact": { "LastName": "MSFT_TEST" } })), true),
+            (json!({ "RowKey": "1", "CustomerInfo": "{broken MSFT_TEST" }), true),
+            (json!({ "RowKey": "1", "CustomerInfo": { "company": "MSFT_TEST Co" } }), true),
+            (info(json!({ "FirstName": "Test", "Company": "MSFT Testing" })), false),
+            // The publisher's own names say nothing of the customer.
+            (
+                json!({ "RowKey": "1", "ProductId": "contoso.msft_test", "OfferDisplayName": "MSFT_TEST" }),
+                false,
+            ),
+        ] {
+            assert_eq!(lead(&row)["is_test"], is_test, "{row}");
+        }
+        for (row, do_not_contact) in [
+            (json!({ "ActionCode": " dnc " }), true),
+            (json!({ "ActionCode": "INS", "LeadSource": "SPZA-DNC|contoso.app" }), true),
+            (json!({ "LeadSource": "AzureMarketplace-dnc|contoso.app" }), true),
+            (json!({ "ActionCode": "INS", "LeadSource": "SPZA-INS|contoso.dnc" }), false),
+        ] {
+            assert_eq!(lead(&row)["do_not_contact"], do_not_contact, "{row}");
+        }
+    }
+
+    #[test]
+    fn customer_info_of_any_form_is_read_and_what_is_left_stays_visible() {
+        let plain = json!({ "FirstName": "Ana", "Age": 7 });
+        for customer in [
+            plain.clone(),
+            json!(plain.to_string()),
+            json!(json!(plain.to_string()).to_string()),
+            json!({ "Contact": plain }),
+        ] {
+            let lead = lead(&json!({ "RowKey": "1", "CustomerInfo": customer, "Extra": "x", "Empty": " " }));
+            assert_eq!(lead["first_name"], "Ana", "{customer}");
+            let others: Vec<_> =
+                lead["others"].as_array().unwrap().iter().map(|o| (&o["name"], &o["value"])).collect();
+            assert_eq!(others, [(&json!("Extra"), &json!("x")), (&json!("Age"), &json!("7"))], "{customer}");
+        }
+        for broken in ["{broken", "[1]", "Ana Silva"] {
+            let lead = lead(&json!({ "CustomerInfo": broken }));
+            assert_eq!(lead["others"], json!([{ "name": "CustomerInfo", "value": broken }]));
+        }
+        for empty in [json!(""), json!("{}"), json!(null)] {
+            assert_eq!(lead(&json!({ "CustomerInfo": empty }))["others"], json!([]));
+        }
+        assert_eq!(meaning_of("dnc", true), Some("연락 금지"));
+    }
+
+    #[test]
+    fn a_field_is_read_from_the_columns_that_are_told() {
+        for field in FIELDS.into_iter().filter(|field| !["is_test", "do_not_contact"].contains(field)) {
+            for column in sources_of(field) {
+                let value = match *column {
+                    "CustomerInfo" => {
+                        json!({ "FirstName": "x", "LastName": "x", "Company": "x", "Country": "x",
+                        "Email": "x", "Phone": "x", "Title": "x" })
+                        .to_string()
+                    }
+                    "LeadSource" => "SPZA-INS|contoso.app".to_owned(),
+                    _ => "x".to_owned(),
+                };
+                assert!(!lead(&json!({ *column: value }))[field].is_null(), "{field} of {column}");
+                assert!(lead(&json!({ "Other": "x" }))[field].is_null(), "{field}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_field_is_there_for_any_row() {
+        let names: Vec<_> = lead(&json!({})).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names[..FIELDS.len()], FIELDS);
+        assert_eq!(names[FIELDS.len()..], [OTHERS]);
+    }
+}

@@ -1,0 +1,6 @@
+//! When a flow runs and how far back it reads.
+
+pub mod planner;
+pub mod recurrence;
+pub mod time_zone;
+pub mod window;

@@ -1,0 +1,187 @@
+//! Signing in with Microsoft Entra ID: tokens as a managed identity, or as an application with a
+//! secret. The sign-in itself is `azure_identity`'s, on our own HTTP client.
+
+mod cloud;
+mod error;
+mod wire;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use azure_core_1::credentials::{AccessToken, Secret, TokenCredential};
+use azure_core_1::http::{ClientOptions, RetryOptions, Transport};
+use azure_identity::{
+    ClientSecretCredential, ClientSecretCredentialOptions, ManagedIdentityCredential,
+    ManagedIdentityCredentialOptions, UserAssignedId,
+};
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::Mutex;
+
+use crate::platform::clock::Clock;
+use crate::platform::secrets::SecretSource;
+use crate::text::foreign;
+use wire::Wire;
+
+pub use cloud::{Audience, Cloud};
+pub use error::EntraError;
+
+/// How a connection signs in, with the token that it holds. Clones share the token.
+#[derive(Debug, Clone)]
+pub struct Entra {
+    /// As whom.
+    pub identity: Identity,
+    /// In which cloud.
+    pub cloud: Cloud,
+    held: Arc<Mutex<Option<Held>>>,
+}
+
+/// Who signs in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Identity {
+    /// The managed identity of the Azure machine that leadflow runs on.
+    Managed {
+        /// The client ID of a user-assigned one; the system-assigned one without it.
+        client_id: Option<String>,
+    },
+    /// An application with a secret.
+    Application {
+        /// Directory (tenant) ID, or a domain of the tenant.
+        tenant_id: String,
+        /// Application (client) ID.
+        client_id: String,
+        /// Client secret.
+        secret: SecretSource,
+    },
+}
+
+/// An access token.
+#[derive(Debug, Clone)]
+pub struct Token {
+    /// The token; it goes into one header or command and nowhere else.
+    pub secret: SecretString,
+    /// It was fetched just now, so that another one would be no better.
+    pub is_fresh: bool,
+}
+
+#[derive(Debug)]
+struct Held {
+    audience: Audience,
+    secret: SecretString,
+    until: Instant,
+}
+
+/// A token is replaced this long before it expires.
+const BEFORE_EXPIRY: Duration = Duration::from_mins(5);
+/// For a sign-in with the library's own tries; the metadata service may be away for 70 s.
+const IN_ALL: Duration = Duration::from_secs(90);
+
+impl PartialEq for Entra {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.identity, self.cloud) == (&other.identity, other.cloud)
+    }
+}
+
+impl Eq for Entra {}
+
+impl Entra {
+    /// A connection's sign-in, without a token yet.
+    pub fn new(identity: Identity, cloud: Cloud) -> Self {
+        Self { identity, cloud, held: Arc::default() }
+    }
+
+    /// Where its secret lies; a managed identity has none.
+    pub fn secret(&self) -> Option<&SecretSource> {
+        match &self.identity {
+            Identity::Managed { .. } => None,
+            Identity::Application { secret, .. } => Some(secret),
+        }
+    }
+
+    /// Who signs in, in words.
+    pub fn who(&self) -> String {
+        match &self.identity {
+            Identity::Managed { client_id: None } => "this machine's managed identity".to_owned(),
+            Identity::Managed { client_id: Some(id) } => format!("the managed identity {id}"),
+            Identity::Application { client_id, .. } => format!("the application {client_id}"),
+        }
+    }
+
+    /// A token for the service: the one at hand until shortly before its end, else a new one.
+    ///
+    /// # Errors
+    /// When the secret cannot be read or Entra ID gives no token, with what mends it.
+    pub async fn token(&self, audience: Audience) -> Result<Token, EntraError> {
+        // Held while a token is fetched, so that lanes that need one at once fetch one.
+        let mut held = self.held.lock().await;
+        let valid = held.as_ref().filter(|held| held.audience == audience && Instant::now() < held.until);
+        if let Some(valid) = valid {
+            return Ok(Token { secret: valid.secret.clone(), is_fresh: false });
+        }
+        let token = self.fetch(audience).await?;
+        let secret = SecretString::from(token.token.secret().to_owned());
+        foreign::know(&secret, foreign::Kind::Token);
+        let seconds = token.expires_on.unix_timestamp() - Clock::System.now().as_second();
+        let lifetime = Duration::from_secs(seconds.try_into().unwrap_or_default());
+        let until = Instant::now() + lifetime.saturating_sub(BEFORE_EXPIRY);
+        *held = Some(Held { audience, secret: secret.clone(), until });
+        Ok(Token { secret, is_fresh: true })
+    }
+
+    /// Puts away a token that a service has refused. Whether a new one may do better.
+    pub async fn put_away(&self, token: &Token) -> bool {
+        let mut held = self.held.lock().await;
+        let is_held = |held: &Held| held.secret.expose_secret() == token.secret.expose_secret();
+        if held.as_ref().is_some_and(is_held) {
+            *held = None;
+        }
+        !token.is_fresh
+    }
+
+    async fn fetch(&self, audience: Audience) -> Result<AccessToken, EntraError> {
+        let wire = Wire::default();
+        let client_options = ClientOptions {
+            transport: Some(Transport::new(Arc::new(wire.clone()))),
+            retry: RetryOptions::none(),
+            cloud: Some(Arc::new(self.cloud.configuration())),
+            ..ClientOptions::default()
+        };
+        let credential = self.credential(client_options).await?;
+        let scope = self.cloud.scope(audience);
+        match tokio::time::timeout(IN_ALL, credential.get_token(&[&scope], None)).await {
+            Ok(Ok(token)) => Ok(token),
+            Ok(Err(error)) => Err(self.explained(wire.take(), audience, &error.to_string())),
+            Err(_) => Err(self.explained(wire.take(), audience, "no answer in time")),
+        }
+    }
+
+    /// The library's credential.
+    async fn credential(
+        &self,
+        client_options: ClientOptions,
+    ) -> Result<Arc<dyn TokenCredential>, EntraError> {
+        let wrong = |error: azure_core_1::Error| {
+            EntraError::new(format!(
+                "{} cannot sign in: {}",
+                self.who(),
+                foreign::line(&error.to_string(), 240)
+            ))
+            .help("look at `entra` in flows.toml")
+        };
+        match &self.identity {
+            Identity::Managed { client_id } => {
+                let user_assigned_id = client_id.clone().map(UserAssignedId::ClientId);
+                let options = ManagedIdentityCredentialOptions { user_assigned_id, client_options };
+                Ok(ManagedIdentityCredential::new(Some(options)).map_err(wrong)?)
+            }
+            Identity::Application { tenant_id, client_id, secret } => {
+                let secret = secret.read_aside().await.map_err(|error| {
+                    EntraError::new(format!("the client secret of {client_id} cannot be read: {error}"))
+                })?;
+                let options = ClientSecretCredentialOptions { client_options };
+                let given = Secret::new(secret.expose_secret().to_owned());
+                Ok(ClientSecretCredential::new(tenant_id, client_id.clone(), given, Some(options))
+                    .map_err(wrong)?)
+            }
+        }
+    }
+}

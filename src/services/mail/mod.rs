@@ -1,0 +1,134 @@
+//! Mail servers and folders: mail is handed over.
+
+mod folder;
+mod graph;
+mod handover;
+pub mod smtp;
+
+use std::time::Duration;
+
+use crate::flow::{GraphConnection, MailConnection};
+use crate::outbox::Receipt;
+use crate::platform::blocking::blocking;
+use crate::services::entra::EntraError;
+pub use handover::{Fault, Handover};
+
+/// A mail that is ready to go: the bytes never change again.
+#[derive(Debug, Clone, Copy)]
+pub struct Letter<'a> {
+    /// Number in the outbox, for file names and logs.
+    pub id: i64,
+    /// Envelope sender, an address alone.
+    pub from: &'a str,
+    /// Envelope recipients that still wait, addresses alone.
+    pub recipients: &'a [String],
+    /// RFC 5322 text with CRLF line ends.
+    pub bytes: &'a [u8],
+}
+
+/// Why a connection does not work; says nothing about any mail.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ConnectError {
+    /// What happened, with host, port and the server's reply; no password.
+    pub message: String,
+    /// What to do about it.
+    pub help: Option<String>,
+    /// The server asked to be left alone that long.
+    pub retry_after: Option<Duration>,
+}
+
+impl ConnectError {
+    /// What happened, and what to do about it.
+    pub fn new(message: impl Into<String>, help: Option<&str>) -> Self {
+        Self { message: message.into(), help: help.map(str::to_owned), retry_after: None }
+    }
+}
+
+impl From<EntraError> for ConnectError {
+    fn from(error: EntraError) -> Self {
+        let EntraError { message, help, retry_after, .. } = error;
+        Self { message, help, retry_after }
+    }
+}
+
+/// A session with a mail server, ready for letters.
+#[derive(Debug)]
+pub enum Session {
+    /// SMTP, signed in.
+    Smtp(Box<smtp::Smtp>),
+    /// Microsoft Graph, with a token.
+    Graph(Box<graph::Graph>),
+    /// A folder.
+    Folder(folder::Folder),
+    /// With a simulated server.
+    #[cfg(feature = "simulation")]
+    Simulated(crate::simulation::SimulatedSession),
+}
+
+impl Session {
+    /// Connects and signs in.
+    ///
+    /// # Errors
+    /// Anything from DNS to AUTH, a missing secret included.
+    pub async fn open(connection: &MailConnection) -> Result<Self, ConnectError> {
+        Ok(match connection {
+            MailConnection::Smtp(smtp) => Self::Smtp(Box::new(smtp::Smtp::open(smtp).await?)),
+            MailConnection::Graph(graph) => Self::Graph(Box::new(graph::Graph::open(graph).await?)),
+            MailConnection::Folder(folder) => {
+                let folder = folder.clone();
+                let opened = blocking(move || folder::Folder::open(&folder)).await;
+                Self::Folder(opened.map_err(|_| ConnectError::new("the mail folder was not opened", None))??)
+            }
+            #[cfg(feature = "simulation")]
+            MailConnection::Simulated(server) => Self::Simulated(server.open().await?),
+        })
+    }
+
+    /// Hands over one letter: what was heard of each recipient, and the fault that ended the session.
+    pub async fn send(&mut self, letter: Letter<'_>) -> Handover {
+        match self {
+            Self::Smtp(smtp) => smtp.send(letter).await,
+            Self::Graph(graph) => graph.send(letter).await,
+            Self::Folder(folder) => Handover::judged(folder.send(&letter).await),
+            #[cfg(feature = "simulation")]
+            Self::Simulated(session) => session.send(letter).await,
+        }
+    }
+
+    /// Whether another letter can go over this session.
+    pub fn is_usable(&self) -> bool {
+        match self {
+            Self::Smtp(smtp) => smtp.is_usable(),
+            Self::Graph(graph) => graph.is_usable(),
+            Self::Folder(_) => true,
+            #[cfg(feature = "simulation")]
+            Self::Simulated(session) => session.is_usable(),
+        }
+    }
+
+    /// How long the server, which has taken a letter, wants to be left alone before the next one.
+    pub fn take_wait(&mut self) -> Option<Duration> {
+        match self {
+            Self::Graph(graph) => graph.take_wait(),
+            Self::Smtp(_) | Self::Folder(_) => None,
+            #[cfg(feature = "simulation")]
+            Self::Simulated(_) => None,
+        }
+    }
+
+    /// Says goodbye; failures do not matter any more.
+    pub async fn close(self) {
+        if let Self::Smtp(smtp) = self {
+            smtp.close().await;
+        }
+    }
+}
+
+/// Asks whether the mailbox of a Graph connection takes mail of whom signs in; nothing is sent.
+///
+/// # Errors
+/// As sending a letter: what is missing, and what mends it.
+pub async fn try_mailbox(connection: &GraphConnection) -> Result<(), ConnectError> {
+    graph::Graph::open(connection).await?.try_mailbox().await
+}

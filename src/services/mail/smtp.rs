@@ -1,0 +1,409 @@
+//! The SMTP session, driven command by command.
+//!
+//! lettre's own transport has one timeout for the TCP connect only, gives up a whole mail for one
+//! refused recipient and does not tell in which phase it failed. Here each step has its deadline,
+//! each recipient is judged by its own reply, and what happened before the final dot is told apart
+//! from what happened after it.
+
+mod dots;
+mod hello;
+mod remedy;
+mod reply;
+mod sign_in;
+mod tls;
+mod verdict;
+mod wire;
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::time::Duration;
+
+use lettre::Address;
+use lettre::transport::smtp::commands::{Data, Mail, Quit, Rcpt, Rset, Starttls};
+use secrecy::ExposeSecret as _;
+use tokio::time::timeout;
+
+use super::{ConnectError, Fault, Handover, Letter};
+use crate::flow::{Proof, Security, SmtpConnection};
+use crate::outbox::Receipt;
+use crate::platform::blocking::blocking;
+use crate::platform::faults::crash_point;
+use crate::services::entra::{Audience, Token};
+use hello::Offers;
+pub(crate) use hello::literal;
+use remedy::Stage;
+use reply::Reply;
+use sign_in::{By, Credentials};
+use tls::Tls;
+use verdict::{Step, Whose};
+use wire::{Broken, Wire, within};
+
+/// For DNS, TCP, TLS and the greeting together.
+const TO_CONNECT: Duration = Duration::from_mins(1);
+/// For the reply to one command (RFC 5321, 4.5.3.2 gives servers 5 minutes).
+pub(super) const FOR_A_COMMAND: Duration = Duration::from_mins(5);
+/// For the transfer of a message, which is at most some megabytes.
+const TO_TRANSFER: Duration = Duration::from_mins(10);
+/// For the reply to the final dot (RFC 5321, 4.5.3.2.6).
+const AFTER_THE_DOT: Duration = Duration::from_mins(10);
+/// For the goodbye.
+const TO_QUIT: Duration = Duration::from_secs(5);
+/// Bytes of a message that are written at a time.
+const CHUNK: usize = 64 << 10;
+
+/// A signed-in session with an SMTP server.
+pub struct Smtp {
+    wire: Wire,
+    /// It has signed in.
+    has_login: bool,
+    usable: bool,
+    /// It has taken a letter.
+    has_taken: bool,
+}
+
+/// Recipients of a letter, by their places, on their way through a session.
+struct Transaction {
+    /// Still to be named.
+    rest: VecDeque<usize>,
+    /// The server has taken them.
+    named: Vec<usize>,
+    /// What the server said of those that were not judged, and whose fault it is.
+    refusal: Option<(Whose, Reply)>,
+}
+
+impl fmt::Debug for Smtp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Smtp").field("usable", &self.usable).finish_non_exhaustive()
+    }
+}
+
+impl Transaction {
+    fn new(recipients: usize) -> Self {
+        Self { rest: (0..recipients).collect(), named: Vec::new(), refusal: None }
+    }
+
+    fn is_over(&self) -> bool {
+        self.rest.is_empty()
+    }
+}
+
+impl Smtp {
+    /// Connects, protects the connection and signs in.
+    ///
+    /// # Errors
+    /// Each with the step that failed and what to do.
+    pub(super) async fn open(smtp: &SmtpConnection) -> Result<Self, ConnectError> {
+        let place = smtp.place();
+        let wire = match smtp.login.as_ref().map(|login| (&login.username, &login.proof)) {
+            None => connect(smtp, &place, None).await?.0,
+            Some((user, Proof::Password(source))) => {
+                let password = source.read_aside().await.map_err(|error| {
+                    ConnectError::new(format!("the password for {place} cannot be read: {error}"), None)
+                })?;
+                let credentials = Credentials { user, secret: password.expose_secret() };
+                let (mut wire, offers) = connect(smtp, &place, Some(credentials)).await?;
+                let by = By { smtp, offers: &offers, credentials };
+                sign_in::by_password(&mut wire, by, &source.place()).await?;
+                wire
+            }
+            Some((user, Proof::OAuth(entra))) => {
+                let token = entra.token(Audience::Smtp).await?;
+                let signed_in = by_token(smtp, &place, user, &token).await;
+                // A token at hand may have been revoked; another connection for another one.
+                if signed_in.is_err() && entra.put_away(&token).await {
+                    by_token(smtp, &place, user, &entra.token(Audience::Smtp).await?).await?
+                } else {
+                    signed_in?
+                }
+            }
+        };
+        Ok(Self { wire, has_login: smtp.login.is_some(), usable: true, has_taken: false })
+    }
+
+    pub(super) fn is_usable(&self) -> bool {
+        self.usable
+    }
+
+    pub(super) async fn close(mut self) {
+        if self.usable {
+            let _ = timeout(TO_QUIT, self.wire.ask(Quit, 2)).await;
+        }
+    }
+
+    /// Hands over one letter.
+    pub(super) async fn send(&mut self, letter: Letter<'_>) -> Handover {
+        let mut receipts: Vec<Option<Receipt>> = vec![None; letter.recipients.len()];
+        let fault = self.hand_over(letter, &mut receipts).await.err();
+        self.usable &= fault.is_none();
+        Handover { receipts, fault }
+    }
+
+    /// Fills in what the server says of each recipient, in as many transactions as it wants.
+    async fn hand_over(&mut self, letter: Letter<'_>, receipts: &mut [Option<Receipt>]) -> Result<(), Fault> {
+        let mut transaction = Transaction::new(receipts.len());
+        while !transaction.is_over() {
+            self.begin(letter.from).await?;
+            self.name_recipients(letter, receipts, &mut transaction).await?;
+            let named = std::mem::take(&mut transaction.named);
+            if named.is_empty() {
+                self.reset().await;
+                break;
+            }
+            match self.judgement_of(letter).await {
+                Ok(receipt) => {
+                    let goes_on = matches!(receipt, Receipt::Accepted(_));
+                    // What is said of the message holds for those, too, who were not named yet.
+                    let unnamed = if goes_on { 0..0 } else { 0..transaction.rest.len() };
+                    for at in named.into_iter().chain(transaction.rest.drain(unnamed)) {
+                        receipts[at] = Some(receipt.clone());
+                    }
+                }
+                Err((receipt, fault)) => {
+                    for at in named {
+                        receipts[at].clone_from(&receipt);
+                    }
+                    return Err(fault);
+                }
+            }
+        }
+        let has_taken = receipts.iter().flatten().any(|receipt| matches!(receipt, Receipt::Accepted(_)));
+        match transaction.refusal {
+            None => Ok(()),
+            Some((whose, reply)) if has_taken => Err(self.declined_for_some(whose, &reply)),
+            Some((whose, reply)) => Err(self.declined(whose, &reply, letter.from)),
+        }
+    }
+
+    /// Names the sender. A refusal is a matter of the connection's set-up and never condemns a mail;
+    /// a session that has taken a letter may have had enough, and a new one may not.
+    async fn begin(&mut self, from: &str) -> Result<(), Fault> {
+        let sender = from.parse::<Address>().map_err(|error| {
+            let help = "look at `from` of the connection";
+            Fault::Connection(ConnectError::new(
+                format!("`{from}` is no address to send from: {error}"),
+                Some(help),
+            ))
+        })?;
+        let begun = self.command(Mail::new(Some(sender), Vec::new()), 2).await;
+        begun.map(drop).map_err(|broken| {
+            let error = self.takes_no_mail(from, &broken);
+            let is_final = matches!(&broken, Broken::Refused(reply) if reply.class() == 5);
+            if self.has_taken && !is_final { Fault::Ended(error) } else { Fault::Connection(error) }
+        })
+    }
+
+    /// Names recipients until the transaction has enough of them, or the server wants none.
+    async fn name_recipients(
+        &mut self,
+        letter: Letter<'_>,
+        receipts: &mut [Option<Receipt>],
+        transaction: &mut Transaction,
+    ) -> Result<(), Fault> {
+        while let Some(at) = transaction.rest.pop_front() {
+            let Ok(address) = letter.recipients[at].parse::<Address>() else {
+                receipts[at] = Some(Receipt::Refused("this is no mail address".to_owned()));
+                continue;
+            };
+            let reply = match self.command(Rcpt::new(address, Vec::new()), 2).await {
+                Ok(_) => {
+                    transaction.named.push(at);
+                    continue;
+                }
+                Err(Broken::Refused(reply)) if reply.code != 421 => reply,
+                Err(broken) => return Err(broke(&broken, Some(at))),
+            };
+            match verdict::of(Step::Recipient, &reply) {
+                Whose::TooMany if !transaction.named.is_empty() => {
+                    transaction.rest.push_front(at);
+                    return Ok(());
+                }
+                whose @ (Whose::Connection | Whose::Unclear) => {
+                    if whose == Whose::Connection {
+                        // Who was named gets the letter; the others may get it by another connection.
+                        transaction.rest.clear();
+                    }
+                    if transaction.refusal.as_ref().is_none_or(|(before, _)| *before == Whose::Unclear) {
+                        transaction.refusal = Some((whose, reply));
+                    }
+                }
+                Whose::Recipient | Whose::Message | Whose::TooMany => receipts[at] = Some(judged(&reply)),
+            }
+        }
+        Ok(())
+    }
+
+    /// What is said of the whole message; or whose fault it is that nothing was said, and what that
+    /// makes of it.
+    async fn judgement_of(&mut self, letter: Letter<'_>) -> Result<Receipt, (Option<Receipt>, Fault)> {
+        let reply = match self.command(Data, 3).await {
+            Ok(_) => match self.transfer(letter.bytes).await {
+                Ok(reply) => {
+                    self.has_taken = true;
+                    return Ok(Receipt::Accepted(reply.words()));
+                }
+                Err((_, Broken::Refused(reply))) if reply.code != 421 => reply,
+                Err((_, Broken::Refused(reply))) => {
+                    self.usable = false;
+                    return Ok(judged(&reply));
+                }
+                Err((receipt, broken)) => return Err((receipt, broke(&broken, None))),
+            },
+            Err(Broken::Refused(reply)) if reply.code != 421 => {
+                // The server may keep the recipients until it is told otherwise.
+                self.reset().await;
+                reply
+            }
+            Err(broken) => return Err((None, broke(&broken, None))),
+        };
+        match verdict::of(Step::Message, &reply) {
+            whose @ (Whose::Connection | Whose::Unclear) => {
+                Err((None, self.declined(whose, &reply, letter.from)))
+            }
+            Whose::Recipient | Whose::Message | Whose::TooMany => Ok(judged(&reply)),
+        }
+    }
+
+    async fn reset(&mut self) {
+        self.usable &= self.command(Rset, 2).await.is_ok();
+    }
+
+    async fn command(&mut self, command: impl fmt::Display, class: u16) -> Result<Reply, Broken> {
+        let result = within(FOR_A_COMMAND, self.wire.ask(command, class)).await;
+        if let Err(broken) = &result {
+            self.usable &= broken.is_verdict();
+        }
+        result
+    }
+
+    /// The reply to the whole message; or why there is no good one, and what that makes of it.
+    async fn transfer(&mut self, message: &[u8]) -> Result<Reply, (Option<Receipt>, Broken)> {
+        within(TO_TRANSFER, self.write(message)).await.map_err(|broken| (None, broken))?;
+        crash_point("before-dot");
+        let end = async {
+            self.wire.write(dots::end(message)).await?;
+            self.wire.hear(2).await
+        };
+        let result = within(AFTER_THE_DOT, end).await;
+        crash_point("dot-answered");
+        // What comes on top ends the session; what was said of this letter stands.
+        self.usable &= self.wire.expect_silence().is_ok();
+        result.map_err(|broken| {
+            self.usable &= broken.is_verdict();
+            let doubt = Receipt::Unknown(format!("no reply to the end of the message: {broken}"));
+            (Some(doubt), broken)
+        })
+    }
+
+    /// All but the end of the message. What comes before it is no answer to it.
+    async fn write(&mut self, message: &[u8]) -> Result<(), Broken> {
+        self.wire.expect_silence()?;
+        for from in (0..message.len()).step_by(CHUNK) {
+            self.wire.write(&dots::stuffed(message, from..(from + CHUNK).min(message.len()))).await?;
+        }
+        self.wire.expect_silence()
+    }
+
+    /// The server does not want the mail at all: for the sender's sake, or it does not say for whose.
+    fn declined(&self, whose: Whose, reply: &Reply, from: &str) -> Fault {
+        if whose == Whose::Connection {
+            return Fault::Refused(self.takes_no_mail(from, &Broken::Refused(reply.clone())));
+        }
+        let general = "its policy may be meant for the sender, for a recipient or for this mail: whether other mails go through shows which";
+        let help = remedy::of_policy(reply, self.has_login).unwrap_or(general);
+        let words = format!("the server declines the mail: {}", reply.words());
+        Fault::Broke { error: ConnectError::new(words, Some(help)), at: None }
+    }
+
+    /// The server has taken the mail for others.
+    fn declined_for_some(&self, whose: Whose, reply: &Reply) -> Fault {
+        let words = format!("the server declines the mail for some recipients: {}", reply.words());
+        let error = ConnectError::new(words, Some(remedy::of_refusal(reply, self.has_login)));
+        Fault::Declined { error, is_final: whose == Whose::Unclear }
+    }
+
+    fn takes_no_mail(&self, from: &str, broken: &Broken) -> ConnectError {
+        let help = match broken {
+            Broken::Refused(reply) => remedy::of_refusal(reply, self.has_login),
+            _ => "look at the mail server, and whether it takes mail from this sender",
+        };
+        ConnectError::new(format!("the server takes no mail from {from}: {broken}"), Some(help))
+    }
+}
+
+/// The session broke while a letter was being handed over.
+fn broke(broken: &Broken, at: Option<usize>) -> Fault {
+    let place = if at.is_some() { "at a recipient" } else { "in the message" };
+    let help =
+        "look at the mail server, and at what stands between: it ends sessions in the middle of a mail";
+    Fault::Broke { error: ConnectError::new(format!("the session broke {place}: {broken}"), Some(help)), at }
+}
+
+/// 5xx is final, everything else is for later.
+fn judged(reply: &Reply) -> Receipt {
+    if reply.class() == 5 { Receipt::Refused(reply.words()) } else { Receipt::Later(reply.words()) }
+}
+
+async fn by_token(
+    smtp: &SmtpConnection,
+    place: &str,
+    user: &str,
+    token: &Token,
+) -> Result<Wire, ConnectError> {
+    let credentials = Credentials { user, secret: token.secret.expose_secret() };
+    let (mut wire, offers) = connect(smtp, place, Some(credentials)).await?;
+    sign_in::by_token(&mut wire, By { smtp, offers: &offers, credentials }).await?;
+    Ok(wire)
+}
+
+/// Reads files.
+async fn tls_of(smtp: &SmtpConnection) -> Result<Tls, ConnectError> {
+    let connection = smtp.clone();
+    let read = blocking(move || Tls::of(&connection)).await;
+    read.map_err(|_| ConnectError::new("the certificates were not read".to_owned(), None))?
+}
+
+/// Connects and protects the connection.
+async fn connect(
+    smtp: &SmtpConnection,
+    place: &str,
+    credentials: Option<Credentials<'_>>,
+) -> Result<(Wire, Offers), ConnectError> {
+    if let Some(credentials) = credentials {
+        credentials.know();
+    }
+    let tls = if smtp.security == Security::None { None } else { Some(tls_of(smtp).await?) };
+    let (mut stage, mut name) = (Stage::Network, String::new());
+    let begin = async {
+        let stream = Wire::connect(&smtp.host, smtp.port, TO_CONNECT).await?;
+        name = hello::name(smtp.helo.as_deref(), stream.local_addr().ok().map(|at| at.ip()));
+        let mut wire = Wire::new(Box::new(stream));
+        if let (Security::Tls, Some(tls)) = (smtp.security, &tls) {
+            stage = Stage::Tls;
+            wire = wire.protect(tls).await?;
+        }
+        stage = Stage::Greeting;
+        wire.hear(2).await?;
+        stage = Stage::Hello;
+        let offers = hello::hello(&mut wire, &name).await?;
+        Ok((wire, offers))
+    };
+    let greeted = within(TO_CONNECT, begin).await;
+    let (mut wire, offers) = greeted.map_err(|broken| remedy::no_connection(&broken, stage, &name, smtp))?;
+    let (Security::StartTls, Some(tls)) = (smtp.security, &tls) else { return Ok((wire, offers)) };
+    if !offers.starttls {
+        let help = "write security = \"tls\" and port = 465, or port = 587; unprotected mail is sent on this machine only";
+        return Err(ConnectError::new(format!("{place} offers no STARTTLS"), Some(help)));
+    }
+    let protect = async {
+        stage = Stage::StartTls;
+        wire.ask(Starttls, 2).await?;
+        stage = Stage::Tls;
+        // What was offered before may have been said by anybody, and does not count.
+        let mut wire = wire.protect(tls).await?;
+        stage = Stage::Hello;
+        let offers = hello::hello(&mut wire, &name).await?;
+        Ok((wire, offers))
+    };
+    let protected = within(TO_CONNECT, protect).await;
+    protected.map_err(|broken| remedy::no_connection(&broken, stage, &name, smtp))
+}

@@ -1,0 +1,219 @@
+//! What to do about a connection that does not come about, or that is refused. Pure.
+
+use super::hello::Offers;
+use super::reply::Reply;
+use super::verdict::is_about_helo;
+use super::wire::Broken;
+use super::{ConnectError, Security};
+use crate::flow::SmtpConnection;
+use crate::services::tls::{TlsFault, Trust};
+
+/// How far a connection has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// DNS and TCP.
+    Network,
+    /// STARTTLS.
+    StartTls,
+    /// TLS.
+    Tls,
+    /// The server's first words.
+    Greeting,
+    /// EHLO and HELO.
+    Hello,
+}
+
+/// Of what is over by itself.
+pub(super) const WAITED_OUT: &str =
+    "it is tried again by itself, and the mails wait; look at the mail server if it stays so";
+const FOR_NAME: &str = "the server does not accept the name that this machine gives in EHLO: set the connection's `helo` to \
+     this machine's full host name, such as helo = \"vm1.contoso.example\"";
+const FOR_PORT: &str = "look at host, port and security: `tls` is usually port 465 and `starttls` port 587";
+const FOR_PROTECTION: &str = "the server wants TLS first: write security = \"starttls\" and port = 587";
+const FOR_LOGIN: &str =
+    "the server wants a login: write login = { username = \"…\", password = { credential = \"…\" } }";
+const FOR_PASSWORDS: &str = "the server takes no passwords any more: use a `graph` connection, or write `oauth` in place of \
+     `password`; see docs/office365.md";
+
+/// Why there is no connection; `name` is what this machine called itself.
+pub(super) fn no_connection(
+    broken: &Broken,
+    stage: Stage,
+    name: &str,
+    smtp: &SmtpConnection,
+) -> ConnectError {
+    let place = smtp.place();
+    let (message, help) = match (stage, broken) {
+        (Stage::Hello, Broken::Refused(reply)) if reply.class() == 5 || is_about_helo(reply) => {
+            (format!("{place} does not accept the name `{name}` in EHLO: {broken}"), FOR_NAME.to_owned())
+        }
+        (Stage::StartTls, Broken::Refused(reply)) => {
+            let help = if reply.class() == 4 { WAITED_OUT } else { FOR_PORT };
+            (format!("{place} does not start TLS: {broken}"), help.to_owned())
+        }
+        (_, Broken::Refused(reply)) => {
+            let lasting =
+                "the server refuses this machine's address, or takes no mail at all: ask its administrator";
+            let help = if reply.class() == 4 { WAITED_OUT } else { lasting };
+            (format!("{place} takes no connection: {broken}"), help.to_owned())
+        }
+        (_, Broken::Tls(fault)) => (format!("cannot connect to {place}: {broken}"), of_tls(fault, smtp)),
+        (_, broken) => (format!("cannot connect to {place}: {broken}"), of_network(stage, broken, smtp)),
+    };
+    ConnectError::new(message, Some(&help))
+}
+
+fn of_tls(fault: &TlsFault, smtp: &SmtpConnection) -> String {
+    if (fault, smtp.security) == (&TlsFault::NoTls, Security::Tls) {
+        return format!("write security = \"starttls\" for port {}; `tls` is usually port 465", smtp.port);
+    }
+    let trust = smtp.ca_file.as_deref().map_or(Trust::System, Trust::File);
+    let starttls = if smtp.security == Security::StartTls { " -starttls smtp" } else { "" };
+    let save = format!(
+        "openssl s_client -connect {}{starttls} </dev/null | openssl x509 > server.pem",
+        smtp.place()
+    );
+    fault.help(&smtp.host, trust, &save)
+}
+
+fn of_network(stage: Stage, broken: &Broken, smtp: &SmtpConnection) -> String {
+    match (stage, broken) {
+        (_, Broken::NoSuchHost(_)) => {
+            format!("look at `host`: this machine finds no address of {0}, and `getent hosts {0}` shows none", smtp.host)
+        }
+        (_, Broken::NoWay(_)) if smtp.port == 25 => {
+            format!("{FOR_PORT}; clouds such as Azure let nothing out to port 25")
+        }
+        (Stage::Greeting, Broken::Timeout(_)) if smtp.security != Security::Tls => {
+            "a server that wants TLS from the first byte says nothing before: write security = \"tls\" (usually port 465)"
+                .to_owned()
+        }
+        _ => FOR_PORT.to_owned(),
+    }
+}
+
+/// The server has not judged the login.
+pub(super) fn is_passing(broken: &Broken) -> bool {
+    match broken {
+        Broken::Refused(reply) => reply.class() == 4,
+        Broken::Unreadable(_) | Broken::OutOfTurn(_) => false,
+        _ => true,
+    }
+}
+
+/// A server that offers none of the mechanisms for a password.
+pub(super) fn of_mechanisms(offers: &Offers) -> &'static str {
+    if offers.is_empty() {
+        return "clients sign in at port 587 (security = \"starttls\") or 465 (\"tls\"); leave `login` out where the server \
+                wants none";
+    }
+    if offers.takes_tokens() {
+        return "the server takes tokens and no passwords: write `oauth` in place of `password`, see docs/office365.md";
+    }
+    "have the server offer PLAIN or LOGIN over TLS, or use another server: leadflow knows no other way to sign in with a \
+     password"
+}
+
+/// What mends a refused password, which lies in `source`.
+pub(super) fn of_login(broken: &Broken, user: &str, source: &str) -> String {
+    if is_passing(broken) {
+        return WAITED_OUT.to_owned();
+    }
+    let general = || format!("look at the username and at the password in {source}");
+    let Broken::Refused(reply) = broken else { return general() };
+    let (code, enhanced) = (reply.code, reply.enhanced());
+    let says = |words: &str| says(reply, words);
+    if says("application-specific") || says("app password") || says("app-specific") {
+        return format!(
+            "the server wants an app password: make one in the account of {user} and put it into {source}"
+        );
+    }
+    if says("smtpclientauthentication is disabled") {
+        return turned_off(user);
+    }
+    match (code, enhanced) {
+        (_, Some((7, 30 | 139))) => FOR_PASSWORDS.to_owned(),
+        (530 | 538, _) | (_, Some((7, 11))) => FOR_PROTECTION.to_owned(),
+        (500..=504, _) => {
+            "the server does not let clients sign in here: they do at port 587 (security = \"starttls\") or \
+                           465 (\"tls\"); leave `login` out where it wants none"
+                .to_owned()
+        }
+        _ => general(),
+    }
+}
+
+/// What mends a refused token:
+/// <https://learn.microsoft.com/exchange/clients-and-mobile-in-exchange-online/authenticated-client-smtp-submission>.
+pub(super) fn of_token(refusal: &str, user: &str) -> String {
+    if refusal.contains("5.7.139") || refusal.contains("SmtpClientAuthentication is disabled") {
+        return turned_off(user);
+    }
+    format!(
+        "the application needs the permission SMTP.SendAsApp (Office 365 Exchange Online, with admin consent), a service \
+         principal in Exchange (New-ServicePrincipal), and the mailbox: Add-MailboxPermission -Identity {user} -User \
+         SERVICE-PRINCIPAL -AccessRights FullAccess; see docs/office365.md"
+    )
+}
+
+fn turned_off(user: &str) -> String {
+    format!(
+        "SMTP AUTH is turned off for the mailbox or the tenant: \
+         Set-CASMailbox -Identity {user} -SmtpClientAuthenticationDisabled $false"
+    )
+}
+
+/// What mends a refusal that is the connection's.
+pub(super) fn of_refusal(reply: &Reply, has_login: bool) -> &'static str {
+    if is_about_helo(reply) || reply.code == 504 || (reply.code == 501 && names_hello(reply)) {
+        return FOR_NAME;
+    }
+    if let Some(help) = of_policy(reply, has_login) {
+        return help;
+    }
+    if matches!(reply.code, 523 | 530 | 538) && (says(reply, "tls") || says(reply, "encryption")) {
+        return FOR_PROTECTION;
+    }
+    match (reply.code, reply.enhanced()) {
+        (_, Some((7, 30))) => FOR_PASSWORDS,
+        (_, Some((7, 60) | (2, 252))) => {
+            "let the login send as this address (Send As), or set `from` to the login's own address"
+        }
+        (530 | 535, _) | (_, Some((7, 57 | 8 | 9))) if has_login => {
+            "look at the login's username and password, and whether this login may send mail"
+        }
+        (530 | 535, _) | (_, Some((7, 57 | 8 | 9))) => FOR_LOGIN,
+        (_, Some((4, 5) | (1, 90..=92) | (2, 0 | 2) | (7, 232 | 233))) => {
+            "the sender has used up what it may send; it is tried again, and another connection in the list helps"
+        }
+        (_, Some((7, 64))) => {
+            "the server knows neither this machine nor its certificate: it wants a connector or a `login`"
+        }
+        (400..=499, _) => WAITED_OUT,
+        _ => "look at the mail server, and whether it takes mail from this sender",
+    }
+}
+
+/// What mends a refusal that names what the server's policy is about.
+pub(super) fn of_policy(reply: &Reply, has_login: bool) -> Option<&'static str> {
+    let is_about_relay = says(reply, "relay") || says(reply, "rcpthosts");
+    match has_login {
+        _ if !is_about_relay => None,
+        true => Some(
+            "the server does not pass mail of this login on to other domains: have its administrator permit it",
+        ),
+        false => Some(
+            "the server passes mail on only for those who sign in: write login = { username = \"…\", password = { \
+             credential = \"…\" } }, or have its administrator let this machine's address through",
+        ),
+    }
+}
+
+fn names_hello(reply: &Reply) -> bool {
+    says(reply, "helo") || says(reply, "ehlo")
+}
+
+/// Whether the words are in it, in any letter case.
+fn says(reply: &Reply, words: &str) -> bool {
+    reply.lines.iter().any(|line| line.to_ascii_lowercase().contains(words))
+}

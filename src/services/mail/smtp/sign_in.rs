@@ -1,0 +1,168 @@
+//! AUTH: by a password, or by a token of Entra ID (XOAUTH2).
+//!
+//! What a server asks in its challenges is not looked at: LOGIN wants the name and then the password,
+//! in whatever words, and PLAIN wants its one answer, also from a server that asks for it again. The form of XOAUTH2
+//! and of its refusal:
+//! <https://learn.microsoft.com/exchange/client-developer/legacy-protocols/how-to-authenticate-an-imap-pop-smtp-application-by-using-oauth>
+//! and <https://developers.google.com/gmail/imap/xoauth2-protocol>.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use lettre::transport::smtp::authentication::Mechanism;
+
+use super::hello::Offers;
+use super::remedy;
+use super::reply::{Reply, cleaned};
+use super::wire::{Broken, Wire, within};
+use super::{ConnectError, FOR_A_COMMAND};
+use crate::flow::SmtpConnection;
+use crate::text::foreign;
+
+/// Who signs in, and what proves it: a password or a token.
+#[derive(Clone, Copy)]
+pub(super) struct Credentials<'a> {
+    pub(super) user: &'a str,
+    pub(super) secret: &'a str,
+}
+
+impl Credentials<'_> {
+    /// No server repeats them from then on. A short password is known by AUTH PLAIN alone.
+    pub(super) fn know(&self) {
+        foreign::know_whole(&self.plain(), foreign::Kind::Token);
+    }
+
+    fn plain(&self) -> String {
+        BASE64_STANDARD.encode(format!("\0{}\0{}", self.user, self.secret))
+    }
+
+    fn xoauth2(&self) -> String {
+        BASE64_STANDARD.encode(format!("user={}\u{1}auth=Bearer {}\u{1}\u{1}", self.user, self.secret))
+    }
+}
+
+/// Who signs in, and where.
+#[derive(Clone, Copy)]
+pub(super) struct By<'a> {
+    pub(super) smtp: &'a SmtpConnection,
+    pub(super) offers: &'a Offers,
+    pub(super) credentials: Credentials<'a>,
+}
+
+/// `source` says where the password lies.
+pub(super) async fn by_password(wire: &mut Wire, by: By<'_>, source: &str) -> Result<(), ConnectError> {
+    let By { smtp, offers, credentials } = by;
+    let mut refusal = None;
+    for way in [Mechanism::Plain, Mechanism::Login].into_iter().filter(|way| offers.has(*way)) {
+        let signed_in = match way {
+            Mechanism::Plain => plain(wire, credentials.plain()).await,
+            _ => login(wire, credentials).await,
+        };
+        let Err(broken) = signed_in else { return Ok(()) };
+        // The server has not looked at the password.
+        let is_of_mechanism = matches!(&broken, Broken::Refused(reply) if (500..=504).contains(&reply.code));
+        refusal = Some(broken);
+        if !is_of_mechanism {
+            break;
+        }
+    }
+    let (place, user) = (smtp.place(), credentials.user);
+    let Some(broken) = refusal else {
+        let message = format!(
+            "{place} offers no login that leadflow knows for a password (PLAIN or LOGIN); it offers {}",
+            cleaned(&offers.logins())
+        );
+        return Err(ConnectError::new(message, Some(remedy::of_mechanisms(offers))));
+    };
+    let help = remedy::of_login(&broken, user, source);
+    let verb = if remedy::is_passing(&broken) { "cannot check" } else { "does not accept" };
+    Err(ConnectError::new(format!("{place} {verb} the login `{user}`: {broken}"), Some(&help)))
+}
+
+async fn plain(wire: &mut Wire, answer: String) -> Result<(), Broken> {
+    dialogue(wire, format!("AUTH PLAIN {answer}"), &[answer]).await
+}
+
+async fn login(wire: &mut Wire, credentials: Credentials<'_>) -> Result<(), Broken> {
+    let answers = [credentials.user, credentials.secret].map(|answer| BASE64_STANDARD.encode(answer));
+    dialogue(wire, "AUTH LOGIN".to_owned(), &answers).await
+}
+
+/// Answers one challenge after the other.
+async fn dialogue(wire: &mut Wire, begin: String, answers: &[String]) -> Result<(), Broken> {
+    let mut line = begin;
+    for answer in answers {
+        let reply = within(FOR_A_COMMAND, wire.say(format!("{line}\r\n"))).await?;
+        match reply.class() {
+            2 => return Ok(()),
+            3 => line.clone_from(answer),
+            _ => return Err(Broken::Refused(reply)),
+        }
+    }
+    within(FOR_A_COMMAND, wire.ask(format!("{line}\r\n"), 2)).await.map(drop)
+}
+
+pub(super) async fn by_token(wire: &mut Wire, by: By<'_>) -> Result<(), ConnectError> {
+    let By { smtp, offers, credentials } = by;
+    let (place, user) = (smtp.place(), credentials.user);
+    let command = format!("AUTH XOAUTH2 {}\r\n", credentials.xoauth2());
+    let refusal = match within(FOR_A_COMMAND, wire.say(command)).await {
+        Ok(reply) if reply.class() == 2 => return Ok(()),
+        Ok(reply) if reply.class() == 3 => {
+            // A challenge that says what is wrong; the server ends it after an empty answer.
+            let end = match within(FOR_A_COMMAND, wire.ask("\r\n", 2)).await {
+                Ok(reply) => reply.code.to_string(),
+                Err(broken) => broken.to_string(),
+            };
+            format!("{end} {}", said_in(&reply))
+        }
+        Ok(reply) if reply.class() == 4 => {
+            let message = format!("{place} cannot check the token for `{user}`: {}", reply.words());
+            return Err(ConnectError::new(message, Some(remedy::WAITED_OUT)));
+        }
+        Ok(reply) if (500..=504).contains(&reply.code) && !offers.has(Mechanism::Xoauth2) => {
+            let message = format!(
+                "{place} does not take tokens (XOAUTH2): {}; it offers {}",
+                reply.words(),
+                cleaned(&offers.logins())
+            );
+            let help =
+                "write `password` in place of `oauth`, or look at host: Office 365 is smtp.office365.com";
+            return Err(ConnectError::new(message, Some(help)));
+        }
+        Ok(reply) => reply.words(),
+        Err(broken) => {
+            let message = format!("{place} does not answer the login `{user}`: {broken}");
+            return Err(ConnectError::new(message, Some(remedy::WAITED_OUT)));
+        }
+    };
+    let help = remedy::of_token(&refusal, user);
+    let refusal = cleaned(&refusal);
+    Err(ConnectError::new(format!("{place} does not accept the token for `{user}`: {refusal}"), Some(&help)))
+}
+
+/// `{"status":"400","schemes":"Bearer","scope":"…"}` in base64.
+fn said_in(challenge: &Reply) -> String {
+    let encoded = challenge.lines.concat();
+    let decoded = BASE64_STANDARD.decode(encoded.trim()).unwrap_or_default();
+    format!("(challenge: {})", String::from_utf8_lossy(&decoded))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_challenge_is_read_and_a_refusal_has_its_remedy() {
+        let challenge = BASE64_STANDARD.encode(r#"{"status":"400","schemes":"Bearer"}"#);
+        let said = said_in(&Reply { code: 334, lines: vec![challenge] });
+        assert_eq!(said, r#"(challenge: {"status":"400","schemes":"Bearer"})"#);
+        assert!(
+            remedy::of_token("535 5.7.139 Authentication unsuccessful", "a@b.example")
+                .contains("Set-CASMailbox -Identity a@b")
+        );
+        assert!(
+            remedy::of_token("535 5.7.3 Authentication unsuccessful", "a@b.example")
+                .contains("SMTP.SendAsApp")
+        );
+    }
+}

@@ -1,0 +1,60 @@
+//! Whom a connection trusts, and TLS over it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::ConnectError;
+use super::wire::Transport;
+use crate::flow::SmtpConnection;
+use crate::services::authorities;
+use crate::services::http;
+
+/// The other end, as it has to prove itself.
+pub(super) struct Tls {
+    connector: TlsConnector,
+    name: ServerName<'static>,
+}
+
+impl Tls {
+    /// With the authorities of `ca_file`, or else the system's.
+    pub(super) fn of(smtp: &SmtpConnection) -> Result<Self, ConnectError> {
+        let config = match &smtp.ca_file {
+            Some(path) => trusting(path)?,
+            None => http::tls_of_system().ok_or_else(|| {
+                let help = "install the system's certificates (package ca-certificates), or set ca_file";
+                let message =
+                    format!("cannot prepare TLS for {}: there are no authorities to trust", smtp.host);
+                ConnectError::new(message, Some(help))
+            })?,
+        };
+        let name = ServerName::try_from(smtp.host.clone()).map_err(|_| {
+            let help = "write the server's host name or address in `host`";
+            ConnectError::new(format!("`{}` is no name that a certificate can have", smtp.host), Some(help))
+        })?;
+        Ok(Self { connector: TlsConnector::from(Arc::new(config)), name })
+    }
+
+    /// Speaks TLS from here on.
+    pub(super) async fn over(
+        &self,
+        stream: Box<dyn Transport>,
+    ) -> std::io::Result<TlsStream<Box<dyn Transport>>> {
+        self.connector.connect(self.name.clone(), stream).await
+    }
+}
+
+fn trusting(path: &Path) -> Result<ClientConfig, ConnectError> {
+    let found =
+        authorities::read(path).map_err(|error| ConnectError::new(error.message, Some(&error.help)))?;
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(found);
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let builder = builder.map_err(|error| ConnectError::new(format!("cannot prepare TLS: {error}"), None))?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}

@@ -1,0 +1,8 @@
+//! Services elsewhere: tables, mail servers, Microsoft Entra ID, and how they are reached.
+
+pub(crate) mod authorities;
+pub mod entra;
+pub(crate) mod http;
+pub mod mail;
+pub mod table;
+pub(crate) mod tls;

@@ -1,0 +1,209 @@
+//! Errors of tables, in words a person can act on.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::permission;
+use super::refusal::{self, Answer};
+use super::transport::Failure;
+use crate::services::entra::EntraError;
+use crate::services::tls::Trust;
+use crate::text::foreign;
+
+/// Why a table could not be read. No key, signature or whole address is ever in it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct TableError {
+    /// What happened.
+    pub message: String,
+    /// What to do about it.
+    pub help: Option<String>,
+    /// Another try may go well.
+    pub is_passing: bool,
+    /// The service asked to wait that long.
+    pub retry_after: Option<Duration>,
+}
+
+/// Characters of a service's own message that are shown.
+pub(super) const SHOWN: usize = 300;
+
+impl TableError {
+    /// An error that another try will not mend.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), help: None, is_passing: false, retry_after: None }
+    }
+
+    /// With what to do about it.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// What was sent makes no sense.
+    pub(super) fn no_page(place: &Place, reason: &str) -> Self {
+        let reason = foreign::line(&without_value(reason), SHOWN);
+        let message = format!("{} sent something that is no table response: {reason}", place.host);
+        Self { is_passing: true, ..Self::new(message) }
+            .help("look at the endpoint, and at a proxy between; the next run begins anew")
+    }
+
+    /// As [`TableError::of_failure`], of an exchange that was to write or delete.
+    pub(super) fn of_writing(failure: Failure, place: &Place) -> Self {
+        let status = if let Failure::Status { status, .. } = &failure { *status } else { 0 };
+        let error = Self::of_failure(failure, place);
+        let Place { account, table, .. } = place;
+        match (status, &place.sign_in) {
+            (401 | 403, SignIn::Entra(who)) => {
+                let (message, help) = permission::refused_to_write(who, error.message, place);
+                Self::new(message).help(help)
+            }
+            (412, _) => {
+                Self::new(format!("the row of the table `{table}` in `{account}` is not as it was read"))
+                    .help("it was written anew meanwhile; ask again")
+            }
+            _ => error,
+        }
+    }
+
+    /// What a failed exchange with the service means; `place` names account and table.
+    pub(super) fn of_failure(failure: Failure, place: &Place) -> Self {
+        match failure {
+            Failure::NoAnswer(why) => {
+                let trust = place.ca_file.as_deref().map_or(Trust::System, Trust::File);
+                let help = why.help(&place.host, trust).unwrap_or_else(|| {
+                    "look at the account's name, the network and the firewall; the next run reads what this one missed"
+                        .to_owned()
+                });
+                let error = Self::new(format!("{} cannot be reached: {}", place.host, why.reason)).help(help);
+                Self { is_passing: !why.is_lasting(), ..error }
+            }
+            Failure::NoToken(error) => {
+                let EntraError { message, help, is_passing, retry_after } = error;
+                // The sign-in has had its own tries.
+                Self { message, help, is_passing: is_passing && retry_after.is_some(), retry_after }
+            }
+            Failure::NoPage(reason) => Self::no_page(place, &reason),
+            Failure::TooLarge(limit) => Self::new(format!(
+                "a response of {} is larger than {} MiB, which no row of the service is",
+                place.host,
+                limit >> 20
+            )),
+            Failure::Status { status, retry_after, code, body } => {
+                Self { retry_after, ..refusal::meaning(status, &Answer::parse(code, &body), place) }
+            }
+        }
+    }
+}
+
+/// serde's words without the value that it found, which may be a customer's.
+fn without_value(reason: &str) -> Cow<'_, str> {
+    let begins = ["invalid type: ", "invalid value: "]
+        .iter()
+        .find_map(|begin| Some(reason.find(begin)? + begin.len()));
+    let expected = reason.rfind(", expected");
+    let Some((begins, expected)) = begins.zip(expected).filter(|(begins, expected)| begins < expected) else {
+        return Cow::Borrowed(reason);
+    };
+    let kind = reason[begins..expected].split(' ').next().unwrap_or_default();
+    Cow::Owned(format!("{}{kind}{}", &reason[..begins], &reason[expected..]))
+}
+
+/// What the errors name.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    pub(super) host: String,
+    pub(super) account: String,
+    pub(super) table: String,
+    pub(super) sign_in: SignIn,
+    /// The only authorities to trust.
+    pub(super) ca_file: Option<PathBuf>,
+}
+
+/// What requests are signed with, in words.
+#[derive(Debug, Clone)]
+pub(super) enum SignIn {
+    /// A key or signature, and where it lies.
+    Secret(String),
+    /// An identity of Entra ID.
+    Entra(String),
+}
+
+impl fmt::Display for SignIn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Secret(words) | Self::Entra(words)) = self;
+        f.write_str(words)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(status: u16, code: Option<&str>, body: &str) -> TableError {
+        let name = |text: &str| text.to_owned();
+        let place = Place {
+            host: name("h"),
+            account: name("contoso"),
+            table: name("leads"),
+            sign_in: SignIn::Secret(name("the environment variable X")),
+            ca_file: None,
+        };
+        let code = code.map(str::to_owned);
+        let failure = Failure::Status { status, retry_after: None, code, body: body.as_bytes().to_vec() };
+        TableError::of_failure(failure, &place)
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_type_is_not_repeated() {
+        for json in ["\"ana@fabrikam.example, expected\"", "821012345678", "[\"ana\"]", "{\"a\": 1}"] {
+            let reason = serde_json::from_str::<Vec<u8>>(json).unwrap_err().to_string();
+            let shown = without_value(&format!("a row: {reason}")).into_owned();
+            assert!(shown.starts_with("a row: invalid type: ") && shown.contains(", expected"), "{shown}");
+            assert!(!shown.contains("ana") && !shown.contains("8210"), "{shown}");
+        }
+        assert_eq!(without_value("missing field `RowKey` at line 1"), "missing field `RowKey` at line 1");
+    }
+
+    #[test]
+    fn says_what_happened_and_what_to_do() {
+        let json = r#"{"odata.error":{"code":"TableNotFound","message":{"lang":"en-US","value":"The table does not exist.\nRequestId:1"}}}"#;
+        for (error, message, is_passing) in [
+            (error(404, None, json), "there is no table `leads` in the account `contoso`", false),
+            (
+                error(
+                    403,
+                    None,
+                    "<?xml?><Error><Code>AuthenticationFailed</Code><Message>Server failed</Message></Error>",
+                ),
+                "the account `contoso` does not accept the key or signature from the environment variable X",
+                false,
+            ),
+            (
+                error(403, Some("AuthorizationFailure"), ""),
+                "the account `contoso` denies this machine access to the table `leads` (AuthorizationFailure)",
+                false,
+            ),
+            (
+                error(
+                    400,
+                    Some("InvalidInput"),
+                    r#"{"odata.error":{"message":{"value":"Syntax error at position 9&sig=abc&x"}}}"#,
+                ),
+                "the service does not accept the query (InvalidInput): Syntax error at position 9&sig=…&x",
+                false,
+            ),
+            (error(503, Some("ServerBusy"), ""), "h answered 503 ServerBusy", true),
+            (
+                error(302, None, "<html>"),
+                "h answered with a redirect (302), which no table service does",
+                false,
+            ),
+        ] {
+            assert_eq!((error.message.as_str(), error.is_passing), (message, is_passing));
+            assert!(error.help.is_some());
+        }
+    }
+}

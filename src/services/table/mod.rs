@@ -1,0 +1,291 @@
+//! Tables: where rows are read, page by page.
+
+mod address;
+mod azure;
+mod connection_string;
+mod embedded;
+mod error;
+mod identity;
+mod kept;
+mod permission;
+mod progress;
+mod refusal;
+mod sas;
+mod transport;
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Map, Value};
+use tokio::time::Instant;
+
+use crate::flow::TableConnection;
+use crate::platform::clock::Clock;
+use crate::rows::row::Row;
+
+use progress::Progress;
+
+pub use connection_string::{ConnectionStringError, Credential, Endpoint};
+pub use embedded::EmbeddedTable;
+pub use error::TableError;
+pub use kept::Tables;
+pub use sas::Signature;
+
+/// A table of a connection.
+#[derive(Debug)]
+pub enum Table {
+    /// Azure Table storage.
+    Azure(Box<azure::AzureTable>),
+    /// A `SQLite` file.
+    Embedded(EmbeddedTable, Clock),
+    /// A table of a simulated service.
+    #[cfg(feature = "simulation")]
+    Simulated(crate::simulation::SimulatedTable),
+}
+
+/// What to read.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Query {
+    /// The filter with its past time filled in; `None` reads all rows.
+    pub filter: Option<String>,
+    /// Columns to ask for; all without it. The keys and the Timestamp always come.
+    pub select: Option<Vec<String>>,
+}
+
+/// When a response was served, in the server's own time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Served {
+    /// The `Date` of the response, to the second; `None` where it had none.
+    pub date: Option<Timestamp>,
+    /// From the request to the whole response.
+    pub took: Duration,
+}
+
+/// Some rows of a scan; there may be none, and more may follow.
+#[derive(Debug)]
+pub struct Page {
+    /// Rows in the order of their keys.
+    pub rows: Vec<Row>,
+    /// When the page was served.
+    pub served: Served,
+}
+
+/// A scan under way.
+#[derive(Debug)]
+pub struct Scan<'a> {
+    table: &'a Table,
+    query: Query,
+    next: Place,
+    progress: Progress,
+    began: Instant,
+}
+
+/// Where the next page begins: `NextPartitionKey` and, perhaps, `NextRowKey`.
+pub(crate) type Token = (String, Option<String>);
+
+#[derive(Debug)]
+enum Place {
+    Start,
+    At(Token),
+    End,
+}
+
+/// Rows of one `RowKey` that are kept in memory.
+const MOST_OF_KEY: usize = 10_000;
+
+/// The simulation writes its rows itself.
+#[cfg(feature = "simulation")]
+const READ_ONLY: &str = "a simulated table is only read";
+
+impl Served {
+    /// A moment before the server began to answer, in its own time: `Date` − duration − 1 s.
+    pub fn began(&self) -> Option<Timestamp> {
+        let took = SignedDuration::try_from(self.took).ok()?;
+        self.date?.checked_sub(took + SignedDuration::from_secs(1)).ok()
+    }
+}
+
+impl Table {
+    /// Prepares access; nothing is asked of the table yet.
+    ///
+    /// # Errors
+    /// A secret that cannot be read, a connection string or a `ca_file` that is wrong.
+    pub fn open(connection: &TableConnection, name: &str, clock: &Clock) -> Result<Self, TableError> {
+        Ok(match connection {
+            TableConnection::Azure(azure) => Self::Azure(Box::new(azure::Account::open(azure)?.table(name)?)),
+            TableConnection::Embedded { file } => {
+                Self::Embedded(EmbeddedTable::open(file, name)?, clock.clone())
+            }
+            #[cfg(feature = "simulation")]
+            TableConnection::Simulated(table) => Self::Simulated(table.clone()),
+        })
+    }
+
+    /// Names the table and its account, the same however they are written; another identity is another table.
+    pub fn identity(&self) -> String {
+        match self {
+            Self::Azure(azure) => azure.identity(),
+            Self::Embedded(embedded, _) => embedded.identity(),
+            #[cfg(feature = "simulation")]
+            Self::Simulated(table) => table.identity(),
+        }
+    }
+
+    /// Whether an identity that was recorded, perhaps by an earlier version, is that of this table.
+    pub fn is_recorded_as(&self, recorded: &str) -> bool {
+        let identity = self.identity();
+        identity == recorded || identity == identity::of_recorded(recorded)
+    }
+
+    /// Account and table as they are written, for people.
+    pub fn address(&self) -> String {
+        match self {
+            Self::Azure(azure) => azure.address(),
+            Self::Embedded(embedded, _) => embedded.address(),
+            #[cfg(feature = "simulation")]
+            Self::Simulated(table) => table.identity(),
+        }
+    }
+
+    /// Asks the server for its time, by a query for one row.
+    ///
+    /// # Errors
+    /// As a scan.
+    pub async fn ask_time(&self) -> Result<Served, TableError> {
+        match self {
+            Self::Azure(azure) => azure.ask_time().await,
+            Self::Embedded(_, clock) => Ok(served_now(clock)),
+            #[cfg(feature = "simulation")]
+            Self::Simulated(table) => table.ask_time().await,
+        }
+    }
+
+    /// The names of the account's tables; the first thousand of them.
+    ///
+    /// # Errors
+    /// As a scan.
+    pub async fn names(&self) -> Result<Vec<String>, TableError> {
+        match self {
+            Self::Azure(azure) => azure.names().await,
+            Self::Embedded(embedded, _) => embedded.names(),
+            #[cfg(feature = "simulation")]
+            Self::Simulated(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// Makes the table.
+    ///
+    /// # Errors
+    /// When it is there already, or the login may not make one.
+    pub async fn create(&self) -> Result<(), TableError> {
+        match self {
+            Self::Azure(azure) => azure.create().await,
+            Self::Embedded(embedded, _) => embedded.create(),
+            #[cfg(feature = "simulation")]
+            Self::Simulated(_) => Err(TableError::new(READ_ONLY)),
+        }
+    }
+
+    /// Writes one new row.
+    ///
+    /// # Errors
+    /// When a row with its keys is there already, or the login may not write.
+    pub async fn insert(&self, row: &Map<String, Value>) -> Result<(), TableError> {
+        match self {
+            Self::Azure(azure) => azure.insert(row).await,
+            Self::Embedded(embedded, clock) => embedded.insert(std::slice::from_ref(row), clock.now()),
+            #[cfg(feature = "simulation")]
+            Self::Simulated(_) => Err(TableError::new(READ_ONLY)),
+        }
+    }
+
+    /// Asks for a row to be deleted; `false` where the server says that there is none of these keys. Only
+    /// another look shows whether it is gone.
+    ///
+    /// # Errors
+    /// When the login may not delete, or the row was written anew since it was read.
+    pub async fn delete(&self, row: &Row) -> Result<bool, TableError> {
+        match self {
+            Self::Azure(azure) => azure.delete(row).await,
+            Self::Embedded(embedded, _) => embedded.delete(&row.partition_key, &row.row_key),
+            #[cfg(feature = "simulation")]
+            Self::Simulated(_) => Err(TableError::new(READ_ONLY)),
+        }
+    }
+
+    /// The rows that have this `RowKey`, and this `PartitionKey` where it is given.
+    ///
+    /// # Errors
+    /// As a scan.
+    pub async fn rows_of(&self, partition_key: Option<&str>, row_key: &str) -> Result<Vec<Row>, TableError> {
+        let quoted = |text: &str| text.replace('\'', "''");
+        let of_row = format!("RowKey eq '{}'", quoted(row_key));
+        let filter = match partition_key {
+            Some(partition) => format!("PartitionKey eq '{}' and {of_row}", quoted(partition)),
+            None => of_row,
+        };
+        let mut scan = self.scan(Query { filter: Some(filter), select: None });
+        let mut rows = Vec::new();
+        while let Some(page) = scan.next().await? {
+            rows.extend(page.rows);
+            if rows.len() > MOST_OF_KEY {
+                return Err(TableError::new(format!(
+                    "more than {MOST_OF_KEY} rows have the RowKey `{row_key}`"
+                ))
+                .help("name the row with its PartitionKey: PARTITION/ROW"));
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Whether the service is Cosmos DB's, which finds nothing by a filter on `Timestamp`.
+    pub fn is_cosmos(&self) -> bool {
+        matches!(self, Self::Azure(azure) if azure.is_cosmos())
+    }
+
+    /// Begins a scan.
+    pub fn scan(&self, query: Query) -> Scan<'_> {
+        Scan { table: self, query, next: Place::Start, progress: Progress::new(), began: Instant::now() }
+    }
+
+    async fn page(&self, query: &Query, from: Option<Token>) -> Result<(Page, Option<Token>), TableError> {
+        match self {
+            Self::Azure(azure) => azure.page(query, from).await,
+            Self::Embedded(embedded, clock) => {
+                let (embedded, query) = (embedded.clone(), query.clone());
+                let served = served_now(clock);
+                let work = move || embedded.page(&query, from);
+                let (rows, next) = tokio::task::spawn_blocking(work)
+                    .await
+                    .unwrap_or_else(|_| Err(TableError::new("reading the embedded table did not end")))?;
+                Ok((Page { rows, served }, next))
+            }
+            #[cfg(feature = "simulation")]
+            Self::Simulated(table) => table.page(query, from).await,
+        }
+    }
+}
+
+impl Scan<'_> {
+    /// The next page; `None` at the clean end of the scan.
+    ///
+    /// # Errors
+    /// Whatever keeps the scan from its clean end, also a server that comes to no end.
+    pub async fn next(&mut self) -> Result<Option<Page>, TableError> {
+        let from = match std::mem::replace(&mut self.next, Place::End) {
+            Place::Start => None,
+            Place::At(token) => Some(token),
+            Place::End => return Ok(None),
+        };
+        let (page, next) = self.table.page(&self.query, from).await?;
+        if let Some(token) = next {
+            self.progress.note(page.rows.len(), &token, self.began.elapsed())?;
+            self.next = Place::At(token);
+        }
+        Ok(Some(page))
+    }
+}
+
+fn served_now(clock: &Clock) -> Served {
+    Served { date: Some(clock.now()), took: Duration::ZERO }
+}

@@ -1,0 +1,35 @@
+//! Whether the secrets of the connections that are used are there, as far as the one who asks can see.
+
+use std::collections::BTreeSet;
+
+use super::{Finding, Verdict, Visit, used_mails};
+use crate::flow::Config;
+use crate::platform::secrets::Look;
+
+/// Adds what is not there. What only the service can see is one line.
+pub(super) fn look(config: &Config, found: &mut Vec<Finding>) {
+    let tables: BTreeSet<&String> = config.flows.values().map(|flow| &flow.table.connection).collect();
+    let tables = config.tables.iter().filter(|(name, _)| tables.contains(name));
+    let of_tables = tables.filter_map(|(name, table)| Some((name, table.secret()?)));
+    let of_mails = used_mails(config).filter_map(|(name, mail)| Some((name, mail.secret()?)));
+    let mut not_seen = BTreeSet::new();
+    for (name, source) in of_tables.chain(of_mails) {
+        let (verdict, message, help) = match source.look() {
+            Look::There => continue,
+            Look::NotSeen => {
+                not_seen.insert(source.place());
+                continue;
+            }
+            Look::NotYet { message, help } => (Verdict::Open, message, help),
+            Look::Missing { message, help } => (Verdict::Wrong, message, help),
+        };
+        let mut visit = Visit { about: format!("connection {name}"), found };
+        visit.add(verdict, message, Some(help));
+    }
+    if !not_seen.is_empty() {
+        let places: Vec<String> = not_seen.into_iter().collect();
+        let mut visit = Visit { about: "secrets".to_owned(), found };
+        let help = "`leadflow check --online` signs in with them, typed where they can be read".to_owned();
+        visit.add(Verdict::Open, format!("not looked at: {}", places.join(", ")), Some(help));
+    }
+}

@@ -1,0 +1,124 @@
+//! Signing in, step by step: the token, the permission, the mailbox or server; and what a shared
+//! access signature says of itself.
+
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Verdict, Visit};
+use crate::alarm::EXPIRES_SOON;
+use crate::flow::{Config, MailConnection, Proof, SmtpConnection};
+use crate::platform::clock::Clock;
+use crate::services::entra::{Audience, Entra};
+use crate::services::mail::{self, Session};
+use crate::services::table::Signature;
+use crate::text::counted::counted;
+
+/// Whether there is a token.
+pub(super) async fn token(entra: &Entra, audience: Audience, visit: &mut Visit<'_>) -> bool {
+    match entra.token(audience).await {
+        Ok(_) => visit.well(format!("Entra ID gives {} a token for {}", entra.who(), audience.name())),
+        Err(error) => {
+            visit.wrong(error.message, error.help);
+            return false;
+        }
+    }
+    true
+}
+
+pub(super) async fn mail(connection: &MailConnection, visit: &mut Visit<'_>) {
+    let sign_in = match connection {
+        MailConnection::Graph(graph) => Some((&graph.entra, Audience::Graph)),
+        MailConnection::Smtp(SmtpConnection { login: Some(login), .. }) => match &login.proof {
+            Proof::OAuth(entra) => Some((entra, Audience::Smtp)),
+            Proof::Password(_) => None,
+        },
+        MailConnection::Smtp(_) | MailConnection::Folder(_) => None,
+        #[cfg(feature = "simulation")]
+        MailConnection::Simulated(_) => None,
+    };
+    if let Some((entra, audience)) = sign_in
+        && !token(entra, audience, visit).await
+    {
+        return;
+    }
+    if let MailConnection::Graph(graph) = connection {
+        match mail::try_mailbox(graph).await {
+            Ok(()) => {
+                visit.well(format!("{} lets {} send", graph.mailbox.email, graph.entra.who()));
+            }
+            Err(error) => visit.wrong(error.message, error.help),
+        }
+        return;
+    }
+    match Session::open(connection).await {
+        Ok(session) => {
+            session.close().await;
+            visit.well(works(connection));
+        }
+        Err(error) => visit.wrong(error.message, error.help),
+    }
+}
+
+fn works(connection: &MailConnection) -> String {
+    match connection {
+        MailConnection::Smtp(smtp) => match &smtp.login {
+            Some(login) => format!("signed in to {} as {}", smtp.place(), login.username),
+            None => format!("connected to {}, without a login", smtp.place()),
+        },
+        MailConnection::Graph(graph) => format!("signed in for {}", graph.mailbox.email),
+        MailConnection::Folder(folder) => format!("{} can be written", folder.path.display()),
+        #[cfg(feature = "simulation")]
+        MailConnection::Simulated(_) => "a simulated mail server".to_owned(),
+    }
+}
+
+/// What can be read of the signatures of the tables that flows use.
+pub(super) fn signatures(config: &Config, clock: &Clock, found: &mut Vec<super::Finding>) {
+    let used: BTreeSet<&String> = config.flows.values().map(|flow| &flow.table.connection).collect();
+    for (name, connection) in config.tables.iter().filter(|(name, _)| used.contains(name)) {
+        let Some(signature) = Signature::of(connection) else { continue };
+        let mut visit = Visit { about: format!("connection {name}"), found };
+        end(&signature, clock.now(), &mut visit);
+        match signature.permissions.as_deref() {
+            Some(letters) if !letters.contains('r') => {
+                let help = "make one with --permissions r, see docs/azure.md".to_owned();
+                visit.wrong(format!("the shared access signature reads no rows (sp={letters})"), Some(help));
+            }
+            Some(letters) if letters.contains(['a', 'u', 'd', 'w', 'c']) => {
+                let help =
+                    "leadflow only reads: one with --permissions r is enough, see docs/azure.md".to_owned();
+                visit.add(
+                    Verdict::Well,
+                    format!("the shared access signature may do more than read (sp={letters})"),
+                    Some(help),
+                );
+            }
+            _ => {}
+        }
+    }
+}
+
+fn end(signature: &Signature, now: Timestamp, visit: &mut Visit<'_>) {
+    if let Some(begins) = signature.begins.filter(|begins| *begins > now) {
+        let help = format!(
+            "wait, or make one that is valid now and put it into {}, see docs/azure.md",
+            signature.place
+        );
+        visit.wrong(format!("the shared access signature is not valid before {begins}"), Some(help));
+    }
+    let Some(ends) = signature.ends else {
+        visit.well("the shared access signature ends when its stored access policy says so");
+        return;
+    };
+    let left = ends.duration_since(now);
+    let days = counted(left.as_hours().unsigned_abs() / 24, "day");
+    let renew = format!("make a new one and put it into {}, see docs/azure.md", signature.place);
+    if left <= SignedDuration::ZERO {
+        visit.wrong(format!("the shared access signature ended at {ends}"), Some(renew));
+    } else if left < EXPIRES_SOON {
+        visit.wrong(format!("the shared access signature ends at {ends}, in {days}"), Some(renew));
+    } else {
+        visit.well(format!("the shared access signature ends at {ends}, in {days}"));
+    }
+}

@@ -1,0 +1,300 @@
+//! What leadflow itself keeps of the person: the state, its files, the mail folders.
+
+use std::fs;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use super::person::Person;
+use super::{Left, databases};
+use crate::flow::{Config, MailConnection, TableConnection};
+use crate::platform::ownership::{open_inside, remove_inside};
+use crate::rows::row::Key;
+use crate::store::{Store, StoreError};
+
+/// What was erased.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Erased {
+    /// Mails whose text and subject are gone.
+    pub mails: Vec<i64>,
+    /// Mails that are still to be sent, and stay.
+    pub waiting: Vec<i64>,
+    /// Texts of the history: subjects, steps, reasons, replies.
+    pub texts: usize,
+    /// Files of mail folders that are gone.
+    pub files: Vec<PathBuf>,
+    /// The write-ahead log holds nothing any more.
+    pub is_log_empty: bool,
+}
+
+/// What was looked through afterwards.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Searched {
+    /// Files of the state folder and of mail folders.
+    pub files: usize,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Mails whose text is kept, decoded.
+    pub mails: usize,
+}
+
+/// The state's file.
+pub(super) const DATABASE: &str = "leadflow.db";
+/// Tries to empty the write-ahead log while a daemon reads, and the pause between two.
+const TRIES: u32 = 50;
+const PAUSE: Duration = Duration::from_millis(100);
+/// Bytes of a file that are looked at together, and those of them that are looked at again with the next.
+const PIECE: usize = 1 << 20;
+const AGAIN: usize = 4 << 10;
+
+impl Erased {
+    /// Together with what a second round has erased.
+    pub(super) fn and(mut self, more: Self) -> Self {
+        self.mails.extend(more.mails);
+        self.mails.sort_unstable();
+        self.mails.dedup();
+        self.files.extend(more.files);
+        Self {
+            waiting: more.waiting,
+            texts: self.texts + more.texts,
+            is_log_empty: more.is_log_empty,
+            ..self
+        }
+    }
+}
+
+/// Forgets the texts of all mails that carry one of the rows, or in which the person is named, and every
+/// text of the history that names the person.
+///
+/// # Errors
+/// When the state cannot be read or written.
+pub(super) fn erase_state(store: &mut Store, person: &Person, keys: &[Key]) -> Result<Erased, StoreError> {
+    let mut erased = Erased::default();
+    let mut mails: Vec<i64> = Vec::new();
+    for flow in store.flow_names()? {
+        for key in keys {
+            mails.extend(store.proofs(&flow, *key)?.into_iter().filter_map(|(_, mail)| mail));
+        }
+    }
+    for mail in store.kept_mails()? {
+        if !mails.contains(&mail) && is_of_person(store, mail, person)? {
+            mails.push(mail);
+        }
+    }
+    mails.sort_unstable();
+    mails.dedup();
+    for mail in mails {
+        if store.forget_mail(mail)? {
+            erased.mails.push(mail);
+        } else if store.is_waiting(mail)? {
+            erased.waiting.push(mail);
+        }
+    }
+    erased.texts = store.forget_texts(|text| person.is_in_text(text))?;
+    for _ in 0..TRIES {
+        erased.is_log_empty = store.empty_log()?;
+        if erased.is_log_empty {
+            break;
+        }
+        thread::sleep(PAUSE);
+    }
+    Ok(erased)
+}
+
+fn is_of_person(store: &Store, mail: i64, person: &Person) -> Result<bool, StoreError> {
+    Ok(store.text_of(mail)?.is_some_and(|bytes| person.is_in_mail(&bytes)))
+}
+
+/// Deletes the files of mail folders that name the person; those that cannot be looked at are told.
+pub(super) fn erase_folders(config: &Config, person: &Person, left: &mut Vec<Left>) -> Vec<PathBuf> {
+    let mut erased = Vec::new();
+    let paths: Vec<_> = mail_folders(config).flat_map(|folder| files_of(folder, left)).collect();
+    for path in paths {
+        let gone = match read(&path) {
+            Ok(bytes) if is_mail(&path) && person.is_in_mail(&bytes) => remove_inside(&path).map(|()| true),
+            Ok(_) => Ok(false),
+            Err(error) => Err(error),
+        };
+        match gone {
+            Ok(true) => erased.push(path),
+            Ok(false) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => left.push(unreadable(&path, &error)),
+        }
+    }
+    erased
+}
+
+/// Looks through everything again. Mails that are still to be sent are told apart from this.
+///
+/// # Errors
+/// When the state cannot be read.
+pub(super) fn search_state(
+    store: &Store,
+    person: &Person,
+    waiting: &[i64],
+    left: &mut Vec<Left>,
+) -> Result<usize, StoreError> {
+    let kept = store.kept_mails()?;
+    for mail in kept.iter().filter(|mail| !waiting.contains(mail)) {
+        if is_of_person(store, *mail, person)? {
+            left.push(Left {
+                what: format!("the text of mail {mail} names the person"),
+                help: "it was made meanwhile; ask again".to_owned(),
+            });
+        }
+    }
+    Ok(kept.len())
+}
+
+/// Reads every file of the state folder and of the mail folders. Files of embedded tables are left out
+/// where their rows are to stay.
+pub(super) fn search_files(
+    config: &Config,
+    person: &Person,
+    with_tables: bool,
+    left: &mut Vec<Left>,
+) -> Searched {
+    let mut searched = Searched::default();
+    let mut paths = files_of(&config.settings.state, left);
+    for folder in mail_folders(config) {
+        paths.extend(files_of(folder, left));
+    }
+    let tables: Vec<&PathBuf> = config.tables.values().filter_map(embedded_file).collect();
+    if with_tables {
+        paths.extend(tables.iter().map(|path| (*path).clone()).filter(|path| path.exists()));
+    } else {
+        paths.retain(|path| !tables.contains(&path));
+    }
+    paths.sort();
+    paths.dedup();
+    let state = ["", "-wal", "-shm"].map(|ending| config.settings.state.join(format!("{DATABASE}{ending}")));
+    for path in paths {
+        match is_in_file(&path, person) {
+            Ok((bytes, is_named)) => {
+                searched.files += 1;
+                searched.bytes += bytes;
+                let is_in_use = state.contains(&path) || tables.contains(&&path);
+                if let Some(found) = (!is_in_use).then(|| databases::look(&path, person)).flatten() {
+                    left.push(found);
+                } else if is_named {
+                    left.push(Left {
+                        what: format!("name or address still stands in {}", path.display()),
+                        help: "ask again; what is left then is no work of leadflow's: look into the file"
+                            .to_owned(),
+                    });
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => left.push(unreadable(&path, &error)),
+        }
+    }
+    searched
+}
+
+/// A mail of a mail folder, or what is left of one whose writing broke off.
+fn is_mail(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.ends_with(".eml") || (name.starts_with('.') && name.contains(".eml.") && name.ends_with(".part"))
+}
+
+fn is_in_file(path: &Path, person: &Person) -> io::Result<(u64, bool)> {
+    if is_mail(path) {
+        let bytes = read(path)?;
+        return Ok((bytes.len() as u64, person.is_in_mail(&bytes)));
+    }
+    let (mut file, mut piece, mut all) = (open_inside(path)?, Vec::with_capacity(PIECE + AGAIN), 0);
+    loop {
+        let read = file.by_ref().take(PIECE as u64).read_to_end(&mut piece)?;
+        if read == 0 {
+            return Ok((all, false));
+        }
+        all += read as u64;
+        if person.is_in_text(&String::from_utf8_lossy(&piece)) {
+            return Ok((all, true));
+        }
+        let from = piece.len().saturating_sub(AGAIN);
+        // From a border on: the end of `joana@b.example` is not `ana@b.example`.
+        let border = piece[from..].iter().position(|byte| b" \t\r\n\0\"<>,;:=&|()".contains(byte));
+        piece.drain(..from + border.filter(|_| from > 0).unwrap_or_default());
+    }
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open_inside(path)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn mail_folders(config: &Config) -> impl Iterator<Item = &Path> {
+    config.mails.values().filter_map(|connection| match connection {
+        MailConnection::Folder(folder) => Some(folder.path.as_path()),
+        _ => None,
+    })
+}
+
+fn embedded_file(connection: &TableConnection) -> Option<&PathBuf> {
+    match connection {
+        TableConnection::Embedded { file } => Some(file),
+        _ => None,
+    }
+}
+
+/// Every plain file in the folder and below; a folder that is not there has none.
+fn files_of(folder: &Path, left: &mut Vec<Left>) -> Vec<PathBuf> {
+    let (mut files, mut folders) = (Vec::new(), vec![folder.to_owned()]);
+    while let Some(folder) = folders.pop() {
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => {
+                left.push(unreadable(&folder, &error));
+                continue;
+            }
+        };
+        for entry in entries {
+            match entry.and_then(|entry| Ok((entry.path(), entry.file_type()?))) {
+                Ok((path, kind)) if kind.is_dir() => folders.push(path),
+                Ok((path, kind)) if kind.is_file() => files.push(path),
+                // A link leads to what is not leadflow's, a pipe or socket keeps nothing.
+                Ok(_) => {}
+                Err(error) => left.push(unreadable(&folder, &error)),
+            }
+        }
+    }
+    files
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Left {
+    Left {
+        what: format!("{} could not be looked at: {error}", path.display()),
+        help: "let this user read and delete it, then ask again".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tasks::forget::Asked;
+
+    #[test]
+    fn a_file_is_looked_through_across_its_pieces() {
+        let folder = tempfile::tempdir().unwrap();
+        let person = Person::of(&Asked::of("ana@fabrikam.example"));
+        let path = folder.path().join("file");
+        for (before, expected) in
+            [(0, true), (PIECE - 25, true), (PIECE - 10, true), (PIECE + 3, true), (3 * PIECE - 5, true)]
+        {
+            let text = [&vec![b' '; before][..], b"\xff ANA@fabrikam.example ", &[0xff; 40]].concat();
+            fs::write(&path, &text).unwrap();
+            let (_, is_named) = is_in_file(&path, &person).unwrap();
+            assert_eq!(is_named, expected, "after {before}");
+        }
+        for before in [PIECE - 5, PIECE - AGAIN - 2] {
+            let text = [&vec![b' '; before][..], b"joana@fabrikam.example", &vec![b' '; PIECE]].concat();
+            fs::write(&path, text).unwrap();
+            assert!(!is_in_file(&path, &person).unwrap().1, "its beginning lies in the piece before");
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! A flow's mail from real rows, or from made-up ones, with nothing recorded.
+
+pub(crate) mod standing;
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Map, Value};
+
+use crate::compose::spool::Spool;
+use crate::compose::{Mails, Scene, compose};
+use crate::engine::run::RunError;
+use crate::filter;
+use crate::flow::{Config, Flow, TestLeads};
+use crate::platform::clock::Clock;
+use crate::rows::lead;
+use crate::rows::newest::Newest;
+use crate::rows::row::Row;
+use crate::schedule::window::EVER;
+use crate::services::table::{Query, Table};
+use crate::store::Store;
+
+use standing::Standing;
+
+/// Which rows a preview shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rows {
+    /// Those that a run would mail now.
+    New,
+    /// Those written after this moment, mailed or not.
+    Since(Timestamp),
+    /// All that the filter matches, mailed or not.
+    All,
+    /// The newest of all.
+    Last(usize),
+}
+
+/// The mail that a run would make.
+#[derive(Debug)]
+pub struct Preview {
+    /// Rows it is made of.
+    pub length: u64,
+    /// They were written after this.
+    pub past_time: Timestamp,
+    /// The flow has not read this table yet: older rows will not be mailed.
+    pub is_first: bool,
+    /// Of [`Rows::New`], rows that the run would read, and that the flow has handed on before.
+    pub left_out: u64,
+    /// Test leads among the rows that the flow does not mail.
+    pub hidden_tests: u64,
+    /// Test leads among those that it mails.
+    pub tests: u64,
+    /// The mails, as they would be sent; made also where the condition does not hold.
+    pub mails: Mails,
+}
+
+/// What was found in the table.
+struct Found {
+    spool: Spool,
+    past_time: Timestamp,
+    is_first: bool,
+    left_out: u64,
+    hidden_tests: u64,
+    tests: u64,
+}
+
+/// Reads real rows and composes; nothing is sent or recorded.
+///
+/// # Errors
+/// As a run.
+pub async fn preview(
+    config: &Config,
+    flow: &Arc<Flow>,
+    clock: &Clock,
+    store: Option<&Store>,
+    rows: Rows,
+) -> Result<Preview, RunError> {
+    let name = &flow.table.connection;
+    let connection = config.tables.get(name).ok_or_else(|| RunError::NoConnection(name.clone()))?;
+    let table = Table::open(connection, &flow.table.name, clock)?;
+    let folder = tempfile::tempdir()?;
+    let spool = Spool::new(folder.path()).knowing(flow.email.named_columns());
+    let mut found = Found { spool, past_time: EVER, is_first: false, left_out: 0, hidden_tests: 0, tests: 0 };
+    match rows {
+        Rows::New => new_rows(flow, &table, clock, store, &mut found).await?,
+        Rows::Since(since) => {
+            found.past_time = since;
+            all_rows(flow, &table, &mut found, None).await?;
+        }
+        Rows::All => all_rows(flow, &table, &mut found, None).await?,
+        Rows::Last(count) => all_rows(flow, &table, &mut found, Some(count)).await?,
+    }
+    let Found { spool, past_time, is_first, left_out, hidden_tests, tests } = found;
+    let length = spool.len();
+    let of_mail = OfMail { past_time, is_test: false, hidden_tests };
+    let mails = composed(config, flow, clock, of_mail, spool, folder).await?;
+    Ok(Preview { length, past_time, is_first, left_out, hidden_tests, tests, mails })
+}
+
+/// Those that a run would hand on now.
+async fn new_rows(
+    flow: &Flow,
+    table: &Table,
+    clock: &Clock,
+    store: Option<&Store>,
+    found: &mut Found,
+) -> Result<(), RunError> {
+    let mut standing = Standing::of(flow, table, clock, store).await?;
+    (found.past_time, found.is_first) = (standing.past_time, standing.is_first);
+    let mut scan = table.scan(query(flow, standing.past_time));
+    while let Some(page) = scan.next().await? {
+        let news = standing.news(flow, page.rows, store, &mut found.left_out)?;
+        found.keep(flow, &news)?;
+    }
+    Ok(())
+}
+
+/// Those written after the past time, or the newest of them, whatever the flow has done with them.
+async fn all_rows(
+    flow: &Flow,
+    table: &Table,
+    found: &mut Found,
+    newest: Option<usize>,
+) -> Result<(), RunError> {
+    let since = found.past_time;
+    let mut oldest: Option<Timestamp> = None;
+    let mut kept = newest.map(Newest::new);
+    let mut scan = table.scan(query(flow, since));
+    while let Some(page) = scan.next().await? {
+        // Without {{past_time}} the filter does not look at the time.
+        let later = page.rows.into_iter().filter(|row| row.written().is_none_or(|at| at > since));
+        if let Some(kept) = &mut kept {
+            kept.extend(later);
+        } else {
+            let rows: Vec<_> = later.collect();
+            oldest = oldest.into_iter().chain(rows.iter().filter_map(Row::written)).min();
+            found.keep(flow, &rows)?;
+        }
+    }
+    if let Some(kept) = kept {
+        let rows = kept.into_rows();
+        oldest = rows.iter().filter_map(Row::written).min();
+        found.keep(flow, &rows)?;
+    }
+    // The mail says since when its rows are, and 1601 is no answer.
+    if let Some(oldest) = oldest.filter(|_| since == EVER) {
+        found.past_time = oldest.checked_sub(SignedDuration::from_secs(1)).unwrap_or(oldest);
+    }
+    Ok(())
+}
+
+impl Found {
+    fn keep(&mut self, flow: &Flow, rows: &[Row]) -> Result<(), RunError> {
+        for row in rows {
+            let is_test = lead::is_test(row);
+            if is_test && flow.email.test_leads == TestLeads::Hide {
+                self.hidden_tests += 1;
+            } else {
+                self.tests += u64::from(is_test);
+                self.spool.push(row)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a run asks the table for.
+pub(crate) fn query(flow: &Flow, past_time: Timestamp) -> Query {
+    let filter = flow.table.filter.as_ref().map(|text| filter::fill(text, past_time));
+    Query { filter, select: flow.table.select.clone() }
+}
+
+/// The flow's mail with made-up rows, marked as a test.
+///
+/// # Errors
+/// As a run.
+pub async fn test_mail(
+    config: &Config,
+    flow: &Arc<Flow>,
+    clock: &Clock,
+    rows: Vec<Map<String, Value>>,
+) -> Result<Mails, RunError> {
+    let folder = tempfile::tempdir()?;
+    let mut spool = Spool::new(folder.path()).knowing(flow.email.named_columns());
+    for mut row in rows {
+        for column in flow.email.templates.columns() {
+            row.entry(column.name.clone()).or_insert_with(|| "example".into());
+        }
+        let row = Row::from_text(Value::Object(row).to_string()).map_err(std::io::Error::other)?;
+        spool.push(&row)?;
+    }
+    composed(
+        config,
+        flow,
+        clock,
+        OfMail { past_time: clock.now(), is_test: true, hidden_tests: 0 },
+        spool,
+        folder,
+    )
+    .await
+}
+
+/// What a mail says beside its rows.
+struct OfMail {
+    past_time: Timestamp,
+    is_test: bool,
+    hidden_tests: u64,
+}
+
+async fn composed(
+    config: &Config,
+    flow: &Arc<Flow>,
+    clock: &Clock,
+    OfMail { past_time, is_test, hidden_tests }: OfMail,
+    mut spool: Spool,
+    folder: tempfile::TempDir,
+) -> Result<Mails, RunError> {
+    let name = flow.email.connections.first().cloned().unwrap_or_default();
+    let connection = config.mails.get(&name).cloned().ok_or(RunError::NoConnection(name))?;
+    let max_bytes = config.max_message_bytes(&flow.email.connections);
+    let (flow, now) = (Arc::clone(flow), clock.now());
+    let work = move || {
+        let from = connection.from();
+        let scene = Scene { flow: &flow, run: 0, past_time, now, from, max_bytes, is_test, hidden_tests };
+        compose(&scene, &mut spool, folder.path())
+    };
+    Ok(tokio::task::spawn_blocking(work).await.map_err(|_| RunError::Stopped)??)
+}

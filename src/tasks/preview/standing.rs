@@ -1,0 +1,107 @@
+//! Where a flow stands: what its next run would read, and which of these rows it would hand on.
+
+use std::collections::HashSet;
+
+use jiff::Timestamp;
+
+use crate::engine::run::RunError;
+use crate::flow::Flow;
+use crate::platform::clock::Clock;
+use crate::rows::row::{Key, Mark, Row};
+use crate::schedule::window::{FirstAnswer, Mode, Past};
+use crate::services::table::Table;
+use crate::store::{Source, Store, StoreError};
+
+/// What the flow's next run would start from, were it now.
+#[derive(Debug)]
+pub(crate) struct Standing {
+    /// Rows with a later `Timestamp` are read.
+    pub(crate) past_time: Timestamp,
+    /// The flow has not read this table yet.
+    pub(crate) is_first: bool,
+    /// The number of the table whose rows it remembers; `None` where it remembers none.
+    source: Option<i64>,
+    seen: HashSet<Key>,
+}
+
+impl Standing {
+    /// As the state says, which is only read.
+    ///
+    /// # Errors
+    /// As a run.
+    pub(crate) async fn of(
+        flow: &Flow,
+        table: &Table,
+        clock: &Clock,
+        store: Option<&Store>,
+    ) -> Result<Self, RunError> {
+        let seen = HashSet::new();
+        if flow.window.mode == Mode::Fixed {
+            let now = table.ask_time().await?.date.unwrap_or_else(|| clock.now());
+            let past_time = flow.window.length_before(now);
+            return Ok(Self { past_time, is_first: false, source: None, seen });
+        }
+        let known = store.map(|store| store.sources(&flow.name)).transpose()?.unwrap_or_default();
+        // One without an identity has rows that were replayed before the first run, from this table.
+        let of_table = |source: &&Source| table.is_recorded_as(&source.identity);
+        let unnamed = || known.iter().find(|source| source.identity.is_empty());
+        let known = known.iter().find(of_table).or_else(unnamed);
+        let past_time = match known.and_then(|source| source.past) {
+            Some(past @ Past { looked_back: Some(_), .. }) => flow.window.past_time(clock.now(), &past).at,
+            Some(past) => past.begin,
+            None => begin(flow, table, clock, store, known).await?,
+        };
+        let is_first = known.is_none_or(|source| source.past.is_none());
+        Ok(Self { past_time, is_first, source: known.map(|source| source.id), seen })
+    }
+
+    /// Of a page's rows that the run would read, those that it would hand on; the others are counted.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub(crate) fn news(
+        &mut self,
+        flow: &Flow,
+        rows: Vec<Row>,
+        store: Option<&Store>,
+        left_out: &mut u64,
+    ) -> Result<Vec<Row>, StoreError> {
+        let marks: Vec<_> = rows.iter().map(Mark::of).collect();
+        let keys: Vec<_> = marks.iter().map(|mark| mark.key).collect();
+        let handed_on = match (self.source, store) {
+            (Some(source), Some(store)) => store.known(source, &keys)?,
+            _ => vec![None; keys.len()],
+        };
+        let mut news = Vec::new();
+        for ((row, mark), handed_on) in rows.into_iter().zip(marks).zip(handed_on) {
+            if !self.seen.insert(mark.key) {
+                continue;
+            }
+            let is_of_before = self.is_first && row.written().is_some_and(|at| at <= self.past_time);
+            if is_of_before || flow.table.notify_on.knows(mark.version, handed_on) {
+                *left_out += 1;
+            } else {
+                news.push(row);
+            }
+        }
+        Ok(news)
+    }
+}
+
+/// Where the flow would begin.
+async fn begin(
+    flow: &Flow,
+    table: &Table,
+    clock: &Clock,
+    store: Option<&Store>,
+    known: Option<&Source>,
+) -> Result<Timestamp, RunError> {
+    let preset = store.map(|store| store.begin_preset(&flow.name)).transpose()?.flatten();
+    if let Some(preset) = preset {
+        return Ok(preset);
+    }
+    let served = table.ask_time().await?.began();
+    let now = clock.now();
+    let due = known.and_then(|source| source.first_due).map_or(now, |first| first.min(now));
+    Ok(flow.window.begin(&FirstAnswer { due, now, served, is_first_try: known.is_none() }))
+}

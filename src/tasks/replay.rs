@@ -1,0 +1,67 @@
+//! What a replay would mail, looked at before it does.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::engine::run::RunError;
+use crate::filter;
+use crate::flow::{Config, Flow};
+use crate::platform::clock::Clock;
+use crate::rows::row::{Mark, Version};
+use crate::services::table::{Query, Table};
+use crate::store::Store;
+
+/// The rows of a range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Look {
+    /// Rows that were written in the range and match the filter.
+    pub rows: u64,
+    /// Those of them that were mailed.
+    pub mailed: u64,
+}
+
+/// Reads the range and counts; `progress` is told the rows so far after each page.
+///
+/// # Errors
+/// As a run.
+pub async fn look(
+    config: &Config,
+    flow: &Arc<Flow>,
+    (from, to): (Timestamp, Timestamp),
+    store: Option<&Store>,
+    mut progress: impl FnMut(u64),
+) -> Result<Look, RunError> {
+    let name = &flow.table.connection;
+    let connection = config.tables.get(name).ok_or_else(|| RunError::NoConnection(name.clone()))?;
+    let table = Table::open(connection, &flow.table.name, &Clock::System)?;
+    let query = Query {
+        filter: flow.table.filter.as_ref().map(|text| filter::fill(text, from)),
+        select: Some(vec!["PartitionKey".to_owned(), "RowKey".to_owned()]),
+    };
+    let source = match store {
+        Some(store) => {
+            let mut known = store.sources(&flow.name)?.into_iter();
+            known
+                .find(|source| source.identity.is_empty() || table.is_recorded_as(&source.identity))
+                .map(|source| (store, source.id))
+        }
+        None => None,
+    };
+    let mut found = Look::default();
+    let mut scan = table.scan(query);
+    while let Some(page) = scan.next().await? {
+        let is_of_range = |at: Timestamp| from < at && at <= to;
+        let rows = page.rows.iter().filter(|row| row.timestamp.parse().is_ok_and(is_of_range));
+        let marks: Vec<Mark> = rows.map(Mark::of).collect();
+        let keys: Vec<_> = marks.iter().map(|mark| mark.key).collect();
+        let mailed =
+            source.map(|(store, source)| store.mailed(source, &keys)).transpose()?.unwrap_or_default();
+        let is_done =
+            |(mark, mailed): &(&Mark, Option<Version>)| flow.table.notify_on.knows(mark.version, *mailed);
+        found.rows += marks.len() as u64;
+        found.mailed += marks.iter().zip(mailed).filter(is_done).count() as u64;
+        progress(found.rows);
+    }
+    Ok(found)
+}

@@ -1,0 +1,5 @@
+//! Text: what comes from others, what people meant, and words with their number.
+
+pub mod counted;
+pub mod foreign;
+pub mod near;
