@@ -152,6 +152,7 @@ impl SimulatedSession {
             known.bytes.clear();
         }
         let place = self.world.story.poison.as_ref().and_then(|it| it.place(self.server, &known.rows, &to));
+        let rows = known.rows.clone();
         let mut failure = failure(&mut state.dice, mood, place, &to);
         let refused = &self.world.story.refused;
         let fate = |r: &u8| (*r, if refused.contains(r) { Fate::Refused } else { Fate::Open });
@@ -180,7 +181,11 @@ impl SimulatedSession {
             fates.clear();
         }
         state.tell_now(|| {
-            format!("letter {} is offered to server {}: {failure:?} {fates:?}", letter.id, self.server)
+            let server = self.server;
+            format!(
+                "letter {} (versions {rows:?}) is offered to server {server}: {failure:?} {fates:?}",
+                letter.id
+            )
         });
         let has_broken = matches!(failure, Failure::DropAtRecipient(_) | Failure::DropBeforeTheDot);
         state.attempts.push(Attempt { letter: letter.id, has_broken, fates, was_cut, was_healthy });

@@ -1,6 +1,12 @@
 //! Plays many simulated histories and holds each against the promise:
 //! `cargo run --release --example simulate -- --seeds 100000`.
 
+#![expect(clippy::print_stdout, reason = "the digest is for scripts")]
+
+mod digest;
+
+use std::fs;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -11,6 +17,8 @@ use clap::Parser;
 use clap::builder::PossibleValuesParser;
 use indicatif::{ProgressBar, ProgressStyle};
 use leadflow::simulation::{Break, Options, Report, Violation, play};
+
+use digest::Digests;
 
 /// Plays many simulated histories and holds each against the promise.
 #[derive(Debug, Parser)]
@@ -27,6 +35,12 @@ struct Arguments {
     /// Tell all that happens; with --seed.
     #[arg(long, requires = "seed")]
     verbose: bool,
+    /// Print a digest of all that happens, which is the same as long as the same histories are played.
+    #[arg(long)]
+    digest: bool,
+    /// Write the digest of each seed's history here, a line each.
+    #[arg(long, value_name = "FILE")]
+    digest_file: Option<PathBuf>,
     /// Put a fault into leadflow, which must be found.
     #[arg(long = "break", value_parser = PossibleValuesParser::new(Break::ALL.map(|(name, _)| name)))]
     break_it: Option<String>,
@@ -36,14 +50,15 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let named = |name: &String| Break::ALL.iter().find(|(known, _)| known == name).map(|(_, it)| *it);
     let break_it = arguments.break_it.as_ref().and_then(named);
-    let options = Options { break_it, tell: arguments.verbose };
+    let has_digests = arguments.digest || arguments.digest_file.is_some();
+    let options = Options { break_it, tell: arguments.verbose || has_digests };
     let (from, seeds) = arguments.seed.map_or((arguments.from, arguments.seeds), |seed| (seed, 1));
     let began = Instant::now();
-    let (sum, played, violation) = play_all(from, seeds, options);
+    let Played { count, sum, violation, digests } = play_all(from, seeds, options, arguments.verbose);
     let took = began.elapsed();
     sum.events.iter().for_each(|event| eprintln!("{event}"));
     eprintln!(
-        "{played} histories in {:.1} s: {} writes, {} rows owed, {} runs, {} mails in {} tries, {} kills, {} restarts, {} failures of the state,\n\
+        "{count} histories in {:.1} s: {} writes, {} rows owed, {} runs, {} mails in {} tries, {} kills, {} restarts, {} failures of the state,\n\
          {} uncertain marks, {} repeats (all marked), {} refused or held, {} held since they broke each session",
         took.as_secs_f64(),
         sum.writes,
@@ -61,7 +76,7 @@ fn main() -> ExitCode {
     );
     let Some((seed, violation)) = violation else {
         eprintln!("0 lost, 0 unmarked repeats");
-        return ExitCode::SUCCESS;
+        return show(&digests, &arguments);
     };
     violation.events.iter().for_each(|event| eprintln!("{event}"));
     eprintln!("seed {seed}: {violation}");
@@ -70,14 +85,38 @@ fn main() -> ExitCode {
     ExitCode::FAILURE
 }
 
+/// What was asked for of them.
+fn show(digests: &Digests, arguments: &Arguments) -> ExitCode {
+    if let Some(file) = &arguments.digest_file
+        && let Err(error) = fs::write(file, digests.lines())
+    {
+        eprintln!("cannot write {}: {error}", file.display());
+        return ExitCode::FAILURE;
+    }
+    if arguments.digest {
+        println!("{}", digests.total());
+    }
+    ExitCode::SUCCESS
+}
+
+/// What was played.
+#[derive(Default)]
+struct Played {
+    count: u64,
+    sum: Report,
+    /// The lowest seed whose history broke the promise.
+    violation: Option<(u64, Violation)>,
+    digests: Digests,
+}
+
 /// On every core, until all are played or one breaks the promise; of several the lowest seed.
-fn play_all(from: u64, seeds: u64, options: Options) -> (Report, u64, Option<(u64, Violation)>) {
+fn play_all(from: u64, seeds: u64, options: Options, keeps_events: bool) -> Played {
     let bar = ProgressBar::new(seeds);
     if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} histories, {eta} left") {
         bar.set_style(style);
     }
     let (next, end) = (AtomicU64::new(from), AtomicU64::new(from.saturating_add(seeds)));
-    let found = Mutex::new((Report::default(), 0, None));
+    let found = Mutex::new(Played::default());
     let work = || {
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
@@ -87,18 +126,22 @@ fn play_all(from: u64, seeds: u64, options: Options) -> (Report, u64, Option<(u6
             let result = play(seed, options);
             bar.inc(1);
             let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
-            let (sum, played, violation) = &mut *found;
-            *played += 1;
+            found.count += 1;
             match result {
                 Ok(report) => {
-                    sum.add(&report);
-                    sum.events.extend(report.events);
+                    found.sum.add(&report);
+                    if options.tell {
+                        found.digests.add(seed, &report.events);
+                    }
+                    if keeps_events {
+                        found.sum.events.extend(report.events);
+                    }
                 }
                 Err(broken) => {
                     // What was begun before it is still played: it may be the first to fail.
                     end.fetch_min(seed, Ordering::Relaxed);
-                    if violation.as_ref().is_none_or(|(first, _): &(u64, _)| seed < *first) {
-                        *violation = Some((seed, broken));
+                    if found.violation.as_ref().is_none_or(|(first, _)| seed < *first) {
+                        found.violation = Some((seed, broken));
                     }
                 }
             }
