@@ -5,7 +5,8 @@ use std::sync::PoisonError;
 use jiff::Timestamp;
 use rusqlite::{Connection, ffi, params};
 
-use super::{MailRecord, SharedStore, Store, StoreError, to_db};
+use super::sqlite::to_db;
+use super::{MailRecord, SharedStore, Store, StoreError};
 
 /// `SQLite`'s own limit.
 const NO_LIMIT: i64 = 4_294_967_294;

@@ -13,22 +13,22 @@ const FILES: [&str; 3] = ["leadflow.db", "leadflow.db-wal", "leadflow.db-shm"];
 
 /// The files that were there when the database was opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct OpenFiles {
+pub(in crate::store) struct OpenFiles {
     folder: PathBuf,
     found: [Option<Place>; FILES.len()],
 }
 
 impl OpenFiles {
     /// Those of a state folder, whose database has been read.
-    pub(super) fn of(folder: &Path) -> Self {
+    pub(in crate::store) fn of(folder: &Path) -> Self {
         Self { found: found(folder), folder: folder.to_owned() }
     }
 
-    pub(super) fn folder(&self) -> &Path {
+    pub(in crate::store) fn folder(&self) -> &Path {
         &self.folder
     }
 
-    pub(super) fn are_in_place(&self) -> bool {
+    pub(in crate::store) fn are_in_place(&self) -> bool {
         // Only what is surely gone, or another, counts: a disk may fail to tell for a moment.
         let now = found(&self.folder);
         now.iter().zip(&self.found).all(|(now, then)| now.is_none() || then.is_none() || now == then)

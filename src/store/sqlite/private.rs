@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::platform::ownership::{self, Folder};
 
 /// Opens the file for writing; makes it where it is not there.
-pub(super) fn file(folder: &Folder, name: &str) -> io::Result<File> {
+pub(in crate::store) fn file(folder: &Folder, name: &str) -> io::Result<File> {
     if let Some(file) = folder.file(name, true)? {
         return Ok(file);
     }
@@ -22,7 +22,7 @@ pub(super) fn file(folder: &Folder, name: &str) -> io::Result<File> {
 }
 
 /// Why the state folder cannot be used, and what to do.
-pub(super) fn why(folder: &Path, error: &io::Error) -> String {
+pub(in crate::store) fn why(folder: &Path, error: &io::Error) -> String {
     let why = ownership::explained(folder, error);
     if ownership::refusal(error).is_some() || error.kind() == io::ErrorKind::PermissionDenied {
         return why;
@@ -31,7 +31,7 @@ pub(super) fn why(folder: &Path, error: &io::Error) -> String {
 }
 
 /// Whether the path still leads to the open file.
-pub(super) fn is_same(path: &Path, file: &File) -> bool {
+pub(in crate::store) fn is_same(path: &Path, file: &File) -> bool {
     let identity = |found: fs::Metadata| (found.dev(), found.ino());
     fs::metadata(path).ok().map(identity) == file.metadata().ok().map(identity)
 }

@@ -1,0 +1,126 @@
+//! Why the state could not be used.
+
+use std::path::PathBuf;
+
+use rusqlite::ErrorCode;
+
+use super::sqlite::{MIGRATIONS, private};
+
+/// Why the state could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The folder cannot be made or written.
+    #[error("cannot use the state folder {folder}: {why}", folder = .folder.display(), why = private::why(.folder, .source))]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Another daemon holds the folder.
+    #[error("another leadflow works on the state folder {folder}; stop it first, or name another in settings.state", folder = .0.display())]
+    Busy(PathBuf),
+    /// A copy of the state cannot be written.
+    #[error("cannot write the copy {file}: {why}", file = .file.display(), why = crate::platform::ownership::explained(.file, .source))]
+    Copy {
+        /// The copy.
+        file: PathBuf,
+        /// What the system said, or who could change it.
+        source: std::io::Error,
+    },
+    /// The run was taken for ended, so that it must not commit any more.
+    #[error("run {0} is over already")]
+    RunOver(i64),
+    /// A composed mail could not be read back.
+    #[error("cannot read the composed mail back from the state folder: {0}")]
+    Mail(std::io::Error),
+    /// The state folder, or a file of the database in it, is not the one that was opened.
+    #[error("the state in {folder} was deleted or replaced while leadflow ran; nothing more is sent; start leadflow again", folder = .0.display())]
+    Replaced(PathBuf),
+    /// The new name of a flow has a state of its own.
+    #[error("the flow `{0}` has a state already; take another name")]
+    NameTaken(String),
+    /// Nothing is known of the flow.
+    #[error("nothing is known of a flow `{0}`; `leadflow history` shows what is")]
+    Unknown(String),
+    /// The database is not whole.
+    #[error(
+        "the state database is damaged: {0}; put a backup in its place, or start again with `leadflow recover --since TIME`"
+    )]
+    Damaged(String),
+    /// There was a state, and it is gone.
+    #[error(
+        "the state in {folder} is gone: {marker} says that there was one since {since}; put a backup in its place, or start \
+         again with `leadflow recover --since TIME`, which mails what was written since then; if settings.state was changed, move \
+         the old folder there; on a new machine, delete {marker}",
+        folder = .folder.display(), marker = .marker.display()
+    )]
+    Lost {
+        /// The folder.
+        folder: PathBuf,
+        /// The marker.
+        marker: PathBuf,
+        /// When the marker was written.
+        since: String,
+    },
+    /// The state is another than the one there was.
+    #[error(
+        "the state in {folder} is not the one that {marker} speaks of; put the right one in its place, or start again with \
+         `leadflow recover --since TIME`; if this one is right, delete {marker}",
+        folder = .folder.display(), marker = .marker.display()
+    )]
+    Foreign {
+        /// The folder.
+        folder: PathBuf,
+        /// The marker.
+        marker: PathBuf,
+    },
+    /// The file system failed, or is one that `SQLite` cannot keep a write-ahead log on.
+    #[error("the state folder {folder} does not take SQLite's write-ahead log; look at its disk, and take a folder on a local one", folder = .0.display())]
+    NoWal(PathBuf),
+    /// The operation did not end: the process is stopping, or it has a fault.
+    #[error("an operation on the state did not end")]
+    Stopped,
+    /// The database failed.
+    #[error("the state database failed: {0}")]
+    Database(rusqlite::Error),
+    /// A later version of leadflow has written the database.
+    #[error(
+        "the state in {folder} was written by a later leadflow (its schema is {schema}, and this one, leadflow {version}, knows up to \
+         {known}); install the later leadflow again, or put a backup from before its installation in place of leadflow.db; \
+         nothing was changed",
+        folder = .folder.display(), version = env!("CARGO_PKG_VERSION"), known = MIGRATIONS.len()
+    )]
+    Later {
+        /// The folder.
+        folder: PathBuf,
+        /// The schema of its database.
+        schema: i64,
+    },
+    /// The database cannot be brought to the schema of this version.
+    #[error("the state database cannot be brought to this version: {0}")]
+    Migration(#[from] rusqlite_migration::Error),
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => Self::Damaged(error.to_string()),
+            _ => Self::Database(error),
+        }
+    }
+}
+
+impl StoreError {
+    /// Another process holds the database, or the disk is full: it may go well later.
+    pub fn is_passing(&self) -> bool {
+        let Self::Database(error) = self else { return false };
+        let passing = [ErrorCode::DatabaseBusy, ErrorCode::DatabaseLocked, ErrorCode::DiskFull];
+        error.sqlite_error_code().is_some_and(|code| passing.contains(&code))
+    }
+
+    /// The database itself has failed, so that no later commit can be trusted either.
+    pub fn is_lasting(&self) -> bool {
+        matches!(self, Self::Database(_) | Self::Replaced(_)) && !self.is_passing()
+    }
+}
