@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::flow::Config;
+use crate::flow::SecretSource;
 use crate::platform::ownership::{self, Finding, Reader, Refusal};
-use crate::platform::secrets::SecretSource;
 use crate::store::state;
 
 /// Looks at every folder and link on the way to flows.toml, its templates, its secrets and authorities, and the state.

@@ -51,8 +51,8 @@ fn problems(from: &str, to: &str) -> String {
 
 #[test]
 fn a_whole_file_becomes_values_with_defaults() {
+    use crate::flow::SecretSource;
     use crate::flow::{AzureLogin, MailConnection, Security, TableConnection};
-    use crate::platform::secrets::SecretSource;
 
     let loaded = parsed(WHOLE).unwrap();
     assert!(loaded.warnings.iter().all(|problem| problem.level == Level::Note), "{:?}", loaded.warnings);

@@ -8,8 +8,9 @@ use jiff::{SignedDuration, Span, SpanRelativeTo};
 use toml::Spanned;
 
 use super::reader::Section;
+use crate::flow::SecretSource;
 use crate::platform::ownership::{Reader, Refusal};
-use crate::platform::secrets::{self, SecretSource};
+use crate::platform::secrets;
 use crate::schedule::time_zone;
 use crate::services::authorities::{self, NoAuthorities};
 use crate::store::state;

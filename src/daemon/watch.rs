@@ -95,7 +95,7 @@ impl Names {
         let templates = config.path.with_file_name("templates");
         let inside = fs::read_dir(&templates).into_iter().flatten().flatten().map(|entry| entry.path());
         let inside: Vec<PathBuf> = inside.filter(|path| is_template(path)).collect();
-        let secrets = config.secrets().flat_map(crate::platform::secrets::SecretSource::files);
+        let secrets = config.secrets().flat_map(crate::platform::secrets::files);
         let files = [config.path.clone(), templates.clone()].into_iter().chain(inside).chain(secrets);
         let files = files.chain(config.authorities().cloned());
         Self {

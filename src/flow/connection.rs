@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::platform::secrets::SecretSource;
+use super::secret::SecretSource;
 use crate::services::entra::{Cloud, Entra};
 
 /// Bytes of a message by SMTP: 8 MB stays under the 10,240,000 bytes of Postfix's default

@@ -2,6 +2,7 @@
 
 pub mod condition;
 mod connection;
+mod secret;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,7 +11,6 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 
 use crate::flow::condition::Condition;
-use crate::platform::secrets::SecretSource;
 use crate::rows::row::Version;
 use crate::schedule::recurrence::Recurrence;
 use crate::schedule::window::Window;
@@ -21,6 +21,8 @@ pub use connection::{
     AzureConnection, AzureLogin, FolderConnection, GraphConnection, Login, MailConnection, Proof, Security,
     SmtpConnection, TableConnection,
 };
+
+pub use secret::SecretSource;
 
 /// A whole, valid flows.toml with its templates.
 #[derive(Debug)]

@@ -5,19 +5,9 @@ use std::{env, io};
 
 use secrecy::SecretString;
 
+use crate::flow::SecretSource;
 use crate::platform::blocking::blocking;
 use crate::text::foreign;
-
-/// Where a secret lies. It is read when it is needed, so that a changed one is found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SecretSource {
-    /// An environment variable.
-    Env(String),
-    /// A file, absolute; one trailing line break is not part of the secret.
-    File(PathBuf),
-    /// A systemd credential (`LoadCredential=`).
-    Credential(String),
-}
 
 /// Why a secret could not be read. The secret itself is never in it.
 #[derive(Debug, thiserror::Error)]
@@ -95,82 +85,71 @@ fn put(name: &str) -> String {
     }
 }
 
-impl SecretSource {
-    /// Looks for the secret as somebody who may not be the service.
-    pub fn look(&self) -> Look {
-        let Err(error) = self.read() else { return Look::There };
-        let help = match self {
-            Self::Env(_) => return Look::NotSeen,
-            Self::File(_) => "put the secret into it, or correct its path in flows.toml".to_owned(),
-            Self::Credential(name) => put(name),
-        };
-        match error {
-            SecretError::NoFile { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
-                Look::NotSeen
-            }
-            SecretError::NoFile { path, source } if source.kind() == io::ErrorKind::NotFound => {
-                let message = format!("the secret's file {} is not there", path.display());
-                // Without its folder this may be another machine than the service's.
-                let is_seen = path.parent().is_some_and(Path::exists);
-                Look::missing(is_seen, message, help)
-            }
-            SecretError::NoCredential(name) => {
-                let message = format!("the systemd credential `{name}` is not there");
-                let is_seen =
-                    env::var_os("CREDENTIALS_DIRECTORY").is_some() || Path::new(UNIT_CREDENTIALS).exists();
-                Look::missing(is_seen, message, help)
-            }
-            error => Look::Missing { message: error.to_string(), help },
+/// Looks for the secret as somebody who may not be the service.
+pub fn look(source: &SecretSource) -> Look {
+    let Err(error) = read(source) else { return Look::There };
+    let help = match source {
+        SecretSource::Env(_) => return Look::NotSeen,
+        SecretSource::File(_) => "put the secret into it, or correct its path in flows.toml".to_owned(),
+        SecretSource::Credential(name) => put(name),
+    };
+    match error {
+        SecretError::NoFile { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+            Look::NotSeen
         }
-    }
-
-    /// Reads the secret, which no text of others repeats from then on.
-    ///
-    /// # Errors
-    /// When it is not there, cannot be read, or is empty.
-    pub fn read(&self) -> Result<SecretString, SecretError> {
-        let text = match self {
-            Self::Env(name) => env::var(name).map_err(|_| SecretError::NoVariable(name.clone()))?,
-            Self::File(path) => {
-                read_file(path).map_err(|source| SecretError::NoFile { path: path.clone(), source })?
-            }
-            Self::Credential(name) => read_credential(name)?,
-        };
-        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-        let text = text.strip_suffix('\n').map_or(text, |line| line.trim_end_matches('\r'));
-        if text.is_empty() {
-            return Err(SecretError::Empty(self.place()));
+        SecretError::NoFile { path, source } if source.kind() == io::ErrorKind::NotFound => {
+            let message = format!("the secret's file {} is not there", path.display());
+            // Without its folder this may be another machine than the service's.
+            let is_seen = path.parent().is_some_and(Path::exists);
+            Look::missing(is_seen, message, help)
         }
-        let secret = SecretString::from(text.to_owned());
-        foreign::know(&secret, foreign::Kind::Kept);
-        Ok(secret)
-    }
-
-    /// As [`SecretSource::read`], where a disk that hangs holds up nothing but who needs the secret.
-    ///
-    /// # Errors
-    /// As [`SecretSource::read`].
-    pub(crate) async fn read_aside(&self) -> Result<SecretString, SecretError> {
-        let source = self.clone();
-        blocking(move || source.read()).await.unwrap_or(Err(SecretError::Unread))
-    }
-
-    /// The files that it may be read from, the first one that is there.
-    pub(crate) fn files(&self) -> Vec<PathBuf> {
-        match self {
-            Self::Env(_) => Vec::new(),
-            Self::File(path) => vec![path.clone()],
-            Self::Credential(name) => credential_files(name),
+        SecretError::NoCredential(name) => {
+            let message = format!("the systemd credential `{name}` is not there");
+            let is_seen =
+                env::var_os("CREDENTIALS_DIRECTORY").is_some() || Path::new(UNIT_CREDENTIALS).exists();
+            Look::missing(is_seen, message, help)
         }
+        error => Look::Missing { message: error.to_string(), help },
     }
+}
 
-    /// Where the secret lies, in words.
-    pub fn place(&self) -> String {
-        match self {
-            Self::Env(name) => format!("the environment variable {name}"),
-            Self::File(path) => path.display().to_string(),
-            Self::Credential(name) => format!("the systemd credential {name}"),
+/// Reads the secret, which no text of others repeats from then on.
+///
+/// # Errors
+/// When it is not there, cannot be read, or is empty.
+pub fn read(source: &SecretSource) -> Result<SecretString, SecretError> {
+    let text = match source {
+        SecretSource::Env(name) => env::var(name).map_err(|_| SecretError::NoVariable(name.clone()))?,
+        SecretSource::File(path) => {
+            read_file(path).map_err(|source| SecretError::NoFile { path: path.clone(), source })?
         }
+        SecretSource::Credential(name) => read_credential(name)?,
+    };
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    let text = text.strip_suffix('\n').map_or(text, |line| line.trim_end_matches('\r'));
+    if text.is_empty() {
+        return Err(SecretError::Empty(source.place()));
+    }
+    let secret = SecretString::from(text.to_owned());
+    foreign::know(&secret, foreign::Kind::Kept);
+    Ok(secret)
+}
+
+/// As [`read`], where a disk that hangs holds up nothing but who needs the secret.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) async fn read_aside(source: &SecretSource) -> Result<SecretString, SecretError> {
+    let source = source.clone();
+    blocking(move || read(&source)).await.unwrap_or(Err(SecretError::Unread))
+}
+
+/// The files that it may be read from, the first one that is there.
+pub(crate) fn files(source: &SecretSource) -> Vec<PathBuf> {
+    match source {
+        SecretSource::Env(_) => Vec::new(),
+        SecretSource::File(path) => vec![path.clone()],
+        SecretSource::Credential(name) => credential_files(name),
     }
 }
 
@@ -214,20 +193,20 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("password");
         fs::write(&path, "s3cret \r\n").unwrap();
-        let secret = SecretSource::File(path.clone()).read().unwrap();
+        let secret = read(&SecretSource::File(path.clone())).unwrap();
         assert_eq!(secret.expose_secret(), "s3cret ");
         // As Notepad writes it.
         fs::write(&path, "\u{feff}s3cret\r\n").unwrap();
-        assert_eq!(SecretSource::File(path.clone()).read().unwrap().expose_secret(), "s3cret");
+        assert_eq!(read(&SecretSource::File(path.clone())).unwrap().expose_secret(), "s3cret");
         fs::write(&path, "\n").unwrap();
-        assert!(matches!(SecretSource::File(path).read(), Err(SecretError::Empty(_))));
+        assert!(matches!(read(&SecretSource::File(path)), Err(SecretError::Empty(_))));
     }
 
     #[test]
     fn says_where_it_looked() {
-        let error = SecretSource::Env("LEADFLOW_TEST_UNSET".into()).read().unwrap_err().to_string();
+        let error = read(&SecretSource::Env("LEADFLOW_TEST_UNSET".into())).unwrap_err().to_string();
         assert!(error.contains("LEADFLOW_TEST_UNSET is not set"), "{error}");
-        let error = SecretSource::Credential("nowhere".into()).read().unwrap_err().to_string();
+        let error = read(&SecretSource::Credential("nowhere".into())).unwrap_err().to_string();
         assert!(error.contains("LoadCredential=nowhere:"), "{error}");
     }
 

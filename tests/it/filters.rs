@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
+use leadflow::flow::SecretSource;
 use leadflow::flow::{AzureConnection, AzureLogin, TableConnection};
 use leadflow::platform::clock::Clock;
-use leadflow::platform::secrets::SecretSource;
 use leadflow::services::entra::Cloud;
 use leadflow::services::table::{EmbeddedTable, Query, Table};
 use proptest::prelude::*;

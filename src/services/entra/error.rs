@@ -183,7 +183,7 @@ fn cleaned(words: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::platform::secrets::SecretSource;
+    use crate::flow::SecretSource;
     use crate::services::entra::Cloud;
 
     fn refused(identity: Identity, status: u16, body: &str) -> EntraError {

@@ -17,8 +17,9 @@ use azure_identity::{
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::Mutex;
 
+use crate::flow::SecretSource;
 use crate::platform::clock::Clock;
-use crate::platform::secrets::SecretSource;
+use crate::platform::secrets;
 use crate::text::foreign;
 use wire::Wire;
 
@@ -174,7 +175,7 @@ impl Entra {
                 Ok(ManagedIdentityCredential::new(Some(options)).map_err(wrong)?)
             }
             Identity::Application { tenant_id, client_id, secret } => {
-                let secret = secret.read_aside().await.map_err(|error| {
+                let secret = secrets::read_aside(secret).await.map_err(|error| {
                     EntraError::new(format!("the client secret of {client_id} cannot be read: {error}"))
                 })?;
                 let options = ClientSecretCredentialOptions { client_options };

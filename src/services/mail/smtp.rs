@@ -28,6 +28,7 @@ use crate::flow::{Proof, Security, SmtpConnection};
 use crate::outbox::Receipt;
 use crate::platform::blocking::blocking;
 use crate::platform::faults::crash_point;
+use crate::platform::secrets;
 use crate::services::entra::{Audience, Token};
 use hello::Offers;
 pub(crate) use hello::literal;
@@ -97,7 +98,7 @@ impl Smtp {
         let wire = match smtp.login.as_ref().map(|login| (&login.username, &login.proof)) {
             None => connect(smtp, &place, None).await?.0,
             Some((user, Proof::Password(source))) => {
-                let password = source.read_aside().await.map_err(|error| {
+                let password = secrets::read_aside(source).await.map_err(|error| {
                     ConnectError::new(format!("the password for {place} cannot be read: {error}"), None)
                 })?;
                 let credentials = Credentials { user, secret: password.expose_secret() };

@@ -26,8 +26,9 @@ use super::address::path_of;
 use super::error::{Place, SignIn};
 use super::transport::{Failure, Transport};
 use super::{Credential, Endpoint, Page, Query, Served, TableError, Token, identity, sas};
+use crate::flow::SecretSource;
 use crate::flow::{AzureConnection, AzureLogin};
-use crate::platform::secrets::SecretSource;
+use crate::platform::secrets;
 use crate::rows::row::Row;
 use crate::services::authorities;
 use crate::services::entra::Entra;
@@ -348,7 +349,8 @@ fn endpoint_of(connection: &AzureConnection) -> Result<(Endpoint, Option<Entra>)
     let AzureConnection { login, cloud, .. } = connection;
     let source = login.secret();
     let place = source.map_or_else(|| "flows.toml".to_owned(), SecretSource::place);
-    let read = |source: &SecretSource| source.read().map_err(|error| TableError::new(error.to_string()));
+    let read =
+        |source: &SecretSource| secrets::read(source).map_err(|error| TableError::new(error.to_string()));
     let endpoint = match login {
         AzureLogin::ConnectionString(source) => Endpoint::parse(&read(source)?),
         AzureLogin::SharedKey { account, key } => {

@@ -10,6 +10,7 @@ use url::form_urlencoded;
 
 use super::connection_string::{Credential, Endpoint};
 use crate::flow::{AzureLogin, TableConnection};
+use crate::platform::secrets;
 use crate::text::foreign;
 
 /// The readable part of a shared access signature.
@@ -35,7 +36,7 @@ impl Signature {
             AzureLogin::Sas { sas: source, .. } | AzureLogin::ConnectionString(source) => source,
             AzureLogin::SharedKey { .. } | AzureLogin::Entra { .. } => return None,
         };
-        let secret = source.read().ok()?;
+        let secret = secrets::read(source).ok()?;
         let query = match &azure.login {
             AzureLogin::ConnectionString(_) => match Endpoint::parse(&secret).ok()?.credential {
                 Credential::Sas(sas) => sas,

@@ -105,7 +105,7 @@ pub fn glance(config: &Config, clock: &Clock) -> Vec<Finding> {
         else {
             continue;
         };
-        if azure.login.secret().is_some_and(|source| source.read().is_err()) {
+        if azure.login.secret().is_some_and(|source| crate::platform::secrets::read(source).is_err()) {
             continue;
         }
         let mut visit = Visit { about: format!("flow {}", flow.name), found: &mut found };

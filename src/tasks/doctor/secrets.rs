@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Finding, Verdict, Visit, used_mails};
 use crate::flow::Config;
+use crate::platform::secrets;
 use crate::platform::secrets::Look;
 
 /// Adds what is not there. What only the service can see is one line.
@@ -14,7 +15,7 @@ pub(super) fn look(config: &Config, found: &mut Vec<Finding>) {
     let of_mails = used_mails(config).filter_map(|(name, mail)| Some((name, mail.secret()?)));
     let mut not_seen = BTreeSet::new();
     for (name, source) in of_tables.chain(of_mails) {
-        let (verdict, message, help) = match source.look() {
+        let (verdict, message, help) = match secrets::look(source) {
             Look::There => continue,
             Look::NotSeen => {
                 not_seen.insert(source.place());

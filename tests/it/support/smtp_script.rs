@@ -3,9 +3,9 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::sync::{Arc, Mutex};
 
+use leadflow::flow::SecretSource;
 use leadflow::flow::{Login, MailConnection, Proof, Security, SmtpConnection};
 use leadflow::platform::clock::Clock;
-use leadflow::platform::secrets::SecretSource;
 use leadflow::services::table::EmbeddedTable;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
