@@ -127,7 +127,7 @@ fn csv(bencher: Bencher<'_, '_>) {
 fn render(bencher: Bencher<'_, '_>) {
     let (mut spool, folder) = spool(&rows(&page()));
     let flow: Arc<Flow> = Arc::clone(config(1).flows.values().next().unwrap());
-    let from = "leads@contoso.example".parse().unwrap();
+    let from = leadflow::flow::Mailbox::bare("leads@contoso.example");
     let now: Timestamp = WRITTEN.parse().unwrap();
     let scene = Scene {
         flow: &flow,

@@ -2,14 +2,13 @@
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use lettre::message::Mailbox;
 use lettre::transport::smtp::extension::ClientId;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::message::{self, Address, Parts};
 use crate::alarm::{Alarm, Raised};
-use crate::flow::Importance;
+use crate::flow::{Importance, Mailbox};
 use crate::template::cell;
 use crate::template::{Renderer, TemplateError};
 
@@ -52,7 +51,7 @@ pub fn compose(notice: &Notice<'_>) -> Result<Composed, String> {
     let data = cell::shown(data(notice));
     let html = Renderer::of_html(include_str!("alarm_mail.html.hbs")).map_err(failed)?;
     let text = Renderer::of_text(include_str!("alarm_mail.txt.hbs")).map_err(failed)?;
-    let message_id = format!("<{}@{}>", Uuid::new_v4(), notice.from.email.domain());
+    let message_id = format!("<{}@{}>", Uuid::new_v4(), notice.from.domain());
     let subject = cell::subject(&subject(notice));
     let importance = (!notice.standing.is_empty()).then_some(Importance::High);
     let parts = Parts {

@@ -167,7 +167,7 @@ fn is_well_composed(email: &str, rows: &[String], max_bytes: usize) {
         spool.push(row).unwrap();
     }
     let columns = spool.columns().to_vec();
-    let from = "Leads <leads@contoso.example>".parse().unwrap();
+    let from = Mailbox::named("Leads", "leads@contoso.example");
     let now = "2026-03-01T08:00:00Z".parse().unwrap();
     let scene = Scene {
         flow: &flow,

@@ -8,9 +8,9 @@ use lettre::address::Envelope;
 use lettre::message::header::{
     ContentTransferEncoding, ContentType, Date, HeaderName, HeaderValue, Headers, MessageId, To,
 };
-use lettre::message::{self, Attachment, Mailbox, Mailboxes, MultiPart, SinglePart};
+use lettre::message::{self, Attachment, Mailboxes, MultiPart, SinglePart};
 
-use crate::flow::{Email, Importance};
+use crate::flow::{Email, Importance, Mailbox};
 use crate::template::Rendered;
 
 /// Whom a message goes to, as its headers tell.
@@ -83,14 +83,16 @@ pub(super) fn build(parts: Parts<'_>) -> Result<Built, String> {
         }
     };
     let address = parts.address;
+    let from = header_mailbox(address.from)?;
+    let envelope = Envelope::new(None, vec![from.email.clone()]).map_err(|error| error.to_string())?;
     let mut builder = Message::builder()
-        .from(address.from.clone())
+        .from(from)
         .header(Date::new(SystemTime::from(parts.date)))
         .header(MessageId::from(parts.message_id.to_owned()))
         .subject(parts.rendered.subject)
         .raw_header(header("Auto-Submitted", "auto-generated")?)
         // The envelope is the outbox's; this one only keeps the builder from asking for recipients.
-        .envelope(Envelope::new(None, vec![address.from.email.clone()]).map_err(|error| error.to_string())?);
+        .envelope(envelope);
     for (name, value) in parts.headers {
         builder = builder.raw_header(header(name, &value)?);
     }
@@ -102,7 +104,7 @@ pub(super) fn build(parts: Parts<'_>) -> Result<Built, String> {
         builder = builder.raw_header(people_header(name, people)?);
     }
     if let Some(reply_to) = address.reply_to {
-        builder = builder.reply_to(reply_to.clone());
+        builder = builder.reply_to(header_mailbox(reply_to)?);
     }
     for (name, value) in address.importance.into_iter().flat_map(importance) {
         builder = builder.raw_header(header(name, value)?);
@@ -133,12 +135,18 @@ fn with_crlf(text: &str) -> String {
 fn people_header(name: &str, people: &[Mailbox]) -> Result<HeaderValue, String> {
     let mut headers = Headers::new();
     let encoded = people.iter().map(|person| {
-        headers.set(To::from(Mailboxes::from(person.clone())));
-        headers.to_string().trim_start_matches("To: ").trim_end().to_owned()
+        headers.set(To::from(Mailboxes::from(header_mailbox(person)?)));
+        Ok(headers.to_string().trim_start_matches("To: ").trim_end().to_owned())
     });
-    let encoded = encoded.collect::<Vec<_>>().join(",\r\n ");
+    let encoded = encoded.collect::<Result<Vec<_>, String>>()?.join(",\r\n ");
     let name = HeaderName::new_from_ascii(name.to_owned()).map_err(|error| error.to_string())?;
     Ok(HeaderValue::dangerous_new_pre_encoded(name, String::new(), encoded))
+}
+
+/// As the mail builder wants it.
+fn header_mailbox(mailbox: &Mailbox) -> Result<message::Mailbox, String> {
+    let address = mailbox.address.parse().map_err(|error| format!("{}: {error}", mailbox.address))?;
+    Ok(message::Mailbox::new(mailbox.name.clone(), address))
 }
 
 enum Body {

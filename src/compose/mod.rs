@@ -28,7 +28,6 @@ use std::ops::Range;
 use std::path::Path;
 
 use jiff::Timestamp;
-use lettre::message::Mailbox;
 use serde_json::Value;
 use tempfile::SpooledTempFile;
 use uuid::Uuid;
@@ -37,7 +36,7 @@ use plan::{Limits, Part, Plan};
 use sheet_part::SheetPart;
 
 use crate::compose::spool::Spool;
-use crate::flow::{Each, Flow};
+use crate::flow::{Each, Flow, Mailbox};
 use crate::rows::lead;
 use crate::template::cell;
 use crate::template::{FIRST_OF_OFFER, LEAD, Templates};
@@ -198,7 +197,7 @@ fn compose_with(
     let length = spool.len();
     let context = Context { scene, columns, declared, left_out, is_lead, attached, length, single };
     let bytes = tempfile::spooled_tempfile_in(IN_MEMORY, folder);
-    let sender = scene.from.email.to_string();
+    let sender = scene.from.address.clone();
     let mut mails = Mails { bytes, lines, head: sheet.head()?, list: Vec::new(), notes, sender };
     for (index, part) in parts.iter().enumerate() {
         let place = Place { number: index + 1, of: parts.len(), part };
@@ -295,7 +294,7 @@ impl Context<'_> {
     ) -> Result<(), ComposeError> {
         let shown = self.shown_rows(place.part, spool)?;
         let shown = if self.is_lead { by_offer(shown) } else { shown };
-        let message_id = format!("<{}@{}>", Uuid::new_v4(), self.scene.from.email.domain());
+        let message_id = format!("<{}@{}>", Uuid::new_v4(), self.scene.from.domain());
         let sheet = self.attached.then(|| SheetPart::new(mails.head.len(), place.part.lines.clone()));
         let (subject, built, sheet) = self.fitting(place, shown, sheet, &message_id, &mut mails.notes)?;
         let start = mails.bytes.seek(SeekFrom::End(0))?;

@@ -34,7 +34,7 @@ pub(super) fn composed(
         row["RowKey"] = number.to_string().into();
         spool.push(&Row::from_text(row.to_string()).unwrap()).unwrap();
     }
-    let from = "Leads <leads@contoso.example>".parse().unwrap();
+    let from = Mailbox::named("Leads", "leads@contoso.example");
     let now = "2026-03-01T08:00:00Z".parse().unwrap();
     let scene = Scene {
         flow: &flow,

@@ -3,9 +3,10 @@
 use std::ops::Range;
 
 use lettre::Address;
-use lettre::message::Mailbox;
+use lettre::message::Mailbox as ParsedMailbox;
 
 use super::reader::Section;
+use crate::flow::Mailbox;
 
 /// Characters of a name before an address: with it, the address stays on one line of a mail.
 const LONGEST_NAME: usize = 200;
@@ -28,8 +29,8 @@ impl Section<'_> {
         for text in texts {
             for part in text.get_ref().split(separator).map(str::trim).filter(|part| !part.is_empty()) {
                 let Some(mailbox) = self.mailbox(part, text.span()) else { continue };
-                if found.iter().any(|other| other.email == mailbox.email) {
-                    let message = format!("{} stands twice in {key}", mailbox.email);
+                if found.iter().any(|other| other.address == mailbox.address) {
+                    let message = format!("{} stands twice in {key}", mailbox.address);
                     self.problems.warn(text.span(), message, "one copy is sent");
                 } else {
                     found.push(mailbox);
@@ -65,34 +66,36 @@ fn mailbox(text: &str) -> Result<Mailbox, Wrong> {
     }
     let ascii = in_ascii(text);
     let parsed = ascii.parse().ok().or_else(|| with_any_name(&ascii));
-    let Some(mailbox): Option<Mailbox> = parsed else {
+    let Some(mailbox): Option<ParsedMailbox> = parsed else {
         return Err((format!("`{text}` is not a mail address"), remedy(text)));
     };
-    if !mailbox.email.to_string().is_ascii() {
+    let ParsedMailbox { name, email } = mailbox;
+    let address = email.to_string();
+    if !address.is_ascii() {
         let message = format!("`{text}` has letters before the @ that not every mail server takes");
         return Err((message, "use an address in ASCII".to_owned()));
     }
-    let length = mailbox.name.as_ref().map_or(0, |name| name.chars().count());
+    let length = name.as_ref().map_or(0, |name| name.chars().count());
     if length > LONGEST_NAME {
-        let message = format!("the name before {} has {length} characters", mailbox.email);
+        let message = format!("the name before {address} has {length} characters");
         return Err((message, format!("write at most {LONGEST_NAME}")));
     }
-    Ok(mailbox)
+    Ok(Mailbox { name, address })
 }
 
 /// The address of one recipient as a person types it, alone or with a name before it.
 pub fn address_of(text: &str) -> Option<String> {
-    Some(mailbox(text.trim()).ok()?.email.to_string())
+    Some(mailbox(text.trim()).ok()?.address)
 }
 
 /// `(주)콘토소 <sales@contoso.example>`: a name with signs that want quotes in a mail's head, which it gets there.
-fn with_any_name(text: &str) -> Option<Mailbox> {
+fn with_any_name(text: &str) -> Option<ParsedMailbox> {
     let (name, address) = text.strip_suffix('>')?.split_once('<')?;
     let name = name.trim();
     if name.contains(['@', '"', '>']) {
         return None;
     }
-    Some(Mailbox::new(Some(name.to_owned()), address.trim().parse().ok()?))
+    Some(ParsedMailbox::new(Some(name.to_owned()), address.trim().parse().ok()?))
 }
 
 fn remedy(text: &str) -> String {
@@ -152,13 +155,11 @@ mod tests {
             ("\"Sales; EU\" <a@b.example>", "Sales; EU"),
         ] {
             let mailbox = mailbox(text).unwrap();
-            assert_eq!(
-                (mailbox.name.as_deref(), mailbox.email.to_string().as_str()),
-                (Some(name), "a@b.example")
-            );
+            assert_eq!((mailbox.name.as_deref(), mailbox.address.as_str()), (Some(name), "a@b.example"));
             // As it stands in a mail's head, and is read from there.
-            let again: Mailbox = mailbox.to_string().parse().unwrap();
-            assert_eq!(again.name.as_deref(), Some(name), "{mailbox}");
+            let shown = ParsedMailbox::new(mailbox.name, mailbox.address.parse().unwrap()).to_string();
+            let again: ParsedMailbox = shown.parse().unwrap();
+            assert_eq!(again.name.as_deref(), Some(name), "{shown}");
         }
     }
 

@@ -2,13 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use lettre::message::Mailbox;
-
 use super::reader::Section;
 use super::values::Folders;
 use super::{entra, smtp};
 use crate::flow::{
-    AzureConnection, AzureLogin, FolderConnection, GraphConnection, MailConnection, TableConnection,
+    AzureConnection, AzureLogin, FolderConnection, GraphConnection, MailConnection, Mailbox, TableConnection,
 };
 use crate::text::near::did_you_mean;
 
@@ -184,7 +182,7 @@ fn embedded(section: Section<'_>, folders: &Folders) -> Option<TableConnection> 
 
 fn folder(section: Section<'_>, folders: &Folders) -> Option<MailConnection> {
     let path = section.file("path", &folders.state).unwrap_or_else(|| folders.state.join("mail"));
-    let from = section.address("from").or_else(|| "leadflow <leadflow@localhost>".parse::<Mailbox>().ok());
+    let from = section.address("from").unwrap_or_else(|| Mailbox::named("leadflow", "leadflow@localhost"));
     section.finish();
-    Some(MailConnection::Folder(FolderConnection { path, from: from? }))
+    Some(MailConnection::Folder(FolderConnection { path, from }))
 }

@@ -75,16 +75,16 @@ pub(super) fn read(
 /// A mail has the sender of the first connection, and a mailbox sends its own alone.
 fn check_sender(section: &Section<'_>, connections: &Connections, names: &[String]) {
     let mut of_list = names.iter().filter_map(|name| Some((name, connections.mails.get(name)?)));
-    let Some((first, sender)) = of_list.next().map(|(name, mail)| (name, mail.from().email.clone())) else {
+    let Some((first, sender)) = of_list.next().map(|(name, mail)| (name, mail.from().address.clone())) else {
         return;
     };
     for (name, mail) in of_list {
         let MailConnection::Graph(graph) = mail else { continue };
-        if graph.mailbox.email != sender {
+        if graph.mailbox.address != sender {
             let span = section.span_of("connection").unwrap_or_else(|| section.span());
             let message = format!(
                 "mails have the sender {sender} of `{first}`, which the mailbox {} of `{name}` may not send",
-                graph.mailbox.email
+                graph.mailbox.address
             );
             section.problems.warn(
                 span,

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use lettre::message::Mailbox;
-
-use crate::flow::{Config, Flow, FlowTable, Settings};
+use crate::flow::{Config, Flow, FlowTable, Mailbox, Settings};
 
 /// One line a change; addresses are counted, not told.
 pub(super) fn between(old: &Config, new: &Config) -> Vec<String> {
@@ -108,7 +106,7 @@ fn recipients(old: &Flow, new: &Flow) -> Option<String> {
     let all = |flow: &Flow| {
         let lists = [("to", &flow.email.to), ("cc", &flow.email.cc), ("bcc", &flow.email.bcc)];
         let each = |(kind, list): (&'static str, &Vec<Mailbox>)| {
-            list.iter().map(|mailbox| (kind, mailbox.to_string())).collect::<Vec<_>>()
+            list.iter().map(|mailbox| (kind, mailbox.clone())).collect::<Vec<_>>()
         };
         lists.into_iter().flat_map(each).collect::<BTreeSet<_>>()
     };

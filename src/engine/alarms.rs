@@ -138,9 +138,9 @@ fn mail<'a>(
         file: &config.path.display().to_string(),
         now,
     };
-    let to = failures.to.iter().map(|to| to.email.to_string()).collect();
+    let to = failures.to.iter().map(|to| to.address.clone()).collect();
     match alarm_mail::compose(&notice) {
-        Ok(mail) => Some((mail, failures, from.email.to_string(), to)),
+        Ok(mail) => Some((mail, failures, from.address.clone(), to)),
         Err(error) => {
             error!("the mail about a failure cannot be made: {error}");
             None

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::mailbox::Mailbox;
 use super::secret::SecretSource;
 use crate::services::entra::{Cloud, Entra};
 
@@ -106,7 +107,7 @@ pub enum MailConnection {
 
 impl MailConnection {
     /// The sender of every mail of this connection, as `Name <address>` or `address`.
-    pub fn from(&self) -> &lettre::message::Mailbox {
+    pub fn from(&self) -> &Mailbox {
         match self {
             Self::Smtp(smtp) => &smtp.from,
             Self::Graph(graph) => &graph.mailbox,
@@ -162,7 +163,7 @@ pub struct SmtpConnection {
     /// How the connection is protected.
     pub security: Security,
     /// The sender.
-    pub from: lettre::message::Mailbox,
+    pub from: Mailbox,
     /// Without it no AUTH is tried.
     pub login: Option<Login>,
     /// A PEM file with the only authorities to trust, absolute; the system's roots without it.
@@ -218,7 +219,7 @@ pub enum Proof {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GraphConnection {
     /// The mailbox that sends, and the sender.
-    pub mailbox: lettre::message::Mailbox,
+    pub mailbox: Mailbox,
     /// Who signs in.
     pub entra: Entra,
     /// Messages a minute at most.
@@ -231,5 +232,5 @@ pub struct FolderConnection {
     /// The folder, absolute.
     pub path: PathBuf,
     /// The sender; `leadflow <leadflow@localhost>` unless said.
-    pub from: lettre::message::Mailbox,
+    pub from: Mailbox,
 }

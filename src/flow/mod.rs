@@ -2,6 +2,7 @@
 
 pub mod condition;
 mod connection;
+mod mailbox;
 mod secret;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ pub use connection::{
     SmtpConnection, TableConnection,
 };
 
+pub use mailbox::Mailbox;
 pub use secret::SecretSource;
 
 /// A whole, valid flows.toml with its templates.
@@ -91,7 +93,7 @@ pub struct Failures {
     /// Mail connections, tried in this order.
     pub connections: Vec<String>,
     /// Recipients.
-    pub to: Vec<lettre::message::Mailbox>,
+    pub to: Vec<Mailbox>,
     /// Consecutive failed runs before the first mail.
     pub after: u32,
     /// Time between two mails about the same failure.
@@ -182,13 +184,13 @@ pub struct Email {
     /// Mail connections; the next one when the first fails.
     pub connections: Vec<String>,
     /// Recipients, at least one over the three lists.
-    pub to: Vec<lettre::message::Mailbox>,
+    pub to: Vec<Mailbox>,
     /// Copies.
-    pub cc: Vec<lettre::message::Mailbox>,
+    pub cc: Vec<Mailbox>,
     /// Hidden copies.
-    pub bcc: Vec<lettre::message::Mailbox>,
+    pub bcc: Vec<Mailbox>,
     /// Where answers go.
-    pub reply_to: Option<lettre::message::Mailbox>,
+    pub reply_to: Option<Mailbox>,
     /// The `Importance` header.
     pub importance: Option<Importance>,
     /// Subject, HTML and text, compiled.
@@ -225,7 +227,7 @@ impl Email {
     pub fn recipients(&self) -> Vec<String> {
         let mut found: Vec<String> = Vec::new();
         for mailbox in self.to.iter().chain(&self.cc).chain(&self.bcc) {
-            let address = mailbox.email.to_string();
+            let address = mailbox.address.clone();
             if !found.contains(&address) {
                 found.push(address);
             }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::flow::Mailbox;
 use fastrand::Rng;
-use lettre::message::Mailbox;
 
 use super::Break;
 use super::servers::Place;

@@ -240,7 +240,7 @@ fn connection(port: u16) -> MailConnection {
         host: "127.0.0.1".to_owned(),
         port,
         security: Security::None,
-        from: "leads@contoso.example".parse().unwrap(),
+        from: leadflow::flow::Mailbox::bare("leads@contoso.example"),
         login: None,
         ca_file: None,
         per_minute: 1_000,

@@ -208,7 +208,7 @@ mod tests {
     #[test]
     fn a_server_that_asks_for_a_rest_gets_it() {
         let connection = MailConnection::Graph(GraphConnection {
-            mailbox: "leads@contoso.example".parse().unwrap(),
+            mailbox: crate::flow::Mailbox::bare("leads@contoso.example"),
             entra: Entra::new(Identity::Managed { client_id: None }, Cloud::Public),
             per_minute: 30,
         });
@@ -250,7 +250,7 @@ mod tests {
     fn one_mail_breaks_its_own_session_and_two_break_the_connection_for_their_lane() {
         let now: Timestamp = "2026-03-01T08:00:00Z".parse().unwrap();
         let connection = MailConnection::Graph(GraphConnection {
-            mailbox: "leads@contoso.example".parse().unwrap(),
+            mailbox: crate::flow::Mailbox::bare("leads@contoso.example"),
             entra: Entra::new(Identity::Managed { client_id: None }, Cloud::Public),
             per_minute: 30,
         });

@@ -86,7 +86,7 @@ impl Graph {
         let mut url = Url::parse(connection.entra.cloud.graph())
             .map_err(|error| ConnectError::new(format!("no address of Graph: {error}"), None))?;
         if let Ok(mut path) = url.path_segments_mut() {
-            path.extend(["v1.0", "users", connection.mailbox.email.as_ref(), "sendMail"]);
+            path.extend(["v1.0", "users", connection.mailbox.address.as_str(), "sendMail"]);
         }
         Ok(Self { connection: connection.clone(), client, url, usable: true, wait: None })
     }
@@ -147,7 +147,7 @@ impl Graph {
     /// Sends a message without recipients, which the mailbox refuses as such once it has let the
     /// sender in.
     pub(super) async fn try_mailbox(&self) -> Result<(), ConnectError> {
-        let mailbox = &self.connection.mailbox.email;
+        let mailbox = &self.connection.mailbox.address;
         let message = format!(
             "From: {mailbox}\r\nSubject: leadflow check\r\nMIME-Version: 1.0\r\n\
              Content-Type: text/plain; charset=utf-8\r\n\r\nThis has no recipients and is not sent.\r\n"
@@ -252,7 +252,7 @@ fn watched(
 /// Places for requests, shared by all that send from one mailbox, whatever their connection's name.
 fn slots_of(connection: &GraphConnection) -> Arc<Semaphore> {
     static SLOTS: Mutex<BTreeMap<String, Arc<Semaphore>>> = Mutex::new(BTreeMap::new());
-    let mailbox = connection.mailbox.email.to_string().to_lowercase();
+    let mailbox = connection.mailbox.address.to_lowercase();
     let mut slots = SLOTS.lock().unwrap_or_else(PoisonError::into_inner);
     Arc::clone(slots.entry(mailbox).or_insert_with(|| Arc::new(Semaphore::new(AT_ONCE))))
 }

@@ -45,7 +45,7 @@ pub(super) async fn mail(connection: &MailConnection, visit: &mut Visit<'_>) {
     if let MailConnection::Graph(graph) = connection {
         match mail::try_mailbox(graph).await {
             Ok(()) => {
-                visit.well(format!("{} lets {} send", graph.mailbox.email, graph.entra.who()));
+                visit.well(format!("{} lets {} send", graph.mailbox.address, graph.entra.who()));
             }
             Err(error) => visit.wrong(error.message, error.help),
         }
@@ -66,7 +66,7 @@ fn works(connection: &MailConnection) -> String {
             Some(login) => format!("signed in to {} as {}", smtp.place(), login.username),
             None => format!("connected to {}, without a login", smtp.place()),
         },
-        MailConnection::Graph(graph) => format!("signed in for {}", graph.mailbox.email),
+        MailConnection::Graph(graph) => format!("signed in for {}", graph.mailbox.address),
         MailConnection::Folder(folder) => format!("{} can be written", folder.path.display()),
         #[cfg(feature = "simulation")]
         MailConnection::Simulated(_) => "a simulated mail server".to_owned(),

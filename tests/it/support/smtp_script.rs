@@ -102,7 +102,7 @@ impl Script {
             host: "127.0.0.1".to_owned(),
             port: self.port,
             security: Security::None,
-            from: FROM.parse().unwrap(),
+            from: leadflow::flow::Mailbox::bare(FROM),
             login: None,
             ca_file: None,
             per_minute: 1_000,

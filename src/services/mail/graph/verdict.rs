@@ -102,7 +102,7 @@ pub(super) fn of(reply: &Reply, connection: &GraphConnection) -> Verdict {
         let retry_after = reply.retry_after;
         Verdict::Connection(ConnectError { message, help: Some(help), retry_after })
     };
-    let mailbox = connection.mailbox.email.to_string();
+    let mailbox = connection.mailbox.address.to_string();
     let who = connection.entra.who();
     match reply.status {
         202 => Verdict::Accepted(match &reply.request_id {
@@ -165,7 +165,7 @@ fn permission(connection: &GraphConnection) -> String {
     format!(
         "in Exchange Online PowerShell: New-ManagementRoleAssignment -App {app} -Role \"Application Mail.Send\" \
          -CustomResourceScope SCOPE, with a scope that holds {}; it takes up to 2 hours to work; see docs/office365.md",
-        connection.mailbox.email
+        connection.mailbox.address
     )
 }
 
@@ -176,7 +176,7 @@ mod tests {
 
     fn verdict(status: u16, code: &str) -> Verdict {
         let connection = GraphConnection {
-            mailbox: "leads@contoso.example".parse().unwrap(),
+            mailbox: crate::flow::Mailbox::bare("leads@contoso.example"),
             entra: Entra::new(Identity::Managed { client_id: None }, Cloud::Public),
             per_minute: 30,
         };
