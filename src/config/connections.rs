@@ -35,7 +35,7 @@ pub(super) fn read(root: &Section<'_>, folders: &Folders) -> Connections {
         let smtp =
             section.section("smtp").and_then(|mail| smtp::read(mail, folders)).map(MailConnection::Smtp);
         let graph = section.section("graph").and_then(|mail| graph(mail, folders));
-        let folder = section.section("mail_folder").and_then(|mail| folder(mail, folders));
+        let folder = section.section("mail_folder").map(|mail| folder(mail, folders));
         let kinds = ["azure_table", "embedded_table", "graph", "smtp", "mail_folder"];
         let count = kinds.iter().filter(|kind| section.has(kind)).count();
         if count != 1 {
@@ -180,9 +180,9 @@ fn embedded(section: Section<'_>, folders: &Folders) -> Option<TableConnection> 
     Some(TableConnection::Embedded { file: file? })
 }
 
-fn folder(section: Section<'_>, folders: &Folders) -> Option<MailConnection> {
+fn folder(section: Section<'_>, folders: &Folders) -> MailConnection {
     let path = section.file("path", &folders.state).unwrap_or_else(|| folders.state.join("mail"));
     let from = section.address("from").unwrap_or_else(|| Mailbox::named("leadflow", "leadflow@localhost"));
     section.finish();
-    Some(MailConnection::Folder(FolderConnection { path, from }))
+    MailConnection::Folder(FolderConnection { path, from })
 }

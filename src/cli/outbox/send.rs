@@ -88,7 +88,7 @@ fn notes(loaded: &Loaded, before: &Listed, after: &Listed) -> Vec<String> {
     });
     let (recipients, place) = of_flow.unwrap_or_else(|| {
         let to = config.settings.failures.iter().flat_map(|failures| &failures.to);
-        (to.map(|to| to.email.to_string()).collect(), "[settings.failures]".to_owned())
+        (to.map(|to| to.address.clone()).collect(), "[settings.failures]".to_owned())
     });
     let still =
         given_up(before, after).into_iter().filter(|address| recipients.iter().any(|to| to == address));

@@ -102,7 +102,7 @@ pub(super) fn of(reply: &Reply, connection: &GraphConnection) -> Verdict {
         let retry_after = reply.retry_after;
         Verdict::Connection(ConnectError { message, help: Some(help), retry_after })
     };
-    let mailbox = connection.mailbox.address.to_string();
+    let mailbox = connection.mailbox.address.clone();
     let who = connection.entra.who();
     match reply.status {
         202 => Verdict::Accepted(match &reply.request_id {
