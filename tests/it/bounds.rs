@@ -8,7 +8,8 @@ use std::time::Duration;
 use leadflow::platform::clock::Clock;
 use serde_json::json;
 
-use crate::support::leadflow::{Daemon, MARKETPLACE, Sandbox, guide_flow};
+use crate::support::flows_toml::{MARKETPLACE, guide_flow};
+use crate::support::leadflow::{Daemon, Sandbox};
 use crate::support::scripted::{Requests, page, response, serve, table_service};
 use crate::support::{eventually, within};
 
@@ -18,7 +19,7 @@ const MOST: u64 = 64;
 
 fn sandbox(service: &Requests) -> Sandbox {
     let flow = guide_flow("leads").replace("frequency = \"hour\"", "frequency = \"second\"");
-    Sandbox::with_storage(&format!("{MARKETPLACE}{FOLDER}{flow}"), service.storage())
+    Sandbox::with_storage(format!("{MARKETPLACE}{FOLDER}{flow}"), service.storage())
 }
 
 fn is_scan(target: &str) -> bool {
@@ -147,7 +148,7 @@ fn a_token_service_without_end_takes_no_memory() {
     });
     let flow = guide_flow("leads").replace("frequency = \"hour\"", "frequency = \"second\"");
     let table = "[connections.marketplace.azure_table]\naccount = \"contosoleads\"\nentra = { managed_identity = true }\n\n";
-    let sandbox = Sandbox::new(&format!("{table}{FOLDER}{flow}"));
+    let sandbox = Sandbox::new(format!("{table}{FOLDER}{flow}"));
     let daemon = sandbox.daemon_with(&[("LEADFLOW_TEST_IMDS", &format!("http://127.0.0.1:{port}"))]);
     within(Duration::from_mins(3), "nine answers", || (asked.load(Ordering::Relaxed) > 9).then_some(()));
     daemon.wait_for_log("the run failed");

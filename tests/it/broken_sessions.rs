@@ -71,7 +71,7 @@ struct Office {
 
 impl Office {
     fn new(servers: &[(&str, &Breaking)], to: &str) -> Self {
-        let sandbox = Sandbox::new(&flows(servers, to));
+        let sandbox = Sandbox::new(flows(servers, to));
         std::fs::create_dir(sandbox.path("state")).unwrap();
         let tables = Tables::open(&sandbox.path("state/demo.db"));
         Self { sandbox, tables }

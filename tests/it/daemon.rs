@@ -3,8 +3,10 @@
 use std::process::{Command, Stdio};
 
 use crate::support::azurite::{self, Table};
+use crate::support::database::Writing;
 use crate::support::eventually;
-use crate::support::leadflow::{MARKETPLACE, Sandbox, guide_flow, relay};
+use crate::support::flows_toml::{FlowsToml, MARKETPLACE, guide_flow, relay};
+use crate::support::leadflow::Sandbox;
 use crate::support::leads::{keys, leads};
 use crate::support::mail_server::MailServer;
 
@@ -12,7 +14,7 @@ use crate::support::mail_server::MailServer;
 fn every_two_seconds(table: &Table, port: u16) -> Sandbox {
     let flow = guide_flow(&table.name)
         .replace("frequency = \"hour\"\ninterval = 1", "frequency = \"second\"\ninterval = 2");
-    Sandbox::with_azurite(&format!("{MARKETPLACE}{}{flow}", relay(port)))
+    Sandbox::with_azurite(format!("{MARKETPLACE}{}{flow}", relay(port)))
 }
 
 #[tokio::test]
@@ -51,7 +53,7 @@ async fn leads_arrive_and_edits_take_effect_while_it_runs() {
 
     assert!(daemon.stop().success());
     let mut carried: Vec<String> =
-        server.mails().iter().flat_map(super::support::mail_server::Mail::row_keys).collect();
+        server.mails().iter().flat_map(super::support::mail::Mail::row_keys).collect();
     carried.sort();
     assert_eq!(carried, keys(0..6), "each lead once");
 }
@@ -94,9 +96,7 @@ async fn mail_that_waits_leaves_when_the_server_is_back() {
     // A reload tries what waits at once.
     daemon.signal("HUP");
     server.wait_for_keys(&keys(0..2));
-    eventually("the outcome", || {
-        (sandbox.json(&["history", "show", "1", "--json"])["outcome"] == "sent").then_some(())
-    });
+    eventually("the outcome", || (sandbox.shown(1)["outcome"] == "sent").then_some(()));
     assert!(daemon.stop().success());
 }
 
@@ -107,17 +107,14 @@ async fn a_sender_that_is_refused_condemns_no_mail_and_the_next_connection_takes
     table.insert(&leads(0..2)).await;
     let first = relay(strict.port).replace("connections.relay", "connections.first");
     let flow = guide_flow(&table.name);
-    let sandbox = Sandbox::with_azurite(&format!("{MARKETPLACE}{first}{}{flow}", relay(server.port)));
+    let sandbox = Sandbox::with_azurite(format!("{MARKETPLACE}{first}{}{flow}", relay(server.port)));
     sandbox.edit("connection = \"relay\"", "connection = \"first\"");
     let output = sandbox.run(&["run", "--once"]);
     assert_eq!(output.code, 1);
     let words =
         "the mail connection fails: the server takes no mail from <…> 550 5.7.60 <…> may not send here";
     assert!(output.stderr.contains(words), "{}", output.stderr);
-    assert_eq!(
-        sandbox.json(&["history", "show", "1", "--json"])["mails"][0]["recipients"][0]["state"],
-        "waiting"
-    );
+    assert_eq!(sandbox.shown(1)["mails"][0]["recipients"][0]["state"], "waiting");
 
     table.insert(&leads(2..3)).await;
     sandbox.edit("connection = \"first\"", "connection = [\"first\", \"relay\"]");
@@ -163,13 +160,18 @@ fn a_state_folder_that_is_taken_away_ends_it() {
 
 #[test]
 fn a_busy_state_ends_nothing() {
-    let sandbox = Sandbox::new("");
+    let sandbox = Sandbox::new(FlowsToml::demo().flow("leads").every("day"));
     let daemon = sandbox.daemon();
-    let db = rusqlite::Connection::open(sandbox.path("state/leadflow.db")).unwrap();
-    db.execute_batch("BEGIN IMMEDIATE; INSERT INTO requests (kind, flow, created) VALUES ('off', 'leads', 0); COMMIT; BEGIN IMMEDIATE").unwrap();
+    daemon.wait_for_log("no new rows");
+    assert_eq!(sandbox.run(&["off", "leads"]).code, 0, "from now on the daemon has nothing to write");
+    daemon.signal("STOP");
+    let asked = sandbox.run(&["on", "leads"]);
+    assert!(asked.code == 1 && asked.stderr.contains("has not come to it yet"), "{}", asked.stderr);
+    let writing = Writing::begin(&sandbox.path("state"));
+    daemon.signal("CONT");
     daemon.wait_for_log("database is locked; trying again");
-    db.execute_batch("ROLLBACK").unwrap();
-    daemon.wait_for_log("turned off by command");
+    writing.end();
+    daemon.wait_for_log("turned on by command");
     assert!(daemon.stop().success());
 }
 

@@ -4,53 +4,27 @@
 use std::time::{Duration, Instant};
 
 use jiff::SignedDuration;
-use leadflow::platform::clock::Clock;
-use leadflow::services::table::EmbeddedTable;
-use serde_json::json;
 
-use crate::support::eventually;
+use crate::support::embedded::row;
+use crate::support::flows_toml::{FlowsToml, KEYS, SINCE};
 use crate::support::leadflow::{Daemon, Sandbox};
+use crate::support::mail::Mail;
+use crate::support::{eventually, now};
 
-const FLOWS: &str = r#"[connections.demo.embedded_table]
-file = "demo.db"
-[connections.folder.mail_folder]
-path = "mail"
-[settings.failures]
-connection = "folder"
-to = "ops@contoso.example"
-[flows.leads.recurrence]
-frequency = "hour"
-interval = 1
-[flows.leads.table]
-connection = "demo"
-name = "leads"
-filter = "Timestamp gt datetime'{{past_time}}'"
-[flows.leads.email]
-connection = "folder"
-to = "sales@contoso.example"
-subject = "{{length}} rows"
-body = "{{#each rows}}{{RowKey}} {{/each}}"
-"#;
+fn flows() -> FlowsToml {
+    let flows =
+        FlowsToml::demo().failures("folder").flow("leads").of_recurrence("interval = 1").filter(SINCE);
+    flows.subject("{{length}} rows").body(KEYS)
+}
 
 fn insert(sandbox: &Sandbox, key: &str, hours_ago: i64) {
-    let table = EmbeddedTable::open(&sandbox.path("state/demo.db"), "leads").unwrap();
-    let row = json!({ "PartitionKey": "p", "RowKey": key }).as_object().unwrap().clone();
-    table.insert(&[row], Clock::System.now() - SignedDuration::from_hours(hours_ago)).unwrap();
+    sandbox.table().insert_at(&[row(key)], now() - SignedDuration::from_hours(hours_ago));
 }
 
 /// Recipients and text of each mail in the folder, oldest first.
 fn mails(sandbox: &Sandbox) -> Vec<(String, String)> {
-    let Ok(entries) = std::fs::read_dir(sandbox.path("state/mail")) else { return Vec::new() };
-    let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
-    paths.retain(|path| path.extension().is_some_and(|ending| ending == "eml"));
-    paths.sort();
-    let read = |path: &std::path::PathBuf| {
-        let bytes = std::fs::read(path).unwrap();
-        let message = mail_parser::MessageParser::default().parse(&bytes).unwrap();
-        let to = message.to().unwrap().iter().filter_map(|to| to.address()).collect::<Vec<_>>().join(" ");
-        (to, message.body_text(0).unwrap().trim().to_owned())
-    };
-    paths.iter().map(read).collect()
+    let read = |mail: Mail| (mail.addressees().join(" "), mail.text().trim().to_owned());
+    sandbox.mails().into_iter().map(read).collect()
 }
 
 fn edit_is_taken(sandbox: &Sandbox, daemon: &Daemon, from: &str, to: &str, words: &str) {
@@ -68,7 +42,7 @@ fn done(sandbox: &Sandbox, arguments: &[&str], words: &str) {
 
 #[test]
 fn a_day_of_edits_looks_and_commands() {
-    let sandbox = Sandbox::new(FLOWS);
+    let sandbox = Sandbox::new(flows());
     insert(&sandbox, "yesterday", 30);
     insert(&sandbox, "first", 0);
     let daemon = sandbox.daemon();
@@ -140,14 +114,12 @@ fn off_and_on(sandbox: &Sandbox, daemon: &Daemon) {
 
 /// A run fails: a look at it, the cause mended, the run done anew.
 fn a_failure(sandbox: &Sandbox) {
-    let database = sandbox.path("state/demo.db");
-    let whole = std::fs::read(&database).unwrap();
-    std::fs::write(&database, "garbage").unwrap();
+    let whole = sandbox.spoil_table();
     let failed = sandbox.json(&["trigger", "leads", "--json"]);
     let run = failed["run"].to_string();
     done(sandbox, &["history", "--status", "failed"], "failed");
     done(sandbox, &["history", "show", &run], "cannot use the embedded table");
-    std::fs::write(&database, whole).unwrap();
+    sandbox.mend_table(&whole);
     insert(sandbox, "fourth", 0);
     let nothing_read = sandbox.run(&["resubmit", &run]);
     assert_eq!(nothing_read.code, 1);
@@ -168,16 +140,12 @@ fn resident(daemon: &Daemon) -> u64 {
 
 #[test]
 fn a_thousand_reloads_miss_no_slot_make_no_run_and_hold_no_memory() {
-    let flows = FLOWS.replace("frequency = \"hour\"\ninterval = 1", "frequency = \"second\"");
-    let sandbox = Sandbox::new(&flows);
+    let sandbox = Sandbox::new(flows().every("second"));
     let daemon = sandbox.daemon();
     let count = || daemon.log().matches("flows.toml is reloaded").count();
     let mut early = 0;
     for number in 1..=1_000 {
-        let edited = flows.replace(
-            "[flows.leads.recurrence]",
-            &format!("[flows.leads]\ndescription = \"{number}\"\n[flows.leads.recurrence]"),
-        );
+        let edited = flows().every("second").of_flow(&format!("description = \"{number}\"")).to_string();
         // As an editor that truncates: the file is there in pieces for a moment.
         if number % 50 == 0 {
             std::fs::write(sandbox.path("flows.toml"), &edited[..edited.len() / 2]).unwrap();
@@ -194,10 +162,8 @@ fn a_thousand_reloads_miss_no_slot_make_no_run_and_hold_no_memory() {
     let late = resident(&daemon);
     assert!(late < early + 4_096, "{early} kB after 200 reloads, {late} kB after 1,000");
     assert!(daemon.stop().success());
-    let runs = sandbox.json(&["history", "-n", "100000", "--json"]);
-    let mut slots: Vec<i64> = runs
-        .as_array()
-        .unwrap()
+    let mut slots: Vec<i64> = sandbox
+        .runs()
         .iter()
         .map(|run| run["due"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap().as_second())
         .collect();

@@ -3,12 +3,13 @@
 use serde_json::Value;
 
 use crate::support::azurite::{self, Table};
-use crate::support::leadflow::{MARKETPLACE, Output, Sandbox, guide_flow, relay};
+use crate::support::flows_toml::{MARKETPLACE, guide_flow, relay};
+use crate::support::leadflow::{Output, Sandbox};
 use crate::support::leads::{keys, leads};
 use crate::support::mail_server::MailServer;
 
 fn sandbox(table: &Table, port: u16) -> Sandbox {
-    Sandbox::with_azurite(&format!("{MARKETPLACE}{}{}", relay(port), guide_flow(&table.name)))
+    Sandbox::with_azurite(format!("{MARKETPLACE}{}{}", relay(port), guide_flow(&table.name)))
 }
 
 fn shows(output: &Output, words: &[&str]) {
@@ -189,7 +190,7 @@ fn a_schedule_is_told_before_anything_runs() {
         "frequency = \"day\"\nhours = [8, 12]\nstart_time = \"2026-01-05T08:00:00\"",
     );
     let sandbox =
-        Sandbox::new(&format!("[settings]\ntime_zone = \"Asia/Seoul\"\n{MARKETPLACE}{}{flow}", relay(1)));
+        Sandbox::new(format!("[settings]\ntime_zone = \"Asia/Seoul\"\n{MARKETPLACE}{}{flow}", relay(1)));
     let slots = sandbox.json(&["schedule", "marketplace-leads", "--count", "4", "--json"]);
     let slots = slots.as_array().unwrap();
     assert_eq!(slots.len(), 4);

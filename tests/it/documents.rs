@@ -19,7 +19,7 @@ fn every_example_passes_check() {
                 "
 ",
             );
-            let sandbox = Sandbox::new(&whole(&block));
+            let sandbox = Sandbox::new(whole(&block));
             let output = sandbox.run(&["check"]);
             assert_eq!(output.code, 0, "{}:\n{block}\n{}", file.display(), output.stderr);
             *examples.entry(name_of(&file)).or_default() += 1;

@@ -5,9 +5,10 @@ use leadflow::platform::clock::Clock;
 use serde_json::json;
 
 use crate::support::azurite::Table;
-use crate::support::leadflow::{Output, Sandbox, guide_flow};
+use crate::support::flows_toml::guide_flow;
+use crate::support::leadflow::{Output, Sandbox};
 use crate::support::leads::{keys, leads};
-use crate::support::mail_server::Mail;
+use crate::support::mail::Mail;
 use crate::support::microsoft::connections::{MANAGED, application, graph, smtp, smtp_server, table};
 use crate::support::microsoft::{
     APPLICATION, GRAPH, MAILBOX, Microsoft, SMTP, STORAGE, TENANT, USER_ASSIGNED,
@@ -24,7 +25,7 @@ async fn sandbox(microsoft: &Microsoft, sign_in: &str) -> Sandbox {
     let leads_table = Table::create().await;
     leads_table.insert(&leads(0..3)).await;
     let flow = guide_flow(&leads_table.name).replace("\"relay\"", "\"office365\"");
-    Sandbox::with_microsoft(&format!("{}{}{flow}", table(sign_in), graph(sign_in)), microsoft)
+    Sandbox::with_microsoft(format!("{}{}{flow}", table(sign_in), graph(sign_in)), microsoft)
 }
 
 #[tokio::test]
@@ -52,7 +53,7 @@ async fn check_tells_each_step_that_works() {
     let by_smtp = smtp(server.port, &application("oauth"));
     let flow = guide_flow("leads").replace("\"relay\"", "\"office365\"");
     let embedded = "[connections.marketplace.embedded_table]\nfile = \"leads.db\"\n";
-    let sandbox = Sandbox::with_microsoft(&format!("{embedded}{by_smtp}{flow}"), &microsoft);
+    let sandbox = Sandbox::with_microsoft(format!("{embedded}{by_smtp}{flow}"), &microsoft);
     let output = sandbox.run(&["check", "--online"]);
     shows(
         &output,
@@ -160,7 +161,7 @@ async fn a_metadata_service_in_trouble_is_tried_again() {
 fn without_a_metadata_service_it_says_so_at_once() {
     let microsoft = Microsoft::start();
     let flow = guide_flow("leads").replace("\"relay\"", "\"office365\"");
-    let sandbox = Sandbox::with_microsoft(&format!("{}{}{flow}", table(MANAGED), graph(MANAGED)), &microsoft);
+    let sandbox = Sandbox::with_microsoft(format!("{}{}{flow}", table(MANAGED), graph(MANAGED)), &microsoft);
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let mut command = sandbox.command(&["check", "--online"]);
     let began = std::time::Instant::now();
@@ -184,7 +185,7 @@ fn each_cloud_has_its_own_services() {
         let sign_in = format!("cloud = \"{cloud}\"\n{}", application("entra"));
         let flow = guide_flow("leads").replace("\"relay\"", "\"office365\"");
         let sandbox =
-            Sandbox::with_microsoft(&format!("{}{}{flow}", table(&sign_in), graph(&sign_in)), &microsoft);
+            Sandbox::with_microsoft(format!("{}{}{flow}", table(&sign_in), graph(&sign_in)), &microsoft);
         let output = sandbox.run(&["test-mail", "marketplace-leads"]);
         assert_eq!(output.code, 0, "{}{}", output.stdout, output.stderr);
         assert_eq!((microsoft.asked(login), microsoft.asked(host)), (1, 1), "{cloud}");

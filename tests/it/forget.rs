@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use crate::support::azurite::Table;
 use crate::support::eventually;
-use crate::support::leadflow::{MARKETPLACE, Sandbox};
+use crate::support::flows_toml::MARKETPLACE;
+use crate::support::leadflow::Sandbox;
 use crate::support::scripted::{Requests, page, response, table_service};
 
 /// Flows of the embedded mail folder over tables of the connection `marketplace`: name and table.
@@ -82,7 +83,7 @@ async fn every_row_of_the_person_goes_whatever_its_keys_and_the_filter() {
 async fn a_table_that_was_read_once_and_is_not_any_more_is_told() {
     let (table, other) = (Table::create().await, Table::create().await);
     table.insert(&[lead("p", "1", ANA, "Ana Silva")]).await;
-    let sandbox = Sandbox::with_azurite(&flows(&[("one", &table.name)], ""));
+    let sandbox = Sandbox::with_azurite(flows(&[("one", &table.name)], ""));
     sandbox.run_once();
     sandbox.edit(&format!("name = \"{}\"", table.name), &format!("name = \"{}\"", other.name));
     sandbox.run_once();
@@ -114,7 +115,7 @@ async fn what_the_service_says_of_a_deletion_is_no_proof() {
         ("412 Precondition Failed", "UpdateConditionNotSatisfied", "it was written anew meanwhile"),
     ] {
         let service = stubborn(answer, code);
-        let sandbox = Sandbox::with_storage(&flows(&[("one", "leads")], ""), service.storage());
+        let sandbox = Sandbox::with_storage(flows(&[("one", "leads")], ""), service.storage());
         sandbox.run(&["run", "--once"]);
         let told = sandbox.run(&["lead", "forget", ANA, "--table", "--yes"]);
         assert_eq!(told.code, 1, "{answer}: {}", told.stdout);
@@ -145,7 +146,7 @@ async fn rows_that_appear_meanwhile_go_too_and_a_table_that_cannot_be_read_is_to
         row["Timestamp"] = json!("2026-01-01T00:00:00Z");
         Some(page(if number < 2 { std::slice::from_ref(&row) } else { &[] }, &[]))
     });
-    let sandbox = Sandbox::with_storage(&flows(&[("one", "leads"), ("two", "gone")], ""), service.storage());
+    let sandbox = Sandbox::with_storage(flows(&[("one", "leads"), ("two", "gone")], ""), service.storage());
     sandbox.run(&["run", "--once"]);
     let told = sandbox.run(&["lead", "forget", ANA, "--table", "--yes"]);
     assert_eq!(told.code, 1, "{}", told.stdout);
@@ -174,7 +175,7 @@ async fn another_persons_lead_that_names_the_person_is_told_and_stays() {
     table
         .insert(&[bob, lead("p", "same", ANA, "Ana Silva"), lead("q", "same", "eva@c.example", "Eva Holm")])
         .await;
-    let sandbox = Sandbox::with_azurite(&flows(&[("one", &table.name)], ""));
+    let sandbox = Sandbox::with_azurite(flows(&[("one", &table.name)], ""));
     sandbox.run_once();
     let told = sandbox.run(&["lead", "forget", "same", "--table", "--yes"]);
     assert_eq!(told.code, 1, "{}", told.stdout);
@@ -249,7 +250,7 @@ async fn a_run_that_has_read_the_row_before_it_went_is_told() {
 async fn texts_of_the_history_go_however_they_came_there() {
     let table = Table::create().await;
     table.insert(&[lead("p", "1", ANA, "Ana Silva"), lead("p", "2", "bo@c.example", "Bo Berg")]).await;
-    let sandbox = Sandbox::with_azurite(&flows(&[("one", &table.name)], ""));
+    let sandbox = Sandbox::with_azurite(flows(&[("one", &table.name)], ""));
     sandbox.run_once();
     let state = sandbox.path("state/leadflow.db");
     let db = rusqlite::Connection::open(&state).unwrap();

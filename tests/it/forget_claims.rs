@@ -120,7 +120,7 @@ fn a_database_that_was_put_aside_and_half_a_mail_are_looked_through() {
 
 #[test]
 fn a_name_that_is_written_without_a_space_goes_from_the_history() {
-    let sandbox = Sandbox::new(&EMBEDDED.replace(
+    let sandbox = Sandbox::new(EMBEDDED.replace(
         "max_rows = 1",
         "subject = \"{{#each rows}}{{lead.last_name}}{{lead.first_name}} {{/each}}\"",
     ));

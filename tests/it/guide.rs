@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::support::azurite::Table;
-use crate::support::leadflow::{MARKETPLACE, Sandbox, guide_flow, relay};
+use crate::support::flows_toml::{MARKETPLACE, guide_flow, relay};
+use crate::support::leadflow::Sandbox;
 use crate::support::leads::{keys, leads};
 use crate::support::mail_server::{MailServer, USER};
 
@@ -73,8 +74,7 @@ async fn what_one_mail_cannot_carry_goes_in_numbered_ones() {
     sandbox.run_once();
     let mails = server.mails();
     assert!(mails.len() > 1, "{} mails", mails.len());
-    let mut carried: Vec<String> =
-        mails.iter().flat_map(super::support::mail_server::Mail::row_keys).collect();
+    let mut carried: Vec<String> = mails.iter().flat_map(super::support::mail::Mail::row_keys).collect();
     carried.sort();
     assert_eq!(carried, keys(0..400));
     for (number, mail) in (1..).zip(&mails) {

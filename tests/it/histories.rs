@@ -12,11 +12,12 @@ use leadflow::engine::run::{self, Workplace};
 use leadflow::flow::Config;
 use leadflow::history::{Cause, Order};
 use leadflow::platform::clock::{Clock, DrivenClock};
-use leadflow::services::table::EmbeddedTable;
 use leadflow::store::{SharedStore, Store};
-use mail_parser::MessageParser;
 use proptest::prelude::*;
-use serde_json::{Map, Value, json};
+
+use crate::support::embedded::{Embedded, row};
+use crate::support::flows_toml::{FlowsToml, KEYS, SINCE};
+use crate::support::mail::Mail;
 
 /// Something that happens.
 #[derive(Debug, Clone)]
@@ -70,19 +71,20 @@ struct World {
     without_mail: Arc<Config>,
     clock: DrivenClock,
     place: Workplace,
-    table: EmbeddedTable,
+    table: Embedded,
     rows: BTreeMap<String, Written>,
     begin: Option<Timestamp>,
 }
 
-fn flows(table: &str, mail: &str, condition: &str) -> String {
-    format!(
-        "[connections.demo.embedded_table]\nfile = \"{table}\"\n[connections.folder.mail_folder]\npath = \"{mail}\"\n\
-         [flows.leads]\ncondition = \"{condition}\"\n[flows.leads.recurrence]\nfrequency = \"hour\"\n\
-         [flows.leads.table]\nconnection = \"demo\"\nname = \"leads\"\nfilter = \"Timestamp gt datetime'{{{{past_time}}}}'\"\n\
-         [flows.leads.email]\nconnection = \"folder\"\nto = \"a@b.example\"\nmax_rows = 5000\n\
-         body = \"{{{{#each rows}}}}{{{{RowKey}}}} {{{{/each}}}}\"\n"
-    )
+fn flows(table: &str, mail: &str, condition: &str) -> FlowsToml {
+    FlowsToml::new()
+        .table_connection("demo", "embedded_table", &format!("file = \"{table}\""))
+        .mail_connection("folder", "mail_folder", &format!("path = \"{mail}\""))
+        .flow("leads")
+        .condition(condition)
+        .filter(SINCE)
+        .body(KEYS)
+        .more("max_rows = 5000")
 }
 
 impl World {
@@ -90,7 +92,7 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let load = |name: &str, table: &str, mail: &str| {
             let path = folder.path().join(name);
-            std::fs::write(&path, flows(table, mail, condition)).unwrap();
+            std::fs::write(&path, flows(table, mail, condition).to_string()).unwrap();
             Arc::new(config::load(&path).unwrap().config)
         };
         std::fs::write(folder.path().join("no-database"), "garbage").unwrap();
@@ -102,7 +104,7 @@ impl World {
         let clock = DrivenClock::new("2026-03-02T08:00:00Z".parse().unwrap());
         let state = folder.path().join("state");
         let place = opened(&state, &clock);
-        let table = EmbeddedTable::open(&state.join("demo.db"), "leads").unwrap();
+        let table = Embedded::open(&state.join("demo.db"), "leads");
         Self {
             folder,
             whole,
@@ -136,8 +138,7 @@ impl World {
             }
             Event::Delete(which) => {
                 if let Some(key) = self.one_that_is_there(*which) {
-                    let db = rusqlite::Connection::open(self.state().join("demo.db")).unwrap();
-                    db.execute("DELETE FROM rows WHERE row_key = ?1", [&key]).unwrap();
+                    self.table.delete(&key);
                     self.rows.get_mut(&key).unwrap().is_there = false;
                 }
             }
@@ -173,9 +174,7 @@ impl World {
     }
 
     fn write(&self, key: &str, at: Timestamp) {
-        let row = json!({ "PartitionKey": "p", "RowKey": key });
-        let row: Map<String, Value> = row.as_object().unwrap().clone();
-        self.table.insert(&[row], at).unwrap();
+        self.table.insert_at(&[row(key)], at);
     }
 
     fn one_that_is_there(&self, which: prop::sample::Index) -> Option<String> {
@@ -191,10 +190,8 @@ impl World {
     /// Every key of every mail, as often as it was mailed.
     fn mailed(&self) -> BTreeMap<String, usize> {
         let mut found = BTreeMap::new();
-        for entry in std::fs::read_dir(self.state().join("mail")).into_iter().flatten() {
-            let bytes = std::fs::read(entry.unwrap().path()).unwrap();
-            let message = MessageParser::default().parse(&bytes).unwrap();
-            for key in message.body_text(0).unwrap().split_whitespace() {
+        for mail in Mail::in_folder(&self.state().join("mail")) {
+            for key in mail.text().split_whitespace() {
                 *found.entry(key.to_owned()).or_default() += 1;
             }
         }

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use leadflow::platform::clock::Clock;
-use leadflow::services::table::EmbeddedTable;
 use serde_json::Value;
 
+use crate::support::flows_toml::{FlowsToml, KEYS, SINCE};
 use crate::support::leadflow::Sandbox;
 use crate::support::leads::leads;
 use crate::support::past::{self, PastState};
@@ -72,7 +71,7 @@ fn collect(value: &Value, keys: &mut BTreeSet<String>) {
 
 #[test]
 fn of_a_state_with_a_past() {
-    let sandbox = Sandbox::new(&past::flows());
+    let sandbox = Sandbox::new(past::flows());
     PastState::make(&sandbox);
     for (name, line, chapters) in [
         ("list", "list --json", ["list", "history"].as_slice()),
@@ -94,7 +93,7 @@ fn of_a_state_with_a_past() {
 
 #[test]
 fn of_nothing() {
-    let sandbox = Sandbox::new(&past::flows());
+    let sandbox = Sandbox::new(past::flows());
     for (name, line, chapters) in [
         ("empty-list", "list --json", ["list", "history"].as_slice()),
         ("empty-history", "history --json", &["history"]),
@@ -108,30 +107,17 @@ fn of_nothing() {
 
 #[test]
 fn of_real_runs_and_of_a_preview() {
-    let flow = |name: &str, window: &str| {
-        format!(
-            "[flows.{name}]\ncondition = \"length > 0\"\n[flows.{name}.recurrence]\nfrequency = \"hour\"\n\
-             [flows.{name}.window]\nmode = \"{window}\"\n[flows.{name}.table]\nconnection = \"demo\"\nname = \"leads\"\n\
-             filter = \"Timestamp gt datetime'{{{{past_time}}}}'\"\nselect = [\"RowKey\", \"ProductId\"]\n\
-             [flows.{name}.email]\nconnection = \"folder\"\nto = \"sales@contoso.example\"\nattach_csv = true\n\
-             subject = \"{{{{length}}}} leads\"\nbody = \"{{{{#each rows}}}}{{{{RowKey}}}} {{{{/each}}}}\"\n"
-        )
-    };
-    let sandbox = Sandbox::new(&format!(
-        "[connections.demo.embedded_table]\nfile = \"demo.db\"\n[connections.folder.mail_folder]\n{}{}",
-        flow("covering", "covering"),
-        flow("fixed", "fixed")
-    ));
-    let insert = |range| {
-        let table = EmbeddedTable::open(&sandbox.path("state/demo.db"), "leads").unwrap();
-        let rows: Vec<_> = leads(range).iter().map(|lead| lead.as_object().unwrap().clone()).collect();
-        table.insert(&rows, Clock::System.now()).unwrap();
-    };
-    insert(0..2);
+    let flows = ["covering", "fixed"].into_iter().fold(FlowsToml::demo(), |flows, name| {
+        let flow = flows.flow(name).condition("length > 0").window(&format!("mode = \"{name}\""));
+        let flow = flow.filter(SINCE).of_table("select = [\"RowKey\", \"ProductId\"]");
+        flow.subject("{{length}} leads").body(KEYS).more("attach_csv = true")
+    });
+    let sandbox = Sandbox::new(flows);
+    sandbox.table().insert(&leads(0..2));
     is_documented(&sandbox, "preview", "preview covering --json", &["preview"]);
     is_documented(&sandbox, "empty-preview", "preview covering --json --since 2100-01-01", &["preview"]);
     sandbox.run_once();
-    insert(2..3);
+    sandbox.table().insert(&leads(2..3));
     sandbox.run_once();
     let row_key = &leads(0..1)[0]["RowKey"];
     is_documented(&sandbox, "lead-list", "lead list covering --json", &["lead"]);

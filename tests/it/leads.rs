@@ -7,7 +7,8 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 
 use crate::support::azurite::Table;
-use crate::support::leadflow::{MARKETPLACE, Sandbox, guide_flow, relay};
+use crate::support::flows_toml::{MARKETPLACE, guide_flow, relay};
+use crate::support::leadflow::Sandbox;
 use crate::support::leads::{keys, lead, leads};
 use crate::support::mail_server::MailServer;
 
@@ -130,7 +131,7 @@ async fn every_odd_lead_arrives_readable_and_inert() {
     let rows = corpus();
     assert!(rows.len() >= 40, "{}", rows.len());
     table.insert(&rows).await;
-    let sandbox = Sandbox::with_azurite(&flows(&server, &table, "attach_csv = true"));
+    let sandbox = Sandbox::with_azurite(flows(&server, &table, "attach_csv = true"));
     let once = sandbox.run_once();
     assert!(!once.stderr.contains("plain listing"), "no template failed: {}", once.stderr);
     let mails = server.mails();
@@ -254,7 +255,7 @@ async fn ten_thousand_leads_read_back_by_python_equal_the_rows() {
 #[tokio::test]
 async fn a_test_lead_is_written_listed_hidden_and_proved() {
     let (table, server) = (Table::create().await, MailServer::start(&[]));
-    let sandbox = Sandbox::with_azurite(&flows(&server, &table, "test_leads = \"hide\""));
+    let sandbox = Sandbox::with_azurite(flows(&server, &table, "test_leads = \"hide\""));
     let empty = sandbox.run(&["lead", "list", "marketplace-leads"]);
     assert!(
         empty.stdout.contains("`leadflow lead add marketplace-leads --test` writes a test lead"),
@@ -296,7 +297,7 @@ async fn a_test_lead_is_written_listed_hidden_and_proved() {
 #[tokio::test]
 async fn the_proof_of_a_lead_that_was_late_uncertain_replayed_or_deleted() {
     let (table, server) = (Table::create().await, MailServer::start(&["--silent-after-data", "1"]));
-    let sandbox = Sandbox::with_azurite(&flows(&server, &table, ""));
+    let sandbox = Sandbox::with_azurite(flows(&server, &table, ""));
     table.insert(&leads(0..1)).await;
     let mut daemon = sandbox.daemon();
     server.wait_for(1);

@@ -2,47 +2,28 @@
 
 use std::io::Read as _;
 
-use crate::support::eventually;
+use crate::support::driven::Driven;
+use crate::support::embedded::rows;
+use crate::support::flows_toml::{FlowsToml, KEYS, SINCE};
 use crate::support::leadflow::Sandbox;
 use crate::support::scripted::{page, serve, smtp, table_service};
-use leadflow::platform::clock::Clock;
-use leadflow::services::table::EmbeddedTable;
-use serde_json::json;
+use crate::support::{eventually, eventually_async, now};
+use jiff::SignedDuration;
 
-fn flow(name: &str, table: &str, mail: &str, more: &str) -> String {
-    format!(
-        "[flows.{name}.recurrence]\nfrequency = \"second\"\n[flows.{name}.table]\nconnection = \"{table}\"\nname = \"leads\"\n\
-         filter = \"Timestamp gt datetime'{{{{past_time}}}}'\"\n[flows.{name}.email]\nconnection = \"{mail}\"\n\
-         to = \"sales@contoso.example\"\nbody = \"{{{{#each rows}}}}{{{{RowKey}}}} {{{{/each}}}}\"\n{more}\n"
-    )
+/// A flow that runs each second.
+fn flow(flows: FlowsToml, name: &str) -> FlowsToml {
+    flows.flow(name).every("second").filter(SINCE).body(KEYS)
 }
-
-fn relay(name: &str, port: u16) -> String {
-    format!(
-        "[connections.{name}.smtp]\nhost = \"127.0.0.1\"\nport = {port}\nsecurity = \"none\"\nfrom = \"leads@contoso.example\"\n"
-    )
-}
-
-const DEMO: &str = "[connections.demo.embedded_table]\nfile = \"demo.db\"\n";
 
 fn insert(sandbox: &Sandbox, numbers: std::ops::Range<usize>) {
-    let table = EmbeddedTable::open(&sandbox.path("state/demo.db"), "leads").unwrap();
-    let row = |number| json!({ "PartitionKey": "p", "RowKey": format!("r{number:04}") });
-    let rows: Vec<_> = numbers.map(|number| row(number).as_object().unwrap().clone()).collect();
-    table.insert(&rows, Clock::System.now()).unwrap();
+    sandbox.table().insert(&rows(numbers));
 }
 
-#[test]
-fn beyond_per_hour_the_mails_of_a_flow_wait_and_none_is_lost() {
+#[tokio::test]
+async fn beyond_per_hour_the_mails_of_a_flow_wait_and_none_is_lost() {
     let (port, messages) = smtp(|_| Some("250 queued"));
-    let of = |name, more| flow(name, "demo", "relay", more);
-    let flows = format!(
-        "{DEMO}{}{}{}",
-        relay("relay", port),
-        of("many", "each = \"row\"\nper_hour = 5"),
-        of("other", "")
-    );
-    let sandbox = Sandbox::new(&flows);
+    let flows = flow(FlowsToml::new().embedded("demo").smtp("relay", port), "many");
+    let sandbox = Sandbox::new(flow(flows.more("each = \"row\"\nper_hour = 5"), "other"));
     insert(&sandbox, 0..12);
     let once = sandbox.run(&["run", "--once"]);
     assert_eq!(once.code, 1, "mails wait");
@@ -53,14 +34,21 @@ fn beyond_per_hour_the_mails_of_a_flow_wait_and_none_is_lost() {
     assert!(show.contains("next try") && show.contains("per_hour"), "{show}");
     let health = sandbox.run(&["health"]).stdout;
     assert!(!health.contains("wait"), "what waits for per_hour is not late: {health}");
-    // An hour later the next five leave; the hour is moved, not waited for.
-    let hour = 3_600_000_000_i64;
-    let db = rusqlite::Connection::open(sandbox.path("state/leadflow.db")).unwrap();
+    // An hour later the next five leave.
+    let daemon = Driven::start(&sandbox, &now().to_string());
+    let hour = SignedDuration::from_hours(1);
     for expected in [11, 13] {
-        db.execute("UPDATE mails SET began = began - ?1", [hour]).unwrap();
-        sandbox.run(&["run", "--once"]);
+        daemon.clock.advance(hour);
+        let count = async || {
+            daemon.tick().await;
+            Some(messages.lock().unwrap().len()).filter(|count| *count >= expected)
+        };
+        eventually_async("the mails of the next hour", count).await;
+        // Whatever else would leave with them leaves now.
+        daemon.pass(&sandbox, SignedDuration::from_secs(2), SignedDuration::from_secs(1)).await;
         assert_eq!(messages.lock().unwrap().len(), expected);
     }
+    daemon.stop().await;
 }
 
 #[test]
@@ -68,10 +56,8 @@ fn a_mail_server_that_hangs_holds_up_its_own_mails_alone() {
     let (port, messages) = smtp(|_| Some("250 queued"));
     // It takes the connection and says nothing.
     let silent = serve(|mut stream| drop(stream.read(&mut [0; 64])));
-    let connections = format!("{}{}", relay("relay", port), relay("silent", silent));
-    let flows =
-        format!("{DEMO}{connections}{}{}", flow("a", "demo", "silent", ""), flow("b", "demo", "relay", ""));
-    let sandbox = Sandbox::new(&flows);
+    let connections = FlowsToml::new().embedded("demo").smtp("relay", port).smtp("silent", silent);
+    let sandbox = Sandbox::new(flow(flow(connections, "a"), "b").mails_by("relay"));
     let daemon = sandbox.daemon();
     // What is written a second before its begin would be none of its rows.
     daemon.wait_for_log("are not mailed flow=\"b\"");
@@ -90,10 +76,9 @@ fn case_25_a_table_service_that_hangs_holds_up_its_own_flows_alone() {
         Some(page(&[], &[]))
     });
     let (port, messages) = smtp(|_| Some("250 queued"));
-    let azure = "[connections.marketplace.azure_table]\nconnection_string = { env = \"LEADS_STORAGE\" }\n";
-    let slow: String = (0..20).map(|n| flow(&format!("a{n}"), "marketplace", "relay", "")).collect();
-    let flows = format!("{DEMO}{azure}{}{slow}{}", relay("relay", port), flow("z", "demo", "relay", ""));
-    let sandbox = Sandbox::with_storage(&flows, service.storage());
+    let connections = FlowsToml::new().smtp("relay", port).embedded("demo").azure("marketplace");
+    let slow = (0..20).fold(connections, |flows, number| flow(flows, &format!("a{number}")));
+    let sandbox = Sandbox::with_storage(flow(slow, "z").reads("demo", "leads"), service.storage());
     let daemon = sandbox.daemon();
     eventually("the slow flows to hang", || (service.count() >= 4).then_some(()));
     daemon.wait_for_log("are not mailed flow=\"z\"");
@@ -110,11 +95,9 @@ fn runs_that_wait_for_their_turn_are_claimed_and_taken_back_when_they_are_not_to
         std::thread::park();
         Some(page(&[], &[]))
     });
-    let azure = "[connections.marketplace.azure_table]\nconnection_string = { env = \"LEADS_STORAGE\" }\n";
-    let slow: String = (0..6).map(|n| flow(&format!("a{n}"), "marketplace", "relay", "")).collect();
-    let gone = flow("gone", "marketplace", "relay", "");
-    let sandbox =
-        Sandbox::with_storage(&format!("{azure}{}{slow}{gone}", relay("relay", 1)), service.storage());
+    let connections = FlowsToml::new().azure("marketplace").smtp("relay", 1);
+    let slow = (0..6).fold(connections, |flows, number| flow(flows, &format!("a{number}")));
+    let sandbox = Sandbox::with_storage(flow(slow.clone(), "gone"), service.storage());
     let mut daemon = sandbox.daemon();
     let running = || {
         let found = sandbox.json(&["history", "--status", "running", "--json"]);
@@ -123,7 +106,7 @@ fn runs_that_wait_for_their_turn_are_claimed_and_taken_back_when_they_are_not_to
     };
     eventually("all to be claimed", || (running().len() == 7).then_some(()));
     eventually("four of them to ask", || (service.count() == 4).then_some(()));
-    sandbox.edit(&gone, "");
+    sandbox.write("flows.toml", &slow.to_string());
     daemon.wait_for_log("flows.toml is reloaded");
     assert_eq!(running(), ["a5", "a4", "a3", "a2", "a1", "a0"], "the other flows keep their claims");
     daemon.signal("TERM");

@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use crate::support::azurite::Table;
-use crate::support::leadflow::{MARKETPLACE, Sandbox, guide_flow, relay};
+use crate::support::flows_toml::{MARKETPLACE, guide_flow, relay};
+use crate::support::leadflow::Sandbox;
 use crate::support::leads::leads;
 use crate::support::mail_server::MailServer;
 
@@ -19,7 +20,7 @@ async fn one_line_a_run_and_one_a_mail_without_personal_data() {
     table.insert(&leads(0..3)).await;
     let flow = guide_flow(&table.name).replace("partners@", "refused@");
     let settings = "[settings]\nlog = \"debug\"\n\n";
-    let sandbox = Sandbox::with_azurite(&format!("{settings}{MARKETPLACE}{}{flow}", relay(server.port)));
+    let sandbox = Sandbox::with_azurite(format!("{settings}{MARKETPLACE}{}{flow}", relay(server.port)));
     let once = ["--log-format", "json", "run", "--once"];
     let mut log = sandbox.run(&once).stderr;
     log.push_str(&sandbox.run(&once).stderr);

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::support::azurite::{self, Table};
-use crate::support::leadflow::{MARKETPLACE, Output, Sandbox, guide_flow, relay};
+use crate::support::flows_toml::{MARKETPLACE, guide_flow, relay};
+use crate::support::leadflow::{Output, Sandbox};
 use crate::support::leads::leads;
 use crate::support::mail_server::MailServer;
 

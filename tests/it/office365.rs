@@ -6,9 +6,11 @@ use leadflow::services::table::EmbeddedTable;
 use serde_json::{Value, json};
 
 use crate::support::azurite::Table;
-use crate::support::leadflow::{Sandbox, guide_flow, relay};
+use crate::support::flows_toml::{guide_flow, relay};
+use crate::support::leadflow::Sandbox;
 use crate::support::leads::{keys, leads};
-use crate::support::mail_server::{Mail, MailServer};
+use crate::support::mail::Mail;
+use crate::support::mail_server::MailServer;
 use crate::support::microsoft::connections::{MANAGED, application, graph, smtp, smtp_server, table};
 use crate::support::microsoft::{
     APPLICATION, GRAPH, MAILBOX, Microsoft, SMTP, STORAGE, Scripted, USER_ASSIGNED,
@@ -18,7 +20,7 @@ use crate::support::microsoft::{
 fn sandbox(microsoft: &Microsoft, connections: &str, of_mail: &str) -> Sandbox {
     let flow = guide_flow("leads").replace("connection = \"relay\"", &format!("connection = {connections}"));
     let embedded = "[connections.marketplace.embedded_table]\nfile = \"leads.db\"\n\n";
-    let sandbox = Sandbox::with_microsoft(&format!("{embedded}{of_mail}{flow}"), microsoft);
+    let sandbox = Sandbox::with_microsoft(format!("{embedded}{of_mail}{flow}"), microsoft);
     insert(&sandbox, 0..1);
     sandbox
 }
@@ -121,7 +123,7 @@ async fn no_level_of_the_log_shows_a_secret() {
         (application("entra"), smtp(server.port, &application("oauth"))),
     ] {
         let flow = guide_flow(&leads_table.name).replace("\"relay\"", "\"office365\"");
-        let sandbox = Sandbox::with_microsoft(&format!("{}{of_mail}{flow}", table(&sign_in)), &microsoft);
+        let sandbox = Sandbox::with_microsoft(format!("{}{of_mail}{flow}", table(&sign_in)), &microsoft);
         let output = sandbox.command(&["run", "--once"]).env("RUST_LOG", "trace").output().unwrap();
         let log = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success() && log.contains("TRACE"), "{log}");

@@ -2,31 +2,22 @@
 
 use std::process::Stdio;
 
-use leadflow::platform::clock::Clock;
-use leadflow::services::table::EmbeddedTable;
 use serde_json::{Value, json};
 use unicode_width::UnicodeWidthStr as _;
 
-use crate::support::leadflow::{Sandbox, relay};
+use crate::support::flows_toml::{FlowsToml, SINCE};
+use crate::support::leadflow::Sandbox;
 use crate::support::leads::{lead, leads};
 use crate::support::mail_server::MailServer;
 
-/// A flow over an embedded table into a mail folder.
-fn flows(more: &str) -> String {
-    format!(
-        "[settings]\ntime_zone = \"Asia/Seoul\"\n[connections.demo.embedded_table]\nfile = \"demo.db\"\n\
-         [connections.folder.mail_folder]\n[flows.leads.recurrence]\nfrequency = \"hour\"\n\
-         [flows.leads.table]\nconnection = \"demo\"\nname = \"leads\"\n\
-         filter = \"Timestamp gt datetime'{{{{past_time}}}}'\"\n\
-         [flows.leads.email]\nconnection = \"folder\"\nto = \"sales@contoso.example\"\n\
-         template = \"marketplace-leads\"\n{more}"
-    )
+/// A flow over an embedded table, by the mail connection of `flows`.
+fn flow(flows: FlowsToml) -> FlowsToml {
+    let flow = flows.settings("time_zone = \"Asia/Seoul\"").embedded("demo").flow("leads").filter(SINCE);
+    flow.more("template = \"marketplace-leads\"")
 }
 
-fn insert(sandbox: &Sandbox, rows: &[Value]) {
-    let table = EmbeddedTable::open(&sandbox.path("state/demo.db"), "leads").unwrap();
-    let rows: Vec<_> = rows.iter().map(|row| row.as_object().unwrap().clone()).collect();
-    table.insert(&rows, Clock::System.now()).unwrap();
+fn by_folder() -> FlowsToml {
+    flow(FlowsToml::new().folder("folder"))
 }
 
 /// How many rows `preview` shows, and how many the run after it mails.
@@ -41,8 +32,8 @@ fn previewed_and_mailed(sandbox: &Sandbox) -> (i64, i64) {
 
 #[test]
 fn a_preview_shows_what_a_run_would_mail_now() {
-    let sandbox = Sandbox::new(&flows(""));
-    insert(&sandbox, &leads(0..3));
+    let sandbox = Sandbox::new(by_folder());
+    sandbox.table().insert(&leads(0..3));
     let first = sandbox.run(&["preview", "leads"]).stdout;
     for words in
         ["3 new rows since ", "has not read this table yet", "length > 0 is true: a run now would send"]
@@ -58,7 +49,7 @@ fn a_preview_shows_what_a_run_would_mail_now() {
         assert!(nothing.stdout.contains(words), "`{words}` is not in:\n{}", nothing.stdout);
     }
     assert!(!nothing.stdout.contains("Ana Silva"), "{}", nothing.stdout);
-    insert(&sandbox, &leads(3..5));
+    sandbox.table().insert(&leads(3..5));
     let two = sandbox.run(&["preview", "leads"]).stdout;
     assert!(two.contains("Ana Silva 4") && !two.contains("Ana Silva 2"), "{two}");
 
@@ -79,13 +70,10 @@ fn a_preview_shows_what_a_run_would_mail_now() {
 
 #[test]
 fn a_preview_knows_what_gathers_is_hidden_changed_or_off() {
-    let sandbox = Sandbox::new(&flows("test_leads = \"hide\"\n").replace(
-        "[flows.leads.recurrence]",
-        "[flows.leads]\ncondition = \"length >= 3\"\n[flows.leads.recurrence]",
-    ));
+    let sandbox = Sandbox::new(by_folder().condition("length >= 3").more("test_leads = \"hide\""));
     let mut test = lead(9);
     test["RowKey"] = json!("MSFT_TEST_1");
-    insert(&sandbox, &[lead(0), lead(1), test]);
+    sandbox.table().insert(&[lead(0), lead(1), test]);
     let gathering = sandbox.run(&["preview", "leads"]).stdout;
     for words in
         ["2 new rows since", "1 test lead left out", "length >= 3 is false: a run now would send nothing"]
@@ -93,7 +81,7 @@ fn a_preview_knows_what_gathers_is_hidden_changed_or_off() {
         assert!(gathering.contains(words), "`{words}` is not in:\n{gathering}");
     }
     assert_eq!(previewed_and_mailed(&sandbox), (0, 0));
-    insert(&sandbox, &[lead(2)]);
+    sandbox.table().insert(&[lead(2)]);
     assert_eq!(previewed_and_mailed(&sandbox), (3, 3), "two of them have gathered");
 
     sandbox.edit("name = \"leads\"", "name = \"leads\"\nnotify_on = \"change\"");
@@ -107,10 +95,8 @@ fn a_preview_knows_what_gathers_is_hidden_changed_or_off() {
 #[test]
 fn the_leads_say_what_became_of_them_and_fit_the_terminal() {
     let silent = MailServer::start(&["--silent-after-data", "1"]);
-    let sandbox = Sandbox::new(
-        &format!("{}{}", relay(silent.port), flows("test_leads = \"hide\"\n"))
-            .replace("connection = \"folder\"", "connection = \"relay\""),
-    );
+    let flow = flow(FlowsToml::new().relay("relay", silent.port));
+    let sandbox = Sandbox::new(flow.more("test_leads = \"hide\""));
     let states = || {
         let listed = sandbox.json(&["lead", "list", "leads", "--json"]);
         let of = |row: &Value| {
@@ -122,7 +108,7 @@ fn the_leads_say_what_became_of_them_and_fit_the_terminal() {
     };
     let mut test = lead(9);
     test["RowKey"] = json!("MSFT_TEST_636737558587117715");
-    insert(&sandbox, &[test, lead(0)]);
+    sandbox.table().insert(&[test, lead(0)]);
     assert_eq!(states(), ["not read yet", "not read yet"]);
     let shown = sandbox.run(&["lead", "show", "leads", "lead-00000"]).stdout;
     assert!(shown.contains("not read yet: the flow's next run reads it"), "{shown}");
@@ -139,12 +125,12 @@ fn the_leads_say_what_became_of_them_and_fit_the_terminal() {
     sandbox.run(&["outbox", "retry"]);
     sandbox.run_once();
     sandbox.edit("sales@contoso.example", "refused@contoso.example");
-    insert(&sandbox, &[lead(1)]);
+    sandbox.table().insert(&[lead(1)]);
     sandbox.run(&["run", "--once"]);
-    insert(&sandbox, &[lead(2)]);
+    sandbox.table().insert(&[lead(2)]);
     sandbox.edit(&format!("port = {}", server.port), "port = 1");
     sandbox.run(&["run", "--once"]);
-    insert(&sandbox, &[lead(3)]);
+    sandbox.table().insert(&[lead(3)]);
     assert_eq!(states(), ["not mailed", "sent, uncertain", "held", "waiting", "not read yet"]);
 
     for width in [40, 60, 80, 140] {

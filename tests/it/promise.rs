@@ -1,16 +1,16 @@
 //! Where the promise begins, which table it is about, and what a failed run must not cost.
 
 use jiff::{SignedDuration, Timestamp};
-use leadflow::platform::clock::Clock;
-use leadflow::services::table::EmbeddedTable;
 use serde_json::json;
 
-use crate::alarms::Driven;
 use crate::support::azurite::{self, Table};
-use crate::support::eventually;
-use crate::support::leadflow::{MARKETPLACE, Sandbox, guide_flow, relay};
+use crate::support::driven::Driven;
+use crate::support::embedded::row;
+use crate::support::flows_toml::{FlowsToml, MARKETPLACE, SINCE, guide_flow, relay};
+use crate::support::leadflow::Sandbox;
 use crate::support::leads::{keys, leads};
 use crate::support::mail_server::MailServer;
+use crate::support::{eventually, now};
 
 const SECOND: SignedDuration = SignedDuration::from_secs(1);
 
@@ -22,14 +22,14 @@ fn narrow(table: &str, port: u16) -> String {
 
 /// Longer ago than the window, and than the second to which the service tells its time.
 fn let_the_window_pass() {
-    let old = Clock::System.now() + SignedDuration::from_millis(4_100);
-    eventually("the window to pass", || (Clock::System.now() > old).then_some(()));
+    let old = now() + SignedDuration::from_millis(4_100);
+    eventually("the window to pass", || (now() > old).then_some(()));
 }
 
 #[tokio::test]
 async fn rows_written_while_the_first_runs_fail_are_mailed() {
     let (table, server) = (Table::create().await, MailServer::start(&[]));
-    let sandbox = Sandbox::with_azurite(&narrow(&table.name, server.port));
+    let sandbox = Sandbox::with_azurite(narrow(&table.name, server.port));
     table.insert(&leads(0..1)).await;
     let_the_window_pass();
     // The password file of the table is wrong, the table's name is, and the process is killed.
@@ -56,7 +56,7 @@ async fn rows_written_while_the_first_runs_fail_are_mailed() {
 #[tokio::test]
 async fn a_flow_that_is_off_at_first_begins_when_it_is_turned_on() {
     let (table, server) = (Table::create().await, MailServer::start(&[]));
-    let sandbox = Sandbox::with_azurite(&narrow(&table.name, server.port));
+    let sandbox = Sandbox::with_azurite(narrow(&table.name, server.port));
     sandbox.edit("condition = ", "enabled = false\ncondition = ");
     let daemon = sandbox.daemon();
     table.insert(&leads(0..1)).await;
@@ -71,7 +71,7 @@ async fn a_flow_that_is_off_at_first_begins_when_it_is_turned_on() {
 #[tokio::test]
 async fn another_way_to_write_the_table_is_no_new_begin() {
     let (table, server) = (Table::create().await, MailServer::start(&[]));
-    let sandbox = Sandbox::with_azurite(&narrow(&table.name, server.port));
+    let sandbox = Sandbox::with_azurite(narrow(&table.name, server.port));
     sandbox.edit("{ env = \"LEADS_STORAGE\" }", "{ file = \"storage\" }");
     sandbox.write("storage", &azurite::connection_string(azurite::KEY));
     table.insert(&leads(0..1)).await;
@@ -102,64 +102,47 @@ async fn another_way_to_write_the_table_is_no_new_begin() {
     sandbox.edit(&format!("\"{lower}\""), &format!("\"{upper}\""));
     sandbox.run_once();
     assert_eq!(server.mails().len(), 4, "nothing is mailed twice");
-    let runs = sandbox.json(&["history", "--json", "--limit", "99"]);
-    let begins = (1..=runs.as_array().unwrap().len()).filter(|run| {
-        let shown = sandbox.json(&["history", "show", &run.to_string(), "--json"]);
-        shown["steps"][0]["outputs"]["rows_before"].is_number()
-    });
+    let begins = (1..=sandbox.runs().len())
+        .filter(|run| sandbox.shown(run)["steps"][0]["outputs"]["rows_before"].is_number());
     assert_eq!(begins.collect::<Vec<_>>(), [1], "only the first run begins");
 }
 
-const DAILY: &str = r#"[connections.demo.embedded_table]
-file = "demo.db"
-[connections.folder.mail_folder]
-path = "mail"
-[flows.leads.recurrence]
-frequency = "day"
-[flows.leads.table]
-connection = "demo"
-name = "leads"
-filter = "Timestamp gt datetime'{{past_time}}'"
-[flows.leads.email]
-connection = "folder"
-to = "sales@contoso.example"
-"#;
+fn daily(flows: FlowsToml) -> FlowsToml {
+    flows.embedded("demo").flow("leads").every("day").filter(SINCE)
+}
+
+fn by_folder() -> FlowsToml {
+    FlowsToml::new().folder("folder")
+}
 
 #[tokio::test]
 async fn a_minute_of_failure_does_not_cost_a_daily_flow_a_day() {
-    let sandbox = Sandbox::new(DAILY);
+    let sandbox = Sandbox::new(daily(by_folder()));
     let now: Timestamp = "2026-03-02T08:00:00Z".parse().unwrap();
     // A file that is no table stands where the table is to be.
-    std::fs::create_dir_all(sandbox.path("state")).unwrap();
-    std::fs::write(sandbox.path("state/demo.db"), "no database at all, but a text of some length").unwrap();
+    sandbox.spoil_table();
     let daemon = Driven::start(&sandbox, "2026-03-02T08:00:00Z");
     daemon.pass(&sandbox, SECOND * 10, SECOND).await;
     std::fs::remove_file(sandbox.path("state/demo.db")).unwrap();
-    let table = EmbeddedTable::open(&sandbox.path("state/demo.db"), "leads").unwrap();
-    let row = json!({ "PartitionKey": "p", "RowKey": "r" }).as_object().unwrap().clone();
-    table.insert(&[row], now + SECOND * 5).unwrap();
+    sandbox.table().insert_at(&[row("r")], now + SECOND * 5);
     daemon.pass(&sandbox, SECOND * 40, SECOND).await;
     daemon.stop().await;
-    let runs = sandbox.json(&["history", "--json"]);
-    let told: Vec<_> = runs.as_array().unwrap().iter().map(|run| (&run["cause"], &run["outcome"])).collect();
+    let runs = sandbox.runs();
+    let told: Vec<_> = runs.iter().map(|run| (&run["cause"], &run["outcome"])).collect();
     assert_eq!(told, [(&json!("retry"), &json!("sent")), (&json!("schedule"), &json!("failed"))]);
     assert!(!sandbox.run(&["health"]).stdout.contains("fails"), "it is over");
 }
 
 #[test]
 fn retries_of_a_slot_are_one_failure() {
-    let sandbox = Sandbox::new(&format!(
-        "{DAILY}[settings.failures]\nconnection = \"folder\"\nto = \"ops@contoso.example\"\nafter = 2\n"
-    ));
-    std::fs::create_dir_all(sandbox.path("state")).unwrap();
-    std::fs::write(sandbox.path("state/demo.db"), "no database at all, but a text of some length").unwrap();
+    let sandbox = Sandbox::new(daily(by_folder().failures("folder").more("after = 2")));
+    sandbox.spoil_table();
     tokio::runtime::Runtime::new().unwrap().block_on(async {
         let daemon = Driven::start(&sandbox, "2026-03-02T08:00:00Z");
         daemon.pass(&sandbox, SECOND * 300, SECOND * 10).await;
         daemon.stop().await;
     });
-    let runs = sandbox.json(&["history", "--json"]);
-    assert_eq!(runs.as_array().unwrap().len(), 4, "at 30 s, 90 s and 210 s, some seconds less");
+    assert_eq!(sandbox.runs().len(), 4, "at 30 s, 90 s and 210 s, some seconds less");
     assert!(!sandbox.path("state/mail").exists(), "one slot has failed, not two");
 }
 
@@ -167,14 +150,11 @@ fn retries_of_a_slot_are_one_failure() {
 fn a_database_that_is_taken_away_is_noticed_before_more_is_sent() {
     for file in ["leadflow.db", "leadflow.db-wal", "leadflow.db-shm"] {
         let server = MailServer::start(&[]);
-        let flow = DAILY.replace("connection = \"folder\"", "connection = \"relay\"");
-        let sandbox = Sandbox::new(&format!("{}{flow}", relay(server.port)));
+        let sandbox = Sandbox::new(daily(FlowsToml::new().relay("relay", server.port)));
         let mut daemon = sandbox.daemon();
         daemon.wait_for_log("no new rows");
         std::fs::rename(sandbox.path("state").join(file), sandbox.path("elsewhere")).unwrap();
-        let table = EmbeddedTable::open(&sandbox.path("state/demo.db"), "leads").unwrap();
-        let row = json!({ "PartitionKey": "p", "RowKey": "r" }).as_object().unwrap().clone();
-        table.insert(&[row], Clock::System.now()).unwrap();
+        sandbox.table().insert(&[row("r")]);
         assert_eq!(daemon.wait().code(), Some(1), "{file}");
         daemon.wait_for_log("was deleted or replaced while leadflow ran; nothing more is sent");
         assert!(server.mails().is_empty());
@@ -183,21 +163,18 @@ fn a_database_that_is_taken_away_is_noticed_before_more_is_sent() {
 
 #[tokio::test]
 async fn a_clock_that_was_hours_ahead_while_the_first_runs_failed_costs_no_row() {
-    let sandbox = Sandbox::new(DAILY);
-    std::fs::create_dir_all(sandbox.path("state")).unwrap();
-    std::fs::write(sandbox.path("state/demo.db"), "no database at all, but a text of some length").unwrap();
+    let sandbox = Sandbox::new(daily(by_folder()));
+    sandbox.spoil_table();
     // It is eight in the morning, and the machine takes its local time for UTC.
     let daemon = Driven::start(&sandbox, "2026-03-02T17:00:00Z");
     daemon.pass(&sandbox, SECOND * 10, SECOND).await;
     std::fs::remove_file(sandbox.path("state/demo.db")).unwrap();
-    let table = EmbeddedTable::open(&sandbox.path("state/demo.db"), "leads").unwrap();
     for (key, at) in [("written", "2026-03-02T08:00:05Z"), ("within", "2026-03-01T08:30:00Z")] {
-        let row = json!({ "PartitionKey": "p", "RowKey": key }).as_object().unwrap().clone();
-        table.insert(&[row], at.parse().unwrap()).unwrap();
+        sandbox.table().insert_at(&[row(key)], at.parse().unwrap());
     }
     daemon.clock.advance(-SignedDuration::from_hours(9));
     daemon.pass(&sandbox, SECOND * 90, SECOND).await;
     daemon.stop().await;
-    let last = sandbox.json(&["history", "--json", "--limit", "1"]);
-    assert_eq!((&last[0]["rows"], &last[0]["outcome"]), (&json!(2), &json!("sent")));
+    let last = &sandbox.runs()[0];
+    assert_eq!((&last["rows"], &last["outcome"]), (&json!(2), &json!("sent")));
 }

@@ -1,41 +1,22 @@
 //! A state that is gone, damaged or another one: refused, and started again by `recover`.
 
+use jiff::SignedDuration;
+
+use crate::support::embedded::{Embedded, row};
+use crate::support::flows_toml::{FlowsToml, SINCE};
 use crate::support::leadflow::Sandbox;
-use leadflow::platform::clock::Clock;
-use leadflow::services::table::EmbeddedTable;
-use serde_json::json;
+use crate::support::mail::Mail;
+use crate::support::now;
 
-const FLOWS: &str = r#"[connections.demo.embedded_table]
-file = "../demo.db"
-[connections.folder.mail_folder]
-path = "../mail"
-[flows.leads.recurrence]
-frequency = "hour"
-[flows.leads.table]
-connection = "demo"
-name = "leads"
-filter = "Timestamp gt datetime'{{past_time}}'"
-[flows.leads.email]
-connection = "folder"
-to = "sales@contoso.example"
-"#;
-
-fn insert(sandbox: &Sandbox, key: &str, hours_ago: i64) {
-    let table = EmbeddedTable::open(&sandbox.path("demo.db"), "leads").unwrap();
-    let row = json!({ "PartitionKey": "p", "RowKey": key });
-    let at = Clock::System.now() - jiff::SignedDuration::from_hours(hours_ago);
-    table.insert(&[row.as_object().unwrap().clone()], at).unwrap();
+/// Whose table and mails outlive the state folder.
+fn flows() -> FlowsToml {
+    let flows = FlowsToml::new().table_connection("demo", "embedded_table", "file = \"../demo.db\"");
+    flows.mail_connection("folder", "mail_folder", "path = \"../mail\"").flow("leads").filter(SINCE)
 }
 
-/// The words by which each mail names its rows.
-fn mails(sandbox: &Sandbox) -> Vec<String> {
-    let mut found: Vec<_> = std::fs::read_dir(sandbox.path("mail"))
-        .into_iter()
-        .flatten()
-        .map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap())
-        .collect();
-    found.sort();
-    found
+fn insert(sandbox: &Sandbox, key: &str, hours_ago: i64) {
+    let table = Embedded::open(&sandbox.path("demo.db"), "leads");
+    table.insert_at(&[row(key)], now() - SignedDuration::from_hours(hours_ago));
 }
 
 fn refused(sandbox: &Sandbox, words: &str) {
@@ -49,7 +30,7 @@ fn refused(sandbox: &Sandbox, words: &str) {
 
 #[test]
 fn case_08_a_state_that_is_gone_is_missed_and_recovered() {
-    let sandbox = Sandbox::new(FLOWS);
+    let sandbox = Sandbox::new(flows());
     insert(&sandbox, "before", 0);
     sandbox.run_once();
     insert(&sandbox, "old", 50);
@@ -72,7 +53,7 @@ fn case_08_a_state_that_is_gone_is_missed_and_recovered() {
     assert_eq!((again.code, again.stderr.contains("is whole; there is nothing to recover")), (1, true));
     let once = sandbox.run_once();
     assert!(once.stdout.contains("2 new rows in 1 mail"), "{}", once.stdout);
-    assert_eq!(mails(&sandbox).len(), 2);
+    assert_eq!(Mail::in_folder(&sandbox.path("mail")).len(), 2);
     // The old row is known, and no news when it is written again.
     insert(&sandbox, "old", 0);
     assert!(sandbox.run_once().stdout.contains("nothing-new"));
@@ -80,7 +61,7 @@ fn case_08_a_state_that_is_gone_is_missed_and_recovered() {
 
 #[test]
 fn case_07_a_damaged_or_foreign_state_is_refused() {
-    let sandbox = Sandbox::new(FLOWS);
+    let sandbox = Sandbox::new(flows());
     sandbox.run_once();
     let database = sandbox.path("state/leadflow.db");
     let whole = std::fs::read(&database).unwrap();
@@ -93,7 +74,7 @@ fn case_07_a_damaged_or_foreign_state_is_refused() {
     std::fs::write(&database, &torn).unwrap();
     refused(&sandbox, "the state database is damaged: ");
 
-    let other = Sandbox::new(FLOWS);
+    let other = Sandbox::new(flows());
     other.run_once();
     std::fs::copy(other.path("state/leadflow.db"), &database).unwrap();
     refused(&sandbox, "is not the one that");
@@ -112,7 +93,7 @@ fn case_07_a_damaged_or_foreign_state_is_refused() {
 
 #[test]
 fn a_folder_where_no_marker_can_be_written_is_told_and_no_more() {
-    let sandbox = Sandbox::new(FLOWS);
+    let sandbox = Sandbox::new(flows());
     std::fs::create_dir(sandbox.path(".flows.toml.marker")).unwrap();
     let once = sandbox.run_once();
     assert!(once.stderr.contains("would not be noticed: cannot write"), "{}", once.stderr);

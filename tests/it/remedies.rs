@@ -9,7 +9,8 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-use crate::support::leadflow::{Output, Sandbox, guide_flow};
+use crate::support::flows_toml::guide_flow;
+use crate::support::leadflow::{Output, Sandbox};
 use crate::support::microsoft::Microsoft;
 use crate::support::microsoft::connections::{application, graph};
 use crate::support::scripted::serve;

@@ -1,54 +1,32 @@
 //! What people ask of a running daemon, and what is done without one: trigger, resubmit, replay,
 //! the outbox.
 
-use crate::support::eventually;
+use crate::support::embedded::rows;
+use crate::support::flows_toml::{FlowsToml, KEYS, SINCE};
 use crate::support::leadflow::Sandbox;
 use crate::support::scripted::smtp;
+use crate::support::{eventually, now};
 use jiff::SignedDuration;
-use leadflow::platform::clock::Clock;
-use leadflow::services::table::EmbeddedTable;
+use leadflow::store::Store;
 use serde_json::json;
 
-fn flows(mail: &str) -> String {
-    format!(
-        "[connections.demo.embedded_table]\nfile = \"demo.db\"\n{mail}\n[flows.leads.recurrence]\nfrequency = \"day\"\n\
-         [flows.leads.table]\nconnection = \"demo\"\nname = \"leads\"\nfilter = \"Timestamp gt datetime'{{{{past_time}}}}'\"\n\
-         [flows.leads.email]\nconnection = \"relay\"\nto = \"sales@contoso.example\"\n\
-         subject = \"{{{{length}}}} rows\"\nbody = \"{{{{#each rows}}}}{{{{RowKey}}}} {{{{/each}}}}\"\n"
-    )
+/// A daily flow, by the mail connection of `flows`.
+fn flow(flows: FlowsToml) -> Sandbox {
+    let flow = flows.embedded("demo").flow("leads").every("day").filter(SINCE);
+    Sandbox::new(flow.subject("{{length}} rows").body(KEYS))
 }
 
-const FOLDER: &str = "[connections.relay.mail_folder]\npath = \"mail\"\n";
-
-fn relay(port: u16) -> String {
-    format!(
-        "[connections.relay.smtp]\nhost = \"127.0.0.1\"\nport = {port}\nsecurity = \"none\"\nfrom = \"leads@contoso.example\"\n"
-    )
+fn folder() -> Sandbox {
+    flow(FlowsToml::new().folder("relay"))
 }
 
 fn insert(sandbox: &Sandbox, keys: &[&str], hours_ago: i64) {
-    let table = EmbeddedTable::open(&sandbox.path("state/demo.db"), "leads").unwrap();
-    let row = |key: &&str| json!({ "PartitionKey": "p", "RowKey": key }).as_object().unwrap().clone();
-    let at = Clock::System.now() - SignedDuration::from_hours(hours_ago);
-    table.insert(&keys.iter().map(row).collect::<Vec<_>>(), at).unwrap();
-}
-
-/// The texts of the mails in the folder, oldest first.
-fn mails(sandbox: &Sandbox) -> Vec<String> {
-    let Ok(entries) = std::fs::read_dir(sandbox.path("state/mail")) else { return Vec::new() };
-    let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
-    paths.sort();
-    let text = |path: &std::path::PathBuf| {
-        let bytes = std::fs::read(path).unwrap();
-        let message = mail_parser::MessageParser::default().parse(&bytes).unwrap();
-        message.body_text(0).unwrap().trim().to_owned()
-    };
-    paths.iter().map(text).collect()
+    sandbox.table().insert_at(&rows(keys), now() - SignedDuration::from_hours(hours_ago));
 }
 
 #[test]
 fn trigger_runs_a_flow_with_and_without_a_daemon() {
-    let sandbox = Sandbox::new(&flows(FOLDER));
+    let sandbox = folder();
     insert(&sandbox, &["a"], 0);
     let alone = sandbox.run(&["trigger", "leads"]);
     assert_eq!(alone.code, 0, "{}{}", alone.stdout, alone.stderr);
@@ -64,7 +42,7 @@ fn trigger_runs_a_flow_with_and_without_a_daemon() {
         (&beside["outcome"], &beside["cause"], &beside["rows"]),
         (&json!("sent"), &json!("trigger"), &json!(1))
     );
-    assert_eq!(mails(&sandbox), ["a", "b"]);
+    assert_eq!(sandbox.texts(), ["a", "b"]);
     let nothing = sandbox.run(&["trigger", "leads"]);
     assert!(nothing.stdout.contains("nothing-new"), "{}", nothing.stdout);
     assert_eq!(sandbox.run(&["trigger", "lead"]).code, 2);
@@ -72,14 +50,13 @@ fn trigger_runs_a_flow_with_and_without_a_daemon() {
     assert_eq!(sandbox.run(&["off", "leads"]).code, 0);
     assert_eq!(sandbox.run(&["trigger", "leads"]).code, 0);
     daemon.signal("STOP");
-    sandbox.edit("[flows.leads.email]", "[flows.more.recurrence]\nfrequency = \"day\"\n[flows.more.table]\nconnection = \"demo\"\nname = \"leads\"\n[flows.more.email]\nconnection = \"relay\"\nto = \"a@b.example\"\n[flows.leads.email]");
+    let more = FlowsToml::new().flow("more").every("day").reads("demo", "leads").mails_by("relay");
+    sandbox.edit("[flows.leads.email]", &format!("{more}[flows.leads.email]"));
     let mut asked =
         sandbox.command(&["trigger", "more"]).stderr(std::process::Stdio::piped()).spawn().unwrap();
     eventually("the request", || {
-        let db = rusqlite::Connection::open(sandbox.path("state/leadflow.db")).unwrap();
-        let count: i64 =
-            db.query_row("SELECT count(*) FROM requests WHERE flow = 'more'", [], |row| row.get(0)).unwrap();
-        (count > 0).then_some(())
+        let asked = Store::open(&sandbox.path("state")).unwrap().requests().unwrap();
+        (!asked.is_empty()).then_some(())
     });
     daemon.signal("CONT");
     assert!(asked.wait().unwrap().code().is_some(), "refused or, when the reload was first, done");
@@ -88,14 +65,15 @@ fn trigger_runs_a_flow_with_and_without_a_daemon() {
 
 #[test]
 fn resubmit_mails_the_window_of_a_run_and_leaves_the_watermark() {
-    let sandbox = Sandbox::new(&flows(FOLDER));
+    let sandbox = folder();
     insert(&sandbox, &["a", "b"], 1);
     sandbox.run_once();
-    let watermark = |run: &str| {
-        let shown = sandbox.json(&["history", "show", run, "--json"]);
-        shown["steps"].as_array().unwrap().iter().find(|step| step["step"] == "commit").unwrap()["outputs"]["watermark"].clone()
+    let watermark = |run| {
+        sandbox.shown(run)["steps"].as_array().unwrap().iter().find(|step| step["step"] == "commit").unwrap()
+            ["outputs"]["watermark"]
+            .clone()
     };
-    assert!(watermark("1").is_string());
+    assert!(watermark(1).is_string());
     let nothing = sandbox.run(&["resubmit", "1"]);
     assert!(nothing.stdout.contains("nothing-new"), "all of it was mailed: {}", nothing.stdout);
     assert!(
@@ -106,38 +84,36 @@ fn resubmit_mails_the_window_of_a_run_and_leaves_the_watermark() {
     let again = sandbox.run(&["resubmit", "1", "--again"]);
     assert_eq!(again.code, 0, "{}{}", again.stdout, again.stderr);
     assert!(again.stdout.contains("run 3 · sent · 2 new rows in 1 mail"), "{}", again.stdout);
-    assert_eq!(mails(&sandbox), ["a b", "a b"]);
-    assert!(watermark("3").is_null(), "it moves no watermark");
-    assert_eq!(sandbox.json(&["history", "show", "3", "--json"])["cause"], "resubmit");
+    assert_eq!(sandbox.texts(), ["a b", "a b"]);
+    assert!(watermark(3).is_null(), "it moves no watermark");
+    assert_eq!(sandbox.shown(3)["cause"], "resubmit");
     assert!(sandbox.run_once().stdout.contains("nothing-new"));
 
     // A run that failed has moved nothing; its window is mailed by the resubmit, and by no later run.
-    let database = sandbox.path("state/demo.db");
-    let whole = std::fs::read(&database).unwrap();
-    std::fs::write(&database, "garbage").unwrap();
+    let whole = sandbox.spoil_table();
     assert_eq!(sandbox.run(&["run", "--once"]).code, 1);
     let failed = sandbox.run(&["resubmit", "5"]);
     assert_eq!(failed.code, 1);
-    std::fs::write(&database, whole).unwrap();
+    sandbox.mend_table(&whole);
     insert(&sandbox, &["c"], 0);
     assert!(
         sandbox.run(&["health"]).stdout.contains("leads fails"),
         "a resubmit does not count as the flow's"
     );
     sandbox.run_once();
-    assert_eq!(mails(&sandbox).last().unwrap(), "c");
+    assert_eq!(sandbox.texts().last().unwrap(), "c");
     let none = sandbox.run(&["resubmit", "99"]);
     assert_eq!((none.code, none.stderr.contains("there is no run 99")), (1, true));
 }
 
 #[test]
 fn replay_says_what_it_would_do_and_mails_what_was_not_mailed() {
-    let sandbox = Sandbox::new(&flows(FOLDER));
+    let sandbox = folder();
     insert(&sandbox, &["old"], 60);
     insert(&sandbox, &["older"], 100);
     insert(&sandbox, &["new"], 1);
     sandbox.run_once();
-    assert_eq!(mails(&sandbox), ["new"], "the first run reads one window back");
+    assert_eq!(sandbox.texts(), ["new"], "the first run reads one window back");
     let asked = sandbox.run(&["replay", "leads", "--from", "3 days"]);
     assert_eq!(asked.code, 2);
     for words in [
@@ -148,18 +124,18 @@ fn replay_says_what_it_would_do_and_mails_what_was_not_mailed() {
         assert!(asked.stdout.contains(words), "`{words}` is not in: {}", asked.stdout);
     }
     assert!(asked.stderr.contains("say --yes"), "{}", asked.stderr);
-    assert_eq!(mails(&sandbox).len(), 1);
+    assert_eq!(sandbox.texts().len(), 1);
 
     let daemon = sandbox.daemon();
     let done = sandbox.run(&["replay", "leads", "--from", "3 days", "--yes"]);
     assert_eq!(done.code, 0, "{}{}", done.stdout, done.stderr);
-    assert_eq!(mails(&sandbox), ["new", "old"]);
+    assert_eq!(sandbox.texts(), ["new", "old"]);
     let nothing = sandbox.run(&["replay", "leads", "--from", "3 days", "--yes"]);
     assert!(nothing.stdout.contains("0 rows to mail"), "{}", nothing.stdout);
     let again = sandbox
         .json(&["replay", "leads", "--from", "4 days", "--to", "2 days", "--again", "--yes", "--json"]);
     assert_eq!((&again["cause"], &again["rows"]), (&json!("replay"), &json!(1)), "{again}");
-    assert_eq!(mails(&sandbox), ["new", "old", "old"]);
+    assert_eq!(sandbox.texts(), ["new", "old", "old"]);
     assert!(daemon.stop().success());
     for (arguments, words) in [
         (["--from", "tomorrow", "--to", "now"], "`tomorrow` is no time"),
@@ -173,7 +149,7 @@ fn replay_says_what_it_would_do_and_mails_what_was_not_mailed() {
 #[test]
 fn mails_of_the_outbox_are_looked_at_tried_again_and_given_up() {
     let (port, messages) = smtp(|count| Some(if count < 2 { "554 this is spam" } else { "250 queued" }));
-    let sandbox = Sandbox::new(&flows(&relay(port)));
+    let sandbox = flow(FlowsToml::new().smtp("relay", port));
     assert_eq!(sandbox.run(&["outbox", "list"]).stdout, "no mail waits, is held or uncertain\n");
     assert_eq!(sandbox.run(&["outbox", "retry"]).stdout, "no mail waits or is held\n");
     insert(&sandbox, &["a"], 0);
@@ -205,9 +181,7 @@ fn mails_of_the_outbox_are_looked_at_tried_again_and_given_up() {
     assert_eq!(sandbox.run(&["outbox", "drop", "1"]).code, 1);
     assert_eq!(sandbox.run(&["outbox", "retry", "1"]).code, 0);
     eventually("the third try", || (messages.lock().unwrap().len() == 3).then_some(()));
-    eventually("sent", || {
-        (sandbox.json(&["history", "show", "1", "--json"])["outcome"] == "sent").then_some(())
-    });
+    eventually("sent", || (sandbox.shown(1)["outcome"] == "sent").then_some(()));
     let sent = sandbox.run(&["outbox", "retry", "1"]);
     assert!(sent.stderr.contains("mail 1 was sent to every recipient"), "{}", sent.stderr);
     assert!(daemon.stop().success());

@@ -1,7 +1,5 @@
 //! Which rows are news: begin, merges, the look-back, conditions. The clock is driven.
 
-use std::path::Path;
-
 use jiff::{SignedDuration, Timestamp};
 use leadflow::config;
 use leadflow::engine::delivery::Postman;
@@ -9,16 +7,16 @@ use leadflow::engine::run::{self, Workplace};
 use leadflow::flow::Config;
 use leadflow::history::{Cause, Order, Outcome};
 use leadflow::platform::clock::{Clock, DrivenClock};
-use leadflow::services::table::EmbeddedTable;
 use leadflow::store::{SharedStore, Store};
-use mail_parser::MessageParser;
-use serde_json::{Map, Value};
 
 use crate::support::azurite::Table;
-use crate::support::eventually;
-use crate::support::leadflow::{MARKETPLACE, Sandbox, guide_flow, relay};
+use crate::support::embedded::Embedded;
+use crate::support::flows_toml::{FlowsToml, KEYS, MARKETPLACE, SINCE, guide_flow, relay};
+use crate::support::leadflow::Sandbox;
 use crate::support::leads::{keys, lead, leads};
+use crate::support::mail::Mail;
 use crate::support::mail_server::MailServer;
+use crate::support::{eventually, now};
 
 /// A flow on an embedded table and a mail folder, with a clock that stands still.
 struct Office {
@@ -26,47 +24,36 @@ struct Office {
     config: Config,
     place: Workplace,
     clock: DrivenClock,
-    table: EmbeddedTable,
+    table: Embedded,
     seen: usize,
 }
 
-const FLOW: &str = r#"[connections.demo.embedded_table]
-file = "demo.db"
-[connections.folder.mail_folder]
-path = "mail"
-[flows.leads]
-condition = "length > 0"
-[flows.leads.recurrence]
-frequency = "hour"
-[flows.leads.table]
-connection = "demo"
-name = "marketplaceleads"
-filter = "Timestamp gt datetime'{{past_time}}'"
-[flows.leads.email]
-connection = "folder"
-to = "sales@contoso.example"
-body = "{{#each rows}}{{RowKey}} {{/each}}"
-"#;
+fn without_filter() -> FlowsToml {
+    FlowsToml::demo().flow("leads").condition("length > 0").reads("demo", "marketplaceleads").body(KEYS)
+}
+
+fn flows() -> FlowsToml {
+    without_filter().filter(SINCE)
+}
 
 impl Office {
-    fn open(from: &str, to: &str) -> Self {
-        assert!(FLOW.contains(from));
+    fn open(flows: &FlowsToml) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("flows.toml");
-        std::fs::write(&path, FLOW.replacen(from, to, 1)).unwrap();
+        std::fs::write(&path, flows.to_string()).unwrap();
         let config = config::load(&path).unwrap().config;
         let clock = DrivenClock::new("2026-03-02T08:00:00Z".parse().unwrap());
         let state = folder.path().join("state");
         let store = SharedStore::new(Store::open(&state).unwrap());
         let place = Workplace::new(store, Clock::Driven(clock.clone()), state.clone());
-        let table = EmbeddedTable::open(&state.join("demo.db"), "marketplaceleads").unwrap();
+        let table = Embedded::open(&state.join("demo.db"), "marketplaceleads");
         Self { folder, config, place, clock, table, seen: 0 }
     }
 
     /// Writes leads whose `Timestamp` is so many minutes ago.
     fn write(&self, numbers: &[usize], minutes_ago: i64) {
         let at = self.clock.now() - SignedDuration::from_mins(minutes_ago);
-        self.table.insert(&numbers.iter().map(|number| row(*number)).collect::<Vec<_>>(), at).unwrap();
+        self.table.insert_at(&numbers.iter().map(|number| lead(*number)).collect::<Vec<_>>(), at);
     }
 
     /// Runs after so many minutes and delivers; returns the outcome and the new mails' words.
@@ -83,24 +70,18 @@ impl Office {
     }
 
     fn new_mails(&mut self) -> Vec<String> {
-        let folder = self.folder.path().join("state/mail");
-        let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
-        let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
-        paths.sort();
-        let new = paths.split_off(self.seen);
+        let mut mails = Mail::in_folder(&self.folder.path().join("state/mail"));
+        let new = mails.split_off(self.seen);
         self.seen += new.len();
-        new.iter().map(|path| words_of(path)).collect()
+        new.iter().map(|mail| mail.text().trim().to_owned()).collect()
     }
-}
 
-fn words_of(path: &Path) -> String {
-    let bytes = std::fs::read(path).unwrap();
-    let message = MessageParser::default().parse(&bytes).unwrap();
-    message.body_text(0).unwrap().trim().to_owned()
-}
-
-fn row(number: usize) -> Map<String, Value> {
-    lead(number).as_object().unwrap().clone()
+    /// Another file from now on.
+    fn edit(&mut self, flows: &FlowsToml) {
+        let path = self.folder.path().join("flows.toml");
+        std::fs::write(&path, flows.to_string()).unwrap();
+        self.config = config::load(&path).unwrap().config;
+    }
 }
 
 fn mailed(words: &str) -> (Outcome, Vec<String>) {
@@ -109,7 +90,7 @@ fn mailed(words: &str) -> (Outcome, Vec<String>) {
 
 #[tokio::test]
 async fn only_what_is_new_since_the_begin_is_mailed() {
-    let mut office = Office::open("hour", "hour");
+    let mut office = Office::open(&flows());
     office.write(&[1], 61);
     office.write(&[2], 59);
     assert_eq!(office.run_after(0).await, mailed("lead-00002"), "the first run reads one window back");
@@ -122,7 +103,7 @@ async fn only_what_is_new_since_the_begin_is_mailed() {
 
 #[tokio::test]
 async fn without_a_filter_rows_of_before_the_begin_are_no_news_either() {
-    let mut office = Office::open("filter = \"Timestamp gt datetime'{{past_time}}'\"\n", "");
+    let mut office = Office::open(&without_filter());
     office.write(&[1], 61);
     office.write(&[2], 59);
     assert_eq!(office.run_after(0).await, mailed("lead-00002"));
@@ -133,7 +114,7 @@ async fn without_a_filter_rows_of_before_the_begin_are_no_news_either() {
 #[tokio::test]
 async fn case_16_and_case_17_late_rows_are_found_by_the_overlap_and_by_the_look_back_and_none_from_before_begin()
  {
-    let mut office = Office::open("\"hour\"", "\"minute\"");
+    let mut office = Office::open(&flows().every("minute"));
     office.write(&[1], 60 * 24);
     assert_eq!(office.run_after(0).await, (Outcome::NothingNew, vec![]));
     office.run_after(60).await;
@@ -154,7 +135,7 @@ async fn case_16_and_case_17_late_rows_are_found_by_the_overlap_and_by_the_look_
 
 #[tokio::test]
 async fn case_15_rows_of_a_standstill_are_all_read() {
-    let mut office = Office::open("hour", "hour");
+    let mut office = Office::open(&flows());
     office.run_after(0).await;
     for day in 0..6 {
         office.write(&[day], 0);
@@ -167,7 +148,7 @@ async fn case_15_rows_of_a_standstill_are_all_read() {
 
 #[tokio::test]
 async fn five_gather() {
-    let mut office = Office::open("length > 0", "length >= 5");
+    let mut office = Office::open(&flows().condition("length >= 5"));
     office.run_after(0).await;
     office.write(&[1, 2], 0);
     assert_eq!(office.run_after(60).await, (Outcome::ConditionFalse, vec![]));
@@ -181,7 +162,7 @@ async fn five_gather() {
 
 #[tokio::test]
 async fn a_heartbeat_beats_while_nothing_comes() {
-    let mut office = Office::open("length > 0", "length == 0");
+    let mut office = Office::open(&flows().condition("length == 0"));
     assert_eq!(office.run_after(0).await, mailed(""));
     office.write(&[1], 0);
     assert_eq!(office.run_after(5).await, (Outcome::ConditionFalse, vec![]));
@@ -190,7 +171,7 @@ async fn a_heartbeat_beats_while_nothing_comes() {
 
 #[tokio::test]
 async fn case_19_a_change_is_news_where_the_flow_says_so() {
-    let mut office = Office::open("name = ", "notify_on = \"change\"\nname = ");
+    let mut office = Office::open(&flows().of_table("notify_on = \"change\""));
     office.write(&[1], 120);
     assert_eq!(office.run_after(0).await.0, Outcome::NothingNew);
     office.write(&[1], 0);
@@ -200,10 +181,7 @@ async fn case_19_a_change_is_news_where_the_flow_says_so() {
 
 #[tokio::test]
 async fn a_fixed_window_has_no_memory() {
-    let mut office = Office::open(
-        "[flows.leads.table]",
-        "[flows.leads.window]\nmode = \"fixed\"\nunit = \"hour\"\ninterval = 1\n[flows.leads.table]",
-    );
+    let mut office = Office::open(&flows().window("mode = \"fixed\"\nunit = \"hour\"\ninterval = 1"));
     office.write(&[1], 30);
     assert_eq!(office.run_after(0).await, mailed("lead-00001"));
     assert_eq!(office.run_after(15).await, mailed("lead-00001"), "as Power Automate does");
@@ -213,24 +191,21 @@ async fn a_fixed_window_has_no_memory() {
 
 #[tokio::test]
 async fn another_table_is_another_begin_and_the_way_back_goes_on() {
-    let mut office = Office::open("hour", "hour");
+    let mut office = Office::open(&flows());
     office.write(&[1], 1);
     assert_eq!(office.run_after(0).await, mailed("lead-00001"));
-    let path = office.folder.path().join("flows.toml");
-    std::fs::write(&path, FLOW.replace("marketplaceleads", "otherleads")).unwrap();
-    office.config = config::load(&path).unwrap().config;
-    let other = EmbeddedTable::open(&office.folder.path().join("state/demo.db"), "otherleads").unwrap();
+    let elsewhere = flows().reads("demo", "otherleads");
+    office.edit(&elsewhere);
+    let other = Embedded::open(&office.folder.path().join("state/demo.db"), "otherleads");
     let now: Timestamp = office.clock.now();
-    other.insert(&[row(1)], now - SignedDuration::from_hours(5)).unwrap();
-    other.insert(&[row(2)], now).unwrap();
+    other.insert_at(&[lead(1)], now - SignedDuration::from_hours(5));
+    other.insert_at(&[lead(2)], now);
     assert_eq!(office.run_after(1).await, mailed("lead-00002"));
     // Back at the first one, which was written to meanwhile.
     office.write(&[3], 0);
-    std::fs::write(&path, FLOW).unwrap();
-    office.config = config::load(&path).unwrap().config;
+    office.edit(&flows());
     assert_eq!(office.run_after(60).await, mailed("lead-00003"), "nothing twice, nothing left out");
-    std::fs::write(&path, FLOW.replace("marketplaceleads", "otherleads")).unwrap();
-    office.config = config::load(&path).unwrap().config;
+    office.edit(&elsewhere);
     assert_eq!(office.run_after(60).await, (Outcome::NothingNew, vec![]));
 }
 
@@ -240,9 +215,9 @@ async fn case_19_a_merge_of_an_old_row_is_no_news_on_azurite() {
     table.insert(&leads(0..3)).await;
     // A window of a second, and the server tells its time to the second: what is there now lies before begin.
     let flow = guide_flow(&table.name).replace("unit = \"hour\"", "unit = \"second\"");
-    let sandbox = Sandbox::with_azurite(&format!("{MARKETPLACE}{}{flow}", relay(server.port)));
-    let old = Clock::System.now() + SignedDuration::from_millis(4_100);
-    eventually("the leads to be older than the window", || (Clock::System.now() > old).then_some(()));
+    let sandbox = Sandbox::with_azurite(format!("{MARKETPLACE}{}{flow}", relay(server.port)));
+    let old = now() + SignedDuration::from_millis(4_100);
+    eventually("the leads to be older than the window", || (now() > old).then_some(()));
     sandbox.run_once();
     table.merge("11:2F2:2F2026", "lead-00001", &serde_json::json!({ "Description": "called back" })).await;
     sandbox.run_once();

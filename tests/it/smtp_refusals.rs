@@ -270,7 +270,7 @@ fn office(script: &Script, flows: &[(&str, &str)], rows: usize) -> Sandbox {
     );
     let table = "[connections.demo.embedded_table]\nfile = \"demo.db\"\n";
     let all: String = flows.iter().map(|(name, to)| flow(name, to)).collect();
-    let sandbox = Sandbox::new(&format!("{table}{relay}{all}"));
+    let sandbox = Sandbox::new(format!("{table}{relay}{all}"));
     std::fs::create_dir(sandbox.path("state")).unwrap();
     for (name, _) in flows {
         let table = EmbeddedTable::open(&sandbox.path("state/demo.db"), name).unwrap();

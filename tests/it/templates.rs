@@ -1,28 +1,22 @@
 //! Templates in runs: what is empty, what fails, and what `check` sees of it before.
 
-use leadflow::platform::clock::Clock;
-use leadflow::services::table::EmbeddedTable;
 use serde_json::{Value, json};
 
+use crate::support::flows_toml::FlowsToml;
 use crate::support::leadflow::Sandbox;
 
-const FLOW: &str = "[connections.demo.embedded_table]\nfile = \"demo.db\"\n[connections.folder.mail_folder]\n\
-    [flows.leads.recurrence]\nfrequency = \"hour\"\n[flows.leads.table]\nconnection = \"demo\"\nname = \"leads\"\n\
-    [flows.leads.email]\nconnection = \"folder\"\nto = \"sales@contoso.example\"\nsubject = \"leads\"\n";
-
 fn sandbox(email: &str) -> Sandbox {
-    Sandbox::new(&format!("{FLOW}{email}\n"))
+    Sandbox::new(FlowsToml::demo().flow("leads").subject("leads").more(email))
 }
 
 fn insert(sandbox: &Sandbox, row: &Value) {
-    let table = EmbeddedTable::open(&sandbox.path("state/demo.db"), "leads").unwrap();
-    table.insert(&[row.as_object().unwrap().clone()], Clock::System.now()).unwrap();
+    sandbox.table().insert(std::slice::from_ref(row));
 }
 
 /// The text of the newest mail.
 fn mailed(sandbox: &Sandbox) -> String {
     let output = sandbox.run_once();
-    let mails = sandbox.json(&["history", "show", "1", "--json"])["mails"].clone();
+    let mails = sandbox.shown(1)["mails"].clone();
     let number = mails[0]["mail"].as_i64().unwrap_or_else(|| panic!("{mails} {}", output.stdout));
     sandbox.run(&["outbox", "show", &number.to_string()]).stdout
 }

@@ -7,13 +7,12 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use leadflow::history::Outcome;
-use leadflow::platform::clock::Clock;
-use leadflow::services::table::EmbeddedTable;
 use leadflow::store::Lock;
 use serde_json::Value;
 
 use crate::support::eventually;
-use crate::support::leadflow::{Sandbox, relay};
+use crate::support::flows_toml::{FlowsToml, SINCE};
+use crate::support::leadflow::Sandbox;
 use crate::support::leads::leads;
 use crate::support::mail_server::MailServer;
 use crate::support::past::{self, PastState};
@@ -66,7 +65,7 @@ const LOOKS: [&str; 7] =
 
 #[test]
 fn before_the_first_run() {
-    let sandbox = Sandbox::new(&past::flows());
+    let sandbox = Sandbox::new(past::flows());
     snapshot("empty", &sandbox, &LOOKS);
     let nothing = Sandbox::new("");
     snapshot("no-flow", &nothing, &["list", "history", "stats", "health", "check"]);
@@ -74,7 +73,7 @@ fn before_the_first_run() {
 
 #[test]
 fn runs_of_every_kind() {
-    let sandbox = Sandbox::new(&past::flows());
+    let sandbox = Sandbox::new(past::flows());
     PastState::make(&sandbox);
     snapshot("good", &sandbox, &LOOKS);
     snapshot(
@@ -99,7 +98,7 @@ fn runs_of_every_kind() {
 
 #[test]
 fn all_is_well() {
-    let sandbox = Sandbox::new(&past::flows());
+    let sandbox = Sandbox::new(past::flows());
     let mut past = PastState::open(&sandbox);
     for flow in ["marketplace-leads", "renewals"] {
         past.scanned((flow, 1), 90, Outcome::NothingNew, "no new rows");
@@ -110,7 +109,7 @@ fn all_is_well() {
 
 #[test]
 fn what_is_typed_wrong() {
-    let sandbox = Sandbox::new(&past::flows());
+    let sandbox = Sandbox::new(past::flows());
     PastState::make(&sandbox);
     snapshot(
         "errors",
@@ -132,30 +131,20 @@ fn what_is_typed_wrong() {
     snapshot("broken-file", &sandbox, &["list", "check"]);
 }
 
-const TABLE: &str = "[connections.demo.embedded_table]\nfile = \"demo.db\"\n";
-
 #[test]
 fn the_steps_of_a_real_run() {
     let server = MailServer::start(&[]);
-    let flows = format!(
-        "[settings]\ntime_zone = \"Asia/Seoul\"\n{TABLE}{}[flows.marketplace-leads]\ncondition = \"length > 0\"\n\
-         [flows.marketplace-leads.recurrence]\nfrequency = \"hour\"\n[flows.marketplace-leads.table]\nconnection = \"demo\"\n\
-         name = \"leads\"\nfilter = \"Timestamp gt datetime'{{{{past_time}}}}' and ProductId eq 'contoso.app' and LeadSource ne ''\"\n\
-         [flows.marketplace-leads.email]\nconnection = \"relay\"\nto = \"sales@contoso.example; refused@contoso.example\"\n\
-         subject = \"새로운 잠재 고객! ({{{{length}}}})\"\ntemplate = \"marketplace-leads\"\n",
-        relay(server.port)
-    );
-    let sandbox = Sandbox::new(&flows);
-    let insert = |range| {
-        let table = EmbeddedTable::open(&sandbox.path("state/demo.db"), "leads").unwrap();
-        let rows: Vec<_> = leads(range).iter().map(|lead| lead.as_object().unwrap().clone()).collect();
-        table.insert(&rows, Clock::System.now()).unwrap();
-    };
-    insert(0..3);
+    let flows = FlowsToml::new().settings("time_zone = \"Asia/Seoul\"").embedded("demo");
+    let flow = flows.relay("relay", server.port).flow("marketplace-leads").condition("length > 0");
+    let flow = flow.filter(&format!("{SINCE} and ProductId eq 'contoso.app' and LeadSource ne ''"));
+    let flow = flow.to("sales@contoso.example; refused@contoso.example");
+    let flow = flow.subject("새로운 잠재 고객! ({{length}})").more("template = \"marketplace-leads\"");
+    let sandbox = Sandbox::new(flow);
+    sandbox.table().insert(&leads(0..3));
     assert_eq!(sandbox.run(&["run", "--once"]).code, 1, "a recipient is refused");
-    insert(3..4);
+    sandbox.table().insert(&leads(3..4));
     sandbox.run(&["run", "--once"]);
-    std::fs::write(sandbox.path("state/demo.db"), "garbage").unwrap();
+    sandbox.spoil_table();
     assert_eq!(sandbox.run(&["run", "--once"]).code, 1);
     snapshot("steps", &sandbox, &["history show 1", "history show 2", "history show 3"]);
     let whole = sandbox.run(&["history", "show", "2"]).stdout;
@@ -201,16 +190,13 @@ impl Drop for Followed {
     }
 }
 
-fn small_flow() -> String {
-    format!(
-        "{TABLE}[connections.folder.mail_folder]\n[flows.leads.recurrence]\nfrequency = \"hour\"\n[flows.leads.table]\n\
-         connection = \"demo\"\nname = \"leads\"\n[flows.leads.email]\nconnection = \"folder\"\nto = \"sales@contoso.example\"\n"
-    )
+fn small_flow() -> FlowsToml {
+    FlowsToml::demo().flow("leads")
 }
 
 #[test]
 fn follow_shows_the_last_runs_and_each_one_as_it_ends() {
-    let sandbox = Sandbox::new(&small_flow());
+    let sandbox = Sandbox::new(small_flow());
     let waiting = Followed::start(&sandbox, &["--json"]);
     sandbox.run_once();
     assert_eq!(waiting.next_run(), (1, "nothing-new".to_owned()), "it waits for the first state");
@@ -218,8 +204,7 @@ fn follow_shows_the_last_runs_and_each_one_as_it_ends() {
     let followed = Followed::start(&sandbox, &["--json", "-n", "1"]);
     assert_eq!(followed.next_run(), (2, "nothing-new".to_owned()));
     let only_sent = Followed::start(&sandbox, &["--json", "--status", "sent", "leads"]);
-    let table = EmbeddedTable::open(&sandbox.path("state/demo.db"), "leads").unwrap();
-    table.insert(&[leads(0..1)[0].as_object().unwrap().clone()], Clock::System.now()).unwrap();
+    sandbox.table().insert(&leads(0..1));
     sandbox.run_once();
     sandbox.run_once();
     for (run, outcome) in [(3, "sent"), (4, "nothing-new")] {
@@ -233,7 +218,7 @@ fn follow_shows_the_last_runs_and_each_one_as_it_ends() {
 
 #[test]
 fn follow_tells_of_a_waiting_mail_and_again_when_it_is_sent_and_ends_with_its_reader() {
-    let sandbox = Sandbox::new(&past::flows());
+    let sandbox = Sandbox::new(past::flows());
     PastState::make(&sandbox);
     let mut followed = Followed::start(&sandbox, &["--json", "-n", "1"]);
     assert_eq!(followed.next_run(), (6, "waiting".to_owned()));

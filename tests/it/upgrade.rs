@@ -2,30 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
-use leadflow::services::table::EmbeddedTable;
 use serde_json::{Value, json};
 
+use crate::support::embedded::Embedded;
+use crate::support::flows_toml::FlowsToml;
 use crate::support::leadflow::Sandbox;
 use crate::support::mail_server::MailServer;
 
 /// The flows of `tests/fixtures/make`, with another mail server.
-fn flows(port: u16) -> String {
-    let flow = |name: &str, connection: &str| {
-        format!(
-            "[flows.{name}.recurrence]\nfrequency = \"hour\"\n[flows.{name}.table]\nconnection = \"table\"\nname = \"leads\"\n\
-             [flows.{name}.email]\nconnection = \"{connection}\"\nto = \"sales@contoso.example\"\n"
-        )
-    };
-    format!(
-        "[settings]\nhistory = \"40000 days\"\n[connections.table.embedded_table]\nfile = \"demo.db\"\n\
-         [connections.folder.mail_folder]\n[connections.relay.smtp]\nhost = \"127.0.0.1\"\nport = {port}\n\
-         security = \"starttls\"\nca_file = \"{}\"\nfrom = \"leads@contoso.example\"\n\
-         login = {{ username = \"leads\", password = {{ file = \"mail-password\" }} }}\n{}{}{}",
-        crate::support::certificates::certificates().authority.display(),
-        flow("sent", "folder"),
-        flow("waiting", "relay"),
-        flow("off", "folder"),
-    )
+fn flows(port: u16) -> FlowsToml {
+    let settings = FlowsToml::new().settings("history = \"40000 days\"").embedded("table");
+    let flows = settings.folder("folder").relay("relay", port);
+    flows.flow("sent").mails_by("folder").flow("waiting").flow("off").mails_by("folder")
 }
 
 fn fixtures() -> Vec<PathBuf> {
@@ -37,22 +25,21 @@ fn fixtures() -> Vec<PathBuf> {
 }
 
 /// The fixture as the sandbox's state: its flows have read the table that lies there.
-fn put_in_place(sandbox: &Sandbox, fixture: &Path) -> EmbeddedTable {
+fn put_in_place(sandbox: &Sandbox, fixture: &Path) -> Embedded {
     let state = sandbox.path("state");
     std::fs::create_dir_all(&state).unwrap();
     std::fs::copy(fixture, state.join("leadflow.db")).unwrap();
-    let file = state.join("demo.db");
-    let table = EmbeddedTable::open(&file, "leads").unwrap();
+    let table = sandbox.table();
     let db = rusqlite::Connection::open(state.join("leadflow.db")).unwrap();
     let moved = db.execute("UPDATE flows SET source = ?1", [table.identity()]).unwrap();
     assert_eq!(moved, 3, "{}", fixture.display());
-    let rows: Vec<_> = ["old-1", "old-2", "old-3"].map(row).into();
-    table.insert(&rows, "2025-11-03T07:30:00Z".parse().unwrap()).unwrap();
+    let rows = ["old-1", "old-2", "old-3"].map(row);
+    table.insert_at(&rows, "2025-11-03T07:30:00Z".parse().unwrap());
     table
 }
 
-fn row(key: &str) -> serde_json::Map<String, Value> {
-    json!({ "PartitionKey": "fixture", "RowKey": key }).as_object().unwrap().clone()
+fn row(key: &str) -> Value {
+    json!({ "PartitionKey": "fixture", "RowKey": key })
 }
 
 #[test]
@@ -62,15 +49,14 @@ fn the_state_of_each_earlier_schema_is_carried_on() {
     for fixture in fixtures {
         let name = fixture.display();
         let server = MailServer::start(&[]);
-        let sandbox = Sandbox::new(&flows(server.port));
+        let sandbox = Sandbox::new(flows(server.port));
         let table = put_in_place(&sandbox, &fixture);
         for (run, outcome) in [("1", "sent"), ("2", "sent"), ("3", "waiting")] {
-            let shown = sandbox.json(&["history", "show", run, "--json"]);
+            let shown = sandbox.shown(run);
             assert_eq!(shown["outcome"], outcome, "{name}: {shown}");
             assert_eq!(shown["steps"].as_array().unwrap().len(), 6, "{name}: {shown}");
         }
-        let now = leadflow::platform::clock::Clock::System.now();
-        table.insert(&[row("new-1"), row("new-2")], now).unwrap();
+        table.insert(&[row("new-1"), row("new-2")]);
 
         sandbox.run_once();
         let mails = server.mails();
@@ -79,15 +65,14 @@ fn the_state_of_each_earlier_schema_is_carried_on() {
         assert!(mails[0].text().contains("old-3"), "{name}: {}", mails[0].text());
         let text = mails[1].text();
         assert!(text.contains("new-1") && text.contains("new-2") && !text.contains("old-"), "{name}: {text}");
-        let folder = std::fs::read_dir(sandbox.path("state/mail")).unwrap().count();
-        assert_eq!(folder, 1, "{name}: `sent` has mailed the new rows, `off` is off");
-        assert_eq!(sandbox.json(&["history", "show", "3", "--json"])["outcome"], "sent", "{name}");
+        assert_eq!(sandbox.mails().len(), 1, "{name}: `sent` has mailed the new rows, `off` is off");
+        assert_eq!(sandbox.shown(3)["outcome"], "sent", "{name}");
     }
 }
 
 #[test]
 fn a_state_of_a_later_version_is_refused_in_plain_words_and_left_alone() {
-    let sandbox = Sandbox::new(&flows(1));
+    let sandbox = Sandbox::new(flows(1));
     put_in_place(&sandbox, fixtures().last().unwrap());
     let path = sandbox.path("state/leadflow.db");
     rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 999).unwrap();

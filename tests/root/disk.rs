@@ -7,10 +7,11 @@ use std::thread;
 use std::time::Duration;
 
 use crate::support::azurite::Table;
-use crate::support::leadflow::{MARKETPLACE, Sandbox, guide_flow, relay};
+use crate::support::flows_toml::{MARKETPLACE, guide_flow, relay};
+use crate::support::leadflow::Sandbox;
 use crate::support::leads::{keys, leads};
 use crate::support::mail_server::MailServer;
-use crate::support::{eventually, oracle};
+use crate::support::{database, eventually, oracle};
 
 /// A mounted file system, which goes with the test.
 pub(crate) struct Mount(PathBuf);
@@ -106,7 +107,7 @@ fn case_03_power_cuts_on_ext4() {
         fs::rename(after, &image).unwrap();
         // The file system itself replays its journal, and is whole.
         let mount = Mount::new(&["-o", "loop"], &image, &disk);
-        oracle::integrity(&disk.join("state"));
+        database::integrity(&disk.join("state"));
         mount.end();
         must(Command::new("e2fsck").args(["-f", "-n"]).arg(&image));
     }

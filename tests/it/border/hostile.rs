@@ -21,7 +21,7 @@ fn does_something(c: char) -> bool {
 }
 
 fn sandbox() -> Sandbox {
-    let sandbox = Sandbox::new(&past::flows());
+    let sandbox = Sandbox::new(past::flows());
     PastState::make(&sandbox);
     let table = EmbeddedTable::open(&sandbox.path("state/demo.db"), "leads").unwrap();
     let row = |key: &str| {

@@ -59,7 +59,7 @@ fn an_export_for_a_crm_says_who_is_not_to_be_contacted_and_what_is_a_test() {
 #[tokio::test]
 async fn the_first_start_announces_test_leads_of_before() {
     let (table, server) = (Table::create().await, MailServer::start(&[]));
-    let sandbox = Sandbox::with_azurite(&flows(&server, &table, ""));
+    let sandbox = Sandbox::with_azurite(flows(&server, &table, ""));
     let test = customer(1, &json!({ "FirstName": "MSFT_TEST_1" })).to_string();
     table.insert(&[odd(0, &json!({})), odd(1, &json!({ "CustomerInfo": test }))]).await;
     let check = sandbox.run(&["check", "--online"]).stdout;

@@ -109,7 +109,7 @@ fn case_05_a_full_disk_sends_nothing_unrecorded_and_is_endured() {
 #[test]
 fn case_06_a_state_folder_that_cannot_be_made_is_named() {
     for state in ["/proc/leadflow", "a-file/state"] {
-        let sandbox = Sandbox::new(&format!("[settings]\nstate = \"{state}\"\n"));
+        let sandbox = Sandbox::new(format!("[settings]\nstate = \"{state}\"\n"));
         sandbox.write("a-file", "");
         for arguments in [vec!["run"], vec!["run", "--once"]] {
             let output = sandbox.run(&arguments);

@@ -5,7 +5,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
 use super::{create_table, every_second, insert};
-use crate::support::leadflow::{Daemon, MARKETPLACE, Sandbox, guide_flow, relay};
+use crate::support::flows_toml::{MARKETPLACE, guide_flow, relay};
+use crate::support::leadflow::{Daemon, Sandbox};
 use crate::support::leads::keys;
 use crate::support::mail_server::MailServer;
 use crate::support::{eventually, oracle};
@@ -31,7 +32,7 @@ fn hang_up(daemon: &Daemon, times: u32) {
 fn case_11_a_thousand_reloads_end_with_the_last_file_and_make_no_run() {
     let (table, server) = (create_table(), MailServer::start(&[]));
     let sandbox =
-        Sandbox::with_azurite(&format!("{MARKETPLACE}{}{}", relay(server.port), guide_flow(&table.name)));
+        Sandbox::with_azurite(format!("{MARKETPLACE}{}{}", relay(server.port), guide_flow(&table.name)));
     let daemon = sandbox.daemon();
     daemon.wait_for_log("no new rows");
     let mut address = "sales@contoso.example; partners@contoso.example".to_owned();

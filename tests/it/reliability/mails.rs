@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use super::{create_table, insert};
-use crate::support::leadflow::{MARKETPLACE, Sandbox, guide_flow, relay};
+use crate::support::flows_toml::{MARKETPLACE, guide_flow, relay};
+use crate::support::leadflow::Sandbox;
 use crate::support::leads::{keys, lead};
 use crate::support::mail_server::MailServer;
 use crate::support::oracle;
@@ -13,7 +14,7 @@ fn case_29_a_refused_recipient_keeps_nobody_else_from_the_mail() {
     let (table, server) = (create_table(), MailServer::start(&[]));
     insert(&table, 0..2);
     let flow = guide_flow(&table.name).replace("partners@", "refused@");
-    let sandbox = Sandbox::with_azurite(&format!("{MARKETPLACE}{}{flow}", relay(server.port)));
+    let sandbox = Sandbox::with_azurite(format!("{MARKETPLACE}{}{flow}", relay(server.port)));
     let output = sandbox.run(&["run", "--once"]);
     assert_eq!(output.code, 1);
     let words = "the mail is not sent to every recipient: 550 5.1.1 <…> no such user";
@@ -59,7 +60,7 @@ fn case_30_hostile_and_huge_fields_are_inert_and_capped() {
     let subject = "subject = \"{{#each rows}}{{OfferDisplayName}} {{/each}}\"";
     let flow = guide_flow(&table.name).replace("subject = \"새로운 잠재 고객! ({{length}})\"", subject);
     let flow = flow.replace("template = \"marketplace-leads\"\n", "attach_csv = true\n");
-    let sandbox = Sandbox::with_azurite(&format!("{MARKETPLACE}{}{flow}", relay(server.port)));
+    let sandbox = Sandbox::with_azurite(format!("{MARKETPLACE}{}{flow}", relay(server.port)));
     sandbox.run_once();
     let mails = server.mails();
     let [mail] = mails.as_slice() else { panic!("{} mails", mails.len()) };

@@ -12,14 +12,15 @@ mod time;
 mod volume;
 
 use crate::support::azurite::Table;
-use crate::support::leadflow::{MARKETPLACE, Sandbox, guide_flow, relay};
+use crate::support::flows_toml::{MARKETPLACE, guide_flow, relay};
+use crate::support::leadflow::Sandbox;
 use crate::support::leads::leads;
 
 /// The guide's flow each second.
 fn every_second(table: &Table, port: u16) -> Sandbox {
     let flow = guide_flow(&table.name).replace("frequency = \"hour\"", "frequency = \"second\"");
     let flow = format!("{flow}per_hour = 100000\n");
-    Sandbox::with_azurite(&format!("{MARKETPLACE}{}{flow}", relay(port)))
+    Sandbox::with_azurite(format!("{MARKETPLACE}{}{flow}", relay(port)))
 }
 
 fn create_table() -> Table {

@@ -14,7 +14,8 @@ use leadflow::services::table::EmbeddedTable;
 
 use crate::support::certificates::expired;
 use crate::support::eventually;
-use crate::support::leadflow::{MARKETPLACE, Sandbox, guide_flow, relay};
+use crate::support::flows_toml::{MARKETPLACE, guide_flow, relay};
+use crate::support::leadflow::Sandbox;
 use crate::support::leads::{keys, lead};
 use crate::support::mail_server::MailServer;
 use crate::support::scripted::{response, serve, table_service};
@@ -154,7 +155,7 @@ async fn case_25_a_trickle_ends_at_the_limit_for_the_whole_response() {
             });
         }
     });
-    let sandbox = Sandbox::new(&format!("{}{}{}", of_file("loris"), relay(1), flow_on("loris")));
+    let sandbox = Sandbox::new(format!("{}{}{}", of_file("loris"), relay(1), flow_on("loris")));
     sandbox.write("storage-loris", &storage_at(port));
     let config = leadflow::config::load(&sandbox.path("flows.toml")).unwrap().config;
     let table =
@@ -178,7 +179,7 @@ fn case_26_a_redirect_is_not_followed_and_no_credential_leaves() {
         let location = format!("Location: http://127.0.0.1:{elsewhere}/contoso/leads()");
         let service = table_service(move |_, _| Some(response(status, &[&location], "")));
         let sandbox = Sandbox::with_storage(
-            &format!("{MARKETPLACE}{}{}", relay(1), guide_flow("leads")),
+            format!("{MARKETPLACE}{}{}", relay(1), guide_flow("leads")),
             service.storage(),
         );
         let output = sandbox.run(&["run", "--once"]);
@@ -247,7 +248,7 @@ fn case_26_an_expired_certificate_ends_it_before_any_credential() {
     let relay = relay(mail);
     let own = relay.lines().find(|line| line.starts_with("ca_file")).unwrap().to_owned();
     let relay = relay.replace(&own, &authority);
-    let sandbox = Sandbox::new(&format!("{demo}{of_table}{relay}{}{}", flow_on("old"), flow_on("demo")));
+    let sandbox = Sandbox::new(format!("{demo}{of_table}{relay}{}{}", flow_on("old"), flow_on("demo")));
     let endpoint =
         format!("AccountName=contoso;AccountKey=Y2FuYXJ5;TableEndpoint=https://127.0.0.1:{table}/contoso");
     sandbox.write("storage-old", &endpoint);

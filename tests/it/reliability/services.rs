@@ -5,7 +5,8 @@ use leadflow::platform::clock::Clock;
 use serde_json::{Value, json};
 
 use crate::support::eventually;
-use crate::support::leadflow::{MARKETPLACE, Sandbox, guide_flow, relay};
+use crate::support::flows_toml::{MARKETPLACE, guide_flow, relay};
+use crate::support::leadflow::Sandbox;
 use crate::support::leads::{keys, lead};
 use crate::support::mail_server::MailServer;
 use crate::support::oracle;
@@ -21,7 +22,7 @@ fn row(number: usize) -> Value {
 }
 
 fn sandbox(service: &Requests, mail: &str) -> Sandbox {
-    Sandbox::with_storage(&format!("{MARKETPLACE}{mail}{}", guide_flow("leads")), service.storage())
+    Sandbox::with_storage(format!("{MARKETPLACE}{mail}{}", guide_flow("leads")), service.storage())
 }
 
 /// The `RowKey`s of the mails in the folder.
@@ -283,7 +284,7 @@ fn an_interrupted_run_is_made_up_for() {
         Some(page(&if is_scan(target) { vec![row(1)] } else { vec![] }, &[]))
     });
     let flow = guide_flow("leads").replace("frequency = \"hour\"", "frequency = \"day\"");
-    let sandbox = Sandbox::with_storage(&format!("{MARKETPLACE}{FOLDER}{flow}"), service.storage());
+    let sandbox = Sandbox::with_storage(format!("{MARKETPLACE}{FOLDER}{flow}"), service.storage());
     let mut daemon = sandbox.daemon();
     eventually("the scan", || (service.count() > 1).then_some(()));
     daemon.signal("KILL");
@@ -313,7 +314,7 @@ fn case_26_a_shared_access_signature_is_nowhere_but_in_the_requests() {
         "TableEndpoint={endpoint};SharedAccessSignature=sv=2022-11-02&ss=t&sp=r&sig=canary%2Fsignature%3D"
     );
     let flow = guide_flow("leads").replace("frequency = \"hour\"", "frequency = \"second\"");
-    let sandbox = Sandbox::with_storage(&format!("{MARKETPLACE}{}{flow}", relay(server.port)), storage);
+    let sandbox = Sandbox::with_storage(format!("{MARKETPLACE}{}{flow}", relay(server.port)), storage);
     let daemon = sandbox.daemon();
     server.wait_for_keys(&keys(1..2));
     assert!(daemon.stop().success());

@@ -7,7 +7,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::azurite::Table;
-use crate::support::leadflow::{MARKETPLACE, Sandbox, guide_flow, relay};
+use crate::support::flows_toml::{MARKETPLACE, guide_flow, relay};
+use crate::support::leadflow::Sandbox;
 use crate::support::leads::{keys, leads};
 use crate::support::mail_server::MailServer;
 use crate::support::{eventually, oracle};
@@ -22,7 +23,7 @@ fn sandbox(table: &Table, port: u16) -> Sandbox {
         .replace("unit = \"hour\"\ninterval = 1", "unit = \"minute\"\ninterval = 1\noverlap = \"1 minute\"");
     let flow = format!("{flow}per_hour = 100000\n");
     let relay = relay(port).replace("per_minute = 1000", "per_minute = 10000");
-    Sandbox::with_azurite(&format!("{MARKETPLACE}{relay}{flow}"))
+    Sandbox::with_azurite(format!("{MARKETPLACE}{relay}{flow}"))
 }
 
 /// Two short lives, then one that is long enough for some work: a mail whose end gets no reply three

@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use super::{create_table, every_second, insert};
 use crate::support::azurite::Table;
-use crate::support::leadflow::{MARKETPLACE, Sandbox, guide_flow, relay};
+use crate::support::flows_toml::{MARKETPLACE, guide_flow, relay};
+use crate::support::leadflow::Sandbox;
 use crate::support::leads::{keys, lead, leads};
 use crate::support::mail_server::MailServer;
 use crate::support::scripted::{page, table_service};

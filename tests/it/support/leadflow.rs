@@ -1,7 +1,8 @@
 //! The real binary in a folder of its own.
 
+use std::fmt::Display;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -9,8 +10,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::embedded::Embedded;
+use super::mail::Mail;
 use super::microsoft::{self, Microsoft};
-use super::{azurite, certificates, mail_server};
+use super::{azurite, mail_server};
 
 /// A folder with a flows.toml.
 #[derive(Debug)]
@@ -39,27 +42,27 @@ pub(crate) struct Daemon {
 }
 
 impl Sandbox {
-    pub(crate) fn new(flows: &str) -> Self {
+    pub(crate) fn new(flows: impl Display) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let sandbox =
             Self { folder, storage: String::new(), logs: Mutex::default(), environment: Vec::new() };
-        sandbox.write("flows.toml", flows);
+        sandbox.write("flows.toml", &flows.to_string());
         sandbox.write("mail-password", mail_server::PASSWORD);
         sandbox
     }
 
     /// With a connection string for Azurite in `LEADS_STORAGE`.
-    pub(crate) fn with_azurite(flows: &str) -> Self {
+    pub(crate) fn with_azurite(flows: impl Display) -> Self {
         Self { storage: azurite::connection_string(azurite::KEY), ..Self::new(flows) }
     }
 
     /// With another connection string in `LEADS_STORAGE`.
-    pub(crate) fn with_storage(flows: &str, storage: String) -> Self {
+    pub(crate) fn with_storage(flows: impl Display, storage: String) -> Self {
         Self { storage, ..Self::new(flows) }
     }
 
     /// On a machine that sees this Microsoft; the application's secret lies in `client-secret`.
-    pub(crate) fn with_microsoft(flows: &str, microsoft: &Microsoft) -> Self {
+    pub(crate) fn with_microsoft(flows: impl Display, microsoft: &Microsoft) -> Self {
         let sandbox = Self { environment: microsoft.environment(), ..Self::new(flows) };
         sandbox.write("client-secret", microsoft::SECRET);
         sandbox
@@ -82,6 +85,51 @@ impl Sandbox {
         let text = std::fs::read_to_string(self.path("flows.toml")).unwrap();
         assert!(text.contains(from), "{from}");
         self.write("flows.toml", &text.replacen(from, to, 1));
+    }
+
+    /// The embedded table of most tests, `leads` of `demo.db`.
+    pub(crate) fn table(&self) -> Embedded {
+        self.embedded("leads")
+    }
+
+    /// Another table of `demo.db`.
+    pub(crate) fn embedded(&self, name: &str) -> Embedded {
+        Embedded::open(&self.path("state/demo.db"), name)
+    }
+
+    /// Makes `demo.db` unreadable; what it was.
+    pub(crate) fn spoil_table(&self) -> Vec<u8> {
+        let file = self.path("state/demo.db");
+        let whole = std::fs::read(&file).unwrap_or_default();
+        std::fs::create_dir_all(self.path("state")).unwrap();
+        std::fs::write(file, "no database at all, but a text of some length").unwrap();
+        whole
+    }
+
+    /// Makes `demo.db` what it was; where it was nothing, it is gone.
+    pub(crate) fn mend_table(&self, whole: &[u8]) {
+        std::fs::write(self.path("state/demo.db"), whole).unwrap();
+    }
+
+    /// The mails in the mail folder, oldest first.
+    pub(crate) fn mails(&self) -> Vec<Mail> {
+        Mail::in_folder(&self.path("state/mail"))
+    }
+
+    /// The texts of the mails in the mail folder.
+    pub(crate) fn texts(&self) -> Vec<String> {
+        self.mails().iter().map(|mail| mail.text().trim().to_owned()).collect()
+    }
+
+    /// Every run of the history, the newest first.
+    pub(crate) fn runs(&self) -> Vec<Value> {
+        let runs = self.json(&["history", "--limit", "1000000", "--json"]);
+        runs.as_array().unwrap().clone()
+    }
+
+    /// A run as `history show` has it.
+    pub(crate) fn shown(&self, run: impl Display) -> Value {
+        self.json(&["history", "show", &run.to_string(), "--json"])
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
@@ -274,52 +322,4 @@ pub(crate) fn peak_of(process: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
     Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? / 1024)
-}
-
-/// `[connections.relay.smtp]` for a server on that port, with STARTTLS and AUTH.
-pub(crate) fn relay(port: u16) -> String {
-    format!(
-        "[connections.relay.smtp]\nhost = \"127.0.0.1\"\nport = {port}\nsecurity = \"starttls\"\n\
-         from = \"Contoso leads <leads@contoso.example>\"\nper_minute = 1000\n\
-         login = {{ username = \"{}\", password = {{ file = \"mail-password\" }} }}\nca_file = \"{}\"\n\n",
-        mail_server::USER,
-        display(&certificates::certificates().authority),
-    )
-}
-
-fn display(path: &Path) -> String {
-    path.display().to_string()
-}
-
-/// `[connections.marketplace.azure_table]`.
-pub(crate) const MARKETPLACE: &str =
-    "[connections.marketplace.azure_table]\nconnection_string = { env = \"LEADS_STORAGE\" }\n\n";
-
-/// Microsoft's own flow, with `RECURRENCE` every hour and `TO` two recipients.
-pub(crate) fn guide_flow(table: &str) -> String {
-    format!(
-        r#"[flows.marketplace-leads]
-description = "New marketplace leads"
-condition = "length > 0"
-
-[flows.marketplace-leads.recurrence]
-frequency = "hour"
-interval = 1
-
-[flows.marketplace-leads.window]
-unit = "hour"
-interval = 1
-
-[flows.marketplace-leads.table]
-connection = "marketplace"
-name = "{table}"
-filter = "Timestamp gt datetime'{{{{past_time}}}}'"
-
-[flows.marketplace-leads.email]
-connection = "relay"
-to = "sales@contoso.example; partners@contoso.example"
-subject = "새로운 잠재 고객! ({{{{length}}}})"
-template = "marketplace-leads"
-"#
-    )
 }

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use mail_parser::{Message, MessageParser, MimeHeaders as _};
 use serde_json::Value;
 
 use super::certificates::certificates;
 use super::eventually;
+use super::mail::Mail;
 use super::servers::Server;
 
 pub(crate) const USER: &str = "leads";
@@ -18,16 +18,6 @@ pub(crate) struct MailServer {
     _server: Server,
     pub(crate) port: u16,
     journal: tempfile::TempDir,
-}
-
-/// A mail that the server has taken.
-#[derive(Debug, Clone)]
-pub(crate) struct Mail {
-    pub(crate) to: Vec<String>,
-    pub(crate) secure: bool,
-    pub(crate) user: Option<String>,
-    pub(crate) sha256: String,
-    pub(crate) bytes: Vec<u8>,
 }
 
 impl MailServer {
@@ -92,56 +82,5 @@ impl MailServer {
             let all: BTreeSet<String> = mails.iter().flat_map(Mail::row_keys).collect();
             keys.iter().all(|key| all.contains(key)).then_some(mails)
         })
-    }
-}
-
-impl Mail {
-    /// A mail that no server has seen.
-    pub(crate) fn of_bytes(bytes: Vec<u8>) -> Self {
-        Self { to: Vec::new(), secure: false, user: None, sha256: String::new(), bytes }
-    }
-
-    pub(crate) fn message(&self) -> Message<'_> {
-        MessageParser::default().parse(&self.bytes).unwrap()
-    }
-
-    pub(crate) fn subject(&self) -> String {
-        self.message().subject().unwrap().to_owned()
-    }
-
-    pub(crate) fn text(&self) -> String {
-        self.message().body_text(0).unwrap().into_owned()
-    }
-
-    pub(crate) fn html(&self) -> String {
-        self.message().body_html(0).unwrap().into_owned()
-    }
-
-    /// The attached CSV as records, its names first.
-    pub(crate) fn csv(&self) -> Option<Vec<Vec<String>>> {
-        let message = self.message();
-        let part = message
-            .attachments()
-            .find(|part| part.content_type().is_some_and(|kind| kind.subtype() == Some("csv")))?;
-        let bytes = part.contents().strip_prefix("\u{feff}".as_bytes()).expect("a byte order mark");
-        let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(bytes);
-        let record =
-            |record: csv::Result<csv::StringRecord>| record.unwrap().iter().map(str::to_owned).collect();
-        Some(reader.records().map(record).collect())
-    }
-
-    /// The `RowKey`s that the mail carries: in its CSV, else in its text (`lead-NNNNN` or the
-    /// customer's number in the address).
-    pub(crate) fn row_keys(&self) -> Vec<String> {
-        if let Some(records) = self.csv() {
-            let column = records[0].iter().position(|name| name == "RowKey").unwrap();
-            return records[1..].iter().map(|record| record[column].clone()).collect();
-        }
-        let text = self.text();
-        let of_address = |word: &str| {
-            let number: usize = word.strip_prefix("customer")?.split('@').next()?.parse().ok()?;
-            Some(format!("lead-{number:05}"))
-        };
-        text.split_whitespace().filter_map(of_address).collect()
     }
 }

@@ -3,11 +3,16 @@
 pub(crate) mod azurite;
 pub(crate) mod breaking;
 pub(crate) mod certificates;
+pub(crate) mod database;
 pub(crate) mod disk;
+pub(crate) mod driven;
 pub(crate) mod echo;
+pub(crate) mod embedded;
+pub(crate) mod flows_toml;
 pub(crate) mod hostile;
 pub(crate) mod leadflow;
 pub(crate) mod leads;
+pub(crate) mod mail;
 pub(crate) mod mail_server;
 pub(crate) mod microsoft;
 pub(crate) mod oracle;
@@ -17,6 +22,14 @@ mod servers;
 pub(crate) mod smtp_script;
 
 use std::time::{Duration, Instant};
+
+use ::leadflow::platform::clock::Clock;
+use jiff::Timestamp;
+
+/// This machine's time.
+pub(crate) fn now() -> Timestamp {
+    Clock::System.now()
+}
 
 /// Waits until the condition gives a value; fails with `what` when it takes too long.
 pub(crate) fn eventually<T>(what: &str, condition: impl FnMut() -> Option<T>) -> T {

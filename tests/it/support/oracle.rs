@@ -9,8 +9,10 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
 
 use super::azurite;
+use super::database::integrity;
 use super::leadflow::Sandbox;
-use super::mail_server::{self, Mail};
+use super::mail::{Mail, keys_in};
+use super::mail_server;
 
 /// What the oracle has counted.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -104,21 +106,12 @@ fn by_message_id(arrived: &[Mail]) -> BTreeMap<String, Vec<&Mail>> {
 
 /// The rows of mails that are held for somebody.
 fn held(sandbox: &Sandbox) -> BTreeSet<String> {
-    let db = rusqlite::Connection::open(sandbox.path("state/leadflow.db")).unwrap();
-    let ask = "SELECT CAST(group_concat(CAST(bytes AS TEXT), '' ORDER BY part) AS BLOB) FROM texts WHERE mail IN (SELECT mail FROM recipients WHERE state = 'held') GROUP BY mail";
-    let mut ask = db.prepare(ask).unwrap();
-    let mails = ask.query_map([], |row| row.get::<_, Vec<u8>>(0)).unwrap();
-    mails.flat_map(|bytes| Mail::of_bytes(bytes.unwrap()).row_keys()).collect()
-}
-
-/// The database is whole.
-pub(crate) fn integrity(state: &Path) {
-    let db = rusqlite::Connection::open(state.join("leadflow.db")).unwrap();
-    let verdict: String = db.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
-    assert_eq!(verdict, "ok");
-    let orphans =
-        db.prepare("PRAGMA foreign_key_check").unwrap().query([]).unwrap().next().unwrap().is_some();
-    assert!(!orphans, "rows that refer to nothing");
+    let open = sandbox.json(&["outbox", "list", "--json"]);
+    let is_held = |mail: &&Value| {
+        mail["recipients"].as_array().unwrap().iter().any(|recipient| recipient["state"] == "held")
+    };
+    let text = |mail: &Value| sandbox.run(&["outbox", "show", &mail["mail"].to_string()]).stdout;
+    open.as_array().unwrap().iter().filter(is_held).map(text).flat_map(|text| keys_in(&text)).collect()
 }
 
 /// No secret is in a file of the folder (but for the one it comes from), in a log or in a mail.

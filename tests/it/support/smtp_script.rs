@@ -10,7 +10,8 @@ use leadflow::services::table::EmbeddedTable;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use super::certificates::certificates;
-use super::leadflow::{Sandbox, guide_flow};
+use super::flows_toml::guide_flow;
+use super::leadflow::Sandbox;
 use super::leads::leads;
 use super::scripted::serve_at;
 
@@ -135,7 +136,7 @@ pub(crate) fn sandbox(ports: &[u16]) -> Sandbox {
     let names: Vec<_> = (0..ports.len()).map(|number| format!("relay{number}")).collect();
     let flow = guide_flow("leads").replace("connection = \"relay\"", &format!("connection = {names:?}"));
     let table = "[connections.marketplace.embedded_table]\nfile = \"leads.db\"\n\n";
-    let sandbox = Sandbox::new(&format!("{table}{relays}{flow}"));
+    let sandbox = Sandbox::new(format!("{table}{relays}{flow}"));
     let table = EmbeddedTable::open(&sandbox.path("state/leads.db"), "leads").unwrap();
     let rows: Vec<_> = leads(0..1).into_iter().map(|row| row.as_object().unwrap().clone()).collect();
     table.insert(&rows, Clock::System.now()).unwrap();
