@@ -21,8 +21,6 @@ pub mod engine;
 pub mod filter;
 pub mod flow;
 pub mod history;
-#[cfg(test)]
-mod hostile;
 pub mod outbox;
 pub mod platform;
 pub mod rows;
@@ -34,4 +32,6 @@ pub mod stats;
 pub mod store;
 pub mod tasks;
 pub mod template;
+#[cfg(test)]
+mod testing;
 pub mod text;

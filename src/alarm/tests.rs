@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use jiff::SignedDuration;
 
 use super::*;
-use crate::config;
 use crate::flow::Config;
+use crate::schedule::recurrence::Frequency;
+use crate::testing::{self, FlowBuilder, every};
 
 fn at(text: &str) -> Timestamp {
     format!("2026-01-{text}Z").parse().unwrap()
@@ -14,13 +15,7 @@ fn at(text: &str) -> Timestamp {
 
 /// An hourly flow `leads`.
 fn config() -> Config {
-    let text = "[connections.t.embedded_table]\nfile = \"t.db\"\n[connections.m.mail_folder]\n\
-        [flows.leads.recurrence]\nfrequency = \"hour\"\n[flows.leads.table]\nconnection = \"t\"\nname = \"leads\"\n\
-        [flows.leads.email]\nconnection = \"m\"\nto = \"a@b.example\"\n";
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("flows.toml");
-    std::fs::write(&path, text).unwrap();
-    config::load(&path).unwrap().config
+    testing::config([FlowBuilder::new("leads", every(Frequency::Hour, 1)).build()])
 }
 
 fn well() -> FlowState {

@@ -6,9 +6,9 @@ use proptest::prelude::*;
 
 use super::tests::flow;
 use super::*;
-use crate::hostile::config;
 use crate::rows::columns::Cell;
 use crate::rows::row::Row;
+use crate::testing::hostile::config;
 
 /// What could break out of a header, an attribute, an element, a cell or a line.
 const ODD: [&str; 36] = [

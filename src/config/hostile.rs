@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::tests::WHOLE;
 use super::*;
-use crate::hostile::{config, soup, spoilt};
+use crate::testing::hostile::{config, soup, spoilt};
 
 const CANARY: &str = "canary";
 

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use super::*;
-use crate::hostile::{config, soup, spoilt};
 use crate::rows::row::Row;
+use crate::testing::hostile::{config, soup, spoilt};
 
 const WORDS: [&str; 42] = [
     " ",

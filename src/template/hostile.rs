@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use super::*;
-use crate::hostile::{config, soup, spoilt};
+use crate::testing::hostile::{config, soup, spoilt};
 
 const WORDS: [&str; 60] = [
     "{{",

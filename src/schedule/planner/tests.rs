@@ -1,23 +1,20 @@
 //! What is due, tick by tick.
 
 use super::*;
-use crate::config;
+use crate::schedule::recurrence::{Every, Frequency};
+use crate::testing::{FlowBuilder, every};
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-/// A flow with this recurrence, in Paris.
-fn flow(recurrence: &str) -> Arc<Flow> {
-    let text = format!(
-        "[settings]\ntime_zone = \"Europe/Paris\"\n[connections.t.embedded_table]\nfile = \"t.db\"\n\
-         [connections.m.mail_folder]\n[flows.leads.recurrence]\n{recurrence}\n\
-         [flows.leads.table]\nconnection = \"t\"\nname = \"leads\"\n[flows.leads.email]\nconnection = \"m\"\nto = \"a@b.example\"\n"
-    );
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("flows.toml");
-    std::fs::write(&path, text).unwrap();
-    Arc::clone(&config::load(&path).unwrap().config.flows["leads"])
+fn hourly() -> Arc<Flow> {
+    FlowBuilder::new("leads", every(Frequency::Hour, 1)).build()
+}
+
+/// Its slots are those of `every`, by the clocks of Paris.
+fn in_paris(every: Every) -> Arc<Flow> {
+    FlowBuilder::new("leads", every).time_zone("Europe/Paris").build()
 }
 
 fn agenda(flow: &Arc<Flow>, anchor: &str, last_slot: Option<&str>, now: &str) -> Agenda {
@@ -43,7 +40,7 @@ fn ticked(agenda: &mut Agenda, from: &str, to: &str) -> Vec<String> {
 
 #[test]
 fn three_days_over_the_change_of_clocks_in_a_moment() {
-    let flow = flow("frequency = \"day\"\nhours = [2, 9]\nminutes = 30");
+    let flow = in_paris(Every { hours: vec![2, 9], minutes: vec![30], ..every(Frequency::Day, 1) });
     let mut agenda =
         agenda(&flow, "2026-03-01T00:00:00Z", Some("2026-03-27T08:30:00Z"), "2026-03-28T00:00:00Z");
     let expected = [
@@ -59,7 +56,7 @@ fn three_days_over_the_change_of_clocks_in_a_moment() {
 
 #[test]
 fn missed_slots_are_one_run_and_a_restart_repeats_none() {
-    let hourly = flow("frequency = \"hour\"");
+    let hourly = hourly();
     let (anchor, last) = ("2026-01-01T00:20:00Z", Some("2026-01-05T08:20:00Z"));
     let mut agenda = agenda(&hourly, anchor, last, "2026-01-08T10:00:00Z");
     assert_eq!(
@@ -70,7 +67,7 @@ fn missed_slots_are_one_run_and_a_restart_repeats_none() {
 
 #[test]
 fn without_catch_up_the_next_slot_is_waited_for() {
-    let flow = flow("frequency = \"hour\"\ncatch_up = false");
+    let flow = FlowBuilder::new("leads", every(Frequency::Hour, 1)).without_catch_up().build();
     let (anchor, last) = ("2026-01-01T00:20:00Z", Some("2026-01-05T08:20:00Z"));
     let mut agenda = agenda(&flow, anchor, last, "2026-01-08T10:00:00Z");
     assert_eq!(ticked(&mut agenda, "2026-01-08T10:00:00Z", "2026-01-08T10:30:00Z"), ["2026-01-08T10:20:00Z"]);
@@ -81,7 +78,7 @@ fn without_catch_up_the_next_slot_is_waited_for() {
 
 #[test]
 fn a_flow_that_was_never_seen_runs_at_once_and_never_beside_itself() {
-    let flow = flow("frequency = \"second\"\ninterval = 2");
+    let flow = in_paris(every(Frequency::Second, 2));
     let now = "2026-01-08T10:00:00Z";
     let mut agenda = agenda(&flow, now, None, now);
     assert_eq!(agenda.due(at(now)).len(), 1);
@@ -93,7 +90,7 @@ fn a_flow_that_was_never_seen_runs_at_once_and_never_beside_itself() {
 
 #[test]
 fn a_clock_that_goes_back_does_not_silence_it() {
-    let flow = flow("frequency = \"minute\"");
+    let flow = in_paris(every(Frequency::Minute, 1));
     let mut agenda = agenda(&flow, "2026-01-01T00:00:00Z", None, "2026-01-08T10:00:00Z");
     assert_eq!(agenda.due(at("2026-01-08T10:00:00Z")).len(), 1);
     agenda.ended("leads");
@@ -107,7 +104,7 @@ fn a_clock_that_goes_back_does_not_silence_it() {
 
 #[test]
 fn a_reload_takes_no_slot_and_forgets_no_run() {
-    let flow = flow("frequency = \"hour\"\ncatch_up = false");
+    let flow = FlowBuilder::new("leads", every(Frequency::Hour, 1)).without_catch_up().build();
     let (anchor, last) = ("2026-01-01T00:00:00Z", Some("2026-01-08T09:00:00Z"));
     let mut agenda = agenda(&flow, anchor, last, "2026-01-08T09:30:00Z");
     agenda.due(at("2026-01-08T09:59:59Z"));
@@ -138,7 +135,7 @@ fn a_reload_takes_no_slot_and_forgets_no_run() {
 
 #[test]
 fn off_and_on_again_is_one_catch_up_run() {
-    let flow = flow("frequency = \"hour\"");
+    let flow = hourly();
     let mut agenda =
         agenda(&flow, "2026-01-01T00:00:00Z", Some("2026-01-08T09:00:00Z"), "2026-01-08T09:30:00Z");
     agenda.set_off("leads", true, at("2026-01-08T09:30:00Z"));
@@ -149,7 +146,7 @@ fn off_and_on_again_is_one_catch_up_run() {
 
 #[test]
 fn a_failed_run_is_tried_again_before_a_slot_that_is_far() {
-    let daily = flow("frequency = \"day\"\nhours = 9");
+    let daily = in_paris(Every { hours: vec![9], ..every(Frequency::Day, 1) });
     let mut agenda =
         agenda(&daily, "2026-01-01T00:00:00Z", Some("2026-01-07T08:00:00Z"), "2026-01-08T07:59:59Z");
     assert_eq!(agenda.due(at("2026-01-08T08:00:00Z")).len(), 1);
@@ -174,13 +171,13 @@ fn a_failed_run_is_tried_again_before_a_slot_that_is_far() {
 
 #[test]
 fn a_slot_that_is_near_is_waited_for() {
-    let flow = flow("frequency = \"minute\"\ninterval = 5");
+    let flow = in_paris(every(Frequency::Minute, 5));
     let mut agenda = agenda(&flow, "2026-01-08T10:00:00Z", None, "2026-01-08T10:00:00Z");
     agenda.due(at("2026-01-08T10:00:00Z"));
     agenda.failed("leads", at("2026-01-08T10:00:01Z"));
     assert_eq!(agenda.next().unwrap().1, at("2026-01-08T10:05:00Z"));
     // Of retries too: the last one before the slot is that slot's.
-    let hourly = self::flow("frequency = \"hour\"");
+    let hourly = hourly();
     let mut agenda = self::agenda(&hourly, "2026-01-08T10:00:00Z", None, "2026-01-08T10:00:00Z");
     agenda.due(at("2026-01-08T10:00:00Z"));
     agenda.failed("leads", at("2026-01-08T10:56:00Z"));
@@ -189,7 +186,7 @@ fn a_slot_that_is_near_is_waited_for() {
 
 #[test]
 fn a_failed_run_that_waits_for_a_slot_is_tried_when_the_clock_goes_back() {
-    let flow = flow("frequency = \"hour\"");
+    let flow = hourly();
     let mut agenda = agenda(&flow, "2026-01-08T10:00:00Z", None, "2026-01-08T10:00:00Z");
     agenda.due(at("2026-01-08T10:00:00Z"));
     agenda.failed("leads", at("2026-01-08T10:57:00Z"));
@@ -200,7 +197,7 @@ fn a_failed_run_that_waits_for_a_slot_is_tried_when_the_clock_goes_back() {
 
 #[test]
 fn a_failed_run_is_tried_at_once_after_a_start_and_a_change_of_the_file() {
-    let hourly = flow("frequency = \"hour\"");
+    let hourly = hourly();
     let (anchor, now) = ("2026-01-08T10:00:00Z", at("2026-01-08T10:20:00Z"));
     let known = Known { anchor: at(anchor), last_slot: Some(at(anchor)), is_off: false, is_failing: true };
     let flows = BTreeMap::from([("leads".to_owned(), Arc::clone(&hourly))]);
@@ -222,7 +219,7 @@ fn a_failed_run_is_tried_at_once_after_a_start_and_a_change_of_the_file() {
 
 #[test]
 fn slots_that_are_not_made_up_for_are_covered_all_the_same() {
-    let flow = flow("frequency = \"hour\"\ncatch_up = false");
+    let flow = FlowBuilder::new("leads", every(Frequency::Hour, 1)).without_catch_up().build();
     let mut agenda =
         agenda(&flow, "2026-01-01T00:00:00Z", Some("2026-01-05T08:00:00Z"), "2026-01-08T10:30:00Z");
     agenda.due(at("2026-01-08T10:59:59Z"));
@@ -242,7 +239,7 @@ fn slots_that_are_not_made_up_for_are_covered_all_the_same() {
 
 #[test]
 fn a_slot_that_nobody_could_claim_is_earlier_when_the_clock_is_set_back() {
-    let flow = flow("frequency = \"hour\"");
+    let flow = hourly();
     let mut agenda = agenda(&flow, "2026-01-08T10:00:00Z", None, "2026-01-08T10:00:00Z");
     let order = agenda.due(at("2026-01-08T10:00:10Z")).remove(0).order;
     agenda.give_back("leads", &order);

@@ -9,7 +9,7 @@ use proptest::test_runner::RngSeed;
 
 /// So many cases, the same ones each time; with `HOSTILE_TIMES` set so many times as many, and
 /// other ones.
-pub(crate) fn config(cases: u32) -> ProptestConfig {
+pub fn config(cases: u32) -> ProptestConfig {
     let times: Option<u32> = std::env::var("HOSTILE_TIMES").ok().and_then(|times| times.parse().ok());
     let default = ProptestConfig::default();
     ProptestConfig {
@@ -21,7 +21,7 @@ pub(crate) fn config(cases: u32) -> ProptestConfig {
 }
 
 /// One of these texts after some changes.
-pub(crate) fn spoilt(texts: Vec<String>, words: &'static [&'static str]) -> impl Strategy<Value = Vec<u8>> {
+pub fn spoilt(texts: Vec<String>, words: &'static [&'static str]) -> impl Strategy<Value = Vec<u8>> {
     (prop::sample::select(texts), vec(change(words), 0..6)).prop_map(|(text, changes)| {
         let mut bytes = text.into_bytes();
         for change in &changes {
@@ -32,7 +32,7 @@ pub(crate) fn spoilt(texts: Vec<String>, words: &'static [&'static str]) -> impl
 }
 
 /// Words of a language in any order, with anything between them.
-pub(crate) fn soup(words: &'static [&'static str]) -> impl Strategy<Value = String> {
+pub fn soup(words: &'static [&'static str]) -> impl Strategy<Value = String> {
     let word = prop_oneof![
         8 => prop::sample::select(words).prop_map(str::to_owned),
         1 => any::<char>().prop_map(String::from),
