@@ -1,7 +1,7 @@
 //! leadflow: a scheduled polling daemon that mails the new rows of an Azure Storage table.
 //!
 //! # A row's way
-//! [`daemon::ticker`] ticks, [`schedule::planner`] says which flows are due, and [`engine::run`] takes each on
+//! [`daemon::ticker`] ticks, [`planner`] says which flows are due, and [`engine::run`] takes each on
 //! its way: how far back to read, the scan of the table, which rows are new, the condition, the composed
 //! mail, and one transaction of the [`store`]. [`engine::delivery`] delivers what was committed; [`outbox`]
 //! says what a server's reply means.
@@ -22,6 +22,7 @@ pub mod filter;
 pub mod flow;
 pub mod history;
 pub mod outbox;
+pub mod planner;
 pub mod platform;
 pub mod rows;
 pub mod schedule;

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use leadflow::config::Loaded;
 use leadflow::flow::Flow;
 use leadflow::history::Run;
+use leadflow::planner;
 use leadflow::platform::clock::Clock;
-use leadflow::schedule::planner;
 use leadflow::store::Store;
 use serde_json::json;
 

@@ -33,6 +33,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::flow::Config;
 use crate::platform::ownership::{self, Finding, Reader};
+use crate::platform::package;
 use crate::store::state;
 use reader::Section;
 use syntax::Mistake;
@@ -229,7 +230,7 @@ fn config_of(
     let state = state.unwrap_or_else(|| folder.join("state"));
     let service = match purpose {
         Purpose::Use => None,
-        Purpose::Check => Reader::of_service(&state, state::is_of_package(path)),
+        Purpose::Check => Reader::of_service(&state, package::is_of_package(path)),
     };
     let folders = Folders { state, config: folder, service, is_check: purpose == Purpose::Check };
     let connections = connections::read(&root, &folders);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::flow::Config;
 use crate::flow::SecretSource;
 use crate::platform::ownership::{self, Finding, Reader, Refusal};
-use crate::store::state;
+use crate::platform::package;
 
 /// Looks at every folder and link on the way to flows.toml, its templates, its secrets and authorities, and the state.
 /// Without a `config`, as of a file with mistakes, at the first two.
@@ -50,7 +50,7 @@ pub(super) fn check(path: &Path, config: Option<&Config>) -> Result<Vec<Finding>
 /// # Errors
 /// The first one that it cannot read.
 pub(super) fn check_for_service(path: &Path, config: &Config) -> Result<(), Finding> {
-    let Some(service) = Reader::of_service(&config.settings.state, state::is_of_package(path)) else {
+    let Some(service) = Reader::of_service(&config.settings.state, package::is_of_package(path)) else {
         return Ok(());
     };
     let templates = fs::read_dir(path.with_file_name("templates")).into_iter().flatten().flatten();

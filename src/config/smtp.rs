@@ -110,7 +110,7 @@ fn helo_of(written: &str) -> Option<String> {
     let begin = bare.get(..5).filter(|begin| begin.eq_ignore_ascii_case("IPv6:"));
     let bare = begin.map_or(bare, |begin| &bare[begin.len()..]);
     if let Ok(address) = bare.parse::<IpAddr>() {
-        return Some(crate::services::mail::smtp::literal(address));
+        return Some(crate::flow::address_literal(address));
     }
     let url::Host::Domain(name) = url::Host::parse(written).ok()? else { return None };
     let is_label = |label: &str| {

@@ -9,11 +9,11 @@ use toml::Spanned;
 
 use super::reader::Section;
 use crate::flow::SecretSource;
+use crate::platform::authorities::{self, NoAuthorities};
 use crate::platform::ownership::{Reader, Refusal};
+use crate::platform::package;
 use crate::platform::secrets;
 use crate::schedule::time_zone;
-use crate::services::authorities::{self, NoAuthorities};
-use crate::store::state;
 
 /// Where relative paths lead.
 pub(super) struct Folders {
@@ -69,7 +69,7 @@ fn of_package(key: &str, folders: &Folders) -> Option<String> {
         _ => "leads-storage",
     };
     let place = Path::new(secrets::OF_PACKAGE).join(name);
-    state::is_of_package(&folders.config.join("flows.toml"))
+    package::is_of_package(&folders.config.join("flows.toml"))
         .then(|| format!("write {{ credential = \"{name}\" }} and put the text into {}", place.display()))
 }
 

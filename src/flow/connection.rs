@@ -1,5 +1,6 @@
 //! Where rows are read and where mail is handed in, and how each signs in.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use super::mailbox::Mailbox;
@@ -183,6 +184,14 @@ impl SmtpConnection {
         } else {
             format!("{}:{}", self.host, self.port)
         }
+    }
+}
+
+/// An address as it stands for a name (RFC 5321, 4.1.3).
+pub fn address_literal(address: IpAddr) -> String {
+    match address.to_canonical() {
+        IpAddr::V4(address) => format!("[{address}]"),
+        IpAddr::V6(address) => format!("[IPv6:{address}]"),
     }
 }
 

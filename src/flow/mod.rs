@@ -20,7 +20,7 @@ use connection::LARGEST_MESSAGE;
 
 pub use connection::{
     AzureConnection, AzureLogin, FolderConnection, GraphConnection, Login, MailConnection, Proof, Security,
-    SmtpConnection, TableConnection,
+    SmtpConnection, TableConnection, address_literal,
 };
 
 pub use mailbox::Mailbox;

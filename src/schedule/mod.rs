@@ -1,6 +1,5 @@
 //! When a flow runs and how far back it reads.
 
-pub mod planner;
 pub mod recurrence;
 pub mod time_zone;
 pub mod window;

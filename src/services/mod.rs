@@ -1,6 +1,5 @@
 //! Services elsewhere: tables, mail servers, Microsoft Entra ID, and how they are reached.
 
-pub(crate) mod authorities;
 pub mod entra;
 pub(crate) mod http;
 pub mod mail;

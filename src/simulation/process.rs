@@ -17,8 +17,8 @@ use crate::daemon::delivery::Delivery;
 use crate::engine::run::{self, Done, Ended, Workplace};
 use crate::flow::Config;
 use crate::history::Outcome;
+use crate::planner::{Agenda, Due};
 use crate::platform::clock::Clock;
-use crate::schedule::planner::{Agenda, Due};
 use crate::store::{Request, SharedStore, Store, StoreError};
 
 /// The machine through all its processes.

@@ -13,12 +13,11 @@ use tracing::info;
 
 use crate::flow::Config;
 use crate::platform::ownership::{self, Folder, Use};
+use crate::platform::package;
 use crate::store::{Store, StoreError};
 
-/// Where the package keeps its flows.toml, its marker and its state.
-const PACKAGE: &str = "/etc/leadflow";
+/// Where the package keeps its marker.
 const MARKER_OF_PACKAGE: &str = "/var/lib/leadflow-marker";
-const STATE_OF_PACKAGE: &str = "/var/lib/leadflow";
 /// The database and the files that belong to it.
 const DATABASE: [&str; 3] = ["leadflow.db", "leadflow.db-wal", "leadflow.db-shm"];
 
@@ -69,17 +68,12 @@ pub fn is_there(config: &Config) -> Result<bool, StoreError> {
 
 /// The state folder of a flows.toml that does not say for sure where it is, but maybe `named`: one that has a state.
 pub fn guessed(file: &Path, named: &Path) -> Option<PathBuf> {
-    let of_package = is_of_package(file).then(|| PathBuf::from(STATE_OF_PACKAGE));
+    let of_package = package::is_of_package(file).then(|| PathBuf::from(package::STATE));
     let places = [named.to_owned()].into_iter().chain(of_package).chain([file.with_file_name("state")]);
     places.into_iter().find(|folder| match fs::metadata(folder.join(DATABASE[0])) {
         Ok(_) => true,
         Err(error) => error.kind() == io::ErrorKind::PermissionDenied,
     })
-}
-
-/// Whether it is the packaged service's.
-pub(crate) fn is_of_package(file: &Path) -> bool {
-    file.parent() == Some(Path::new(PACKAGE))
 }
 
 /// What can be seen of the state before it is opened.
@@ -168,7 +162,7 @@ fn marker_of(config: &Config) -> PathBuf {
     let second = given.as_deref().and_then(|list| list.split(':').nth(1)).map(PathBuf::from);
     let of_package = || {
         let place = Path::new(MARKER_OF_PACKAGE);
-        (is_of_package(&config.path) && place.is_dir()).then(|| place.to_owned())
+        (package::is_of_package(&config.path) && place.is_dir()).then(|| place.to_owned())
     };
     match second.or_else(of_package) {
         Some(folder) => folder.join(format!("{name}.marker")),

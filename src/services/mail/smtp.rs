@@ -31,7 +31,6 @@ use crate::platform::faults::crash_point;
 use crate::platform::secrets;
 use crate::services::entra::{Audience, Token};
 use hello::Offers;
-pub(crate) use hello::literal;
 use remedy::Stage;
 use reply::Reply;
 use sign_in::{By, Credentials};

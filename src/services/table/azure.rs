@@ -28,9 +28,9 @@ use super::transport::{Failure, Transport};
 use super::{Credential, Endpoint, Page, Query, Served, TableError, Token, identity, sas};
 use crate::flow::SecretSource;
 use crate::flow::{AzureConnection, AzureLogin};
+use crate::platform::authorities;
 use crate::platform::secrets;
 use crate::rows::row::Row;
-use crate::services::authorities;
 use crate::services::entra::Entra;
 use crate::services::http::NoAnswer;
 

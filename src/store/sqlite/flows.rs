@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{Store, StoreError, from_db, to_db};
-use crate::schedule::planner::Known;
+use crate::planner::Known;
 
 /// As far as a look-back reaches, if nothing else is said.
 const FAR_BACK: SignedDuration = SignedDuration::from_hours(7 * 24);

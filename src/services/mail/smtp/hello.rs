@@ -7,6 +7,7 @@ use lettre::transport::smtp::extension::ClientId;
 
 use super::reply::Reply;
 use super::wire::{Broken, Wire};
+use crate::flow::address_literal;
 
 /// What a server offers, by its EHLO keywords; they count in any letter case (RFC 5321, 2.4).
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -58,7 +59,7 @@ pub(super) fn name(helo: Option<&str>, address: Option<IpAddr>) -> String {
     let machine = ClientId::default();
     helo.map(str::to_owned)
         .or_else(|| whole_name(&machine.to_string()))
-        .or_else(|| address.map(literal))
+        .or_else(|| address.map(address_literal))
         .unwrap_or_else(|| machine.to_string())
 }
 
@@ -74,14 +75,6 @@ fn whole_name(name: &str) -> Option<String> {
     let is_everybodys =
         host == "localhost" || top == "localdomain" || top.bytes().all(|b| b.is_ascii_digit());
     (name.len() <= 255 && !is_everybodys && name.split('.').all(is_label)).then_some(name)
-}
-
-/// An address as it stands for a name (RFC 5321, 4.1.3).
-pub(crate) fn literal(address: IpAddr) -> String {
-    match address.to_canonical() {
-        IpAddr::V4(address) => ClientId::Ipv4(address).to_string(),
-        IpAddr::V6(address) => ClientId::Ipv6(address).to_string(),
-    }
 }
 
 /// EHLO; HELO where the server does not know or like it.
@@ -131,7 +124,7 @@ mod tests {
             ("2001:db8::4", "[IPv6:2001:db8::4]"),
             ("::ffff:10.0.0.4", "[10.0.0.4]"),
         ] {
-            assert_eq!(literal(address.parse().unwrap()), expected);
+            assert_eq!(address_literal(address.parse().unwrap()), expected);
         }
         assert_eq!(name(Some("mail.contoso.example"), None), "mail.contoso.example");
     }

@@ -11,7 +11,7 @@ use tokio_rustls::client::TlsStream;
 use super::ConnectError;
 use super::wire::Transport;
 use crate::flow::SmtpConnection;
-use crate::services::authorities;
+use crate::platform::authorities;
 use crate::services::http;
 
 /// The other end, as it has to prove itself.
