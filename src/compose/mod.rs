@@ -7,6 +7,8 @@
 pub mod alarm_mail;
 #[cfg(test)]
 mod bounds;
+#[cfg(test)]
+mod dark_scheme;
 mod formula;
 #[cfg(test)]
 mod hostile;
