@@ -1,6 +1,16 @@
 //! The run history: what a run was, what it did, and what came of it.
 
-use jiff::{SignedDuration, Timestamp};
+mod step;
+mod stored_step;
+
+use jiff::Timestamp;
+
+pub use step::{
+    CommitInputs, CommitOutputs, ConditionInputs, ConditionOutputs, CoveringInputs, NewRowsInputs,
+    NewRowsOutputs, QueryInputs, QueryOutputs, RecordedStep, RenderInputs, RenderOutputs, RenderedMail, Step,
+    WindowInputs, WindowOutputs,
+};
+pub use stored_step::StoredStep;
 
 /// What came of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -133,19 +143,6 @@ impl Order {
     pub fn of(cause: Cause, range: Range) -> Self {
         Self { cause, due: None, since: None, range, request: None }
     }
-}
-
-/// One step of a run.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Step {
-    /// `turn` where the run has waited for it, `window`, `query`, `new rows`, `condition`, `render`, `commit`.
-    pub name: String,
-    /// What went in.
-    pub inputs: serde_json::Value,
-    /// What came out.
-    pub outputs: serde_json::Value,
-    /// How long it took.
-    pub took: SignedDuration,
 }
 
 /// One run of the history.

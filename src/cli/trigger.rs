@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::bail;
 use jiff::Timestamp;
 use leadflow::config::Loaded;
-use leadflow::history::{Cause, Outcome, Range, Run};
+use leadflow::history::{Cause, Outcome, Range, RecordedStep, Run, Step, WindowInputs};
 use leadflow::platform::clock::Clock;
 use leadflow::store::{Request, Store};
 use leadflow::tasks::replay;
@@ -104,12 +104,15 @@ async fn tell_mailed(loaded: &Loaded, name: &str, range: (Timestamp, Timestamp))
 
 /// What a run read, or wanted to: from its past time to its end.
 fn window_of(store: &Store, run: &Run) -> anyhow::Result<Option<(Timestamp, Timestamp)>> {
-    let steps = store.steps(run.id)?;
-    let window = steps.iter().find(|step| step.name == "window");
-    let moment = |value: &serde_json::Value| value.as_str().and_then(|text| text.parse::<Timestamp>().ok());
-    let from = window.and_then(|step| moment(&step.outputs["past_time"]));
-    let to = window.and_then(|step| moment(&step.inputs["to"])).or(run.ended);
-    Ok(from.zip(to))
+    for RecordedStep { step, .. } in store.steps(run.id)? {
+        let Step::Window { inputs, outputs } = step else { continue };
+        let to = match inputs {
+            WindowInputs::Past { to, .. } => Some(to),
+            WindowInputs::Covering(_) | WindowInputs::Fixed { .. } => run.ended,
+        };
+        return Ok(Some(outputs.past_time).zip(to));
+    }
+    Ok(None)
 }
 
 pub(super) async fn replay(loaded: Loaded, arguments: ReplayArguments) -> anyhow::Result<ExitCode> {

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 /// A comparison of `length`, the number of new rows, with a whole number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Condition {
@@ -30,16 +32,20 @@ const OPERATORS: [(&str, Comparison); 6] = [
     ("<", Comparison::Less),
 ];
 
-/// What a run does with its new rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a run does with its new rows; its words are those of the run history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Verdict {
     /// The condition holds: they are mailed.
+    #[serde(rename = "mailed")]
     Mail,
     /// There are none, and none were needed.
+    #[serde(rename = "nothing new")]
     NothingNew,
     /// It does not hold, but more rows could still make it hold: the watermark stays and they gather.
+    #[serde(rename = "gather until the condition holds")]
     Gather,
     /// It does not hold, and more rows cannot make it hold: they are passed over.
+    #[serde(rename = "passed over")]
     PassOver,
 }
 
@@ -170,6 +176,13 @@ mod tests {
         ] {
             let parsed: Condition = condition.parse().unwrap();
             assert_eq!(parsed.decide(length), expected, "{condition} with {length}");
+        }
+    }
+
+    #[test]
+    fn a_verdict_is_stored_by_its_words() {
+        for verdict in [Verdict::Mail, Verdict::NothingNew, Verdict::Gather, Verdict::PassOver] {
+            assert_eq!(serde_json::to_value(verdict).unwrap(), verdict.words());
         }
     }
 

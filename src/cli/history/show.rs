@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::bail;
 use jiff::tz::TimeZone;
 use leadflow::config::Loaded;
-use leadflow::history::{Run, Step};
+use leadflow::history::{RecordedStep, Run, StoredStep};
 use leadflow::outbox::{Recipient, State};
 use leadflow::store::MailRecord;
 use serde_json::{Value, json};
@@ -49,9 +49,11 @@ pub(super) fn show(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result<Exi
     Ok(ExitCode::SUCCESS)
 }
 
-fn json_of_step(step: &Step) -> Value {
-    let took = u64::try_from(step.took.as_micros()).unwrap_or_default();
-    json!({ "step": step.name, "took_us": took, "inputs": step.inputs, "outputs": step.outputs })
+fn json_of_step(recorded: &RecordedStep) -> Value {
+    let took = u64::try_from(recorded.took.as_micros()).unwrap_or_default();
+    let StoredStep { name, inputs, outputs } = (&recorded.step).into();
+    let json = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();
+    json!({ "step": name, "took_us": took, "inputs": json(&inputs), "outputs": json(&outputs) })
 }
 
 pub(in crate::cli) fn json_of_mail(mail: &MailRecord) -> Value {
@@ -78,7 +80,7 @@ struct Page {
 }
 
 impl Page {
-    fn run(&mut self, run: &Run, steps: &[Step], mails: &[MailRecord], zone: &TimeZone) {
+    fn run(&mut self, run: &Run, steps: &[RecordedStep], mails: &[MailRecord], zone: &TimeZone) {
         let title = format!("run {} of {}: {}", run.id, run.flow, run.outcome.word());
         let _ = writeln!(self.text, "{title}\n{}", output::wrapped(&format!("  {}", run.summary), "  "));
         if let Some(help) = &run.help {
@@ -94,8 +96,8 @@ impl Page {
         ];
         let facts = facts.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
         self.facts(&facts.collect::<Vec<_>>());
-        for step in steps {
-            let _ = writeln!(self.text, "\n{} ({})", output::line(&step.name), output::duration(step.took));
+        for RecordedStep { step, took } in steps {
+            let _ = writeln!(self.text, "\n{} ({})", output::line(step.name()), output::duration(*took));
             self.facts(&steps::facts(step, zone));
         }
         for mail in mails {

@@ -2,153 +2,148 @@
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-use leadflow::history::Step;
+use leadflow::history::{
+    CommitInputs, CommitOutputs, ConditionInputs, ConditionOutputs, CoveringInputs, NewRowsInputs,
+    NewRowsOutputs, QueryInputs, QueryOutputs, RenderInputs, RenderOutputs, RenderedMail, Step, WindowInputs,
+    WindowOutputs,
+};
 use serde_json::Value;
 
 use crate::cli::output;
 
-/// How a value is told.
-#[derive(Clone, Copy)]
-enum Form {
-    Plain,
-    Moment,
-    Seconds,
-    Millis,
-    Bytes,
-    List,
-    Mails,
-}
+/// A name and a value.
+type Fact = (String, String);
 
-/// Key, name and form of a value.
-type Word = (&'static str, &'static str, Form);
-
-/// Of each step its values in the order they are told, by their keys in the history.
-const WORDS: &[(&str, &[Word])] = &[
-    (
-        "window",
-        &[
-            ("past_time", "reads rows after", Form::Moment),
-            ("to", "and not after", Form::Moment),
-            ("reason", "which is", Form::Plain),
-            ("mode", "mode", Form::Plain),
-            ("window_s", "window", Form::Seconds),
-            ("overlap_s", "overlap", Form::Seconds),
-            ("again", "mailed rows again", Form::Plain),
-            ("begin", "begin", Form::Moment),
-            ("watermark", "watermark", Form::Moment),
-            ("server_time", "server's time", Form::Moment),
-            ("table", "table", Form::Plain),
-            ("rows_before", "rows before it", Form::Plain),
-        ],
-    ),
-    (
-        "query",
-        &[
-            ("table", "table", Form::Plain),
-            ("filter", "filter", Form::Plain),
-            ("select", "columns", Form::List),
-            ("pages", "pages", Form::Plain),
-            ("rows", "rows scanned", Form::Plain),
-            ("service_ms", "service time", Form::Millis),
-            ("failure", "failure", Form::Plain),
-        ],
-    ),
-    (
-        "new rows",
-        &[
-            ("rows", "rows scanned", Form::Plain),
-            ("new", "new", Form::Plain),
-            ("known", "handed on before", Form::Plain),
-        ],
-    ),
-    (
-        "condition",
-        &[
-            ("condition", "condition", Form::Plain),
-            ("length", "length", Form::Plain),
-            ("result", "result", Form::Plain),
-            ("then", "rows", Form::Plain),
-        ],
-    ),
-    (
-        "render",
-        &[
-            ("rows", "rows", Form::Plain),
-            ("max_rows", "rows in the body at most", Form::Plain),
-            ("mails", "mail", Form::Mails),
-            ("bytes", "size", Form::Bytes),
-            ("notes", "note", Form::List),
-        ],
-    ),
-    (
-        "commit",
-        &[
-            ("verdict", "rows", Form::Plain),
-            ("mails", "mails", Form::Plain),
-            ("watermark", "watermark", Form::Moment),
-        ],
-    ),
-];
-
-/// What another value of the step tells as well: the range's begin is its past time.
-const TOLD_ELSEWHERE: &[&str] = &["from"];
 /// Mails of a run that its render step names; the run's own mails follow.
 const MOST_MAILS: usize = 5;
 
-/// What went in and what came out, name and value; also what this version has no words for.
-pub(super) fn facts(step: &Step, zone: &TimeZone) -> Vec<(String, String)> {
-    let words = WORDS.iter().find(|(name, _)| *name == step.name).map_or(&[][..], |(_, words)| words);
-    let value = |key: &str| step.outputs.get(key).or_else(|| step.inputs.get(key));
-    let mut facts = Vec::new();
-    for (key, name, form) in words {
-        facts.extend(value(key).into_iter().flat_map(|value| told(name, value, *form, zone)));
+/// What went in and what came out.
+pub(super) fn facts(step: &Step, zone: &TimeZone) -> Vec<Fact> {
+    match step {
+        Step::Turn => Vec::new(),
+        Step::Window { inputs, outputs } => window(inputs, outputs, zone),
+        Step::Query { inputs, outputs } => query(inputs, outputs),
+        Step::NewRows { inputs, outputs } => new_rows(inputs, outputs),
+        Step::Condition { inputs, outputs } => condition(inputs, outputs),
+        Step::Render { inputs, outputs } => render(inputs, outputs),
+        Step::Commit { inputs, outputs } => commit(inputs, outputs, zone),
+        Step::Other { inputs, outputs, .. } => other(inputs, outputs),
     }
-    let all = [&step.inputs, &step.outputs].into_iter().filter_map(Value::as_object).flatten();
-    let is_other =
-        |key: &str| words.iter().all(|(known, ..)| *known != key) && !TOLD_ELSEWHERE.contains(&key);
-    for (key, value) in all.filter(|(key, _)| is_other(key)) {
-        facts.extend(told(&key.replace('_', " "), value, Form::Plain, zone));
-    }
+}
+
+/// Those that have a value.
+fn known<const N: usize>(facts: [(&str, Option<String>); N]) -> Vec<Fact> {
+    facts.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+}
+
+fn window(inputs: &WindowInputs, outputs: &WindowOutputs, zone: &TimeZone) -> Vec<Fact> {
+    let moment = |at: Timestamp| Some(output::moment(at, zone));
+    let to = match inputs {
+        WindowInputs::Past { to, .. } => moment(*to),
+        WindowInputs::Covering(_) | WindowInputs::Fixed { .. } => None,
+    };
+    let mut facts = known([
+        ("reads rows after", moment(outputs.past_time)),
+        ("and not after", to),
+        ("which is", Some(outputs.reason.clone())),
+    ]);
+    facts.extend(match inputs {
+        WindowInputs::Covering(CoveringInputs::First { window_s, table }) => known([
+            ("mode", Some("covering".to_owned())),
+            ("window", Some(length(*window_s))),
+            ("table", Some(table.clone())),
+        ]),
+        WindowInputs::Covering(CoveringInputs::Later { window_s, overlap_s, begin, watermark }) => known([
+            ("mode", Some("covering".to_owned())),
+            ("window", Some(length(*window_s))),
+            ("overlap", Some(length(*overlap_s))),
+            ("begin", moment(*begin)),
+            ("watermark", watermark.and_then(moment)),
+        ]),
+        WindowInputs::Fixed { window_s, server_time } => known([
+            ("mode", Some("fixed".to_owned())),
+            ("window", Some(length(*window_s))),
+            ("server's time", moment(*server_time)),
+        ]),
+        // The range's begin is its past time.
+        WindowInputs::Past { again, .. } => {
+            known([("mode", Some("past".to_owned())), ("mailed rows again", Some(again.to_string()))])
+        }
+    });
+    facts.extend(known([("rows before it", outputs.rows_before.map(|rows| rows.to_string()))]));
     facts
 }
 
-fn told(name: &str, value: &Value, form: Form, zone: &TimeZone) -> Vec<(String, String)> {
-    let one = |value: String| vec![(name.to_owned(), value)];
-    match (form, value) {
-        (_, Value::Null) => Vec::new(),
-        (Form::Moment, Value::String(text)) => {
-            let at = text.parse().map(|at: Timestamp| output::moment(at, zone));
-            one(at.unwrap_or_else(|_| text.clone()))
-        }
-        (Form::Seconds, value) => one(length(value.as_i64().unwrap_or_default())),
-        (Form::Millis, value) => {
-            one(output::duration(SignedDuration::from_millis(value.as_i64().unwrap_or_default())))
-        }
-        (Form::Bytes, value) => one(format!("{value} bytes")),
-        (Form::List, Value::Array(items)) => match name {
-            "note" => items.iter().map(|item| (name.to_owned(), plain(item))).collect(),
-            _ => one(items.iter().map(plain).collect::<Vec<_>>().join(", ")),
-        },
-        (Form::Mails, Value::Array(mails)) => mails_of(name, mails),
-        (_, value) => one(plain(value)),
-    }
+fn query(inputs: &QueryInputs, outputs: &QueryOutputs) -> Vec<Fact> {
+    let took = i64::try_from(outputs.service_ms).unwrap_or(i64::MAX);
+    known([
+        ("table", Some(inputs.table.clone())),
+        ("filter", inputs.filter.clone()),
+        ("columns", inputs.select.as_ref().map(|columns| columns.join(", "))),
+        ("pages", Some(outputs.pages.to_string())),
+        ("rows scanned", Some(outputs.rows.to_string())),
+        ("service time", Some(output::duration(SignedDuration::from_millis(took)))),
+        ("failure", outputs.failure.clone()),
+    ])
 }
 
-fn mails_of(name: &str, mails: &[Value]) -> Vec<(String, String)> {
-    let of_mail = |mail: &Value| {
-        let rows = &mail["rows"];
-        let noun = if *rows == 1 { "row" } else { "rows" };
-        (name.to_owned(), format!("{} ({rows} {noun})", plain(&mail["subject"])))
+fn new_rows(inputs: &NewRowsInputs, outputs: &NewRowsOutputs) -> Vec<Fact> {
+    known([
+        ("rows scanned", Some(inputs.rows.to_string())),
+        ("new", Some(outputs.new.to_string())),
+        ("handed on before", Some(outputs.known.to_string())),
+        ("hidden test leads", outputs.hidden_test_leads.map(|leads| leads.to_string())),
+    ])
+}
+
+fn condition(inputs: &ConditionInputs, outputs: &ConditionOutputs) -> Vec<Fact> {
+    known([
+        ("condition", Some(inputs.condition.clone())),
+        ("length", Some(inputs.length.to_string())),
+        ("result", Some(outputs.result.to_string())),
+        ("rows", Some(outputs.then.words().to_owned())),
+    ])
+}
+
+fn render(inputs: &RenderInputs, outputs: &RenderOutputs) -> Vec<Fact> {
+    let mut facts = known([
+        ("rows", Some(inputs.rows.to_string())),
+        ("rows in the body at most", Some(inputs.max_rows.to_string())),
+    ]);
+    facts.extend(mails(&outputs.mails));
+    facts.push(("size".to_owned(), format!("{} bytes", outputs.bytes)));
+    facts.extend(outputs.notes.iter().map(|note| ("note".to_owned(), note.clone())));
+    facts
+}
+
+fn mails(mails: &[RenderedMail]) -> Vec<Fact> {
+    let of_mail = |RenderedMail { subject, rows }: &RenderedMail| {
+        ("mail".to_owned(), format!("{subject} ({})", output::counted(*rows, "row")))
     };
     let mut told: Vec<_> = mails.iter().take(MOST_MAILS).map(of_mail).collect();
     if let Some(more) = mails.len().checked_sub(MOST_MAILS).filter(|more| *more > 0) {
-        told.push((name.to_owned(), format!("and {more} more")));
+        told.push(("mail".to_owned(), format!("and {more} more")));
     }
     told
 }
 
-fn plain(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+fn commit(inputs: &CommitInputs, outputs: &CommitOutputs, zone: &TimeZone) -> Vec<Fact> {
+    known([
+        ("rows", Some(inputs.verdict.words().to_owned())),
+        ("mails", Some(outputs.mails.to_string())),
+        ("watermark", outputs.watermark.map(|at| output::moment(at, zone))),
+    ])
+}
+
+/// What this version has no words for, by its keys.
+fn other(inputs: &Value, outputs: &Value) -> Vec<Fact> {
+    let told = |value: &Value| match value {
+        Value::Null => None,
+        Value::String(text) => Some(text.clone()),
+        value => Some(value.to_string()),
+    };
+    let all = [inputs, outputs].into_iter().filter_map(Value::as_object).flatten();
+    all.filter_map(|(key, value)| Some((key.replace('_', " "), told(value)?))).collect()
 }
 
 /// `1 hour`, `15 minutes`, `90 seconds`.
@@ -166,26 +161,41 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    fn owned<const N: usize>(facts: [(&str, &str); N]) -> Vec<Fact> {
+        facts.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
+    }
+
     #[test]
     fn a_step_is_told_in_words_and_what_has_none_by_its_key() {
-        let step = Step {
-            name: "window".to_owned(),
-            inputs: json!({ "mode": "covering", "window_s": 3_600, "watermark": null, "asked_by": "resubmit" }),
-            outputs: json!({ "past_time": "2026-03-01T00:00:00Z", "reason": "now − window" }),
-            took: SignedDuration::ZERO,
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let step = Step::Window {
+            inputs: WindowInputs::Covering(CoveringInputs::Later {
+                window_s: 3_600,
+                overlap_s: 900,
+                begin: at("2026-02-01T00:00:00Z"),
+                watermark: None,
+            }),
+            outputs: WindowOutputs {
+                past_time: at("2026-03-01T00:00:00Z"),
+                reason: "now − window".to_owned(),
+                rows_before: None,
+            },
         };
-        let expected = [
+        let expected = owned([
             ("reads rows after", "2026-03-01 09:00:00"),
             ("which is", "now − window"),
             ("mode", "covering"),
             ("window", "1 hour"),
-            ("asked by", "resubmit"),
-        ];
-        let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            ("overlap", "15 minutes"),
+            ("begin", "2026-02-01 09:00:00"),
+        ]);
         assert_eq!(facts(&step, &TimeZone::get("Asia/Seoul").unwrap()), expected);
-        let other =
-            Step { name: "progress".to_owned(), inputs: json!({}), outputs: json!({ "rows": 3 }), ..step };
-        assert_eq!(facts(&other, &TimeZone::UTC), [("rows".to_owned(), "3".to_owned())]);
+        let other = Step::Other {
+            name: "progress".to_owned(),
+            inputs: json!({ "asked_by": "resubmit", "place": null }),
+            outputs: json!({ "rows": 3 }),
+        };
+        assert_eq!(facts(&other, &TimeZone::UTC), owned([("asked by", "resubmit"), ("rows", "3")]));
     }
 
     #[test]
@@ -203,8 +213,8 @@ mod tests {
 
     #[test]
     fn many_mails_are_not_all_named() {
-        let mails = (1..=7).map(|rows| json!({ "subject": "new", "rows": rows })).collect::<Vec<_>>();
-        let told = mails_of("mail", &mails);
+        let many: Vec<_> = (1..=7).map(|rows| RenderedMail { subject: "new".to_owned(), rows }).collect();
+        let told = mails(&many);
         assert_eq!((told.len(), told[0].1.as_str()), (6, "new (1 row)"));
         assert_eq!(told[5].1, "and 2 more");
     }

@@ -2,16 +2,14 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
-
 use super::query::Found;
 use super::record::Record;
 use super::window::Opened;
 use super::{RunError, Way, Workplace};
-use crate::compose::{Mails, Scene, compose};
+use crate::compose::{Composed, Mails, Scene, compose};
 use crate::flow::condition::Verdict;
 use crate::flow::{Config, Flow};
-use crate::history::Outcome;
+use crate::history::{CommitInputs, CommitOutputs, Outcome, RenderInputs, RenderOutputs, RenderedMail, Step};
 use crate::platform::blocking::blocking;
 use crate::platform::faults::crash_point;
 use crate::schedule::window::Past;
@@ -51,10 +49,15 @@ pub(super) async fn render(
         Ok::<_, RunError>((mails, found))
     };
     let (mails, found) = blocking(work).await.map_err(|_| RunError::Stopped)??;
-    let list: Vec<_> =
-        mails.list().iter().map(|mail| json!({ "subject": mail.subject, "rows": mail.rows.len() })).collect();
-    let inputs = json!({ "rows": found.marks.len(), "max_rows": flow.email.max_rows });
-    record.step("render", inputs, json!({ "mails": list, "bytes": mails.size(), "notes": mails.notes() }));
+    let of_mail =
+        |mail: &Composed| RenderedMail { subject: mail.subject.clone(), rows: mail.rows.len() as u64 };
+    let inputs = RenderInputs { rows: found.marks.len() as u64, max_rows: flow.email.max_rows as u64 };
+    let outputs = RenderOutputs {
+        mails: mails.list().iter().map(of_mail).collect(),
+        bytes: mails.size(),
+        notes: mails.notes().to_vec(),
+    };
+    record.step(Step::Render { inputs, outputs });
     Ok((Some(mails), found))
 }
 
@@ -71,10 +74,8 @@ pub(super) async fn commit(
     let (outcome, summary) = words(flow, &decided, count);
     let Decided { window, found, verdict, mails } = decided;
     let past = moved(&window, &found, verdict, now);
-    let outputs = json!({
-        "watermark": past.and_then(|past| past.watermark).map(|at| at.to_string()), "mails": count,
-    });
-    record.step("commit", json!({ "verdict": verdict.words() }), outputs);
+    let outputs = CommitOutputs { watermark: past.and_then(|past| past.watermark), mails: count as u64 };
+    record.step(Step::Commit { inputs: CommitInputs { verdict }, outputs });
     let mut passed_over = Vec::new();
     let marks = found.marks.into_vec();
     if window.past.is_none() {

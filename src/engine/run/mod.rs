@@ -27,7 +27,7 @@ use tracing::{error, info, warn};
 
 use crate::flow::condition::Verdict;
 use crate::flow::{Config, Flow};
-use crate::history::{Cause, Order, Outcome};
+use crate::history::{Cause, ConditionInputs, ConditionOutputs, Order, Outcome, Step};
 use crate::platform::blocking::blocking;
 use crate::platform::clock::Clock;
 use crate::platform::faults::crash_point;
@@ -225,6 +225,7 @@ impl Told {
     fn ended(self, outcome: Outcome, summary: &str, now: Timestamp) {
         let (run, took_ms) = (self.run, self.took_ms(now));
         let Facts { past_time, pages, scanned, new, mails } = self.facts;
+        let past_time = past_time.map(|at| at.to_string());
         let (flow, cause, outcome) = (&self.flow.name, self.cause.word(), outcome.word());
         info!(flow, run, cause, outcome, new, scanned, pages, mails, past_time, took_ms, "{summary}");
     }
@@ -232,6 +233,7 @@ impl Told {
     fn failed(self, failure: &RunError, now: Timestamp) {
         let (run, took_ms) = (self.run, self.took_ms(now));
         let Facts { past_time, pages, scanned, new, .. } = self.facts;
+        let past_time = past_time.map(|at| at.to_string());
         let (flow, cause, outcome) = (&self.flow.name, self.cause.word(), Outcome::Failed.word());
         let help = failure.help();
         error!(
@@ -289,9 +291,9 @@ async fn open_table(place: &Workplace, config: &Config, flow: &Flow) -> Result<T
 
 fn decide(flow: &Flow, length: u64, record: &mut Record) -> Verdict {
     let verdict = flow.condition.decide(length);
-    let inputs = serde_json::json!({ "condition": flow.condition.to_string(), "length": length });
-    let outputs = serde_json::json!({ "result": verdict == Verdict::Mail, "then": verdict.words() });
-    record.step("condition", inputs, outputs);
+    let inputs = ConditionInputs { condition: flow.condition.to_string(), length };
+    let outputs = ConditionOutputs { result: verdict == Verdict::Mail, then: verdict };
+    record.step(Step::Condition { inputs, outputs });
     verdict
 }
 

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::json;
 use tracing::warn;
 
 use super::marks::Marks;
@@ -13,6 +12,7 @@ use super::{RunError, Workplace};
 use crate::compose::spool::Spool;
 use crate::filter;
 use crate::flow::{Flow, TestLeads};
+use crate::history::{NewRowsInputs, NewRowsOutputs, QueryInputs, QueryOutputs, Step};
 use crate::platform::faults::crash_point;
 use crate::rows::lead;
 use crate::rows::row::{Mark, Row, Version};
@@ -56,7 +56,8 @@ pub(super) async fn new_rows(
     record: &mut Record,
 ) -> Result<Found, RunError> {
     let query = Query { filter: filled(flow, window.past_time), select: flow.table.select.clone() };
-    let inputs = json!({ "table": table.address(), "filter": query.filter, "select": query.select });
+    let inputs =
+        QueryInputs { table: table.address(), filter: query.filter.clone(), select: query.select.clone() };
     let mut found = Found {
         spool: Spool::new(&place.folder).knowing(flow.email.named_columns()),
         marks: Marks::default(),
@@ -64,7 +65,8 @@ pub(super) async fn new_rows(
         tests: 0,
         watermark: Err(NOTHING_READ.to_owned()),
     };
-    let (mut pages, mut scanned, mut waited) = (0_u64, 0_usize, Duration::ZERO);
+    let mut outputs = QueryOutputs { pages: 0, rows: 0, service_ms: 0, failure: None };
+    let mut waited = Duration::ZERO;
     let mut scan = table.scan(query);
     let mut next = scan.next().await;
     loop {
@@ -72,19 +74,18 @@ pub(super) async fn new_rows(
             Ok(Some(page)) => page,
             Ok(None) => break,
             Err(error) => {
-                let outputs = json!({
-                    "pages": pages, "rows": scanned, "service_ms": waited.as_millis(), "failure": error.to_string(),
-                });
-                record.step("query", inputs, outputs);
+                outputs.failure = Some(error.to_string());
+                record.step(Step::Query { inputs, outputs });
                 return Err(error.into());
             }
         };
-        if pages == 0 {
+        if outputs.pages == 0 {
             found.watermark = watermark(place, flow, &page);
         }
-        pages += 1;
-        scanned += page.rows.len();
+        outputs.pages += 1;
+        outputs.rows += page.rows.len() as u64;
         waited += page.served.took;
+        outputs.service_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
         // The service works on the next page while this one is looked through.
         let kept = keep_new(place, flow, window, page, &mut found);
         let (kept, following) = tokio::join!(kept, scan.next());
@@ -92,11 +93,13 @@ pub(super) async fn new_rows(
         crash_point("page-read");
         next = following;
     }
-    let outputs = json!({ "pages": pages, "rows": scanned, "service_ms": waited.as_millis() });
-    record.step("query", inputs, outputs);
-    let (new, hidden) = (found.marks.len(), found.hidden.len());
-    let outputs = json!({ "new": new, "known": scanned - new - hidden, "hidden_test_leads": (hidden > 0).then_some(hidden) });
-    record.step("new rows", json!({ "rows": scanned }), outputs);
+    let rows = outputs.rows;
+    record.step(Step::Query { inputs, outputs });
+    let new = found.marks.len() as u64;
+    let hidden = found.hidden.len() as u64;
+    let outputs =
+        NewRowsOutputs { new, known: rows - new - hidden, hidden_test_leads: (hidden > 0).then_some(hidden) };
+    record.step(Step::NewRows { inputs: NewRowsInputs { rows }, outputs });
     Ok(found)
 }
 

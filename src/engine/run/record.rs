@@ -1,15 +1,14 @@
 //! What a run notes of its steps on the way.
 
-use jiff::SignedDuration;
-use serde_json::{Value, json};
+use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-use crate::history::Step;
+use crate::history::{RecordedStep, Step};
 
 /// The steps so far; each takes from the end of the one before.
 #[derive(Debug)]
 pub(super) struct Record {
-    steps: Vec<Step>,
+    steps: Vec<RecordedStep>,
     since: Instant,
     facts: Facts,
 }
@@ -17,7 +16,7 @@ pub(super) struct Record {
 /// What the run's line in the log tells of its steps; `None` where it did not come so far.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Facts {
-    pub(super) past_time: Option<String>,
+    pub(super) past_time: Option<Timestamp>,
     pub(super) pages: Option<u64>,
     pub(super) scanned: Option<u64>,
     pub(super) new: Option<u64>,
@@ -31,26 +30,21 @@ impl Default for Record {
 }
 
 impl Record {
-    pub(super) fn step(&mut self, name: &str, inputs: Value, outputs: Value) {
-        self.facts.add(name, &outputs);
+    pub(super) fn step(&mut self, step: Step) {
+        self.facts.add(&step);
         let took = SignedDuration::try_from(self.since.elapsed()).unwrap_or_default();
-        self.steps.push(Step { name: name.to_owned(), inputs, outputs, took });
+        self.steps.push(RecordedStep { step, took });
         self.since = Instant::now();
     }
 
     /// The run has waited for its turn; a moment of it is not worth a step.
     pub(super) fn turn(&mut self, waited: SignedDuration) {
         if waited >= SignedDuration::from_secs(1) {
-            self.steps.push(Step {
-                name: "turn".to_owned(),
-                inputs: json!({}),
-                outputs: json!({}),
-                took: waited,
-            });
+            self.steps.push(RecordedStep { step: Step::Turn, took: waited });
         }
     }
 
-    pub(super) fn take_steps(&mut self) -> Vec<Step> {
+    pub(super) fn take_steps(&mut self) -> Vec<RecordedStep> {
         std::mem::take(&mut self.steps)
     }
 
@@ -60,15 +54,16 @@ impl Record {
 }
 
 impl Facts {
-    fn add(&mut self, step: &str, outputs: &Value) {
+    fn add(&mut self, step: &Step) {
         match step {
-            "window" => self.past_time = outputs["past_time"].as_str().map(str::to_owned),
-            "query" => {
-                (self.pages, self.scanned) = (outputs["pages"].as_u64(), outputs["rows"].as_u64());
+            Step::Window { outputs, .. } => self.past_time = Some(outputs.past_time),
+            Step::Query { outputs, .. } => {
+                self.pages = Some(outputs.pages);
+                self.scanned = Some(outputs.rows);
             }
-            "new rows" => self.new = outputs["new"].as_u64(),
-            "commit" => self.mails = outputs["mails"].as_u64(),
-            _ => {}
+            Step::NewRows { outputs, .. } => self.new = Some(outputs.new),
+            Step::Commit { outputs, .. } => self.mails = Some(outputs.mails),
+            Step::Turn | Step::Condition { .. } | Step::Render { .. } | Step::Other { .. } => {}
         }
     }
 }

@@ -1,18 +1,17 @@
 //! Step 2: how far back a run reads.
 
 use jiff::Timestamp;
-use serde_json::json;
 use tracing::{info, warn};
 
 use super::query::filled;
 use super::record::Record;
 use super::{RunError, Workplace};
 use crate::flow::Flow;
-use crate::history::Range;
+use crate::history::{CoveringInputs, Range, Step, WindowInputs, WindowOutputs};
 use crate::platform::blocking::blocking;
 use crate::platform::faults::crash_point;
 use crate::rows::row::{Key, Mark, Version};
-use crate::schedule::window::{EVER, FirstAnswer, Mode, Past};
+use crate::schedule::window::{EVER, FirstAnswer, Mode, Past, Reason};
 use crate::services::table::{Query, Table};
 use crate::store::old_rows::OldRows;
 use crate::store::{Begun, Source, Store, StoreError, Visit};
@@ -70,9 +69,8 @@ pub(super) async fn open(
         _ => Box::pin(visit(place, flow, table, (due.0, started), range)).await?,
     };
     if let Range::Past { from, to, again } = range {
-        let inputs =
-            json!({ "mode": "past", "from": from.to_string(), "to": to.to_string(), "again": again });
-        record.step("window", inputs, json!({ "past_time": from.to_string(), "reason": "as it was asked" }));
+        let inputs = WindowInputs::Past { from, to, again };
+        record.step(Step::Window { inputs, outputs: since(from, "as it was asked") });
         return Ok(Opened::standing(source.id, from, Some((to, again))));
     }
     if flow.window.mode == Mode::Fixed {
@@ -156,9 +154,8 @@ async fn open_fixed(
 ) -> Result<Opened, RunError> {
     let now = table.ask_time().await?.date.unwrap_or_else(|| place.clock.now());
     let past_time = flow.window.length_before(now);
-    let inputs =
-        json!({ "mode": "fixed", "window_s": flow.window.length.as_secs(), "server_time": now.to_string() });
-    record.step("window", inputs, json!({ "past_time": past_time.to_string(), "reason": "now − window" }));
+    let inputs = WindowInputs::Fixed { window_s: flow.window.length.as_secs(), server_time: now };
+    record.step(Step::Window { inputs, outputs: since(past_time, Reason::Window.words()) });
     Ok(Opened::standing(source, past_time, None))
 }
 
@@ -167,15 +164,13 @@ fn open_again(place: &Workplace, flow: &Flow, source: i64, past: Past, record: &
     let found = flow.window.past_time(now, &past);
     let looks_back = flow.window.look_back_is_due(now, &past);
     let Past { begin, watermark, .. } = past;
-    let inputs = json!({
-        "mode": "covering", "window_s": flow.window.length.as_secs(), "overlap_s": flow.window.overlap.as_secs(),
-        "begin": begin.to_string(), "watermark": watermark.map(|at| at.to_string()),
+    let inputs = WindowInputs::Covering(CoveringInputs::Later {
+        window_s: flow.window.length.as_secs(),
+        overlap_s: flow.window.overlap.as_secs(),
+        begin,
+        watermark,
     });
-    record.step(
-        "window",
-        inputs,
-        json!({ "past_time": found.at.to_string(), "reason": found.reason.words() }),
-    );
+    record.step(Step::Window { inputs, outputs: since(found.at, found.reason.words()) });
     Opened {
         source,
         past_time: found.at,
@@ -208,14 +203,16 @@ async fn open_first(
         }
     }
     let old_rows = settled(old_rows).await?;
-    let inputs = json!({
-        "mode": "covering", "window_s": flow.window.length.as_secs(), "table": table.address(),
+    let inputs = WindowInputs::Covering(CoveringInputs::First {
+        window_s: flow.window.length.as_secs(),
+        table: table.address(),
     });
-    let outputs = json!({
-        "past_time": begin.to_string(), "reason": "the flow's first run: rows before it are not mailed",
-        "rows_before": old_rows.count().map_err(StoreError::from)?,
-    });
-    record.step("window", inputs, outputs);
+    let rows_before = old_rows.count().map_err(StoreError::from)?;
+    let outputs = WindowOutputs {
+        rows_before: Some(rows_before as u64),
+        ..since(begin, "the flow's first run: rows before it are not mailed")
+    };
+    record.step(Step::Window { inputs, outputs });
     Ok(Opened {
         source,
         past_time: begin,
@@ -226,6 +223,11 @@ async fn open_first(
         looks_back: false,
         past: None,
     })
+}
+
+/// What the step tells of the past time.
+fn since(past_time: Timestamp, reason: &str) -> WindowOutputs {
+    WindowOutputs { past_time, reason: reason.to_owned(), rows_before: None }
 }
 
 /// The same, in order and, where they are many, in a file.

@@ -12,7 +12,7 @@ use super::outbox::{NewMail, insert_mail};
 use super::sources::{Source, move_on, source_at};
 use super::steps::insert_steps;
 use super::{Store, StoreError, from_db, to_db};
-use crate::history::{Order, Outcome, Run, Step};
+use crate::history::{Order, Outcome, RecordedStep, Run};
 use crate::platform::faults::crash_point;
 use crate::rows::row::{Key, Mark, Version};
 use crate::schedule::window::Past;
@@ -62,7 +62,7 @@ pub struct Scanned {
     /// Why the watermark stays, where the clocks cannot be trusted.
     pub clock_problem: Option<String>,
     /// What the run did, for the history.
-    pub steps: Vec<Step>,
+    pub steps: Vec<RecordedStep>,
     /// The moment of the commit.
     pub now: Timestamp,
 }
@@ -75,7 +75,7 @@ pub struct Failed<'a> {
     /// What to do about it.
     pub help: &'a str,
     /// What it had done.
-    pub steps: &'a [Step],
+    pub steps: &'a [RecordedStep],
     /// As the run has begun with.
     pub due_since: Timestamp,
 }

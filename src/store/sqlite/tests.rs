@@ -4,7 +4,7 @@ mod sources;
 
 use super::*;
 use crate::alarm::HeldMails;
-use crate::history::{Cause, Order, Outcome, Range};
+use crate::history::{Cause, Order, Outcome, Range, RecordedStep, Step};
 use crate::outbox::{Receipt, State};
 use crate::rows::row::{Key, Mark, Version};
 use crate::schedule::window::Past;
@@ -225,13 +225,10 @@ fn history_ends_and_what_waits_stays() {
     assert_eq!(store.known(HERE, &[Key([1; 16])]).unwrap(), [Some(Version(1))], "keys outlive the history");
 }
 
-fn step(name: &str) -> crate::history::Step {
-    crate::history::Step {
-        name: name.to_owned(),
-        inputs: serde_json::json!({ "a": 1 }),
-        outputs: serde_json::json!({}),
-        took: jiff::SignedDuration::from_millis(5),
-    }
+fn step(name: &str) -> RecordedStep {
+    let (inputs, outputs) = (serde_json::json!({ "a": 1 }), serde_json::json!({}));
+    let step = Step::Other { name: name.to_owned(), inputs, outputs };
+    RecordedStep { step, took: jiff::SignedDuration::from_millis(5) }
 }
 
 #[test]

@@ -1,12 +1,13 @@
 //! A state with a past: runs of every kind, as many minutes ago as they say.
 
 use jiff::{SignedDuration, Timestamp};
-use leadflow::history::{Cause, Order, Outcome, Step};
+use leadflow::history::{
+    Cause, CoveringInputs, Order, Outcome, RecordedStep, Step, WindowInputs, WindowOutputs,
+};
 use leadflow::outbox::{Receipt, Recipient};
 use leadflow::platform::clock::Clock;
 use leadflow::schedule::window::Past;
 use leadflow::store::{Failed, NewMail, NewRun, Scanned, Store, Visit};
-use serde_json::json;
 
 use super::leadflow::Sandbox;
 
@@ -127,12 +128,20 @@ impl PastState {
 
     fn failed(&mut self, when: (&str, i64), millis: i64) {
         let (run, started) = self.begun(when);
-        let steps = [Step {
-            name: "window".to_owned(),
-            inputs: json!({ "mode": "covering", "window_s": 3_600, "overlap_s": 900 }),
-            outputs: json!({ "past_time": "2026-01-05T08:00:00Z", "reason": "watermark − overlap" }),
-            took: SignedDuration::from_millis(1),
-        }];
+        let at = |text: &str| text.parse().unwrap();
+        let inputs = WindowInputs::Covering(CoveringInputs::Later {
+            window_s: 3_600,
+            overlap_s: 900,
+            begin: at("2026-01-01T08:00:00Z"),
+            watermark: Some(at("2026-01-05T08:15:00Z")),
+        });
+        let outputs = WindowOutputs {
+            past_time: at("2026-01-05T08:00:00Z"),
+            reason: "watermark − overlap".to_owned(),
+            rows_before: None,
+        };
+        let step = Step::Window { inputs, outputs };
+        let steps = [RecordedStep { step, took: SignedDuration::from_millis(1) }];
         let failed = Failed {
             summary: "the table service cannot be reached: no answer from contosoleads.table.core.windows.net within 30 s",
             help: "look at the network, at DNS and at the firewall of this machine and of the storage account; the next run begins anew",
