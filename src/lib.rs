@@ -27,8 +27,6 @@ pub mod platform;
 pub mod rows;
 pub mod schedule;
 pub mod services;
-#[cfg(feature = "simulation")]
-pub mod simulation;
 pub mod stats;
 pub mod store;
 pub mod tasks;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 use indicatif::ProgressBar;
 use leadflow::config::Loaded;
-use leadflow::engine::run::{self, Workplace};
+use leadflow::engine::{RunContext, run};
 use leadflow::history::{Order, Outcome, Run};
 use leadflow::platform::clock::Clock;
 use leadflow::store::state;
@@ -123,7 +123,7 @@ async fn here(loaded: &Loaded, request: &Request) -> anyhow::Result<i64> {
     let (config, clock) = (&loaded.config, Clock::System);
     let mut store = state::open(config, clock.now())?;
     super::run::wake(&mut store, clock.now())?;
-    let place = Workplace::new(SharedStore::new(store), clock, config.settings.state.clone());
+    let place = RunContext::online(SharedStore::new(store), clock, config.settings.state.clone());
     let flow = super::flow_named(config, flow)?;
     let ended = run::run(&place, config, flow, &Order::of(*cause, *range)).await?;
     super::run::deliver(&place, config).await?;

@@ -8,7 +8,7 @@ use leadflow::config::Loaded;
 use leadflow::daemon::ticker;
 use leadflow::daemon::{self, Drive, Signal, Watch};
 use leadflow::engine::delivery::Postman;
-use leadflow::engine::run::{self, Workplace};
+use leadflow::engine::{RunContext, run};
 use leadflow::flow::Flow;
 use leadflow::history::{Cause, Order, Outcome, Run};
 use leadflow::planner;
@@ -81,7 +81,7 @@ async fn once(loaded: Loaded, names: &[String]) -> anyhow::Result<ExitCode> {
     wake(&mut store, clock.now())?;
     let all = config.flows.iter().map(|(name, flow)| (name, flow.enabled));
     let plan = store.plan_of(all, clock.now())?;
-    let place = Workplace::new(SharedStore::new(store), clock, config.settings.state.clone());
+    let place = RunContext::online(SharedStore::new(store), clock, config.settings.state.clone());
     let mut runs = Vec::new();
     for flow in &flows {
         let Some(known) = plan.get(&flow.name) else { continue };
@@ -135,8 +135,8 @@ pub(super) fn wake(store: &mut Store, now: jiff::Timestamp) -> Result<(), StoreE
 }
 
 /// Tries every mail, and waits only for a connection's `per_minute`.
-pub(super) async fn deliver(place: &Workplace, config: &leadflow::flow::Config) -> anyhow::Result<()> {
-    let postman = Postman::new(place.store.clone(), place.clock.clone());
+pub(super) async fn deliver(place: &RunContext, config: &leadflow::flow::Config) -> anyhow::Result<()> {
+    let postman = Postman::new(place);
     loop {
         let round = postman.deliver(config, || false).await?;
         let Some(next_try) = round.next_try.filter(|_| round.is_paced) else { return Ok(()) };

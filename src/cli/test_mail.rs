@@ -7,7 +7,7 @@ use leadflow::config::Loaded;
 use leadflow::flow::{Config, Flow};
 use leadflow::outbox::Receipt;
 use leadflow::platform::clock::Clock;
-use leadflow::services::mail::{Letter, Session};
+use leadflow::services::mail::{Letter, MailSession as _, Session};
 use leadflow::tasks::preview;
 
 use super::{ask, output};

@@ -2,7 +2,7 @@
 
 use super::reader::Section;
 use super::values::Folders;
-use crate::services::entra::{Cloud, Entra, Identity};
+use crate::flow::{Cloud, Entra, Identity};
 
 const HELP: &str = "write { managed_identity = true }, or { tenant_id = \"…\", client_id = \"…\", client_secret = { credential = \"…\" } }";
 

@@ -160,8 +160,10 @@ fn unplaced(name: &str, message: String, help: &str) -> Report {
 }
 
 /// Reads the text of `path`, which is shown as `name`.
-#[cfg(any(test, feature = "simulation"))]
-pub(crate) fn parse(path: &Path, name: &str, text: &str) -> Result<Loaded, Report> {
+///
+/// # Errors
+/// With every problem, where it cannot be used.
+pub fn parse(path: &Path, name: &str, text: &str) -> Result<Loaded, Report> {
     whole(parse_anyway((path, name), text, Purpose::Use).0)
 }
 

@@ -8,8 +8,8 @@ use super::connections::PER_MINUTE;
 use super::entra;
 use super::reader::Section;
 use super::values::Folders;
+use crate::flow::Cloud;
 use crate::flow::{Login, Proof, Security, SmtpConnection};
-use crate::services::entra::Cloud;
 
 const HELP_FOR_HOST: &str = "write host = \"smtp.contoso.example\"";
 

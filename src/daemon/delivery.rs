@@ -11,15 +11,15 @@ use tokio::task::JoinHandle;
 use tracing::error;
 
 use super::supervisor::Pulse;
+use crate::engine::RunContext;
 use crate::engine::delivery::Postman;
-use crate::engine::run::Workplace;
 use crate::flow::Config;
 use crate::outbox;
 use crate::platform::faults::hang_point;
 use crate::store::StoreError;
 
 /// A handle to the task.
-pub(crate) struct Delivery {
+pub struct Delivery {
     config: watch::Sender<Arc<Config>>,
     bell: Arc<Bell>,
     pulse: Pulse,
@@ -35,7 +35,8 @@ struct Bell {
 }
 
 impl Delivery {
-    pub(crate) fn start(place: &Workplace, config: Arc<Config>) -> Self {
+    /// Starts the task.
+    pub fn start(place: &RunContext, config: Arc<Config>) -> Self {
         let (config, mut receive) = watch::channel(config);
         // The first one counts as a change: whatever waits is tried at once.
         receive.mark_changed();
@@ -51,42 +52,45 @@ impl Delivery {
     }
 
     /// Looks whether the time of a mail has come.
-    pub(crate) fn tick(&self) {
+    pub fn tick(&self) {
         self.bell.rung.notify_one();
     }
 
     /// There may be new mail.
-    pub(crate) fn wake(&self) {
+    pub fn wake(&self) {
         self.bell.is_fresh.store(true, Ordering::Relaxed);
         self.bell.rung.notify_one();
     }
 
     /// From the next mail on; everything that waits is tried at once.
-    pub(crate) fn replace(&self, config: Arc<Config>) {
+    pub fn replace(&self, config: Arc<Config>) {
         self.config.send_replace(config);
         self.bell.rung.notify_one();
     }
 
     /// Lets the mail under way finish.
-    pub(crate) async fn stop(&mut self) {
+    pub async fn stop(&mut self) {
         self.bell.is_stopping.store(true, Ordering::Relaxed);
         self.bell.rung.notify_one();
         let _ = (&mut self.task).await;
     }
 
-    /// Returns when the task has ended by itself: the state fails.
-    pub(crate) async fn ended(&mut self) -> Result<(), StoreError> {
+    /// Returns when the task has ended by itself.
+    ///
+    /// # Errors
+    /// Why: the state fails.
+    pub async fn ended(&mut self) -> Result<(), StoreError> {
         (&mut self.task).await.unwrap_or(Err(StoreError::Stopped))
     }
 }
 
 async fn deliver(
-    place: Workplace,
+    place: RunContext,
     mut config: watch::Receiver<Arc<Config>>,
     bell: Arc<Bell>,
     pulse: Pulse,
 ) -> Result<(), StoreError> {
-    let postman = Postman::new(place.store.clone(), place.clock.clone());
+    let postman = Postman::new(&place);
     let mut round =
         Round { postman: &postman, bell: &bell, busy: Vec::new(), next_try: None, has_doubt: false };
     let mut lanes = FuturesUnordered::new();

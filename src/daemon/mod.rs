@@ -1,7 +1,7 @@
 //! The daemon: loads, ticks, runs what is due, delivers, reloads, drains.
 
 mod change;
-pub(crate) mod delivery;
+pub mod delivery;
 mod drain;
 mod ends;
 mod heartbeat;
@@ -24,8 +24,9 @@ use tracing::{error, info, warn};
 
 use crate::alarm::{Alarm, Kind};
 use crate::config::{Level, Loaded, Problem};
+use crate::engine::RunContext;
 use crate::engine::alarms::{self, Seen};
-use crate::engine::run::{self, Claimed, Workplace};
+use crate::engine::run::{self, Claimed};
 use crate::flow::Config;
 use crate::history::{Outcome, Range};
 use crate::planner::{Agenda, Due, Known};
@@ -82,7 +83,7 @@ const LOOK: SignedDuration = SignedDuration::from_mins(1);
 const SENT_BYTES: SignedDuration = SignedDuration::from_hours(7 * 24);
 struct Daemon {
     config: Arc<Config>,
-    place: Workplace,
+    place: RunContext,
     agenda: Agenda,
     runs: Runs,
     delivery: Delivery,
@@ -121,7 +122,7 @@ pub async fn run(loaded: Loaded, drive: Drive) -> Result<(), StoreError> {
     let mut store = state::open(&config, clock.now())?;
     crash_point("state-opened");
     wake(&mut store, clock.now())?;
-    let place = Workplace::new(SharedStore::new(store), clock, config.settings.state.clone());
+    let place = RunContext::online(SharedStore::new(store), clock, config.settings.state.clone());
     let delivery = Delivery::start(&place, Arc::clone(&config));
     let changes = Changes::of(&place.folder);
     let mut daemon = Daemon {
@@ -168,7 +169,10 @@ pub async fn run(loaded: Loaded, drive: Drive) -> Result<(), StoreError> {
 }
 
 /// What the last process left under way is settled, and what waits is tried at once.
-pub(crate) fn wake(store: &mut Store, now: Timestamp) -> Result<(), StoreError> {
+///
+/// # Errors
+/// When the state fails.
+pub fn wake(store: &mut Store, now: Timestamp) -> Result<(), StoreError> {
     see_clock(store, now)?;
     let runs = store.interrupt_runs(now)?;
     crash_point("runs-interrupted");
@@ -187,7 +191,7 @@ pub(crate) fn wake(store: &mut Store, now: Timestamp) -> Result<(), StoreError> 
 }
 
 /// By how much the clock was set back in this time, if it was.
-pub(crate) fn set_back(before: Timestamp, now: Timestamp, elapsed: Duration) -> Option<SignedDuration> {
+pub fn set_back(before: Timestamp, now: Timestamp, elapsed: Duration) -> Option<SignedDuration> {
     let elapsed = SignedDuration::try_from(elapsed).unwrap_or_default();
     Some(before.duration_since(now) + elapsed).filter(|by| *by > SET_BACK)
 }
@@ -274,7 +278,7 @@ impl Daemon {
             Seen { file: self.invalid_file.clone(), held_up: self.runs.held_up(self.planned, now), ends };
         let standing = alarms::look_and_tell(&self.place, &self.config, seen).await?;
         self.delivery.wake();
-        self.place.tidy_connections();
+        self.place.services.tidy();
         // What ends in days must not silence the switch that tells of a dead daemon.
         let is_well = standing.iter().all(|alarm| alarm.kind == Kind::Expiring);
         if is_well {

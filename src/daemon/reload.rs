@@ -102,7 +102,7 @@ impl Daemon {
     /// Another file than flows.toml may have changed: a secret or an authority, without which something has failed.
     async fn try_anew(&mut self) -> Result<(), StoreError> {
         let known = self.known(&self.config).await?;
-        self.place.forget_connections();
+        self.place.services.renew_all();
         self.delivery.replace(Arc::clone(&self.config));
         self.agenda.replace(&self.config.flows, &known, self.place.clock.now());
         Ok(())
@@ -119,7 +119,7 @@ impl Daemon {
         }
         crash_point("before-swap");
         self.config = config;
-        self.place.forget_connections();
+        self.place.services.renew_all();
         self.delivery.replace(Arc::clone(&self.config));
         self.runs.add(waiting);
         let now = self.place.clock.now();

@@ -12,7 +12,8 @@ use tracing::error;
 
 use super::turns::{Turn, Turns, Waiting};
 use crate::alarm::HeldUp;
-use crate::engine::run::{self, Claimed, Done, Quiet, Workplace};
+use crate::engine::RunContext;
+use crate::engine::run::{self, Claimed, Done, Quiet};
 use crate::flow::{Config, Flow};
 use crate::history::{Order, Outcome};
 use crate::store::StoreError;
@@ -57,7 +58,7 @@ impl Runs {
     }
 
     /// Starts those whose turn has come, and records those that wait for it.
-    pub(super) fn go_on(&mut self, place: &Workplace, config: &Arc<Config>) {
+    pub(super) fn go_on(&mut self, place: &RunContext, config: &Arc<Config>) {
         while let Some((turn, (job, claimed))) = self.turns.next(Instant::now()) {
             self.work.spawn(work(place.clone(), Arc::clone(config), job, turn, claimed));
         }
@@ -67,7 +68,7 @@ impl Runs {
     }
 
     /// Records those that wait for it, unless others are being recorded.
-    pub(super) fn record(&mut self, place: &Workplace) {
+    pub(super) fn record(&mut self, place: &RunContext) {
         if !self.is_recording && !self.quiet.is_empty() {
             self.is_recording = true;
             let together = self.quiet.len().min(TOGETHER);
@@ -132,7 +133,7 @@ fn is_beyond_recurrence(flow: &Flow, since: Timestamp, now: Timestamp) -> bool {
 }
 
 /// A fault in one run ends neither the daemon nor the flow.
-async fn work(place: Workplace, config: Arc<Config>, job: Job, turn: Turn, claimed: Claimed) -> Came {
+async fn work(place: RunContext, config: Arc<Config>, job: Job, turn: Turn, claimed: Claimed) -> Came {
     let flow = &job.flow.name;
     let work = Box::pin(run::work(&place, &config, &job.flow, claimed));
     match AssertUnwindSafe(work).catch_unwind().await {
@@ -149,7 +150,7 @@ async fn work(place: Workplace, config: Arc<Config>, job: Job, turn: Turn, claim
     }
 }
 
-async fn record(place: Workplace, ended: Vec<(Job, Quiet)>) -> Came {
+async fn record(place: RunContext, ended: Vec<(Job, Quiet)>) -> Came {
     let (jobs, quiet): (Vec<_>, Vec<_>) = ended.into_iter().unzip();
     let recorded = run::record(&place, quiet).await;
     if let Err(error) = &recorded {

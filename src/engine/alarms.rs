@@ -7,7 +7,7 @@ use tracing::{error, info, warn};
 
 use crate::alarm::{self, Alarm, Decision, Facts, HeldUp, Kind, Noted};
 use crate::compose::alarm_mail::{self, Composed};
-use crate::engine::run::Workplace;
+use crate::engine::RunContext;
 use crate::flow::{Config, Failures, TableConnection};
 use crate::platform::telemetry::without_addresses;
 use crate::services::table::Signature;
@@ -78,7 +78,7 @@ pub(crate) fn ends(config: &Config) -> SignatureEnds {
 /// # Errors
 /// When the state fails.
 pub async fn look_and_tell(
-    place: &Workplace,
+    place: &RunContext,
     config: &Arc<Config>,
     seen: Seen,
 ) -> Result<Vec<Alarm>, StoreError> {

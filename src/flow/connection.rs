@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use super::identity::{Cloud, Entra};
 use super::mailbox::Mailbox;
 use super::secret::SecretSource;
-use crate::services::entra::{Cloud, Entra};
 
 /// Bytes of a message by SMTP: 8 MB stays under the 10,240,000 bytes of Postfix's default
 /// `message_size_limit` and far under the 35 MB of Exchange Online.
@@ -24,9 +24,6 @@ pub enum TableConnection {
         /// The file, absolute.
         file: PathBuf,
     },
-    /// A table of a simulated service.
-    #[cfg(feature = "simulation")]
-    Simulated(crate::simulation::SimulatedTable),
 }
 
 impl TableConnection {
@@ -35,8 +32,6 @@ impl TableConnection {
         match self {
             Self::Azure(azure) => azure.login.secret(),
             Self::Embedded { .. } => None,
-            #[cfg(feature = "simulation")]
-            Self::Simulated(_) => None,
         }
     }
 }
@@ -81,6 +76,14 @@ pub enum AzureLogin {
 }
 
 impl AzureLogin {
+    /// Who signs in with Microsoft Entra ID, if somebody does.
+    pub fn entra(&self) -> Option<&Entra> {
+        match self {
+            Self::Entra { entra, .. } => Some(entra),
+            Self::ConnectionString(_) | Self::SharedKey { .. } | Self::Sas { .. } => None,
+        }
+    }
+
     /// Where the secret of the login lies; a managed identity has none.
     pub fn secret(&self) -> Option<&SecretSource> {
         match self {
@@ -101,9 +104,6 @@ pub enum MailConnection {
     Graph(GraphConnection),
     /// A folder that gets one `.eml` a mail.
     Folder(FolderConnection),
-    /// A simulated mail server.
-    #[cfg(feature = "simulation")]
-    Simulated(crate::simulation::SimulatedMail),
 }
 
 impl MailConnection {
@@ -113,8 +113,18 @@ impl MailConnection {
             Self::Smtp(smtp) => &smtp.from,
             Self::Graph(graph) => &graph.mailbox,
             Self::Folder(folder) => &folder.from,
-            #[cfg(feature = "simulation")]
-            Self::Simulated(server) => server.from(),
+        }
+    }
+
+    /// Who signs in with Microsoft Entra ID, if somebody does.
+    pub fn entra(&self) -> Option<&Entra> {
+        match self {
+            Self::Smtp(smtp) => match &smtp.login.as_ref()?.proof {
+                Proof::Password(_) => None,
+                Proof::OAuth(entra) => Some(entra),
+            },
+            Self::Graph(graph) => Some(&graph.entra),
+            Self::Folder(_) => None,
         }
     }
 
@@ -127,8 +137,6 @@ impl MailConnection {
             },
             Self::Graph(graph) => graph.entra.secret(),
             Self::Folder(_) => None,
-            #[cfg(feature = "simulation")]
-            Self::Simulated(_) => None,
         }
     }
 
@@ -137,8 +145,6 @@ impl MailConnection {
         match self {
             Self::Smtp(_) | Self::Folder(_) => LARGEST_MESSAGE,
             Self::Graph(_) => LARGEST_BY_GRAPH,
-            #[cfg(feature = "simulation")]
-            Self::Simulated(_) => LARGEST_MESSAGE,
         }
     }
 
@@ -148,8 +154,6 @@ impl MailConnection {
             Self::Smtp(smtp) => Some(smtp.per_minute),
             Self::Graph(graph) => Some(graph.per_minute),
             Self::Folder(_) => None,
-            #[cfg(feature = "simulation")]
-            Self::Simulated(_) => None,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod condition;
 mod connection;
+mod identity;
 mod mailbox;
 mod secret;
 
@@ -23,6 +24,7 @@ pub use connection::{
     SmtpConnection, TableConnection, address_literal,
 };
 
+pub use identity::{Audience, Cloud, Entra, Identity};
 pub use mailbox::Mailbox;
 pub use secret::SecretSource;
 
@@ -53,7 +55,7 @@ impl Config {
     pub fn authorities(&self) -> impl Iterator<Item = &PathBuf> {
         let of_tables = self.tables.values().filter_map(|table| match table {
             TableConnection::Azure(azure) => azure.ca_file.as_ref(),
-            _ => None,
+            TableConnection::Embedded { .. } => None,
         });
         let of_mails = self.mails.values().filter_map(|mail| match mail {
             MailConnection::Smtp(smtp) => smtp.ca_file.as_ref(),

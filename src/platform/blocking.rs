@@ -1,10 +1,12 @@
 //! Work that may block, on other threads.
 
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use tokio::sync::oneshot;
 use tokio::task::JoinError;
 
@@ -15,19 +17,54 @@ use tokio::task::JoinError;
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, JoinError> {
-    #[cfg(feature = "simulation")]
-    if let Some(world) = crate::simulation::world() {
-        return Ok(in_simulation(&world, work).await);
-    }
     tokio::task::spawn_blocking(work).await
 }
 
-/// A simulated process has one thread, and may be killed before the work and after it.
-#[cfg(feature = "simulation")]
-async fn in_simulation<T>(world: &crate::simulation::World, work: impl FnOnce() -> T) -> T {
-    world.point().await;
+/// Where a process does its work that may block.
+#[derive(Debug, Clone, Default)]
+pub enum Runner {
+    /// On other threads.
+    #[default]
+    Threads,
+    /// In place, for a process that is played on one thread.
+    Inline(Arc<dyn Interruption>),
+}
+
+/// What may befall a process that is played, at its work.
+#[async_trait]
+pub trait Interruption: fmt::Debug + Send + Sync {
+    /// Before a piece of work and after it. It does not return where the process is killed there.
+    async fn point(&self);
+
+    /// Whether a piece of work on the state finds the state held by another process.
+    fn is_state_busy(&self) -> bool;
+}
+
+impl Runner {
+    /// Runs the work and waits for it; `None` when it panicked or the process is stopping.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        match self {
+            Self::Threads => blocking(work).await.ok(),
+            Self::Inline(interruption) => Some(inline(&**interruption, work).await),
+        }
+    }
+
+    /// Whether work on the state would find it held by another process.
+    pub(crate) fn is_state_busy(&self) -> bool {
+        match self {
+            Self::Threads => false,
+            Self::Inline(interruption) => interruption.is_state_busy(),
+        }
+    }
+}
+
+async fn inline<T>(interruption: &dyn Interruption, work: impl FnOnce() -> T) -> T {
+    interruption.point().await;
     let result = work();
-    world.point().await;
+    interruption.point().await;
     result
 }
 
@@ -35,7 +72,10 @@ async fn in_simulation<T>(world: &crate::simulation::World, work: impl FnOnce() 
 /// memory that are used over and over are so taken from one place; many threads would each keep
 /// some of it.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Worker(Arc<OnceLock<Running>>);
+pub(crate) struct Worker {
+    runner: Runner,
+    thread: Arc<OnceLock<Running>>,
+}
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -51,19 +91,28 @@ struct Running {
 const TO_END: Duration = Duration::from_secs(3);
 
 impl Worker {
+    /// One that does its work on a thread only where the runner does.
+    pub(crate) fn by(runner: Runner) -> Self {
+        Self { runner, thread: Arc::default() }
+    }
+
+    /// Where the work is done.
+    pub(crate) fn runner(&self) -> &Runner {
+        &self.runner
+    }
+
     /// Runs the work and waits for it; `None` when it panicked. Work that was begun is done, also when
     /// nobody waits any more.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Option<T> {
-        #[cfg(feature = "simulation")]
-        if let Some(world) = crate::simulation::world() {
-            return Some(in_simulation(&world, work).await);
+        if let Runner::Inline(interruption) = &self.runner {
+            return Some(inline(&**interruption, work).await);
         }
         let (answer, answered) = oneshot::channel();
         let job = move || drop(answer.send(work()));
-        self.0.get_or_init(Running::start).jobs.as_ref()?.send(Box::new(job)).ok()?;
+        self.thread.get_or_init(Running::start).jobs.as_ref()?.send(Box::new(job)).ok()?;
         answered.await.ok()
     }
 }

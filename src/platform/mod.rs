@@ -1,7 +1,7 @@
 //! What the rest of the program needs of the machine: its clock, its files and their owners, threads, the log.
 
 pub(crate) mod authorities;
-pub(crate) mod blocking;
+pub mod blocking;
 pub mod clock;
 pub(crate) mod faults;
 pub mod ownership;

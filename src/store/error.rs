@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 
 use super::sqlite::{MIGRATIONS, private};
 
@@ -112,6 +112,11 @@ impl From<rusqlite::Error> for StoreError {
 }
 
 impl StoreError {
+    /// Another process holds the database and does not let go.
+    pub(super) fn busy() -> Self {
+        Self::Database(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_BUSY), None))
+    }
+
     /// Another process holds the database, or the disk is full: it may go well later.
     pub fn is_passing(&self) -> bool {
         let Self::Database(error) = self else { return false };

@@ -1,8 +1,6 @@
 //! The state folder: a `SQLite` database behind a few coarse operations, each one transaction.
 
 mod error;
-#[cfg(feature = "simulation")]
-mod simulated;
 mod sqlite;
 pub mod state;
 
@@ -15,7 +13,7 @@ pub use sqlite::{
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::platform::blocking::Worker;
+use crate::platform::blocking::{Runner, Worker};
 use crate::platform::faults::block_point;
 use sqlite::OpenFiles;
 
@@ -35,6 +33,23 @@ impl SharedStore {
         Self { store: Arc::new(Mutex::new(store)), files, worker: Worker::default() }
     }
 
+    /// The same store for a process that does its work elsewhere.
+    #[must_use]
+    pub fn by(self, runner: Runner) -> Self {
+        Self { worker: Worker::by(runner), ..self }
+    }
+
+    /// Where operations are done.
+    pub fn runner(&self) -> &Runner {
+        self.worker.runner()
+    }
+
+    /// An operation at once on this thread, for who plays a process and looks at its state from outside.
+    #[doc(hidden)]
+    pub fn at_once<T>(&self, operation: impl FnOnce(&mut Store) -> T) -> T {
+        operation(&mut self.store.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Whether the state is still the one that was opened, and not deleted or replaced.
     pub fn is_in_place(&self) -> bool {
         self.files.as_ref().is_none_or(|files| files.are_in_place())
@@ -52,9 +67,8 @@ impl SharedStore {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        #[cfg(feature = "simulation")]
-        if let Some(error) = simulated::busy() {
-            return Err(error.into());
+        if self.worker.runner().is_state_busy() {
+            return Err(StoreError::busy().into());
         }
         let (store, files) = (Arc::clone(&self.store), self.files.clone());
         let work = move || {

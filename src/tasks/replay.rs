@@ -9,7 +9,7 @@ use crate::filter;
 use crate::flow::{Config, Flow};
 use crate::platform::clock::Clock;
 use crate::rows::row::{Mark, Version};
-use crate::services::table::{Query, Table};
+use crate::services::table::{Query, Table, TableReader as _};
 use crate::store::Store;
 
 /// The rows of a range.

@@ -5,7 +5,7 @@ use std::path::Path;
 use jiff::{SignedDuration, Timestamp};
 use leadflow::config;
 use leadflow::engine::delivery::Postman;
-use leadflow::engine::run::{self, Workplace};
+use leadflow::engine::{RunContext, run};
 use leadflow::flow::Config;
 use leadflow::history::{Cause, Order};
 use leadflow::outbox::State;
@@ -180,7 +180,7 @@ fn what_breaks_one_connection_goes_by_the_next() {
 struct Driven {
     _folder: tempfile::TempDir,
     config: Config,
-    place: Workplace,
+    place: RunContext,
     clock: DrivenClock,
     tables: Tables,
     postman: Postman,
@@ -195,9 +195,9 @@ impl Driven {
         let clock = DrivenClock::new("2026-03-02T08:00:00Z".parse().unwrap());
         let state = folder.path().join("state");
         let store = SharedStore::new(Store::open(&state).unwrap());
-        let place = Workplace::new(store, Clock::Driven(clock.clone()), state.clone());
+        let place = RunContext::online(store, Clock::Driven(clock.clone()), state.clone());
         let tables = Tables::open(&state.join("demo.db"));
-        let postman = Postman::new(place.store.clone(), place.clock.clone());
+        let postman = Postman::new(&place);
         Self { _folder: folder, config, place, clock, tables, postman }
     }
 

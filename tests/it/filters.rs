@@ -3,10 +3,8 @@
 use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
-use leadflow::flow::SecretSource;
-use leadflow::flow::{AzureConnection, AzureLogin, TableConnection};
+use leadflow::flow::{AzureConnection, AzureLogin, Cloud, SecretSource, TableConnection};
 use leadflow::platform::clock::Clock;
-use leadflow::services::entra::Cloud;
 use leadflow::services::table::{EmbeddedTable, Query, Table};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;

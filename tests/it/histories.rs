@@ -8,7 +8,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use leadflow::config;
 use leadflow::engine::delivery::Postman;
-use leadflow::engine::run::{self, Workplace};
+use leadflow::engine::{RunContext, run};
 use leadflow::flow::Config;
 use leadflow::history::{Cause, Order};
 use leadflow::platform::clock::{Clock, DrivenClock};
@@ -70,7 +70,7 @@ struct World {
     without_table: Arc<Config>,
     without_mail: Arc<Config>,
     clock: DrivenClock,
-    place: Workplace,
+    place: RunContext,
     table: Embedded,
     rows: BTreeMap<String, Written>,
     begin: Option<Timestamp>,
@@ -163,7 +163,7 @@ impl World {
         self.clock.advance(SignedDuration::from_secs(2));
         let flow = &config.flows["leads"];
         run::run(&self.place, config, flow, &Order::new(Cause::Schedule, None)).await.unwrap();
-        let postman = Postman::new(self.place.store.clone(), self.place.clock.clone());
+        let postman = Postman::new(&self.place);
         postman.start_over().await.unwrap();
         postman.deliver(config, || false).await.unwrap();
         if reads {
@@ -199,9 +199,9 @@ impl World {
     }
 }
 
-fn opened(state: &Path, clock: &DrivenClock) -> Workplace {
+fn opened(state: &Path, clock: &DrivenClock) -> RunContext {
     let store = SharedStore::new(Store::open(state).unwrap());
-    Workplace::new(store, Clock::Driven(clock.clone()), state.to_owned())
+    RunContext::online(store, Clock::Driven(clock.clone()), state.to_owned())
 }
 
 /// Plays a history, ends it with a run that goes well, and holds it against the promise; `spare`

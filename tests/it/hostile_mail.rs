@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use leadflow::flow::{MailConnection, Security, SmtpConnection};
 use leadflow::outbox::Receipt;
-use leadflow::services::mail::{Fault, Letter, Session};
+use leadflow::services::mail::{Fault, Letter, MailSession as _, Session};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use tokio::time::timeout;

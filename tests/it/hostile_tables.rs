@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use leadflow::config;
-use leadflow::engine::run::{self, Workplace};
+use leadflow::engine::{RunContext, run};
 use leadflow::history::{Cause, Order, Outcome};
 use leadflow::platform::clock::Clock;
 use leadflow::store::{SharedStore, Store};
@@ -175,7 +175,7 @@ async fn ends_as_it_should(script: Vec<Answer>) {
     let config = config::load(&path).unwrap().config;
     let state = folder.path().join("state");
     let store = SharedStore::new(Store::open(&state).unwrap());
-    let place = Workplace::new(store, Clock::System, state);
+    let place = RunContext::online(store, Clock::System, state);
     let flow = &config.flows["leads"];
     let order = Order::new(Cause::Schedule, None);
     let running = run::run(&place, &config, flow, &order);

@@ -67,7 +67,6 @@ mod requests;
 #[cfg(test)]
 mod rows;
 #[cfg(test)]
-mod simulation;
 #[cfg(test)]
 mod smtp_names;
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use leadflow::config;
 use leadflow::engine::delivery::Postman;
-use leadflow::engine::run::{self, Workplace};
+use leadflow::engine::{RunContext, run};
 use leadflow::flow::Config;
 use leadflow::history::{Cause, Order, Outcome};
 use leadflow::platform::clock::{Clock, DrivenClock};
@@ -22,7 +22,7 @@ use crate::support::{eventually, now};
 struct Office {
     folder: tempfile::TempDir,
     config: Config,
-    place: Workplace,
+    place: RunContext,
     clock: DrivenClock,
     table: Embedded,
     seen: usize,
@@ -45,7 +45,7 @@ impl Office {
         let clock = DrivenClock::new("2026-03-02T08:00:00Z".parse().unwrap());
         let state = folder.path().join("state");
         let store = SharedStore::new(Store::open(&state).unwrap());
-        let place = Workplace::new(store, Clock::Driven(clock.clone()), state.clone());
+        let place = RunContext::online(store, Clock::Driven(clock.clone()), state.clone());
         let table = Embedded::open(&state.join("demo.db"), "marketplaceleads");
         Self { folder, config, place, clock, table, seen: 0 }
     }
@@ -62,7 +62,7 @@ impl Office {
         let flow = &self.config.flows["leads"];
         let ended =
             run::run(&self.place, &self.config, flow, &Order::new(Cause::Schedule, None)).await.unwrap();
-        let postman = Postman::new(self.place.store.clone(), self.place.clock.clone());
+        let postman = Postman::new(&self.place);
         postman.deliver(&self.config, || false).await.unwrap();
         let id = ended.run;
         let run = self.place.store.call(move |store| store.run(id)).await.unwrap().unwrap();

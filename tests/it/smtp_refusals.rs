@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use leadflow::flow::MailConnection;
 use leadflow::outbox::Receipt;
 use leadflow::platform::clock::Clock;
-use leadflow::services::mail::{Fault, Handover, Letter, Session};
+use leadflow::services::mail::{Fault, Handover, Letter, MailSession as _, Session};
 use leadflow::services::table::EmbeddedTable;
 use serde_json::{Value, json};
 

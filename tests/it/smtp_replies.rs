@@ -3,7 +3,7 @@
 
 use leadflow::flow::MailConnection;
 use leadflow::outbox::Receipt;
-use leadflow::services::mail::{Letter, Session};
+use leadflow::services::mail::{Letter, MailSession as _, Session};
 
 use crate::support::eventually;
 use crate::support::smtp_script::{FROM, Script, Step, good, sandbox, say};

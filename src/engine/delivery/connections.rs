@@ -203,7 +203,7 @@ fn capped(wait: Duration) -> SignedDuration {
 mod tests {
     use super::*;
     use crate::flow::GraphConnection;
-    use crate::services::entra::{Cloud, Entra, Identity};
+    use crate::flow::{Cloud, Entra, Identity};
 
     #[test]
     fn a_server_that_asks_for_a_rest_gets_it() {

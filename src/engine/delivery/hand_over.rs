@@ -5,12 +5,12 @@ use tracing::warn;
 
 use super::attempt::Attempt;
 use super::connections::BREAK_REST;
-use super::{Postman, jitter};
+use super::{OpenSession, Postman, jitter};
 use crate::flow::MailConnection;
 use crate::outbox::{self, Receipt};
 use crate::platform::faults::crash_point;
 use crate::platform::telemetry::without_addresses;
-use crate::services::mail::{ConnectError, Fault, Handover, Session};
+use crate::services::mail::{ConnectError, Fault, Handover, MailSession};
 use crate::store::{Store, StoreError};
 
 /// Recipients of a try at whom sessions break, and that are set aside for the others' sake.
@@ -24,11 +24,11 @@ impl Postman {
         name: &str,
         connection: &MailConnection,
         attempt: &mut Attempt<'_>,
-        session: &mut Option<(String, Session)>,
+        session: &mut OpenSession,
     ) -> Result<(), StoreError> {
         let (mut aside, mut broken_at_one, mut is_renewed) = (Vec::new(), None, false);
         loop {
-            let open = match ready(session, name, connection).await {
+            let open = match self.ready(session, name, connection).await {
                 Ok(open) => open,
                 Err(error) => {
                     self.takes_nothing(name, &error, attempt).await;
@@ -94,7 +94,13 @@ impl Postman {
     }
 
     /// What the server said of the mail says of the connection: a verdict shows that it works.
-    async fn judge(&self, name: &str, handover: &Handover, session: &mut Session, attempt: &mut Attempt<'_>) {
+    async fn judge(
+        &self,
+        name: &str,
+        handover: &Handover,
+        session: &mut dyn MailSession,
+        attempt: &mut Attempt<'_>,
+    ) {
         if let Some(wait) = session.take_wait() {
             self.connections().waits(name, self.clock.now(), wait);
         }
@@ -187,23 +193,24 @@ impl Postman {
             warn!("how the mail connection is cannot be noted: {error}");
         }
     }
-}
 
-/// The session of the connection: the open one if it is that and can be used, or a new one.
-async fn ready<'a>(
-    session: &'a mut Option<(String, Session)>,
-    name: &str,
-    connection: &MailConnection,
-) -> Result<&'a mut Session, ConnectError> {
-    match session.take() {
-        Some((open, usable)) if open == name && usable.is_usable() => *session = Some((open, usable)),
-        other => {
-            if let Some((_, old)) = other {
-                old.close().await;
+    /// The session of the connection: the open one if it is that and can be used, or a new one.
+    async fn ready<'a>(
+        &self,
+        session: &'a mut OpenSession,
+        name: &str,
+        connection: &MailConnection,
+    ) -> Result<&'a mut dyn MailSession, ConnectError> {
+        match session.take() {
+            Some((open, usable)) if open == name && usable.is_usable() => *session = Some((open, usable)),
+            other => {
+                if let Some((_, old)) = other {
+                    old.close().await;
+                }
+                *session = Some((name.to_owned(), self.services.mail(name, connection).await?));
             }
-            *session = Some((name.to_owned(), Session::open(connection).await?));
         }
+        let gone = || ConnectError::new("the session is gone", None);
+        session.as_mut().map(|(_, session)| &mut **session as &mut dyn MailSession).ok_or_else(gone)
     }
-    let gone = || ConnectError::new("the session is gone", None);
-    session.as_mut().map(|(_, session)| session).ok_or_else(gone)
 }

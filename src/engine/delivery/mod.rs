@@ -13,19 +13,21 @@ mod connections;
 mod hand_over;
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use tracing::{error, info, warn};
 
+use super::RunContext;
 use crate::flow::Config;
 use crate::outbox::{self, Recipient, State};
 use crate::platform::clock::Clock;
 use crate::platform::faults::crash_point;
 use crate::platform::telemetry::without_addresses;
-use crate::services::mail::Session;
+use crate::services::Services;
+use crate::services::mail::MailSession;
 use crate::store::{OutboxMail, SharedStore, Store, StoreError};
 use attempt::{Attempt, End};
 use connections::{Connections, Rest};
@@ -35,8 +37,12 @@ use connections::{Connections, Rest};
 pub struct Postman {
     store: SharedStore,
     clock: Clock,
+    services: Arc<dyn Services>,
     connections: Mutex<Connections>,
 }
+
+/// The session that is open, with the name of its connection.
+type OpenSession = Option<(String, Box<dyn MailSession>)>;
 
 /// What a round through the outbox came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,9 +62,14 @@ const RECORD_AGAIN: Duration = Duration::from_secs(1);
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
 impl Postman {
-    /// A postman for this state.
-    pub fn new(store: SharedStore, clock: Clock) -> Self {
-        Self { store, clock, connections: Mutex::default() }
+    /// A postman for the state and the mail servers of this context.
+    pub fn new(ctx: &RunContext) -> Self {
+        Self {
+            store: ctx.store.clone(),
+            clock: ctx.clock.clone(),
+            services: Arc::clone(&ctx.services),
+            connections: Mutex::default(),
+        }
     }
 
     /// Forgets what has failed, and lets every mail be tried now: somebody has started leadflow or
@@ -135,7 +146,7 @@ impl Postman {
         lane: &[String],
         stop: impl Fn() -> bool,
     ) -> Result<bool, StoreError> {
-        let mut session: Option<(String, Session)> = None;
+        let mut session: OpenSession = None;
         let mut is_paced = false;
         while !stop() {
             let (now, of_lane) = (self.clock.now(), lane.to_vec());
@@ -173,7 +184,7 @@ impl Postman {
         &self,
         config: &Config,
         mail: OutboxMail,
-        session: &mut Option<(String, Session)>,
+        session: &mut OpenSession,
     ) -> Result<Delivered, StoreError> {
         let mut attempt = Attempt::of(&mail);
         for name in &mail.connections {

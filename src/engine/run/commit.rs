@@ -5,12 +5,12 @@ use std::sync::Arc;
 use super::query::Found;
 use super::record::Record;
 use super::window::Opened;
-use super::{RunError, Way, Workplace};
+use super::{RunError, Way};
 use crate::compose::{Composed, Mails, Scene, compose};
+use crate::engine::RunContext;
 use crate::flow::condition::Verdict;
 use crate::flow::{Config, Flow};
 use crate::history::{CommitInputs, CommitOutputs, Outcome, RenderInputs, RenderOutputs, RenderedMail, Step};
-use crate::platform::blocking::blocking;
 use crate::platform::faults::crash_point;
 use crate::schedule::window::Past;
 use crate::store::{NewMail, Scanned, Store};
@@ -27,7 +27,7 @@ pub(super) struct Decided {
 
 /// Renders the mails on a thread that may block.
 pub(super) async fn render(
-    place: &Workplace,
+    place: &RunContext,
     config: &Config,
     flow: &Arc<Flow>,
     run: i64,
@@ -48,7 +48,7 @@ pub(super) async fn render(
         let mails = compose(&scene, &mut found.spool, &folder)?;
         Ok::<_, RunError>((mails, found))
     };
-    let (mails, found) = blocking(work).await.map_err(|_| RunError::Stopped)??;
+    let (mails, found) = place.runner.run(work).await.ok_or(RunError::Stopped)??;
     let of_mail =
         |mail: &Composed| RenderedMail { subject: mail.subject.clone(), rows: mail.rows.len() as u64 };
     let inputs = RenderInputs { rows: found.marks.len() as u64, max_rows: flow.email.max_rows as u64 };
@@ -63,7 +63,7 @@ pub(super) async fn render(
 
 /// Commits all or nothing, or says what there is to commit where that is no row.
 pub(super) async fn commit(
-    place: &Workplace,
+    place: &RunContext,
     flow: &Arc<Flow>,
     run: i64,
     decided: Decided,

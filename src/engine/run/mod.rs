@@ -18,62 +18,25 @@ mod query;
 mod record;
 mod window;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tokio::sync::Semaphore;
 use tracing::{error, info, warn};
 
+use super::RunContext;
 use crate::flow::condition::Verdict;
 use crate::flow::{Config, Flow};
 use crate::history::{Cause, ConditionInputs, ConditionOutputs, Order, Outcome, Step};
-use crate::platform::blocking::blocking;
-use crate::platform::clock::Clock;
 use crate::platform::faults::crash_point;
-use crate::services::table::{Table, Tables};
-use crate::store::{Begun, Failed, NewRun, Scanned, SharedStore, Store, StoreError};
+use crate::services::table::TableReader;
+use crate::store::{Begun, Failed, NewRun, Scanned, Store, StoreError};
 
 pub use error::RunError;
 use record::{Facts, Record};
 
-/// What every run works with.
-#[derive(Debug, Clone)]
-pub struct Workplace {
-    /// The state.
-    pub store: SharedStore,
-    /// The wall clock.
-    pub clock: Clock,
-    /// The state folder, where a large spool lies.
-    pub folder: PathBuf,
-    tables: Tables,
-    /// Of those who compose mails, which takes memory and no service.
-    desks: Arc<Semaphore>,
-}
-
-/// Runs that compose at the same time.
-const DESKS: usize = 4;
-
-impl Workplace {
-    /// A place with nothing but its state.
-    pub fn new(store: SharedStore, clock: Clock, folder: PathBuf) -> Self {
-        Self { store, clock, folder, tables: Tables::default(), desks: Arc::new(Semaphore::new(DESKS)) }
-    }
-
-    /// The file has changed: its connections are opened anew.
-    pub(crate) fn forget_connections(&self) {
-        self.tables.clear();
-    }
-
-    /// Closes the connections that are used no more.
-    pub(crate) fn tidy_connections(&self) {
-        self.tables.tidy();
-    }
-}
-
 /// A run that is claimed and has done nothing yet.
 #[derive(Debug)]
-pub(crate) struct Claimed {
+pub struct Claimed {
     begun: Begun,
     order: Order,
     started: Timestamp,
@@ -93,7 +56,7 @@ impl Claimed {
 
 /// How a run has come to its end.
 #[derive(Debug)]
-pub(crate) enum Done {
+pub enum Done {
     /// It is recorded.
     Recorded(Ended),
     /// It has handed on no row and is to be recorded, perhaps together with others.
@@ -102,7 +65,7 @@ pub(crate) enum Done {
 
 /// What a run that handed on no row leaves to be recorded.
 #[derive(Debug)]
-pub(crate) struct Quiet {
+pub struct Quiet {
     told: Told,
     scanned: Scanned,
 }
@@ -123,7 +86,7 @@ pub struct Ended {
 /// # Errors
 /// Only when the run could not even be claimed or recorded: the state fails.
 pub async fn run(
-    place: &Workplace,
+    place: &RunContext,
     config: &Config,
     flow: &Arc<Flow>,
     order: &Order,
@@ -136,10 +99,10 @@ pub async fn run(
 }
 
 /// Claims runs of these flows, all or none.
-pub(crate) async fn claim(
-    place: &Workplace,
-    wanted: Vec<(String, Order)>,
-) -> Result<Vec<Claimed>, StoreError> {
+///
+/// # Errors
+/// When the state fails.
+pub async fn claim(place: &RunContext, wanted: Vec<(String, Order)>) -> Result<Vec<Claimed>, StoreError> {
     let started = place.clock.now();
     let claim = move |store: &mut Store| {
         let new = wanted.iter().map(|(flow, order)| NewRun { flow, order: *order, started });
@@ -156,8 +119,8 @@ pub(crate) async fn claim(
 ///
 /// # Errors
 /// Only when the run could not be recorded: the state fails.
-pub(crate) async fn work(
-    place: &Workplace,
+pub async fn work(
+    place: &RunContext,
     config: &Config,
     flow: &Arc<Flow>,
     claimed: Claimed,
@@ -177,7 +140,7 @@ pub(crate) async fn work(
         Err(RunError::Store(error)) if error.is_lasting() => Err(error),
         Err(failure) => {
             // The connection string or the certificates may be others by now.
-            place.tables.forget(&flow.table.connection);
+            place.services.renew(&flow.table.connection);
             told.failed(&failure, place.clock.now());
             let summary = failure.to_string();
             Box::pin(end_failed(place, (run, due_since), &failure, record)).await?;
@@ -190,7 +153,7 @@ pub(crate) async fn work(
 ///
 /// # Errors
 /// When the state fails; then nothing has moved.
-pub(crate) async fn record(place: &Workplace, quiet: Vec<Quiet>) -> Result<Vec<Ended>, StoreError> {
+pub async fn record(place: &RunContext, quiet: Vec<Quiet>) -> Result<Vec<Ended>, StoreError> {
     let commit = move |store: &mut Store| {
         store.commit_quiet_scans(quiet.iter().map(|quiet| (quiet.told.run, &quiet.scanned)))?;
         Ok::<_, StoreError>(quiet)
@@ -252,7 +215,7 @@ enum Way {
 
 /// What few runs come to is boxed, so that the others, which may be thousands, are not made large by it.
 async fn rows_way(
-    place: &Workplace,
+    place: &RunContext,
     config: &Config,
     flow: &Arc<Flow>,
     claimed: Claimed,
@@ -261,8 +224,8 @@ async fn rows_way(
     let table = open_table(place, config, flow).await?;
     let Claimed { begun, order, started } = claimed;
     let run = begun.run;
-    let window = window::open(place, flow, &table, (begun, started), order.range, record).await?;
-    let found = query::new_rows(place, flow, &table, &window, record).await?;
+    let window = window::open(place, flow, &*table, (begun, started), order.range, record).await?;
+    let found = query::new_rows(place, flow, &*table, &window, record).await?;
     let verdict = decide(flow, found.spool.len(), record);
     // It is never closed.
     let _desk = if verdict == Verdict::Mail { place.desks.acquire().await.ok() } else { None };
@@ -278,15 +241,14 @@ async fn rows_way(
     commit::commit(place, flow, run, decided, record).await
 }
 
-async fn open_table(place: &Workplace, config: &Config, flow: &Flow) -> Result<Table, RunError> {
-    let (name, table) = (&flow.table.connection, &flow.table.name);
-    if let Some(table) = place.tables.kept(name, table) {
-        return Ok(table);
-    }
-    let connection = config.tables.get(name).ok_or_else(|| RunError::NoConnection(name.clone()))?.clone();
-    let (name, table, place) = (name.clone(), table.clone(), place.clone());
-    let open = move || place.tables.open(&name, &connection, &table, &place.clock);
-    Ok(blocking(open).await.map_err(|_| RunError::Stopped)??)
+async fn open_table(
+    place: &RunContext,
+    config: &Config,
+    flow: &Flow,
+) -> Result<Box<dyn TableReader>, RunError> {
+    let name = &flow.table.connection;
+    let connection = config.tables.get(name).ok_or_else(|| RunError::NoConnection(name.clone()))?;
+    Ok(place.services.table(name, connection, &flow.table.name).await?)
 }
 
 fn decide(flow: &Flow, length: u64, record: &mut Record) -> Verdict {
@@ -298,7 +260,7 @@ fn decide(flow: &Flow, length: u64, record: &mut Record) -> Verdict {
 }
 
 async fn end_failed(
-    place: &Workplace,
+    place: &RunContext,
     (run, due_since): (i64, Timestamp),
     failure: &RunError,
     mut record: Record,

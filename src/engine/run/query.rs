@@ -5,11 +5,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tracing::warn;
 
+use super::RunError;
 use super::marks::Marks;
 use super::record::Record;
 use super::window::Opened;
-use super::{RunError, Workplace};
 use crate::compose::spool::Spool;
+use crate::engine::RunContext;
 use crate::filter;
 use crate::flow::{Flow, TestLeads};
 use crate::history::{NewRowsInputs, NewRowsOutputs, QueryInputs, QueryOutputs, Step};
@@ -17,7 +18,7 @@ use crate::platform::faults::crash_point;
 use crate::rows::lead;
 use crate::rows::row::{Mark, Row, Version};
 use crate::schedule::window::CLOCKS_DIFFER;
-use crate::services::table::{Page, Query, Table};
+use crate::services::table::{Page, Query, TableReader};
 use crate::store::Store;
 
 /// The new rows of a run.
@@ -49,9 +50,9 @@ pub(super) fn filled(flow: &Flow, past_time: Timestamp) -> Option<String> {
 }
 
 pub(super) async fn new_rows(
-    place: &Workplace,
+    place: &RunContext,
     flow: &Flow,
-    table: &Table,
+    table: &dyn TableReader,
     window: &Opened,
     record: &mut Record,
 ) -> Result<Found, RunError> {
@@ -105,7 +106,7 @@ pub(super) async fn new_rows(
 
 /// Appends those rows of the page that the flow has not handed on, and that this scan has not seen.
 async fn keep_new(
-    place: &Workplace,
+    place: &RunContext,
     flow: &Flow,
     window: &Opened,
     page: Page,
@@ -144,7 +145,7 @@ fn is_of_range(window: &Opened, row: &Row) -> bool {
 
 /// Which version of each row is not to be handed on any more.
 async fn handed_on(
-    place: &Workplace,
+    place: &RunContext,
     window: &Opened,
     marks: &[Mark],
 ) -> Result<Vec<Option<Version>>, RunError> {
@@ -165,7 +166,7 @@ async fn handed_on(
 }
 
 /// Where the next run may go on, or why the clocks cannot be trusted.
-fn watermark(place: &Workplace, flow: &Flow, first: &Page) -> Result<Timestamp, String> {
+fn watermark(place: &RunContext, flow: &Flow, first: &Page) -> Result<Timestamp, String> {
     let found = match first.served.began() {
         None => Err("the table service tells no time".to_owned()),
         Some(began) => {

@@ -3,16 +3,16 @@
 use jiff::Timestamp;
 use tracing::{info, warn};
 
+use super::RunError;
 use super::query::filled;
 use super::record::Record;
-use super::{RunError, Workplace};
+use crate::engine::RunContext;
 use crate::flow::Flow;
 use crate::history::{CoveringInputs, Range, Step, WindowInputs, WindowOutputs};
-use crate::platform::blocking::blocking;
 use crate::platform::faults::crash_point;
 use crate::rows::row::{Key, Mark, Version};
 use crate::schedule::window::{EVER, FirstAnswer, Mode, Past, Reason};
-use crate::services::table::{Query, Table};
+use crate::services::table::{Query, TableReader};
 use crate::store::old_rows::OldRows;
 use crate::store::{Begun, Source, Store, StoreError, Visit};
 
@@ -56,9 +56,9 @@ impl Opened {
 }
 
 pub(super) async fn open(
-    place: &Workplace,
+    place: &RunContext,
     flow: &Flow,
-    table: &Table,
+    table: &dyn TableReader,
     (begun, started): (Begun, Timestamp),
     range: Range,
     record: &mut Record,
@@ -89,9 +89,9 @@ pub(super) async fn open(
 
 /// The table that the flow reads now is another than the last one, or is written in another way.
 async fn visit(
-    place: &Workplace,
+    place: &RunContext,
     flow: &Flow,
-    table: &Table,
+    table: &dyn TableReader,
     (due, now): (Timestamp, Timestamp),
     range: Range,
 ) -> Result<Source, StoreError> {
@@ -120,9 +120,9 @@ async fn visit(
 /// The flow's begin, one window before it was first due unless `recover` has said otherwise; it is recorded
 /// before anything is read, so that it stays where it is should this run fail.
 async fn begin(
-    place: &Workplace,
+    place: &RunContext,
     flow: &Flow,
-    table: &Table,
+    table: &dyn TableReader,
     source: &Source,
     (due, is_first_try): (Timestamp, bool),
 ) -> Result<Past, RunError> {
@@ -146,9 +146,9 @@ async fn begin(
 
 /// Power Automate's way: the server's time minus the window, and no memory.
 async fn open_fixed(
-    place: &Workplace,
+    place: &RunContext,
     flow: &Flow,
-    table: &Table,
+    table: &dyn TableReader,
     source: i64,
     record: &mut Record,
 ) -> Result<Opened, RunError> {
@@ -159,7 +159,7 @@ async fn open_fixed(
     Ok(Opened::standing(source, past_time, None))
 }
 
-fn open_again(place: &Workplace, flow: &Flow, source: i64, past: Past, record: &mut Record) -> Opened {
+fn open_again(place: &RunContext, flow: &Flow, source: i64, past: Past, record: &mut Record) -> Opened {
     let now = place.clock.now();
     let found = flow.window.past_time(now, &past);
     let looks_back = flow.window.look_back_is_due(now, &past);
@@ -184,9 +184,9 @@ fn open_again(place: &Workplace, flow: &Flow, source: i64, past: Past, record: &
 
 /// What lies before begin is known from now on, so that a later write to an old row is no news.
 async fn open_first(
-    place: &Workplace,
+    place: &RunContext,
     flow: &Flow,
-    table: &Table,
+    table: &dyn TableReader,
     source: i64,
     past: Past,
     record: &mut Record,
@@ -199,10 +199,10 @@ async fn open_first(
         let old = page.rows.iter().filter(|row| row.timestamp.parse().is_ok_and(|at: Timestamp| at <= begin));
         old_rows.extend(old.map(Mark::of));
         if old_rows.is_full() {
-            old_rows = settled(old_rows).await?;
+            old_rows = settled(place, old_rows).await?;
         }
     }
-    let old_rows = settled(old_rows).await?;
+    let old_rows = settled(place, old_rows).await?;
     let inputs = WindowInputs::Covering(CoveringInputs::First {
         window_s: flow.window.length.as_secs(),
         table: table.address(),
@@ -231,7 +231,7 @@ fn since(past_time: Timestamp, reason: &str) -> WindowOutputs {
 }
 
 /// The same, in order and, where they are many, in a file.
-async fn settled(mut old: OldRows) -> Result<OldRows, RunError> {
+async fn settled(place: &RunContext, mut old: OldRows) -> Result<OldRows, RunError> {
     let work = move || old.settle().map(|()| old);
-    Ok(blocking(work).await.map_err(|_| RunError::Stopped)?.map_err(StoreError::from)?)
+    Ok(place.runner.run(work).await.ok_or(RunError::Stopped)?.map_err(StoreError::from)?)
 }

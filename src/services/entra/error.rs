@@ -8,22 +8,22 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::wire::Exchange;
-use super::{Audience, Entra, Identity};
+use crate::flow::{Audience, Entra, Identity};
 use crate::services::tls::Trust;
 use crate::text::foreign;
 
 /// Why a sign-in failed. No secret or token is ever in it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
-pub struct EntraError {
+pub(crate) struct EntraError {
     /// What happened.
-    pub message: String,
+    pub(crate) message: String,
     /// What to do about it: a page of the portal or a command.
-    pub help: Option<String>,
+    pub(crate) help: Option<String>,
     /// Another try may go well.
-    pub is_passing: bool,
+    pub(crate) is_passing: bool,
     /// Entra ID asked to wait that long.
-    pub retry_after: Option<Duration>,
+    pub(crate) retry_after: Option<Duration>,
 }
 
 /// Characters of Entra ID's own message that are shown.
@@ -41,43 +41,45 @@ impl EntraError {
     }
 }
 
-impl Entra {
-    /// What the last exchange of a sign-in means; `said` is the library's word where there was none.
-    pub(super) fn explained(&self, exchange: Option<Exchange>, audience: Audience, said: &str) -> EntraError {
-        let who = self.who();
-        match (exchange, &self.identity) {
-            (Some(Exchange::NoAnswer(why)), Identity::Managed { .. }) => {
-                let error = EntraError::new(format!(
-                    "the metadata service of this machine gives no token: {}",
-                    why.reason
-                ));
-                let help = "a managed identity works on an Azure virtual machine alone (and 169.254.169.254 must not be \
-                            blocked there); elsewhere write entra = { tenant_id = \"…\", client_id = \"…\", client_secret = { … } }";
-                EntraError { is_passing: true, ..error.help(help) }
-            }
-            (Some(Exchange::NoAnswer(why)), Identity::Application { .. }) => {
-                let error =
-                    EntraError::new(format!("Entra ID cannot be reached to sign in {who}: {}", why.reason));
-                let help = why.help(self.cloud.sign_in_host(), Trust::SystemAlone);
-                let general = || "look at the network, the firewall, and HTTPS_PROXY".to_owned();
-                EntraError { is_passing: true, ..error.help(help.unwrap_or_else(general)) }
-            }
-            (Some(Exchange::Refused { status, retry_after, body }), identity) => {
-                let (code, words) = code_and_words(&body);
-                let is_passing = matches!(status, 404 | 408 | 410 | 429 | 500..=599);
-                let error = match identity {
-                    Identity::Managed { client_id } => managed(client_id.as_deref(), status, &words),
-                    Identity::Application { tenant_id, client_id, secret } => {
-                        application(tenant_id, client_id, &secret.place(), (status, code, &words), audience)
-                    }
-                };
-                EntraError { is_passing, retry_after, ..error }
-            }
-            (None, _) => EntraError::new(format!("{who} got no token: {}", cleaned(said))),
+/// What the last exchange of a sign-in means; `said` is the library's word where there was none.
+pub(super) fn explained(
+    entra: &Entra,
+    exchange: Option<Exchange>,
+    audience: Audience,
+    said: &str,
+) -> EntraError {
+    let who = entra.who();
+    match (exchange, &entra.identity) {
+        (Some(Exchange::NoAnswer(why)), Identity::Managed { .. }) => {
+            let error = EntraError::new(format!(
+                "the metadata service of this machine gives no token: {}",
+                why.reason
+            ));
+            let help = "a managed identity works on an Azure virtual machine alone (and 169.254.169.254 must not be \
+                        blocked there); elsewhere write entra = { tenant_id = \"…\", client_id = \"…\", client_secret = { … } }";
+            EntraError { is_passing: true, ..error.help(help) }
         }
+        (Some(Exchange::NoAnswer(why)), Identity::Application { .. }) => {
+            let error =
+                EntraError::new(format!("Entra ID cannot be reached to sign in {who}: {}", why.reason));
+            let help = why.help(entra.cloud.sign_in_host(), Trust::SystemAlone);
+            let general = || "look at the network, the firewall, and HTTPS_PROXY".to_owned();
+            EntraError { is_passing: true, ..error.help(help.unwrap_or_else(general)) }
+        }
+        (Some(Exchange::Refused { status, retry_after, body }), identity) => {
+            let (code, words) = code_and_words(&body);
+            let is_passing = matches!(status, 404 | 408 | 410 | 429 | 500..=599);
+            let error = match identity {
+                Identity::Managed { client_id } => managed(client_id.as_deref(), status, &words),
+                Identity::Application { tenant_id, client_id, secret } => {
+                    application(tenant_id, client_id, &secret.place(), (status, code, &words), audience)
+                }
+            };
+            EntraError { is_passing, retry_after, ..error }
+        }
+        (None, _) => EntraError::new(format!("{who} got no token: {}", cleaned(said))),
     }
 }
-
 fn managed(client_id: Option<&str>, status: u16, words: &str) -> EntraError {
     match (status, client_id) {
         (400, None) => EntraError::new(format!("this machine has no managed identity of its own: {words}")).help(
@@ -183,13 +185,12 @@ fn cleaned(words: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flow::SecretSource;
-    use crate::services::entra::Cloud;
+    use crate::flow::{Cloud, SecretSource};
 
     fn refused(identity: Identity, status: u16, body: &str) -> EntraError {
         let exchange = Exchange::Refused { status, retry_after: None, body: body.to_owned().into() };
         foreign::know_text("canary-of-this-test", foreign::Kind::Kept);
-        Entra::new(identity, Cloud::Public).explained(Some(exchange), Audience::Smtp, "")
+        explained(&Entra::new(identity, Cloud::Public), Some(exchange), Audience::Smtp, "")
     }
 
     #[test]

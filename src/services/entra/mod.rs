@@ -1,13 +1,13 @@
 //! Signing in with Microsoft Entra ID: tokens as a managed identity, or as an application with a
 //! secret. The sign-in itself is `azure_identity`'s, on our own HTTP client.
 
-mod cloud;
 mod error;
 mod wire;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use azure_core_1::cloud::CloudConfiguration;
 use azure_core_1::credentials::{AccessToken, Secret, TokenCredential};
 use azure_core_1::http::{ClientOptions, RetryOptions, Transport};
 use azure_identity::{
@@ -17,51 +17,28 @@ use azure_identity::{
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::Mutex;
 
-use crate::flow::SecretSource;
+use crate::flow::{Audience, Cloud, Entra, Identity};
 use crate::platform::clock::Clock;
 use crate::platform::secrets;
 use crate::text::foreign;
 use wire::Wire;
 
-pub use cloud::{Audience, Cloud};
-pub use error::EntraError;
+pub(crate) use error::EntraError;
 
-/// How a connection signs in, with the token that it holds. Clones share the token.
+/// The tokens of one connection. Clones share the one that is held.
 #[derive(Debug, Clone)]
-pub struct Entra {
-    /// As whom.
-    pub identity: Identity,
-    /// In which cloud.
-    pub cloud: Cloud,
+pub(crate) struct Tokens {
+    entra: Entra,
     held: Arc<Mutex<Option<Held>>>,
-}
-
-/// Who signs in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Identity {
-    /// The managed identity of the Azure machine that leadflow runs on.
-    Managed {
-        /// The client ID of a user-assigned one; the system-assigned one without it.
-        client_id: Option<String>,
-    },
-    /// An application with a secret.
-    Application {
-        /// Directory (tenant) ID, or a domain of the tenant.
-        tenant_id: String,
-        /// Application (client) ID.
-        client_id: String,
-        /// Client secret.
-        secret: SecretSource,
-    },
 }
 
 /// An access token.
 #[derive(Debug, Clone)]
-pub struct Token {
+pub(crate) struct Token {
     /// The token; it goes into one header or command and nowhere else.
-    pub secret: SecretString,
+    pub(crate) secret: SecretString,
     /// It was fetched just now, so that another one would be no better.
-    pub is_fresh: bool,
+    pub(crate) is_fresh: bool,
 }
 
 #[derive(Debug)]
@@ -76,42 +53,28 @@ const BEFORE_EXPIRY: Duration = Duration::from_mins(5);
 /// For a sign-in with the library's own tries; the metadata service may be away for 70 s.
 const IN_ALL: Duration = Duration::from_secs(90);
 
-impl PartialEq for Entra {
-    fn eq(&self, other: &Self) -> bool {
-        (&self.identity, self.cloud) == (&other.identity, other.cloud)
-    }
-}
-
-impl Eq for Entra {}
-
-impl Entra {
-    /// A connection's sign-in, without a token yet.
-    pub fn new(identity: Identity, cloud: Cloud) -> Self {
-        Self { identity, cloud, held: Arc::default() }
+impl Tokens {
+    /// Those of a sign-in; none is fetched yet.
+    pub(crate) fn new(entra: Entra) -> Self {
+        Self { entra, held: Arc::default() }
     }
 
-    /// Where its secret lies; a managed identity has none.
-    pub fn secret(&self) -> Option<&SecretSource> {
-        match &self.identity {
-            Identity::Managed { .. } => None,
-            Identity::Application { secret, .. } => Some(secret),
-        }
+    /// Who signs in.
+    pub(crate) fn entra(&self) -> &Entra {
+        &self.entra
     }
 
-    /// Who signs in, in words.
-    pub fn who(&self) -> String {
-        match &self.identity {
-            Identity::Managed { client_id: None } => "this machine's managed identity".to_owned(),
-            Identity::Managed { client_id: Some(id) } => format!("the managed identity {id}"),
-            Identity::Application { client_id, .. } => format!("the application {client_id}"),
-        }
+    /// Whether what one fetches the other holds.
+    #[cfg(test)]
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.held, &other.held)
     }
 
     /// A token for the service: the one at hand until shortly before its end, else a new one.
     ///
     /// # Errors
     /// When the secret cannot be read or Entra ID gives no token, with what mends it.
-    pub async fn token(&self, audience: Audience) -> Result<Token, EntraError> {
+    pub(crate) async fn token(&self, audience: Audience) -> Result<Token, EntraError> {
         // Held while a token is fetched, so that lanes that need one at once fetch one.
         let mut held = self.held.lock().await;
         let valid = held.as_ref().filter(|held| held.audience == audience && Instant::now() < held.until);
@@ -129,7 +92,7 @@ impl Entra {
     }
 
     /// Puts away a token that a service has refused. Whether a new one may do better.
-    pub async fn put_away(&self, token: &Token) -> bool {
+    pub(crate) async fn put_away(&self, token: &Token) -> bool {
         let mut held = self.held.lock().await;
         let is_held = |held: &Held| held.secret.expose_secret() == token.secret.expose_secret();
         if held.as_ref().is_some_and(is_held) {
@@ -143,15 +106,15 @@ impl Entra {
         let client_options = ClientOptions {
             transport: Some(Transport::new(Arc::new(wire.clone()))),
             retry: RetryOptions::none(),
-            cloud: Some(Arc::new(self.cloud.configuration())),
+            cloud: Some(Arc::new(configuration(self.entra.cloud))),
             ..ClientOptions::default()
         };
         let credential = self.credential(client_options).await?;
-        let scope = self.cloud.scope(audience);
+        let scope = self.entra.cloud.scope(audience);
         match tokio::time::timeout(IN_ALL, credential.get_token(&[&scope], None)).await {
             Ok(Ok(token)) => Ok(token),
-            Ok(Err(error)) => Err(self.explained(wire.take(), audience, &error.to_string())),
-            Err(_) => Err(self.explained(wire.take(), audience, "no answer in time")),
+            Ok(Err(error)) => Err(error::explained(&self.entra, wire.take(), audience, &error.to_string())),
+            Err(_) => Err(error::explained(&self.entra, wire.take(), audience, "no answer in time")),
         }
     }
 
@@ -163,12 +126,12 @@ impl Entra {
         let wrong = |error: azure_core_1::Error| {
             EntraError::new(format!(
                 "{} cannot sign in: {}",
-                self.who(),
+                self.entra.who(),
                 foreign::line(&error.to_string(), 240)
             ))
             .help("look at `entra` in flows.toml")
         };
-        match &self.identity {
+        match &self.entra.identity {
             Identity::Managed { client_id } => {
                 let user_assigned_id = client_id.clone().map(UserAssignedId::ClientId);
                 let options = ManagedIdentityCredentialOptions { user_assigned_id, client_options };
@@ -184,5 +147,14 @@ impl Entra {
                     .map_err(wrong)?)
             }
         }
+    }
+}
+
+/// The cloud, as the library calls it.
+fn configuration(cloud: Cloud) -> CloudConfiguration {
+    match cloud {
+        Cloud::Public => CloudConfiguration::AzurePublic,
+        Cloud::China => CloudConfiguration::AzureChina,
+        Cloud::UsGovernment => CloudConfiguration::AzureGovernment,
     }
 }

@@ -22,9 +22,9 @@ use url::Url;
 use uuid::Uuid;
 
 use super::{ConnectError, Fault, Handover, Letter};
-use crate::flow::GraphConnection;
+use crate::flow::{Audience, GraphConnection};
 use crate::outbox::Receipt;
-use crate::services::entra::{Audience, Token};
+use crate::services::entra::{Token, Tokens};
 use crate::services::http::{self, NoAnswer};
 use crate::services::tls::Trust;
 use verdict::{Reply, Verdict};
@@ -42,6 +42,7 @@ const AT_ONCE: usize = 4;
 /// A signed-in way to a mailbox.
 pub struct Graph {
     connection: GraphConnection,
+    tokens: Tokens,
     client: reqwest::Client,
     url: Url,
     usable: bool,
@@ -71,8 +72,8 @@ impl Graph {
     ///
     /// # Errors
     /// When there is no token, or no TLS.
-    pub(super) async fn open(connection: &GraphConnection) -> Result<Self, ConnectError> {
-        connection.entra.token(Audience::Graph).await?;
+    pub(super) async fn open(connection: &GraphConnection, tokens: Tokens) -> Result<Self, ConnectError> {
+        tokens.token(Audience::Graph).await?;
         // Each mail has a connection of its own: one that the server closes while it is idle would
         // leave a mail in doubt.
         let client = http::builder().connect_timeout(TO_CONNECT).timeout(IN_ALL).pool_max_idle_per_host(0);
@@ -88,7 +89,7 @@ impl Graph {
         if let Ok(mut path) = url.path_segments_mut() {
             path.extend(["v1.0", "users", connection.mailbox.address.as_str(), "sendMail"]);
         }
-        Ok(Self { connection: connection.clone(), client, url, usable: true, wait: None })
+        Ok(Self { connection: connection.clone(), tokens, client, url, usable: true, wait: None })
     }
 
     pub(super) fn is_usable(&self) -> bool {
@@ -175,11 +176,11 @@ impl Graph {
         let body = Bytes::from(BASE64_STANDARD.encode(message));
         let slots = slots_of(&self.connection);
         let _slot = slots.acquire().await;
-        let token = self.connection.entra.token(Audience::Graph).await?;
+        let token = self.tokens.token(Audience::Graph).await?;
         let sent = self.post(&body, &token).await;
         let is_refused = matches!(&sent, Sent::Answered(reply) if reply.status == 401);
-        if is_refused && self.connection.entra.put_away(&token).await {
-            let token = self.connection.entra.token(Audience::Graph).await?;
+        if is_refused && self.tokens.put_away(&token).await {
+            let token = self.tokens.token(Audience::Graph).await?;
             return Ok(self.post(&body, &token).await);
         }
         Ok(sent)

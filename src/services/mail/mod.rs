@@ -5,12 +5,15 @@ mod graph;
 mod handover;
 pub mod smtp;
 
+use std::fmt;
 use std::time::Duration;
+
+use async_trait::async_trait;
 
 use crate::flow::{GraphConnection, MailConnection};
 use crate::outbox::Receipt;
 use crate::platform::blocking::blocking;
-use crate::services::entra::EntraError;
+use crate::services::entra::{EntraError, Tokens};
 pub use handover::{Fault, Handover};
 
 /// A mail that is ready to go: the bytes never change again.
@@ -61,60 +64,50 @@ pub enum Session {
     Graph(Box<graph::Graph>),
     /// A folder.
     Folder(folder::Folder),
-    /// With a simulated server.
-    #[cfg(feature = "simulation")]
-    Simulated(crate::simulation::SimulatedSession),
+}
+
+/// What a delivery needs of a session with a mail server, which is ready for letters.
+#[async_trait]
+pub trait MailSession: fmt::Debug + Send {
+    /// Hands over one letter: what was heard of each recipient, and the fault that ended the session.
+    async fn send(&mut self, letter: Letter<'_>) -> Handover;
+
+    /// Whether another letter can go over this session.
+    fn is_usable(&self) -> bool;
+
+    /// How long the server, which has taken a letter, wants to be left alone before the next one.
+    fn take_wait(&mut self) -> Option<Duration>;
+
+    /// Says goodbye; failures do not matter any more.
+    async fn close(self: Box<Self>);
 }
 
 impl Session {
-    /// Connects and signs in.
+    /// Connects and signs in, with a token of its own where it takes one.
     ///
     /// # Errors
     /// Anything from DNS to AUTH, a missing secret included.
     pub async fn open(connection: &MailConnection) -> Result<Self, ConnectError> {
+        Self::open_with(connection, None).await
+    }
+
+    /// As [`Session::open`]; with the tokens of others, where they are given.
+    pub(crate) async fn open_with(
+        connection: &MailConnection,
+        tokens: Option<Tokens>,
+    ) -> Result<Self, ConnectError> {
         Ok(match connection {
-            MailConnection::Smtp(smtp) => Self::Smtp(Box::new(smtp::Smtp::open(smtp).await?)),
-            MailConnection::Graph(graph) => Self::Graph(Box::new(graph::Graph::open(graph).await?)),
+            MailConnection::Smtp(smtp) => Self::Smtp(Box::new(smtp::Smtp::open(smtp, tokens).await?)),
+            MailConnection::Graph(graph) => {
+                let tokens = tokens.unwrap_or_else(|| Tokens::new(graph.entra.clone()));
+                Self::Graph(Box::new(graph::Graph::open(graph, tokens).await?))
+            }
             MailConnection::Folder(folder) => {
                 let folder = folder.clone();
                 let opened = blocking(move || folder::Folder::open(&folder)).await;
                 Self::Folder(opened.map_err(|_| ConnectError::new("the mail folder was not opened", None))??)
             }
-            #[cfg(feature = "simulation")]
-            MailConnection::Simulated(server) => Self::Simulated(server.open().await?),
         })
-    }
-
-    /// Hands over one letter: what was heard of each recipient, and the fault that ended the session.
-    pub async fn send(&mut self, letter: Letter<'_>) -> Handover {
-        match self {
-            Self::Smtp(smtp) => smtp.send(letter).await,
-            Self::Graph(graph) => graph.send(letter).await,
-            Self::Folder(folder) => Handover::judged(folder.send(&letter).await),
-            #[cfg(feature = "simulation")]
-            Self::Simulated(session) => session.send(letter).await,
-        }
-    }
-
-    /// Whether another letter can go over this session.
-    pub fn is_usable(&self) -> bool {
-        match self {
-            Self::Smtp(smtp) => smtp.is_usable(),
-            Self::Graph(graph) => graph.is_usable(),
-            Self::Folder(_) => true,
-            #[cfg(feature = "simulation")]
-            Self::Simulated(session) => session.is_usable(),
-        }
-    }
-
-    /// How long the server, which has taken a letter, wants to be left alone before the next one.
-    pub fn take_wait(&mut self) -> Option<Duration> {
-        match self {
-            Self::Graph(graph) => graph.take_wait(),
-            Self::Smtp(_) | Self::Folder(_) => None,
-            #[cfg(feature = "simulation")]
-            Self::Simulated(_) => None,
-        }
     }
 
     /// Says goodbye; failures do not matter any more.
@@ -125,10 +118,40 @@ impl Session {
     }
 }
 
+#[async_trait]
+impl MailSession for Session {
+    async fn send(&mut self, letter: Letter<'_>) -> Handover {
+        match self {
+            Self::Smtp(smtp) => smtp.send(letter).await,
+            Self::Graph(graph) => graph.send(letter).await,
+            Self::Folder(folder) => Handover::judged(folder.send(&letter).await),
+        }
+    }
+
+    fn is_usable(&self) -> bool {
+        match self {
+            Self::Smtp(smtp) => smtp.is_usable(),
+            Self::Graph(graph) => graph.is_usable(),
+            Self::Folder(_) => true,
+        }
+    }
+
+    fn take_wait(&mut self) -> Option<Duration> {
+        match self {
+            Self::Graph(graph) => graph.take_wait(),
+            Self::Smtp(_) | Self::Folder(_) => None,
+        }
+    }
+
+    async fn close(self: Box<Self>) {
+        Session::close(*self).await;
+    }
+}
+
 /// Asks whether the mailbox of a Graph connection takes mail of whom signs in; nothing is sent.
 ///
 /// # Errors
 /// As sending a letter: what is missing, and what mends it.
-pub async fn try_mailbox(connection: &GraphConnection) -> Result<(), ConnectError> {
-    graph::Graph::open(connection).await?.try_mailbox().await
+pub(crate) async fn try_mailbox(connection: &GraphConnection, tokens: Tokens) -> Result<(), ConnectError> {
+    graph::Graph::open(connection, tokens).await?.try_mailbox().await
 }

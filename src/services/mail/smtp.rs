@@ -24,12 +24,12 @@ use secrecy::ExposeSecret as _;
 use tokio::time::timeout;
 
 use super::{ConnectError, Fault, Handover, Letter};
-use crate::flow::{Proof, Security, SmtpConnection};
+use crate::flow::{Audience, Proof, Security, SmtpConnection};
 use crate::outbox::Receipt;
 use crate::platform::blocking::blocking;
 use crate::platform::faults::crash_point;
 use crate::platform::secrets;
-use crate::services::entra::{Audience, Token};
+use crate::services::entra::{Token, Tokens};
 use hello::Offers;
 use remedy::Stage;
 use reply::Reply;
@@ -92,7 +92,7 @@ impl Smtp {
     ///
     /// # Errors
     /// Each with the step that failed and what to do.
-    pub(super) async fn open(smtp: &SmtpConnection) -> Result<Self, ConnectError> {
+    pub(super) async fn open(smtp: &SmtpConnection, tokens: Option<Tokens>) -> Result<Self, ConnectError> {
         let place = smtp.place();
         let wire = match smtp.login.as_ref().map(|login| (&login.username, &login.proof)) {
             None => connect(smtp, &place, None).await?.0,
@@ -107,11 +107,12 @@ impl Smtp {
                 wire
             }
             Some((user, Proof::OAuth(entra))) => {
-                let token = entra.token(Audience::Smtp).await?;
+                let tokens = tokens.unwrap_or_else(|| Tokens::new(entra.clone()));
+                let token = tokens.token(Audience::Smtp).await?;
                 let signed_in = by_token(smtp, &place, user, &token).await;
                 // A token at hand may have been revoked; another connection for another one.
-                if signed_in.is_err() && entra.put_away(&token).await {
-                    by_token(smtp, &place, user, &entra.token(Audience::Smtp).await?).await?
+                if signed_in.is_err() && tokens.put_away(&token).await {
+                    by_token(smtp, &place, user, &tokens.token(Audience::Smtp).await?).await?
                 } else {
                     signed_in?
                 }

@@ -25,13 +25,13 @@ use url::Url;
 use super::address::path_of;
 use super::error::{Place, SignIn};
 use super::transport::{Failure, Transport};
-use super::{Credential, Endpoint, Page, Query, Served, TableError, Token, identity, sas};
+use super::{Continuation, Credential, Endpoint, Page, Query, Served, TableError, identity, sas};
 use crate::flow::SecretSource;
 use crate::flow::{AzureConnection, AzureLogin};
 use crate::platform::authorities;
 use crate::platform::secrets;
 use crate::rows::row::Row;
-use crate::services::entra::Entra;
+use crate::services::entra::Tokens;
 use crate::services::http::NoAnswer;
 
 /// One table of an account.
@@ -51,7 +51,7 @@ const ROWS_A_PAGE: u32 = 1_000;
 const FEWER: u32 = 10;
 
 /// An account that was signed in to, for as many of its tables as there are.
-pub(super) struct Account {
+pub(crate) struct Account {
     credentials: StorageCredentials,
     transport: Transport,
     name: String,
@@ -87,13 +87,15 @@ impl std::fmt::Debug for Account {
 }
 
 impl Account {
-    /// Reads the secret and prepares the client.
-    pub(super) fn open(connection: &AzureConnection) -> Result<Self, TableError> {
-        let (endpoint, entra) = endpoint_of(connection)?;
+    /// Reads the secret and prepares the client. With an identity of Entra ID its tokens are fetched when they are
+    /// needed, and are those of others, too, where they are given.
+    pub(crate) fn open(connection: &AzureConnection, tokens: Option<Tokens>) -> Result<Self, TableError> {
+        let endpoint = endpoint_of(connection)?;
+        let entra = connection.login.entra();
         let authorities = connection.ca_file.as_deref().map(authorities::read).transpose();
         let authorities = authorities.map_err(|error| TableError::new(error.message).help(error.help))?;
-        let transport = Transport::new(authorities, entra.clone())?;
-        let sign_in = match (&entra, connection.login.secret()) {
+        let transport = Transport::new(authorities, tokens.or_else(|| entra.cloned().map(Tokens::new)))?;
+        let sign_in = match (entra, connection.login.secret()) {
             (Some(entra), _) => SignIn::Entra(entra.who()),
             (None, source) => SignIn::Secret(source.map(SecretSource::place).unwrap_or_default()),
         };
@@ -123,7 +125,7 @@ impl Account {
     ///
     /// # Errors
     /// When a signature cannot be one for this table.
-    pub(super) fn table(&self, name: &str) -> Result<AzureTable, TableError> {
+    pub(crate) fn table(&self, name: &str) -> Result<AzureTable, TableError> {
         let fault = |sas: &SecretString| sas::fault(sas.expose_secret().trim(), name);
         if let Some((message, help)) = self.signature.as_ref().and_then(fault) {
             return Err(TableError::new(format!(
@@ -241,8 +243,8 @@ impl AzureTable {
     pub(super) async fn page(
         &self,
         query: &Query,
-        from: Option<Token>,
-    ) -> Result<(Page, Option<Token>), TableError> {
+        from: Option<Continuation>,
+    ) -> Result<(Page, Option<Continuation>), TableError> {
         let attempt = || async {
             let mut ask = self.client.query();
             let rows = self.rows_a_page.load(Ordering::Relaxed);
@@ -345,7 +347,7 @@ fn with_keys(columns: &[String]) -> String {
     all.join(",")
 }
 
-fn endpoint_of(connection: &AzureConnection) -> Result<(Endpoint, Option<Entra>), TableError> {
+fn endpoint_of(connection: &AzureConnection) -> Result<Endpoint, TableError> {
     let AzureConnection { login, cloud, .. } = connection;
     let source = login.secret();
     let place = source.map_or_else(|| "flows.toml".to_owned(), SecretSource::place);
@@ -361,11 +363,5 @@ fn endpoint_of(connection: &AzureConnection) -> Result<(Endpoint, Option<Entra>)
         }
         AzureLogin::Entra { account, .. } => Endpoint::of_account(account, *cloud, Credential::Token),
     };
-    let endpoint =
-        endpoint.map_err(|error| TableError::new(format!("{place}: {error}")).help(error.help()))?;
-    let entra = match login {
-        AzureLogin::Entra { entra, .. } => Some(entra.clone()),
-        _ => None,
-    };
-    Ok((endpoint, entra))
+    endpoint.map_err(|error| TableError::new(format!("{place}: {error}")).help(error.help()))
 }

@@ -8,7 +8,7 @@ use base64::prelude::BASE64_STANDARD;
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
-use crate::services::entra::Cloud;
+use crate::flow::Cloud;
 
 /// Where a table account is and how to sign in.
 #[derive(Debug, Clone)]

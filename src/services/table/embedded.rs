@@ -9,7 +9,7 @@ use jiff::fmt::strtime;
 use rusqlite::{Connection, params};
 use serde_json::{Map, Value};
 
-use super::{Query, TableError, Token, identity};
+use super::{Continuation, Query, TableError, identity};
 use crate::filter::Filter;
 use crate::platform::ownership::{DatabaseError, Folder, Use, explained, open_database};
 use crate::rows::row::{Row, is_annotation};
@@ -101,8 +101,8 @@ impl EmbeddedTable {
     pub(super) fn page(
         &self,
         query: &Query,
-        from: Option<Token>,
-    ) -> Result<(Vec<Row>, Option<Token>), TableError> {
+        from: Option<Continuation>,
+    ) -> Result<(Vec<Row>, Option<Continuation>), TableError> {
         let filter = query.filter.as_deref().map(Filter::parse).transpose();
         let filter = filter
             .map_err(|error| TableError::new(format!("the filter is wrong: {error}")).help(error.help))?;

@@ -6,15 +6,16 @@ mod connection_string;
 mod embedded;
 mod error;
 mod identity;
-mod kept;
 mod permission;
 mod progress;
 mod refusal;
 mod sas;
 mod transport;
 
+use std::fmt;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
@@ -25,10 +26,10 @@ use crate::rows::row::Row;
 
 use progress::Progress;
 
+pub(crate) use azure::Account;
 pub use connection_string::{ConnectionStringError, Credential, Endpoint};
 pub use embedded::EmbeddedTable;
 pub use error::TableError;
-pub use kept::Tables;
 pub use sas::Signature;
 
 /// A table of a connection.
@@ -38,9 +39,6 @@ pub enum Table {
     Azure(Box<azure::AzureTable>),
     /// A `SQLite` file.
     Embedded(EmbeddedTable, Clock),
-    /// A table of a simulated service.
-    #[cfg(feature = "simulation")]
-    Simulated(crate::simulation::SimulatedTable),
 }
 
 /// What to read.
@@ -70,10 +68,49 @@ pub struct Page {
     pub served: Served,
 }
 
+/// What a run needs of a table.
+#[async_trait]
+pub trait TableReader: fmt::Debug + Send + Sync {
+    /// Names the table and its account, the same however they are written; another identity is another table.
+    fn identity(&self) -> String;
+
+    /// Whether an identity that was recorded, perhaps by an earlier version, is that of this table.
+    fn is_recorded_as(&self, recorded: &str) -> bool {
+        let identity = self.identity();
+        identity == recorded || identity == identity::of_recorded(recorded)
+    }
+
+    /// Account and table as they are written, for people.
+    fn address(&self) -> String;
+
+    /// Asks the server for its time, by a query for one row.
+    ///
+    /// # Errors
+    /// As a scan.
+    async fn ask_time(&self) -> Result<Served, TableError>;
+
+    /// Some rows, from the beginning or from where the page before has ended; and where the next page begins.
+    ///
+    /// # Errors
+    /// As a scan.
+    async fn page(
+        &self,
+        query: &Query,
+        from: Option<Continuation>,
+    ) -> Result<(Page, Option<Continuation>), TableError>;
+}
+
+impl dyn TableReader + '_ {
+    /// Begins a scan.
+    pub fn scan(&self, query: Query) -> Scan<'_> {
+        Scan::new(self, query)
+    }
+}
+
 /// A scan under way.
 #[derive(Debug)]
 pub struct Scan<'a> {
-    table: &'a Table,
+    table: &'a dyn TableReader,
     query: Query,
     next: Place,
     progress: Progress,
@@ -81,21 +118,17 @@ pub struct Scan<'a> {
 }
 
 /// Where the next page begins: `NextPartitionKey` and, perhaps, `NextRowKey`.
-pub(crate) type Token = (String, Option<String>);
+pub type Continuation = (String, Option<String>);
 
 #[derive(Debug)]
 enum Place {
     Start,
-    At(Token),
+    At(Continuation),
     End,
 }
 
 /// Rows of one `RowKey` that are kept in memory.
 const MOST_OF_KEY: usize = 10_000;
-
-/// The simulation writes its rows itself.
-#[cfg(feature = "simulation")]
-const READ_ONLY: &str = "a simulated table is only read";
 
 impl Served {
     /// A moment before the server began to answer, in its own time: `Date` − duration − 1 s.
@@ -112,52 +145,11 @@ impl Table {
     /// A secret that cannot be read, a connection string or a `ca_file` that is wrong.
     pub fn open(connection: &TableConnection, name: &str, clock: &Clock) -> Result<Self, TableError> {
         Ok(match connection {
-            TableConnection::Azure(azure) => Self::Azure(Box::new(azure::Account::open(azure)?.table(name)?)),
+            TableConnection::Azure(azure) => Self::Azure(Box::new(Account::open(azure, None)?.table(name)?)),
             TableConnection::Embedded { file } => {
                 Self::Embedded(EmbeddedTable::open(file, name)?, clock.clone())
             }
-            #[cfg(feature = "simulation")]
-            TableConnection::Simulated(table) => Self::Simulated(table.clone()),
         })
-    }
-
-    /// Names the table and its account, the same however they are written; another identity is another table.
-    pub fn identity(&self) -> String {
-        match self {
-            Self::Azure(azure) => azure.identity(),
-            Self::Embedded(embedded, _) => embedded.identity(),
-            #[cfg(feature = "simulation")]
-            Self::Simulated(table) => table.identity(),
-        }
-    }
-
-    /// Whether an identity that was recorded, perhaps by an earlier version, is that of this table.
-    pub fn is_recorded_as(&self, recorded: &str) -> bool {
-        let identity = self.identity();
-        identity == recorded || identity == identity::of_recorded(recorded)
-    }
-
-    /// Account and table as they are written, for people.
-    pub fn address(&self) -> String {
-        match self {
-            Self::Azure(azure) => azure.address(),
-            Self::Embedded(embedded, _) => embedded.address(),
-            #[cfg(feature = "simulation")]
-            Self::Simulated(table) => table.identity(),
-        }
-    }
-
-    /// Asks the server for its time, by a query for one row.
-    ///
-    /// # Errors
-    /// As a scan.
-    pub async fn ask_time(&self) -> Result<Served, TableError> {
-        match self {
-            Self::Azure(azure) => azure.ask_time().await,
-            Self::Embedded(_, clock) => Ok(served_now(clock)),
-            #[cfg(feature = "simulation")]
-            Self::Simulated(table) => table.ask_time().await,
-        }
     }
 
     /// The names of the account's tables; the first thousand of them.
@@ -168,8 +160,6 @@ impl Table {
         match self {
             Self::Azure(azure) => azure.names().await,
             Self::Embedded(embedded, _) => embedded.names(),
-            #[cfg(feature = "simulation")]
-            Self::Simulated(_) => Ok(Vec::new()),
         }
     }
 
@@ -181,8 +171,6 @@ impl Table {
         match self {
             Self::Azure(azure) => azure.create().await,
             Self::Embedded(embedded, _) => embedded.create(),
-            #[cfg(feature = "simulation")]
-            Self::Simulated(_) => Err(TableError::new(READ_ONLY)),
         }
     }
 
@@ -194,8 +182,6 @@ impl Table {
         match self {
             Self::Azure(azure) => azure.insert(row).await,
             Self::Embedded(embedded, clock) => embedded.insert(std::slice::from_ref(row), clock.now()),
-            #[cfg(feature = "simulation")]
-            Self::Simulated(_) => Err(TableError::new(READ_ONLY)),
         }
     }
 
@@ -208,8 +194,6 @@ impl Table {
         match self {
             Self::Azure(azure) => azure.delete(row).await,
             Self::Embedded(embedded, _) => embedded.delete(&row.partition_key, &row.row_key),
-            #[cfg(feature = "simulation")]
-            Self::Simulated(_) => Err(TableError::new(READ_ONLY)),
         }
     }
 
@@ -245,10 +229,38 @@ impl Table {
 
     /// Begins a scan.
     pub fn scan(&self, query: Query) -> Scan<'_> {
-        Scan { table: self, query, next: Place::Start, progress: Progress::new(), began: Instant::now() }
+        Scan::new(self, query)
+    }
+}
+
+#[async_trait]
+impl TableReader for Table {
+    fn identity(&self) -> String {
+        match self {
+            Self::Azure(azure) => azure.identity(),
+            Self::Embedded(embedded, _) => embedded.identity(),
+        }
     }
 
-    async fn page(&self, query: &Query, from: Option<Token>) -> Result<(Page, Option<Token>), TableError> {
+    fn address(&self) -> String {
+        match self {
+            Self::Azure(azure) => azure.address(),
+            Self::Embedded(embedded, _) => embedded.address(),
+        }
+    }
+
+    async fn ask_time(&self) -> Result<Served, TableError> {
+        match self {
+            Self::Azure(azure) => azure.ask_time().await,
+            Self::Embedded(_, clock) => Ok(served_now(clock)),
+        }
+    }
+
+    async fn page(
+        &self,
+        query: &Query,
+        from: Option<Continuation>,
+    ) -> Result<(Page, Option<Continuation>), TableError> {
         match self {
             Self::Azure(azure) => azure.page(query, from).await,
             Self::Embedded(embedded, clock) => {
@@ -260,13 +272,15 @@ impl Table {
                     .unwrap_or_else(|_| Err(TableError::new("reading the embedded table did not end")))?;
                 Ok((Page { rows, served }, next))
             }
-            #[cfg(feature = "simulation")]
-            Self::Simulated(table) => table.page(query, from).await,
         }
     }
 }
 
-impl Scan<'_> {
+impl<'a> Scan<'a> {
+    fn new(table: &'a dyn TableReader, query: Query) -> Self {
+        Self { table, query, next: Place::Start, progress: Progress::new(), began: Instant::now() }
+    }
+
     /// The next page; `None` at the clean end of the scan.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{TableError, Token};
+use super::{Continuation, TableError};
 
 /// Pages of a scan at most. Full ones hold a billion rows.
 const MOST_PAGES: u64 = 1_000_000;
@@ -21,7 +21,7 @@ pub(super) struct Progress {
     empty: u64,
     /// One of the places that the scan was told to go on at; it is another one after 1, 2, 4, 8 … pages,
     /// so that a circle of any length comes back to it (Brent, 1980).
-    mark: Option<Token>,
+    mark: Option<Continuation>,
     marked_at: u64,
 }
 
@@ -34,7 +34,12 @@ impl Progress {
     ///
     /// # Errors
     /// When the scan gets nowhere.
-    pub(super) fn note(&mut self, rows: usize, next: &Token, since: Duration) -> Result<(), TableError> {
+    pub(super) fn note(
+        &mut self,
+        rows: usize,
+        next: &Continuation,
+        since: Duration,
+    ) -> Result<(), TableError> {
         self.pages += 1;
         self.empty = if rows == 0 { self.empty + 1 } else { 0 };
         if self.mark.as_ref() == Some(next) {

@@ -17,7 +17,8 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::{Served, TableError};
-use crate::services::entra::{Audience, Entra, EntraError, Token};
+use crate::flow::Audience;
+use crate::services::entra::{EntraError, Token, Tokens};
 use crate::services::http;
 use crate::text::foreign;
 
@@ -51,7 +52,7 @@ const NEEDED: [(&str, &str); 4] = [
 #[derive(Debug, Clone)]
 pub(super) struct Transport {
     client: reqwest::Client,
-    entra: Option<Entra>,
+    tokens: Option<Tokens>,
     note: Arc<Mutex<Option<Note>>>,
 }
 
@@ -97,11 +98,11 @@ pub(super) enum Failure {
 }
 
 impl Transport {
-    /// A client with the system's roots, or with these alone; with `entra` each
+    /// A client with the system's roots, or with these alone; with `tokens` each
     /// request bears a token.
     pub(super) fn new(
         authorities: Option<Vec<CertificateDer<'static>>>,
-        entra: Option<Entra>,
+        tokens: Option<Tokens>,
     ) -> Result<Self, TableError> {
         let builder = if authorities.is_some() { http::bare_builder() } else { http::builder() };
         let mut builder = builder.connect_timeout(TO_CONNECT).read_timeout(TO_READ).timeout(IN_ALL);
@@ -115,12 +116,12 @@ impl Transport {
             builder = builder.tls_certs_only(found.map_err(|error| wrong(&error))?);
         }
         let client = builder.build().map_err(|error| wrong(&error))?;
-        Ok(Self { client, entra, note: Arc::default() })
+        Ok(Self { client, tokens, note: Arc::default() })
     }
 
     /// The same client for another use, whose notes are its own.
     pub(super) fn with_own_note(&self) -> Self {
-        Self { client: self.client.clone(), entra: self.entra.clone(), note: Arc::default() }
+        Self { client: self.client.clone(), tokens: self.tokens.clone(), note: Arc::default() }
     }
 
     /// The note of the last exchange, which is then gone.
@@ -136,11 +137,11 @@ impl Transport {
 
     /// One exchange; a second one where the service has refused a token that had been at hand.
     async fn exchange(&self, request: &Request) -> Result<Answer, Failure> {
-        let Some(entra) = &self.entra else { return self.ask(request, None).await };
-        let token = entra.token(Audience::Storage).await.map_err(Failure::NoToken)?;
+        let Some(tokens) = &self.tokens else { return self.ask(request, None).await };
+        let token = tokens.token(Audience::Storage).await.map_err(Failure::NoToken)?;
         let answer = self.ask(request, Some(&token)).await;
-        if matches!(answer, Err(Failure::Status { status: 401, .. })) && entra.put_away(&token).await {
-            let token = entra.token(Audience::Storage).await.map_err(Failure::NoToken)?;
+        if matches!(answer, Err(Failure::Status { status: 401, .. })) && tokens.put_away(&token).await {
+            let token = tokens.token(Audience::Storage).await.map_err(Failure::NoToken)?;
             return self.ask(request, Some(&token)).await;
         }
         answer

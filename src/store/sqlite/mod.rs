@@ -126,7 +126,22 @@ impl Store {
         Ok(store)
     }
 
-    pub(super) fn set_up(mut db: Connection) -> Result<Self, StoreError> {
+    /// An empty state in memory, for who plays a process.
+    ///
+    /// # Errors
+    /// When the database cannot be made.
+    #[doc(hidden)]
+    pub fn in_memory() -> Result<Self, StoreError> {
+        Self::set_up(Connection::open_in_memory()?)
+    }
+
+    /// The database itself, for who plays a process and puts faults into its state.
+    #[doc(hidden)]
+    pub fn connection(&self) -> &Connection {
+        &self.db
+    }
+
+    fn set_up(mut db: Connection) -> Result<Self, StoreError> {
         // A transaction that reads first and writes later would not wait for another writer.
         db.set_transaction_behavior(TransactionBehavior::Immediate);
         // After a power cut FULL keeps every acknowledged commit, NORMAL none of the last ones.

@@ -11,15 +11,15 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::filter;
-use crate::flow::{AzureLogin, Config, Flow, MailConnection, TableConnection};
+use crate::flow::{Audience, Config, Flow, MailConnection, TableConnection};
 use crate::platform::clock::Clock;
 use crate::rows::columns::Columns;
 use crate::rows::newest::Newest;
 use crate::rows::row::Row;
 use crate::schedule::window::CLOCKS_DIFFER;
 use crate::schedule::window::EVER;
-use crate::services::entra::Audience;
-use crate::services::table::{Query, Table, TableError};
+use crate::services::Online;
+use crate::services::table::{Query, Table, TableError, TableReader as _};
 use crate::store::Store;
 
 /// One thing that was looked at.
@@ -72,16 +72,17 @@ const SHOWN: usize = 3;
 /// Looks at every flow's table, then at every mail connection that a flow or the failures use.
 pub async fn examine(config: &Config, clock: &Clock, memory: Memory<'_>) -> Vec<Finding> {
     let mut found = Vec::new();
+    let services = Online::new(clock.clone());
     sign_in::signatures(config, clock, &mut found);
     for flow in config.flows.values() {
         let mut visit = Visit { about: format!("flow {}", flow.name), found: &mut found };
-        if let Err(error) = table(config, flow, clock, memory, &mut visit).await {
+        if let Err(error) = table(&services, config, flow, (clock, memory), &mut visit).await {
             visit.wrong(error.message, error.help);
         }
     }
     for (name, connection) in used_mails(config) {
         let mut visit = Visit { about: format!("connection {name}"), found: &mut found };
-        sign_in::mail(connection, &mut visit).await;
+        sign_in::mail(&services, name, connection, &mut visit).await;
     }
     found
 }
@@ -137,20 +138,21 @@ impl Visit<'_> {
 }
 
 async fn table(
+    services: &Online,
     config: &Config,
     flow: &Arc<Flow>,
-    clock: &Clock,
-    memory: Memory<'_>,
+    (clock, memory): (&Clock, Memory<'_>),
     visit: &mut Visit<'_>,
 ) -> Result<(), TableError> {
-    let Some(connection) = config.tables.get(&flow.table.connection) else { return Ok(()) };
+    let name = &flow.table.connection;
+    let Some(connection) = config.tables.get(name) else { return Ok(()) };
     if let TableConnection::Azure(azure) = connection
-        && let AzureLogin::Entra { entra, .. } = &azure.login
-        && !sign_in::token(entra, Audience::Storage, visit).await
+        && let Some(entra) = azure.login.entra()
+        && !sign_in::token(services, (name, entra), Audience::Storage, visit).await
     {
         return Ok(());
     }
-    let table = Table::open(connection, &flow.table.name, clock)?;
+    let table = services.whole_table(name, connection, &flow.table.name).await?;
     let served = match table.ask_time().await {
         Ok(served) => served,
         Err(error) => {

@@ -7,16 +7,21 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Verdict, Visit};
 use crate::alarm::EXPIRES_SOON;
-use crate::flow::{Config, MailConnection, Proof, SmtpConnection};
+use crate::flow::{Audience, Config, Entra, MailConnection};
 use crate::platform::clock::Clock;
-use crate::services::entra::{Audience, Entra};
-use crate::services::mail::{self, Session};
+use crate::services::mail;
 use crate::services::table::Signature;
+use crate::services::{Online, Services as _};
 use crate::text::counted::counted;
 
 /// Whether there is a token.
-pub(super) async fn token(entra: &Entra, audience: Audience, visit: &mut Visit<'_>) -> bool {
-    match entra.token(audience).await {
+pub(super) async fn token(
+    services: &Online,
+    (name, entra): (&str, &Entra),
+    audience: Audience,
+    visit: &mut Visit<'_>,
+) -> bool {
+    match services.tokens(name, entra).token(audience).await {
         Ok(_) => visit.well(format!("Entra ID gives {} a token for {}", entra.who(), audience.name())),
         Err(error) => {
             visit.wrong(error.message, error.help);
@@ -26,24 +31,18 @@ pub(super) async fn token(entra: &Entra, audience: Audience, visit: &mut Visit<'
     true
 }
 
-pub(super) async fn mail(connection: &MailConnection, visit: &mut Visit<'_>) {
-    let sign_in = match connection {
-        MailConnection::Graph(graph) => Some((&graph.entra, Audience::Graph)),
-        MailConnection::Smtp(SmtpConnection { login: Some(login), .. }) => match &login.proof {
-            Proof::OAuth(entra) => Some((entra, Audience::Smtp)),
-            Proof::Password(_) => None,
-        },
-        MailConnection::Smtp(_) | MailConnection::Folder(_) => None,
-        #[cfg(feature = "simulation")]
-        MailConnection::Simulated(_) => None,
+pub(super) async fn mail(services: &Online, name: &str, connection: &MailConnection, visit: &mut Visit<'_>) {
+    let audience = match connection {
+        MailConnection::Graph(_) => Audience::Graph,
+        MailConnection::Smtp(_) | MailConnection::Folder(_) => Audience::Smtp,
     };
-    if let Some((entra, audience)) = sign_in
-        && !token(entra, audience, visit).await
+    if let Some(entra) = connection.entra()
+        && !token(services, (name, entra), audience, visit).await
     {
         return;
     }
     if let MailConnection::Graph(graph) = connection {
-        match mail::try_mailbox(graph).await {
+        match mail::try_mailbox(graph, services.tokens(name, &graph.entra)).await {
             Ok(()) => {
                 visit.well(format!("{} lets {} send", graph.mailbox.address, graph.entra.who()));
             }
@@ -51,7 +50,7 @@ pub(super) async fn mail(connection: &MailConnection, visit: &mut Visit<'_>) {
         }
         return;
     }
-    match Session::open(connection).await {
+    match services.mail(name, connection).await {
         Ok(session) => {
             session.close().await;
             visit.well(works(connection));
@@ -68,8 +67,6 @@ fn works(connection: &MailConnection) -> String {
         },
         MailConnection::Graph(graph) => format!("signed in for {}", graph.mailbox.address),
         MailConnection::Folder(folder) => format!("{} can be written", folder.path.display()),
-        #[cfg(feature = "simulation")]
-        MailConnection::Simulated(_) => "a simulated mail server".to_owned(),
     }
 }
 

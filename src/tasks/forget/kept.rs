@@ -237,7 +237,7 @@ fn mail_folders(config: &Config) -> impl Iterator<Item = &Path> {
 fn embedded_file(connection: &TableConnection) -> Option<&PathBuf> {
     match connection {
         TableConnection::Embedded { file } => Some(file),
-        _ => None,
+        TableConnection::Azure(_) => None,
     }
 }
 

@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 
 use crate::flow::Config;
 use crate::history::Outcome;
+use crate::platform::clock::Clock;
 use crate::rows::row::{Key, Mark};
+use crate::services::Online;
 use crate::store::state;
 use crate::store::{Lock, RunsAsked, Store, StoreError};
 
@@ -86,15 +88,16 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// # Errors
 /// With the rows, where the key names several that need not be one person's.
 pub async fn find(config: &Config, asked: &Asked) -> Result<Known, Vec<String>> {
+    let services = Online::new(Clock::System);
     let mut person = Person::of(asked);
-    let mut look = tables::look(config, &person).await;
+    let mut look = tables::look(&services, config, &person).await;
     if let Asked::Key(..) = asked {
         tables::check_one(&look)?;
     }
     look.rows.iter().for_each(|found| person.learn(&found.row));
     if matches!(asked, Asked::Key(..)) && person.has_address() {
         // The person's other leads.
-        look = tables::look(config, &person).await;
+        look = tables::look(&services, config, &person).await;
         look.rows.iter().for_each(|found| person.learn(&found.row));
     }
     Ok(Known { person, look })
@@ -111,7 +114,7 @@ pub async fn forget(config: &Config, known: Known, from_tables: bool) -> Told {
     // First what the keys of the rows lead to: once the rows are gone nothing else names them.
     told.erased = erase(config, &person, &keys, &mut Vec::new());
     if from_tables {
-        let deleted = tables::delete(config, &person, look).await;
+        let deleted = tables::delete(&Online::new(Clock::System), config, &person, look).await;
         told.rows = deleted.rows;
         told.left.extend(deleted.left);
         told.look = deleted.look;

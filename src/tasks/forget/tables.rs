@@ -8,10 +8,10 @@ use super::Left;
 use super::person::{self, Person, Relation, address_of};
 use crate::engine::run::RunError;
 use crate::flow::Config;
-use crate::platform::blocking::blocking;
 use crate::platform::clock::Clock;
 use crate::rows::row::Row;
-use crate::services::table::{Query, Signature, Table};
+use crate::services::Online;
+use crate::services::table::{Query, Signature, Table, TableReader as _};
 use crate::store::{Store, StoreError};
 
 /// A table, whichever flows read it.
@@ -70,9 +70,9 @@ pub(super) fn places(config: &Config) -> Vec<Place> {
 }
 
 /// Reads every table to its end, whatever the flows' filters say.
-pub(super) async fn look(config: &Config, person: &Person) -> Look {
+pub(super) async fn look(services: &Online, config: &Config, person: &Person) -> Look {
     let places = places(config);
-    let looks = join_all(places.iter().map(|place| read(config, place, person))).await;
+    let looks = join_all(places.iter().map(|place| read(services, config, place, person))).await;
     let mut all = Look::default();
     for (place, look) in places.into_iter().zip(looks) {
         match look {
@@ -96,8 +96,8 @@ pub(super) async fn look(config: &Config, person: &Person) -> Look {
 
 type Read = (Vec<(Relation, Row)>, usize);
 
-async fn read(config: &Config, place: &Place, person: &Person) -> Result<Read, RunError> {
-    let table = open(config, place).await?;
+async fn read(services: &Online, config: &Config, place: &Place, person: &Person) -> Result<Read, RunError> {
+    let table = open(services, config, place).await?;
     let mut scan = table.scan(Query::default());
     let (mut rows, mut scanned) = (Vec::new(), 0);
     while let Some(page) = scan.next().await? {
@@ -108,12 +108,10 @@ async fn read(config: &Config, place: &Place, person: &Person) -> Result<Read, R
     Ok((rows, scanned))
 }
 
-async fn open(config: &Config, place: &Place) -> Result<Table, RunError> {
+async fn open(services: &Online, config: &Config, place: &Place) -> Result<Table, RunError> {
     let connection = config.tables.get(&place.connection);
-    let connection = connection.ok_or_else(|| RunError::NoConnection(place.connection.clone()))?.clone();
-    let name = place.table.clone();
-    let open = move || Table::open(&connection, &name, &Clock::System);
-    Ok(blocking(open).await.map_err(|_| RunError::Stopped)??)
+    let connection = connection.ok_or_else(|| RunError::NoConnection(place.connection.clone()))?;
+    Ok(services.whole_table(&place.connection, connection, &place.table).await?)
 }
 
 /// Whether all rows that a key names are one person's: leads of one address, or copies of one row.
@@ -151,7 +149,7 @@ pub(super) struct Deleted {
 }
 
 /// Deletes the rows, and looks again until none is left or it does not help.
-pub(super) async fn delete(config: &Config, person: &Person, look: Look) -> Deleted {
+pub(super) async fn delete(services: &Online, config: &Config, person: &Person, look: Look) -> Deleted {
     let mut deleted = Deleted { look, ..Deleted::default() };
     let mut seen: BTreeMap<(Place, String, String), Option<String>> = BTreeMap::new();
     for _ in 0..ROUNDS {
@@ -159,9 +157,9 @@ pub(super) async fn delete(config: &Config, person: &Person, look: Look) -> Dele
             break;
         }
         for found in &deleted.look.rows {
-            seen.insert(key_of(found), delete_one(config, found).await);
+            seen.insert(key_of(found), delete_one(services, config, found).await);
         }
-        deleted.look = self::look(config, person).await;
+        deleted.look = self::look(services, config, person).await;
     }
     let unread = |place: &Place| deleted.look.unread.iter().any(|(unread, _)| unread == place);
     let stands = |key: &(Place, String, String)| deleted.look.rows.iter().any(|found| key_of(found) == *key);
@@ -184,8 +182,8 @@ fn key_of(found: &Found) -> (Place, String, String) {
 }
 
 /// Why it did not go, as far as the service says.
-async fn delete_one(config: &Config, found: &Found) -> Option<String> {
-    let table = match open(config, &found.place).await {
+async fn delete_one(services: &Online, config: &Config, found: &Found) -> Option<String> {
+    let table = match open(services, config, &found.place).await {
         Ok(table) => table,
         Err(error) => return Some(error.to_string()),
     };
@@ -244,9 +242,10 @@ pub(super) fn partly_seen(config: &Config) -> Vec<Left> {
 
 /// Tables that flows have read and none reads any more.
 pub(super) async fn earlier(config: &Config, store: &Store) -> Result<Vec<Left>, StoreError> {
+    let services = Online::new(Clock::System);
     let mut tables = Vec::new();
     for place in places(config) {
-        tables.extend(open(config, &place).await);
+        tables.extend(open(&services, config, &place).await);
     }
     let mut left = Vec::new();
     for flow in store.flow_names()? {

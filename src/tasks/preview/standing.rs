@@ -9,7 +9,7 @@ use crate::flow::Flow;
 use crate::platform::clock::Clock;
 use crate::rows::row::{Key, Mark, Row};
 use crate::schedule::window::{FirstAnswer, Mode, Past};
-use crate::services::table::Table;
+use crate::services::table::{Table, TableReader as _};
 use crate::store::{Source, Store, StoreError};
 
 /// What the flow's next run would start from, were it now.

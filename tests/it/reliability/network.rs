@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use leadflow::platform::clock::Clock;
-use leadflow::services::table::EmbeddedTable;
+use leadflow::services::table::{EmbeddedTable, TableReader as _};
 
 use crate::support::certificates::expired;
 use crate::support::eventually;

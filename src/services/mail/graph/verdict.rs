@@ -9,8 +9,7 @@ use reqwest::header::HeaderMap;
 use serde_json::Value;
 
 use super::super::ConnectError;
-use crate::flow::GraphConnection;
-use crate::services::entra::Identity;
+use crate::flow::{GraphConnection, Identity};
 use crate::services::http;
 use crate::text::foreign;
 
@@ -172,7 +171,7 @@ fn permission(connection: &GraphConnection) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::services::entra::{Cloud, Entra};
+    use crate::flow::{Cloud, Entra};
 
     fn verdict(status: u16, code: &str) -> Verdict {
         let connection = GraphConnection {

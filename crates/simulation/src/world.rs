@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use async_trait::async_trait;
 use fastrand::Rng;
 use jiff::Timestamp;
 use tokio::sync::Notify;
@@ -12,12 +13,14 @@ use super::Break;
 use super::mail::{Attempt, Letters};
 use super::servers::SERVERS;
 use super::story::{Definition, Mood, Story, Write};
-use crate::platform::clock::DrivenClock;
-use crate::store::SharedStore;
+use leadflow::platform::blocking::Interruption;
+use leadflow::platform::clock::DrivenClock;
+use leadflow::store::SharedStore;
 
 /// The world of one history.
-pub(crate) struct World {
+pub(super) struct World {
     pub(super) story: Story,
+    /// Without anything that befalls it.
     pub(super) store: SharedStore,
     pub(super) clock: DrivenClock,
     pub(super) break_it: Option<Break>,
@@ -175,8 +178,20 @@ impl World {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Returns when the process is killed.
+    pub(super) async fn crashed(&self) {
+        self.has_crashed.notified().await;
+    }
+
+    pub(super) fn definition<'a>(&'a self, state: &State, flow: usize) -> &'a Definition {
+        &self.story.files[state.file][flow]
+    }
+}
+
+#[async_trait]
+impl Interruption for World {
     /// A step at which the process can be killed, or another of its tasks can go on.
-    pub(crate) async fn point(&self) {
+    async fn point(&self) {
         let pauses = {
             let mut state = self.lock();
             state.steps += 1;
@@ -198,18 +213,9 @@ impl World {
     }
 
     /// Whether an operation on the state finds it held by another process.
-    pub(crate) fn is_busy(&self) -> bool {
+    fn is_state_busy(&self) -> bool {
         let mut state = self.lock();
         state.busy > 0 && !state.is_dead && state.dice.u8(0..100) < state.busy
-    }
-
-    /// Returns when the process is killed.
-    pub(super) async fn crashed(&self) {
-        self.has_crashed.notified().await;
-    }
-
-    pub(super) fn definition<'a>(&'a self, state: &State, flow: usize) -> &'a Definition {
-        &self.story.files[state.file][flow]
     }
 }
 

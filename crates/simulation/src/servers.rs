@@ -3,10 +3,11 @@
 use fastrand::Rng;
 
 use super::mail::{Offered, offered, recipient};
+use super::services::server_of;
 use super::world::World;
-use crate::outbox::Recipient;
-use crate::services::mail::Letter;
-use crate::store::MailRecord;
+use leadflow::outbox::Recipient;
+use leadflow::services::mail::Letter;
+use leadflow::store::MailRecord;
 
 /// Mail servers of a story at most.
 pub(super) const SERVERS: usize = 5;
@@ -62,8 +63,8 @@ impl Poison {
 
     /// No server of the list ever takes the letter for this recipient.
     pub(super) fn is_hopeless(&self, connections: &[String], rows: &[usize], r: u8) -> bool {
-        let server = |name: &String| name.strip_prefix("mail")?.parse::<usize>().ok();
-        let breaks = |name| server(name).is_some_and(|server| self.place(server, rows, &[r]).is_some());
+        let breaks =
+            |name: &String| server_of(name).is_some_and(|server| self.place(server, rows, &[r]).is_some());
         !connections.is_empty() && connections.iter().all(breaks)
     }
 }

@@ -2,8 +2,8 @@
 
 use super::process::{End, Machine, Process};
 use super::story::{Event, HOUR, Mood};
-use super::{Kind, Violation};
-use crate::store::{Listed, Request, Which};
+use super::{Kind, Violation, state};
+use leadflow::store::{Listed, Request, Which};
 
 /// Within which a mail leaves when nothing fails: two of the longest waits, and some more for mails
 /// beside it that break their sessions.
@@ -50,7 +50,7 @@ impl Machine {
             Event::Reload(file) => self.reload(file, process).await,
             Event::Disk(pages) => {
                 self.world.lock().disk = pages;
-                let limited = self.place.store.at_once(|store| store.limit(pages));
+                let limited = self.world.store.at_once(|store| state::limit(store, pages));
                 limited.map_err(|error| Violation::new(Kind::Broken, error.to_string()))
             }
             Event::Offset(_)

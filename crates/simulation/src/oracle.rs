@@ -7,16 +7,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::mail::{Attempt, Fate, recipient};
 use super::story::{HOUR, MINUTE, Plan, Rule};
+use super::table::identity;
 use super::world::{Scan, State, TABLES, Version, World, moment};
-use super::{Kind, Violation};
-use crate::outbox::{self, BREAKS, UNCERTAIN_TRIES};
-use crate::store::{MailRecord, Source, StoreError};
+use super::{Kind, Violation, state};
+use leadflow::outbox::{self, BREAKS, UNCERTAIN_TRIES};
+use leadflow::store::{MailRecord, Source, StoreError};
 
 /// Holds a history that is over against the promise.
 pub(super) fn judge(world: &World) -> Result<(), Violation> {
     let failed = |error: StoreError| Violation::new(Kind::Broken, error.to_string());
-    let (integrity, marks) =
-        world.store.at_once(|store| Ok((store.integrity()?, store.all_mails()?))).map_err(&failed)?;
+    let (integrity, marks) = world
+        .store
+        .at_once(|store| Ok((state::integrity(store)?, state::all_mails(store)?)))
+        .map_err(&failed)?;
     if integrity != "ok" {
         return Err(Violation::new(Kind::Broken, format!("the state is damaged: {integrity}")));
     }
@@ -48,7 +51,7 @@ fn begins_of(
     let plan = &world.story.plans[flow];
     let mut begins = [None; TABLES];
     for (table, begin) in begins.iter_mut().enumerate() {
-        let identity = format!("simulated:{table}");
+        let identity = identity(table);
         let past = sources.iter().find(|source| source.identity == identity).and_then(|source| source.past);
         *begin = past.map(|past| past.begin.as_microsecond());
         let Some((due, by_machine)) = state.flows[flow].tables[table].due else { continue };

@@ -1,11 +1,12 @@
 //! Plays many simulated histories and holds each against the promise:
-//! `cargo run --release --example simulate -- --seeds 100000`.
+//! `cargo run --release -p leadflow-simulation --example simulate -- --seeds 100000`.
 
 #![expect(clippy::print_stdout, reason = "the digest is for scripts")]
 
 mod digest;
 
 use std::fs;
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,7 +17,8 @@ use std::time::Instant;
 use clap::Parser;
 use clap::builder::PossibleValuesParser;
 use indicatif::{ProgressBar, ProgressStyle};
-use leadflow::simulation::{Break, Options, Report, Violation, play};
+use leadflow_simulation::{Break, Options, Report, Violation, play};
+use tokio::runtime::{Builder, Runtime};
 
 use digest::Digests;
 
@@ -81,8 +83,15 @@ fn main() -> ExitCode {
     violation.events.iter().for_each(|event| eprintln!("{event}"));
     eprintln!("seed {seed}: {violation}");
     let fault = arguments.break_it.map_or_else(String::new, |name| format!(" --break {name}"));
-    eprintln!("again: cargo run --release --example simulate -- --seed {seed} --verbose{fault}");
+    eprintln!(
+        "again: cargo run --release -p leadflow-simulation --example simulate -- --seed {seed} --verbose{fault}"
+    );
     ExitCode::FAILURE
+}
+
+/// The time of a process passes when nothing else is to be done.
+fn paused() -> io::Result<Runtime> {
+    Builder::new_current_thread().enable_time().start_paused(true).build()
 }
 
 /// What was asked for of them.
@@ -123,7 +132,7 @@ fn play_all(from: u64, seeds: u64, options: Options, keeps_events: bool) -> Play
             if seed >= end.load(Ordering::Relaxed) {
                 return;
             }
-            let result = play(seed, options);
+            let result = play(seed, options, paused);
             bar.inc(1);
             let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
             found.count += 1;

@@ -2,8 +2,8 @@
 //! oracle of the promise.
 //!
 //! [`play`] makes a history of a seed: some flows, a writer's rows (late ones, merges, deletes),
-//! and what befalls the machine and the servers. It then drives the real [`crate::run`],
-//! [`crate::agenda`], [`crate::postman`] and [`crate::store`] (on an in-memory `SQLite` that outlives
+//! and what befalls the machine and the servers. It then drives the real [`leadflow::engine`],
+//! [`leadflow::schedule::planner`] and [`leadflow::store`] (on an in-memory `SQLite` that outlives
 //! the process) through it. Simulated are the edges alone: the table service, the mail servers, the
 //! clock, and the death of the process at any operation of the state, any page, any step of a mail
 //! session. At the end the oracle compares what the writer wrote with what the mail servers took.
@@ -18,21 +18,26 @@ mod mail;
 mod oracle;
 mod process;
 mod servers;
+mod services;
+mod state;
 mod story;
 mod table;
 mod world;
 
-use std::cell::RefCell;
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 
-use crate::store::{SharedStore, Store};
+use leadflow::store::{SharedStore, Store};
 use process::{End, Machine};
 use story::Story;
+use tokio::runtime::Runtime;
+use world::World;
 
-pub use mail::{SimulatedMail, SimulatedSession};
-pub use table::SimulatedTable;
-pub(crate) use world::World;
+/// Makes the runtime of a process: one thread, and a time that is paused and passes when nothing else is to be
+/// done. It comes from outside, since tokio has such a time for tests alone: a program that is built beside this
+/// crate is to be the same as without it.
+pub type NewRuntime = fn() -> io::Result<Runtime>;
 
 /// How a history is played.
 #[derive(Debug, Clone, Copy, Default)]
@@ -166,37 +171,25 @@ impl fmt::Display for Violation {
     }
 }
 
-thread_local! {
-    /// The world of the process that runs on this thread.
-    static WORLD: RefCell<Option<Arc<World>>> = const { RefCell::new(None) };
-}
-
-/// The simulated world that this thread's process lives in, if it does.
-pub(crate) fn world() -> Option<Arc<World>> {
-    WORLD.with_borrow(Clone::clone)
-}
-
 /// Plays the history of a seed. The same seed plays the same history, whatever else happens.
 ///
 /// # Errors
 /// When the promise is broken, with all that happened.
-pub fn play(seed: u64, options: Options) -> Result<Report, Violation> {
-    let result = play_once(seed, options);
+pub fn play(seed: u64, options: Options, new_runtime: NewRuntime) -> Result<Report, Violation> {
+    let result = play_once(seed, options, new_runtime);
     if result.is_ok() || options.tell {
         return result;
     }
-    play_once(seed, Options { tell: true, ..options })
+    play_once(seed, Options { tell: true, ..options }, new_runtime)
 }
 
-fn play_once(seed: u64, options: Options) -> Result<Report, Violation> {
+fn play_once(seed: u64, options: Options, new_runtime: NewRuntime) -> Result<Report, Violation> {
     let broken = |error: &dyn fmt::Display| Violation::new(Kind::Broken, error.to_string());
     let store = SharedStore::new(Store::in_memory().map_err(|error| broken(&error))?);
-    let world = World::new(seed, Story::of_seed(seed), store.clone(), options);
+    let world = World::new(seed, Story::of_seed(seed), store, options);
     let configs = file::configs(&world)?;
-    let mut machine = Machine::new(Arc::clone(&world), configs, store);
-    WORLD.set(Some(Arc::clone(&world)));
-    let result = live(&mut machine).and_then(|()| oracle::judge(&world));
-    WORLD.set(None);
+    let mut machine = Machine::new(Arc::clone(&world), configs);
+    let result = live(&mut machine, new_runtime).and_then(|()| oracle::judge(&world));
     let events = world.lock().events.take().unwrap_or_default();
     match result {
         Ok(()) => Ok(Report { events, ..world.lock().counts.clone() }),
@@ -205,10 +198,9 @@ fn play_once(seed: u64, options: Options) -> Result<Report, Violation> {
 }
 
 /// Each process has a runtime of its own, whose end is the end of all its tasks.
-fn live(machine: &mut Machine) -> Result<(), Violation> {
+fn live(machine: &mut Machine, new_runtime: NewRuntime) -> Result<(), Violation> {
     loop {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-        let runtime = runtime.map_err(|error| Violation::new(Kind::Broken, error.to_string()))?;
+        let runtime = new_runtime().map_err(|error| Violation::new(Kind::Broken, error.to_string()))?;
         let end = runtime.block_on(machine.live())?;
         drop(runtime);
         if end == End::Over {

@@ -3,38 +3,42 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::Break;
 use super::story::{MINUTE, Rule, SECOND};
 use super::world::{Scan, Span, State, World, moment};
-use crate::filter::Filter;
-use crate::rows::row::Row;
-use crate::schedule::window::EVER;
-use crate::services::table::{Page, Query, Served, TableError, Token};
+use super::{Break, state};
+use leadflow::filter::Filter;
+use leadflow::platform::blocking::Interruption as _;
+use leadflow::rows::row::Row;
+use leadflow::schedule::window::EVER;
+use leadflow::services::table::{Continuation, Page, Query, Served, TableError, TableReader};
 
 /// A flow's way to its table.
-#[derive(Debug, Clone)]
-pub struct SimulatedTable {
+#[derive(Debug)]
+pub(super) struct SimulatedTable {
     pub(super) world: Arc<World>,
     pub(super) flow: usize,
     pub(super) table: usize,
 }
 
-impl PartialEq for SimulatedTable {
-    fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.world, &other.world) && (self.flow, self.table) == (other.flow, other.table)
-    }
+/// The identity of a table.
+pub(super) fn identity(table: usize) -> String {
+    format!("simulated:{table}")
 }
 
-impl Eq for SimulatedTable {}
-
-impl SimulatedTable {
-    pub(crate) fn identity(&self) -> String {
-        format!("simulated:{}", self.table)
+#[async_trait]
+impl TableReader for SimulatedTable {
+    fn identity(&self) -> String {
+        identity(self.table)
     }
 
-    pub(crate) async fn ask_time(&self) -> Result<Served, TableError> {
+    fn address(&self) -> String {
+        identity(self.table)
+    }
+
+    async fn ask_time(&self) -> Result<Served, TableError> {
         self.world.point().await;
         let served = {
             let mut state = self.world.lock();
@@ -50,18 +54,24 @@ impl SimulatedTable {
         Ok(served)
     }
 
-    pub(crate) async fn page(
+    async fn page(
         &self,
         query: &Query,
-        from: Option<Token>,
-    ) -> Result<(Page, Option<Token>), TableError> {
+        from: Option<Continuation>,
+    ) -> Result<(Page, Option<Continuation>), TableError> {
         self.world.point().await;
         let answer = self.answer(query, from)?;
         self.world.point().await;
         Ok(answer)
     }
+}
 
-    fn answer(&self, query: &Query, from: Option<Token>) -> Result<(Page, Option<Token>), TableError> {
+impl SimulatedTable {
+    fn answer(
+        &self,
+        query: &Query,
+        from: Option<Continuation>,
+    ) -> Result<(Page, Option<Continuation>), TableError> {
         let mut state = self.world.lock();
         let start = state.now;
         let of_old = query.filter.as_ref().is_some_and(|filter| filter.contains(&EVER.to_string()));
@@ -91,8 +101,8 @@ impl SimulatedTable {
         &self,
         state: &mut State,
         query: &Query,
-        from: Option<Token>,
-    ) -> Result<(Vec<Row>, Option<Token>), TableError> {
+        from: Option<Continuation>,
+    ) -> Result<(Vec<Row>, Option<Continuation>), TableError> {
         let filter = query.filter.as_deref().map(Filter::parse).transpose();
         let filter = filter.map_err(|error| TableError::new(error.to_string()))?;
         let from = from.map(|(partition, row)| format!("{partition}/{}", row.unwrap_or_default()));
@@ -124,7 +134,7 @@ impl SimulatedTable {
         let moves = !of_old && self.world.break_it == Some(Break::WatermarkBeforeCommit);
         if let Some(date) = date.filter(|_| moves) {
             let name = &self.world.story.plans[self.flow].name;
-            let _ = self.world.store.at_once(|store| store.move_watermark(name, date));
+            let _ = self.world.store.at_once(|store| state::move_watermark(store, name, date));
         }
     }
 }

@@ -1,6 +1,35 @@
-//! Microsoft's clouds: the same services at other addresses, with tokens of their own.
+//! Who signs in to Microsoft Entra ID, and in which of Microsoft's clouds: the same services at other
+//! addresses, with tokens of their own.
 
-use azure_core_1::cloud::CloudConfiguration;
+use super::secret::SecretSource;
+
+/// How a connection signs in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entra {
+    /// As whom.
+    pub identity: Identity,
+    /// In which cloud.
+    pub cloud: Cloud,
+}
+
+/// Who signs in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Identity {
+    /// The managed identity of the Azure machine that leadflow runs on.
+    Managed {
+        /// The client ID of a user-assigned one; the system-assigned one without it.
+        client_id: Option<String>,
+    },
+    /// An application with a secret.
+    Application {
+        /// Directory (tenant) ID, or a domain of the tenant.
+        tenant_id: String,
+        /// Application (client) ID.
+        client_id: String,
+        /// Client secret.
+        secret: SecretSource,
+    },
+}
 
 /// One of Microsoft's clouds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -25,6 +54,30 @@ pub enum Audience {
     Smtp,
 }
 
+impl Entra {
+    /// A connection's sign-in.
+    pub fn new(identity: Identity, cloud: Cloud) -> Self {
+        Self { identity, cloud }
+    }
+
+    /// Where its secret lies; a managed identity has none.
+    pub fn secret(&self) -> Option<&SecretSource> {
+        match &self.identity {
+            Identity::Managed { .. } => None,
+            Identity::Application { secret, .. } => Some(secret),
+        }
+    }
+
+    /// Who signs in, in words.
+    pub fn who(&self) -> String {
+        match &self.identity {
+            Identity::Managed { client_id: None } => "this machine's managed identity".to_owned(),
+            Identity::Managed { client_id: Some(id) } => format!("the managed identity {id}"),
+            Identity::Application { client_id, .. } => format!("the application {client_id}"),
+        }
+    }
+}
+
 impl Cloud {
     /// What ends the name of a storage account's table endpoint:
     /// <https://learn.microsoft.com/azure/storage/common/storage-account-overview>.
@@ -46,7 +99,7 @@ impl Cloud {
     }
 
     /// Where Entra ID gives tokens.
-    pub(super) fn sign_in_host(self) -> &'static str {
+    pub fn sign_in_host(self) -> &'static str {
         match self {
             Self::Public => "login.microsoftonline.com",
             Self::China => "login.chinacloudapi.cn",
@@ -68,14 +121,6 @@ impl Cloud {
             (Audience::Smtp, Self::UsGovernment) => "https://outlook.office365.us",
         };
         format!("{resource}/.default")
-    }
-
-    pub(super) fn configuration(self) -> CloudConfiguration {
-        match self {
-            Self::Public => CloudConfiguration::AzurePublic,
-            Self::China => CloudConfiguration::AzureChina,
-            Self::UsGovernment => CloudConfiguration::AzureGovernment,
-        }
     }
 }
 

@@ -1,6 +1,17 @@
 //! Simulated histories against the promise, and faults that the oracle must find.
 
-use leadflow::simulation::{Break, Kind, Options, Report, Violation, play};
+use std::io;
+
+use leadflow_simulation::{Break, Kind, Options, Report, Violation};
+use tokio::runtime::{Builder, Runtime};
+
+fn paused() -> io::Result<Runtime> {
+    Builder::new_current_thread().enable_time().start_paused(true).build()
+}
+
+fn play(seed: u64, options: Options) -> Result<Report, Violation> {
+    leadflow_simulation::play(seed, options, paused)
+}
 
 /// Plays these seeds until one breaks the promise.
 fn first_violation(seeds: std::ops::Range<u64>, options: Options) -> Result<Report, (u64, Violation)> {
@@ -16,7 +27,7 @@ fn the_promise_holds_in_some_hundred_histories() {
     let result = first_violation(0..250, Options::default());
     let sum = result.unwrap_or_else(|(seed, violation)| {
         panic!(
-            "seed {seed}: {violation}\n{}\ncargo run --example simulate -- --seed {seed} --verbose",
+            "seed {seed}: {violation}\n{}\ncargo run -p leadflow-simulation --example simulate -- --seed {seed} --verbose",
             violation.events.join("\n")
         )
     });

@@ -3,7 +3,7 @@
 use super::process::{Machine, Process};
 use super::story::{HOUR, MINUTE};
 use super::{Break, Kind, Violation};
-use crate::planner::Due;
+use leadflow::planner::Due;
 
 /// A failed run is tried again within half an hour, if the state can be used.
 const RETRIED_WITHIN: i64 = 90 * MINUTE;

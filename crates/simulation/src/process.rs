@@ -9,23 +9,26 @@ use std::time::Duration;
 use futures::future::join_all;
 use jiff::Timestamp;
 
+use super::services::SimulatedServices;
 use super::story::{HOUR, MINUTE, SECOND};
 use super::world::World;
-use super::{Break, Kind, Violation};
-use crate::daemon;
-use crate::daemon::delivery::Delivery;
-use crate::engine::run::{self, Done, Ended, Workplace};
-use crate::flow::Config;
-use crate::history::Outcome;
-use crate::planner::{Agenda, Due};
-use crate::platform::clock::Clock;
-use crate::store::{Request, SharedStore, Store, StoreError};
+use super::{Break, Kind, Violation, state};
+use leadflow::daemon;
+use leadflow::daemon::delivery::Delivery;
+use leadflow::engine::RunContext;
+use leadflow::engine::run::{self, Done, Ended};
+use leadflow::flow::Config;
+use leadflow::history::Outcome;
+use leadflow::planner::{Agenda, Due};
+use leadflow::platform::blocking::{Interruption, Runner};
+use leadflow::platform::clock::Clock;
+use leadflow::store::{Request, Store, StoreError};
 
 /// The machine through all its processes.
 pub(super) struct Machine {
     pub(super) world: Arc<World>,
     pub(super) configs: Vec<Arc<Config>>,
-    pub(super) place: Workplace,
+    pub(super) place: RunContext,
     /// The next event of the story.
     pub(super) next_event: usize,
     /// Rounds of the calm at the end.
@@ -68,9 +71,11 @@ pub(super) struct Process {
 const REST: Duration = Duration::from_secs(20);
 
 impl Machine {
-    pub(super) fn new(world: Arc<World>, configs: Vec<Arc<Config>>, store: SharedStore) -> Self {
+    pub(super) fn new(world: Arc<World>, configs: Vec<Arc<Config>>) -> Self {
         let clock = Clock::Driven(world.clock.clone());
-        let place = Workplace::new(store, clock, PathBuf::from("/nonexistent"));
+        let store = world.store.clone().by(Runner::Inline(Arc::clone(&world) as Arc<dyn Interruption>));
+        let services = Arc::new(SimulatedServices(Arc::clone(&world)));
+        let place = RunContext::new(store, clock, PathBuf::from("/nonexistent"), services);
         Self { world, configs, place, next_event: 0, calm: None, calm_since: 0, endured: 0 }
     }
 
@@ -132,10 +137,10 @@ impl Machine {
     /// As `daemon::run` starts.
     async fn start(&mut self) -> Result<Option<Process>, Violation> {
         if self.world.break_it == Some(Break::ForgottenKeys) {
-            let _ = self.place.store.at_once(Store::forget_keys);
+            let _ = self.place.store.at_once(state::forget_keys);
         }
         if self.world.break_it == Some(Break::NoDoubt) {
-            let _ = self.place.store.at_once(Store::forget_sending);
+            let _ = self.place.store.at_once(state::forget_sending);
         }
         let now = self.place.clock.now();
         let woken = self.place.store.call(move |store| daemon::wake(store, now)).await;
@@ -296,9 +301,9 @@ impl Machine {
 
     /// What a broken leadflow would forget before a run.
     fn sabotage(&self) {
-        let forget = match self.world.break_it {
-            Some(Break::BeginByAnswer) => Store::forget_due,
-            Some(Break::ForgottenTables) => Store::forget_left_sources,
+        let forget: fn(&mut Store) -> Result<(), StoreError> = match self.world.break_it {
+            Some(Break::BeginByAnswer) => state::forget_due,
+            Some(Break::ForgottenTables) => state::forget_left_sources,
             _ => return,
         };
         let _ = self.place.store.at_once(forget);

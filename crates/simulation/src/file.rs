@@ -1,4 +1,4 @@
-//! The flows.toml of a history, and its connections that lead into the simulated world.
+//! The flows.toml of a history, whose connections are those of the simulated world.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -6,14 +6,13 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 
-use super::mail::SimulatedMail;
 use super::servers::SERVERS;
+use super::services::{mail_connection, table_connection, table_name};
 use super::story::{Definition, Plan, Rule, SECOND, Story};
-use super::table::SimulatedTable;
 use super::world::World;
 use super::{Break, Kind, Violation};
-use crate::config;
-use crate::flow::{Config, Flow, MailConnection, TableConnection};
+use leadflow::config;
+use leadflow::flow::{Config, Flow};
 
 /// One version of the file.
 pub(super) fn text(story: &Story, file: usize) -> String {
@@ -21,11 +20,13 @@ pub(super) fn text(story: &Story, file: usize) -> String {
     for server in 0..SERVERS {
         let _ = write!(
             text,
-            "[connections.mail{server}.smtp]\nhost = \"127.0.0.1\"\nport = 25\nsecurity = \"none\"\nfrom = \"leads@sim.example\"\n"
+            "[connections.{}.mail_folder]\npath = \"none\"\nfrom = \"leads@sim.example\"\n",
+            mail_connection(server)
         );
     }
     for (plan, definition) in story.plans.iter().zip(&story.files[file]) {
-        let _ = write!(text, "[connections.{}-table.embedded_table]\nfile = \"none\"\n", plan.name);
+        let _ =
+            write!(text, "[connections.{}.embedded_table]\nfile = \"none\"\n", table_connection(&plan.name));
         flow(&mut text, plan, definition);
     }
     text
@@ -40,7 +41,8 @@ fn flow(text: &mut String, plan: &Plan, definition: &Definition) {
     };
     let filter = if definition.is_wide { "" } else { " and Kind eq 'plain'" };
     let to: Vec<_> = definition.to.iter().map(|r| format!("r{r}@sim.example")).collect();
-    let connections: Vec<_> = definition.connections.iter().map(|c| format!("\"mail{c}\"")).collect();
+    let connections: Vec<_> =
+        definition.connections.iter().map(|c| format!("\"{}\"", mail_connection(*c))).collect();
     let _ = write!(
         text,
         r#"[flows.{name}]
@@ -49,8 +51,8 @@ condition = "{condition}"
 recurrence = {{ frequency = "minute", interval = {}, catch_up = {} }}
 window = {{ unit = "second", interval = {}, overlap = "{} seconds", look_back = "{} seconds" }}
 [flows.{name}.table]
-connection = "{name}-table"
-name = "leads"
+connection = "{}"
+name = "{}"
 filter = "Timestamp gt datetime'{{{{past_time}}}}'{filter}"
 notify_on = "{}"
 [flows.{name}.email]
@@ -66,6 +68,8 @@ body = "{{{{#each rows}}}}v={{{{V}}}};\n{{{{/each}}}}"
         plan.window / SECOND,
         plan.overlap / SECOND,
         plan.look_back / SECOND,
+        table_connection(name),
+        table_name(definition.table),
         if plan.is_change { "change" } else { "new" },
         connections.join(", "),
         to.join("; "),
@@ -76,34 +80,23 @@ body = "{{{{#each rows}}}}v={{{{V}}}};\n{{{{/each}}}}"
 }
 
 /// Reads every version of the file, as leadflow does.
-pub(super) fn configs(world: &Arc<World>) -> Result<Vec<Arc<Config>>, Violation> {
+pub(super) fn configs(world: &World) -> Result<Vec<Arc<Config>>, Violation> {
     let mut configs: Vec<Arc<Config>> = Vec::new();
     for file in 0..world.story.files.len() {
         let same = (0..file).find(|other| world.story.files[*other] == world.story.files[file]);
         let config = match same {
             Some(other) => Arc::clone(&configs[other]),
-            None => Arc::new(config(world, file, &text(&world.story, file))?),
+            None => Arc::new(config(world, &text(&world.story, file))?),
         };
         configs.push(config);
     }
     Ok(configs)
 }
 
-fn config(world: &Arc<World>, file: usize, text: &str) -> Result<Config, Violation> {
+fn config(world: &World, text: &str) -> Result<Config, Violation> {
     let parsed = config::parse(Path::new("/simulation/flows.toml"), "flows.toml", text);
     let mut config =
         parsed.map_err(|report| Violation::new(Kind::Broken, format!("no flows.toml: {report:?}")))?.config;
-    for (flow, plan) in world.story.plans.iter().enumerate() {
-        let table = world.story.files[file][flow].table;
-        let table = SimulatedTable { world: Arc::clone(world), flow, table };
-        config.tables.insert(format!("{}-table", plan.name), TableConnection::Simulated(table));
-    }
-    for server in 0..SERVERS {
-        let name = format!("mail{server}");
-        let Some(from) = config.mails.get(&name).map(|mail| mail.from().clone()) else { continue };
-        let mail = SimulatedMail { world: Arc::clone(world), server, from };
-        config.mails.insert(name, MailConnection::Simulated(mail));
-    }
     if world.break_it == Some(Break::NoOverlap) {
         config.flows.values_mut().filter_map(Arc::get_mut).for_each(without_overlap);
     }

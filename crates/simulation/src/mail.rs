@@ -2,36 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::flow::Mailbox;
+use async_trait::async_trait;
 use fastrand::Rng;
 
 use super::Break;
 use super::servers::Place;
 use super::story::{MINUTE, Mood, SECOND};
 use super::world::{State, World};
-use crate::outbox::Receipt;
-use crate::services::mail::{ConnectError, Fault, Handover, Letter};
+use leadflow::outbox::Receipt;
+use leadflow::platform::blocking::Interruption as _;
+use leadflow::services::mail::{ConnectError, Fault, Handover, Letter, MailSession};
 
-/// A simulated mail server.
-#[derive(Debug, Clone)]
-pub struct SimulatedMail {
-    pub(super) world: Arc<World>,
-    pub(super) server: usize,
-    pub(super) from: Mailbox,
-}
-
-impl PartialEq for SimulatedMail {
-    fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.world, &other.world) && self.server == other.server
-    }
-}
-
-impl Eq for SimulatedMail {}
-
-/// A session with it.
+/// A session with a simulated mail server.
 #[derive(Debug)]
-pub struct SimulatedSession {
+pub(super) struct SimulatedSession {
     world: Arc<World>,
     server: usize,
     is_usable: bool,
@@ -96,38 +82,29 @@ enum Failure {
     LostInSilence,
 }
 
-impl SimulatedMail {
-    pub(crate) fn from(&self) -> &Mailbox {
-        &self.from
+/// Connects, if the server is there.
+pub(super) async fn open(world: &Arc<World>, server: usize) -> Result<SimulatedSession, ConnectError> {
+    world.point().await;
+    let is_down = {
+        let mut state = world.lock();
+        let mood = state.moods[server];
+        let is_down = mood.is_down || (mood.failures > 0 && state.dice.u8(0..200) < mood.failures);
+        let took = if is_down { MINUTE } else { SECOND };
+        state.advance(took);
+        state.was_disturbed |= is_down;
+        is_down
+    };
+    world.point().await;
+    if is_down {
+        return Err(connect_error("no connection"));
     }
-
-    pub(crate) async fn open(&self) -> Result<SimulatedSession, ConnectError> {
-        self.world.point().await;
-        let is_down = {
-            let mut state = self.world.lock();
-            let mood = state.moods[self.server];
-            let is_down = mood.is_down || (mood.failures > 0 && state.dice.u8(0..200) < mood.failures);
-            let took = if is_down { MINUTE } else { SECOND };
-            state.advance(took);
-            state.was_disturbed |= is_down;
-            is_down
-        };
-        self.world.point().await;
-        if is_down {
-            return Err(connect_error("no connection"));
-        }
-        let world = Arc::clone(&self.world);
-        Ok(SimulatedSession { world, server: self.server, is_usable: true, has_taken: false })
-    }
+    Ok(SimulatedSession { world: Arc::clone(world), server, is_usable: true, has_taken: false })
 }
 
-impl SimulatedSession {
-    pub(crate) fn is_usable(&self) -> bool {
-        self.is_usable
-    }
-
-    /// As `mail::smtp` does.
-    pub(crate) async fn send(&mut self, letter: Letter<'_>) -> Handover {
+#[async_trait]
+impl MailSession for SimulatedSession {
+    /// As `services::mail::smtp` does.
+    async fn send(&mut self, letter: Letter<'_>) -> Handover {
         self.world.point().await;
         let (attempt, failure) = match self.begin(letter) {
             Ok(begun) => begun,
@@ -141,6 +118,18 @@ impl SimulatedSession {
         handover
     }
 
+    fn is_usable(&self) -> bool {
+        self.is_usable
+    }
+
+    fn take_wait(&mut self) -> Option<Duration> {
+        None
+    }
+
+    async fn close(self: Box<Self>) {}
+}
+
+impl SimulatedSession {
     /// Sender and recipients.
     fn begin(&mut self, letter: Letter<'_>) -> Result<(usize, Failure), Fault> {
         let mut state = self.world.lock();

@@ -1,0 +1,70 @@
+//! What lies elsewhere, in the simulated world: tables and mail servers by the names of their connections.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use leadflow::flow::{MailConnection, TableConnection};
+use leadflow::platform::blocking::Interruption as _;
+use leadflow::services::Services;
+use leadflow::services::mail::{ConnectError, MailSession};
+use leadflow::services::table::{TableError, TableReader};
+
+use super::mail;
+use super::table::SimulatedTable;
+use super::world::World;
+
+/// The services of a world.
+#[derive(Debug)]
+pub(super) struct SimulatedServices(pub(super) Arc<World>);
+
+/// The name of a flow's table connection.
+pub(super) fn table_connection(flow: &str) -> String {
+    format!("{flow}-table")
+}
+
+/// The name of a table of the service.
+pub(super) fn table_name(table: usize) -> String {
+    format!("leads{table}")
+}
+
+/// The name of a server's connection.
+pub(super) fn mail_connection(server: usize) -> String {
+    format!("mail{server}")
+}
+
+/// The server of a connection.
+pub(super) fn server_of(connection: &str) -> Option<usize> {
+    connection.strip_prefix("mail")?.parse().ok()
+}
+
+#[async_trait]
+impl Services for SimulatedServices {
+    async fn table(
+        &self,
+        name: &str,
+        _: &TableConnection,
+        table: &str,
+    ) -> Result<Box<dyn TableReader>, TableError> {
+        let world = &self.0;
+        world.point().await;
+        let flow = world.story.plans.iter().position(|plan| table_connection(&plan.name) == name);
+        let number = table.strip_prefix("leads").and_then(|number| number.parse().ok());
+        let found =
+            flow.zip(number).map(|(flow, table)| SimulatedTable { world: Arc::clone(world), flow, table });
+        world.point().await;
+        Ok(Box::new(
+            found.ok_or_else(|| TableError::new(format!("no table {table} of {name} is simulated")))?,
+        ))
+    }
+
+    async fn mail(&self, name: &str, _: &MailConnection) -> Result<Box<dyn MailSession>, ConnectError> {
+        let server = server_of(name).ok_or_else(|| ConnectError::new(format!("no server {name}"), None))?;
+        Ok(Box::new(mail::open(&self.0, server).await?))
+    }
+
+    fn renew(&self, _: &str) {}
+
+    fn renew_all(&self) {}
+
+    fn tidy(&self) {}
+}

@@ -1,0 +1,45 @@
+//! What runs and deliveries work with.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+use crate::platform::blocking::Runner;
+use crate::platform::clock::Clock;
+use crate::services::{Online, Services};
+use crate::store::SharedStore;
+
+/// What every run and every delivery works with.
+#[derive(Debug, Clone)]
+pub struct RunContext {
+    /// The state.
+    pub store: SharedStore,
+    /// The wall clock.
+    pub clock: Clock,
+    /// The state folder, where a large spool lies.
+    pub folder: PathBuf,
+    /// Tables and mail servers.
+    pub services: Arc<dyn Services>,
+    /// Where work that may block is done.
+    pub(crate) runner: Runner,
+    /// Of those who compose mails, which takes memory and no service.
+    pub(super) desks: Arc<Semaphore>,
+}
+
+/// Runs that compose at the same time.
+const DESKS: usize = 4;
+
+impl RunContext {
+    /// One whose blocking work is done where that of the store is.
+    pub fn new(store: SharedStore, clock: Clock, folder: PathBuf, services: Arc<dyn Services>) -> Self {
+        let runner = store.runner().clone();
+        Self { store, clock, folder, services, runner, desks: Arc::new(Semaphore::new(DESKS)) }
+    }
+
+    /// One over the network.
+    pub fn online(store: SharedStore, clock: Clock, folder: PathBuf) -> Self {
+        let services = Arc::new(Online::new(clock.clone()));
+        Self::new(store, clock, folder, services)
+    }
+}

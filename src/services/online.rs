@@ -1,0 +1,160 @@
+//! The services themselves, and what is kept of them by the names of the connections: accounts that stay
+//! signed in for a while, so that flows of the same connection share its HTTP client and its open connections,
+//! and tokens of Microsoft Entra ID.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+
+use super::Services;
+use super::entra::Tokens;
+use super::mail::{ConnectError, MailSession, Session};
+use super::table::{Account, Table, TableError, TableReader};
+use crate::flow::{AzureConnection, Entra, MailConnection, TableConnection};
+use crate::platform::blocking::blocking;
+use crate::platform::clock::Clock;
+
+/// How long an account is kept; its secret may be another one by then.
+const KEPT: Duration = Duration::from_secs(30);
+
+/// Tables and mail servers over the network, and those of this machine.
+#[derive(Debug)]
+pub struct Online {
+    clock: Clock,
+    accounts: Mutex<BTreeMap<String, Kept>>,
+    tokens: Mutex<BTreeMap<String, Tokens>>,
+}
+
+/// An account that was signed in to.
+#[derive(Debug)]
+struct Kept {
+    connection: AzureConnection,
+    opened: Instant,
+    account: Account,
+}
+
+impl Online {
+    /// Nothing is open yet. Embedded tables tell the time of the clock.
+    pub fn new(clock: Clock) -> Self {
+        Self { clock, accounts: Mutex::default(), tokens: Mutex::default() }
+    }
+
+    /// The tokens of a connection, which all that is opened by its name shares. They are others once the
+    /// connection signs in otherwise.
+    pub(crate) fn tokens(&self, name: &str, entra: &Entra) -> Tokens {
+        let mut all = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(tokens) = all.get(name).filter(|tokens| tokens.entra() == entra) {
+            return tokens.clone();
+        }
+        let tokens = Tokens::new(entra.clone());
+        all.insert(name.to_owned(), tokens.clone());
+        tokens
+    }
+
+    /// As [`Services::table`], with all that can be done to a table.
+    pub(crate) async fn whole_table(
+        &self,
+        name: &str,
+        connection: &TableConnection,
+        table: &str,
+    ) -> Result<Table, TableError> {
+        let TableConnection::Azure(azure) = connection else {
+            let (connection, table, clock) = (connection.clone(), table.to_owned(), self.clock.clone());
+            return on_thread(move || Table::open(&connection, &table, &clock)).await;
+        };
+        if let Some(table) = self.kept(name, azure, table) {
+            return Ok(table);
+        }
+        let tokens = azure.login.entra().map(|entra| self.tokens(name, entra));
+        let (connection, of_table) = (azure.clone(), table.to_owned());
+        let open = move || {
+            let account = Account::open(&connection, tokens)?;
+            let table = account.table(&of_table)?;
+            Ok((account, table))
+        };
+        let (account, table) = on_thread(open).await?;
+        let kept = Kept { connection: azure.clone(), opened: Instant::now(), account };
+        self.accounts().insert(name.to_owned(), kept);
+        Ok(Table::Azure(Box::new(table)))
+    }
+
+    fn kept(&self, name: &str, connection: &AzureConnection, table: &str) -> Option<Table> {
+        let accounts = self.accounts();
+        let kept = accounts.get(name).filter(|kept| kept.is_fresh() && kept.connection == *connection)?;
+        Some(Table::Azure(Box::new(kept.account.table(table).ok()?)))
+    }
+
+    fn accounts(&self) -> MutexGuard<'_, BTreeMap<String, Kept>> {
+        self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    fn is_fresh(&self) -> bool {
+        self.opened.elapsed() < KEPT
+    }
+}
+
+#[async_trait]
+impl Services for Online {
+    async fn table(
+        &self,
+        name: &str,
+        connection: &TableConnection,
+        table: &str,
+    ) -> Result<Box<dyn TableReader>, TableError> {
+        Ok(Box::new(self.whole_table(name, connection, table).await?))
+    }
+
+    async fn mail(
+        &self,
+        name: &str,
+        connection: &MailConnection,
+    ) -> Result<Box<dyn MailSession>, ConnectError> {
+        let tokens = connection.entra().map(|entra| self.tokens(name, entra));
+        Ok(Box::new(Session::open_with(connection, tokens).await?))
+    }
+
+    fn renew(&self, name: &str) {
+        self.accounts().remove(name);
+    }
+
+    fn renew_all(&self) {
+        self.accounts().clear();
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    fn tidy(&self) {
+        self.accounts().retain(|_, kept| kept.is_fresh());
+    }
+}
+
+/// Reads files.
+async fn on_thread<T: Send + 'static>(
+    open: impl FnOnce() -> Result<T, TableError> + Send + 'static,
+) -> Result<T, TableError> {
+    blocking(open).await.unwrap_or_else(|_| Err(TableError::new("opening the table did not end")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::{Cloud, Identity};
+
+    #[test]
+    fn a_connection_has_its_tokens_until_it_signs_in_otherwise() {
+        let services = Online::new(Clock::System);
+        let managed =
+            |id: &str| Entra::new(Identity::Managed { client_id: Some(id.to_owned()) }, Cloud::Public);
+        let first = services.tokens("relay", &managed("a"));
+        assert!(services.tokens("relay", &managed("a")).is_same(&first));
+        assert!(!services.tokens("other", &managed("a")).is_same(&first), "another connection");
+        let second = services.tokens("relay", &managed("b"));
+        assert!(!second.is_same(&first), "another identity");
+        assert!(services.tokens("relay", &managed("b")).is_same(&second));
+        services.renew_all();
+        assert!(!services.tokens("relay", &managed("b")).is_same(&second), "its secret may be another one");
+    }
+}
