@@ -13,24 +13,15 @@
 //! around it, [`tasks`] are what commands do beside it, and [`platform`] is the machine.
 //! `docs/development/architecture.md` has the invariants and who may use whom.
 
-pub mod alarm;
+pub use leadflow_core::{
+    alarm, filter, flow, history, outbox, planner, rows, schedule, stats, template, text,
+};
+
 pub mod compose;
 pub mod config;
 pub mod daemon;
 pub mod engine;
-pub mod filter;
-pub mod flow;
-pub mod history;
-pub mod outbox;
-pub mod planner;
 pub mod platform;
-pub mod rows;
-pub mod schedule;
 pub mod services;
-pub mod stats;
 pub mod store;
 pub mod tasks;
-pub mod template;
-#[cfg(test)]
-mod testing;
-pub mod text;

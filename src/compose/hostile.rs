@@ -8,7 +8,7 @@ use super::tests::flow;
 use super::*;
 use crate::rows::columns::Cell;
 use crate::rows::row::Row;
-use crate::testing::hostile::config;
+use leadflow_core::testing::hostile::config;
 
 /// What could break out of a header, an attribute, an element, a cell or a line.
 const ODD: [&str; 36] = [

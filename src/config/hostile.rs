@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::tests::WHOLE;
 use super::*;
-use crate::testing::hostile::{config, soup, spoilt};
+use leadflow_core::testing::hostile::{config, soup, spoilt};
 
 const CANARY: &str = "canary";
 

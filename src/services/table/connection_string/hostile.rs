@@ -4,7 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::testing::hostile::{config, soup, spoilt};
+use leadflow_core::testing::hostile::{config, soup, spoilt};
 
 const KEY: &str = "Y2FuYXJ5Y2FuYXJ5";
 const SIGNATURE: &str = "canarysignature";

@@ -1,5 +1,7 @@
 //! What tests build: flows and a configuration of plain values, and hostile texts.
 
+#![expect(clippy::expect_used, clippy::missing_panics_doc, reason = "a test that builds nonsense is to fail")]
+
 pub mod hostile;
 
 use std::collections::BTreeMap;

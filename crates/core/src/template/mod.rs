@@ -226,7 +226,10 @@ impl Templates {
     }
 
     /// As [`Templates::render`], without a copy of what is shown.
-    pub(super) fn render_in(&self, data: &Context) -> Result<Rendered, TemplateError> {
+    ///
+    /// # Errors
+    /// As [`Templates::render`].
+    pub fn render_in(&self, data: &Context) -> Result<Rendered, TemplateError> {
         let part = |registry: &Handlebars<'_>, name, place: &Place| {
             registry.render_with_context(name, data).map_err(|error| of_rendering(&error, place))
         };
@@ -240,14 +243,22 @@ impl Templates {
 
 /// One compiled template that comes with the program.
 #[derive(Debug)]
-pub(super) struct Renderer(Handlebars<'static>);
+pub struct Renderer(Handlebars<'static>);
 
 impl Renderer {
-    pub(super) fn of_html(text: &str) -> Result<Self, TemplateError> {
+    /// Compiles HTML: values are escaped.
+    ///
+    /// # Errors
+    /// When it is no template.
+    pub fn of_html(text: &str) -> Result<Self, TemplateError> {
         Self::compile(registry(true), text)
     }
 
-    pub(super) fn of_text(text: &str) -> Result<Self, TemplateError> {
+    /// Compiles text: values stand as they are, with their lines indented.
+    ///
+    /// # Errors
+    /// When it is no template.
+    pub fn of_text(text: &str) -> Result<Self, TemplateError> {
         Self::compile(registry(false), text)
     }
 
@@ -257,7 +268,11 @@ impl Renderer {
         Ok(Self(registry))
     }
 
-    pub(super) fn render(&self, data: &Value) -> Result<String, TemplateError> {
+    /// The text that it makes of the data.
+    ///
+    /// # Errors
+    /// When it does not go with the data.
+    pub fn render(&self, data: &Value) -> Result<String, TemplateError> {
         self.0.render(BODY, data).map_err(|error| of_rendering(&error, &Place::Body))
     }
 }

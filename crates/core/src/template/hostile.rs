@@ -102,8 +102,8 @@ const CALLS: [&str; 28] = [
 
 fn whole() -> Vec<String> {
     [
-        include_str!("../../templates/marketplace-leads.html.hbs"),
-        include_str!("../../templates/rows.txt.hbs"),
+        include_str!("../../../../templates/marketplace-leads.html.hbs"),
+        include_str!("../../../../templates/rows.txt.hbs"),
         "{{#each rows}}{{#if Company}}{{Company}}{{else if Description}}-{{else}}{{default lead.name (default lead.email \"x\")}}{{/if}}{{/each}}",
         "{{> _a length=1}}{{#with lead as |l|}}{{l.email}}{{/with}}{{date now '%d.%m.%Y' 'Asia/Seoul'}}",
     ]

@@ -163,7 +163,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Columns<'a> {
 
 /// A text that is borrowed where it can be.
 #[derive(serde::Deserialize)]
-pub struct Name<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
+pub struct Name<'a>(#[serde(borrow)] pub Cow<'a, str>);
 
 struct OfCell;
 

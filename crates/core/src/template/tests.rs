@@ -99,14 +99,14 @@ fn dates_numbers_and_addresses() {
 #[test]
 fn a_code_that_nobody_knows_is_shown_once() {
     let files = [
-        (include_str!("../../templates/marketplace-lead.html.hbs"), true),
-        (include_str!("../../templates/marketplace-lead.ko.html.hbs"), true),
-        (include_str!("../../templates/marketplace-leads.html.hbs"), true),
-        (include_str!("../../templates/marketplace-leads.ko.html.hbs"), true),
-        (include_str!("../../templates/marketplace-lead.txt.hbs"), false),
-        (include_str!("../../templates/marketplace-lead.ko.txt.hbs"), false),
-        (include_str!("../../templates/marketplace-leads.txt.hbs"), false),
-        (include_str!("../../templates/marketplace-leads.ko.txt.hbs"), false),
+        (include_str!("../../../../templates/marketplace-lead.html.hbs"), true),
+        (include_str!("../../../../templates/marketplace-lead.ko.html.hbs"), true),
+        (include_str!("../../../../templates/marketplace-leads.html.hbs"), true),
+        (include_str!("../../../../templates/marketplace-leads.ko.html.hbs"), true),
+        (include_str!("../../../../templates/marketplace-lead.txt.hbs"), false),
+        (include_str!("../../../../templates/marketplace-lead.ko.txt.hbs"), false),
+        (include_str!("../../../../templates/marketplace-leads.txt.hbs"), false),
+        (include_str!("../../../../templates/marketplace-leads.ko.txt.hbs"), false),
     ];
     let shown = |text: &str, is_html: bool, [action, meaning]: [&str; 2]| {
         let mut data = trial_data(&[]);
