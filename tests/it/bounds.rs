@@ -5,21 +5,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use leadflow::platform::clock::Clock;
 use serde_json::json;
 
-use crate::support::flows_toml::{MARKETPLACE, guide_flow};
+use crate::support::flows_toml::FlowsToml;
 use crate::support::leadflow::{Daemon, Sandbox};
 use crate::support::scripted::{Requests, page, response, serve, table_service};
-use crate::support::{eventually, within};
+use crate::support::{eventually, now, within};
 
-const FOLDER: &str = "[connections.relay.mail_folder]\npath = \"mail\"\n\n";
 /// MiB.
 const MOST: u64 = 64;
 
 fn sandbox(service: &Requests) -> Sandbox {
-    let flow = guide_flow("leads").replace("frequency = \"hour\"", "frequency = \"second\"");
-    Sandbox::with_storage(format!("{MARKETPLACE}{FOLDER}{flow}"), service.storage())
+    let flows = FlowsToml::new().azure("marketplace").folder("relay").guide_flow("leads").every("second");
+    Sandbox::with_storage(flows, service.storage())
 }
 
 fn is_scan(target: &str) -> bool {
@@ -32,7 +30,7 @@ fn is_small(daemon: &Daemon) {
 }
 
 fn row(key: &str, more: &serde_json::Value) -> serde_json::Value {
-    let mut row = json!({ "PartitionKey": "p", "RowKey": key, "Timestamp": Clock::System.now().to_string() });
+    let mut row = json!({ "PartitionKey": "p", "RowKey": key, "Timestamp": now().to_string() });
     for (name, value) in more.as_object().into_iter().flatten() {
         row[name] = value.clone();
     }
@@ -146,9 +144,9 @@ fn a_token_service_without_end_takes_no_memory() {
             is_open = is_open && stream.write_all(&flood).is_ok();
         }
     });
-    let flow = guide_flow("leads").replace("frequency = \"hour\"", "frequency = \"second\"");
-    let table = "[connections.marketplace.azure_table]\naccount = \"contosoleads\"\nentra = { managed_identity = true }\n\n";
-    let sandbox = Sandbox::new(format!("{table}{FOLDER}{flow}"));
+    let identity = "account = \"contosoleads\"\nentra = { managed_identity = true }";
+    let table = FlowsToml::new().table_connection("marketplace", "azure_table", identity);
+    let sandbox = Sandbox::new(table.folder("relay").guide_flow("leads").every("second"));
     let daemon = sandbox.daemon_with(&[("LEADFLOW_TEST_IMDS", &format!("http://127.0.0.1:{port}"))]);
     within(Duration::from_mins(3), "nine answers", || (asked.load(Ordering::Relaxed) > 9).then_some(()));
     daemon.wait_for_log("the run failed");

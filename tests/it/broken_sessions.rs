@@ -10,11 +10,12 @@ use leadflow::flow::Config;
 use leadflow::history::{Cause, Order};
 use leadflow::outbox::State;
 use leadflow::platform::clock::{Clock, DrivenClock};
-use leadflow::services::table::EmbeddedTable;
 use leadflow::store::{Listed, SharedStore, Store, Which};
 use serde_json::{Value, json};
 
 use crate::support::breaking::{Breaking, Refusals, Script};
+use crate::support::embedded::{Embedded, row};
+use crate::support::flows_toml::FlowsToml;
 use crate::support::leadflow::Sandbox;
 
 const CALM: Script = |_, _| false;
@@ -23,42 +24,39 @@ const AT_POISON: Script = |step, line| step == "RCPT" && line.contains("<poison@
 
 /// A mail a row, whose subject is the row's key, over these connections; rows whose key begins with
 /// `poison` are those of a second flow of the same lane.
-fn flows(servers: &[(&str, &Breaking)], to: &str) -> String {
-    let connections: String = servers.iter().map(|(name, server)| server.connection(name)).collect();
-    let names: Vec<_> = servers.iter().map(|(name, _)| format!("\"{name}\"")).collect();
-    let flow = |name: &str, to: &str| {
-        format!(
-            "[flows.{name}]\n[flows.{name}.recurrence]\nfrequency = \"hour\"\n\
-             [flows.{name}.table]\nconnection = \"demo\"\nname = \"{name}\"\n\
-             [flows.{name}.email]\nconnection = [{}]\nto = \"{to}\"\neach = \"row\"\nper_hour = 100000\n\
-             subject = \"{{{{#each rows}}}}{{{{RowKey}}}}{{{{/each}}}}\"\nbody = \"{{{{length}}}}\"\nattach_csv = true\n",
-            names.join(", ")
-        )
+fn flows(servers: &[(&str, &Breaking)], to: &str) -> FlowsToml {
+    let names: Vec<_> = servers.iter().map(|(name, _)| *name).collect();
+    let connections = servers.iter().fold(FlowsToml::new(), |flows, (name, server)| {
+        flows.smtp(name, server.port).more("per_minute = 10000")
+    });
+    let flow = |flows: FlowsToml, name: &str, to: &str| {
+        let flow = flows.flow(name).reads("demo", name).mails_by_any(&names).to(to).body("{{length}}");
+        let flow = flow.subject("{{#each rows}}{{RowKey}}{{/each}}");
+        flow.more("each = \"row\"\nper_hour = 100000\nattach_csv = true")
     };
-    let table = "[connections.demo.embedded_table]\nfile = \"demo.db\"\n";
-    format!("{table}{connections}{}{}", flow("poison", "poison@contoso.example"), flow("leads", to))
+    flow(flow(connections.embedded("demo"), "poison", "poison@contoso.example"), "leads", to)
 }
 
 /// The tables of both flows.
 struct Tables {
-    poison: EmbeddedTable,
-    leads: EmbeddedTable,
+    poison: Embedded,
+    leads: Embedded,
 }
 
 impl Tables {
     fn open(file: &Path) -> Self {
-        let open = |name| EmbeddedTable::open(file, name).unwrap();
+        let open = |name| Embedded::open(file, name);
         Self { poison: open("poison"), leads: open("leads") }
     }
 
     fn insert(&self, keys: &[impl AsRef<str>], now: Timestamp) {
         for key in keys.iter().map(AsRef::as_ref) {
-            let mut row = json!({ "PartitionKey": "p", "RowKey": key });
+            let mut row = row(key);
             if key.starts_with("large") {
                 row["Text"] = "x".repeat(3 << 20).into();
             }
             let table = if key.starts_with("poison") { &self.poison } else { &self.leads };
-            table.insert(&[row.as_object().unwrap().clone()], now).unwrap();
+            table.insert_at(&[row], now);
         }
     }
 }
@@ -72,7 +70,6 @@ struct Office {
 impl Office {
     fn new(servers: &[(&str, &Breaking)], to: &str) -> Self {
         let sandbox = Sandbox::new(flows(servers, to));
-        std::fs::create_dir(sandbox.path("state")).unwrap();
         let tables = Tables::open(&sandbox.path("state/demo.db"));
         Self { sandbox, tables }
     }
@@ -190,7 +187,7 @@ impl Driven {
     fn new(servers: &[(&str, &Breaking)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("flows.toml");
-        std::fs::write(&path, flows(servers, "sales@contoso.example")).unwrap();
+        std::fs::write(&path, flows(servers, "sales@contoso.example").to_string()).unwrap();
         let config = config::load(&path).unwrap().config;
         let clock = DrivenClock::new("2026-03-02T08:00:00Z".parse().unwrap());
         let state = folder.path().join("state");

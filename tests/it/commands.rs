@@ -2,24 +2,20 @@
 
 use std::process::Command;
 
+use crate::support::flows_toml::FlowsToml;
 use crate::support::leadflow::Sandbox;
 
-const FLOWS: &str = r#"[connections.demo.embedded_table]
-file = "demo.db"
-[connections.folder.mail_folder]
-[flows.leads.recurrence]
-frequency = "hour"
-[flows.leads.table]
-connection = "demo"
-name = "marketplaceleads"
-[flows.leads.email]
-connection = "folder"
-to = "sales@contoso.example"
-"#;
+fn flows(name: &str) -> FlowsToml {
+    FlowsToml::demo().flow(name).reads("demo", "marketplaceleads")
+}
+
+fn sandbox() -> Sandbox {
+    Sandbox::new(flows("leads"))
+}
 
 #[test]
 fn they_answer_before_there_is_a_run() {
-    let sandbox = Sandbox::new(FLOWS);
+    let sandbox = sandbox();
     assert_eq!(sandbox.run(&["check"]).stdout, "flows.toml: 1 flow, no problems in the file\n");
     let list = sandbox.run(&["list"]).stdout;
     assert_eq!(list.lines().count(), 2);
@@ -38,7 +34,7 @@ fn they_answer_before_there_is_a_run() {
 
 #[test]
 fn a_file_that_is_nowhere_is_looked_for_in_both_places() {
-    let sandbox = Sandbox::new(FLOWS);
+    let sandbox = sandbox();
     std::fs::create_dir(sandbox.path("empty")).unwrap();
     let said = |arguments: &[&str]| {
         let output = sandbox.command(arguments).current_dir(sandbox.path("empty")).output().unwrap();
@@ -66,7 +62,7 @@ fn named_nope(sandbox: &Sandbox, command: &str) -> String {
 
 #[test]
 fn they_tell_what_was() {
-    let sandbox = Sandbox::new(FLOWS);
+    let sandbox = sandbox();
     let once = sandbox.run_once();
     assert_eq!(once.stdout, "leads · run 1 · nothing-new · no new rows\n");
     let history = sandbox.run(&["history", "leads"]).stdout;
@@ -93,7 +89,7 @@ fn they_tell_what_was() {
 
 #[test]
 fn off_stays_off_and_on_cannot_override_the_file() {
-    let sandbox = Sandbox::new(FLOWS);
+    let sandbox = sandbox();
     assert_eq!(sandbox.run(&["off", "leads"]).code, 0);
     assert!(sandbox.run(&["list"]).stdout.contains("off (by command)"));
     let once = sandbox.run(&["run", "--once"]);
@@ -127,7 +123,7 @@ fn the_demo_shows_the_three_leads_and_ends() {
 
 #[test]
 fn log_lines_can_be_json() {
-    let sandbox = Sandbox::new(FLOWS);
+    let sandbox = sandbox();
     let output = sandbox.run(&["--log-format", "json", "run", "--once"]);
     for line in output.stderr.lines() {
         let line: serde_json::Value = serde_json::from_str(line).unwrap();
@@ -138,7 +134,7 @@ fn log_lines_can_be_json() {
 
 #[test]
 fn health_tells_what_is_wrong() {
-    let sandbox = Sandbox::new(FLOWS);
+    let sandbox = sandbox();
     let unrun = sandbox.run(&["health"]).stdout;
     assert!(unrun.contains("leadflow was never run; start it: leadflow run"), "{unrun}");
     let daemon = sandbox.daemon();
@@ -164,7 +160,7 @@ fn health_tells_what_is_wrong() {
 
 #[test]
 fn a_state_is_copied_and_carried_over() {
-    let sandbox = Sandbox::new(FLOWS);
+    let sandbox = sandbox();
     assert!(sandbox.run(&["backup", "copy.db"]).stderr.contains("there is no state yet"));
     sandbox.run_once();
     assert_eq!(sandbox.run(&["backup", "copy.db"]).code, 0);
@@ -174,7 +170,7 @@ fn a_state_is_copied_and_carried_over() {
             .stderr
             .contains("cannot write the copy copy.db: it is there already")
     );
-    std::fs::write(sandbox.path("flows.toml"), FLOWS.replace("flows.leads", "flows.new-leads")).unwrap();
+    sandbox.write("flows.toml", &flows("new-leads").to_string());
     assert_eq!(sandbox.run(&["rename", "leads", "newleads"]).code, 2);
     let renamed = sandbox.run(&["rename", "leads", "new-leads"]);
     assert_eq!((renamed.code, renamed.stdout.as_str()), (0, "what is known of leads is new-leads's now\n"));
@@ -189,7 +185,7 @@ fn a_state_is_copied_and_carried_over() {
 #[test]
 fn a_state_or_table_that_everybody_may_write_is_refused() {
     use std::os::unix::fs::PermissionsExt as _;
-    let sandbox = Sandbox::new(FLOWS);
+    let sandbox = sandbox();
     sandbox.run_once();
     // As a backup is that was copied into its place.
     for file in ["state/leadflow.db", "state/demo.db"] {
@@ -213,7 +209,7 @@ fn a_state_or_table_that_everybody_may_write_is_refused() {
 
 #[test]
 fn a_device_that_was_named_by_mistake_is_not_to_be_deleted() {
-    let sandbox = Sandbox::new(FLOWS);
+    let sandbox = sandbox();
     for device in ["/dev/null", "/dev/zero"] {
         let told = sandbox.run(&["--config", device, "check"]);
         assert!(told.code == 2 && told.stderr.contains("is a device"), "{}", told.stderr);

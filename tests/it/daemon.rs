@@ -5,16 +5,14 @@ use std::process::{Command, Stdio};
 use crate::support::azurite::{self, Table};
 use crate::support::database::Writing;
 use crate::support::eventually;
-use crate::support::flows_toml::{FlowsToml, MARKETPLACE, guide_flow, relay};
+use crate::support::flows_toml::{FlowsToml, guide};
 use crate::support::leadflow::Sandbox;
 use crate::support::leads::{keys, leads};
 use crate::support::mail_server::MailServer;
 
 /// The guide's flow each two seconds.
 fn every_two_seconds(table: &Table, port: u16) -> Sandbox {
-    let flow = guide_flow(&table.name)
-        .replace("frequency = \"hour\"\ninterval = 1", "frequency = \"second\"\ninterval = 2");
-    Sandbox::with_azurite(format!("{MARKETPLACE}{}{flow}", relay(port)))
+    Sandbox::with_azurite(guide(&table.name, port).every("second").interval(2))
 }
 
 #[tokio::test]
@@ -105,10 +103,9 @@ async fn a_sender_that_is_refused_condemns_no_mail_and_the_next_connection_takes
     let (table, server) = (Table::create().await, MailServer::start(&[]));
     let strict = MailServer::start(&["--refuse-sender"]);
     table.insert(&leads(0..2)).await;
-    let first = relay(strict.port).replace("connections.relay", "connections.first");
-    let flow = guide_flow(&table.name);
-    let sandbox = Sandbox::with_azurite(format!("{MARKETPLACE}{first}{}{flow}", relay(server.port)));
-    sandbox.edit("connection = \"relay\"", "connection = \"first\"");
+    let flows = FlowsToml::new().azure("marketplace").relay("first", strict.port);
+    let flows = flows.relay("relay", server.port).guide_flow(&table.name).mails_by("first");
+    let sandbox = Sandbox::with_azurite(flows);
     let output = sandbox.run(&["run", "--once"]);
     assert_eq!(output.code, 1);
     let words =

@@ -12,8 +12,7 @@ use crate::support::mail::Mail;
 use crate::support::{eventually, now};
 
 fn flows() -> FlowsToml {
-    let flows =
-        FlowsToml::demo().failures("folder").flow("leads").of_recurrence("interval = 1").filter(SINCE);
+    let flows = FlowsToml::demo().failures("folder").flow("leads").interval(1).filter(SINCE);
     flows.subject("{{length}} rows").body(KEYS)
 }
 

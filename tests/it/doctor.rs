@@ -3,13 +3,13 @@
 use serde_json::Value;
 
 use crate::support::azurite::{self, Table};
-use crate::support::flows_toml::{MARKETPLACE, guide_flow, relay};
+use crate::support::flows_toml::guide;
 use crate::support::leadflow::{Output, Sandbox};
 use crate::support::leads::{keys, leads};
 use crate::support::mail_server::MailServer;
 
 fn sandbox(table: &Table, port: u16) -> Sandbox {
-    Sandbox::with_azurite(format!("{MARKETPLACE}{}{}", relay(port), guide_flow(&table.name)))
+    Sandbox::with_azurite(guide(&table.name, port))
 }
 
 fn shows(output: &Output, words: &[&str]) {
@@ -74,8 +74,7 @@ async fn what_keeps_leads_from_coming() {
 async fn a_wrong_key_is_said() {
     let table = Table::create().await;
     let storage = azurite::connection_string("Y2FuYXJ5");
-    let flows = format!("{MARKETPLACE}{}{}", relay(1), guide_flow(&table.name));
-    let output = Sandbox::with_storage(&flows, storage).run(&["check", "--online"]);
+    let output = Sandbox::with_storage(guide(&table.name, 1), storage).run(&["check", "--online"]);
     assert_eq!(output.code, 1);
     shows(
         &output,
@@ -140,8 +139,7 @@ async fn a_test_mail_is_really_sent_and_marked() {
 
 #[test]
 fn a_missing_secret_is_seen_offline() {
-    let flows = format!("{MARKETPLACE}{}{}", relay(1), guide_flow("leads"));
-    let sandbox = Sandbox::new(&flows);
+    let sandbox = Sandbox::new(guide("leads", 1));
     let of_service = sandbox.run(&["check", "--strict"]);
     assert_eq!(of_service.code, 0, "{}", of_service.stdout);
     let words = ["☞ not looked at: the environment variable LEADS_STORAGE", "check --online` signs in"];
@@ -185,12 +183,8 @@ fn a_missing_secret_is_seen_offline() {
 
 #[test]
 fn a_schedule_is_told_before_anything_runs() {
-    let flow = guide_flow("leads").replace(
-        "frequency = \"hour\"",
-        "frequency = \"day\"\nhours = [8, 12]\nstart_time = \"2026-01-05T08:00:00\"",
-    );
-    let sandbox =
-        Sandbox::new(format!("[settings]\ntime_zone = \"Asia/Seoul\"\n{MARKETPLACE}{}{flow}", relay(1)));
+    let flow = guide("leads", 1).every("day\"\nhours = [8, 12]\nstart_time = \"2026-01-05T08:00:00");
+    let sandbox = Sandbox::new(flow.settings("time_zone = \"Asia/Seoul\""));
     let slots = sandbox.json(&["schedule", "marketplace-leads", "--count", "4", "--json"]);
     let slots = slots.as_array().unwrap();
     assert_eq!(slots.len(), 4);
@@ -222,11 +216,13 @@ fn what_a_connection_string_gives_away_is_said_offline() {
             "✗ the environment variable LEADS_STORAGE: the connection string has no AccountKey",
         ),
     ] {
-        let flows = format!("{MARKETPLACE}{}{}", relay(1), guide_flow("leads"));
-        let output = Sandbox::with_storage(&flows, storage.to_owned()).run(&["check"]);
+        let output = Sandbox::with_storage(guide("leads", 1), storage.to_owned()).run(&["check"]);
         assert_eq!(output.code, 1);
         shows(&output, &[words]);
     }
-    let flows = format!("{MARKETPLACE}{}{}", relay(1), guide_flow("leads"));
-    assert_eq!(Sandbox::new(&flows).run(&["check"]).code, 0, "without the secret there is nothing to see");
+    assert_eq!(
+        Sandbox::new(guide("leads", 1)).run(&["check"]).code,
+        0,
+        "without the secret there is nothing to see"
+    );
 }

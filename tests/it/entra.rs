@@ -5,11 +5,11 @@ use leadflow::platform::clock::Clock;
 use serde_json::json;
 
 use crate::support::azurite::Table;
-use crate::support::flows_toml::guide_flow;
+use crate::support::flows_toml::FlowsToml;
 use crate::support::leadflow::{Output, Sandbox};
 use crate::support::leads::{keys, leads};
 use crate::support::mail::Mail;
-use crate::support::microsoft::connections::{MANAGED, application, graph, smtp, smtp_server, table};
+use crate::support::microsoft::connections::{MANAGED, application, smtp_server};
 use crate::support::microsoft::{
     APPLICATION, GRAPH, MAILBOX, Microsoft, SMTP, STORAGE, TENANT, USER_ASSIGNED,
 };
@@ -20,12 +20,22 @@ fn shows(output: &Output, words: &[&str]) {
     }
 }
 
+/// Table and mail by this sign-in.
+fn flows(sign_in: &str) -> FlowsToml {
+    FlowsToml::new().contoso(sign_in).graph(sign_in)
+}
+
+/// The guide's flow on an embedded table, and mail by SMTP.
+fn by_smtp(port: u16) -> FlowsToml {
+    let connections = FlowsToml::new().embedded("marketplace").xoauth2(port, &application("oauth"));
+    connections.guide_flow("leads")
+}
+
 /// The guide's flow with table and mail by this sign-in; three leads.
 async fn sandbox(microsoft: &Microsoft, sign_in: &str) -> Sandbox {
     let leads_table = Table::create().await;
     leads_table.insert(&leads(0..3)).await;
-    let flow = guide_flow(&leads_table.name).replace("\"relay\"", "\"office365\"");
-    Sandbox::with_microsoft(format!("{}{}{flow}", table(sign_in), graph(sign_in)), microsoft)
+    Sandbox::with_microsoft(flows(sign_in).guide_flow(&leads_table.name), microsoft)
 }
 
 #[tokio::test]
@@ -50,10 +60,7 @@ async fn check_tells_each_step_that_works() {
     );
 
     let (server, _tokens) = smtp_server(&microsoft, &[]);
-    let by_smtp = smtp(server.port, &application("oauth"));
-    let flow = guide_flow("leads").replace("\"relay\"", "\"office365\"");
-    let embedded = "[connections.marketplace.embedded_table]\nfile = \"leads.db\"\n";
-    let sandbox = Sandbox::with_microsoft(format!("{embedded}{by_smtp}{flow}"), &microsoft);
+    let sandbox = Sandbox::with_microsoft(by_smtp(server.port), &microsoft);
     let output = sandbox.run(&["check", "--online"]);
     shows(
         &output,
@@ -120,10 +127,7 @@ fn check_tells_what_smtp_lacks() {
     let microsoft = Microsoft::start();
     microsoft.state().take_back(SMTP);
     let (server, _tokens) = smtp_server(&microsoft, &[]);
-    let flow = guide_flow("leads").replace("\"relay\"", "\"office365\"");
-    let embedded = "[connections.marketplace.embedded_table]\nfile = \"leads.db\"\n";
-    let flows = format!("{embedded}{}{flow}", smtp(server.port, &application("oauth")));
-    let output = Sandbox::with_microsoft(&flows, &microsoft).run(&["check", "--online"]);
+    let output = Sandbox::with_microsoft(by_smtp(server.port), &microsoft).run(&["check", "--online"]);
     assert_eq!(output.code, 1);
     shows(
         &output,
@@ -160,8 +164,7 @@ async fn a_metadata_service_in_trouble_is_tried_again() {
 #[test]
 fn without_a_metadata_service_it_says_so_at_once() {
     let microsoft = Microsoft::start();
-    let flow = guide_flow("leads").replace("\"relay\"", "\"office365\"");
-    let sandbox = Sandbox::with_microsoft(format!("{}{}{flow}", table(MANAGED), graph(MANAGED)), &microsoft);
+    let sandbox = Sandbox::with_microsoft(flows(MANAGED).guide_flow("leads"), &microsoft);
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let mut command = sandbox.command(&["check", "--online"]);
     let began = std::time::Instant::now();
@@ -183,9 +186,7 @@ fn each_cloud_has_its_own_services() {
     ] {
         let microsoft = Microsoft::start();
         let sign_in = format!("cloud = \"{cloud}\"\n{}", application("entra"));
-        let flow = guide_flow("leads").replace("\"relay\"", "\"office365\"");
-        let sandbox =
-            Sandbox::with_microsoft(format!("{}{}{flow}", table(&sign_in), graph(&sign_in)), &microsoft);
+        let sandbox = Sandbox::with_microsoft(flows(&sign_in).guide_flow("leads"), &microsoft);
         let output = sandbox.run(&["test-mail", "marketplace-leads"]);
         assert_eq!(output.code, 0, "{}{}", output.stdout, output.stderr);
         assert_eq!((microsoft.asked(login), microsoft.asked(host)), (1, 1), "{cloud}");
@@ -208,12 +209,8 @@ fn each_cloud_has_its_own_services() {
 
 #[test]
 fn a_signature_is_shown_and_its_end_is_an_alarm() {
-    let flows = format!(
-        "{}[connections.office365.mail_folder]\n{}",
-        table("sas = { file = \"sas\" }"),
-        guide_flow("leads").replace("\"relay\"", "\"office365\"")
-    );
-    let sandbox = Sandbox::new(&flows);
+    let flows = FlowsToml::new().contoso("sas = { file = \"sas\" }").folder("office365");
+    let sandbox = Sandbox::new(flows.guide_flow("leads"));
     let write = |days: i64, permissions: &str| {
         let ends =
             (Clock::System.now() + SignedDuration::from_hours(days * 24 + 1)).strftime("%Y-%m-%dT%H:%M:%SZ");

@@ -1,26 +1,29 @@
 //! A person is forgotten: what is told is what was seen.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use leadflow::alarm::Kind;
+use leadflow::outbox::Receipt;
 use serde_json::{Value, json};
 
 use crate::support::azurite::Table;
-use crate::support::eventually;
-use crate::support::flows_toml::MARKETPLACE;
+use crate::support::database::integrity;
+use crate::support::flows_toml::{FlowsToml, SINCE};
 use crate::support::leadflow::Sandbox;
+use crate::support::past::{PastState, query};
 use crate::support::scripted::{Requests, page, response, table_service};
+use crate::support::{eventually, now};
 
-/// Flows of the embedded mail folder over tables of the connection `marketplace`: name and table.
-fn flows(tables: &[(&str, &str)], of_table: &str) -> String {
-    let flow = |(flow, table): &(&str, &str)| {
-        format!(
-            "[flows.{flow}.recurrence]\nfrequency = \"hour\"\n[flows.{flow}.table]\nconnection = \"marketplace\"\n\
-             name = \"{table}\"\n{of_table}\n[flows.{flow}.email]\nconnection = \"folder\"\nto = \"a@b.example\"\n\
-             subject = \"{{{{#each rows}}}}{{{{lead.name}}}} {{{{/each}}}}\"\n"
-        )
-    };
-    let flows: String = tables.iter().map(flow).collect();
-    format!("{MARKETPLACE}[connections.folder.mail_folder]\npath = \"mail\"\n{flows}")
+/// A flow of the last connections.
+fn flow(flows: FlowsToml, name: &str, table: &str) -> FlowsToml {
+    let flow = flows.flow(name).reads("marketplace", table).to("a@b.example");
+    flow.subject("{{#each rows}}{{lead.name}} {{/each}}")
+}
+
+/// The table connection and a mail folder.
+fn connections() -> FlowsToml {
+    FlowsToml::new().azure("marketplace").folder("folder")
 }
 
 pub(crate) fn lead(partition: &str, row: &str, address: &str, name: &str) -> Value {
@@ -56,12 +59,12 @@ async fn every_row_of_the_person_goes_whatever_its_keys_and_the_filter() {
     table.insert(&kept).await;
     other.insert(&rows[..2]).await;
     // Two flows of the same table and one of another; none of their filters lets the person through.
-    let text = flows(
-        &[("one", &table.name), ("two", &table.name), ("three", &other.name)],
-        "filter = \"Timestamp gt datetime'{{past_time}}' and ActionCode eq 'XYZ'\"\nselect = [\"ActionCode\"]",
-    )
-    .replace("[flows.three.recurrence]", "[flows.three]\nenabled = false\n[flows.three.recurrence]");
-    let sandbox = Sandbox::with_azurite(&text);
+    let misses = format!("{SINCE} and ActionCode eq 'XYZ'");
+    let tables = [("one", &table), ("two", &table), ("three", &other)];
+    let flows = tables.into_iter().fold(connections(), |flows, (name, table)| {
+        flow(flows, name, &table.name).filter(&misses).of_table("select = [\"ActionCode\"]")
+    });
+    let sandbox = Sandbox::with_azurite(flows.of_flow("enabled = false"));
     sandbox.run_once();
     let told = sandbox.json(&["lead", "forget", ANA, "--table", "--yes", "--json"]);
     assert_eq!((&told["ok"], &told["left"]), (&json!(true), &json!([])), "{told:#}");
@@ -83,7 +86,7 @@ async fn every_row_of_the_person_goes_whatever_its_keys_and_the_filter() {
 async fn a_table_that_was_read_once_and_is_not_any_more_is_told() {
     let (table, other) = (Table::create().await, Table::create().await);
     table.insert(&[lead("p", "1", ANA, "Ana Silva")]).await;
-    let sandbox = Sandbox::with_azurite(flows(&[("one", &table.name)], ""));
+    let sandbox = Sandbox::with_azurite(flow(connections(), "one", &table.name));
     sandbox.run_once();
     sandbox.edit(&format!("name = \"{}\"", table.name), &format!("name = \"{}\"", other.name));
     sandbox.run_once();
@@ -115,7 +118,7 @@ async fn what_the_service_says_of_a_deletion_is_no_proof() {
         ("412 Precondition Failed", "UpdateConditionNotSatisfied", "it was written anew meanwhile"),
     ] {
         let service = stubborn(answer, code);
-        let sandbox = Sandbox::with_storage(flows(&[("one", "leads")], ""), service.storage());
+        let sandbox = Sandbox::with_storage(flow(connections(), "one", "leads"), service.storage());
         sandbox.run(&["run", "--once"]);
         let told = sandbox.run(&["lead", "forget", ANA, "--table", "--yes"]);
         assert_eq!(told.code, 1, "{answer}: {}", told.stdout);
@@ -146,7 +149,8 @@ async fn rows_that_appear_meanwhile_go_too_and_a_table_that_cannot_be_read_is_to
         row["Timestamp"] = json!("2026-01-01T00:00:00Z");
         Some(page(if number < 2 { std::slice::from_ref(&row) } else { &[] }, &[]))
     });
-    let sandbox = Sandbox::with_storage(flows(&[("one", "leads"), ("two", "gone")], ""), service.storage());
+    let sandbox =
+        Sandbox::with_storage(flow(flow(connections(), "one", "leads"), "two", "gone"), service.storage());
     sandbox.run(&["run", "--once"]);
     let told = sandbox.run(&["lead", "forget", ANA, "--table", "--yes"]);
     assert_eq!(told.code, 1, "{}", told.stdout);
@@ -175,7 +179,7 @@ async fn another_persons_lead_that_names_the_person_is_told_and_stays() {
     table
         .insert(&[bob, lead("p", "same", ANA, "Ana Silva"), lead("q", "same", "eva@c.example", "Eva Holm")])
         .await;
-    let sandbox = Sandbox::with_azurite(flows(&[("one", &table.name)], ""));
+    let sandbox = Sandbox::with_azurite(flow(connections(), "one", &table.name));
     sandbox.run_once();
     let told = sandbox.run(&["lead", "forget", "same", "--table", "--yes"]);
     assert_eq!(told.code, 1, "{}", told.stdout);
@@ -195,11 +199,8 @@ async fn a_mail_that_still_waits_is_told() {
     // Nobody takes mail.
     let table = Table::create().await;
     table.insert(&[lead("p", "1", ANA, "Ana Silva")]).await;
-    let text = flows(&[("one", &table.name)], "").replace(
-        "[connections.folder.mail_folder]\npath = \"mail\"\n",
-        "[connections.folder.smtp]\nhost = \"127.0.0.1\"\nport = 1\nsecurity = \"none\"\nfrom = \"a@b.example\"\n",
-    );
-    let sandbox = Sandbox::with_azurite(&text);
+    let relay = FlowsToml::new().azure("marketplace").smtp("relay", 1);
+    let sandbox = Sandbox::with_azurite(flow(relay, "one", &table.name));
     sandbox.run(&["run", "--once"]);
     let told = sandbox.run(&["lead", "forget", ANA, "--table", "--yes"]);
     assert_eq!(told.code, 1, "{}", told.stdout);
@@ -217,7 +218,7 @@ async fn a_run_that_has_read_the_row_before_it_went_is_told() {
     let deleted = AtomicUsize::new(0);
     let service = table_service(move |_, target| {
         let mut row = lead("p", "1", ANA, "Ana Silva");
-        row["Timestamp"] = json!(leadflow::platform::clock::Clock::System.now().to_string());
+        row["Timestamp"] = json!(now().to_string());
         if target.contains("(PartitionKey=") {
             deleted.store(1, Ordering::SeqCst);
             return Some(response("204 No Content", &[], ""));
@@ -232,8 +233,8 @@ async fn a_run_that_has_read_the_row_before_it_went_is_told() {
         let is_of_run = target.contains("filter=") && !target.contains("1601");
         Some(page(&rows, if is_of_run { &["x-ms-continuation-NextPartitionKey: hangs"] } else { &[] }))
     });
-    let flow = flows(&[("one", "leads")], "filter = \"Timestamp gt datetime'{{past_time}}'\"");
-    let sandbox = Sandbox::with_storage(&flow, service.storage());
+    let flows = flow(connections(), "one", "leads").filter(SINCE);
+    let sandbox = Sandbox::with_storage(flows, service.storage());
     let daemon = sandbox.daemon();
     eventually("the run to hang", || {
         service.seen().iter().any(|target| target.contains("NextPartitionKey=hangs")).then_some(())
@@ -250,20 +251,19 @@ async fn a_run_that_has_read_the_row_before_it_went_is_told() {
 async fn texts_of_the_history_go_however_they_came_there() {
     let table = Table::create().await;
     table.insert(&[lead("p", "1", ANA, "Ana Silva"), lead("p", "2", "bo@c.example", "Bo Berg")]).await;
-    let sandbox = Sandbox::with_azurite(flows(&[("one", &table.name)], ""));
+    let sandbox = Sandbox::with_azurite(flow(connections(), "one", &table.name));
     sandbox.run_once();
+    // The text of a mail was purged, its subject stands; a server has repeated the address; a run and an
+    // alarm tell the name.
+    let mut past = PastState::open(&sandbox, &["one"]);
+    past.failed(("one", 5), 90, "row Ana Silva", vec![query("leads", "Note ne 'ana@fabrikam.example'")]);
+    let reply = Receipt::Accepted("250 thanks for <ANA@fabrikam.example>".to_owned());
+    past.mailed(("one", 4), 90, "Ana Silva is new", &[reply]);
+    past.purge();
+    past.alarm(Kind::Failing, "one", "a%40b ana%40fabrikam.example");
+    drop(past);
     let state = sandbox.path("state/leadflow.db");
-    let db = rusqlite::Connection::open(&state).unwrap();
-    // The text of the mail was purged long ago, its subject stands; a server has repeated the name. This
-    // connection leaves what it deletes in pages that are not used.
-    db.execute_batch(
-        "DELETE FROM texts; UPDATE recipients SET reply = '250 thanks for <ANA@fabrikam.example>';
-         UPDATE runs SET summary = 'row Ana Silva'; INSERT INTO alarms (kind, about, since, what) VALUES
-         ('failing', 'one', 1, 'a%40b ana%40fabrikam.example');
-         UPDATE steps SET inputs = json_object('x', 'ana@fabrikam.example') WHERE name = 'query'",
-    )
-    .unwrap();
-    drop(db);
+    leave_in_unused_bytes(&state, "ana@fabrikam.example");
     let told = sandbox.run(&["lead", "forget", ANA, "--yes"]);
     assert_eq!(told.code, 0, "{}", told.stdout);
     assert!(
@@ -282,16 +282,21 @@ async fn texts_of_the_history_go_however_they_came_there() {
     assert!(sandbox.run(&["history", "show", "1"]).stdout.contains("(forgotten)"));
 }
 
+/// Another program has deleted it from the database, and left it in bytes that are not used.
+fn leave_in_unused_bytes(database: &Path, text: &str) {
+    let mut bytes = std::fs::read(database).unwrap();
+    let unused = bytes.windows(200).position(|piece| piece.iter().all(|byte| *byte == 0)).unwrap() + 100;
+    bytes[unused..unused + text.len()].copy_from_slice(text.as_bytes());
+    std::fs::write(database, bytes).unwrap();
+    integrity(database.parent().unwrap());
+}
+
 #[test]
 fn an_embedded_table_a_folder_and_a_state_that_cannot_be_read() {
-    let text = "[connections.t.embedded_table]\nfile = \"t.db\"\n[connections.folder.mail_folder]\npath = \"mail\"\n\
-        [flows.one.recurrence]\nfrequency = \"hour\"\n[flows.one.table]\nconnection = \"t\"\nname = \"leads\"\n\
-        [flows.one.email]\nconnection = \"folder\"\nto = \"a@b.example\"\n";
-    let sandbox = Sandbox::new(text);
-    let table = leadflow::services::table::EmbeddedTable::open(&sandbox.path("state/t.db"), "leads").unwrap();
-    let rows = [lead("a/b", "o'hara\t?#", ANA, "Ana Silva"), lead("p", "2", "bo@c.example", "Bo Berg")];
-    let rows: Vec<_> = rows.iter().map(|row| row.as_object().unwrap().clone()).collect();
-    table.insert(&rows, leadflow::platform::clock::Clock::System.now()).unwrap();
+    let sandbox = Sandbox::new(FlowsToml::demo().flow("one").to("a@b.example"));
+    sandbox
+        .table()
+        .insert(&[lead("a/b", "o'hara\t?#", ANA, "Ana Silva"), lead("p", "2", "bo@c.example", "Bo Berg")]);
     let told = sandbox.run(&["lead", "forget", ANA, "--yes"]);
     assert_eq!((told.code, told.stdout.contains("there is no state in")), (1, true), "{}", told.stdout);
     sandbox.run_once();

@@ -1,31 +1,29 @@
 //! What `lead forget` says of a person holds, however the person was named and wherever a text lies.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::forget::{ANA, lead};
+use crate::support::flows_toml::FlowsToml;
 use crate::support::leadflow::Sandbox;
+use crate::support::past::PastState;
 
 /// Flows of two embedded tables and a mail folder.
-const EMBEDDED: &str = "[connections.t.embedded_table]\nfile = \"t.db\"\n[connections.folder.mail_folder]\npath = \"mail\"\n\
-    [flows.one.recurrence]\nfrequency = \"hour\"\n[flows.one.table]\nconnection = \"t\"\nname = \"leads\"\n\
-    [flows.one.email]\nconnection = \"folder\"\nto = \"a@b.example\"\nmax_rows = 1\n\
-    [flows.stock.recurrence]\nfrequency = \"hour\"\n[flows.stock.table]\nconnection = \"t\"\nname = \"stock\"\n\
-    [flows.stock.email]\nconnection = \"folder\"\nto = \"a@b.example\"\n";
+fn flows(of_one: &str) -> FlowsToml {
+    let one = FlowsToml::demo().flow("one").to("a@b.example").more(of_one);
+    one.flow("stock").reads("demo", "stock").to("a@b.example")
+}
 
-fn insert(sandbox: &Sandbox, table: &str, rows: &[Value]) {
-    let table = leadflow::services::table::EmbeddedTable::open(&sandbox.path("state/t.db"), table).unwrap();
-    let rows: Vec<_> = rows.iter().map(|row| row.as_object().unwrap().clone()).collect();
-    table.insert(&rows, leadflow::platform::clock::Clock::System.now()).unwrap();
+fn sandbox() -> Sandbox {
+    Sandbox::new(flows("max_rows = 1"))
 }
 
 #[test]
 fn an_address_is_found_however_it_was_copied_and_what_was_not_found_is_said() {
-    let sandbox = Sandbox::new(EMBEDDED);
-    insert(
-        &sandbox,
-        "leads",
-        &[lead("p", "1", "Ana@예시.example", "Ana Silva"), lead("p", "2", "bo@c.example", "Bo Berg")],
-    );
+    let sandbox = sandbox();
+    sandbox.table().insert(&[
+        lead("p", "1", "Ana@예시.example", "Ana Silva"),
+        lead("p", "2", "bo@c.example", "Bo Berg"),
+    ]);
     sandbox.run_once();
     let spelled = ["ana@예시.exampel", "joana@예시.example"];
     for text in spelled {
@@ -63,16 +61,16 @@ fn an_address_is_found_however_it_was_copied_and_what_was_not_found_is_said() {
 
 #[test]
 fn a_key_of_several_rows_erases_none_that_may_be_anothers() {
-    let sandbox = Sandbox::new(EMBEDDED);
-    insert(&sandbox, "leads", &[lead("2026", "1", ANA, "Ana Silva"), lead("2025", "1", "", "Carl Other")]);
-    insert(&sandbox, "stock", &[json!({ "PartitionKey": "2026", "RowKey": "1", "Item": "screws" })]);
+    let sandbox = sandbox();
+    sandbox.table().insert(&[lead("2026", "1", ANA, "Ana Silva"), lead("2025", "1", "", "Carl Other")]);
+    sandbox.embedded("stock").insert(&[json!({ "PartitionKey": "2026", "RowKey": "1", "Item": "screws" })]);
     sandbox.run_once();
     for key in ["1", "2026/1"] {
         let told = sandbox.run(&["lead", "forget", key, "--table", "--yes"]);
         assert_eq!(told.code, 1, "{}", told.stdout);
         for words in [
             "need not be one person's",
-            "2026/1 in the table stock of the connection t: neither address nor name",
+            "2026/1 in the table stock of the connection demo: neither address nor name",
         ] {
             assert!(told.stderr.contains(words), "`{words}` is not in:\n{}", told.stderr);
         }
@@ -86,9 +84,9 @@ fn a_key_of_several_rows_erases_none_that_may_be_anothers() {
 
 #[test]
 fn a_database_that_was_put_aside_and_half_a_mail_are_looked_through() {
-    let sandbox = Sandbox::new(EMBEDDED);
+    let sandbox = sandbox();
     // The second row stands in the CSV alone, which is base64.
-    insert(&sandbox, "leads", &[lead("p", "1", "bo@c.example", "Bo Berg"), lead("p", "2", ANA, "Ana Silva")]);
+    sandbox.table().insert(&[lead("p", "1", "bo@c.example", "Bo Berg"), lead("p", "2", ANA, "Ana Silva")]);
     sandbox.run_once();
     let mail = std::fs::read_dir(sandbox.path("state/mail")).unwrap().next().unwrap().unwrap().path();
     let part = sandbox.path("state/mail/.000009-0abc.eml.5f0c.part");
@@ -120,18 +118,15 @@ fn a_database_that_was_put_aside_and_half_a_mail_are_looked_through() {
 
 #[test]
 fn a_name_that_is_written_without_a_space_goes_from_the_history() {
-    let sandbox = Sandbox::new(EMBEDDED.replace(
-        "max_rows = 1",
-        "subject = \"{{#each rows}}{{lead.last_name}}{{lead.first_name}} {{/each}}\"",
-    ));
-    insert(&sandbox, "leads", &[lead("p", "1", ANA, "민준 김")]);
+    let subject = "subject = \"{{#each rows}}{{lead.last_name}}{{lead.first_name}} {{/each}}\"";
+    let sandbox = Sandbox::new(flows(subject));
+    sandbox.table().insert(&[lead("p", "1", ANA, "민준 김")]);
     sandbox.run_once();
+    // No row leads to the mail any more: the person's is another one now. And its text was purged.
+    sandbox.table().delete("1");
+    sandbox.table().insert(&[lead("p", "2", ANA, "민준 김")]);
+    PastState::open(&sandbox, &[]).purge();
     let state = sandbox.path("state/leadflow.db");
-    // The key of the row leads to no mail any more, and the text of the mail was purged.
-    rusqlite::Connection::open(&state)
-        .unwrap()
-        .execute_batch("DELETE FROM texts; UPDATE keys SET mail = NULL; DELETE FROM earlier")
-        .unwrap();
     let told = sandbox.run(&["lead", "forget", ANA, "--table", "--yes"]);
     assert_eq!(told.code, 0, "{}", told.stdout);
     let kept = String::from_utf8_lossy(&std::fs::read(&state).unwrap()).into_owned();

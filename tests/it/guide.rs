@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::support::azurite::Table;
-use crate::support::flows_toml::{MARKETPLACE, guide_flow, relay};
+use crate::support::flows_toml::guide;
 use crate::support::leadflow::Sandbox;
 use crate::support::leads::{keys, leads};
 use crate::support::mail_server::{MailServer, USER};
@@ -12,12 +12,8 @@ use crate::support::mail_server::{MailServer, USER};
 async fn two_thousand_five_hundred_leads_are_mailed_exactly_once() {
     let (table, server) = (Table::create().await, MailServer::start(&[]));
     table.insert(&leads(0..2_500)).await;
-    let flows = format!(
-        "[settings]\ntime_zone = \"Asia/Seoul\"\n\n{MARKETPLACE}{}{}",
-        relay(server.port),
-        guide_flow(&table.name)
-    );
-    let sandbox = Sandbox::with_azurite(&flows);
+    let flows = guide(&table.name, server.port).settings("time_zone = \"Asia/Seoul\"");
+    let sandbox = Sandbox::with_azurite(flows);
 
     sandbox.run_once();
     let mails = server.mails();
@@ -48,11 +44,10 @@ async fn two_thousand_five_hundred_leads_are_mailed_exactly_once() {
     carried.sort();
     assert_eq!(carried, keys(2_500..2_503));
 
-    let history = sandbox.json(&["history", "--json"]);
-    let outcomes: Vec<_> =
-        history.as_array().unwrap().iter().map(|run| run["outcome"].as_str().unwrap()).collect();
+    let runs = sandbox.runs();
+    let outcomes: Vec<_> = runs.iter().map(|run| run["outcome"].as_str().unwrap()).collect();
     assert_eq!(outcomes, ["sent", "nothing-new", "sent"]);
-    let first = sandbox.json(&["history", "show", "1", "--json"]);
+    let first = sandbox.shown(1);
     let steps: Vec<_> =
         first["steps"].as_array().unwrap().iter().map(|step| step["step"].as_str().unwrap()).collect();
     assert_eq!(steps, ["window", "query", "new rows", "condition", "render", "commit"]);
@@ -69,8 +64,7 @@ async fn what_one_mail_cannot_carry_goes_in_numbered_ones() {
         row["Description"] = "long ".repeat(6_000).into();
     }
     table.insert(&rows).await;
-    let flows = format!("{MARKETPLACE}{}{}", relay(server.port), guide_flow(&table.name));
-    let sandbox = Sandbox::with_azurite(&flows);
+    let sandbox = Sandbox::with_azurite(guide(&table.name, server.port));
     sandbox.run_once();
     let mails = server.mails();
     assert!(mails.len() > 1, "{} mails", mails.len());

@@ -15,6 +15,7 @@ use proptest::sample::{Index, select};
 use serde_json::json;
 use tokio::time::timeout;
 
+use crate::support::flows_toml::{FlowsToml, KEYS, SINCE};
 use crate::support::hostile::cases;
 use crate::support::scripted::{closing_table_service, page, response};
 
@@ -34,21 +35,9 @@ enum Answer {
     LargeHead(usize),
 }
 
-const FLOW: &str = r#"[connections.t.azure_table]
-connection_string = { file = "storage" }
-[connections.folder.mail_folder]
-path = "mail"
-[flows.leads.recurrence]
-frequency = "hour"
-[flows.leads.table]
-connection = "t"
-name = "leads"
-filter = "Timestamp gt datetime'{{past_time}}'"
-[flows.leads.email]
-connection = "folder"
-to = "sales@contoso.example"
-body = "{{#each rows}}{{RowKey}} {{/each}}"
-"#;
+fn flow() -> FlowsToml {
+    FlowsToml::new().azure_of("t", "storage").folder("folder").flow("leads").filter(SINCE).body(KEYS)
+}
 
 fn broken() -> impl Strategy<Value = Vec<u8>> {
     let whole = r#"{"odata.metadata":"x","value":[]}"#;
@@ -171,7 +160,7 @@ async fn ends_as_it_should(script: Vec<Answer>) {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("storage"), service.storage()).unwrap();
     let path = folder.path().join("flows.toml");
-    std::fs::write(&path, FLOW).unwrap();
+    std::fs::write(&path, flow().to_string()).unwrap();
     let config = config::load(&path).unwrap().config;
     let state = folder.path().join("state");
     let store = SharedStore::new(Store::open(&state).unwrap());

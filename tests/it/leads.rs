@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 
 use crate::support::azurite::Table;
-use crate::support::flows_toml::{MARKETPLACE, guide_flow, relay};
+use crate::support::flows_toml::{FlowsToml, guide};
 use crate::support::leadflow::Sandbox;
 use crate::support::leads::{keys, lead, leads};
 use crate::support::mail_server::MailServer;
@@ -119,10 +119,8 @@ fn corpus() -> Vec<Value> {
     rows
 }
 
-fn flows(server: &MailServer, table: &Table, more: &str) -> String {
-    let flow = guide_flow(&table.name)
-        .replace("template = \"marketplace-leads\"", &format!("template = \"marketplace-leads\"\n{more}"));
-    format!("[settings]\ntime_zone = \"Asia/Seoul\"\n{MARKETPLACE}{}{flow}", relay(server.port))
+fn flows(server: &MailServer, table: &Table, more: &str) -> FlowsToml {
+    guide(&table.name, server.port).more(more).settings("time_zone = \"Asia/Seoul\"")
 }
 
 #[tokio::test]
@@ -193,14 +191,8 @@ fn export_has_the_separator_that_is_asked_for(sandbox: &Sandbox) {
 
 #[tokio::test]
 async fn ten_thousand_leads_read_back_by_python_equal_the_rows() {
-    let sandbox = Sandbox::new(
-        "[connections.demo.embedded_table]\nfile = \"demo.db\"\n[connections.folder.mail_folder]\n\
-         [flows.leads.recurrence]\nfrequency = \"hour\"\n[flows.leads.table]\nconnection = \"demo\"\nname = \"leads\"\n\
-         [flows.leads.email]\nconnection = \"folder\"\nto = \"a@b.example\"\n\
-         csv = { \"Key\" = \"RowKey\", \"Last Name\" = \"lead.last_name\", Phone = \"lead.phone\", Company = \"lead.company\" }\n",
-    );
-    let table =
-        leadflow::services::table::EmbeddedTable::open(&sandbox.path("state/demo.db"), "leads").unwrap();
+    let csv = "csv = { \"Key\" = \"RowKey\", \"Last Name\" = \"lead.last_name\", Phone = \"lead.phone\", Company = \"lead.company\" }";
+    let sandbox = Sandbox::new(FlowsToml::demo().flow("leads").to("a@b.example").more(csv));
     let lasts = ["Groß-Øre", "김", "O\"Hara, Jr.", "two\nlines", " spaces ", "plain"];
     let rows: Vec<Value> = (0..10_000)
         .map(|number| {
@@ -208,8 +200,7 @@ async fn ten_thousand_leads_read_back_by_python_equal_the_rows() {
             odd(number, &json!({ "CustomerInfo": customer(number, &fields).to_string() }))
         })
         .collect();
-    let rows: Vec<_> = rows.iter().map(|row| row.as_object().unwrap().clone()).collect();
-    table.insert(&rows, leadflow::platform::clock::Clock::System.now()).unwrap();
+    sandbox.table().insert(&rows);
     let output = sandbox.run(&["lead", "export", "leads", "--to", "leads.csv"]);
     assert_eq!(output.code, 0, "{}", output.stderr);
     assert_eq!(output.stderr, "10000 rows to leads.csv\n");
@@ -344,11 +335,9 @@ async fn the_proof_of_a_lead_that_was_late_uncertain_replayed_or_deleted() {
 #[tokio::test]
 async fn a_person_is_forgotten_to_the_last_byte() {
     let (table, server) = (Table::create().await, MailServer::start(&[]));
-    let text = flows(&server, &table, "each = \"row\"")
-        .replace("template = \"marketplace-leads\"", "template = \"marketplace-lead\"");
-    let text =
-        text.replace("subject = \"새로운 잠재 고객! ({{length}})\"", "subject = \"Lead {{lead.name}}\"");
-    let sandbox = Sandbox::with_azurite(&text);
+    let flow = guide(&table.name, server.port).subject("Lead {{lead.name}}").more("each = \"row\"");
+    let sandbox = Sandbox::with_azurite(flow.settings("time_zone = \"Asia/Seoul\""));
+    sandbox.edit("template = \"marketplace-leads\"", "template = \"marketplace-lead\"");
     table.insert(&leads(0..3)).await;
     sandbox.run_once();
     let daemon = sandbox.daemon();

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::support::azurite::Table;
-use crate::support::flows_toml::{MARKETPLACE, guide_flow, relay};
+use crate::support::flows_toml::{FlowsToml, guide};
 use crate::support::leadflow::Sandbox;
 use crate::support::leads::leads;
 use crate::support::mail_server::MailServer;
@@ -18,9 +18,8 @@ fn lines(log: &str) -> Vec<Value> {
 async fn one_line_a_run_and_one_a_mail_without_personal_data() {
     let (table, server) = (Table::create().await, MailServer::start(&[]));
     table.insert(&leads(0..3)).await;
-    let flow = guide_flow(&table.name).replace("partners@", "refused@");
-    let settings = "[settings]\nlog = \"debug\"\n\n";
-    let sandbox = Sandbox::with_azurite(format!("{settings}{MARKETPLACE}{}{flow}", relay(server.port)));
+    let flows = guide(&table.name, server.port).to("sales@contoso.example; refused@contoso.example");
+    let sandbox = Sandbox::with_azurite(flows.settings("log = \"debug\""));
     let once = ["--log-format", "json", "run", "--once"];
     let mut log = sandbox.run(&once).stderr;
     log.push_str(&sandbox.run(&once).stderr);
@@ -93,11 +92,7 @@ fn tells_runs(first: &Value, second: &Value, last: &Value) {
 
 #[test]
 fn the_level_is_that_of_the_file_unless_rust_log_says_another() {
-    let flows = "[settings]\nlog = \"error\"\n[connections.demo.embedded_table]\nfile = \"demo.db\"\n\
-                 [connections.folder.mail_folder]\n[flows.leads.recurrence]\nfrequency = \"hour\"\n[flows.leads.table]\n\
-                 connection = \"demo\"\nname = \"leads\"\n[flows.leads.email]\nconnection = \"folder\"\n\
-                 to = \"sales@contoso.example\"\n";
-    let sandbox = Sandbox::new(flows);
+    let sandbox = Sandbox::new(FlowsToml::demo().settings("log = \"error\"").flow("leads"));
     assert_eq!(sandbox.run(&["run", "--once"]).stderr, "");
     let asked = sandbox.command(&["run", "--once"]).env("RUST_LOG", "info").output().unwrap();
     let asked = String::from_utf8(asked.stderr).unwrap();

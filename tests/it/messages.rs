@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::support::azurite::{self, Table};
-use crate::support::flows_toml::{MARKETPLACE, guide_flow, relay};
+use crate::support::flows_toml::guide;
 use crate::support::leadflow::{Output, Sandbox};
 use crate::support::leads::leads;
 use crate::support::mail_server::MailServer;
@@ -58,7 +58,7 @@ fn copy_templates(from: &Path, flows: &Path, to: &Path) {
 async fn failed(port: u16, change: impl Fn(String) -> String, storage: impl Fn(String) -> String) -> Output {
     let table = Table::create().await;
     table.insert(&leads(0..1)).await;
-    let flows = change(format!("{MARKETPLACE}{}{}", relay(port), guide_flow(&table.name)));
+    let flows = change(guide(&table.name, port).to_string());
     let sandbox = Sandbox::with_storage(&flows, storage(azurite::connection_string(azurite::KEY)));
     let output = sandbox.run(&["run", "--once"]);
     assert_eq!(output.code, 1, "{}{}", output.stdout, output.stderr);

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::support::azurite::{self, Table};
 use crate::support::driven::Driven;
 use crate::support::embedded::row;
-use crate::support::flows_toml::{FlowsToml, MARKETPLACE, SINCE, guide_flow, relay};
+use crate::support::flows_toml::{FlowsToml, SINCE, guide};
 use crate::support::leadflow::Sandbox;
 use crate::support::leads::{keys, leads};
 use crate::support::mail_server::MailServer;
@@ -15,9 +15,8 @@ use crate::support::{eventually, now};
 const SECOND: SignedDuration = SignedDuration::from_secs(1);
 
 /// The guide's flow with a window of one second, which is over when the next command has started.
-fn narrow(table: &str, port: u16) -> String {
-    let flow = guide_flow(table).replace("unit = \"hour\"", "unit = \"second\"");
-    format!("{MARKETPLACE}{}{flow}", relay(port))
+fn narrow(table: &str, port: u16) -> Sandbox {
+    Sandbox::with_azurite(guide(table, port).of_a_second())
 }
 
 /// Longer ago than the window, and than the second to which the service tells its time.
@@ -29,7 +28,7 @@ fn let_the_window_pass() {
 #[tokio::test]
 async fn rows_written_while_the_first_runs_fail_are_mailed() {
     let (table, server) = (Table::create().await, MailServer::start(&[]));
-    let sandbox = Sandbox::with_azurite(narrow(&table.name, server.port));
+    let sandbox = narrow(&table.name, server.port);
     table.insert(&leads(0..1)).await;
     let_the_window_pass();
     // The password file of the table is wrong, the table's name is, and the process is killed.
@@ -56,7 +55,7 @@ async fn rows_written_while_the_first_runs_fail_are_mailed() {
 #[tokio::test]
 async fn a_flow_that_is_off_at_first_begins_when_it_is_turned_on() {
     let (table, server) = (Table::create().await, MailServer::start(&[]));
-    let sandbox = Sandbox::with_azurite(narrow(&table.name, server.port));
+    let sandbox = narrow(&table.name, server.port);
     sandbox.edit("condition = ", "enabled = false\ncondition = ");
     let daemon = sandbox.daemon();
     table.insert(&leads(0..1)).await;
@@ -71,7 +70,7 @@ async fn a_flow_that_is_off_at_first_begins_when_it_is_turned_on() {
 #[tokio::test]
 async fn another_way_to_write_the_table_is_no_new_begin() {
     let (table, server) = (Table::create().await, MailServer::start(&[]));
-    let sandbox = Sandbox::with_azurite(narrow(&table.name, server.port));
+    let sandbox = narrow(&table.name, server.port);
     sandbox.edit("{ env = \"LEADS_STORAGE\" }", "{ file = \"storage\" }");
     sandbox.write("storage", &azurite::connection_string(azurite::KEY));
     table.insert(&leads(0..1)).await;

@@ -9,10 +9,10 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-use crate::support::flows_toml::guide_flow;
+use crate::support::flows_toml::FlowsToml;
 use crate::support::leadflow::{Output, Sandbox};
 use crate::support::microsoft::Microsoft;
-use crate::support::microsoft::connections::{application, graph};
+use crate::support::microsoft::connections::application;
 use crate::support::scripted::serve;
 use crate::support::smtp_script::{FROM, Script, Step, good, sandbox, say};
 
@@ -210,7 +210,7 @@ fn said_of_tls(
     table.edit(&smtp, "mail_folder]");
     let place = "AccountName=contoso;AccountKey=Y2FuYXJ5;TableEndpoint=https://127.0.0.1";
     table.edit(
-        "embedded_table]\nfile = \"leads.db\"",
+        "embedded_table]\nfile = \"demo.db\"",
         "azure_table]\nconnection_string = { file = \"storage\" }",
     );
     table.write("storage", &format!("{place}:{port}/contoso"));
@@ -306,22 +306,21 @@ fn proxy(answer: &'static str) -> u16 {
 #[test]
 fn a_proxy_that_wants_a_login_or_lets_nobody_through_says_so() {
     let microsoft = Microsoft::start();
-    let azure = "azure_table]\nconnection_string = { file = \"storage\" }";
-    let embedded = "embedded_table]\nfile = \"leads.db\"";
-    let flow = guide_flow("leads").replace("\"relay\"", "\"office365\"");
+    let azure = || FlowsToml::new().azure_of("marketplace", "storage");
+    let embedded = || FlowsToml::new().embedded("marketplace");
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     for (port, table, words) in [
         (
             proxy("407 Proxy Authentication Required"),
-            azure,
+            azure(),
             ["asks for a login (407)", "http://USER:PASSWORD@HOST:PORT"],
         ),
-        (proxy("403 Forbidden"), embedded, ["does not let it through", "NO_PROXY="]),
-        (closed, embedded, ["does not let it through: Connection refused", "NO_PROXY="]),
+        (proxy("403 Forbidden"), embedded(), ["does not let it through", "NO_PROXY="]),
+        (closed, embedded(), ["does not let it through: Connection refused", "NO_PROXY="]),
     ] {
-        let mail = graph(&application("entra"));
-        let flows = format!("[connections.marketplace.{table}\n\n{mail}{flow}");
-        let sandbox = Sandbox::with_microsoft(&flows, &microsoft);
+        let is_azure = table.to_string().contains("azure_table");
+        let flows = table.graph(&application("entra")).guide_flow("leads");
+        let sandbox = Sandbox::with_microsoft(flows, &microsoft);
         sandbox.write("storage", "AccountName=contoso;AccountKey=Y2FuYXJ5;EndpointSuffix=core.windows.net");
         let mut command = sandbox.command(&["check", "--online"]);
         let place = format!("http://user:canary-proxy-password@127.0.0.1:{port}");
@@ -331,7 +330,7 @@ fn a_proxy_that_wants_a_login_or_lets_nobody_through_says_so() {
         assert!(!said.contains("canary"), "{said}");
         shows(&said, words[0], &words, &["look at the account's name", "look at the network"]);
         assert!(said.contains("Entra ID cannot be reached"), "{said}");
-        if table == azure {
+        if is_azure {
             assert!(said.contains("contoso.table.core.windows.net cannot be reached"), "{said}");
             assert_eq!(said.matches(words[1]).count(), 2, "{said}");
         }
@@ -353,7 +352,7 @@ fn check_looks_into_the_authorities_of_mail_and_table() {
     smtp.edit("security = \"none\"", "security = \"starttls\"\nca_file = \"ca.pem\"");
     let table = sandbox(&[9]);
     table.edit(
-        "embedded_table]\nfile = \"leads.db\"",
+        "embedded_table]\nfile = \"demo.db\"",
         "azure_table]\nconnection_string = { env = \"LEADS_STORAGE\" }\nca_file = \"ca.pem\"",
     );
     for sandbox in [smtp, table] {

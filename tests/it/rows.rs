@@ -11,7 +11,7 @@ use leadflow::store::{SharedStore, Store};
 
 use crate::support::azurite::Table;
 use crate::support::embedded::Embedded;
-use crate::support::flows_toml::{FlowsToml, KEYS, MARKETPLACE, SINCE, guide_flow, relay};
+use crate::support::flows_toml::{FlowsToml, KEYS, SINCE, guide};
 use crate::support::leadflow::Sandbox;
 use crate::support::leads::{keys, lead, leads};
 use crate::support::mail::Mail;
@@ -214,8 +214,7 @@ async fn case_19_a_merge_of_an_old_row_is_no_news_on_azurite() {
     let (table, server) = (Table::create().await, MailServer::start(&[]));
     table.insert(&leads(0..3)).await;
     // A window of a second, and the server tells its time to the second: what is there now lies before begin.
-    let flow = guide_flow(&table.name).replace("unit = \"hour\"", "unit = \"second\"");
-    let sandbox = Sandbox::with_azurite(format!("{MARKETPLACE}{}{flow}", relay(server.port)));
+    let sandbox = Sandbox::with_azurite(guide(&table.name, server.port).of_a_second());
     let old = now() + SignedDuration::from_millis(4_100);
     eventually("the leads to be older than the window", || (now() > old).then_some(()));
     sandbox.run_once();

@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use leadflow::flow::MailConnection;
 use leadflow::outbox::Receipt;
-use leadflow::platform::clock::Clock;
 use leadflow::services::mail::{Fault, Handover, Letter, MailSession as _, Session};
-use leadflow::services::table::EmbeddedTable;
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use crate::support::embedded;
+use crate::support::flows_toml::FlowsToml;
 use crate::support::leadflow::Sandbox;
 use crate::support::smtp_script::{FROM, Script, Step, good, sandbox, say};
 
@@ -253,31 +253,14 @@ fn who_is_declined_beside_others_goes_by_the_next_connection_or_is_told() {
     }
 }
 
-/// A flow with a mail a row, over the connection `relay` and by the embedded table `NAME`.
-fn flow(name: &str, to: &str) -> String {
-    format!(
-        "[flows.{name}]\n[flows.{name}.recurrence]\nfrequency = \"hour\"\n\
-         [flows.{name}.table]\nconnection = \"demo\"\nname = \"{name}\"\n\
-         [flows.{name}.email]\nconnection = \"relay\"\nto = \"{to}\"\neach = \"row\"\nbody = \"{{{{length}}}}\"\n"
-    )
-}
-
-/// Flows over one server, with so many rows each.
+/// Flows over one server, with a mail a row and so many rows each.
 fn office(script: &Script, flows: &[(&str, &str)], rows: usize) -> Sandbox {
-    let relay = format!(
-        "[connections.relay.smtp]\nhost = \"127.0.0.1\"\nport = {}\nsecurity = \"none\"\nfrom = \"{FROM}\"\n",
-        script.port
-    );
-    let table = "[connections.demo.embedded_table]\nfile = \"demo.db\"\n";
-    let all: String = flows.iter().map(|(name, to)| flow(name, to)).collect();
-    let sandbox = Sandbox::new(format!("{table}{relay}{all}"));
-    std::fs::create_dir(sandbox.path("state")).unwrap();
+    let connections = FlowsToml::new().embedded("demo").smtp("relay", script.port);
+    let sandbox = Sandbox::new(flows.iter().fold(connections, |all, (name, to)| {
+        all.flow(name).reads("demo", name).to(to).body("{{length}}").more("each = \"row\"")
+    }));
     for (name, _) in flows {
-        let table = EmbeddedTable::open(&sandbox.path("state/demo.db"), name).unwrap();
-        for number in 0..rows {
-            let row = json!({ "PartitionKey": "p", "RowKey": format!("{number}") });
-            table.insert(&[row.as_object().unwrap().clone()], Clock::System.now()).unwrap();
-        }
+        sandbox.embedded(name).insert(&embedded::rows(0..rows));
     }
     sandbox
 }

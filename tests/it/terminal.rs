@@ -99,7 +99,7 @@ fn runs_of_every_kind() {
 #[test]
 fn all_is_well() {
     let sandbox = Sandbox::new(past::flows());
-    let mut past = PastState::open(&sandbox);
+    let mut past = PastState::open(&sandbox, &["marketplace-leads", "renewals"]);
     for flow in ["marketplace-leads", "renewals"] {
         past.scanned((flow, 1), 90, Outcome::NothingNew, "no new rows");
     }

@@ -2,20 +2,12 @@
 
 use std::process::Command;
 
+use crate::support::flows_toml::FlowsToml;
 use crate::support::leadflow::Sandbox;
 
-const FLOWS: &str = r#"[connections.demo.embedded_table]
-file = "demo.db"
-[connections.folder.mail_folder]
-[flows.leads.recurrence]
-frequency = "hour"
-[flows.leads.table]
-connection = "demo"
-name = "leads"
-[flows.leads.email]
-connection = "folder"
-to = "sales@contoso.example"
-"#;
+fn flows() -> FlowsToml {
+    FlowsToml::demo().flow("leads")
+}
 
 /// Every command that acts or shows state, in an order that works.
 const COMMANDS: [&[&str]; 22] = [
@@ -51,8 +43,8 @@ fn said(mut command: Command) -> (String, String) {
 
 #[test]
 fn every_command_says_which_file_it_uses() {
-    let sandbox = Sandbox::new(FLOWS);
-    sandbox.write("elsewhere/flows.toml", FLOWS);
+    let sandbox = Sandbox::new(flows());
+    sandbox.write("elsewhere/flows.toml", &flows().to_string());
     let using = |name: &str| format!("using {}\n", sandbox.path(name).display());
     for arguments in COMMANDS {
         let (out, words) = said(sandbox.command(arguments));
@@ -68,7 +60,7 @@ fn every_command_says_which_file_it_uses() {
 
 #[test]
 fn run_says_it_in_its_log_check_in_its_last_line_and_others_use_none() {
-    let sandbox = Sandbox::new(FLOWS);
+    let sandbox = Sandbox::new(flows());
     let file = format!("file={}", sandbox.path("flows.toml").display());
     let daemon = sandbox.daemon();
     daemon.wait_for_log(&file);

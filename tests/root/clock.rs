@@ -3,15 +3,15 @@
 use std::path::Path;
 use std::time::Duration;
 
-use leadflow::platform::clock::Clock;
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::support::azurite::Table;
-use crate::support::flows_toml::{MARKETPLACE, guide_flow, relay};
+use crate::support::flows_toml::guide;
 use crate::support::leadflow::Sandbox;
 use crate::support::leads::{keys, leads};
 use crate::support::mail_server::MailServer;
-use crate::support::oracle;
+use crate::support::{now, oracle};
 
 const LIBRARY: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
 
@@ -34,29 +34,29 @@ fn with<'a>(environment: &'a [(&'static str, String)]) -> Vec<(&'a str, &'a str)
     environment.iter().map(|(name, value)| (*name, value.as_str())).collect()
 }
 
-fn runs(sandbox: &Sandbox) -> Vec<Value> {
-    sandbox.json(&["history", "--limit", "100000", "--json"]).as_array().unwrap().clone()
-}
-
+/// The watermark that was committed last, in microseconds; a run that leaves it has none.
 fn watermark(sandbox: &Sandbox) -> i64 {
-    let db = rusqlite::Connection::open(sandbox.path("state/leadflow.db")).unwrap();
-    db.query_row("SELECT watermark FROM sources", [], |row| row.get(0)).unwrap()
+    let of = |run: &Value| sandbox.shown(&run["run"])["steps"].as_array().unwrap().last().cloned();
+    let committed = sandbox
+        .runs()
+        .iter()
+        .filter_map(of)
+        .find_map(|step| step["outputs"]["watermark"].as_str().map(str::to_owned));
+    committed.unwrap().parse::<Timestamp>().unwrap().as_microsecond()
 }
 
 #[tokio::test]
 async fn case_14_a_clock_that_jumps_three_days_and_back() {
     let (table, server) = (Table::create().await, MailServer::start(&[]));
-    let flow = guide_flow(&table.name)
-        .replace("frequency = \"hour\"\ninterval = 1", "frequency = \"second\"\ninterval = 2");
-    let flows = format!("{MARKETPLACE}{}{flow}per_hour = 1000\n", relay(server.port));
-    let sandbox = Sandbox::with_azurite(&flows);
+    let flows = guide(&table.name, server.port).every("second").interval(2).more("per_hour = 1000");
+    let sandbox = Sandbox::with_azurite(flows);
     let file = sandbox.path("offset");
     sandbox.write("offset", "+0");
     let environment = faked(&file);
     let daemon = sandbox.daemon_with(&with(&environment));
     table.insert(&leads(0..2)).await;
     server.wait_for_keys(&keys(0..2));
-    let (mut next, mut before) = (2, runs(&sandbox).len());
+    let (mut next, mut before) = (2, sandbox.runs().len());
     for (offset, words) in [
         ("+3d", Some("s ahead of the table service's")),
         ("-3d", Some("s behind the table service's")),
@@ -79,7 +79,7 @@ async fn case_14_a_clock_that_jumps_three_days_and_back() {
             );
         }
         std::thread::sleep(Duration::from_secs(5));
-        let after = runs(&sandbox).len();
+        let after = sandbox.runs().len();
         // A slot each two seconds, one for the jump, and one that was under way.
         let most = began.elapsed().as_secs() / 2 + 3;
         assert!(
@@ -90,7 +90,7 @@ async fn case_14_a_clock_that_jumps_three_days_and_back() {
         );
         before = after;
     }
-    let now = Clock::System.now().as_microsecond();
+    let now = now().as_microsecond();
     assert!((now - watermark(&sandbox)).abs() < 60_000_000, "with the right clock it moves again");
     assert!(daemon.stop().success());
     let tally = oracle::check(&sandbox, &keys(0..next), &server.mails());
@@ -100,8 +100,7 @@ async fn case_14_a_clock_that_jumps_three_days_and_back() {
 #[tokio::test]
 async fn case_15_stopped_for_sixty_hours() {
     let (table, server) = (Table::create().await, MailServer::start(&[]));
-    let flows = format!("{MARKETPLACE}{}{}", relay(server.port), guide_flow(&table.name));
-    let sandbox = Sandbox::with_azurite(&flows);
+    let sandbox = Sandbox::with_azurite(guide(&table.name, server.port));
     let file = sandbox.path("offset");
     // The past is false, so that the present of the catch-up is the table service's.
     sandbox.write("offset", "-60h");
@@ -110,14 +109,14 @@ async fn case_15_stopped_for_sixty_hours() {
     table.insert(&leads(0..3)).await;
     server.wait_for_keys(&keys(0..3));
     assert!(daemon.stop().success());
-    assert_eq!(runs(&sandbox).len(), 1);
+    assert_eq!(sandbox.runs().len(), 1);
     table.insert(&leads(3..6)).await;
 
     let daemon = sandbox.daemon();
     server.wait_for_keys(&keys(3..6));
     std::thread::sleep(Duration::from_secs(4));
     assert!(daemon.stop().success());
-    assert_eq!(runs(&sandbox).len(), 2, "sixty missed slots are one run");
+    assert_eq!(sandbox.runs().len(), 2, "sixty missed slots are one run");
     let tally = oracle::check(&sandbox, &keys(0..6), &server.mails());
     assert_eq!(tally.repeats, 0);
 }

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::support::azurite::Table;
-use crate::support::flows_toml::{MARKETPLACE, guide_flow, relay};
+use crate::support::flows_toml::guide;
 use crate::support::leadflow::Sandbox;
 use crate::support::leads::{keys, leads};
 use crate::support::mail_server::MailServer;
@@ -51,22 +51,18 @@ struct Office {
     sandbox: Sandbox,
     table: Table,
     server: MailServer,
-    runtime: tokio::runtime::Runtime,
 }
 
 impl Office {
     /// The guide's flow each second, its state in `disk/state`.
     fn new() -> Self {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let (table, server) = (runtime.block_on(Table::create()), MailServer::start(&["--delay-data", "50"]));
-        let flow = guide_flow(&table.name).replace("frequency = \"hour\"", "frequency = \"second\"");
-        let settings = "[settings]\nstate = \"disk/state\"\n\n";
-        let flows = format!("{settings}{MARKETPLACE}{}{flow}per_hour = 100000\n", relay(server.port));
-        Self { sandbox: Sandbox::with_azurite(&flows), table, server, runtime }
+        let (table, server) = (Table::create_here(), MailServer::start(&["--delay-data", "50"]));
+        let flows = guide(&table.name, server.port).every("second").more("per_hour = 100000");
+        Self { sandbox: Sandbox::with_azurite(flows.settings("state = \"disk/state\"")), table, server }
     }
 
     fn insert(&self, numbers: std::ops::Range<usize>) {
-        self.runtime.block_on(self.table.insert(&leads(numbers)));
+        self.table.insert_here(&leads(numbers));
     }
 
     /// The oracle, which looks for the state where it usually is.

@@ -7,34 +7,16 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::disk::Mount;
+use crate::support::flows_toml::{FlowsToml, SINCE};
 use crate::support::leadflow::{Output, Sandbox};
 
 /// The user of the service, and one who has no business here.
 pub(crate) const SERVICE: u32 = 61_234;
 pub(crate) const STRANGER: u32 = 61_666;
 
-const FLOWS: &str = r#"[connections.demo.embedded_table]
-file = "demo.db"
-
-[connections.folder.mail_folder]
-path = "mail"
-
-[flows.leads]
-condition = "length > 0"
-
-[flows.leads.recurrence]
-frequency = "hour"
-interval = 1
-
-[flows.leads.table]
-connection = "demo"
-name = "leads"
-filter = "Timestamp gt datetime'{{past_time}}'"
-
-[flows.leads.email]
-connection = "folder"
-to = "sales@contoso.example"
-"#;
+fn flows() -> FlowsToml {
+    FlowsToml::demo().flow("leads").condition("length > 0").interval(1).filter(SINCE)
+}
 
 /// Root's flows.toml, whose state belongs to the service and has run.
 pub(crate) struct Office {
@@ -43,7 +25,7 @@ pub(crate) struct Office {
 
 impl Office {
     fn new() -> Self {
-        let office = Self { sandbox: Sandbox::new(FLOWS) };
+        let office = Self { sandbox: Sandbox::new(flows()) };
         fs::set_permissions(office.path(""), Permissions::from_mode(0o755)).unwrap();
         fs::create_dir(office.path("state")).unwrap();
         chown(office.path("state"), Some(SERVICE), Some(SERVICE)).unwrap();
@@ -286,7 +268,7 @@ fn a_strangers_flows_toml_template_or_secret_is_refused_with_what_mends_it() {
     }
     let smtp = "[connections.relay.smtp]\nhost = \"127.0.0.1\"\nport = 25\nsecurity = \"none\"\nfrom = \"a@contoso.example\"\n\
                 login = { username = \"a\", password = { file = \"keys/password\" } }\n\n";
-    office.sandbox.write("flows.toml", &format!("{smtp}{FLOWS}"));
+    office.sandbox.write("flows.toml", &format!("{smtp}{}", flows()));
     office.sandbox.write("keys/password", "secret");
     assert_eq!(office.run(&["check"]).code, 0);
     for name in ["keys", "keys/password"] {
@@ -324,7 +306,7 @@ fn a_flows_toml_in_a_folder_of_everybodys_is_roots_or_none() {
     let place = office.path("tmp");
     fs::create_dir(&place).unwrap();
     fs::set_permissions(&place, Permissions::from_mode(0o1777)).unwrap();
-    fs::write(place.join("flows.toml"), FLOWS).unwrap();
+    fs::write(place.join("flows.toml"), flows().to_string()).unwrap();
     let config = place.join("flows.toml").display().to_string();
     assert_eq!(office.run(&["--config", &config, "check"]).code, 0);
     for name in ["flows.toml", "state"] {
@@ -347,7 +329,7 @@ fn mounts_of_kubernetes_are_taken_when_they_are_read_only() {
         fs::create_dir(place.join(stamp)).unwrap();
         fs::write(
             place.join(stamp).join("flows.toml"),
-            format!("[settings]\nstate = \"{}\"\n{FLOWS}", office.path("state").display()),
+            flows().settings(&format!("state = \"{}\"", office.path("state").display())).to_string(),
         )
         .unwrap();
         symlink(stamp, place.join("..data")).unwrap();

@@ -1,11 +1,11 @@
 //! Every command on a state, a table and a file full of what terminals obey.
 
-use leadflow::platform::clock::Clock;
-use leadflow::services::table::EmbeddedTable;
+use leadflow::alarm::Kind;
 use serde_json::{Value, json};
 
 use super::COMMANDS;
 use crate::support::leadflow::Sandbox;
+use crate::support::now;
 use crate::support::past::{self, PastState};
 
 /// Colours, a title, a clipboard, a link, a cursor that goes back, bidi marks, nothing that is seen, and
@@ -22,38 +22,18 @@ fn does_something(c: char) -> bool {
 
 fn sandbox() -> Sandbox {
     let sandbox = Sandbox::new(past::flows());
-    PastState::make(&sandbox);
-    let table = EmbeddedTable::open(&sandbox.path("state/demo.db"), "leads").unwrap();
+    let mut past = PastState::make_saying(&sandbox, &hostile());
+    past.alarm(Kind::File, "", &hostile());
+    for _ in 0..9 {
+        past.store.connection_failed("folder", (&hostile(), Some(&hostile())), now()).unwrap();
+    }
     let row = |key: &str| {
         json!({
             "PartitionKey": "p", "RowKey": key, "Timestamp": "", HOSTILE: HOSTILE, "LeadSource": HOSTILE, "OfferDisplayName": HOSTILE,
             "CreatedTime": HOSTILE, "CustomerInfo": json!({ "FirstName": HOSTILE, "LastName": HOSTILE, "Email": "ana@x.example", "Company": HOSTILE }).to_string(),
         })
     };
-    let rows = [row("r"), row(HOSTILE)].map(|row| row.as_object().unwrap().clone());
-    table.insert(&rows, Clock::System.now()).unwrap();
-    let db = rusqlite::Connection::open(sandbox.path("state/leadflow.db")).unwrap();
-    for (place, text) in [
-        ("runs SET summary", hostile()),
-        ("runs SET help", hostile()),
-        ("runs SET cause", hostile()),
-        ("mails SET subject", hostile()),
-        ("mails SET message_id", hostile()),
-        ("mails SET connection", hostile()),
-        ("recipients SET reply", hostile()),
-        ("recipients SET address", hostile()),
-        ("steps SET outputs", json!({ "note": HOSTILE, HOSTILE: [HOSTILE], "notes": [HOSTILE] }).to_string()),
-        ("steps SET inputs", json!({ "filter": HOSTILE, "table": HOSTILE }).to_string()),
-    ] {
-        db.execute(&format!("UPDATE {place} = ?1"), [text]).unwrap();
-    }
-    let alarm = "INSERT INTO alarms (kind, about, since, what) VALUES ('file', '', 1, ?1)";
-    db.execute(alarm, [hostile()]).unwrap();
-    db.execute(
-        "INSERT INTO connections (name, failures, failing_since, what, help) VALUES ('folder', 9, 1, ?1, ?1)",
-        [hostile()],
-    )
-    .unwrap();
+    sandbox.table().insert(&[row("r"), row(HOSTILE)]);
     sandbox
 }
 

@@ -11,6 +11,7 @@ use std::process::Command;
 
 use crate::support::certificates::certificates;
 use crate::support::echo::{Echo, Stage, WAYS, Way};
+use crate::support::flows_toml::{FlowsToml, SINCE};
 use crate::support::leadflow::Sandbox;
 use crate::support::microsoft::{APPLICATION, MAILBOX, TENANT};
 use canaries::{
@@ -153,16 +154,17 @@ fn logins(echo: &Echo) -> Vec<(&'static str, Login)> {
 
 fn sandbox(echo: &Echo, login: &Login) -> Sandbox {
     let http = echo.http;
-    let flows = format!(
-        "[settings]\nheartbeat_url = \"http://127.0.0.1:{http}{HEARTBEAT}\"\n\n[settings.failures]\nconnection = [\"relay\", \"folder\"]\nto = \"ops@contoso.example\"\n\n\
-         {}\n{}\n[connections.folder.mail_folder]\n\n[flows.leads.recurrence]\nfrequency = \"second\"\ninterval = 5\n\n[flows.leads.table]\nconnection = \"marketplace\"\nname = \"leads\"\n\
-         filter = \"Timestamp gt datetime'{{{{past_time}}}}'\"\n\n[flows.leads.email]\nconnection = [\"relay\", \"folder\"]\nto = \"sales@contoso.example; partners@contoso.example\"\n\
-         subject = \"{{{{length}}}} {{{{rows.[0].Echo}}}}\"\nattach_csv = true\nbody = \"{{{{#each rows}}}}{{{{Echo}}}} {{{{lead.company}}}}{{{{/each}}}}\"\n\n\
-         [flows.other.recurrence]\nfrequency = \"hour\"\n\n[flows.other.table]\nconnection = \"marketplace\"\nname = \"leads\"\nfilter = \"Timestamp gt datetime'{{{{past_time}}}}'\"\n\n\
-         [flows.other.email]\nconnection = \"relay\"\nto = \"sales@contoso.example\"\n",
-        login.table, login.mail
-    );
-    let sandbox = Sandbox::with_storage(&flows, login.storage.clone());
+    let heartbeat = format!("heartbeat_url = \"http://127.0.0.1:{http}{HEARTBEAT}\"");
+    let failures = "connection = [\"relay\", \"folder\"]\nto = \"ops@contoso.example\"";
+    let connections = FlowsToml::new().settings(&heartbeat).section("settings.failures", failures);
+    let flows = connections.raw(&login.table).raw(&login.mail).folder("folder");
+    let flows = flows.flow("leads").every("second").interval(5).reads("marketplace", "leads").filter(SINCE);
+    let flows =
+        flows.mails_by_any(&["relay", "folder"]).to("sales@contoso.example; partners@contoso.example");
+    let flows = flows.subject("{{length}} {{rows.[0].Echo}}").more("attach_csv = true");
+    let flows = flows.body("{{#each rows}}{{Echo}} {{lead.company}}{{/each}}").flow("other");
+    let flows = flows.reads("marketplace", "leads").filter(SINCE).mails_by("relay");
+    let sandbox = Sandbox::with_storage(flows, login.storage.clone());
     sandbox.write("client-secret", CLIENT_SECRET);
     sandbox.write("relay-password", PASSWORD);
     sandbox

@@ -4,16 +4,13 @@ use serde_json::{Value, json};
 
 use super::{customer, flows, odd};
 use crate::support::azurite::Table;
+use crate::support::flows_toml::FlowsToml;
 use crate::support::leadflow::Sandbox;
 use crate::support::mail_server::MailServer;
 
 #[test]
 fn an_export_for_a_crm_says_who_is_not_to_be_contacted_and_what_is_a_test() {
-    let sandbox = Sandbox::new(
-        "[connections.demo.embedded_table]\nfile = \"demo.db\"\n[connections.folder.mail_folder]\n\
-         [flows.leads.recurrence]\nfrequency = \"hour\"\n[flows.leads.table]\nconnection = \"demo\"\nname = \"leads\"\n\
-         [flows.leads.email]\nconnection = \"folder\"\nto = \"a@b.example\"\n",
-    );
+    let sandbox = Sandbox::new(FlowsToml::demo().flow("leads").to("a@b.example"));
     let test = customer(1, &json!({ "FirstName": "MSFT_TEST_1" })).to_string();
     let rows = [
         odd(0, &json!({})),
@@ -21,10 +18,7 @@ fn an_export_for_a_crm_says_who_is_not_to_be_contacted_and_what_is_a_test() {
         odd(2, &json!({ "ActionCode": "dnc" })),
         odd(3, &json!({ "LeadSource": "SPZA-DNC|contoso.app" })),
     ];
-    let table =
-        leadflow::services::table::EmbeddedTable::open(&sandbox.path("state/demo.db"), "leads").unwrap();
-    let rows = rows.map(|row| row.as_object().unwrap().clone());
-    table.insert(&rows, leadflow::platform::clock::Clock::System.now()).unwrap();
+    sandbox.table().insert(&rows);
     for preset in ["dynamics365", "salesforce", "hubspot"] {
         let export = |more: &[&str]| {
             let all = ["lead", "export", "leads", "--format", "json", "--columns", preset];

@@ -135,8 +135,8 @@ fn case_01_a_crash_during_a_reload() {
         daemon.wait_for_log("ready");
         insert(&table, 0..2);
         sandbox.edit(
-            "interval = 1\n\n[flows.marketplace-leads.window]",
-            "interval = 2\n\n[flows.marketplace-leads.window]",
+            "interval = 1\n[flows.marketplace-leads.window]",
+            "interval = 2\n[flows.marketplace-leads.window]",
         );
         assert_eq!(daemon.wait().signal(), Some(6), "{point}");
         insert(&table, 2..3);

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{create_table, insert};
-use crate::support::flows_toml::{MARKETPLACE, guide_flow, relay};
+use crate::support::flows_toml::guide;
 use crate::support::leadflow::Sandbox;
 use crate::support::leads::{keys, lead};
 use crate::support::mail_server::MailServer;
@@ -13,8 +13,8 @@ use crate::support::oracle;
 fn case_29_a_refused_recipient_keeps_nobody_else_from_the_mail() {
     let (table, server) = (create_table(), MailServer::start(&[]));
     insert(&table, 0..2);
-    let flow = guide_flow(&table.name).replace("partners@", "refused@");
-    let sandbox = Sandbox::with_azurite(format!("{MARKETPLACE}{}{flow}", relay(server.port)));
+    let flow = guide(&table.name, server.port).to("sales@contoso.example; refused@contoso.example");
+    let sandbox = Sandbox::with_azurite(flow);
     let output = sandbox.run(&["run", "--once"]);
     assert_eq!(output.code, 1);
     let words = "the mail is not sent to every recipient: 550 5.1.1 <…> no such user";
@@ -55,12 +55,10 @@ fn case_30_hostile_and_huge_fields_are_inert_and_capped() {
             row
         })
         .collect();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(table.insert(&rows));
-    let subject = "subject = \"{{#each rows}}{{OfferDisplayName}} {{/each}}\"";
-    let flow = guide_flow(&table.name).replace("subject = \"새로운 잠재 고객! ({{length}})\"", subject);
-    let flow = flow.replace("template = \"marketplace-leads\"\n", "attach_csv = true\n");
-    let sandbox = Sandbox::with_azurite(format!("{MARKETPLACE}{}{flow}", relay(server.port)));
+    table.insert_here(&rows);
+    let flow = guide(&table.name, server.port).subject("{{#each rows}}{{OfferDisplayName}} {{/each}}");
+    let sandbox = Sandbox::with_azurite(flow);
+    sandbox.edit("template = \"marketplace-leads\"", "attach_csv = true");
     sandbox.run_once();
     let mails = server.mails();
     let [mail] = mails.as_slice() else { panic!("{} mails", mails.len()) };

@@ -12,23 +12,19 @@ mod time;
 mod volume;
 
 use crate::support::azurite::Table;
-use crate::support::flows_toml::{MARKETPLACE, guide_flow, relay};
+use crate::support::flows_toml::guide;
 use crate::support::leadflow::Sandbox;
 use crate::support::leads::leads;
 
 /// The guide's flow each second.
 fn every_second(table: &Table, port: u16) -> Sandbox {
-    let flow = guide_flow(&table.name).replace("frequency = \"hour\"", "frequency = \"second\"");
-    let flow = format!("{flow}per_hour = 100000\n");
-    Sandbox::with_azurite(format!("{MARKETPLACE}{}{flow}", relay(port)))
+    Sandbox::with_azurite(guide(&table.name, port).every("second").more("per_hour = 100000"))
 }
 
 fn create_table() -> Table {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(Table::create())
+    Table::create_here()
 }
 
 fn insert(table: &Table, numbers: std::ops::Range<usize>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(table.insert(&leads(numbers)));
+    table.insert_here(&leads(numbers));
 }

@@ -10,27 +10,25 @@ use std::thread;
 use std::time::Duration;
 
 use leadflow::platform::clock::Clock;
-use leadflow::services::table::{EmbeddedTable, TableReader as _};
+use leadflow::services::table::TableReader as _;
 
 use crate::support::certificates::expired;
 use crate::support::eventually;
-use crate::support::flows_toml::{MARKETPLACE, guide_flow, relay};
+use crate::support::flows_toml::{FlowsToml, SINCE, guide};
 use crate::support::leadflow::Sandbox;
 use crate::support::leads::{keys, lead};
 use crate::support::mail_server::MailServer;
 use crate::support::scripted::{response, serve, table_service};
 
-/// A connection string that comes from a file of that name.
-fn of_file(name: &str) -> String {
-    format!("[connections.{name}.azure_table]\nconnection_string = {{ file = \"storage-{name}\" }}\n\n")
+/// A connection string that comes from a file of that name, and a flow on it.
+fn sick(flows: FlowsToml, name: &str) -> FlowsToml {
+    flow_on(flows.azure_of(name, &format!("storage-{name}")), name)
 }
 
-/// A flow each second on another connection, whose mails nobody will see.
-fn flow_on(connection: &str) -> String {
-    let flow = guide_flow("leads").replace("frequency = \"hour\"", "frequency = \"second\"");
-    let flow = flow.replace("marketplace-leads]", &format!("{connection}]"));
-    let flow = flow.replace("marketplace-leads.", &format!("{connection}."));
-    flow.replace("connection = \"marketplace\"", &format!("connection = \"{connection}\""))
+/// A flow each second on this connection.
+fn flow_on(flows: FlowsToml, connection: &str) -> FlowsToml {
+    let flow = flows.flow(connection).every("second").reads(connection, "leads").filter(SINCE);
+    flow.mails_by("relay").more("template = \"marketplace-leads\"")
 }
 
 fn storage_at(port: u16) -> String {
@@ -104,19 +102,17 @@ fn case_25_a_trickle_a_bomb_and_a_flood_keep_no_other_flow_waiting() {
     let bombs = table_service(move |_, _| Some(bomb.clone()));
     let server = MailServer::start(&[]);
     let names = ["loris", "bomb", "flood"];
-    let sick = names.map(|name| of_file(name) + &flow_on(name)).concat();
-    let demo = "[connections.demo.embedded_table]\nfile = \"demo.db\"\n\n";
-    let flows = format!("{demo}{}{sick}{}", relay(server.port), flow_on("demo"));
-    let sandbox = Sandbox::new(&flows);
+    let flows = FlowsToml::new().embedded("demo").relay("relay", server.port);
+    let flows = names.into_iter().fold(flow_on(flows, "demo"), sick);
+    let sandbox = Sandbox::new(flows);
     for (name, port) in names.into_iter().zip([slow_loris(), bombs.port, endless]) {
         sandbox.write(&format!("storage-{name}"), &storage_at(port));
     }
     let daemon = sandbox.daemon();
-    let table = EmbeddedTable::open(&sandbox.path("state/demo.db"), "leads").unwrap();
     let too_large = || daemon.log().matches("is larger than 8 MiB, which no row of the service is").count();
     let mut number = 0;
     eventually("both large pages to be refused", || {
-        table.insert(&[lead(number).as_object().unwrap().clone()], Clock::System.now()).unwrap();
+        sandbox.table().insert(&[lead(number)]);
         number += 1;
         thread::sleep(Duration::from_millis(500));
         (too_large() >= 2 && number > 4).then_some(())
@@ -155,7 +151,7 @@ async fn case_25_a_trickle_ends_at_the_limit_for_the_whole_response() {
             });
         }
     });
-    let sandbox = Sandbox::new(format!("{}{}{}", of_file("loris"), relay(1), flow_on("loris")));
+    let sandbox = Sandbox::new(sick(FlowsToml::new().relay("relay", 1), "loris"));
     sandbox.write("storage-loris", &storage_at(port));
     let config = leadflow::config::load(&sandbox.path("flows.toml")).unwrap().config;
     let table =
@@ -178,10 +174,7 @@ fn case_26_a_redirect_is_not_followed_and_no_credential_leaves() {
     for status in ["301 Moved Permanently", "302 Found", "307 Temporary Redirect", "308 Permanent Redirect"] {
         let location = format!("Location: http://127.0.0.1:{elsewhere}/contoso/leads()");
         let service = table_service(move |_, _| Some(response(status, &[&location], "")));
-        let sandbox = Sandbox::with_storage(
-            format!("{MARKETPLACE}{}{}", relay(1), guide_flow("leads")),
-            service.storage(),
-        );
+        let sandbox = Sandbox::with_storage(guide("leads", 1), service.storage());
         let output = sandbox.run(&["run", "--once"]);
         assert_eq!(output.code, 1);
         assert!(output.stderr.contains("answered with a redirect"), "{}", output.stderr);
@@ -192,17 +185,15 @@ fn case_26_a_redirect_is_not_followed_and_no_credential_leaves() {
 
 #[test]
 fn case_26_a_name_that_does_not_resolve_fails_the_run_and_pauses_the_mail() {
-    let relay = relay(587).replace("host = \"127.0.0.1\"", "host = \"mail.invalid\"");
-    let demo = "[connections.demo.embedded_table]\nfile = \"demo.db\"\n\n";
-    let flows = format!("{demo}{}{relay}{}{}", of_file("gone"), flow_on("gone"), flow_on("demo"));
-    let sandbox = Sandbox::new(&flows);
+    let flows = FlowsToml::new().embedded("demo").relay("relay", 587);
+    let flows = sick(flow_on(flows, "demo"), "gone").to_string();
+    let sandbox = Sandbox::new(flows.replacen("host = \"127.0.0.1\"", "host = \"mail.invalid\"", 1));
     sandbox.write(
         "storage-gone",
         "AccountName=contoso;AccountKey=Y2FuYXJ5;TableEndpoint=https://contoso.invalid",
     );
     let daemon = sandbox.daemon();
-    let table = EmbeddedTable::open(&sandbox.path("state/demo.db"), "leads").unwrap();
-    table.insert(&[lead(1).as_object().unwrap().clone()], Clock::System.now()).unwrap();
+    sandbox.table().insert(&[lead(1)]);
     daemon.wait_for_log("contoso.invalid cannot be reached: ");
     daemon.wait_for_log("the mail connection fails: cannot connect to mail.invalid:587: ");
     assert!(daemon.stop().success());
@@ -243,18 +234,16 @@ fn case_26_an_expired_certificate_ends_it_before_any_credential() {
         }
     });
     let authority = format!("ca_file = \"{}\"", expired().authority.display());
-    let of_table = of_file("old").replace("\n\n", &format!("\n{authority}\n\n"));
-    let demo = "[connections.demo.embedded_table]\nfile = \"demo.db\"\n\n";
-    let relay = relay(mail);
-    let own = relay.lines().find(|line| line.starts_with("ca_file")).unwrap().to_owned();
-    let relay = relay.replace(&own, &authority);
-    let sandbox = Sandbox::new(format!("{demo}{of_table}{relay}{}{}", flow_on("old"), flow_on("demo")));
+    let relay = FlowsToml::new().embedded("demo").relay("relay", mail).to_string();
+    let own = relay.lines().find(|line| line.starts_with("ca_file")).unwrap();
+    let flows = FlowsToml::new().raw(&relay.replace(own, &authority));
+    let flows = flow_on(flows, "demo").azure_of("old", "storage-old").more(&authority);
+    let sandbox = Sandbox::new(flow_on(flows, "old"));
     let endpoint =
         format!("AccountName=contoso;AccountKey=Y2FuYXJ5;TableEndpoint=https://127.0.0.1:{table}/contoso");
     sandbox.write("storage-old", &endpoint);
     let daemon = sandbox.daemon();
-    let rows = EmbeddedTable::open(&sandbox.path("state/demo.db"), "leads").unwrap();
-    rows.insert(&[lead(1).as_object().unwrap().clone()], Clock::System.now()).unwrap();
+    sandbox.table().insert(&[lead(1)]);
     daemon.wait_for_log(&format!("the run failed: 127.0.0.1:{table} cannot be reached: "));
     daemon.wait_for_log("the mail connection fails: cannot connect to 127.0.0.1");
     let log = daemon.log();

@@ -1,44 +1,35 @@
 //! Services that misbehave: nothing moves before a clean end, no mail is lost.
 
 use jiff::SignedDuration;
-use leadflow::platform::clock::Clock;
 use serde_json::{Value, json};
 
-use crate::support::eventually;
-use crate::support::flows_toml::{MARKETPLACE, guide_flow, relay};
+use crate::support::flows_toml::{FlowsToml, guide};
 use crate::support::leadflow::Sandbox;
 use crate::support::leads::{keys, lead};
+use crate::support::mail::Mail;
 use crate::support::mail_server::MailServer;
-use crate::support::oracle;
 use crate::support::scripted::{Requests, page, response, smtp, table_service};
-
-const FOLDER: &str = "[connections.relay.mail_folder]\npath = \"mail\"\n\n";
+use crate::support::{eventually, now, oracle};
 
 /// A row as the service sends it, written a moment ago.
 fn row(number: usize) -> Value {
     let mut row = lead(number);
-    row["Timestamp"] = Clock::System.now().to_string().into();
+    row["Timestamp"] = now().to_string().into();
     row
 }
 
-fn sandbox(service: &Requests, mail: &str) -> Sandbox {
-    Sandbox::with_storage(format!("{MARKETPLACE}{mail}{}", guide_flow("leads")), service.storage())
+/// The guide's flow, into a mail folder.
+fn by_folder() -> FlowsToml {
+    FlowsToml::new().azure("marketplace").folder("relay").guide_flow("leads")
+}
+
+fn sandbox(service: &Requests) -> Sandbox {
+    Sandbox::with_storage(by_folder(), service.storage())
 }
 
 /// The `RowKey`s of the mails in the folder.
 fn mailed(sandbox: &Sandbox) -> Vec<String> {
-    let Ok(entries) = std::fs::read_dir(sandbox.path("state/mail")) else { return Vec::new() };
-    let mut found = Vec::new();
-    for entry in entries {
-        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
-        let message = mail_parser::MessageParser::default().parse(&text).unwrap();
-        let text = message.body_text(0).unwrap().into_owned();
-        let numbers = text
-            .split("customer")
-            .skip(1)
-            .map(|rest| rest.split('@').next().unwrap().parse::<usize>().unwrap());
-        found.extend(numbers.map(|number| format!("lead-{number:05}")));
-    }
+    let mut found: Vec<String> = sandbox.mails().iter().flat_map(Mail::row_keys).collect();
     found.sort();
     found
 }
@@ -67,10 +58,10 @@ fn case_21_empty_pages_and_tokens_of_one_key_are_part_of_a_scan() {
             _ => page(&[row(1)], &["x-ms-continuation-NextPartitionKey: a"]),
         })
     });
-    let sandbox = sandbox(&service, FOLDER);
+    let sandbox = sandbox(&service);
     sandbox.run_once();
     assert_eq!(mailed(&sandbox), keys(1..3));
-    assert_eq!(sandbox.json(&["history", "show", "1", "--json"])["steps"][1]["outputs"]["pages"], 3);
+    assert_eq!(sandbox.shown(1)["steps"][1]["outputs"]["pages"], 3);
 }
 
 #[test]
@@ -82,7 +73,7 @@ fn case_22_a_scan_that_goes_round_in_circles_moves_nothing() {
             page(&[], &[])
         })
     });
-    let sandbox = sandbox(&service, FOLDER);
+    let sandbox = sandbox(&service);
     let output = sandbox.run(&["run", "--once"]);
     assert_eq!(output.code, 1);
     assert!(output.stderr.contains("goes round in circles"), "{}", output.stderr);
@@ -108,11 +99,11 @@ fn case_23_what_breaks_off_on_the_third_page_moves_nothing() {
                 _ => page(&[row(1)], &["x-ms-continuation-NextPartitionKey: a"]),
             })
         });
-        let sandbox = sandbox(&service, FOLDER);
+        let sandbox = sandbox(&service);
         let output = sandbox.run(&["run", "--once"]);
         assert_eq!(output.code, 1, "{}", output.stderr);
         assert!(mailed(&sandbox).is_empty());
-        let run = sandbox.json(&["history", "show", "1", "--json"]);
+        let run = sandbox.shown(1);
         assert_eq!((&run["outcome"], &run["rows"]), (&json!("failed"), &json!(0)));
     }
 }
@@ -128,7 +119,7 @@ fn case_24_a_busy_service_and_a_broken_connection_are_tried_again() {
         _ if is_scan(target) => Some(page(&[row(1)], &[])),
         _ => Some(page(&[], &[])),
     });
-    let sandbox = sandbox(&service, FOLDER);
+    let sandbox = sandbox(&service);
     let output = sandbox.run_once();
     assert_eq!(output.stderr.matches("trying again").count(), 3, "{}", output.stderr);
     assert_eq!(mailed(&sandbox), keys(1..2));
@@ -145,7 +136,7 @@ fn not_utf8() -> Vec<u8> {
 
 #[test]
 fn case_24_retry_after_is_heeded_up_to_a_minute() {
-    let at = Clock::System.now() + SignedDuration::from_secs(4);
+    let at = now() + SignedDuration::from_secs(4);
     let date = at.strftime("Retry-After: %a, %d %b %Y %H:%M:%S GMT").to_string();
     let service = table_service(move |count, target| {
         let busy = |header: &str| Some(response("503 Service Unavailable", &[header], ""));
@@ -158,7 +149,7 @@ fn case_24_retry_after_is_heeded_up_to_a_minute() {
             _ => Some(page(&if is_scan(target) { vec![row(1)] } else { vec![] }, &[])),
         }
     });
-    let sandbox = sandbox(&service, FOLDER);
+    let sandbox = sandbox(&service);
     let daemon = sandbox.daemon();
     daemon.wait_for_log("trying again in 60.0 s");
     let log = daemon.log();
@@ -188,11 +179,11 @@ fn without_a_date_the_watermark_stays() {
         let lines = text.split_inclusive("\r\n").filter(|line| !line.starts_with("Date:"));
         Some(lines.collect::<String>().into_bytes())
     });
-    let sandbox = sandbox(&service, FOLDER);
+    let sandbox = sandbox(&service);
     let output = sandbox.run_once();
     assert!(output.stderr.contains("tells no time: the watermark stays"), "{}", output.stderr);
     assert_eq!(mailed(&sandbox), keys(1..2));
-    let commit = &sandbox.json(&["history", "show", "1", "--json"])["steps"][5];
+    let commit = &sandbox.shown(1)["steps"][5];
     assert_eq!((&commit["step"], &commit["outputs"]["watermark"]), (&json!("commit"), &Value::Null));
 }
 
@@ -203,14 +194,12 @@ fn sent_by(
     let (port, messages) = smtp(end);
     let service =
         table_service(|_, target| Some(page(&if is_scan(target) { vec![row(1)] } else { vec![] }, &[])));
-    let relay = format!(
-        "[connections.relay.smtp]\nhost = \"127.0.0.1\"\nport = {port}\nsecurity = \"none\"\nfrom = \"leads@contoso.example\"\n\n"
-    );
-    (sandbox(&service, &relay), messages)
+    let flows = FlowsToml::new().azure("marketplace").smtp("relay", port).guide_flow("leads");
+    (Sandbox::with_storage(flows, service.storage()), messages)
 }
 
 fn first_recipient(sandbox: &Sandbox) -> Value {
-    sandbox.json(&["history", "show", "1", "--json"])["mails"][0]["recipients"][0].clone()
+    sandbox.shown(1)["mails"][0]["recipients"][0].clone()
 }
 
 #[test]
@@ -233,7 +222,7 @@ fn case_28_three_ends_without_a_reply_hold_the_mail() {
     assert_eq!(codes, [1, 1, 0, 0], "1 while the mail waits");
     assert_eq!(messages.lock().unwrap().len(), 3);
     assert_eq!(first_recipient(&sandbox)["state"], "held");
-    assert_eq!(sandbox.json(&["history", "show", "1", "--json"])["outcome"], "held");
+    assert_eq!(sandbox.shown(1)["outcome"], "held");
 }
 
 #[test]
@@ -253,7 +242,7 @@ fn a_refusal_for_now_waits_and_a_final_one_holds() {
 
 #[test]
 fn a_begin_stays_though_the_first_run_fails() {
-    let began = Clock::System.now();
+    let began = now();
     let service = table_service(move |count, target| {
         // The first run is refused at its scan for rows of before begin.
         if count == 1 {
@@ -264,12 +253,10 @@ fn a_begin_stays_though_the_first_run_fails() {
         let is_asked = !target.contains("top=1");
         Some(page(&if is_asked { vec![old] } else { vec![] }, &[]))
     });
-    let flow = guide_flow("leads").replace("unit = \"hour\"", "unit = \"second\"");
-    let flows = format!("{MARKETPLACE}{FOLDER}{flow}");
-    let sandbox = Sandbox::with_storage(&flows, service.storage());
+    let sandbox = Sandbox::with_storage(by_folder().of_a_second(), service.storage());
     assert_eq!(sandbox.run(&["run", "--once"]).code, 1);
     let later = began + SignedDuration::from_secs(4);
-    eventually("the window of the first run to be past", || (Clock::System.now() > later).then_some(()));
+    eventually("the window of the first run to be past", || (now() > later).then_some(()));
     sandbox.run_once();
     assert_eq!(mailed(&sandbox), keys(1..2), "written after the first run had begun");
 }
@@ -283,8 +270,7 @@ fn an_interrupted_run_is_made_up_for() {
         }
         Some(page(&if is_scan(target) { vec![row(1)] } else { vec![] }, &[]))
     });
-    let flow = guide_flow("leads").replace("frequency = \"hour\"", "frequency = \"day\"");
-    let sandbox = Sandbox::with_storage(format!("{MARKETPLACE}{FOLDER}{flow}"), service.storage());
+    let sandbox = Sandbox::with_storage(by_folder().every("day"), service.storage());
     let mut daemon = sandbox.daemon();
     eventually("the scan", || (service.count() > 1).then_some(()));
     daemon.signal("KILL");
@@ -292,7 +278,7 @@ fn an_interrupted_run_is_made_up_for() {
     let daemon = sandbox.daemon();
     daemon.wait_for_log("the mail is sent");
     assert_eq!(mailed(&sandbox), keys(1..2));
-    assert_eq!(sandbox.json(&["history", "show", "1", "--json"])["outcome"], "interrupted");
+    assert_eq!(sandbox.shown(1)["outcome"], "interrupted");
     assert!(daemon.stop().success());
 }
 
@@ -313,8 +299,7 @@ fn case_26_a_shared_access_signature_is_nowhere_but_in_the_requests() {
     let storage = format!(
         "TableEndpoint={endpoint};SharedAccessSignature=sv=2022-11-02&ss=t&sp=r&sig=canary%2Fsignature%3D"
     );
-    let flow = guide_flow("leads").replace("frequency = \"hour\"", "frequency = \"second\"");
-    let sandbox = Sandbox::with_storage(format!("{MARKETPLACE}{}{flow}", relay(server.port)), storage);
+    let sandbox = Sandbox::with_storage(guide("leads", server.port).every("second"), storage);
     let daemon = sandbox.daemon();
     server.wait_for_keys(&keys(1..2));
     assert!(daemon.stop().success());

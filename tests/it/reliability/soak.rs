@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::azurite::Table;
-use crate::support::flows_toml::{MARKETPLACE, guide_flow, relay};
+use crate::support::flows_toml::guide;
 use crate::support::leadflow::Sandbox;
 use crate::support::leads::{keys, leads};
 use crate::support::mail_server::MailServer;
@@ -18,12 +18,10 @@ const PACE: Duration = Duration::from_millis(150);
 
 /// The guide's flow each second, which re-reads a minute.
 fn sandbox(table: &Table, port: u16) -> Sandbox {
-    let flow = guide_flow(&table.name)
-        .replace("frequency = \"hour\"", "frequency = \"second\"")
-        .replace("unit = \"hour\"\ninterval = 1", "unit = \"minute\"\ninterval = 1\noverlap = \"1 minute\"");
-    let flow = format!("{flow}per_hour = 100000\n");
-    let relay = relay(port).replace("per_minute = 1000", "per_minute = 10000");
-    Sandbox::with_azurite(format!("{MARKETPLACE}{relay}{flow}"))
+    let flow = guide(&table.name, port).every("second").more("per_hour = 100000").to_string();
+    let window = "unit = \"minute\"\ninterval = 1\noverlap = \"1 minute\"";
+    let flow = flow.replace("unit = \"hour\"\ninterval = 1", window);
+    Sandbox::with_azurite(flow.replace("per_minute = 1000", "per_minute = 10000"))
 }
 
 /// Two short lives, then one that is long enough for some work: a mail whose end gets no reply three

@@ -4,11 +4,9 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use leadflow::platform::clock::Clock;
-use serde_json::Value;
 
 use super::{create_table, every_second, insert};
-use crate::support::azurite::Table;
-use crate::support::flows_toml::{MARKETPLACE, guide_flow, relay};
+use crate::support::flows_toml::guide;
 use crate::support::leadflow::Sandbox;
 use crate::support::leads::{keys, lead, leads};
 use crate::support::mail_server::MailServer;
@@ -26,25 +24,13 @@ fn case_18_a_row_behind_the_scan_is_in_the_next_run() {
     std::thread::sleep(Duration::from_millis(2_500));
     let mut row = lead(1_100);
     row["PartitionKey"] = "00".into();
-    insert_row(&table, row);
+    table.insert_here(&[row]);
     server.wait_for_keys(&keys(0..1_101));
     assert!(daemon.stop().success());
-    let rows: Vec<_> = sandbox
-        .json(&["history", "--limit", "100", "--json"])
-        .as_array()
-        .unwrap()
-        .iter()
-        .rev()
-        .map(|run| run["rows"].clone())
-        .collect();
+    let rows: Vec<_> = sandbox.runs().iter().rev().map(|run| run["rows"].clone()).collect();
     assert_eq!((&rows[0], &rows[1]), (&1_100.into(), &1.into()), "it was behind the first run");
     let tally = oracle::check(&sandbox, &keys(0..1_101), &server.mails());
     assert_eq!(tally.repeats, 0);
-}
-
-fn insert_row(table: &Table, row: Value) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(table.insert(&[row]));
 }
 
 /// Rows of 100,000, a thousand a page.
@@ -68,8 +54,8 @@ fn case_20_a_hundred_thousand_rows_are_all_mailed_in_bounded_memory() {
         Some(page(&rows, if from + 1_000 < ROWS { &headers } else { &[] }))
     });
     let server = MailServer::start(&[]);
-    let flows = format!("{MARKETPLACE}{}{}per_hour = 1000\n", relay(server.port), guide_flow("leads"));
-    let sandbox = Sandbox::with_storage(&flows, service.storage());
+    let flows = guide("leads", server.port).more("per_hour = 1000");
+    let sandbox = Sandbox::with_storage(flows, service.storage());
     let mut command = sandbox.command(&["run", "--once"]);
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let mut peak = 0;

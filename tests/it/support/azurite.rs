@@ -77,11 +77,25 @@ impl Table {
         each.buffer_unordered(16).collect::<Vec<_>>().await;
     }
 
+    /// As [`Self::create`], for tests without a runtime.
+    pub(crate) fn create_here() -> Self {
+        runtime().block_on(Self::create())
+    }
+
+    /// As [`Self::insert`], for tests without a runtime.
+    pub(crate) fn insert_here(&self, rows: &[Value]) {
+        runtime().block_on(self.insert(rows));
+    }
+
     /// Merges columns into a row, which moves its `Timestamp`.
     pub(crate) async fn merge(&self, partition: &str, row: &str, columns: &Value) {
         let path = format!("{}(PartitionKey='{partition}',RowKey='{row}')", self.name);
         request(&client(), "MERGE", &path, columns).await;
     }
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
 /// A signed request.

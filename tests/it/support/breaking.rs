@@ -64,15 +64,6 @@ impl Breaking {
     pub(crate) fn recipients(&self) -> Vec<String> {
         self.state.lock().unwrap().taken.iter().flat_map(|(to, _)| to.clone()).collect()
     }
-
-    /// `[connections.NAME.smtp]`.
-    pub(crate) fn connection(&self, name: &str) -> String {
-        format!(
-            "[connections.{name}.smtp]\nhost = \"127.0.0.1\"\nport = {}\nsecurity = \"none\"\n\
-             from = \"leads@contoso.example\"\nper_minute = 10000\n",
-            self.port
-        )
-    }
 }
 
 /// Ends with `None` when the connection is closed by either side.

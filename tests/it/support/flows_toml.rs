@@ -1,4 +1,4 @@
-//! A flows.toml that is put together, and the pieces of the guide's.
+//! A flows.toml that is put together.
 
 use std::fmt;
 
@@ -34,6 +34,12 @@ impl FlowsToml {
     pub(crate) fn section(mut self, name: &str, lines: &str) -> Self {
         self.sections.push((name.to_owned(), String::new()));
         self.more(lines)
+    }
+
+    /// Text as it stands in the file.
+    pub(crate) fn raw(mut self, text: &str) -> Self {
+        self.sections.push((String::new(), text.to_owned()));
+        self
     }
 
     pub(crate) fn settings(self, lines: &str) -> Self {
@@ -99,48 +105,71 @@ impl FlowsToml {
         self.every("hour").reads(&table, "leads").mails_by(&mail).to("sales@contoso.example")
     }
 
+    /// Microsoft's own flow, each hour and for two recipients.
+    pub(crate) fn guide_flow(self, table: &str) -> Self {
+        self.flow("marketplace-leads")
+            .of_flow("description = \"New marketplace leads\"")
+            .condition("length > 0")
+            .interval(1)
+            .window("unit = \"hour\"\ninterval = 1")
+            .reads("marketplace", table)
+            .filter(SINCE)
+            .to("sales@contoso.example; partners@contoso.example")
+            .subject("새로운 잠재 고객! ({{length}})")
+            .more("template = \"marketplace-leads\"")
+    }
+
     pub(crate) fn every(self, frequency: &str) -> Self {
-        self.set(".recurrence", "frequency", frequency)
+        self.set(".recurrence", "frequency", &text(frequency))
+    }
+
+    pub(crate) fn interval(self, count: u32) -> Self {
+        self.set(".recurrence", "interval", &count.to_string())
+    }
+
+    /// A window that was over long ago when the next command has started.
+    pub(crate) fn of_a_second(self) -> Self {
+        self.set(".window", "unit", &text("second"))
     }
 
     /// Of another connection, or another table.
     pub(crate) fn reads(self, connection: &str, name: &str) -> Self {
-        self.set(".table", "connection", connection).set(".table", "name", name)
+        self.set(".table", "connection", &text(connection)).set(".table", "name", &text(name))
     }
 
     pub(crate) fn filter(self, filter: &str) -> Self {
-        self.set(".table", "filter", filter)
+        self.set(".table", "filter", &text(filter))
     }
 
     /// By another connection.
     pub(crate) fn mails_by(self, connection: &str) -> Self {
-        self.set(".email", "connection", connection)
+        self.set(".email", "connection", &text(connection))
+    }
+
+    /// By the first of these connections that works.
+    pub(crate) fn mails_by_any(self, connections: &[&str]) -> Self {
+        self.set(".email", "connection", &format!("{connections:?}"))
     }
 
     pub(crate) fn to(self, recipients: &str) -> Self {
-        self.set(".email", "to", recipients)
+        self.set(".email", "to", &text(recipients))
     }
 
     pub(crate) fn subject(self, template: &str) -> Self {
-        self.set(".email", "subject", template)
+        self.set(".email", "subject", &text(template))
     }
 
     pub(crate) fn body(self, template: &str) -> Self {
-        self.set(".email", "body", template)
+        self.set(".email", "body", &text(template))
     }
 
     pub(crate) fn condition(self, condition: &str) -> Self {
-        self.set("", "condition", condition)
+        self.set("", "condition", &text(condition))
     }
 
     /// More lines of the flow itself.
     pub(crate) fn of_flow(self, lines: &str) -> Self {
         self.add("", lines)
-    }
-
-    /// More lines of the flow's recurrence.
-    pub(crate) fn of_recurrence(self, lines: &str) -> Self {
-        self.add(".recurrence", lines)
     }
 
     /// Lines of the flow's window.
@@ -170,10 +199,10 @@ impl FlowsToml {
         self
     }
 
-    /// Sets a text of the flow that was begun last.
+    /// Sets a value of the flow that was begun last.
     fn set(mut self, part: &str, key: &str, value: &str) -> Self {
         let (lines, start) = (self.of(part), format!("{key} = "));
-        let line = format!("{start}\"{value}\"");
+        let line = format!("{start}{value}");
         let old = lines.lines().find(|line| line.starts_with(&start)).map(str::to_owned);
         match old {
             Some(old) => *lines = lines.replacen(&old, &line, 1),
@@ -181,6 +210,11 @@ impl FlowsToml {
         }
         self
     }
+}
+
+/// A text of TOML.
+fn text(words: &str) -> String {
+    format!("\"{words}\"")
 }
 
 fn append(text: &mut String, lines: &str) {
@@ -193,7 +227,10 @@ fn append(text: &mut String, lines: &str) {
 impl fmt::Display for FlowsToml {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let is_told = |(name, lines): &&(String, String)| !(lines.is_empty() && name.starts_with("flows."));
-        self.sections.iter().filter(is_told).try_for_each(|(name, lines)| write!(f, "[{name}]\n{lines}"))
+        self.sections.iter().filter(is_told).try_for_each(|(name, lines)| match name.as_str() {
+            "" => f.write_str(lines),
+            name => write!(f, "[{name}]\n{lines}"),
+        })
     }
 }
 
@@ -207,40 +244,7 @@ fn relay_lines(port: u16) -> String {
     )
 }
 
-/// `[connections.relay.smtp]` for a server on that port, with STARTTLS and AUTH.
-pub(crate) fn relay(port: u16) -> String {
-    format!("[connections.relay.smtp]\n{}\n", relay_lines(port))
-}
-
-/// `[connections.marketplace.azure_table]`.
-pub(crate) const MARKETPLACE: &str =
-    "[connections.marketplace.azure_table]\nconnection_string = { env = \"LEADS_STORAGE\" }\n\n";
-
-/// Microsoft's own flow, with `RECURRENCE` every hour and `TO` two recipients.
-pub(crate) fn guide_flow(table: &str) -> String {
-    format!(
-        r#"[flows.marketplace-leads]
-description = "New marketplace leads"
-condition = "length > 0"
-
-[flows.marketplace-leads.recurrence]
-frequency = "hour"
-interval = 1
-
-[flows.marketplace-leads.window]
-unit = "hour"
-interval = 1
-
-[flows.marketplace-leads.table]
-connection = "marketplace"
-name = "{table}"
-filter = "Timestamp gt datetime'{{{{past_time}}}}'"
-
-[flows.marketplace-leads.email]
-connection = "relay"
-to = "sales@contoso.example; partners@contoso.example"
-subject = "새로운 잠재 고객! ({{{{length}}}})"
-template = "marketplace-leads"
-"#
-    )
+/// Microsoft's own flow on Azurite, mailed by a server on that port, with STARTTLS and AUTH.
+pub(crate) fn guide(table: &str, port: u16) -> FlowsToml {
+    FlowsToml::new().azure("marketplace").relay("relay", port).guide_flow(table)
 }

@@ -1,32 +1,28 @@
 //! A state with a past: runs of every kind, as many minutes ago as they say.
 
 use jiff::{SignedDuration, Timestamp};
+use leadflow::alarm::{Alarm, Kind, Notice};
 use leadflow::history::{
-    Cause, CoveringInputs, Order, Outcome, RecordedStep, Step, WindowInputs, WindowOutputs,
+    Cause, CoveringInputs, Order, Outcome, QueryInputs, QueryOutputs, RecordedStep, Step, WindowInputs,
+    WindowOutputs,
 };
 use leadflow::outbox::{Receipt, Recipient};
-use leadflow::platform::clock::Clock;
 use leadflow::schedule::window::Past;
 use leadflow::store::{Failed, NewMail, NewRun, Scanned, Store, Visit};
+use serde_json::json;
 
+use super::flows_toml::FlowsToml;
 use super::leadflow::Sandbox;
+use super::now;
+
+const FLOWS: [&str; 2] = ["marketplace-leads", "renewals"];
+const RECIPIENTS: [&str; 2] = ["sales@contoso.example", "partners@contoso.example"];
 
 /// Two flows whose connections nobody asks.
-pub(crate) fn flows() -> String {
-    let flow = |name: &str, table: &str| {
-        format!(
-            "[flows.{name}.recurrence]\nfrequency = \"hour\"\n[flows.{name}.table]\nconnection = \"demo\"\n\
-             name = \"{table}\"\n[flows.{name}.email]\nconnection = \"folder\"\n\
-             to = \"sales@contoso.example; partners@contoso.example\"\n"
-        )
-    };
-    format!(
-        "[settings]\ntime_zone = \"{}\"\n[connections.demo.embedded_table]\nfile = \"demo.db\"\n\
-         [connections.folder.mail_folder]\n{}{}",
-        zone(),
-        flow("marketplace-leads", "leads"),
-        flow("renewals", "renewals"),
-    )
+pub(crate) fn flows() -> FlowsToml {
+    let flows = FlowsToml::demo().settings(&format!("time_zone = \"{}\"", zone()));
+    let flows = flows.flow(FLOWS[0]).to(&RECIPIENTS.join("; ")).flow(FLOWS[1]).to(&RECIPIENTS.join("; "));
+    flows.reads("demo", "renewals")
 }
 
 /// A zone where noon is near, so that nothing of the last hours lies on another day.
@@ -58,47 +54,67 @@ fn zone() -> String {
         "Pacific/Honolulu",
         "Pacific/Niue",
     ];
-    let hour = Clock::System.now().to_zoned(jiff::tz::TimeZone::UTC).hour();
+    let hour = now().to_zoned(jiff::tz::TimeZone::UTC).hour();
     ZONES[usize::try_from(hour).unwrap()].to_owned()
 }
 
 /// The state of a sandbox, and the moment that its past counts from.
 pub(crate) struct PastState {
-    store: Store,
+    pub(crate) store: Store,
     now: Timestamp,
+    /// What every text is instead of what it says ordinarily.
+    says: Option<String>,
 }
 
 impl PastState {
     /// Runs 1 to 6: sent, nothing new, failed, condition false, partly sent, waiting.
     pub(crate) fn make(sandbox: &Sandbox) {
-        let (leads, renewals) = ("marketplace-leads", "renewals");
-        let mut past = Self::open(sandbox);
-        past.mailed(
+        Self::open(sandbox, &FLOWS).fill();
+    }
+
+    /// As [`Self::make`], where every text says this.
+    pub(crate) fn make_saying(sandbox: &Sandbox, text: &str) -> Self {
+        let mut past = Self { says: Some(text.to_owned()), ..Self::open(sandbox, &FLOWS) };
+        past.fill();
+        past
+    }
+
+    fn fill(&mut self) {
+        let [leads, renewals] = FLOWS;
+        self.mailed(
             (leads, 50),
             420,
             "3 new rows in 1 mail",
             &[Receipt::Accepted("250 2.0.0 queued".into())],
         );
-        past.scanned((renewals, 45), 1_200, Outcome::NothingNew, "no new rows");
-        past.failed((leads, 40), 31_000);
+        self.scanned((renewals, 45), 1_200, Outcome::NothingNew, "no new rows");
+        let words = "the table service cannot be reached: no answer from contosoleads.table.core.windows.net within 30 s";
+        let steps = self.says.as_deref().map_or_else(|| vec![window("watermark − overlap")], steps_saying);
+        self.failed((leads, 40), 31_000, words, steps);
         let gather = "2 new rows, but length >= 5 is false: they gather until it holds";
-        past.scanned((renewals, 35), 90, Outcome::ConditionFalse, gather);
+        self.scanned((renewals, 35), 90, Outcome::ConditionFalse, gather);
         let refused = Receipt::Refused("550 5.1.1 no such user".into());
-        past.mailed(
+        self.mailed(
             (leads, 30),
             75_000,
             "12 new rows in 1 mail",
             &[Receipt::Accepted("250".into()), refused],
         );
-        past.mailed((renewals, 25), 80, "1 new row in 1 mail", &[]);
+        self.mailed((renewals, 25), 80, "1 new row in 1 mail", &[]);
     }
 
-    pub(crate) fn open(sandbox: &Sandbox) -> Self {
-        let mut past = Self { store: Store::open(&sandbox.path("state")).unwrap(), now: Clock::System.now() };
-        for flow in ["marketplace-leads", "renewals"] {
+    /// The state of these flows.
+    pub(crate) fn open(sandbox: &Sandbox, flows: &[&str]) -> Self {
+        let store = Store::open(&sandbox.path("state")).unwrap();
+        let mut past = Self { store, now: now(), says: None };
+        for flow in flows {
             past.store.anchor(flow, past.ago(50)).unwrap();
         }
         past
+    }
+
+    fn text(&self, ordinary: &str) -> String {
+        self.says.clone().unwrap_or_else(|| ordinary.to_owned())
     }
 
     fn ago(&self, minutes: i64) -> Timestamp {
@@ -122,29 +138,20 @@ impl PastState {
     pub(crate) fn scanned(&mut self, when: (&str, i64), millis: i64, outcome: Outcome, summary: &str) {
         let (run, started) = self.begun(when);
         let source = self.source(when.0);
-        let scanned = scanned(source, started + SignedDuration::from_millis(millis), outcome, summary);
+        let ended = started + SignedDuration::from_millis(millis);
+        let scanned = Scanned { summary: self.text(summary), ..scanned(source, ended, outcome, summary) };
         self.store.commit_scan(run, &scanned, std::iter::empty()).unwrap();
     }
 
-    fn failed(&mut self, when: (&str, i64), millis: i64) {
+    /// A run that has failed after these steps.
+    pub(crate) fn failed(&mut self, when: (&str, i64), millis: i64, summary: &str, steps: Vec<Step>) {
         let (run, started) = self.begun(when);
-        let at = |text: &str| text.parse().unwrap();
-        let inputs = WindowInputs::Covering(CoveringInputs::Later {
-            window_s: 3_600,
-            overlap_s: 900,
-            begin: at("2026-01-01T08:00:00Z"),
-            watermark: Some(at("2026-01-05T08:15:00Z")),
-        });
-        let outputs = WindowOutputs {
-            past_time: at("2026-01-05T08:00:00Z"),
-            reason: "watermark − overlap".to_owned(),
-            rows_before: None,
-        };
-        let step = Step::Window { inputs, outputs };
-        let steps = [RecordedStep { step, took: SignedDuration::from_millis(1) }];
+        let help = "look at the network, at DNS and at the firewall of this machine and of the storage account; the next run begins anew";
+        let recorded = |step: Step| RecordedStep { step, took: SignedDuration::from_millis(1) };
+        let steps: Vec<_> = steps.into_iter().map(recorded).collect();
         let failed = Failed {
-            summary: "the table service cannot be reached: no answer from contosoleads.table.core.windows.net within 30 s",
-            help: "look at the network, at DNS and at the firewall of this machine and of the storage account; the next run begins anew",
+            summary: &self.text(summary),
+            help: &self.text(help),
             steps: &steps,
             due_since: started,
         };
@@ -152,31 +159,52 @@ impl PastState {
     }
 
     /// A run with a mail for two recipients; the last receipt is that of all further ones.
-    fn mailed(&mut self, when: (&str, i64), millis: i64, summary: &str, receipts: &[Receipt]) {
+    pub(crate) fn mailed(&mut self, when: (&str, i64), millis: i64, summary: &str, receipts: &[Receipt]) {
         let (run, started) = self.begun(when);
         let ended = started + SignedDuration::from_millis(millis);
-        let recipients = ["sales@contoso.example", "partners@contoso.example"].map(str::to_owned);
+        let recipients = RECIPIENTS.map(|address| self.text(address));
         let mail = NewMail {
             connections: &["folder".to_owned()],
             sender: "leads@contoso.example",
             recipients: &recipients,
-            subject: summary.to_owned(),
-            message_id: format!("<{run}@contoso.example>"),
+            subject: self.text(summary),
+            message_id: self.text(&format!("<{run}@contoso.example>")),
             bytes: b"Subject: leads\r\n\r\n".to_vec(),
             rows: &[],
         };
-        let scanned = scanned(self.source(when.0), ended, Outcome::Waiting, summary);
+        let source = self.source(when.0);
+        let scanned =
+            Scanned { summary: self.text(summary), ..scanned(source, ended, Outcome::Waiting, summary) };
         self.store.commit_scan(run, &scanned, std::iter::once(Ok(mail))).unwrap();
         let Some(last) = receipts.last() else { return };
         let id = self.store.mails_of(run).unwrap()[0].id;
-        self.store.begin_sending(id, "folder", ended).unwrap();
-        let receipt = |at: usize| receipts.get(at).unwrap_or(last).clone();
+        self.store.begin_sending(id, &self.text("folder"), ended).unwrap();
+        let said = |receipt: &Receipt| match (receipt, &self.says) {
+            (Receipt::Accepted(_), Some(text)) => Receipt::Accepted(text.clone()),
+            (Receipt::Refused(_), Some(text)) => Receipt::Refused(text.clone()),
+            _ => receipt.clone(),
+        };
+        let receipt = |at: usize| said(receipts.get(at).unwrap_or(last));
         let after: Vec<_> = recipients
             .iter()
             .enumerate()
             .map(|(at, address)| Recipient::new(address.clone()).after(receipt(at)))
             .collect();
         self.store.record_replies(id, &after, ended).unwrap();
+    }
+
+    /// An alarm that was raised.
+    pub(crate) fn alarm(&mut self, kind: Kind, about: &str, what: &str) {
+        let (about, what) = (about.to_owned(), what.to_owned());
+        let (help, look) = (String::new(), String::new());
+        let alarm = Alarm { kind, about, since: self.ago(50), times: 1, what, help, look };
+        let notice = Notice { stand: vec![alarm], ..Notice::default() };
+        self.store.commit_notice(&notice, None, self.now).unwrap();
+    }
+
+    /// As if a week had gone by: the bytes of what was sent are not kept any more.
+    pub(crate) fn purge(&mut self) {
+        assert!(self.store.purge_sent(self.now).unwrap() > 0);
     }
 }
 
@@ -194,4 +222,32 @@ fn scanned(source: i64, now: Timestamp, outcome: Outcome, summary: &str) -> Scan
         steps: Vec::new(),
         now,
     }
+}
+
+/// How far back a run reads, and why.
+fn window(reason: &str) -> Step {
+    let at = |text: &str| text.parse().unwrap();
+    let inputs = WindowInputs::Covering(CoveringInputs::Later {
+        window_s: 3_600,
+        overlap_s: 900,
+        begin: at("2026-01-01T08:00:00Z"),
+        watermark: Some(at("2026-01-05T08:15:00Z")),
+    });
+    let outputs =
+        WindowOutputs { past_time: at("2026-01-05T08:00:00Z"), reason: reason.to_owned(), rows_before: None };
+    Step::Window { inputs, outputs }
+}
+
+/// A scan of this table with this filter.
+pub(crate) fn query(table: &str, filter: &str) -> Step {
+    let inputs = QueryInputs { table: table.to_owned(), filter: Some(filter.to_owned()), select: None };
+    let outputs = QueryOutputs { pages: 0, rows: 0, service_ms: 0, failure: Some(filter.to_owned()) };
+    Step::Query { inputs, outputs }
+}
+
+/// Steps whose texts all are this; the last one is of another version.
+fn steps_saying(text: &str) -> Vec<Step> {
+    let any = json!({ "filter": text, "table": text, "note": text, text: [text], "notes": [text] });
+    let other = Step::Other { name: text.to_owned(), inputs: any.clone(), outputs: any };
+    vec![window(text), query(text, text), other]
 }

@@ -5,12 +5,10 @@ use std::sync::{Arc, Mutex};
 
 use leadflow::flow::SecretSource;
 use leadflow::flow::{Login, MailConnection, Proof, Security, SmtpConnection};
-use leadflow::platform::clock::Clock;
-use leadflow::services::table::EmbeddedTable;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use super::certificates::certificates;
-use super::flows_toml::guide_flow;
+use super::flows_toml::FlowsToml;
 use super::leadflow::Sandbox;
 use super::leads::leads;
 use super::scripted::serve_at;
@@ -127,19 +125,13 @@ impl Script {
 
 /// Mail with one lead over servers of these ports, each of which is tried.
 pub(crate) fn sandbox(ports: &[u16]) -> Sandbox {
-    let relay = |(number, port): (usize, &u16)| {
-        format!(
-            "[connections.relay{number}.smtp]\nhost = \"127.0.0.1\"\nport = {port}\nsecurity = \"none\"\nfrom = \"{FROM}\"\n"
-        )
-    };
-    let relays: String = ports.iter().enumerate().map(relay).collect();
     let names: Vec<_> = (0..ports.len()).map(|number| format!("relay{number}")).collect();
-    let flow = guide_flow("leads").replace("connection = \"relay\"", &format!("connection = {names:?}"));
-    let table = "[connections.marketplace.embedded_table]\nfile = \"leads.db\"\n\n";
-    let sandbox = Sandbox::new(format!("{table}{relays}{flow}"));
-    let table = EmbeddedTable::open(&sandbox.path("state/leads.db"), "leads").unwrap();
-    let rows: Vec<_> = leads(0..1).into_iter().map(|row| row.as_object().unwrap().clone()).collect();
-    table.insert(&rows, Clock::System.now()).unwrap();
+    let relays =
+        names.iter().zip(ports).fold(FlowsToml::new(), |flows, (name, port)| flows.smtp(name, *port));
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let flow = relays.embedded("marketplace").guide_flow("leads").mails_by_any(&names);
+    let sandbox = Sandbox::new(flow);
+    sandbox.table().insert(&leads(0..1));
     sandbox
 }
 

@@ -2,6 +2,7 @@
 
 use super::{APPLICATION, MAILBOX, Microsoft, TENANT};
 use crate::support::certificates::certificates;
+use crate::support::flows_toml::FlowsToml;
 use crate::support::mail_server::MailServer;
 
 /// This machine's own identity signs in.
@@ -14,23 +15,30 @@ pub(crate) fn application(key: &str) -> String {
     )
 }
 
-pub(crate) fn graph(sign_in: &str) -> String {
-    format!(
-        "[connections.office365.graph]\nmailbox = \"Contoso leads <{MAILBOX}>\"\nper_minute = 1000\n{sign_in}\n\n"
-    )
-}
+impl FlowsToml {
+    /// The mail connection `office365`.
+    pub(crate) fn graph(self, sign_in: &str) -> Self {
+        self.graph_of("office365", sign_in)
+    }
 
-pub(crate) fn table(sign_in: &str) -> String {
-    format!("[connections.marketplace.azure_table]\naccount = \"contosoleads\"\n{sign_in}\n\n")
-}
+    /// As [`Self::graph`], of another name.
+    pub(crate) fn graph_of(self, name: &str, sign_in: &str) -> Self {
+        let mailbox = format!("mailbox = \"Contoso leads <{MAILBOX}>\"\nper_minute = 1000");
+        self.mail_connection(name, "graph", &mailbox).more(sign_in)
+    }
 
-/// `[connections.office365.smtp]` with XOAUTH2 over STARTTLS.
-pub(crate) fn smtp(port: u16, sign_in: &str) -> String {
-    format!(
-        "[connections.office365.smtp]\nhost = \"127.0.0.1\"\nport = {port}\nfrom = \"{MAILBOX}\"\nper_minute = 1000\n\
-         login = {{ username = \"{MAILBOX}\", {sign_in} }}\nca_file = \"{}\"\n\n",
-        certificates().authority.display()
-    )
+    /// The table connection `marketplace`, of the account `contosoleads`.
+    pub(crate) fn contoso(self, sign_in: &str) -> Self {
+        self.table_connection("marketplace", "azure_table", "account = \"contosoleads\"").more(sign_in)
+    }
+
+    /// The mail connection `office365`, with XOAUTH2 over STARTTLS.
+    pub(crate) fn xoauth2(self, port: u16, sign_in: &str) -> Self {
+        let server = format!("host = \"127.0.0.1\"\nport = {port}\nfrom = \"{MAILBOX}\"\nper_minute = 1000");
+        let login = format!("login = {{ username = \"{MAILBOX}\", {sign_in} }}");
+        let authority = format!("ca_file = \"{}\"", certificates().authority.display());
+        self.mail_connection("office365", "smtp", &server).more(&login).more(&authority)
+    }
 }
 
 /// An SMTP server that takes the tokens which Entra ID has issued for it.
