@@ -10,7 +10,8 @@
 //! Values and decisions: [`flow`], [`schedule`], [`rows`], [`filter`], [`template`], [`outbox`], [`history`],
 //! [`stats`], [`alarm`], [`text`]. [`config`] turns flows.toml into them. [`store`] is the state, [`services`] are
 //! tables and mail servers, [`compose`] makes mails, [`engine`] does the work, [`daemon`] is the process
-//! around it, [`tasks`] are what commands do beside it, and [`platform`] is the machine.
+//! around it, [`tasks`] are what commands do beside it, [`views`] are what they tell in JSON, and
+//! [`platform`] is the machine.
 //! `docs/development/architecture.md` has the invariants and who may use whom.
 
 pub use leadflow_core::{
@@ -25,3 +26,4 @@ pub mod platform;
 pub mod services;
 pub mod store;
 pub mod tasks;
+pub mod views;

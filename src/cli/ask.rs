@@ -14,6 +14,7 @@ use leadflow::history::{Order, Outcome, Run};
 use leadflow::platform::clock::Clock;
 use leadflow::store::state;
 use leadflow::store::{Answer, Lock, MailRecord, Request, SharedStore, Store, StoreError};
+use leadflow::views::runs::RunView;
 
 use super::output;
 
@@ -104,7 +105,7 @@ pub(super) async fn run_flow(loaded: &Loaded, request: Request, as_json: bool) -
     let ended = until_sent(&store, run, &progress)?;
     progress.finish_and_clear();
     if as_json {
-        output::print_json(&super::history::json_of_run(&ended))?;
+        output::print_json(&RunView::from(&ended))?;
     } else {
         output::print(&told(&store, &ended)?)?;
     }

@@ -4,12 +4,12 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use leadflow::config::{self, Level, Loaded, Problem};
+use leadflow::config::{self, Level, Loaded};
 use leadflow::platform::clock::Clock;
 use leadflow::store::StoreError;
 use leadflow::store::state;
 use leadflow::tasks::doctor::{self, Finding, Memory, Verdict};
-use serde_json::{Value, json};
+use leadflow::views::check::{CheckView, FindingView, ProblemView};
 
 use super::output;
 
@@ -54,11 +54,11 @@ pub(super) async fn check(path: PathBuf, arguments: Arguments) -> anyhow::Result
     findings.extend(result.as_ref().ok().and_then(lost));
     let is_well_online = findings.iter().all(Finding::is_well);
     if arguments.json {
-        let problems: Vec<_> = problems.iter().map(Problem::json).collect();
-        let findings: Vec<_> = findings.iter().map(json_of).collect();
-        output::print_json(
-            &json!({ "ok": is_well && is_well_online, "problems": problems, "findings": findings }),
-        )?;
+        output::print_json(&CheckView {
+            ok: is_well && is_well_online,
+            problems: problems.iter().map(ProblemView::from).collect(),
+            findings: findings.iter().map(FindingView::from).collect(),
+        })?;
     } else {
         for problem in problems {
             output::complain_in_color(
@@ -87,12 +87,6 @@ fn lost(loaded: &Loaded) -> Option<Finding> {
         verdict: Verdict::Wrong,
         message: lost.to_string(),
         help: None,
-    })
-}
-
-fn json_of(finding: &Finding) -> Value {
-    json!({
-        "about": finding.about, "ok": finding.is_well(), "message": finding.message, "help": finding.help,
     })
 }
 

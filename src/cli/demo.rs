@@ -155,7 +155,7 @@ fn mails_in(folder: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 fn text_of(mail: &Path) -> anyhow::Result<String> {
-    Ok(format!("{}\n{}", mail.display(), super::preview::told(&fs::read(mail)?)?))
+    Ok(format!("{}\n{}", mail.display(), super::preview::told(&super::preview::read_back(&fs::read(mail)?)?)))
 }
 
 /// The lead of that number, shaped as the marketplace writes it.

@@ -7,7 +7,7 @@ use leadflow::config::Loaded;
 use leadflow::engine::alarms;
 use leadflow::platform::clock::Clock;
 use leadflow::store::Store;
-use serde_json::{Value, json};
+use leadflow::views::health::HealthView;
 
 use super::{daemon, output};
 
@@ -34,17 +34,17 @@ pub(super) fn health(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result<E
         let what = output::line(&invalid.report.in_short());
         reasons.push(format!("{what}\n  mend the file and save it; `leadflow check` shows every problem"));
     }
+    let is_well = reasons.is_empty();
     if arguments.json {
-        let alarms: Vec<_> = alarms.iter().map(json_of).collect();
-        output::print_json(&json!({ "ok": reasons.is_empty(), "reasons": reasons, "alarms": alarms }))?;
-    } else if reasons.is_empty() {
+        output::print_json(&HealthView::new(reasons, &alarms))?;
+    } else if is_well {
         output::print("all is well")?;
     } else {
         let lines = reasons.iter().flat_map(|reason| reason.lines());
         let lines: Vec<_> = lines.map(|line| output::wrapped(line, "  ")).collect();
         output::print(&lines.join("\n"))?;
     }
-    Ok(if reasons.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 struct Found {
@@ -91,11 +91,4 @@ fn reason(alarm: &Alarm) -> String {
     let Alarm { look, .. } = alarm;
     let (what, help) = (output::line(&alarm.what), output::line(&alarm.help));
     format!("{}{times}: {what}\n  {help}; `{look}` tells more", alarm.kind.title(&alarm.about))
-}
-
-fn json_of(alarm: &Alarm) -> Value {
-    json!({
-        "kind": alarm.kind.word(), "about": alarm.about, "since": alarm.since.to_string(), "times": alarm.times,
-        "what": alarm.what, "help": alarm.help, "look": alarm.look,
-    })
 }

@@ -13,9 +13,9 @@ use leadflow::config::Loaded;
 use leadflow::history::{Outcome, Run};
 use leadflow::platform::clock::Clock;
 use leadflow::store::{RunsAsked, Store};
-use serde_json::{Value, json};
+use leadflow::views::runs::RunView;
 
-pub(super) use show::{json_of_mail, told_mail, told_recipient};
+pub(super) use show::{told_mail, told_recipient};
 
 use super::columns::{Column, Table};
 use super::{moment, output};
@@ -92,11 +92,12 @@ fn runs(loaded: &Loaded, asked: &RunsAsked<'_>, as_json: bool) -> anyhow::Result
     let limit = asked.limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
     let is_more_left = found.len() > limit;
     found.truncate(limit);
-    if found.is_empty() {
-        let none = nothing(loaded, store.as_ref(), asked)?;
-        output::print(if as_json { "[]" } else { &none })?;
-    } else if as_json {
-        output::print_json(&found.iter().map(json_of_run).collect())?;
+    // Also of JSON: a flow that there is not is told of.
+    let none = if found.is_empty() { nothing(loaded, store.as_ref(), asked)? } else { String::new() };
+    if as_json {
+        output::print_json(&found.iter().map(RunView::from).collect::<Vec<_>>())?;
+    } else if found.is_empty() {
+        output::print(&none)?;
     } else {
         let look = Look::new(loaded);
         let rows = found.iter().map(|run| look.cells(run)).collect();
@@ -172,13 +173,4 @@ impl<'a> Look<'a> {
 
 fn took(run: &Run) -> String {
     run.ended.map_or_else(|| "–".to_owned(), |ended| output::duration(ended.duration_since(run.started)))
-}
-
-pub(super) fn json_of_run(run: &Run) -> Value {
-    json!({
-        "run": run.id, "flow": run.flow, "cause": run.cause, "due": run.due.map(|at| at.to_string()),
-        "started": run.started.to_string(), "ended": run.ended.map(|at| at.to_string()),
-        "outcome": run.outcome.word(), "summary": run.summary, "rows": run.rows, "mails": run.mails,
-        "help": run.help,
-    })
 }

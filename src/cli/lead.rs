@@ -13,7 +13,7 @@ use leadflow::config::Loaded;
 use leadflow::flow::Flow;
 use leadflow::platform::clock::Clock;
 use leadflow::services::table::Table;
-use serde_json::{Map, Value};
+use leadflow::views::leads::LeadView;
 
 use super::table::with_help;
 
@@ -60,8 +60,8 @@ fn table_of(loaded: &Loaded, flow: &Arc<Flow>) -> anyhow::Result<Table> {
 }
 
 /// A lead in a few words.
-fn words_of(lead: &Map<String, Value>) -> String {
-    let parts = ["name", "company", "email"].into_iter().filter_map(|field| lead[field].as_str());
-    let words = parts.collect::<Vec<_>>().join(", ");
+fn words_of(lead: &LeadView) -> String {
+    let parts = [&lead.name, &lead.company, &lead.email].into_iter().flatten();
+    let words = parts.map(String::as_str).collect::<Vec<_>>().join(", ");
     if words.is_empty() { "(no name given)".to_owned() } else { words }
 }

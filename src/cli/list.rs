@@ -6,11 +6,11 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use leadflow::config::Loaded;
 use leadflow::flow::Flow;
-use leadflow::history::Run;
 use leadflow::planner;
 use leadflow::platform::clock::Clock;
 use leadflow::store::Store;
-use serde_json::json;
+use leadflow::views::flows::FlowView;
+use leadflow::views::runs::RunView;
 
 use super::columns::{Column, Table};
 use super::{daemon, output};
@@ -20,14 +20,6 @@ pub(crate) struct Arguments {
     /// For scripts
     #[arg(long)]
     json: bool,
-}
-
-struct Line {
-    flow: Named,
-    off_since: Option<Timestamp>,
-    last: Option<Run>,
-    next: Option<Timestamp>,
-    waiting: i64,
 }
 
 /// A flow of the file.
@@ -58,6 +50,13 @@ impl Named {
         }
     }
 
+    fn description(&self) -> Option<String> {
+        match self {
+            Self::Whole(flow) => flow.description.clone(),
+            Self::Broken { .. } => None,
+        }
+    }
+
     fn recurrence(&self) -> String {
         match self {
             Self::Whole(flow) => flow.recurrence.to_string(),
@@ -83,20 +82,20 @@ fn flows(loaded: &Loaded, store: Option<&Store>) -> anyhow::Result<Vec<Named>> {
 pub(super) fn list(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let store = super::state_of(loaded)?;
     let now = Clock::System.now();
-    let flows = flows(loaded, store.as_ref())?.into_iter();
-    let lines: Vec<Line> =
-        flows.map(|flow| line(flow, store.as_ref(), now)).collect::<anyhow::Result<_>>()?;
     // Who may look and not lock cannot know.
     let is_running = if store.is_some() { daemon::is_running(loaded).ok() } else { Some(false) };
+    let mut all = Vec::new();
+    for flow in flows(loaded, store.as_ref())? {
+        all.push(view_of(&flow, store.as_ref(), is_running, now)?);
+    }
     if arguments.json {
-        let all: Vec<_> = lines.iter().map(|line| line.json(is_running)).collect();
-        output::print_json(&json!(all))?;
-    } else if lines.is_empty() {
+        output::print_json(&all)?;
+    } else if all.is_empty() {
         output::print("there is no flow in this file")?;
     } else {
         let (zone, width) = (&loaded.config.settings.time_zone, output::width());
         let moment = |at| output::moment_within(at, zone, now, width);
-        let rows = lines.iter().map(|line| line.cells(moment, now)).collect();
+        let rows = all.iter().map(|flow| cells(flow, moment, now)).collect();
         output::print(&Table::new(&columns(), rows, width).to_string())?;
         if is_running == Some(false) {
             output::complain(&format!(
@@ -120,56 +119,55 @@ fn columns() -> [Column; 7] {
     ]
 }
 
-fn line(flow: Named, store: Option<&Store>, now: Timestamp) -> anyhow::Result<Line> {
-    let Some(store) = store else {
-        return Ok(Line { flow, off_since: None, last: None, next: None, waiting: 0 });
+fn view_of(
+    flow: &Named,
+    store: Option<&Store>,
+    is_running: Option<bool>,
+    now: Timestamp,
+) -> anyhow::Result<FlowView> {
+    let mut view = FlowView {
+        flow: flow.name().to_owned(),
+        description: flow.description(),
+        on: flow.is_on(),
+        enabled_in_file: flow.is_on(),
+        off_by_command_since: None,
+        recurrence: flow.recurrence(),
+        last_run: None,
+        daemon_is_running: is_running,
+        next_run: None,
+        waiting_mails: 0,
     };
+    let Some(store) = store else { return Ok(view) };
     let name = flow.name();
-    let next = match &flow {
-        Named::Whole(flow) => store.plan(name)?.and_then(|known| planner::next_run(flow, &known, now)),
-        Named::Broken { .. } => None,
-    };
-    let (off_since, last) = (store.off_since(name)?, store.runs(Some(name), 1)?.pop());
-    let waiting = store.waiting_mails(name)?;
-    Ok(Line { flow, off_since, last, next, waiting })
+    if let Named::Whole(flow) = flow {
+        view.next_run = store.plan(name)?.and_then(|known| planner::next_run(flow, &known, now));
+    }
+    view.off_by_command_since = store.off_since(name)?;
+    view.on &= view.off_by_command_since.is_none();
+    view.last_run = store.runs(Some(name), 1)?.pop().as_ref().map(RunView::from);
+    view.waiting_mails = store.waiting_mails(name)?;
+    Ok(view)
 }
 
-impl Line {
-    fn state(&self) -> &'static str {
-        match (self.flow.is_on(), self.off_since) {
-            (true, None) => "on",
-            (true, Some(_)) => "off (by command)",
-            (false, None) => "off (in flows.toml)",
-            (false, Some(_)) => "off (in flows.toml and by command)",
-        }
+fn state(flow: &FlowView) -> &'static str {
+    match (flow.enabled_in_file, flow.off_by_command_since) {
+        (true, None) => "on",
+        (true, Some(_)) => "off (by command)",
+        (false, None) => "off (in flows.toml)",
+        (false, Some(_)) => "off (in flows.toml and by command)",
     }
+}
 
-    fn cells(&self, moment: impl Fn(Timestamp) -> String, now: Timestamp) -> Vec<String> {
-        let dash = || "–".to_owned();
-        let next = |at: Timestamp| if at <= now { "now".to_owned() } else { moment(at) };
-        vec![
-            self.flow.name().to_owned(),
-            self.state().to_owned(),
-            self.flow.recurrence(),
-            self.last.as_ref().map_or_else(dash, |run| moment(run.started)),
-            self.last.as_ref().map_or_else(dash, |run| run.outcome.word().to_owned()),
-            self.next.map_or_else(dash, next),
-            self.waiting.to_string(),
-        ]
-    }
-
-    fn json(&self, is_running: Option<bool>) -> serde_json::Value {
-        let description = match &self.flow {
-            Named::Whole(flow) => flow.description.as_ref(),
-            Named::Broken { .. } => None,
-        };
-        json!({
-            "flow": self.flow.name(), "description": description,
-            "on": self.flow.is_on() && self.off_since.is_none(), "enabled_in_file": self.flow.is_on(),
-            "off_by_command_since": self.off_since.map(|at| at.to_string()),
-            "recurrence": self.flow.recurrence(),
-            "last_run": self.last.as_ref().map(super::history::json_of_run),
-            "daemon_is_running": is_running, "next_run": self.next.map(|at| at.to_string()), "waiting_mails": self.waiting,
-        })
-    }
+fn cells(flow: &FlowView, moment: impl Fn(Timestamp) -> String, now: Timestamp) -> Vec<String> {
+    let dash = || "–".to_owned();
+    let next = |at: Timestamp| if at <= now { "now".to_owned() } else { moment(at) };
+    vec![
+        flow.flow.clone(),
+        state(flow).to_owned(),
+        flow.recurrence.clone(),
+        flow.last_run.as_ref().map_or_else(dash, |run| moment(run.started)),
+        flow.last_run.as_ref().map_or_else(dash, |run| run.outcome.to_owned()),
+        flow.next_run.map_or_else(dash, next),
+        flow.waiting_mails.to_string(),
+    ]
 }

@@ -12,7 +12,7 @@ use leadflow::config::Loaded;
 use leadflow::outbox::{Recipient, Redirect, State};
 use leadflow::platform::clock::Clock;
 use leadflow::store::{Listed, Request, Which};
-use serde_json::{Value, json};
+use leadflow::views::outbox::OutboxMailView;
 
 use super::columns::{Column, Table};
 use super::{ask, output};
@@ -92,7 +92,7 @@ fn one(loaded: &Loaded, mail: i64) -> anyhow::Result<Listed> {
 fn list(loaded: &Loaded, as_json: bool) -> anyhow::Result<ExitCode> {
     let found = mails(loaded, Which::Open)?;
     if as_json {
-        output::print_json(&found.iter().map(json_of).collect())?;
+        output::print_json(&found.iter().map(OutboxMailView::from).collect::<Vec<_>>())?;
     } else if found.is_empty() {
         output::print("no mail waits, is held or uncertain")?;
     } else {
@@ -151,18 +151,10 @@ pub(super) fn worst_state(recipients: &[Recipient]) -> String {
     if is_marked { format!("{word}, uncertain") } else { word.to_owned() }
 }
 
-fn json_of(listed: &Listed) -> Value {
-    let mut json = super::history::json_of_mail(&listed.mail);
-    json["flow"] = json!(listed.flow);
-    json["run"] = json!(listed.run);
-    json["created"] = json!(listed.created.to_string());
-    json
-}
-
 fn show(loaded: &Loaded, mail: i64, as_json: bool) -> anyhow::Result<ExitCode> {
     let listed = one(loaded, mail)?;
     if as_json {
-        output::print_json(&json_of(&listed))?;
+        output::print_json(&OutboxMailView::from(&listed))?;
         return Ok(ExitCode::SUCCESS);
     }
     let zone = &loaded.config.settings.time_zone;
@@ -177,7 +169,7 @@ fn show(loaded: &Loaded, mail: i64, as_json: bool) -> anyhow::Result<ExitCode> {
     }
     let bytes = super::state_of(loaded)?.map(|store| store.text_of(mail)).transpose()?.flatten();
     match bytes {
-        Some(bytes) => drop(write!(text, "\n{}", super::preview::told(&bytes)?)),
+        Some(bytes) => drop(write!(text, "\n{}", super::preview::told(&super::preview::read_back(&bytes)?))),
         None => text.push_str("\nits text is not kept any more\n"),
     }
     output::print(text.trim_start())?;

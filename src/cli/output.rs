@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 pub(super) use leadflow::text::counted::counted;
 use leadflow::text::foreign;
-use serde_json::Value;
+use serde::Serialize;
 use terminal_size::terminal_size_of;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
@@ -39,13 +39,13 @@ pub(super) fn print_while_read(text: &str) -> anyhow::Result<bool> {
 }
 
 /// Prints a value as indented JSON.
-pub(super) fn print_json(value: &Value) -> anyhow::Result<()> {
-    print(&foreign::json(value.clone(), true))
+pub(super) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
+    print(&foreign::json(serde_json::to_value(value)?, true))
 }
 
 /// A value as JSON on one line.
-pub(super) fn json_line(value: &Value) -> String {
-    foreign::json(value.clone(), false)
+pub(super) fn json_line(value: &impl Serialize) -> anyhow::Result<String> {
+    Ok(foreign::json(serde_json::to_value(value)?, false))
 }
 
 /// What others have written, as one line; blanks at its begin stay.

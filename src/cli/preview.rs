@@ -13,8 +13,7 @@ use leadflow::platform::clock::Clock;
 use leadflow::platform::ownership::{Draft, Readers};
 use leadflow::store::Store;
 use leadflow::tasks::preview::{self, Preview, Rows};
-use mail_parser::{MessageParser, MimeHeaders as _};
-use serde_json::{Value, json};
+use leadflow::views::preview::{MessageView, PreviewView};
 
 use super::{moment, output};
 
@@ -62,7 +61,7 @@ pub(super) async fn preview(loaded: Loaded, arguments: Arguments) -> anyhow::Res
         .map_err(|error| anyhow!("{error}\n  help: {}", error.help()))?;
     let verdict = flow.condition.decide(found.length);
     if arguments.json {
-        return as_json(flow, found, rows, verdict, arguments.html.as_deref());
+        return as_json(flow, found, rows, arguments.html.as_deref());
     }
     let head = head(flow, &found, rows, verdict, store.as_ref())?;
     output::print(&head.iter().map(|line| output::wrapped(line, "  ") + "\n").collect::<String>())?;
@@ -75,9 +74,10 @@ pub(super) async fn preview(loaded: Loaded, arguments: Arguments) -> anyhow::Res
     }
     for (number, mail) in (1..).zip(found.mails.read()) {
         let (_, bytes) = mail?;
-        output::print(&told(&bytes)?)?;
+        let message = read_back(&bytes)?;
+        output::print(&told(&message))?;
         if let Some(path) = arguments.html.as_ref().filter(|_| number == 1) {
-            write_html(path, &bytes)?;
+            write_html(path, &message)?;
             output::complain(&format!("the mail's HTML is in {}", path.display()));
         }
     }
@@ -149,9 +149,8 @@ fn around(flow: &Flow, found: &Preview, store: Option<&Store>) -> anyhow::Result
     Ok(lines)
 }
 
-fn write_html(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let message = MessageParser::default().parse(bytes).context("the mail cannot be read back")?;
-    let html = message.body_html(0).unwrap_or_default();
+fn write_html(path: &Path, message: &MessageView) -> anyhow::Result<()> {
+    let html = message.html.as_deref().unwrap_or_default();
     let written = Draft::replacing(path, Readers::Asker).and_then(|mut draft| {
         io::Write::write_all(&mut draft, html.as_bytes())?;
         draft.keep()
@@ -159,61 +158,35 @@ fn write_html(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     written.map_err(|error| anyhow!("cannot write {}: {error}", path.display()))
 }
 
-fn as_json(
-    flow: &Flow,
-    found: Preview,
-    rows: Rows,
-    verdict: Verdict,
-    html: Option<&Path>,
-) -> anyhow::Result<ExitCode> {
-    let (past_time, length, notes) =
-        (found.past_time.to_string(), found.length, found.mails.notes().to_vec());
-    let mut mails = Vec::new();
-    if length > 0 || verdict == Verdict::Mail {
+fn as_json(flow: &Flow, found: Preview, rows: Rows, html: Option<&Path>) -> anyhow::Result<ExitCode> {
+    let mut view = PreviewView::new(flow, &found, rows);
+    if view.length > 0 || view.result {
         for mail in found.mails.read() {
             let (_, bytes) = mail?;
-            if let Some(path) = html.filter(|_| mails.is_empty()) {
-                write_html(path, &bytes)?;
+            let message = read_back(&bytes)?;
+            if let Some(path) = html.filter(|_| view.mails.is_empty()) {
+                write_html(path, &message)?;
             }
-            mails.push(json_of(&bytes)?);
+            view.mails.push(message);
         }
     }
-    let rows = match rows {
-        Rows::New => "new",
-        Rows::Since(_) => "since",
-        Rows::All => "all",
-        Rows::Last(_) => "last",
-    };
-    output::print_json(&json!({
-        "rows": rows, "is_first": found.is_first, "left_out": found.left_out, "hidden_test_leads": found.hidden_tests,
-        "test_leads": found.tests,
-        "flow": flow.name, "past_time": past_time, "length": length, "condition": flow.condition.to_string(),
-        "result": verdict == Verdict::Mail, "then": verdict.words(), "notes": notes, "mails": mails,
-    }))?;
+    output::print_json(&view)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn json_of(bytes: &[u8]) -> anyhow::Result<Value> {
-    let message = MessageParser::default().parse(bytes).context("the mail cannot be read back")?;
-    let attachments = message
-        .attachments()
-        .map(|part| json!({ "name": part.attachment_name(), "bytes": part.contents().len() }));
-    Ok(json!({
-        "subject": message.subject(), "text": message.body_text(0), "html": message.body_html(0),
-        "attachments": attachments.collect::<Vec<_>>(),
-    }))
+/// The mail as its reader has it.
+pub(super) fn read_back(bytes: &[u8]) -> anyhow::Result<MessageView> {
+    MessageView::read(bytes).context("the mail cannot be read back")
 }
 
 /// The mail as a person reads it.
-pub(super) fn told(bytes: &[u8]) -> anyhow::Result<String> {
-    let message = MessageParser::default().parse(bytes).context("the mail cannot be read back")?;
-    let text = message.body_text(0).unwrap_or_default().trim_end().replace('\n', "\n  ");
-    let subject = output::line(message.subject().unwrap_or_default());
+pub(super) fn told(message: &MessageView) -> String {
+    let text = message.text.as_deref().unwrap_or_default().trim_end().replace('\n', "\n  ");
+    let subject = output::line(message.subject.as_deref().unwrap_or_default());
     let mut told = format!("  Subject: {subject}\n\n  {text}\n");
-    for part in message.attachments() {
-        let name = output::line(part.attachment_name().unwrap_or_default());
-        let _ =
-            write!(told, "\n  attached: {name}, {}\n", output::counted(part.contents().len() as u64, "byte"));
+    for file in &message.attachments {
+        let name = output::line(file.name.as_deref().unwrap_or_default());
+        let _ = write!(told, "\n  attached: {name}, {}\n", output::counted(file.bytes as u64, "byte"));
     }
-    Ok(told)
+    told
 }

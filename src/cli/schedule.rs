@@ -7,7 +7,7 @@ use leadflow::config::Loaded;
 use leadflow::flow::Flow;
 use leadflow::platform::clock::Clock;
 use leadflow::schedule::window::Mode;
-use serde_json::json;
+use leadflow::views::schedule::SlotView;
 
 use super::output;
 
@@ -37,11 +37,12 @@ pub(super) fn schedule(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result
     let slots = slots(flow, anchor.unwrap_or(now), now, arguments.count.into());
     let zone = flow.recurrence.time_zone();
     if arguments.json {
-        let slots = slots.iter().map(|slot| {
-            let local = slot.at.to_zoned(zone.clone()).to_string();
-            json!({ "at": slot.at.to_string(), "local": local, "reads_from": slot.reads_from.to_string() })
-        });
-        output::print_json(&slots.collect())?;
+        let view = |Slot { at, reads_from }: &Slot| SlotView {
+            at: *at,
+            local: at.to_zoned(zone.clone()).to_string(),
+            reads_from: *reads_from,
+        };
+        output::print_json(&slots.iter().map(view).collect::<Vec<_>>())?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut text = format!("{}: {}", flow.name, flow.recurrence);

@@ -9,7 +9,7 @@ use leadflow::config::Loaded;
 use leadflow::platform::clock::Clock;
 use leadflow::stats::{Calendar, Days, Tally};
 use leadflow::store::{Store, StoreError};
-use serde_json::{Value, json};
+use leadflow::views::stats::{FlowStatsView, StatsView};
 
 use super::columns::{Column, Table};
 use super::output::{self, counted};
@@ -44,11 +44,13 @@ pub(super) fn stats(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result<Ex
     }
     let zone = zone.iana_name().unwrap_or("UTC");
     if arguments.json {
-        let flows: Vec<_> = flows.iter().map(|(flow, days)| json_of(flow, days)).collect();
-        output::print_json(&json!({
-            "days": arguments.days, "time_zone": zone, "since": calendar.begin().to_string(),
-            "flows": flows, "total": json_of_tally(&total),
-        }))?;
+        output::print_json(&StatsView {
+            days: arguments.days,
+            time_zone: zone.to_owned(),
+            since: calendar.begin(),
+            flows: flows.iter().map(|(flow, days)| FlowStatsView::new(flow, days)).collect(),
+            total: (&total).into(),
+        })?;
         return Ok(ExitCode::SUCCESS);
     }
     let days =
@@ -139,28 +141,6 @@ fn bar(count: u64, most: u64, cells: usize) -> String {
     let mut bar = BLOCKS[7].to_string().repeat(filled / 8);
     bar.extend((filled % 8).checked_sub(1).map(|rest| BLOCKS[rest]));
     bar
-}
-
-fn json_of(flow: &str, days: &Days) -> Value {
-    let of_day = |(day, tally): &(jiff::civil::Date, Tally)| {
-        let mut value = json!({ "day": day.to_string() });
-        if let (Some(value), Value::Object(counts)) = (value.as_object_mut(), json_of_tally(tally)) {
-            value.extend(counts);
-        }
-        value
-    };
-    json!({
-        "flow": flow, "days": days.days.iter().map(of_day).collect::<Vec<_>>(),
-        "total": json_of_tally(&days.total),
-    })
-}
-
-fn json_of_tally(tally: &Tally) -> Value {
-    let millis = |length: Option<SignedDuration>| length.map(|length| i64::try_from(length.as_millis()).ok());
-    json!({
-        "runs": tally.runs, "failed": tally.failed, "rows": tally.rows, "mails": tally.mails,
-        "median_ms": millis(tally.median()), "longest_ms": millis(tally.longest()),
-    })
 }
 
 #[cfg(test)]

@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use leadflow::config::Loaded;
 use leadflow::platform::clock::Clock;
 use leadflow::services::table::{Table, TableError};
-use serde_json::json;
 
 use super::{Usage, output};
 
@@ -39,7 +38,7 @@ pub(super) async fn table(loaded: Loaded, arguments: Arguments) -> anyhow::Resul
         Command::List { connection, json } => {
             let names = opened(&loaded, &connection, "")?.names().await.map_err(with_help)?;
             if json {
-                output::print_json(&json!(names))?;
+                output::print_json(&names)?;
             } else if names.is_empty() {
                 output::print(&format!(
                     "{connection} has no table yet; `leadflow table create {connection} NAME` makes one"

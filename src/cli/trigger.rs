@@ -9,7 +9,7 @@ use leadflow::history::{Cause, Outcome, Range, RecordedStep, Run, Step, WindowIn
 use leadflow::platform::clock::Clock;
 use leadflow::store::{Request, Store};
 use leadflow::tasks::replay;
-use serde_json::json;
+use leadflow::views::runs::RunView;
 
 use super::{Usage, ask, moment, output};
 
@@ -150,7 +150,7 @@ pub(super) async fn replay(loaded: Loaded, arguments: ReplayArguments) -> anyhow
     }
     if count == 0 {
         if arguments.json {
-            output::print_json(&json!(null))?;
+            output::print_json(&None::<RunView>)?;
         }
         return Ok(ExitCode::SUCCESS);
     }

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use miette::{
     Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, Severity, SourceCode,
 };
-use serde_json::{Value, json};
 
 use super::masked::masked;
 use crate::text::foreign;
@@ -170,16 +169,6 @@ impl Problem {
         let at = at.map_or_else(String::new, |(line, column)| format!(":{line}:{column}"));
         let help = self.help.as_ref().map_or_else(String::new, |help| format!("; {help}"));
         format!("{file}{at}: {}{help}", self.message)
-    }
-
-    /// For editors and scripts.
-    pub fn json(&self) -> Value {
-        let (file, at) = self.place();
-        json!({
-            "severity": self.level.word(), "file": file,
-            "line": at.map(|(line, _)| line), "column": at.map(|(_, column)| column),
-            "message": self.message, "help": self.help,
-        })
     }
 
     /// Lines that are longer than a screen tell nothing, and the report's printer panics on them.

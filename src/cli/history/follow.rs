@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use leadflow::config::Loaded;
 use leadflow::history::{Outcome, Run};
 use leadflow::store::{RunsAsked, Store, StoreError};
+use leadflow::views::runs::RunView;
 
-use super::{Look, columns, json_of_run};
+use super::{Look, columns};
 use crate::cli::columns::Layout;
 use crate::cli::output;
 
@@ -47,19 +48,22 @@ pub(super) fn follow(loaded: &Loaded, asked: &RunsAsked<'_>, as_json: bool) -> a
     let first = followed.first(&store, asked)?;
     let rows: Vec<_> = first.iter().map(|run| look.cells(run)).collect();
     let layout = Layout::fit(&columns_for_more(loaded), &rows, look.width);
-    let line = |run: &Run| {
-        if as_json { output::json_line(&json_of_run(run)) } else { layout.line(&look.cells(run)) }
+    let lines_of = |runs: &[Run]| -> anyhow::Result<String> {
+        let line = |run: &Run| {
+            if as_json { output::json_line(&RunView::from(run)) } else { Ok(layout.line(&look.cells(run))) }
+        };
+        Ok(runs.iter().map(line).collect::<anyhow::Result<Vec<_>>>()?.join("\n"))
     };
     if !as_json && !output::print_while_read(&layout.head())? {
         return Ok(ExitCode::SUCCESS);
     }
-    let mut lines: Vec<_> = first.iter().map(line).collect();
+    let mut lines = lines_of(&first)?;
     loop {
-        if !output::print_while_read(&lines.join("\n"))? {
+        if !output::print_while_read(&lines)? {
             return Ok(ExitCode::SUCCESS);
         }
         thread::sleep(PAUSE);
-        lines = followed.next(&store, asked, Instant::now())?.iter().map(line).collect();
+        lines = lines_of(&followed.next(&store, asked, Instant::now())?)?;
     }
 }
 

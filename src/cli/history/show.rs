@@ -6,13 +6,13 @@ use std::process::ExitCode;
 use anyhow::bail;
 use jiff::tz::TimeZone;
 use leadflow::config::Loaded;
-use leadflow::history::{RecordedStep, Run, StoredStep};
+use leadflow::history::{RecordedStep, Run};
 use leadflow::outbox::{Recipient, State};
 use leadflow::store::MailRecord;
-use serde_json::{Value, json};
+use leadflow::views::runs::RunDetailView;
 use unicode_width::UnicodeWidthStr as _;
 
-use super::{json_of_run, steps, took};
+use super::{steps, took};
 use crate::cli::columns::{Column, Layout};
 use crate::cli::output;
 
@@ -34,10 +34,7 @@ pub(super) fn show(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result<Exi
     };
     let (steps, mails) = (store.steps(id)?, store.mails_of(id)?);
     if arguments.json {
-        let mut all = json_of_run(&run);
-        all["steps"] = steps.iter().map(json_of_step).collect();
-        all["mails"] = mails.iter().map(json_of_mail).collect();
-        output::print_json(&all)?;
+        output::print_json(&RunDetailView::new(&run, &steps, &mails))?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut page = Page { text: String::new(), width: output::width(), is_cut: false };
@@ -47,28 +44,6 @@ pub(super) fn show(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result<Exi
     }
     output::print(&page.text)?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn json_of_step(recorded: &RecordedStep) -> Value {
-    let took = u64::try_from(recorded.took.as_micros()).unwrap_or_default();
-    let StoredStep { name, inputs, outputs } = (&recorded.step).into();
-    let json = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();
-    json!({ "step": name, "took_us": took, "inputs": json(&inputs), "outputs": json(&outputs) })
-}
-
-pub(in crate::cli) fn json_of_mail(mail: &MailRecord) -> Value {
-    let of_recipient = |recipient: &Recipient| {
-        json!({
-            "address": recipient.address, "state": recipient.state.word(), "uncertain": recipient.uncertain,
-            "reply": recipient.reply,
-        })
-    };
-    json!({
-        "mail": mail.id, "subject": mail.subject, "message_id": mail.message_id, "bytes": mail.size,
-        "connections": mail.connections, "connection": mail.connection,
-        "tries": mail.tries, "next_try": mail.next_try.map(|at| at.to_string()), "is_paced": mail.is_paced,
-        "recipients": mail.recipients.iter().map(of_recipient).collect::<Vec<_>>(),
-    })
 }
 
 /// The run as a person reads it.

@@ -92,7 +92,7 @@ fn new_rows(inputs: &NewRowsInputs, outputs: &NewRowsOutputs) -> Vec<Fact> {
         ("rows scanned", Some(inputs.rows.to_string())),
         ("new", Some(outputs.new.to_string())),
         ("handed on before", Some(outputs.known.to_string())),
-        ("hidden test leads", outputs.hidden_test_leads.map(|leads| leads.to_string())),
+        ("hidden test leads", outputs.hidden_test_leads.flatten().map(|leads| leads.to_string())),
     ])
 }
 
@@ -110,17 +110,24 @@ fn render(inputs: &RenderInputs, outputs: &RenderOutputs) -> Vec<Fact> {
         ("rows", Some(inputs.rows.to_string())),
         ("rows in the body at most", Some(inputs.max_rows.to_string())),
     ]);
-    facts.extend(mails(&outputs.mails));
-    facts.push(("size".to_owned(), format!("{} bytes", outputs.bytes)));
-    facts.extend(outputs.notes.iter().map(|note| ("note".to_owned(), note.clone())));
+    match outputs {
+        RenderOutputs::Made { mails, bytes, notes } => {
+            facts.extend(of_mails(mails));
+            facts.push(("size".to_owned(), format!("{bytes} bytes")));
+            facts.extend(notes.iter().map(|note| ("note".to_owned(), note.clone())));
+        }
+        RenderOutputs::Forgotten { forgotten } => {
+            facts.extend(known([("forgotten", Some(forgotten.to_string()))]));
+        }
+    }
     facts
 }
 
-fn mails(mails: &[RenderedMail]) -> Vec<Fact> {
-    let of_mail = |RenderedMail { subject, rows }: &RenderedMail| {
+fn of_mails(mails: &[RenderedMail]) -> Vec<Fact> {
+    let one = |RenderedMail { subject, rows }: &RenderedMail| {
         ("mail".to_owned(), format!("{subject} ({})", output::counted(*rows, "row")))
     };
-    let mut told: Vec<_> = mails.iter().take(MOST_MAILS).map(of_mail).collect();
+    let mut told: Vec<_> = mails.iter().take(MOST_MAILS).map(one).collect();
     if let Some(more) = mails.len().checked_sub(MOST_MAILS).filter(|more| *more > 0) {
         told.push(("mail".to_owned(), format!("and {more} more")));
     }
@@ -214,7 +221,7 @@ mod tests {
     #[test]
     fn many_mails_are_not_all_named() {
         let many: Vec<_> = (1..=7).map(|rows| RenderedMail { subject: "new".to_owned(), rows }).collect();
-        let told = mails(&many);
+        let told = of_mails(&many);
         assert_eq!((told.len(), told[0].1.as_str()), (6, "new (1 row)"));
         assert_eq!(told[5].1, "and 2 more");
     }

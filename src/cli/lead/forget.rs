@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use leadflow::config::Loaded;
-use leadflow::tasks::forget::{self, Asked, Known, Left, LookedFor, Place, Told};
-use serde_json::{Value, json};
+use leadflow::tasks::forget::{self, Asked, Known, Left, LookedFor, Told};
+use leadflow::views::erasure::ErasureView;
 
 use crate::cli::{Usage, ask, output};
 
@@ -61,7 +61,8 @@ pub(super) async fn forget(loaded: &Loaded, arguments: &Arguments) -> anyhow::Re
     }
     let told = forget::forget(config, known, arguments.table).await;
     if arguments.json {
-        output::print_json(&json_of(&told, arguments))?;
+        let view = ErasureView::new(&arguments.person, &told, arguments.table, NOT_TOUCHED);
+        output::print_json(&view)?;
     } else {
         output::print(&text_of(&told, arguments))?;
     }
@@ -126,28 +127,6 @@ fn text_of(told: &Told, arguments: &Arguments) -> String {
         let _ = writeln!(text, "not done:{}", lines_of(left.iter()));
     }
     text + NOT_TOUCHED
-}
-
-fn json_of(told: &Told, arguments: &Arguments) -> Value {
-    let Told { erased, rows, searched, look, left, looked_for, .. } = told;
-    let tables: Vec<_> = look
-        .read
-        .iter()
-        .map(|Place { connection, table }| json!({ "connection": connection, "table": table }))
-        .collect();
-    let left: Vec<_> = left.iter().map(|Left { what, help }| json!({ "what": what, "help": help })).collect();
-    json!({
-        "person": arguments.person,
-        "ok": left.is_empty(),
-        "erased": { "mails": erased.mails, "texts": erased.texts, "files": erased.files, "rows": rows },
-        "looked_for": { "address": looked_for.address, "name": looked_for.name },
-        "rows_that_stay": if arguments.table { 0 } else { look.rows.len() },
-        "looked_at": {
-            "tables": tables, "rows": look.scanned, "mails": searched.mails, "files": searched.files, "bytes": searched.bytes,
-        },
-        "left": left,
-        "not_touched": NOT_TOUCHED,
-    })
 }
 
 /// What was not found in all that was looked through, or in the rows alone that stay.

@@ -9,13 +9,12 @@ use leadflow::config::Loaded;
 use leadflow::filter;
 use leadflow::outbox::{self, Recipient};
 use leadflow::platform::clock::Clock;
-use leadflow::rows::lead;
 use leadflow::rows::newest::Newest;
 use leadflow::rows::row::{Mark, Row};
 use leadflow::schedule::window::EVER;
 use leadflow::services::table::Query;
 use leadflow::store::{Store, Which};
-use serde_json::{Value, json};
+use leadflow::views::leads::{LeadRowView, LeadView};
 
 use super::{table_of, with_help, words_of};
 use crate::cli::columns::{Column, Table};
@@ -51,8 +50,8 @@ pub(super) async fn list(loaded: &Loaded, arguments: &Arguments) -> anyhow::Resu
     let store = state_of(loaded)?;
     let states = states(&flow.name, &newest, store.as_ref())?;
     if arguments.json {
-        let rows = newest.iter().zip(&states).map(|(row, state)| json_of(row, state));
-        output::print_json(&rows.collect())?;
+        let rows = newest.iter().zip(&states).map(|(row, state)| view_of(row, state));
+        output::print_json(&rows.collect::<Vec<_>>())?;
     } else if newest.is_empty() {
         output::print(&format!(
             "the table {} has no row that the filter matches; `leadflow lead add {} --test` writes a test lead",
@@ -75,7 +74,7 @@ fn told(rows: &[Row], states: &[State], zone: &TimeZone) -> String {
         *seen.entry(&row.row_key).or_insert(0) += 1;
     }
     let cells = rows.iter().zip(states).map(|(row, state)| {
-        let lead = lead::of_row(row);
+        let lead = LeadView::from(row);
         let written = row.written().map(|at| output::moment_within(at, zone, now, width));
         // `lead show` finds a row by its RowKey alone, where no other row has it.
         let is_shared = seen.get(&row.row_key).is_some_and(|count| *count > 1);
@@ -85,7 +84,7 @@ fn told(rows: &[Row], states: &[State], zone: &TimeZone) -> String {
             state.word.clone(),
             state.mail.map_or_else(|| "–".to_owned(), |mail| mail.to_string()),
             words_of(&lead),
-            lead["offer"].as_str().unwrap_or("–").to_owned(),
+            lead.offer.unwrap_or_else(|| "–".to_owned()),
             if is_shared { whole() } else { row.row_key.clone() },
         ]
     });
@@ -167,10 +166,14 @@ fn state_of_mail(store: &Store, mail: i64) -> anyhow::Result<(String, bool)> {
     Ok((worst_state(recipients), recipients.iter().any(is_open)))
 }
 
-fn json_of(row: &Row, state: &State) -> Value {
-    let lead = lead::of_row(row);
-    json!({
-        "partition_key": row.partition_key, "row_key": row.row_key, "timestamp": row.timestamp,
-        "state": state.word, "run": state.run, "mail": state.mail, "lead": lead,
-    })
+fn view_of(row: &Row, state: &State) -> LeadRowView {
+    LeadRowView {
+        partition_key: row.partition_key.clone(),
+        row_key: row.row_key.clone(),
+        timestamp: row.timestamp.clone(),
+        state: state.word.clone(),
+        run: state.run,
+        mail: state.mail,
+        lead: row.into(),
+    }
 }

@@ -7,10 +7,9 @@ use anyhow::bail;
 use jiff::tz::TimeZone;
 use leadflow::config::Loaded;
 use leadflow::history::Run;
-use leadflow::rows::lead;
 use leadflow::rows::row::{Mark, Row};
 use leadflow::store::{Listed, Store, Which};
-use serde_json::{Value, json};
+use leadflow::views::leads::{HandedOnView, LeadProofView, LeadView, RowView};
 
 use super::{table_of, with_help, words_of};
 use crate::cli::{flow_named, history, output, state_of};
@@ -63,10 +62,8 @@ pub(super) async fn show(loaded: &Loaded, arguments: &Arguments) -> anyhow::Resu
         );
     }
     if arguments.json {
-        let row = row.as_ref().map(|row| json!({ "timestamp": row.timestamp, "lead": lead::of_row(row) }));
-        output::print_json(
-            &json!({ "key": arguments.key, "row": row, "history": steps.iter().map(json_of).collect::<Vec<_>>() }),
-        )?;
+        let (key, row) = (arguments.key.clone(), row.as_ref().map(RowView::from));
+        output::print_json(&LeadProofView { key, row, history: steps.iter().map(Step::view).collect() })?;
     } else {
         output::print(&told(&arguments.key, row.as_ref(), &steps, &loaded.config.settings.time_zone))?;
     }
@@ -83,29 +80,26 @@ fn steps(store: &Store, flow: &str, mark: &Mark) -> anyhow::Result<Vec<Step>> {
     Ok(steps)
 }
 
-fn json_of(step: &Step) -> Value {
-    json!({
-        "run": step.of_run.as_ref().map_or_else(|| json!({ "run": step.run }), history::json_of_run),
-        "mail": step.mail.as_ref().map(|listed| history::json_of_mail(&listed.mail)),
-    })
+impl Step {
+    fn view(&self) -> HandedOnView {
+        HandedOnView::new(self.run, self.of_run.as_ref(), self.mail.as_ref().map(|listed| &listed.mail))
+    }
 }
 
 fn told(key: &str, row: Option<&Row>, steps: &[Step], zone: &TimeZone) -> String {
     let mut text = format!("lead {key}\n");
     match row {
         Some(row) => {
-            let lead = lead::of_row(row);
-            let mark = |field: &str, words: &str| {
-                if lead[field] == true { format!(" · {words}") } else { String::new() }
-            };
-            let offer = lead["offer"].as_str().map_or_else(String::new, |offer| format!(" · {offer}"));
+            let lead = LeadView::from(row);
+            let mark = |is_so: bool, words: &str| if is_so { format!(" · {words}") } else { String::new() };
+            let offer = lead.offer.as_ref().map_or_else(String::new, |offer| format!(" · {offer}"));
             let _ = writeln!(
                 text,
                 "  {}{}{}{}",
                 output::line(&words_of(&lead)),
                 output::line(&offer),
-                mark("is_test", "test lead"),
-                mark("do_not_contact", "do not contact")
+                mark(lead.is_test, "test lead"),
+                mark(lead.do_not_contact, "do not contact")
             );
             let written = row
                 .timestamp

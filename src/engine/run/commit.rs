@@ -52,7 +52,7 @@ pub(super) async fn render(
     let of_mail =
         |mail: &Composed| RenderedMail { subject: mail.subject.clone(), rows: mail.rows.len() as u64 };
     let inputs = RenderInputs { rows: found.marks.len() as u64, max_rows: flow.email.max_rows as u64 };
-    let outputs = RenderOutputs {
+    let outputs = RenderOutputs::Made {
         mails: mails.list().iter().map(of_mail).collect(),
         bytes: mails.size(),
         notes: mails.notes().to_vec(),

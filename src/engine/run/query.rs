@@ -98,8 +98,11 @@ pub(super) async fn new_rows(
     record.step(Step::Query { inputs, outputs });
     let new = found.marks.len() as u64;
     let hidden = found.hidden.len() as u64;
-    let outputs =
-        NewRowsOutputs { new, known: rows - new - hidden, hidden_test_leads: (hidden > 0).then_some(hidden) };
+    let outputs = NewRowsOutputs {
+        new,
+        known: rows - new - hidden,
+        hidden_test_leads: Some((hidden > 0).then_some(hidden)),
+    };
     record.step(Step::NewRows { inputs: NewRowsInputs { rows }, outputs });
     Ok(found)
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::asked::{self, Asked};
 use super::escapes::unescaped;
 use super::names::Names;
-use crate::rows::lead;
+use crate::rows::lead::Lead;
 use crate::rows::row::Row;
 
 /// What a person is known by.
@@ -48,11 +48,12 @@ impl Person {
 
     /// Takes the name, and the address where none is known, from a lead of the person.
     pub(super) fn learn(&mut self, row: &Row) {
-        let lead = lead::of_row(row);
+        let columns = row.columns();
+        let lead = Lead::of(&columns);
         if let Some(address) = address_of(row).filter(|_| self.addresses.is_empty()) {
             self.addresses = asked::forms_of(&address);
         }
-        let [first, last] = ["first_name", "last_name"].map(|field| lead[field].as_str().unwrap_or_default());
+        let [first, last] = ["first_name", "last_name"].map(|field| lead.text(field).unwrap_or_default());
         self.names.learn(first, last);
     }
 
@@ -75,7 +76,7 @@ impl Person {
         if self.key.as_ref().is_some_and(|key| is_of_key(row, key)) {
             return Relation::Own;
         }
-        let own = lead::of_row(row)["email"].as_str().map(str::to_owned);
+        let own = Lead::of(&row.columns()).text("email").map(str::to_owned);
         match own {
             Some(own) if own.contains('@') && !self.is_addressed_in(&own) => {
                 if self.is_addressed_in_row(row) { Relation::Named } else { Relation::None }
@@ -150,13 +151,14 @@ impl Person {
 
 /// The one address of a lead, in lower case.
 pub(super) fn address_of(row: &Row) -> Option<String> {
-    let lead = lead::of_row(row);
-    lead["email"].as_str().filter(|text| text.contains('@')).map(str::to_lowercase)
+    let columns = row.columns();
+    let lead = Lead::of(&columns);
+    lead.text("email").filter(|text| text.contains('@')).map(str::to_lowercase)
 }
 
 /// What the lead is called.
 pub(super) fn name_of(row: &Row) -> Option<String> {
-    lead::of_row(row)["name"].as_str().filter(|name| !name.trim().is_empty()).map(str::to_owned)
+    Lead::of(&row.columns()).text("name").filter(|name| !name.trim().is_empty()).map(str::to_owned)
 }
 
 fn is_of_key(row: &Row, (partition, key): &(Option<String>, String)) -> bool {

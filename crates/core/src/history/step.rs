@@ -4,7 +4,7 @@
 //! stays, and one that is new must be left out where an earlier version did not have it.
 
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::flow::condition::Verdict;
@@ -175,8 +175,10 @@ pub struct NewRowsOutputs {
     pub new: u64,
     /// Rows that were handed on before.
     pub known: u64,
-    /// New test leads that the flow does not mail; `None` for none.
-    pub hidden_test_leads: Option<u64>,
+    /// New test leads that the flow does not mail, `Some(None)` for none; `None` of an earlier version, which
+    /// did not hide any.
+    #[serde(default, deserialize_with = "said", skip_serializing_if = "Option::is_none")]
+    pub hidden_test_leads: Option<Option<u64>>,
 }
 
 /// The condition and the number it is about.
@@ -208,13 +210,22 @@ pub struct RenderInputs {
 
 /// The mails of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RenderOutputs {
-    /// In the order of their rows.
-    pub mails: Vec<RenderedMail>,
-    /// Size of all of them, in bytes.
-    pub bytes: u64,
-    /// What they leave out or could not show, each in a sentence.
-    pub notes: Vec<String>,
+#[serde(untagged)]
+pub enum RenderOutputs {
+    /// As they were made.
+    Made {
+        /// In the order of their rows.
+        mails: Vec<RenderedMail>,
+        /// Size of all of them, in bytes.
+        bytes: u64,
+        /// What they leave out or could not show, each in a sentence.
+        notes: Vec<String>,
+    },
+    /// Since one of them was erased.
+    Forgotten {
+        /// It is so.
+        forgotten: bool,
+    },
 }
 
 /// One mail of a run.
@@ -240,6 +251,12 @@ pub struct CommitOutputs {
     pub watermark: Option<Timestamp>,
     /// Mails in the outbox.
     pub mails: u64,
+}
+
+/// A key that is there, also where it says null.
+#[expect(clippy::option_option, reason = "what it is there for")]
+fn said<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Option<u64>>, D::Error> {
+    Option::deserialize(value).map(Some)
 }
 
 impl Step {

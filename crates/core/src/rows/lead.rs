@@ -104,8 +104,10 @@ const MOST_OTHERS: usize = 256;
 /// A lead, as long as the columns of its row are at hand.
 #[derive(Debug)]
 pub struct Lead<'a> {
-    is_test: bool,
-    do_not_contact: bool,
+    /// It is a test lead.
+    pub is_test: bool,
+    /// Nobody is to contact the person.
+    pub do_not_contact: bool,
     /// A value for each of [`FIELDS`], in their order.
     pub cells: [Cell<'a>; FIELDS.len()],
     columns: &'a Columns<'a>,
@@ -161,9 +163,16 @@ impl<'a> Lead<'a> {
         Self { is_test, do_not_contact, cells, columns, info }
     }
 
+    /// The text of one of [`FIELDS`]; `None` where the row has nothing for it.
+    pub fn text(&self, field: &str) -> Option<&str> {
+        let at = FIELDS.iter().position(|known| *known == field)?;
+        self.cells[at].as_str()
+    }
+
     /// As templates see it: every field, null where the row has nothing for it, and `others`.
     pub fn into_map(self) -> Map<String, Value> {
-        let others = self.others();
+        let others: Vec<_> =
+            self.others().into_iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
         let fields = FIELDS.iter().zip(self.cells);
         let mut map: Map<_, _> = fields.map(|(name, cell)| ((*name).to_owned(), cell.into_value())).collect();
         map.insert(OTHERS.to_owned(), others.into());
@@ -172,7 +181,7 @@ impl<'a> Lead<'a> {
 
     /// Columns and fields of `CustomerInfo` that no field of the lead tells, so that nothing is lost
     /// from sight; all of `CustomerInfo` where it makes no sense.
-    fn others(&self) -> Vec<Value> {
+    pub fn others(&self) -> Vec<(String, String)> {
         let is_known = |name: &str| COLUMNS.iter().any(|known| known.eq_ignore_ascii_case(name));
         let is_unread = |name: &str| self.info.is_none() && name.eq_ignore_ascii_case("CustomerInfo");
         let of_row = self.columns.iter().filter(|(name, _)| !is_known(name) || is_unread(name));
@@ -181,7 +190,7 @@ impl<'a> Lead<'a> {
         let told = |(name, cell): (&str, &Cell<'_>)| {
             let text = cell.text();
             let text = text.trim();
-            (!text.is_empty()).then(|| json!({ "name": name, "value": text }))
+            (!text.is_empty()).then(|| (name.to_owned(), text.to_owned()))
         };
         of_row.chain(of_customer).filter_map(told).take(MOST_OTHERS).collect()
     }

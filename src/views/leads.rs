@@ -1,0 +1,168 @@
+//! `lead list` and `lead show`.
+
+use serde::Serialize;
+
+use super::outbox::MailView;
+use super::runs::RunView;
+use crate::history::Run;
+use crate::rows::lead::Lead;
+use crate::rows::row::Row;
+use crate::store::MailRecord;
+
+/// A row of `lead list`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LeadRowView {
+    /// As the table has it.
+    pub partition_key: String,
+    /// As the table has it.
+    pub row_key: String,
+    /// As the table has it.
+    pub timestamp: String,
+    /// What became of it.
+    pub state: String,
+    /// The run that has read it.
+    pub run: Option<i64>,
+    /// The mail that carried it.
+    pub mail: Option<i64>,
+    /// What it says.
+    pub lead: LeadView,
+}
+
+/// `lead show`: the proof of one lead.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LeadProofView {
+    /// As it was typed.
+    pub key: String,
+    /// `None` where it is not in the table any more.
+    pub row: Option<RowView>,
+    /// What became of it, the oldest first.
+    pub history: Vec<HandedOnView>,
+}
+
+/// A row of the table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RowView {
+    /// As the table has it.
+    pub timestamp: String,
+    /// What it says.
+    pub lead: LeadView,
+}
+
+/// A run that has read a row, and the mail that carried it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HandedOnView {
+    /// The run.
+    pub run: RunOrNumberView,
+    /// `None` where it was not mailed, or where the mail is not in the history any more.
+    pub mail: Option<MailView>,
+}
+
+/// A run, or what is left of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum RunOrNumberView {
+    /// It is in the history.
+    Run(Box<RunView>),
+    /// It is not any more.
+    Number {
+        /// Its number.
+        run: i64,
+    },
+}
+
+/// The fields of a lead.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LeadView {
+    /// Of the customer.
+    pub first_name: Option<String>,
+    /// Of the customer.
+    pub last_name: Option<String>,
+    /// Of the customer.
+    pub company: Option<String>,
+    /// Of the customer.
+    pub country: Option<String>,
+    /// Of the customer.
+    pub email: Option<String>,
+    /// Of the customer.
+    pub phone: Option<String>,
+    /// Of the customer.
+    pub title: Option<String>,
+    /// First and last name.
+    pub name: Option<String>,
+    /// What it is about.
+    pub offer: Option<String>,
+    /// Who offers it.
+    pub publisher: Option<String>,
+    /// The offer's id.
+    pub product: Option<String>,
+    /// Free text.
+    pub description: Option<String>,
+    /// Where it comes from.
+    pub source: Option<String>,
+    /// What the action's code means.
+    pub action_meaning: Option<String>,
+    /// The action's code.
+    pub action: Option<String>,
+    /// As the marketplace tells it.
+    pub created: Option<String>,
+    /// It is a test lead.
+    pub is_test: bool,
+    /// Nobody is to contact the person.
+    pub do_not_contact: bool,
+    /// What no field tells.
+    pub others: Vec<OtherView>,
+}
+
+/// A column that no field tells.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OtherView {
+    /// Its name.
+    pub name: String,
+    /// Its text.
+    pub value: String,
+}
+
+impl From<&Row> for LeadView {
+    fn from(row: &Row) -> Self {
+        let columns = row.columns();
+        let lead = Lead::of(&columns);
+        let text = |field| lead.text(field).map(str::to_owned);
+        let other = |(name, value)| OtherView { name, value };
+        Self {
+            first_name: text("first_name"),
+            last_name: text("last_name"),
+            company: text("company"),
+            country: text("country"),
+            email: text("email"),
+            phone: text("phone"),
+            title: text("title"),
+            name: text("name"),
+            offer: text("offer"),
+            publisher: text("publisher"),
+            product: text("product"),
+            description: text("description"),
+            source: text("source"),
+            action_meaning: text("action_meaning"),
+            action: text("action"),
+            created: text("created"),
+            is_test: lead.is_test,
+            do_not_contact: lead.do_not_contact,
+            others: lead.others().into_iter().map(other).collect(),
+        }
+    }
+}
+
+impl From<&Row> for RowView {
+    fn from(row: &Row) -> Self {
+        Self { timestamp: row.timestamp.clone(), lead: row.into() }
+    }
+}
+
+impl HandedOnView {
+    /// Of the run of that number, which the history may not have any more.
+    pub fn new(number: i64, run: Option<&Run>, mail: Option<&MailRecord>) -> Self {
+        let gone = RunOrNumberView::Number { run: number };
+        let run = run.map_or(gone, |run| RunOrNumberView::Run(Box::new(run.into())));
+        Self { run, mail: mail.map(MailView::from) }
+    }
+}
