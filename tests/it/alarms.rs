@@ -6,11 +6,11 @@ use jiff::SignedDuration;
 
 use crate::support::driven::{Driven, raised};
 use crate::support::embedded::rows;
-use crate::support::eventually;
 use crate::support::flows_toml::{FlowsToml, KEYS, SINCE};
 use crate::support::leadflow::Sandbox;
 use crate::support::mail::Mail;
 use crate::support::scripted::{smtp, table_service};
+use crate::support::{eventually, has};
 
 /// An hourly flow on an embedded table, by the connections of `flows`.
 fn flow(flows: FlowsToml) -> FlowsToml {
@@ -64,9 +64,7 @@ async fn case_27_a_mail_server_that_is_down_for_a_day_costs_one_failure_mail_and
     let words = "leadflow: the mail connection relay fails: cannot connect to 127.0.0.1";
     assert!(subjects.len() == 2 && subjects[0].starts_with(words), "{subjects:?}");
     assert_eq!(subjects[1], "leadflow: the mail connection relay works again");
-    for words in ["times in a row", "Do this", "leadflow check --online", "2026-03-02 0"] {
-        assert!(notices[0].1.contains(words), "`{words}` is not in:\n{}", notices[0].1);
-    }
+    has(&notices[0].1, &["times in a row", "Do this", "leadflow check --online", "2026-03-02 0"]);
     let mailed: Vec<&str> = mails
         .iter()
         .filter(|(subject, _)| !subject.starts_with("leadflow"))
@@ -89,9 +87,7 @@ async fn a_flow_that_fails_is_told_once_then_after_repeat_and_its_end_too() {
     let mails = told(&messages);
     let [(subject, text)] = mails.as_slice() else { panic!("{mails:?}") };
     assert!(subject.starts_with("leadflow: leads fails: cannot use the embedded table"), "{subject}");
-    for words in ["2 times in a row", "must be writable for this user", "leadflow history show "] {
-        assert!(text.contains(words), "`{words}` is not in:\n{text}");
-    }
+    has(text, &["2 times in a row", "must be writable for this user", "leadflow history show "]);
     daemon.pass(&sandbox, hour * 5, step).await;
     assert_eq!(told(&messages).len(), 1, "once");
     daemon.pass(&sandbox, hour * 2, step).await;

@@ -93,8 +93,7 @@ fn a_file_with_mistakes_stops_no_command_that_needs_the_state_alone() {
             assert_eq!(output.code, 2, "{to}, {arguments:?}: {output:?}");
             assert!(output.stderr.contains("flows.toml:"), "{to}, {arguments:?}: {output:?}");
         }
-        let unknown = sandbox.run(&["history", "nowhere"]);
-        assert_eq!(unknown.code, 2, "{unknown:?}");
+        sandbox.exits(2, &["history", "nowhere"]);
     }
 }
 
@@ -108,8 +107,7 @@ fn a_flow_with_mistakes_is_listed_beside_the_others() {
     assert_eq!((&list[0]["on"], &list[0]["last_run"]["outcome"]), (&true.into(), &"sent".into()));
     assert_eq!((&list[1]["on"], &list[1]["enabled_in_file"]), (&false.into(), &false.into()));
     assert_eq!(list[0]["recurrence"], "(not valid in flows.toml)");
-    let on = sandbox.run(&["on", "other"]);
-    assert_eq!(on.code, 1);
+    let on = sandbox.exits(1, &["on", "other"]);
     assert!(on.stdout.contains("other stays off"), "{on:?}");
 }
 
@@ -134,8 +132,7 @@ fn a_file_in_another_encoding_stops_them_neither() {
     let sandbox = that_has_run();
     let text = fs::read(sandbox.path("flows.toml")).unwrap();
     fs::write(sandbox.path("flows.toml"), [b"# sch\xf6n\n".as_slice(), &text].concat()).unwrap();
-    let output = sandbox.run(&["history"]);
-    assert_eq!(output.code, 0, "{output:?}");
+    let output = sandbox.exits(0, &["history"]);
     assert!(output.stderr.contains("is not UTF-8 text (line 1, column 6)"), "{output:?}");
     assert_eq!(sandbox.run(&["trigger", "leads"]).code, 2);
 }
@@ -149,8 +146,7 @@ fn what_is_asked_beside_a_daemon_is_done_by_the_file_that_it_goes_on_with() {
     assert_eq!(sandbox.run(&["lead", "add", "leads", "--test"]).code, 0);
     sandbox.edit("frequency = \"hour\"", "frequency = \"hours\"");
     daemon.wait_for_log("the old flows go on");
-    let output = sandbox.run(&["trigger", "leads"]);
-    assert_eq!(output.code, 0, "{output:?}");
+    let output = sandbox.exits(0, &["trigger", "leads"]);
     assert!(output.stdout.contains("1 new row in 1 mail"), "{output:?}");
     assert_eq!(sandbox.run(&["resubmit", "1"]).code, 0);
     eventually("one reason", || {

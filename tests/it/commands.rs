@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use crate::support::flows_toml::FlowsToml;
+use crate::support::has;
 use crate::support::leadflow::Sandbox;
 
 fn flows(name: &str) -> FlowsToml {
@@ -68,18 +69,18 @@ fn they_tell_what_was() {
     let history = sandbox.run(&["history", "leads"]).stdout;
     assert!(history.contains("nothing-new"), "{history}");
     let show = sandbox.run(&["history", "show", "1"]).stdout;
-    for words in [
-        "run 1 of leads: nothing-new",
-        "cause    once",
-        "window (",
-        "condition  length > 0",
-        "new               0",
-    ] {
-        assert!(show.contains(words), "`{words}` is not in:\n{show}");
-    }
+    has(
+        &show,
+        &[
+            "run 1 of leads: nothing-new",
+            "cause    once",
+            "window (",
+            "condition  length > 0",
+            "new               0",
+        ],
+    );
     assert_eq!(sandbox.json(&["list", "--json"])[0]["last_run"]["outcome"], "nothing-new");
-    let other = sandbox.run(&["history", "lead"]);
-    assert_eq!(other.code, 2);
+    let other = sandbox.exits(2, &["history", "lead"]);
     assert!(
         other.stderr.contains("there is no flow `lead`") && other.stderr.contains("there is leads"),
         "{}",
@@ -96,8 +97,7 @@ fn off_stays_off_and_on_cannot_override_the_file() {
     assert_eq!((once.code, once.stderr.contains("no flow is on")), (1, true));
     assert_eq!(sandbox.run(&["run", "--once", "leads"]).code, 0, "a named flow runs all the same");
     sandbox.edit("[flows.leads.recurrence]", "[flows.leads]\nenabled = false\n[flows.leads.recurrence]");
-    let on = sandbox.run(&["on", "leads"]);
-    assert_eq!(on.code, 1);
+    let on = sandbox.exits(1, &["on", "leads"]);
     assert!(on.stdout.contains("says enabled = false, which this command cannot override"), "{}", on.stdout);
     assert!(sandbox.run(&["on", "lead"]).stderr.contains("there is no flow `lead`"));
 }
@@ -114,11 +114,10 @@ fn the_demo_shows_the_three_leads_and_ends() {
         .unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
-    for words in
-        ["Subject: 3 new leads", "Ana Silva", "민준 김", "Maren O'Hara <Dev>", "DO NOT CONTACT", ".eml"]
-    {
-        assert!(text.contains(words), "`{words}` is not in:\n{text}");
-    }
+    has(
+        &text,
+        &["Subject: 3 new leads", "Ana Silva", "민준 김", "Maren O'Hara <Dev>", "DO NOT CONTACT", ".eml"],
+    );
 }
 
 #[test]
@@ -148,13 +147,11 @@ fn health_tells_what_is_wrong() {
     assert_eq!(sandbox.json(&["list", "--json"])[0]["daemon_is_running"], false);
     std::fs::write(sandbox.path("state/demo.db"), "garbage").unwrap();
     assert_eq!(sandbox.run(&["run", "--once"]).code, 1);
-    let ill = sandbox.run(&["health"]);
-    assert_eq!(ill.code, 1);
-    for words in
-        ["no daemon is running; start it: leadflow run\n", "leads fails: cannot use the embedded table"]
-    {
-        assert!(ill.stdout.contains(words), "`{words}` is not in:\n{}", ill.stdout);
-    }
+    let ill = sandbox.exits(1, &["health"]);
+    has(
+        &ill.stdout,
+        &["no daemon is running; start it: leadflow run\n", "leads fails: cannot use the embedded table"],
+    );
     assert_eq!(sandbox.json(&["health", "--json"])["ok"], false);
 }
 
@@ -193,15 +190,15 @@ fn a_state_or_table_that_everybody_may_write_is_refused() {
             std::fs::set_permissions(sandbox.path(file), std::fs::Permissions::from_mode(mode)).unwrap();
         };
         rights(0o666);
-        let told = sandbox.run(&["run", "--once"]);
-        assert_eq!(told.code, 1, "{}", told.stderr);
+        let told = sandbox.exits(1, &["run", "--once"]);
         let path = sandbox.path(file).display().to_string();
-        for words in [
-            &format!("every user of this machine can change {path}, and so what leadflow keeps there"),
-            &format!("type: chmod o-w {path}"),
-        ] {
-            assert!(told.stderr.contains(words), "`{words}` is not in: {}", told.stderr);
-        }
+        has(
+            &told.stderr,
+            &[
+                &format!("every user of this machine can change {path}, and so what leadflow keeps there"),
+                &format!("type: chmod o-w {path}"),
+            ],
+        );
         rights(0o600);
     }
     assert_eq!(sandbox.run(&["run", "--once"]).code, 0);

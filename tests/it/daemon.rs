@@ -106,8 +106,7 @@ async fn a_sender_that_is_refused_condemns_no_mail_and_the_next_connection_takes
     let flows = FlowsToml::new().azure("marketplace").relay("first", strict.port);
     let flows = flows.relay("relay", server.port).guide_flow(&table.name).mails_by("first");
     let sandbox = Sandbox::with_azurite(flows);
-    let output = sandbox.run(&["run", "--once"]);
-    assert_eq!(output.code, 1);
+    let output = sandbox.exits(1, &["run", "--once"]);
     let words =
         "the mail connection fails: the server takes no mail from <…> 550 5.7.60 <…> may not send here";
     assert!(output.stderr.contains(words), "{}", output.stderr);

@@ -34,8 +34,7 @@ fn edit_is_taken(sandbox: &Sandbox, daemon: &Daemon, from: &str, to: &str, words
 }
 
 fn done(sandbox: &Sandbox, arguments: &[&str], words: &str) {
-    let output = sandbox.run(arguments);
-    assert_eq!(output.code, 0, "{arguments:?}: {}{}", output.stdout, output.stderr);
+    let output = sandbox.exits(0, arguments);
     assert!(output.stdout.contains(words), "`{words}` is not in: {}", output.stdout);
 }
 
@@ -120,8 +119,7 @@ fn a_failure(sandbox: &Sandbox) {
     done(sandbox, &["history", "show", &run], "cannot use the embedded table");
     sandbox.mend_table(&whole);
     insert(sandbox, "fourth", 0);
-    let nothing_read = sandbox.run(&["resubmit", &run]);
-    assert_eq!(nothing_read.code, 1);
+    let nothing_read = sandbox.exits(1, &["resubmit", &run]);
     assert!(
         nothing_read.stderr.contains("`leadflow trigger leads` runs the flow now"),
         "{}",

@@ -23,8 +23,7 @@ async fn all_is_well() {
     let (table, server) = (Table::create().await, MailServer::start(&[]));
     table.insert(&leads(0..5)).await;
     let sandbox = sandbox(&table, server.port);
-    let output = sandbox.run(&["check", "--online"]);
-    assert_eq!(output.code, 0, "{}", output.stdout);
+    let output = sandbox.exits(0, &["check", "--online"]);
     shows(
         &output,
         &[
@@ -44,8 +43,7 @@ async fn all_is_well() {
 async fn what_keeps_leads_from_coming() {
     let (table, server) = (Table::create().await, MailServer::start(&["--auth", "leads:another-password"]));
     let sandbox = sandbox(&table, server.port);
-    let empty = sandbox.run(&["check", "--online"]);
-    assert_eq!(empty.code, 1);
+    let empty = sandbox.exits(1, &["check", "--online"]);
     shows(&empty, &["✗ the table is empty", "press Validate"]);
     shows(&empty, &["connection relay\n  ✗ 127.0.0.1", "does not accept the login `leads`"]);
 
@@ -90,8 +88,7 @@ async fn a_preview_shows_real_rows_and_records_nothing() {
     let (table, server) = (Table::create().await, MailServer::start(&[]));
     table.insert(&leads(0..3)).await;
     let sandbox = sandbox(&table, server.port);
-    let output = sandbox.run(&["preview", "marketplace-leads", "--html", "mail.html"]);
-    assert_eq!(output.code, 0, "{}", output.stderr);
+    let output = sandbox.exits(0, &["preview", "marketplace-leads", "--html", "mail.html"]);
     shows(
         &output,
         &[
@@ -120,8 +117,7 @@ async fn a_preview_shows_real_rows_and_records_nothing() {
 async fn a_test_mail_is_really_sent_and_marked() {
     let (table, server) = (Table::create().await, MailServer::start(&[]));
     let sandbox = sandbox(&table, server.port);
-    let output = sandbox.run(&["test-mail", "marketplace-leads"]);
-    assert_eq!(output.code, 0, "{}", output.stderr);
+    let output = sandbox.exits(0, &["test-mail", "marketplace-leads"]);
     shows(
         &output,
         &["subject: [test] 새로운 잠재 고객! (3)\nMessage-ID: <", "sales@contoso.example accepted: 250 "],
@@ -131,8 +127,7 @@ async fn a_test_mail_is_really_sent_and_marked() {
     assert!(mail.message().header_raw("X-Leadflow-Test").is_some());
     sandbox.run(&["test-mail", "marketplace-leads", "--to", "me@contoso.example"]);
     assert_eq!(server.mails()[1].to, ["me@contoso.example"]);
-    let refused = sandbox.run(&["test-mail", "marketplace-leads", "--to", "refused@contoso.example"]);
-    assert_eq!(refused.code, 1);
+    let refused = sandbox.exits(1, &["test-mail", "marketplace-leads", "--to", "refused@contoso.example"]);
     shows(&refused, &["refused@contoso.example refused: 550 5.1.1"]);
     assert!(!sandbox.path("state").exists(), "nothing is recorded");
 }
@@ -140,28 +135,23 @@ async fn a_test_mail_is_really_sent_and_marked() {
 #[test]
 fn a_missing_secret_is_seen_offline() {
     let sandbox = Sandbox::new(guide("leads", 1));
-    let of_service = sandbox.run(&["check", "--strict"]);
-    assert_eq!(of_service.code, 0, "{}", of_service.stdout);
+    let of_service = sandbox.exits(0, &["check", "--strict"]);
     let words = ["☞ not looked at: the environment variable LEADS_STORAGE", "check --online` signs in"];
     shows(&of_service, &words);
 
     sandbox.write("mail-password", "\n");
-    let empty = sandbox.run(&["check"]);
-    assert_eq!(empty.code, 1);
+    let empty = sandbox.exits(1, &["check"]);
     shows(&empty, &["no problems in the file", "connection relay\n  ✗ the secret from ", "is empty"]);
     std::fs::remove_file(sandbox.path("mail-password")).unwrap();
-    let missing = sandbox.run(&["check"]);
-    assert_eq!(missing.code, 1);
+    let missing = sandbox.exits(1, &["check"]);
     shows(&missing, &["✗ the secret's file ", "mail-password is not there", "put the secret into it"]);
     assert_eq!(sandbox.json(&["check", "--json"])["ok"], false);
 
     sandbox.edit("\"mail-password\"", "\"/nowhere/mail-password\"");
-    let of_another_machine = sandbox.run(&["check", "--strict"]);
-    assert_eq!(of_another_machine.code, 0, "{}", of_another_machine.stdout);
+    let of_another_machine = sandbox.exits(0, &["check", "--strict"]);
     shows(&of_another_machine, &["☞ the secret's file /nowhere/mail-password is not there"]);
     sandbox.edit("{ file = \"/nowhere/mail-password\" }", "{ credential = \"smtp-password\" }");
-    let yet = sandbox.run(&["check", "--strict"]);
-    assert_eq!(yet.code, 0, "{}", yet.stdout);
+    let yet = sandbox.exits(0, &["check", "--strict"]);
     shows(
         &yet,
         &["☞ the systemd credential `smtp-password` is not there", "    type: sudo sh -c 'umask 077"],

@@ -42,8 +42,7 @@ async fn sandbox(microsoft: &Microsoft, sign_in: &str) -> Sandbox {
 async fn check_tells_each_step_that_works() {
     let microsoft = Microsoft::start();
     let sandbox = sandbox(&microsoft, MANAGED).await;
-    let output = sandbox.run(&["check", "--online"]);
-    assert_eq!(output.code, 0, "{}{}", output.stdout, output.stderr);
+    let output = sandbox.exits(0, &["check", "--online"]);
     shows(
         &output,
         &[
@@ -76,8 +75,7 @@ async fn check_tells_each_step_that_fails_and_what_mends_it() {
     let microsoft = Microsoft::start();
     let sandbox = sandbox(&microsoft, MANAGED).await;
     let failing = |words: &[&str]| {
-        let output = sandbox.run(&["check", "--online"]);
-        assert_eq!(output.code, 1, "{}", output.stdout);
+        let output = sandbox.exits(1, &["check", "--online"]);
         shows(&output, words);
     };
     microsoft.state().take_back(STORAGE);
@@ -141,8 +139,7 @@ async fn a_table_without_the_role_fails_the_run_and_reads_all_later() {
     let sandbox = sandbox(&microsoft, MANAGED).await;
     let granted = microsoft.state().grants.clone();
     microsoft.state().take_back(STORAGE);
-    let output = sandbox.run(&["run", "--once"]);
-    assert_eq!(output.code, 1);
+    let output = sandbox.exits(1, &["run", "--once"]);
     assert!(output.stderr.contains("the role Storage Table Data Reader"), "{}", output.stderr);
     assert_eq!(sandbox.json(&["history", "show", "1", "--json"])["outcome"], "failed");
     microsoft.state().grants = granted;
@@ -187,8 +184,7 @@ fn each_cloud_has_its_own_services() {
         let microsoft = Microsoft::start();
         let sign_in = format!("cloud = \"{cloud}\"\n{}", application("entra"));
         let sandbox = Sandbox::with_microsoft(flows(&sign_in).guide_flow("leads"), &microsoft);
-        let output = sandbox.run(&["test-mail", "marketplace-leads"]);
-        assert_eq!(output.code, 0, "{}{}", output.stdout, output.stderr);
+        sandbox.exits(0, &["test-mail", "marketplace-leads"]);
         assert_eq!((microsoft.asked(login), microsoft.asked(host)), (1, 1), "{cloud}");
         sandbox.run(&["run", "--once"]);
         let state = microsoft.state();
@@ -217,14 +213,12 @@ fn a_signature_is_shown_and_its_end_is_an_alarm() {
         sandbox.write("sas", &format!("?sv=2019-02-02&se={ends}&sp={permissions}&tn=leads&sig=canary%3D\n"));
     };
     write(90, "r");
-    let output = sandbox.run(&["check"]);
-    assert_eq!(output.code, 0, "{}", output.stdout);
+    let output = sandbox.exits(0, &["check"]);
     shows(&output, &["connection marketplace\n  ✓ the shared access signature ends at ", "Z, in 90 days"]);
     write(90, "raud");
     shows(&sandbox.run(&["check"]), &["may do more than read (sp=raud)", "--permissions r is enough"]);
     write(13, "a");
-    let output = sandbox.run(&["check"]);
-    assert_eq!(output.code, 1);
+    let output = sandbox.exits(1, &["check"]);
     shows(
         &output,
         &[

@@ -13,7 +13,7 @@ use crate::support::flows_toml::{FlowsToml, SINCE};
 use crate::support::leadflow::Sandbox;
 use crate::support::past::{PastState, query};
 use crate::support::scripted::{Requests, page, response, table_service};
-use crate::support::{eventually, now};
+use crate::support::{eventually, has, now};
 
 /// A flow of the last connections.
 fn flow(flows: FlowsToml, name: &str, table: &str) -> FlowsToml {
@@ -73,8 +73,7 @@ async fn every_row_of_the_person_goes_whatever_its_keys_and_the_filter() {
     sandbox.edit(" and ActionCode eq 'XYZ'\"\nselect = [\"ActionCode\"]", "\"");
     let left = sandbox.json(&["lead", "list", "one", "--json"]);
     assert_eq!(left.as_array().unwrap().len(), kept.len(), "{left:#}");
-    let again = sandbox.run(&["lead", "forget", ANA, "--table", "--yes"]);
-    assert_eq!(again.code, 0, "{}", again.stdout);
+    let again = sandbox.exits(0, &["lead", "forget", ANA, "--table", "--yes"]);
     assert!(
         again.stdout.contains("erased: 0 mails, 0 texts") && again.stdout.contains("0 rows"),
         "{}",
@@ -90,8 +89,7 @@ async fn a_table_that_was_read_once_and_is_not_any_more_is_told() {
     sandbox.run_once();
     sandbox.edit(&format!("name = \"{}\"", table.name), &format!("name = \"{}\"", other.name));
     sandbox.run_once();
-    let told = sandbox.run(&["lead", "forget", ANA, "--table", "--yes"]);
-    assert_eq!(told.code, 1, "{}", told.stdout);
+    let told = sandbox.exits(1, &["lead", "forget", ANA, "--table", "--yes"]);
     let words = format!("/{} was not looked at: one has read it, and no flow reads it now", table.name);
     assert!(told.stdout.contains(&words) && told.stdout.contains("erased: 1 mail,"), "{}", told.stdout);
 }
@@ -152,17 +150,16 @@ async fn rows_that_appear_meanwhile_go_too_and_a_table_that_cannot_be_read_is_to
     let sandbox =
         Sandbox::with_storage(flow(flow(connections(), "one", "leads"), "two", "gone"), service.storage());
     sandbox.run(&["run", "--once"]);
-    let told = sandbox.run(&["lead", "forget", ANA, "--table", "--yes"]);
-    assert_eq!(told.code, 1, "{}", told.stdout);
-    for words in [
-        "2 rows\n",
-        "the table gone of the connection marketplace could not be read to its end: there is no table `gone`",
-    ] {
-        assert!(told.stdout.contains(words), "`{words}` is not in:\n{}", told.stdout);
-    }
+    let told = sandbox.exits(1, &["lead", "forget", ANA, "--table", "--yes"]);
+    has(
+        &told.stdout,
+        &[
+            "2 rows\n",
+            "the table gone of the connection marketplace could not be read to its end: there is no table `gone`",
+        ],
+    );
     // A key that only the table knows cannot be looked up in one that is not read.
-    let told = sandbox.run(&["lead", "forget", "nobody", "--yes"]);
-    assert_eq!(told.code, 1, "{}", told.stdout);
+    let told = sandbox.exits(1, &["lead", "forget", "nobody", "--yes"]);
     assert!(
         told.stderr.contains("no table has a row `nobody`")
             && told.stderr.contains("there is no table `gone`"),
@@ -181,16 +178,13 @@ async fn another_persons_lead_that_names_the_person_is_told_and_stays() {
         .await;
     let sandbox = Sandbox::with_azurite(flow(connections(), "one", &table.name));
     sandbox.run_once();
-    let told = sandbox.run(&["lead", "forget", "same", "--table", "--yes"]);
-    assert_eq!(told.code, 1, "{}", told.stdout);
-    for words in ["2 rows, which need not be one person's; give the address", ANA, "eva@c.example"] {
-        assert!(told.stderr.contains(words), "`{words}` is not in:\n{}", told.stderr);
-    }
-    let told = sandbox.run(&["lead", "forget", "p/same", "--table", "--yes"]);
-    assert_eq!(told.code, 1, "{}", told.stdout);
-    for words in ["1 row\n", "the row p/bob of the table", "is another person's lead and names this one"] {
-        assert!(told.stdout.contains(words), "`{words}` is not in:\n{}", told.stdout);
-    }
+    let told = sandbox.exits(1, &["lead", "forget", "same", "--table", "--yes"]);
+    has(&told.stderr, &["2 rows, which need not be one person's; give the address", ANA, "eva@c.example"]);
+    let told = sandbox.exits(1, &["lead", "forget", "p/same", "--table", "--yes"]);
+    has(
+        &told.stdout,
+        &["1 row\n", "the row p/bob of the table", "is another person's lead and names this one"],
+    );
     assert_eq!(sandbox.json(&["lead", "list", "one", "--json"]).as_array().unwrap().len(), 2);
 }
 
@@ -202,14 +196,10 @@ async fn a_mail_that_still_waits_is_told() {
     let relay = FlowsToml::new().azure("marketplace").smtp("relay", 1);
     let sandbox = Sandbox::with_azurite(flow(relay, "one", &table.name));
     sandbox.run(&["run", "--once"]);
-    let told = sandbox.run(&["lead", "forget", ANA, "--table", "--yes"]);
-    assert_eq!(told.code, 1, "{}", told.stdout);
-    for words in ["mail 1 is still to be sent", "`leadflow outbox drop 1`", "1 row\n"] {
-        assert!(told.stdout.contains(words), "`{words}` is not in:\n{}", told.stdout);
-    }
+    let told = sandbox.exits(1, &["lead", "forget", ANA, "--table", "--yes"]);
+    has(&told.stdout, &["mail 1 is still to be sent", "`leadflow outbox drop 1`", "1 row\n"]);
     assert_eq!(sandbox.run(&["outbox", "drop", "1"]).code, 0);
-    let told = sandbox.run(&["lead", "forget", ANA, "--table", "--yes"]);
-    assert_eq!(told.code, 0, "{}", told.stdout);
+    let told = sandbox.exits(0, &["lead", "forget", ANA, "--table", "--yes"]);
     assert!(told.stdout.contains("erased: 1 mail,"), "{}", told.stdout);
 }
 
@@ -239,11 +229,8 @@ async fn a_run_that_has_read_the_row_before_it_went_is_told() {
     eventually("the run to hang", || {
         service.seen().iter().any(|target| target.contains("NextPartitionKey=hangs")).then_some(())
     });
-    let told = sandbox.run(&["lead", "forget", ANA, "--table", "--yes"]);
-    assert_eq!(told.code, 1, "{}", told.stdout);
-    for words in ["run 1 of one is under way and may have read a row", "1 row\n"] {
-        assert!(told.stdout.contains(words), "`{words}` is not in:\n{}", told.stdout);
-    }
+    let told = sandbox.exits(1, &["lead", "forget", ANA, "--table", "--yes"]);
+    has(&told.stdout, &["run 1 of one is under way and may have read a row", "1 row\n"]);
     drop(daemon);
 }
 
@@ -264,8 +251,7 @@ async fn texts_of_the_history_go_however_they_came_there() {
     drop(past);
     let state = sandbox.path("state/leadflow.db");
     leave_in_unused_bytes(&state, "ana@fabrikam.example");
-    let told = sandbox.run(&["lead", "forget", ANA, "--yes"]);
-    assert_eq!(told.code, 0, "{}", told.stdout);
+    let told = sandbox.exits(0, &["lead", "forget", ANA, "--yes"]);
     assert!(
         told.stdout.contains("1 file of mail folders")
             && told.stdout.contains("stays in its table (--table deletes it)\nlooked again at"),
@@ -302,19 +288,13 @@ fn an_embedded_table_a_folder_and_a_state_that_cannot_be_read() {
     sandbox.run_once();
     // Half of a mail that a broken disk has left.
     sandbox.write("state/mail/.x.part", "To: ana@fabrikam.example");
-    let told = sandbox.run(&["lead", "forget", ANA, "--yes"]);
-    assert_eq!(told.code, 1, "{}", told.stdout);
-    for words in ["erased: 1 mail,", "1 file of mail folders", "1 row of the person stay", ".x.part"] {
-        assert!(told.stdout.contains(words), "`{words}` is not in:\n{}", told.stdout);
-    }
+    let told = sandbox.exits(1, &["lead", "forget", ANA, "--yes"]);
+    has(&told.stdout, &["erased: 1 mail,", "1 file of mail folders", "1 row of the person stay", ".x.part"]);
     std::fs::remove_file(sandbox.path("state/mail/.x.part")).unwrap();
     let told = sandbox.run(&["lead", "forget", ANA, "--yes", "--table"]);
     assert_eq!((told.code, told.stdout.contains("1 row\n")), (0, true), "{}{}", told.stdout, told.stderr);
     std::fs::write(sandbox.path("state/leadflow.db"), "no database").unwrap();
     let _ = std::fs::remove_file(sandbox.path("state/leadflow.db-wal"));
-    let told = sandbox.run(&["lead", "forget", "bo@c.example", "--yes", "--table"]);
-    assert_eq!(told.code, 1, "{}", told.stdout);
-    for words in ["the state could not be looked through", "1 row\n"] {
-        assert!(told.stdout.contains(words), "`{words}` is not in:\n{}", told.stdout);
-    }
+    let told = sandbox.exits(1, &["lead", "forget", "bo@c.example", "--yes", "--table"]);
+    has(&told.stdout, &["the state could not be looked through", "1 row\n"]);
 }

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::forget::{ANA, lead};
 use crate::support::flows_toml::FlowsToml;
+use crate::support::has;
 use crate::support::leadflow::Sandbox;
 use crate::support::past::PastState;
 
@@ -27,11 +28,8 @@ fn an_address_is_found_however_it_was_copied_and_what_was_not_found_is_said() {
     sandbox.run_once();
     let spelled = ["ana@예시.exampel", "joana@예시.example"];
     for text in spelled {
-        let told = sandbox.run(&["lead", "forget", text, "--yes"]);
-        assert_eq!(told.code, 0, "{}", told.stdout);
-        for words in [&format!("nothing of {text} was found"), "no row tells a name"] {
-            assert!(told.stdout.contains(words), "`{words}` is not in:\n{}", told.stdout);
-        }
+        let told = sandbox.exits(0, &["lead", "forget", text, "--yes"]);
+        has(&told.stdout, &[&format!("nothing of {text} was found"), "no row tells a name"]);
     }
     for text in ["Ana Silva <ana@예시.example>", "mailto:ana@예시.example", "ana@xn--vv4b11d.example,"] {
         let told = sandbox.run(&["lead", "forget", text, "--yes"]);
@@ -66,14 +64,14 @@ fn a_key_of_several_rows_erases_none_that_may_be_anothers() {
     sandbox.embedded("stock").insert(&[json!({ "PartitionKey": "2026", "RowKey": "1", "Item": "screws" })]);
     sandbox.run_once();
     for key in ["1", "2026/1"] {
-        let told = sandbox.run(&["lead", "forget", key, "--table", "--yes"]);
-        assert_eq!(told.code, 1, "{}", told.stdout);
-        for words in [
-            "need not be one person's",
-            "2026/1 in the table stock of the connection demo: neither address nor name",
-        ] {
-            assert!(told.stderr.contains(words), "`{words}` is not in:\n{}", told.stderr);
-        }
+        let told = sandbox.exits(1, &["lead", "forget", key, "--table", "--yes"]);
+        has(
+            &told.stderr,
+            &[
+                "need not be one person's",
+                "2026/1 in the table stock of the connection demo: neither address nor name",
+            ],
+        );
     }
     let told = sandbox.run(&["lead", "forget", "2025/1", "--table", "--yes"]);
     assert!(told.code == 0 && told.stdout.contains("1 row\n"), "{}{}", told.stdout, told.stderr);
@@ -93,16 +91,16 @@ fn a_database_that_was_put_aside_and_half_a_mail_are_looked_through() {
     std::fs::copy(&mail, &part).unwrap();
     let aside = sandbox.path("state/leadflow.db.until-20260301T080000Z");
     std::fs::copy(sandbox.path("state/leadflow.db"), &aside).unwrap();
-    let told = sandbox.run(&["lead", "forget", ANA, "--table", "--yes"]);
-    assert_eq!(told.code, 1, "{}", told.stdout);
+    let told = sandbox.exits(1, &["lead", "forget", ANA, "--table", "--yes"]);
     let rm = format!("delete it if you need it no more: rm {}", aside.display());
-    for words in [
-        "2 files of mail folders",
-        "until-20260301T080000Z is an earlier or copied database, and names the person",
-        &rm,
-    ] {
-        assert!(told.stdout.contains(words), "`{words}` is not in:\n{}", told.stdout);
-    }
+    has(
+        &told.stdout,
+        &[
+            "2 files of mail folders",
+            "until-20260301T080000Z is an earlier or copied database, and names the person",
+            &rm,
+        ],
+    );
     assert!(!part.exists());
     let whole = std::fs::read(&aside).unwrap();
     std::fs::write(&aside, [&whole[..4096], &vec![0; whole.len() - 4096]].concat()).unwrap();
@@ -127,8 +125,7 @@ fn a_name_that_is_written_without_a_space_goes_from_the_history() {
     sandbox.table().insert(&[lead("p", "2", ANA, "민준 김")]);
     PastState::open(&sandbox, &[]).purge();
     let state = sandbox.path("state/leadflow.db");
-    let told = sandbox.run(&["lead", "forget", ANA, "--table", "--yes"]);
-    assert_eq!(told.code, 0, "{}", told.stdout);
+    let told = sandbox.exits(0, &["lead", "forget", ANA, "--table", "--yes"]);
     let kept = String::from_utf8_lossy(&std::fs::read(&state).unwrap()).into_owned();
     assert!(!kept.contains("김민준"), "{}", told.stdout);
 }

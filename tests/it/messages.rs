@@ -60,9 +60,7 @@ async fn failed(port: u16, change: impl Fn(String) -> String, storage: impl Fn(S
     table.insert(&leads(0..1)).await;
     let flows = change(guide(&table.name, port).to_string());
     let sandbox = Sandbox::with_storage(&flows, storage(azurite::connection_string(azurite::KEY)));
-    let output = sandbox.run(&["run", "--once"]);
-    assert_eq!(output.code, 1, "{}{}", output.stdout, output.stderr);
-    output
+    sandbox.exits(1, &["run", "--once"])
 }
 
 fn says(output: &Output, words: &[&str]) {
@@ -166,12 +164,10 @@ async fn a_mail_password_that_is_not_there() {
 #[test]
 fn a_file_that_is_not_there_or_not_text() {
     let sandbox = Sandbox::new("");
-    let output = sandbox.run(&["--config", "none.toml", "run"]);
-    assert_eq!(output.code, 2);
+    let output = sandbox.exits(2, &["--config", "none.toml", "run"]);
     says(&output, &["cannot read none.toml", "name the file with --config"]);
     fs::write(sandbox.path("flows.toml"), b"[settings]\nlog = \"\xff\"").unwrap();
-    let output = sandbox.run(&["check"]);
-    assert_eq!(output.code, 2);
+    let output = sandbox.exits(2, &["check"]);
     says(&output, &["is not UTF-8 text (line 2, column 8)", "save it as UTF-8"]);
 }
 
@@ -187,7 +183,6 @@ fn a_wrong_command_line() {
         assert_eq!(output.code, 2, "{arguments:?}");
         says(&output, &[words]);
     }
-    let output = sandbox.run(&["run", "--once", "nothere"]);
-    assert_eq!(output.code, 2);
+    let output = sandbox.exits(2, &["run", "--once", "nothere"]);
     says(&output, &["there is no flow `nothere`"]);
 }

@@ -50,8 +50,7 @@ fn state_and_reply(sandbox: &Sandbox) -> (String, String) {
 
 /// A run whose mail stays behind: the recipient's state and reply, and the log.
 fn stays_behind(sandbox: &Sandbox, state: &str, words: &[&str]) -> String {
-    let output = sandbox.run(&["run", "--once"]);
-    assert_eq!(output.code, 1, "{}", output.stderr);
+    let output = sandbox.exits(1, &["run", "--once"]);
     let (found, reply) = state_and_reply(sandbox);
     assert_eq!(found, state, "{reply}");
     let said = format!("{reply}\n{}", output.stderr);
@@ -350,8 +349,7 @@ fn mails_of_a_list_with_graph_are_small_enough_for_it() {
     assert_eq!(rows, 121);
     // The largest that there can be goes through Graph.
     sandbox.edit("[\"relay\", \"office365\"]", "\"office365\"");
-    let again = sandbox.run(&["resubmit", "1", "--again"]);
-    assert_eq!(again.code, 0, "{}{}", again.stdout, again.stderr);
+    sandbox.exits(0, &["resubmit", "1", "--again"]);
     assert_eq!(microsoft.state().mails.len(), mails.len());
 }
 
@@ -374,8 +372,7 @@ fn at_most_four_mails_are_under_way_for_a_mailbox() {
 fn a_test_mail_goes_to_nobody_else() {
     let microsoft = Microsoft::start();
     let sandbox = sandbox(&microsoft, graph(&application("entra")));
-    let output = sandbox.run(&["test-mail", "marketplace-leads", "--to", "me@contoso.example"]);
-    assert_eq!(output.code, 0, "{}", output.stderr);
+    let output = sandbox.exits(0, &["test-mail", "marketplace-leads", "--to", "me@contoso.example"]);
     assert!(output.stdout.contains("me@contoso.example accepted: 202 Accepted"), "{}", output.stdout);
     let mails = microsoft.state().mails.clone();
     assert_eq!(

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use unicode_width::UnicodeWidthStr as _;
 
 use crate::support::flows_toml::{FlowsToml, SINCE};
+use crate::support::has;
 use crate::support::leadflow::Sandbox;
 use crate::support::leads::{lead, leads};
 use crate::support::mail_server::MailServer;
@@ -35,19 +36,17 @@ fn a_preview_shows_what_a_run_would_mail_now() {
     let sandbox = Sandbox::new(by_folder());
     sandbox.table().insert(&leads(0..3));
     let first = sandbox.run(&["preview", "leads"]).stdout;
-    for words in
-        ["3 new rows since ", "has not read this table yet", "length > 0 is true: a run now would send"]
-    {
-        assert!(first.contains(words), "`{words}` is not in:\n{first}");
-    }
+    has(
+        &first,
+        &["3 new rows since ", "has not read this table yet", "length > 0 is true: a run now would send"],
+    );
     assert_eq!(previewed_and_mailed(&sandbox), (3, 3));
 
     let nothing = sandbox.run(&["preview", "leads"]);
-    for words in
-        ["0 new rows since ", "3 rows since then, read by earlier runs", "would send nothing", "--last 3"]
-    {
-        assert!(nothing.stdout.contains(words), "`{words}` is not in:\n{}", nothing.stdout);
-    }
+    has(
+        &nothing.stdout,
+        &["0 new rows since ", "3 rows since then, read by earlier runs", "would send nothing", "--last 3"],
+    );
     assert!(!nothing.stdout.contains("Ana Silva"), "{}", nothing.stdout);
     sandbox.table().insert(&leads(3..5));
     let two = sandbox.run(&["preview", "leads"]).stdout;
@@ -75,11 +74,10 @@ fn a_preview_knows_what_gathers_is_hidden_changed_or_off() {
     test["RowKey"] = json!("MSFT_TEST_1");
     sandbox.table().insert(&[lead(0), lead(1), test]);
     let gathering = sandbox.run(&["preview", "leads"]).stdout;
-    for words in
-        ["2 new rows since", "1 test lead left out", "length >= 3 is false: a run now would send nothing"]
-    {
-        assert!(gathering.contains(words), "`{words}` is not in:\n{gathering}");
-    }
+    has(
+        &gathering,
+        &["2 new rows since", "1 test lead left out", "length >= 3 is false: a run now would send nothing"],
+    );
     assert_eq!(previewed_and_mailed(&sandbox), (0, 0));
     sandbox.table().insert(&[lead(2)]);
     assert_eq!(previewed_and_mailed(&sandbox), (3, 3), "two of them have gathered");
@@ -138,9 +136,7 @@ fn the_leads_say_what_became_of_them_and_fit_the_terminal() {
         let shown = command.env("COLUMNS", width.to_string()).output().unwrap().stdout;
         let shown = String::from_utf8(shown).unwrap();
         assert!(shown.lines().all(|line| line.width() <= width), "in {width}:\n{shown}");
-        for words in ["STATE", "sent, uncertain", "held", "waiting", "not mailed", "`leadflow outbox list`"] {
-            assert!(shown.contains(words), "`{words}` is not in:\n{shown}");
-        }
+        has(&shown, &["STATE", "sent, uncertain", "held", "waiting", "not mailed", "`leadflow outbox list`"]);
         // What `lead show` takes is whole, so that it can be copied.
         assert!(width < 60 || shown.contains("MSFT_TEST_636737558587117715"), "{shown}");
         let settings = {

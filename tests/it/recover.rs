@@ -21,8 +21,7 @@ fn insert(sandbox: &Sandbox, key: &str, hours_ago: i64) {
 
 fn refused(sandbox: &Sandbox, words: &str) {
     for arguments in [vec!["run"], vec!["run", "--once"]] {
-        let output = sandbox.run(&arguments);
-        assert_eq!(output.code, 1, "{}", output.stderr);
+        let output = sandbox.exits(1, &arguments);
         assert!(output.stderr.contains(words), "`{words}` is not in: {}", output.stderr);
         assert!(output.stderr.contains("leadflow recover --since"), "{}", output.stderr);
     }
@@ -43,11 +42,9 @@ fn case_08_a_state_that_is_gone_is_missed_and_recovered() {
     std::fs::write(sandbox.path("state/leadflow.db"), "").unwrap();
     refused(&sandbox, "is gone: ");
 
-    let wrong = sandbox.run(&["recover", "--since", "yesterday"]);
-    assert_eq!(wrong.code, 2);
+    let wrong = sandbox.exits(2, &["recover", "--since", "yesterday"]);
     assert!(wrong.stderr.contains("`yesterday` is no time"), "{}", wrong.stderr);
-    let recovered = sandbox.run(&["recover", "--since", "2 days"]);
-    assert_eq!(recovered.code, 0, "{}", recovered.stderr);
+    let recovered = sandbox.exits(0, &["recover", "--since", "2 days"]);
     assert!(recovered.stdout.contains("every flow begins at"), "{}", recovered.stdout);
     let again = sandbox.run(&["recover", "--since", "2 days"]);
     assert_eq!((again.code, again.stderr.contains("is whole; there is nothing to recover")), (1, true));

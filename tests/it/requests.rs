@@ -5,7 +5,7 @@ use crate::support::embedded::rows;
 use crate::support::flows_toml::{FlowsToml, KEYS, SINCE};
 use crate::support::leadflow::Sandbox;
 use crate::support::scripted::smtp;
-use crate::support::{eventually, now};
+use crate::support::{eventually, has, now};
 use jiff::SignedDuration;
 use leadflow::store::Store;
 use serde_json::json;
@@ -28,8 +28,7 @@ fn insert(sandbox: &Sandbox, keys: &[&str], hours_ago: i64) {
 fn trigger_runs_a_flow_with_and_without_a_daemon() {
     let sandbox = folder();
     insert(&sandbox, &["a"], 0);
-    let alone = sandbox.run(&["trigger", "leads"]);
-    assert_eq!(alone.code, 0, "{}{}", alone.stdout, alone.stderr);
+    let alone = sandbox.exits(0, &["trigger", "leads"]);
     assert!(
         alone.stdout.starts_with("leads · run 1 · sent · 1 new row in 1 mail\n  sales@contoso.example sent"),
         "{}",
@@ -81,8 +80,7 @@ fn resubmit_mails_the_window_of_a_run_and_leaves_the_watermark() {
         "{}",
         nothing.stdout
     );
-    let again = sandbox.run(&["resubmit", "1", "--again"]);
-    assert_eq!(again.code, 0, "{}{}", again.stdout, again.stderr);
+    let again = sandbox.exits(0, &["resubmit", "1", "--again"]);
     assert!(again.stdout.contains("run 3 · sent · 2 new rows in 1 mail"), "{}", again.stdout);
     assert_eq!(sandbox.texts(), ["a b", "a b"]);
     assert!(watermark(3).is_null(), "it moves no watermark");
@@ -92,8 +90,7 @@ fn resubmit_mails_the_window_of_a_run_and_leaves_the_watermark() {
     // A run that failed has moved nothing; its window is mailed by the resubmit, and by no later run.
     let whole = sandbox.spoil_table();
     assert_eq!(sandbox.run(&["run", "--once"]).code, 1);
-    let failed = sandbox.run(&["resubmit", "5"]);
-    assert_eq!(failed.code, 1);
+    sandbox.exits(1, &["resubmit", "5"]);
     sandbox.mend_table(&whole);
     insert(&sandbox, &["c"], 0);
     assert!(
@@ -114,21 +111,20 @@ fn replay_says_what_it_would_do_and_mails_what_was_not_mailed() {
     insert(&sandbox, &["new"], 1);
     sandbox.run_once();
     assert_eq!(sandbox.texts(), ["new"], "the first run reads one window back");
-    let asked = sandbox.run(&["replay", "leads", "--from", "3 days"]);
-    assert_eq!(asked.code, 2);
-    for words in [
-        "leads: 2 rows were written from",
-        "; 1 of them was mailed already and is left out",
-        "\n1 row to mail to sales@",
-    ] {
-        assert!(asked.stdout.contains(words), "`{words}` is not in: {}", asked.stdout);
-    }
+    let asked = sandbox.exits(2, &["replay", "leads", "--from", "3 days"]);
+    has(
+        &asked.stdout,
+        &[
+            "leads: 2 rows were written from",
+            "; 1 of them was mailed already and is left out",
+            "\n1 row to mail to sales@",
+        ],
+    );
     assert!(asked.stderr.contains("say --yes"), "{}", asked.stderr);
     assert_eq!(sandbox.texts().len(), 1);
 
     let daemon = sandbox.daemon();
-    let done = sandbox.run(&["replay", "leads", "--from", "3 days", "--yes"]);
-    assert_eq!(done.code, 0, "{}{}", done.stdout, done.stderr);
+    sandbox.exits(0, &["replay", "leads", "--from", "3 days", "--yes"]);
     assert_eq!(sandbox.texts(), ["new", "old"]);
     let nothing = sandbox.run(&["replay", "leads", "--from", "3 days", "--yes"]);
     assert!(nothing.stdout.contains("0 rows to mail"), "{}", nothing.stdout);
@@ -157,15 +153,16 @@ fn mails_of_the_outbox_are_looked_at_tried_again_and_given_up() {
     let listed = sandbox.run(&["outbox", "list"]).stdout;
     assert!(listed.contains("held") && listed.contains("1 rows"), "{listed}");
     let shown = sandbox.run(&["outbox", "show", "1"]).stdout;
-    for words in [
-        "mail 1: 1 rows",
-        "sales@contoso.example  held  554 this is spam",
-        "run 1 of leads",
-        "connections  relay",
-        "Subject: 1 rows",
-    ] {
-        assert!(shown.contains(words), "`{words}` is not in:\n{shown}");
-    }
+    has(
+        &shown,
+        &[
+            "mail 1: 1 rows",
+            "sales@contoso.example  held  554 this is spam",
+            "run 1 of leads",
+            "connections  relay",
+            "Subject: 1 rows",
+        ],
+    );
     assert_eq!(sandbox.json(&["outbox", "show", "1", "--json"])["recipients"][0]["state"], "held");
 
     let daemon = sandbox.daemon();
@@ -174,8 +171,7 @@ fn mails_of_the_outbox_are_looked_at_tried_again_and_given_up() {
     eventually("held again", || {
         (sandbox.json(&["outbox", "list", "--json"])[0]["recipients"][0]["state"] == "held").then_some(())
     });
-    let dropped = sandbox.run(&["outbox", "drop", "1"]);
-    assert_eq!(dropped.code, 0, "{}", dropped.stderr);
+    sandbox.exits(0, &["outbox", "drop", "1"]);
     assert_eq!(sandbox.json(&["outbox", "list", "--json"]), json!([]));
     assert!(sandbox.run(&["health"]).stdout.contains("all is well"), "nobody hears of it any more");
     assert_eq!(sandbox.run(&["outbox", "drop", "1"]).code, 1);

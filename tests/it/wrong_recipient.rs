@@ -98,8 +98,7 @@ fn without_a_daemon_it_leaves_with_the_next_run() {
     let server = refusing("salse@");
     let sandbox = held(&server);
     let more = ["outbox", "send", "1", "--to", "a@contoso.example", "b@contoso.example"];
-    let one = sandbox.run(&[&more[..], &["--instead-of", "SALSE@contoso.example"]].concat());
-    assert_eq!(one.code, 0, "{}", one.stderr);
+    sandbox.exits(0, &[&more[..], &["--instead-of", "SALSE@contoso.example"]].concat());
     sandbox.run_once();
     let sent = ["boss@contoso.example", "a@contoso.example", "b@contoso.example"];
     let mut expected = vec![("salse@contoso.example", "dropped")];
@@ -139,8 +138,7 @@ fn a_mail_that_all_have_is_asked_about_on_a_terminal() {
     let server = Script::start(|step, _| good(step));
     let sandbox = sandbox(&[server.port]);
     sandbox.run_once();
-    let refused = sandbox.run(&["outbox", "send", "1", "--to", "stranger@x.example"]);
-    assert_eq!(refused.code, 1, "{}", refused.stdout);
+    let refused = sandbox.exits(1, &["outbox", "send", "1", "--to", "stranger@x.example"]);
     assert!(refused.stderr.contains("it was sent to sales@contoso.example"), "{}", refused.stderr);
     let send = "outbox send 1 --to stranger@x.example";
     let (code, said) = sandbox.on_a_terminal(send, "n");
@@ -185,8 +183,7 @@ fn what_cannot_be_sent_says_why() {
             "it does not go to x@b.example; it goes to salse@contoso.example, boss@contoso.example",
         ),
     ] {
-        let output = sandbox.run(&[&["outbox", "send"][..], arguments].concat());
-        assert_eq!(output.code, code, "{arguments:?}: {}", output.stderr);
+        let output = sandbox.exits(code, &[&["outbox", "send"][..], arguments].concat());
         assert!(output.stderr.contains(words), "`{words}` is not in: {}", output.stderr);
     }
     assert_eq!(recipients(&sandbox)[0].1, "held", "nothing has changed");

@@ -147,8 +147,7 @@ fn case_06_a_read_only_state() {
     must(Command::new("mount").args(["-o", "remount,ro"]).arg(&disk));
     office.insert(3..4);
     for arguments in [["run"].as_slice(), &["run", "--once"]] {
-        let output = office.sandbox.run(arguments);
-        assert_eq!(output.code, 1);
+        let output = office.sandbox.exits(1, arguments);
         let words = ["cannot use the state folder", "Read-only file system", "settings.state"];
         for words in words {
             assert!(output.stderr.contains(words), "`{words}` is not in: {}", output.stderr);

@@ -47,8 +47,7 @@ fn a_backup_that_fails_half_way_leaves_nothing() {
     let office = Office::that_has_run();
     let disk = office.path("disk");
     let _mount = Mount::new(&["-t", "tmpfs", "-o", "size=40k"], Path::new("tmpfs"), &disk);
-    let output = office.run(&["backup", disk.join("copy.db").to_str().unwrap()]);
-    assert_eq!(output.code, 1, "{output:?}");
+    let output = office.exits(1, &["backup", disk.join("copy.db").to_str().unwrap()]);
     assert!(output.stderr.contains("full"), "{output:?}");
     assert_eq!(fs::read_dir(&disk).unwrap().count(), 0);
 }

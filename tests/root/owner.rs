@@ -61,6 +61,12 @@ impl Office {
         self.run_in(self.path("").as_path(), arguments)
     }
 
+    pub(crate) fn exits(&self, code: i32, arguments: &[&str]) -> Output {
+        let output = self.run(arguments);
+        assert_eq!(output.code, code, "{arguments:?}: {output:?}");
+        output
+    }
+
     /// A command that waits for ever has failed.
     fn run_in(&self, folder: &Path, arguments: &[&str]) -> Output {
         let command = self.sandbox.command(arguments);
@@ -181,8 +187,7 @@ fn what_root_makes_belongs_to_the_service_and_its_link_of_a_dynamic_user_works()
     for arguments in
         [["lead", "add", "leads", "--test"].as_slice(), &["run", "--once"], &["list"], &["off", "leads"]]
     {
-        let output = office.run(arguments);
-        assert_eq!(output.code, 0, "{output:?}");
+        office.exits(0, arguments);
     }
     let mut all = vec![private.join("state")];
     while let Some(path) = all.pop() {
@@ -204,8 +209,7 @@ fn a_mail_folder_or_table_that_the_service_made_a_link_takes_nothing() {
     fs::remove_dir_all(office.path("state/mail")).unwrap();
     plant(&office.path("state/mail"), &office.path("root"));
     assert_eq!(office.run(&["lead", "add", "leads", "--test"]).code, 0);
-    let output = office.run(&["run", "--once"]);
-    assert_eq!(output.code, 1, "{output:?}");
+    office.exits(1, &["run", "--once"]);
     office.is_unharmed("the mail folder");
     fs::remove_file(office.path("state/mail")).unwrap();
     plant(&office.path("state/demo.db"), &office.path("root/new"));
@@ -241,8 +245,7 @@ fn a_marker_that_is_a_link_or_a_pipe_is_neither_followed_nor_waited_for() {
     assert!(fs::read_to_string(&marker).unwrap().contains("state"));
     for trap in [plant as fn(&Path, &Path), |path, _| pipe(path)] {
         trap(&marker, &office.treasure());
-        let output = office.run(&["run", "--once"]);
-        assert_eq!(output.code, 0, "{output:?}");
+        office.exits(0, &["run", "--once"]);
         office.is_unharmed("the marker");
         assert!(fs::symlink_metadata(&marker).unwrap().is_file(), "the trap gave way to a marker of ours");
     }
@@ -361,8 +364,7 @@ fn the_service_runs_as_its_user_beside_roots_commands() {
     for arguments in
         [["list"].as_slice(), &["off", "leads"], &["on", "leads"], &["lead", "add", "leads", "--test"]]
     {
-        let output = office.run(arguments);
-        assert_eq!(output.code, 0, "{output:?}");
+        office.exits(0, arguments);
     }
     assert_eq!(office.run(&["trigger", "leads"]).code, 0);
     assert!(daemon.stop().success());

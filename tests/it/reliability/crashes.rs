@@ -8,7 +8,7 @@ use super::{create_table, every_second, insert};
 use crate::support::leadflow::Sandbox;
 use crate::support::leads::keys;
 use crate::support::mail_server::MailServer;
-use crate::support::oracle;
+use crate::support::{has, oracle};
 
 /// What a crash at a point leaves in the history, and at the mail server, of its two recipients.
 struct Point {
@@ -196,7 +196,5 @@ fn case_10_sigterm_ends_in_bounded_time_and_what_is_doubled_is_marked() {
     let tally = oracle::check(&sandbox, &keys(0..3), &server.mails());
     assert_eq!((tally.letters, tally.uncertain, tally.repeats), (2, 2, 2));
     let shown = sandbox.run(&["history", "show", "1"]).stdout;
-    for words in ["sales@contoso.example     sent", "uncertain: it may have arrived once more"] {
-        assert!(shown.contains(words), "`{words}` is not in:\n{shown}");
-    }
+    has(&shown, &["sales@contoso.example     sent", "uncertain: it may have arrived once more"]);
 }

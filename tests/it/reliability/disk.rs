@@ -112,8 +112,7 @@ fn case_06_a_state_folder_that_cannot_be_made_is_named() {
         let sandbox = Sandbox::new(format!("[settings]\nstate = \"{state}\"\n"));
         sandbox.write("a-file", "");
         for arguments in [vec!["run"], vec!["run", "--once"]] {
-            let output = sandbox.run(&arguments);
-            assert_eq!(output.code, 1);
+            let output = sandbox.exits(1, &arguments);
             let help = "settings.state";
             for words in ["cannot use the state folder", state, help] {
                 assert!(output.stderr.contains(words), "{}", output.stderr);

@@ -16,8 +16,7 @@ fn case_09_a_second_daemon_leaves_and_so_does_once() {
     let sandbox = Sandbox::new("");
     let daemon = sandbox.daemon();
     for arguments in [vec!["run"], vec!["run", "--once"]] {
-        let second = sandbox.run(&arguments);
-        assert_eq!(second.code, 1);
+        let second = sandbox.exits(1, &arguments);
         assert!(second.stderr.contains("another leadflow works on the state folder"), "{}", second.stderr);
     }
     assert!(daemon.stop().success());
@@ -86,8 +85,7 @@ fn case_13_a_file_that_everybody_may_change_is_refused() {
     let path = sandbox.path("flows.toml");
     let allow = |mode| fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
     let says = |arguments: &[&str], code: i32, words: &[&str]| {
-        let output = sandbox.run(arguments);
-        assert_eq!(output.code, code);
+        let output = sandbox.exits(code, arguments);
         let said = format!("{}{}", output.stdout, output.stderr);
         for word in words {
             assert!(said.contains(word), "`{word}` is not in: {said}");

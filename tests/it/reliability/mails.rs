@@ -15,8 +15,7 @@ fn case_29_a_refused_recipient_keeps_nobody_else_from_the_mail() {
     insert(&table, 0..2);
     let flow = guide(&table.name, server.port).to("sales@contoso.example; refused@contoso.example");
     let sandbox = Sandbox::with_azurite(flow);
-    let output = sandbox.run(&["run", "--once"]);
-    assert_eq!(output.code, 1);
+    let output = sandbox.exits(1, &["run", "--once"]);
     let words = "the mail is not sent to every recipient: 550 5.1.1 <…> no such user";
     assert!(output.stderr.contains(words), "{}", output.stderr);
     let mails = server.mails();

@@ -175,8 +175,7 @@ fn case_26_a_redirect_is_not_followed_and_no_credential_leaves() {
         let location = format!("Location: http://127.0.0.1:{elsewhere}/contoso/leads()");
         let service = table_service(move |_, _| Some(response(status, &[&location], "")));
         let sandbox = Sandbox::with_storage(guide("leads", 1), service.storage());
-        let output = sandbox.run(&["run", "--once"]);
-        assert_eq!(output.code, 1);
+        let output = sandbox.exits(1, &["run", "--once"]);
         assert!(output.stderr.contains("answered with a redirect"), "{}", output.stderr);
         assert_eq!(service.count(), 1);
     }

@@ -189,6 +189,14 @@ impl Sandbox {
         Output { code: output.status.code().expect("an exit status"), stdout, stderr }
     }
 
+    /// Runs to this exit status.
+    #[track_caller]
+    pub(crate) fn exits(&self, code: i32, arguments: &[&str]) -> Output {
+        let output = self.run(arguments);
+        assert_eq!(output.code, code, "{arguments:?}: {}{}", output.stdout, output.stderr);
+        output
+    }
+
     /// Runs and takes the output apart as JSON.
     pub(crate) fn json(&self, arguments: &[&str]) -> Value {
         let output = self.run(arguments);
@@ -213,9 +221,7 @@ impl Sandbox {
 
     /// `run --once`, which must do all it has to.
     pub(crate) fn run_once(&self) -> Output {
-        let output = self.run(&["run", "--once"]);
-        assert_eq!(output.code, 0, "{}{}", output.stdout, output.stderr);
-        output
+        self.exits(0, &["run", "--once"])
     }
 
     /// Starts the daemon and waits until it is ready.

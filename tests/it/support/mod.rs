@@ -31,6 +31,14 @@ pub(crate) fn now() -> Timestamp {
     Clock::System.now()
 }
 
+/// Every one of these words is in the text.
+#[track_caller]
+pub(crate) fn has(text: &str, words: &[&str]) {
+    for words in words {
+        assert!(text.contains(words), "`{words}` is not in:\n{text}");
+    }
+}
+
 /// Waits until the condition gives a value; fails with `what` when it takes too long.
 pub(crate) fn eventually<T>(what: &str, condition: impl FnMut() -> Option<T>) -> T {
     within(Duration::from_mins(1), what, condition)
