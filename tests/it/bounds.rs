@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::support::daemon::Daemon;
 use crate::support::flows_toml::FlowsToml;
-use crate::support::leadflow::{Daemon, Sandbox};
+use crate::support::leadflow::Sandbox;
 use crate::support::scripted::{Requests, page, response, serve, table_service};
 use crate::support::{eventually, now, within};
 
@@ -75,7 +76,7 @@ fn a_page_that_is_too_large_is_asked_for_in_smaller_ones() {
     daemon.wait_for_log("the mail is sent");
     is_small(&daemon);
     assert!(daemon.stop().success());
-    assert_eq!(sandbox.json(&["history", "show", "1", "--json"])["rows"], 200);
+    assert_eq!(sandbox.shown(1)["rows"], 200);
 }
 
 /// Each row brings 250 columns that no other has: 400 rows of them are 2 MB.
@@ -95,7 +96,7 @@ fn ever_new_columns_are_one_mail() {
     daemon.wait_for_log("the mail is sent");
     is_small(&daemon);
     assert!(daemon.stop().success());
-    let run = sandbox.json(&["history", "show", "1", "--json"]);
+    let run = sandbox.shown(1);
     let render = run["steps"].as_array().unwrap().iter().find(|step| step["step"] == "render").unwrap();
     assert!(render["outputs"]["bytes"].as_u64().unwrap() < 16_000_000, "{render}");
     assert!(render["outputs"]["notes"][0].as_str().unwrap().contains("more than 256 columns"), "{render}");

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use jiff::SignedDuration;
 
+use crate::support::daemon::Daemon;
 use crate::support::embedded::row;
 use crate::support::flows_toml::{FlowsToml, KEYS, SINCE};
-use crate::support::leadflow::{Daemon, Sandbox};
+use crate::support::leadflow::Sandbox;
 use crate::support::mail::Mail;
 use crate::support::{eventually, now};
 

@@ -141,7 +141,7 @@ async fn a_table_without_the_role_fails_the_run_and_reads_all_later() {
     microsoft.state().take_back(STORAGE);
     let output = sandbox.exits(1, &["run", "--once"]);
     assert!(output.stderr.contains("the role Storage Table Data Reader"), "{}", output.stderr);
-    assert_eq!(sandbox.json(&["history", "show", "1", "--json"])["outcome"], "failed");
+    assert_eq!(sandbox.shown(1)["outcome"], "failed");
     microsoft.state().grants = granted;
     sandbox.run_once();
     let sent = microsoft.state().mails.pop().unwrap();

@@ -6,7 +6,8 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::support::leadflow::{Daemon, Sandbox};
+use crate::support::daemon::Daemon;
+use crate::support::leadflow::Sandbox;
 use crate::support::{eventually, within};
 
 const FLOWS: &str = r#"[settings]

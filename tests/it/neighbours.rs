@@ -8,10 +8,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use jiff::SignedDuration;
 use serde_json::json;
 
+use crate::support::daemon::Daemon;
 use crate::support::driven::{Driven, raised};
 use crate::support::embedded::row;
 use crate::support::flows_toml::FlowsToml;
-use crate::support::leadflow::{Daemon, Sandbox};
+use crate::support::leadflow::Sandbox;
 use crate::support::scripted::{serve, smtp};
 use crate::support::{eventually, eventually_async, has};
 

@@ -206,13 +206,13 @@ fn the_next_connection_takes_the_mail_and_no_recipient_is_held() {
         let log = sandbox.run_once().stderr;
         assert!(log.contains(reply) && log.contains("connection=\"relay0\""), "{log}");
         assert_eq!(second.messages().len(), 1, "{at} {reply}");
-        let run = sandbox.json(&["history", "show", "1", "--json"]);
+        let run = sandbox.shown(1);
         let recipients = run["mails"][0]["recipients"].as_array().unwrap().clone();
         assert!(recipients.len() == 2 && recipients.iter().all(|to| to["state"] == "sent"), "{recipients:?}");
         // Alone it waits, and nobody is held.
         let alone = crate::support::smtp_script::sandbox(&[first.port]);
         assert_eq!(alone.run(&["run", "--once"]).code, 1);
-        let run = alone.json(&["history", "show", "1", "--json"]);
+        let run = alone.shown(1);
         let recipients = run["mails"][0]["recipients"].as_array().unwrap().clone();
         assert!(recipients.iter().all(|to| to["state"] == "waiting"), "{at} {reply}: {recipients:?}");
         let said = recipients[0]["reply"].as_str().unwrap();
@@ -222,7 +222,7 @@ fn the_next_connection_takes_the_mail_and_no_recipient_is_held() {
 
 /// State and reply of each recipient of the mails of run 1, in their order.
 fn recipients(sandbox: &Sandbox) -> Vec<(String, String)> {
-    let run = sandbox.json(&["history", "show", "1", "--json"]);
+    let run = sandbox.shown(1);
     let all = run["mails"].as_array().unwrap().iter().flat_map(|mail| mail["recipients"].as_array().unwrap());
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     all.map(|to| (text(&to["state"]), text(&to["reply"]))).collect()

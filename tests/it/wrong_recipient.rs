@@ -104,7 +104,7 @@ fn without_a_daemon_it_leaves_with_the_next_run() {
     let mut expected = vec![("salse@contoso.example", "dropped")];
     expected.extend(sent.map(|address| (address, "sent")));
     assert_eq!(recipients(&sandbox), states(&expected));
-    assert_eq!(sandbox.json(&["history", "show", "1", "--json"])["outcome"], "partly-sent");
+    assert_eq!(sandbox.shown(1)["outcome"], "partly-sent");
     // What was given up can be taken back.
     assert_eq!(sandbox.run(&["outbox", "retry", "1"]).code, 0);
     assert_eq!(recipients(&sandbox)[0].1, "waiting");

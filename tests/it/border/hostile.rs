@@ -77,7 +77,7 @@ fn no_command_does_anything_to_a_terminal_or_shows_a_line_that_is_not_its_own() 
             }
         }
     }
-    let runs = sandbox.json(&["history", "show", "1", "--json"]);
+    let runs = sandbox.shown(1);
     assert_eq!(runs["summary"], hostile(), "JSON tells what is there");
 }
 

@@ -5,8 +5,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
 use super::{create_table, every_second, insert};
+use crate::support::daemon::Daemon;
 use crate::support::flows_toml::guide;
-use crate::support::leadflow::{Daemon, Sandbox};
+use crate::support::leadflow::Sandbox;
 use crate::support::leads::keys;
 use crate::support::mail_server::MailServer;
 use crate::support::{eventually, oracle};

@@ -60,7 +60,7 @@ fn case_20_a_hundred_thousand_rows_are_all_mailed_in_bounded_memory() {
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let mut peak = 0;
     let status = within(Duration::from_mins(5), "the run to end", || {
-        peak = peak.max(crate::support::leadflow::peak_of(child.id()).unwrap_or(0));
+        peak = peak.max(crate::support::daemon::peak_of(child.id()).unwrap_or(0));
         child.try_wait().unwrap()
     });
     assert!(status.success());

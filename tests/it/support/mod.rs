@@ -3,6 +3,7 @@
 pub(crate) mod azurite;
 pub(crate) mod breaking;
 pub(crate) mod certificates;
+pub(crate) mod daemon;
 pub(crate) mod database;
 pub(crate) mod disk;
 pub(crate) mod driven;

@@ -84,11 +84,10 @@ fn hold_against(mail: &Value, copies: Option<&Vec<&Mail>>, tally: &mut Tally) {
 
 /// Every mail of every run, as `history show --json` has it.
 fn recorded(sandbox: &Sandbox, tally: &mut Tally) -> Vec<Value> {
-    let runs = sandbox.json(&["history", "--limit", "1000000", "--json"]);
-    let runs = runs.as_array().unwrap();
+    let runs = sandbox.runs();
     tally.runs = runs.len();
     let with_mail = runs.iter().filter(|run| run["mails"] != 0);
-    let show = |run: &Value| sandbox.json(&["history", "show", &run["run"].to_string(), "--json"]);
+    let show = |run: &Value| sandbox.shown(&run["run"]);
     let mails: Vec<Value> =
         with_mail.map(show).flat_map(|run| run["mails"].as_array().unwrap().clone()).collect();
     tally.mails = mails.len();
