@@ -52,11 +52,7 @@ pub(super) async fn lead(loaded: Loaded, arguments: Arguments) -> anyhow::Result
 
 /// The table of a flow.
 fn table_of(loaded: &Loaded, flow: &Arc<Flow>) -> anyhow::Result<Table> {
-    let connection = loaded.config.tables.get(&flow.table.connection);
-    let Some(connection) = connection else {
-        anyhow::bail!("flows.toml has no connection {}", flow.table.connection)
-    };
-    Table::open(connection, &flow.table.name, &Clock::System).map_err(with_help)
+    Table::open(loaded.config.table_of(flow)?, &Clock::System).map_err(with_help)
 }
 
 /// A lead in a few words.

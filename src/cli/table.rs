@@ -66,12 +66,11 @@ pub(super) async fn table(loaded: Loaded, arguments: Arguments) -> anyhow::Resul
 }
 
 fn opened(loaded: &Loaded, connection: &str, name: &str) -> anyhow::Result<Table> {
-    let tables = &loaded.config.tables;
-    let Some(found) = tables.get(connection) else {
-        let known = tables.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+    let Ok(found) = loaded.config.table(connection, name) else {
+        let known = loaded.config.tables.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
         return Err(Usage(format!("there is no table connection `{connection}`; there is {known}")).into());
     };
-    Table::open(found, name, &Clock::System).map_err(with_help)
+    Table::open(found, &Clock::System).map_err(with_help)
 }
 
 /// The error with what to do about it.

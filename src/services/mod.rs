@@ -11,7 +11,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 
-use crate::flow::{MailConnection, TableConnection};
+use crate::flow::{MailConnection, TableRef};
 use mail::{ConnectError, MailSession};
 use table::{TableError, TableReader};
 
@@ -21,16 +21,11 @@ pub use online::Online;
 /// who plays a whole history puts a world of its own in the place of the network.
 #[async_trait]
 pub trait Services: fmt::Debug + Send + Sync {
-    /// A table of the connection of this name; nothing is asked of it yet.
+    /// A table; nothing is asked of it yet.
     ///
     /// # Errors
     /// A secret that cannot be read, a connection string or a `ca_file` that is wrong.
-    async fn table(
-        &self,
-        name: &str,
-        connection: &TableConnection,
-        table: &str,
-    ) -> Result<Box<dyn TableReader>, TableError>;
+    async fn table(&self, table: TableRef<'_>) -> Result<Box<dyn TableReader>, TableError>;
 
     /// A session with the mail server of the connection of this name, signed in.
     ///

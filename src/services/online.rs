@@ -11,8 +11,8 @@ use async_trait::async_trait;
 use super::Services;
 use super::entra::Tokens;
 use super::mail::{ConnectError, MailSession, Session};
-use super::table::{Account, Table, TableError, TableReader};
-use crate::flow::{AzureConnection, Entra, MailConnection, TableConnection};
+use super::table::{Account, EmbeddedTable, Table, TableError, TableReader};
+use crate::flow::{AzureConnection, Entra, MailConnection, TableConnection, TableRef};
 use crate::platform::blocking::blocking;
 use crate::platform::clock::Clock;
 
@@ -54,21 +54,22 @@ impl Online {
     }
 
     /// As [`Services::table`], with all that can be done to a table.
-    pub(crate) async fn whole_table(
-        &self,
-        name: &str,
-        connection: &TableConnection,
-        table: &str,
-    ) -> Result<Table, TableError> {
-        let TableConnection::Azure(azure) = connection else {
-            let (connection, table, clock) = (connection.clone(), table.to_owned(), self.clock.clone());
-            return on_thread(move || Table::open(&connection, &table, &clock)).await;
+    pub(crate) async fn whole_table(&self, table: TableRef<'_>) -> Result<Table, TableError> {
+        let TableRef { connection_name: name, connection, table } = table;
+        let of_table = table.to_owned();
+        let azure = match connection {
+            TableConnection::Azure(azure) => azure,
+            TableConnection::Embedded { file } => {
+                let file = file.clone();
+                let opened = on_thread(move || EmbeddedTable::open(&file, &of_table)).await?;
+                return Ok(Table::Embedded(opened, self.clock.clone()));
+            }
         };
         if let Some(table) = self.kept(name, azure, table) {
             return Ok(table);
         }
         let tokens = azure.login.entra().map(|entra| self.tokens(name, entra));
-        let (connection, of_table) = (azure.clone(), table.to_owned());
+        let connection = azure.clone();
         let open = move || {
             let account = Account::open(&connection, tokens)?;
             let table = account.table(&of_table)?;
@@ -99,13 +100,8 @@ impl Kept {
 
 #[async_trait]
 impl Services for Online {
-    async fn table(
-        &self,
-        name: &str,
-        connection: &TableConnection,
-        table: &str,
-    ) -> Result<Box<dyn TableReader>, TableError> {
-        Ok(Box::new(self.whole_table(name, connection, table).await?))
+    async fn table(&self, table: TableRef<'_>) -> Result<Box<dyn TableReader>, TableError> {
+        Ok(Box::new(self.whole_table(table).await?))
     }
 
     async fn mail(

@@ -5,11 +5,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::engine::run::RunError;
-use crate::filter;
 use crate::flow::{Config, Flow};
 use crate::platform::clock::Clock;
 use crate::rows::row::{Mark, Version};
-use crate::services::table::{Query, Table, TableReader as _};
+use crate::services::table::{Table, TableReader as _};
 use crate::store::Store;
 
 /// The rows of a range.
@@ -32,13 +31,7 @@ pub async fn look(
     store: Option<&Store>,
     mut progress: impl FnMut(u64),
 ) -> Result<Look, RunError> {
-    let name = &flow.table.connection;
-    let connection = config.tables.get(name).ok_or_else(|| RunError::NoConnection(name.clone()))?;
-    let table = Table::open(connection, &flow.table.name, &Clock::System)?;
-    let query = Query {
-        filter: flow.table.filter.as_ref().map(|text| filter::fill(text, from)),
-        select: Some(vec!["PartitionKey".to_owned(), "RowKey".to_owned()]),
-    };
+    let table = Table::open(config.table_of(flow)?, &Clock::System)?;
     let source = match store {
         Some(store) => {
             let mut known = store.sources(&flow.name)?.into_iter();
@@ -49,16 +42,15 @@ pub async fn look(
         None => None,
     };
     let mut found = Look::default();
-    let mut scan = table.scan(query);
+    let mut scan = table.scan(flow.table.query(from).keys_only());
     while let Some(page) = scan.next().await? {
-        let is_of_range = |at: Timestamp| from < at && at <= to;
-        let rows = page.rows.iter().filter(|row| row.timestamp.parse().is_ok_and(is_of_range));
+        let rows = page.rows.iter().filter(|row| row.is_within(from, to));
         let marks: Vec<Mark> = rows.map(Mark::of).collect();
         let keys: Vec<_> = marks.iter().map(|mark| mark.key).collect();
         let mailed =
             source.map(|(store, source)| store.mailed(source, &keys)).transpose()?.unwrap_or_default();
         let is_done =
-            |(mark, mailed): &(&Mark, Option<Version>)| flow.table.notify_on.knows(mark.version, *mailed);
+            |(mark, mailed): &(&Mark, Option<Version>)| flow.table.notify_on.is_known(mark.version, *mailed);
         found.rows += marks.len() as u64;
         found.mailed += marks.iter().zip(mailed).filter(is_done).count() as u64;
         progress(found.rows);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
-use leadflow::flow::{AzureConnection, AzureLogin, Cloud, SecretSource, TableConnection};
+use leadflow::flow::{AzureConnection, AzureLogin, Cloud, SecretSource, TableConnection, TableRef};
 use leadflow::platform::clock::Clock;
 use leadflow::services::table::{EmbeddedTable, Query, Table};
 use proptest::prelude::*;
@@ -99,8 +99,10 @@ fn tables(runtime: &Runtime, rows: &[Map<String, Value>], folder: &std::path::Pa
     runtime.block_on(place.insert(&values));
     let file = folder.join("rows.db");
     EmbeddedTable::open(&file, "rows").unwrap().insert(rows, Clock::System.now()).unwrap();
-    let azure = Table::open(&connection, &place.name, &Clock::System).unwrap();
-    (azure, Table::open(&TableConnection::Embedded { file }, "rows", &Clock::System).unwrap())
+    let open = |connection: &TableConnection, table: &str| {
+        Table::open(TableRef { connection_name: "", connection, table }, &Clock::System).unwrap()
+    };
+    (open(&connection, &place.name), open(&TableConnection::Embedded { file }, "rows"))
 }
 
 #[test]

@@ -51,6 +51,8 @@ mod messages;
 #[cfg(test)]
 mod neighbours;
 #[cfg(test)]
+mod odd_times;
+#[cfg(test)]
 mod office365;
 #[cfg(test)]
 mod previews;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use leadflow::flow::{MailConnection, TableConnection};
+use leadflow::flow::{MailConnection, TableRef};
 use leadflow::platform::blocking::Interruption as _;
 use leadflow::services::Services;
 use leadflow::services::mail::{ConnectError, MailSession};
@@ -39,12 +39,8 @@ pub(super) fn server_of(connection: &str) -> Option<usize> {
 
 #[async_trait]
 impl Services for SimulatedServices {
-    async fn table(
-        &self,
-        name: &str,
-        _: &TableConnection,
-        table: &str,
-    ) -> Result<Box<dyn TableReader>, TableError> {
+    async fn table(&self, table: TableRef<'_>) -> Result<Box<dyn TableReader>, TableError> {
+        let TableRef { connection_name: name, table, .. } = table;
         let world = &self.0;
         world.point().await;
         let flow = world.story.plans.iter().position(|plan| table_connection(&plan.name) == name);

@@ -12,7 +12,6 @@ use indicatif::ProgressBar;
 use leadflow::compose::sheet::Sheet;
 use leadflow::compose::spool::Spool;
 use leadflow::config::{self, Loaded};
-use leadflow::filter;
 use leadflow::flow::{Flow, Separator};
 use leadflow::platform::clock::Clock;
 use leadflow::platform::ownership::{Draft, Readers};
@@ -72,11 +71,11 @@ pub(super) async fn export(loaded: &Loaded, arguments: &Arguments) -> anyhow::Re
     let folder = tempfile::Builder::new().permissions(Permissions::from_mode(0o700)).tempdir()?;
     let mut spool = Spool::new(folder.path()).knowing(flow.email.named_columns());
     let table = table_of(loaded, flow)?;
-    let text = flow.table.filter.as_ref().map(|text| filter::fill(text, since));
-    let mut scan = table.scan(Query { filter: text, select: columns_to_ask_for(flow, sheet.as_ref()) });
+    let select = columns_to_ask_for(flow, sheet.as_ref());
+    let mut scan = table.scan(Query { select, ..flow.table.query(since) });
     let mut left_out = 0;
     while let Some(page) = scan.next().await.map_err(with_help)? {
-        for row in page.rows.iter().filter(|row| row.written().is_none_or(|at| at > since)) {
+        for row in page.rows.iter().filter(|row| row.is_after(since)) {
             if !arguments.do_not_contact && lead::is_do_not_contact(row) {
                 left_out += 1;
             } else {

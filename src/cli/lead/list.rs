@@ -6,13 +6,11 @@ use std::process::ExitCode;
 
 use jiff::tz::TimeZone;
 use leadflow::config::Loaded;
-use leadflow::filter;
 use leadflow::outbox::{self, Recipient};
 use leadflow::platform::clock::Clock;
 use leadflow::rows::newest::Newest;
 use leadflow::rows::row::{Mark, Row};
 use leadflow::schedule::window::EVER;
-use leadflow::services::table::Query;
 use leadflow::store::{Store, Which};
 use leadflow::views::leads::{LeadRowView, LeadView};
 
@@ -36,9 +34,8 @@ pub(crate) struct Arguments {
 pub(super) async fn list(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let flow = flow_named(&loaded.config, &arguments.flow)?;
     let table = table_of(loaded, flow)?;
-    let text = flow.table.filter.as_ref().map(|text| filter::fill(text, EVER));
     let progress = ask::spinner("reading the table");
-    let mut scan = table.scan(Query { filter: text, select: None });
+    let mut scan = table.scan(flow.table.query(EVER).all_columns());
     let (mut newest, mut all) = (Newest::new(arguments.limit), 0);
     while let Some(page) = scan.next().await.map_err(with_help)? {
         all += page.rows.len();
@@ -75,7 +72,7 @@ fn told(rows: &[Row], states: &[State], zone: &TimeZone) -> String {
     }
     let cells = rows.iter().zip(states).map(|(row, state)| {
         let lead = LeadView::from(row);
-        let written = row.written().map(|at| output::moment_within(at, zone, now, width));
+        let written = row.at().map(|at| output::moment_within(at, zone, now, width));
         // `lead show` finds a row by its RowKey alone, where no other row has it.
         let is_shared = seen.get(&row.row_key).is_some_and(|count| *count > 1);
         let whole = || format!("{}/{}", row.partition_key, row.row_key);

@@ -101,10 +101,8 @@ fn told(key: &str, row: Option<&Row>, steps: &[Step], zone: &TimeZone) -> String
                 mark(lead.is_test, "test lead"),
                 mark(lead.do_not_contact, "do not contact")
             );
-            let written = row
-                .timestamp
-                .parse()
-                .map_or_else(|_| output::line(&row.timestamp), |at| output::moment(at, zone));
+            let written =
+                row.at().map_or_else(|| output::line(&row.timestamp), |at| output::moment(at, zone));
             let _ = writeln!(text, "\nwritten {written}, says the table (a later write moves it)");
         }
         None => text.push_str("  it is not in the table any more\n"),

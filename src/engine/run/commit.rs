@@ -9,7 +9,7 @@ use super::{RunError, Way};
 use crate::compose::{Composed, Mails, Scene, compose};
 use crate::engine::RunContext;
 use crate::flow::condition::Verdict;
-use crate::flow::{Config, Flow};
+use crate::flow::{Config, Flow, NoConnection};
 use crate::history::{CommitInputs, CommitOutputs, Outcome, RenderInputs, RenderOutputs, RenderedMail, Step};
 use crate::platform::faults::crash_point;
 use crate::schedule::window::Past;
@@ -36,7 +36,7 @@ pub(super) async fn render(
     record: &mut Record,
 ) -> Result<(Option<Mails>, Found), RunError> {
     let name = flow.email.connections.first().cloned().unwrap_or_default();
-    let connection = config.mails.get(&name).cloned().ok_or(RunError::NoConnection(name))?;
+    let connection = config.mails.get(&name).cloned().ok_or(NoConnection(name))?;
     let max_bytes = config.max_message_bytes(&flow.email.connections);
     let (past_time, now, folder) = (window.past_time, place.clock.now(), place.folder.clone());
     let hidden_tests = found.hidden.len() as u64;

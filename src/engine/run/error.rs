@@ -1,6 +1,7 @@
 //! Why a run fails.
 
 use crate::compose::ComposeError;
+use crate::flow::NoConnection;
 use crate::services::table::TableError;
 use crate::store::StoreError;
 
@@ -28,8 +29,8 @@ pub enum RunError {
         bytes: u64,
     },
     /// flows.toml has lost the connection.
-    #[error("flows.toml has no connection `{0}`")]
-    NoConnection(String),
+    #[error(transparent)]
+    NoConnection(#[from] NoConnection),
     /// The work did not end: the process is stopping, or it has a fault.
     #[error("the work on the mail did not end")]
     Stopped,

@@ -28,7 +28,6 @@ use crate::flow::condition::Verdict;
 use crate::flow::{Config, Flow};
 use crate::history::{Cause, ConditionInputs, ConditionOutputs, Order, Outcome, Step};
 use crate::platform::faults::crash_point;
-use crate::services::table::TableReader;
 use crate::store::{Begun, Failed, NewRun, Scanned, Store, StoreError};
 
 pub use error::RunError;
@@ -221,7 +220,7 @@ async fn rows_way(
     claimed: Claimed,
     record: &mut Record,
 ) -> Result<Way, RunError> {
-    let table = open_table(place, config, flow).await?;
+    let table = place.services.table(config.table_of(flow)?).await?;
     let Claimed { begun, order, started } = claimed;
     let run = begun.run;
     let window = window::open(place, flow, &*table, (begun, started), order.range, record).await?;
@@ -239,16 +238,6 @@ async fn rows_way(
     crash_point("before-commit");
     let decided = commit::Decided { window, found, verdict, mails };
     commit::commit(place, flow, run, decided, record).await
-}
-
-async fn open_table(
-    place: &RunContext,
-    config: &Config,
-    flow: &Flow,
-) -> Result<Box<dyn TableReader>, RunError> {
-    let name = &flow.table.connection;
-    let connection = config.tables.get(name).ok_or_else(|| RunError::NoConnection(name.clone()))?;
-    Ok(place.services.table(name, connection, &flow.table.name).await?)
 }
 
 fn decide(flow: &Flow, length: u64, record: &mut Record) -> Verdict {

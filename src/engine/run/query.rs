@@ -11,14 +11,13 @@ use super::record::Record;
 use super::window::Opened;
 use crate::compose::spool::Spool;
 use crate::engine::RunContext;
-use crate::filter;
 use crate::flow::{Flow, TestLeads};
 use crate::history::{NewRowsInputs, NewRowsOutputs, QueryInputs, QueryOutputs, Step};
 use crate::platform::faults::crash_point;
 use crate::rows::lead;
 use crate::rows::row::{Mark, Row, Version};
 use crate::schedule::window::CLOCKS_DIFFER;
-use crate::services::table::{Page, Query, TableReader};
+use crate::services::table::{Page, TableReader};
 use crate::store::Store;
 
 /// The new rows of a run.
@@ -44,11 +43,6 @@ const MOST_BYTES: u64 = 2 << 30;
 /// What a scan without a page would say; every scan has one.
 const NOTHING_READ: &str = "nothing was read";
 
-/// The flow's filter with a past time filled in.
-pub(super) fn filled(flow: &Flow, past_time: Timestamp) -> Option<String> {
-    flow.table.filter.as_ref().map(|text| filter::fill(text, past_time))
-}
-
 pub(super) async fn new_rows(
     place: &RunContext,
     flow: &Flow,
@@ -56,7 +50,7 @@ pub(super) async fn new_rows(
     window: &Opened,
     record: &mut Record,
 ) -> Result<Found, RunError> {
-    let query = Query { filter: filled(flow, window.past_time), select: flow.table.select.clone() };
+    let query = flow.table.query(window.past_time);
     let inputs =
         QueryInputs { table: table.address(), filter: query.filter.clone(), select: query.select.clone() };
     let mut found = Found {
@@ -122,7 +116,7 @@ async fn keep_new(
     for ((row, mark), handed_on) in rows.iter().zip(marks).zip(handed_on) {
         let handed_on = window.version_before_begin(mark.key)?.or(handed_on);
         let is_seen = found.marks.contains(mark.key) || found.hidden.contains(mark.key);
-        if flow.table.notify_on.knows(mark.version, handed_on) || is_seen {
+        if flow.table.notify_on.is_known(mark.version, handed_on) || is_seen {
             continue;
         }
         let is_test = (hides || window.is_first) && lead::is_test(row);
@@ -142,8 +136,7 @@ async fn keep_new(
 
 /// Of a run of the past, whether the row was written in its range; the filter may not look at time.
 fn is_of_range(window: &Opened, row: &Row) -> bool {
-    let Some((to, _)) = window.past else { return true };
-    row.timestamp.parse().is_ok_and(|at: Timestamp| window.past_time < at && at <= to)
+    window.past.is_none_or(|(to, _)| row.is_within(window.past_time, to))
 }
 
 /// Which version of each row is not to be handed on any more.

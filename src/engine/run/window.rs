@@ -4,7 +4,6 @@ use jiff::Timestamp;
 use tracing::{info, warn};
 
 use super::RunError;
-use super::query::filled;
 use super::record::Record;
 use crate::engine::RunContext;
 use crate::flow::Flow;
@@ -12,7 +11,7 @@ use crate::history::{CoveringInputs, Range, Step, WindowInputs, WindowOutputs};
 use crate::platform::faults::crash_point;
 use crate::rows::row::{Key, Mark, Version};
 use crate::schedule::window::{EVER, FirstAnswer, Mode, Past, Reason};
-use crate::services::table::{Query, TableReader};
+use crate::services::table::TableReader;
 use crate::store::old_rows::OldRows;
 use crate::store::{Begun, Source, Store, StoreError, Visit};
 
@@ -193,10 +192,9 @@ async fn open_first(
 ) -> Result<Opened, RunError> {
     let begin = past.begin;
     let mut old_rows = OldRows::new(&place.folder);
-    let select = Some(vec!["PartitionKey".to_owned(), "RowKey".to_owned()]);
-    let mut scan = table.scan(Query { filter: filled(flow, EVER), select });
+    let mut scan = table.scan(flow.table.query(EVER).keys_only());
     while let Some(page) = scan.next().await? {
-        let old = page.rows.iter().filter(|row| row.timestamp.parse().is_ok_and(|at: Timestamp| at <= begin));
+        let old = page.rows.iter().filter(|row| !row.is_after(begin));
         old_rows.extend(old.map(Mark::of));
         if old_rows.is_full() {
             old_rows = settled(place, old_rows).await?;

@@ -20,12 +20,13 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
-use crate::flow::TableConnection;
+use crate::flow::{TableConnection, TableRef};
 use crate::platform::clock::Clock;
 use crate::rows::row::Row;
 
 use progress::Progress;
 
+pub use crate::rows::query::Query;
 pub(crate) use azure::Account;
 pub use connection_string::{ConnectionStringError, Credential, Endpoint};
 pub use embedded::EmbeddedTable;
@@ -39,15 +40,6 @@ pub enum Table {
     Azure(Box<azure::AzureTable>),
     /// A `SQLite` file.
     Embedded(EmbeddedTable, Clock),
-}
-
-/// What to read.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Query {
-    /// The filter with its past time filled in; `None` reads all rows.
-    pub filter: Option<String>,
-    /// Columns to ask for; all without it. The keys and the Timestamp always come.
-    pub select: Option<Vec<String>>,
 }
 
 /// When a response was served, in the server's own time.
@@ -143,11 +135,13 @@ impl Table {
     ///
     /// # Errors
     /// A secret that cannot be read, a connection string or a `ca_file` that is wrong.
-    pub fn open(connection: &TableConnection, name: &str, clock: &Clock) -> Result<Self, TableError> {
-        Ok(match connection {
-            TableConnection::Azure(azure) => Self::Azure(Box::new(Account::open(azure, None)?.table(name)?)),
+    pub fn open(table: TableRef<'_>, clock: &Clock) -> Result<Self, TableError> {
+        Ok(match table.connection {
+            TableConnection::Azure(azure) => {
+                Self::Azure(Box::new(Account::open(azure, None)?.table(table.table)?))
+            }
             TableConnection::Embedded { file } => {
-                Self::Embedded(EmbeddedTable::open(file, name)?, clock.clone())
+                Self::Embedded(EmbeddedTable::open(file, table.table)?, clock.clone())
             }
         })
     }
@@ -202,13 +196,7 @@ impl Table {
     /// # Errors
     /// As a scan.
     pub async fn rows_of(&self, partition_key: Option<&str>, row_key: &str) -> Result<Vec<Row>, TableError> {
-        let quoted = |text: &str| text.replace('\'', "''");
-        let of_row = format!("RowKey eq '{}'", quoted(row_key));
-        let filter = match partition_key {
-            Some(partition) => format!("PartitionKey eq '{}' and {of_row}", quoted(partition)),
-            None => of_row,
-        };
-        let mut scan = self.scan(Query { filter: Some(filter), select: None });
+        let mut scan = self.scan(Query::of_keys(partition_key, row_key));
         let mut rows = Vec::new();
         while let Some(page) = scan.next().await? {
             rows.extend(page.rows);

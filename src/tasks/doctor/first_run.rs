@@ -7,7 +7,6 @@ use crate::platform::clock::Clock;
 use crate::rows::lead;
 use crate::schedule::window::Mode;
 use crate::services::table::{Table, TableError};
-use crate::tasks::preview;
 use crate::tasks::preview::standing::Standing;
 
 /// Tells of a flow that has not read its table yet what its first run mails, were it now.
@@ -33,7 +32,7 @@ pub(super) async fn tell(
         Ok(_) | Err(_) => return Ok(()),
     };
     let (mut rows, mut tests, mut old) = (0, 0, 0);
-    let mut scan = table.scan(preview::query(flow, standing.past_time));
+    let mut scan = table.scan(flow.table.query(standing.past_time));
     while let Some(page) = scan.next().await? {
         let Ok(news) = standing.news(flow, page.rows, store, &mut old) else { return Ok(()) };
         rows += news.len();

@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::filter;
 use crate::flow::{Audience, Config, Flow, MailConnection, TableConnection};
 use crate::platform::clock::Clock;
 use crate::rows::columns::Columns;
@@ -102,15 +101,13 @@ pub fn glance(config: &Config, clock: &Clock) -> Vec<Finding> {
     secrets::look(config, &mut found);
     sign_in::signatures(config, clock, &mut found);
     for flow in config.flows.values() {
-        let Some(connection @ TableConnection::Azure(azure)) = config.tables.get(&flow.table.connection)
-        else {
-            continue;
-        };
+        let Ok(of_flow) = config.table_of(flow) else { continue };
+        let TableConnection::Azure(azure) = of_flow.connection else { continue };
         if azure.login.secret().is_some_and(|source| crate::platform::secrets::read(source).is_err()) {
             continue;
         }
         let mut visit = Visit { about: format!("flow {}", flow.name), found: &mut found };
-        match Table::open(connection, &flow.table.name, clock) {
+        match Table::open(of_flow, clock) {
             Ok(table) => cosmos(&table, flow, &mut visit),
             Err(error) => visit.wrong(error.message, error.help),
         }
@@ -144,15 +141,20 @@ async fn table(
     (clock, memory): (&Clock, Memory<'_>),
     visit: &mut Visit<'_>,
 ) -> Result<(), TableError> {
-    let name = &flow.table.connection;
-    let Some(connection) = config.tables.get(name) else { return Ok(()) };
-    if let TableConnection::Azure(azure) = connection
+    let of_flow = match config.table_of(flow) {
+        Ok(found) => found,
+        Err(error) => {
+            visit.wrong(error.to_string(), None);
+            return Ok(());
+        }
+    };
+    if let TableConnection::Azure(azure) = of_flow.connection
         && let Some(entra) = azure.login.entra()
-        && !sign_in::token(services, (name, entra), Audience::Storage, visit).await
+        && !sign_in::token(services, (of_flow.connection_name, entra), Audience::Storage, visit).await
     {
         return Ok(());
     }
-    let table = services.whole_table(name, connection, &flow.table.name).await?;
+    let table = services.whole_table(of_flow).await?;
     let served = match table.ask_time().await {
         Ok(served) => served,
         Err(error) => {
@@ -201,11 +203,13 @@ fn cosmos(table: &Table, flow: &Flow, visit: &mut Visit<'_>) {
 
 /// Counts what the filter matches and shows the newest. Returns whether there is any.
 async fn rows(table: &Table, flow: &Arc<Flow>, visit: &mut Visit<'_>) -> Result<bool, TableError> {
-    let everything = flow.table.filter.as_ref().map(|text| filter::fill(text, EVER));
-    let (count, newest) = newest(table, everything).await?;
+    let (count, newest) = newest(table, flow.table.query(EVER)).await?;
     if count == 0 {
-        let (all, _) =
-            if flow.table.filter.is_some() { self::newest(table, None).await? } else { (0, Vec::new()) };
+        let (all, _) = if flow.table.filter.is_some() {
+            self::newest(table, Query::default()).await?
+        } else {
+            (0, Vec::new())
+        };
         let (message, help) = if all == 0 {
             (
                 "the table is empty",
@@ -232,9 +236,8 @@ async fn rows(table: &Table, flow: &Arc<Flow>, visit: &mut Visit<'_>) -> Result<
     Ok(true)
 }
 
-async fn newest(table: &Table, filter: Option<String>) -> Result<(usize, Vec<Row>), TableError> {
-    let keys = vec!["PartitionKey".to_owned(), "RowKey".to_owned()];
-    let mut scan = table.scan(Query { filter, select: Some(keys) });
+async fn newest(table: &Table, query: Query) -> Result<(usize, Vec<Row>), TableError> {
+    let mut scan = table.scan(query.keys_only());
     let (mut count, mut newest) = (0, Newest::new(SHOWN));
     while let Some(page) = scan.next().await? {
         count += page.rows.len();
@@ -248,10 +251,8 @@ async fn newest(table: &Table, filter: Option<String>) -> Result<(usize, Vec<Row
 
 /// The row with the columns that the flow asks for.
 async fn whole(table: &Table, row: &Row, flow: &Flow) -> Result<Option<Row>, TableError> {
-    let quoted = |text: &str| text.replace('\'', "''");
-    let (partition, key) = (quoted(&row.partition_key), quoted(&row.row_key));
-    let filter = Some(format!("PartitionKey eq '{partition}' and RowKey eq '{key}'"));
-    let page = table.scan(Query { filter, select: flow.table.select.clone() }).next().await?;
+    let of_row = Query::of_keys(Some(&row.partition_key), &row.row_key);
+    let page = table.scan(Query { select: flow.table.select.clone(), ..of_row }).next().await?;
     Ok(page.and_then(|page| page.rows.into_iter().next()))
 }
 

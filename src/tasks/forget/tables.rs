@@ -109,9 +109,7 @@ async fn read(services: &Online, config: &Config, place: &Place, person: &Person
 }
 
 async fn open(services: &Online, config: &Config, place: &Place) -> Result<Table, RunError> {
-    let connection = config.tables.get(&place.connection);
-    let connection = connection.ok_or_else(|| RunError::NoConnection(place.connection.clone()))?;
-    Ok(services.whole_table(&place.connection, connection, &place.table).await?)
+    Ok(services.whole_table(config.table(&place.connection, &place.table)?).await?)
 }
 
 /// Whether all rows that a key names are one person's: leads of one address, or copies of one row.

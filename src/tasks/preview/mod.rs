@@ -10,14 +10,13 @@ use serde_json::{Map, Value};
 use crate::compose::spool::Spool;
 use crate::compose::{Mails, Scene, compose};
 use crate::engine::run::RunError;
-use crate::filter;
-use crate::flow::{Config, Flow, TestLeads};
+use crate::flow::{Config, Flow, NoConnection, TestLeads};
 use crate::platform::clock::Clock;
 use crate::rows::lead;
 use crate::rows::newest::Newest;
 use crate::rows::row::Row;
 use crate::schedule::window::EVER;
-use crate::services::table::{Query, Table};
+use crate::services::table::Table;
 use crate::store::Store;
 
 use standing::Standing;
@@ -75,9 +74,7 @@ pub async fn preview(
     store: Option<&Store>,
     rows: Rows,
 ) -> Result<Preview, RunError> {
-    let name = &flow.table.connection;
-    let connection = config.tables.get(name).ok_or_else(|| RunError::NoConnection(name.clone()))?;
-    let table = Table::open(connection, &flow.table.name, clock)?;
+    let table = Table::open(config.table_of(flow)?, clock)?;
     let folder = tempfile::tempdir()?;
     let spool = Spool::new(folder.path()).knowing(flow.email.named_columns());
     let mut found = Found { spool, past_time: EVER, is_first: false, left_out: 0, hidden_tests: 0, tests: 0 };
@@ -107,7 +104,7 @@ async fn new_rows(
 ) -> Result<(), RunError> {
     let mut standing = Standing::of(flow, table, clock, store).await?;
     (found.past_time, found.is_first) = (standing.past_time, standing.is_first);
-    let mut scan = table.scan(query(flow, standing.past_time));
+    let mut scan = table.scan(flow.table.query(standing.past_time));
     while let Some(page) = scan.next().await? {
         let news = standing.news(flow, page.rows, store, &mut found.left_out)?;
         found.keep(flow, &news)?;
@@ -125,21 +122,21 @@ async fn all_rows(
     let since = found.past_time;
     let mut oldest: Option<Timestamp> = None;
     let mut kept = newest.map(Newest::new);
-    let mut scan = table.scan(query(flow, since));
+    let mut scan = table.scan(flow.table.query(since));
     while let Some(page) = scan.next().await? {
         // Without {{past_time}} the filter does not look at the time.
-        let later = page.rows.into_iter().filter(|row| row.written().is_none_or(|at| at > since));
+        let later = page.rows.into_iter().filter(|row| row.is_after(since));
         if let Some(kept) = &mut kept {
             kept.extend(later);
         } else {
             let rows: Vec<_> = later.collect();
-            oldest = oldest.into_iter().chain(rows.iter().filter_map(Row::written)).min();
+            oldest = oldest.into_iter().chain(rows.iter().filter_map(Row::at)).min();
             found.keep(flow, &rows)?;
         }
     }
     if let Some(kept) = kept {
         let rows = kept.into_rows();
-        oldest = rows.iter().filter_map(Row::written).min();
+        oldest = rows.iter().filter_map(Row::at).min();
         found.keep(flow, &rows)?;
     }
     // The mail says since when its rows are, and 1601 is no answer.
@@ -162,12 +159,6 @@ impl Found {
         }
         Ok(())
     }
-}
-
-/// What a run asks the table for.
-pub(crate) fn query(flow: &Flow, past_time: Timestamp) -> Query {
-    let filter = flow.table.filter.as_ref().map(|text| filter::fill(text, past_time));
-    Query { filter, select: flow.table.select.clone() }
 }
 
 /// The flow's mail with made-up rows, marked as a test.
@@ -216,7 +207,7 @@ async fn composed(
     folder: tempfile::TempDir,
 ) -> Result<Mails, RunError> {
     let name = flow.email.connections.first().cloned().unwrap_or_default();
-    let connection = config.mails.get(&name).cloned().ok_or(RunError::NoConnection(name))?;
+    let connection = config.mails.get(&name).cloned().ok_or(NoConnection(name))?;
     let max_bytes = config.max_message_bytes(&flow.email.connections);
     let (flow, now) = (Arc::clone(flow), clock.now());
     let work = move || {

@@ -77,8 +77,8 @@ impl Standing {
             if !self.seen.insert(mark.key) {
                 continue;
             }
-            let is_of_before = self.is_first && row.written().is_some_and(|at| at <= self.past_time);
-            if is_of_before || flow.table.notify_on.knows(mark.version, handed_on) {
+            let is_of_before = self.is_first && !row.is_after(self.past_time);
+            if is_of_before || flow.table.notify_on.is_known(mark.version, handed_on) {
                 *left_out += 1;
             } else {
                 news.push(row);

@@ -154,8 +154,8 @@ async fn case_25_a_trickle_ends_at_the_limit_for_the_whole_response() {
     let sandbox = Sandbox::new(sick(FlowsToml::new().relay("relay", 1), "loris"));
     sandbox.write("storage-loris", &storage_at(port));
     let config = leadflow::config::load(&sandbox.path("flows.toml")).unwrap().config;
-    let table =
-        leadflow::services::table::Table::open(&config.tables["loris"], "leads", &Clock::System).unwrap();
+    let table = config.table("loris", "leads").unwrap();
+    let table = leadflow::services::table::Table::open(table, &Clock::System).unwrap();
     let began = tokio::time::Instant::now();
     let error = table.ask_time().await.unwrap_err();
     assert!(error.message.contains("no answer in time"), "{error}");

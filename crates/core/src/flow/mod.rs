@@ -5,6 +5,7 @@ mod connection;
 mod identity;
 mod mailbox;
 mod secret;
+mod table;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -13,7 +14,6 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 
 use crate::flow::condition::Condition;
-use crate::rows::row::Version;
 use crate::schedule::recurrence::Recurrence;
 use crate::schedule::window::Window;
 use crate::template::Templates;
@@ -27,6 +27,7 @@ pub use connection::{
 pub use identity::{Audience, Cloud, Entra, Identity};
 pub use mailbox::Mailbox;
 pub use secret::SecretSource;
+pub use table::{FlowTable, KEYS, NoConnection, NotifyOn, TableRef};
 
 /// A whole, valid flows.toml with its templates.
 #[derive(Debug)]
@@ -125,59 +126,6 @@ pub struct Flow {
     pub email: Email,
     /// The zone of the recurrence, in which the mail shows dates.
     pub time_zone: jiff::tz::TimeZone,
-}
-
-/// `[flows.NAME.table]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FlowTable {
-    /// A table connection of the same file.
-    pub connection: String,
-    /// The table's name.
-    pub name: String,
-    /// The filter as written, `{{past_time}}` not yet filled in; `None` reads all rows.
-    pub filter: Option<String>,
-    /// Whether the filter has `{{past_time}}` where the promise covers it.
-    pub covering: bool,
-    /// Columns to ask for; all without it.
-    pub select: Option<Vec<String>>,
-    /// Columns that rows can have beside those of a lead.
-    pub columns: Vec<String>,
-    /// What counts as news.
-    pub notify_on: NotifyOn,
-}
-
-impl FlowTable {
-    /// Whether rows can have the column, so that it is null where no row of a run has it: it is one of a
-    /// lead, of `select`, or of `columns`.
-    pub fn declares(&self, column: &str) -> bool {
-        let is_of_lead = |column| crate::rows::lead::COLUMNS.contains(&column);
-        match &self.select {
-            Some(select) => KEYS.contains(&column) || select.iter().any(|name| name == column),
-            None => is_of_lead(column) || self.columns.iter().any(|name| name == column),
-        }
-    }
-}
-
-/// The columns that every row has.
-pub const KEYS: [&str; 3] = ["PartitionKey", "RowKey", "Timestamp"];
-
-/// `notify_on`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NotifyOn {
-    /// A row that was not there before.
-    New,
-    /// Also a row that was written again.
-    Change,
-}
-
-impl NotifyOn {
-    /// Whether a row of this version is news no more, by the version that was handed on, if any was.
-    pub fn knows(self, version: Version, handed_on: Option<Version>) -> bool {
-        match self {
-            Self::New => handed_on.is_some(),
-            Self::Change => handed_on == Some(version),
-        }
-    }
 }
 
 /// `[flows.NAME.email]`.

@@ -3,4 +3,5 @@
 pub mod columns;
 pub mod lead;
 pub mod newest;
+pub mod query;
 pub mod row;

@@ -21,7 +21,7 @@ impl Newest {
     pub fn extend(&mut self, rows: impl IntoIterator<Item = Row>) {
         self.rows.extend(rows);
         // A row whose time makes no sense is no reason to hide another one.
-        self.rows.sort_by_cached_key(|row| Reverse(row.written()));
+        self.rows.sort_by_cached_key(|row| Reverse(row.at()));
         self.rows.truncate(self.most);
     }
 

@@ -69,8 +69,20 @@ impl Row {
     }
 
     /// When it was last written; `None` where the `Timestamp` makes no sense.
-    pub fn written(&self) -> Option<Timestamp> {
+    pub fn at(&self) -> Option<Timestamp> {
         self.timestamp.parse().ok()
+    }
+
+    /// Whether it was written after this moment. A row whose `Timestamp` makes no sense counts as written after
+    /// every moment: whoever reads from a moment on has it, so that none is lost.
+    pub fn is_after(&self, moment: Timestamp) -> bool {
+        self.at().is_none_or(|at| at > moment)
+    }
+
+    /// Whether it was written after `from` and not after `to`. One whose `Timestamp` makes no sense is in every
+    /// range, since it would be in none otherwise.
+    pub fn is_within(&self, from: Timestamp, to: Timestamp) -> bool {
+        self.at().is_none_or(|at| from < at && at <= to)
     }
 
     /// The row's columns in the order they came, `odata.*` annotations left out.
@@ -214,6 +226,35 @@ mod tests {
         let (before, after) = (Mark::of(&row("p", "r", "1")), Mark::of(&row("p", "r", "2")));
         assert_eq!(before.key, after.key);
         assert_ne!(before.version, after.version);
+    }
+
+    #[test]
+    fn a_row_is_after_a_moment_or_within_a_range_by_its_timestamp() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let (from, to) = (at("2026-11-23T08:00:00Z"), at("2026-11-23T09:00:00Z"));
+        for (timestamp, is_after, is_within) in [
+            ("2026-11-23T08:00:00Z", false, false),
+            ("2026-11-23T08:00:00.0000001Z", true, true),
+            ("2026-11-23T09:00:00Z", true, true),
+            ("2026-11-23T09:00:00.0000001Z", true, false),
+            ("2026-11-23T07:59:59.9999999Z", false, false),
+        ] {
+            let row = row("p", "r", timestamp);
+            assert_eq!((row.is_after(from), row.is_within(from, to)), (is_after, is_within), "{timestamp}");
+        }
+    }
+
+    #[test]
+    fn a_row_without_a_time_that_can_be_read_is_lost_to_no_reader() {
+        let moments = [Timestamp::MIN, Timestamp::UNIX_EPOCH, Timestamp::MAX];
+        for timestamp in ["", "nonsense", "2026-13-45T99:00:00Z", "99999-01-01T00:00:00Z", "2026-11-23"] {
+            let row = row("p", "r", timestamp);
+            assert_eq!(row.at(), None, "{timestamp}");
+            assert!(moments.iter().all(|moment| row.is_after(*moment)), "{timestamp}");
+            assert!(row.is_within(Timestamp::MAX, Timestamp::MIN), "{timestamp}");
+        }
+        let without = Row::from_text(r#"{"PartitionKey":"p","RowKey":"r"}"#.to_owned()).unwrap();
+        assert!(without.is_after(Timestamp::MAX));
     }
 
     #[test]
