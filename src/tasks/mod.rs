@@ -2,5 +2,6 @@
 
 pub mod doctor;
 pub mod forget;
+pub mod lead_export;
 pub mod preview;
 pub mod replay;

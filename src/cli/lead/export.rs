@@ -1,24 +1,18 @@
-//! `leadflow lead export FLOW`: the leads for a CRM, in constant memory.
+//! `leadflow lead export FLOW`: the leads for a CRM.
 
-use std::fs::Permissions;
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::anyhow;
 use clap::ValueEnum;
 use indicatif::ProgressBar;
-use leadflow::compose::sheet::Sheet;
-use leadflow::compose::spool::Spool;
 use leadflow::config::{self, Loaded};
 use leadflow::flow::{Flow, Separator};
 use leadflow::platform::clock::Clock;
 use leadflow::platform::ownership::{Draft, Readers};
-use leadflow::rows::lead;
 use leadflow::schedule::window::EVER;
-use leadflow::services::table::Query;
-use leadflow::text::foreign;
+use leadflow::tasks::lead_export::{LeadExport, LeadExportError, LeadExportFormat, LeadExportOptions};
 
 use super::{table_of, with_help};
 use crate::cli::{Usage, ask, flow_named, moment, output};
@@ -47,7 +41,7 @@ pub(crate) struct Arguments {
     separator: Option<String>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, ValueEnum)]
 enum Format {
     /// UTF-8 with a byte order mark, as Excel wants it; CRLF line ends
     Csv,
@@ -59,56 +53,35 @@ enum Format {
 
 pub(super) async fn export(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let flow = flow_named(&loaded.config, &arguments.flow)?;
-    let since = arguments
-        .since
-        .as_ref()
-        .map(|text| moment::parse(text, &loaded.config.settings.time_zone, Clock::System.now()));
-    let since = since.transpose()?.unwrap_or(EVER);
-    let sheet = sheet_of(flow, arguments.columns.as_deref())?;
-    let separator = separator_of(flow, arguments.separator.as_deref())?;
+    let options = options_of(loaded, flow, arguments)?;
     let progress = ask::spinner("reading the table");
-    // All columns are known only when the last row is read.
-    let folder = tempfile::Builder::new().permissions(Permissions::from_mode(0o700)).tempdir()?;
-    let mut spool = Spool::new(folder.path()).knowing(flow.email.named_columns());
     let table = table_of(loaded, flow)?;
-    let select = columns_to_ask_for(flow, sheet.as_ref());
-    let mut scan = table.scan(Query { select, ..flow.table.query(since) });
-    let mut left_out = 0;
-    while let Some(page) = scan.next().await.map_err(with_help)? {
-        for row in page.rows.iter().filter(|row| row.is_after(since)) {
-            if !arguments.do_not_contact && lead::is_do_not_contact(row) {
-                left_out += 1;
-            } else {
-                spool.push(row)?;
-            }
-        }
-        progress.set_message(format!("reading the table: {}", output::counted(spool.len(), "row")));
-    }
-    let sheet = sheet.unwrap_or_else(|| Sheet::of_spool(&spool));
-    let sheet = sheet.separated_by(separator);
+    let told = |rows| progress.set_message(format!("reading the table: {}", output::counted(rows, "row")));
+    let mut leads = LeadExport::read(&table, flow, &options, told).await.map_err(|error| match error {
+        LeadExportError::Table(error) => with_help(error),
+        LeadExportError::Spool(error) => error.into(),
+    })?;
     match &arguments.to {
         None => {
             let mut out = BufWriter::new(output::raw());
-            match write_to(&mut out, &sheet, &mut spool, arguments.format, &progress) {
-                Err(error) if is_broken_pipe(&error) => return Ok(ExitCode::SUCCESS),
+            match write_to(&mut out, &mut leads, arguments.format, &progress) {
+                // Nobody reads on (`| head`), which is no error.
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(ExitCode::SUCCESS),
                 result => result?,
             }
         }
         Some(path) => {
             let failed = |error: io::Error| anyhow!("cannot write {}: {error}", path.display());
             let mut draft = Draft::replacing(path, Readers::Asker).map_err(failed)?;
-            let mut out = BufWriter::new(&mut draft);
-            write_to(&mut out, &sheet, &mut spool, arguments.format, &progress)?;
-            out.flush()?;
-            drop(out);
+            write_to(&mut BufWriter::new(&mut draft), &mut leads, arguments.format, &progress)?;
             draft.keep().map_err(failed)?;
         }
     }
     progress.finish_and_clear();
     let to = arguments.to.as_ref().map_or_else(String::new, |path| format!(" to {}", path.display()));
-    output::complain(&format!("{}{to}", output::counted(spool.len(), "row")));
-    if left_out > 0 {
-        let leads = output::counted(left_out, "lead");
+    output::complain(&format!("{}{to}", output::counted(leads.count(), "row")));
+    if leads.left_out() > 0 {
+        let leads = output::counted(leads.left_out(), "lead");
         output::complain(&format!(
             "left out: {leads} marked \"do not contact\"; --do-not-contact exports them as well"
         ));
@@ -116,21 +89,21 @@ pub(super) async fn export(loaded: &Loaded, arguments: &Arguments) -> anyhow::Re
     Ok(ExitCode::SUCCESS)
 }
 
-fn sheet_of(flow: &Flow, preset: Option<&str>) -> Result<Option<Sheet>, Usage> {
-    let named = preset.map(|name| {
+fn options_of(loaded: &Loaded, flow: &Flow, arguments: &Arguments) -> anyhow::Result<LeadExportOptions> {
+    let since = arguments
+        .since
+        .as_ref()
+        .map(|text| moment::parse(text, &loaded.config.settings.time_zone, Clock::System.now()));
+    let columns = arguments.columns.as_deref().map(|name| {
         let known = config::presets().join(", ");
         config::preset(name).ok_or_else(|| Usage(format!("there are no columns `{name}`; there is {known}")))
     });
-    let columns = named.transpose()?;
-    Ok(columns.as_ref().or(flow.email.csv.as_ref()).map(|columns| Sheet::of_columns(columns)))
-}
-
-/// All that named columns may be read from, or what the flow asks for; and always what says "do not contact".
-fn columns_to_ask_for(flow: &Flow, named: Option<&Sheet>) -> Option<Vec<String>> {
-    let select = flow.table.select.as_ref().filter(|_| named.is_none())?;
-    let codes = lead::sources_of("do_not_contact").iter().map(|column| (*column).to_owned());
-    let others: Vec<_> = codes.filter(|column| !select.contains(column)).collect();
-    Some(select.iter().cloned().chain(others).collect())
+    Ok(LeadExportOptions {
+        since: since.transpose()?.unwrap_or(EVER),
+        columns: columns.transpose()?,
+        separator: separator_of(flow, arguments.separator.as_deref())?,
+        with_do_not_contact: arguments.do_not_contact,
+    })
 }
 
 fn separator_of(flow: &Flow, wanted: Option<&str>) -> Result<Separator, Usage> {
@@ -142,47 +115,19 @@ fn separator_of(flow: &Flow, wanted: Option<&str>) -> Result<Separator, Usage> {
 
 fn write_to(
     out: &mut impl Write,
-    sheet: &Sheet,
-    spool: &mut Spool,
+    leads: &mut LeadExport,
     format: Format,
     progress: &ProgressBar,
-) -> anyhow::Result<()> {
-    let all = spool.len();
-    let mut rows = spool.rows()?;
-    let tell = |number: u64| {
+) -> io::Result<()> {
+    let all = leads.count();
+    let format = match format {
+        Format::Csv => LeadExportFormat::Csv,
+        Format::Json => LeadExportFormat::Json,
+        Format::Ndjson => LeadExportFormat::Ndjson,
+    };
+    leads.write(out, format, |number| {
         if number.is_multiple_of(10_000) {
             progress.set_message(format!("writing: {number} of {all} rows"));
         }
-    };
-    if format == Format::Csv {
-        out.write_all(&sheet.head()?)?;
-        let mut lines = sheet.lines(&mut *out);
-        for number in 0.. {
-            let Some(columns) = rows.next_columns()? else { break };
-            lines.write(&columns)?;
-            tell(number);
-        }
-    } else {
-        let is_array = format == Format::Json;
-        out.write_all(if is_array { b"[" } else { b"" })?;
-        for number in 0.. {
-            let Some(columns) = rows.next_columns()? else { break };
-            let before = if number > 0 && is_array { "," } else { "" };
-            let line_break = if number > 0 || is_array { "\n" } else { "" };
-            write!(out, "{before}{line_break}{}", foreign::json(sheet.object(&columns), false))?;
-            tell(number);
-        }
-        out.write_all(match (is_array, all) {
-            (true, _) => b"\n]\n",
-            (false, 0) => b"",
-            (false, _) => b"\n",
-        })?;
-    }
-    out.flush()?;
-    Ok(())
-}
-
-/// Nobody reads on (`| head`), which is no error.
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    })
 }
