@@ -100,8 +100,7 @@ impl Agenda {
     pub fn due(&mut self, now: Timestamp) -> Vec<Due> {
         let last_tick = self.last_tick.replace(now);
         let paused = last_tick.is_some_and(|last| now.duration_since(last).abs() > MISSED);
-        let went_on = last_tick.is_some_and(|last| last <= now) && !paused;
-        if went_on && self.soonest.is_some_and(|soonest| now < soonest) {
+        if !paused && self.soonest.is_some_and(|soonest| now < soonest) {
             return Vec::new();
         }
         let mut due = Vec::new();
@@ -276,7 +275,7 @@ impl Entry {
     fn try_again(&mut self, now: Timestamp) {
         self.retry.failures += 1;
         let at = now + outbox::wait(self.retry.failures, spread(&self.flow.name));
-        let is_far = |next: Timestamp| next.duration_since(now) > SOON && at < next;
+        let is_far = |next: Timestamp| next.duration_since(now) > SOON;
         self.retry.at = self.next.is_none_or(is_far).then_some(at);
     }
 
@@ -305,7 +304,7 @@ pub fn next_run(flow: &Arc<Flow>, known: &Known, now: Timestamp) -> Option<Times
 /// The last slot that is not later than `now`, of which `first` is one.
 fn newest(recurrence: &Recurrence, anchor: Timestamp, first: Timestamp, now: Timestamp) -> Timestamp {
     let some_back = now.checked_sub(recurrence.length()).unwrap_or(first);
-    let from = first.max(some_back - INSTANT);
+    let from = first.max(some_back);
     let mut slot = first;
     let mut next = recurrence.next(anchor, from);
     while let Some(later) = next.filter(|next| *next <= now) {
@@ -315,5 +314,7 @@ fn newest(recurrence: &Recurrence, anchor: Timestamp, first: Timestamp, now: Tim
     slot
 }
 
+#[cfg(test)]
+mod bounds;
 #[cfg(test)]
 mod tests;

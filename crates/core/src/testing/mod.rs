@@ -28,6 +28,7 @@ pub struct FlowBuilder {
     schedule: Schedule,
     time_zone: TimeZone,
     catch_up: bool,
+    enabled: bool,
     condition: Condition,
     notify_on: NotifyOn,
 }
@@ -46,6 +47,7 @@ impl FlowBuilder {
             schedule: Schedule::Every(every),
             time_zone: TimeZone::UTC,
             catch_up: true,
+            enabled: true,
             condition: "length > 0".parse().expect("it is the default"),
             notify_on: NotifyOn::New,
         }
@@ -65,6 +67,13 @@ impl FlowBuilder {
         self
     }
 
+    /// `enabled = false`.
+    #[must_use]
+    pub fn disabled(mut self) -> Self {
+        self.enabled = false;
+        self
+    }
+
     /// The flow.
     pub fn build(self) -> Arc<Flow> {
         let definition = Definition { schedule: self.schedule, time_zone: self.time_zone.clone() };
@@ -78,7 +87,7 @@ impl FlowBuilder {
         Arc::new(Flow {
             name: self.name,
             description: None,
-            enabled: true,
+            enabled: self.enabled,
             condition: self.condition,
             recurrence: Arc::new(recurrence),
             catch_up: self.catch_up,

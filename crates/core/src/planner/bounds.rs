@@ -1,0 +1,202 @@
+//! The bounds of the planner, to the second, and what it counts.
+
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::schedule::recurrence::Frequency;
+use crate::testing::{FlowBuilder, every};
+
+fn at(text: &str) -> Timestamp {
+    format!("2026-01-{text}Z").parse().unwrap()
+}
+
+fn known(anchor: &str, last_slot: Option<&str>) -> Known {
+    Known { anchor: at(anchor), last_slot: last_slot.map(at), is_off: false, is_failing: false }
+}
+
+fn hourly() -> FlowBuilder {
+    FlowBuilder::new("leads", every(Frequency::Hour, 1))
+}
+
+fn each_minute() -> FlowBuilder {
+    FlowBuilder::new("leads", every(Frequency::Minute, 1))
+}
+
+/// A planner that has loaded these at that moment, each under the name of its flow.
+fn planner(flows: Vec<(FlowBuilder, Known)>, now: &str) -> Agenda {
+    let mut agenda = Agenda::default();
+    load(&mut agenda, flows, now);
+    agenda
+}
+
+fn load(agenda: &mut Agenda, flows: Vec<(FlowBuilder, Known)>, now: &str) {
+    let built = flows.into_iter().map(|(flow, known)| (flow.build(), known));
+    let named = built.map(|(flow, known)| ((flow.name.clone(), flow.clone()), (flow.name.clone(), known)));
+    let (flows, known): (BTreeMap<_, _>, BTreeMap<_, _>) = named.unzip();
+    agenda.replace(&flows, &known, at(now));
+}
+
+/// The slots of the runs that are due then.
+fn due(agenda: &mut Agenda, now: &str) -> Vec<Option<Timestamp>> {
+    agenda.due(at(now)).into_iter().map(|due| due.order.due).collect()
+}
+
+#[test]
+fn a_minute_between_two_ticks_is_no_pause() {
+    let slot = Some(at("08T10:00:00"));
+    for (tick, expected) in [("08T10:00:30", vec![slot]), ("08T10:00:31", vec![])] {
+        let flow = (hourly().without_catch_up(), known("08T08:00:00", Some("08T09:00:00")));
+        let mut agenda = planner(vec![flow], "08T09:59:00");
+        assert_eq!(due(&mut agenda, "08T09:59:30"), []);
+        assert_eq!(due(&mut agenda, tick), expected, "at {tick}");
+    }
+}
+
+#[test]
+fn a_clock_that_goes_back_by_a_minute_moves_no_slot() {
+    for (back, next) in [("08T10:00:00", "08T10:02:00"), ("08T09:59:59", "08T10:00:59")] {
+        let mut agenda = planner(vec![(each_minute(), known("08T10:01:00", None))], "08T10:01:00");
+        assert_eq!(due(&mut agenda, "08T10:01:00"), [Some(at("08T10:01:00"))]);
+        agenda.ended("leads");
+        assert_eq!(due(&mut agenda, back), []);
+        assert_eq!(agenda.next(), Some(("leads", at(next))), "set back to {back}");
+    }
+}
+
+#[test]
+fn an_anchor_that_lies_ahead_is_put_right_and_one_within_a_minute_is_waited_for() {
+    let mut agenda = planner(vec![(each_minute(), known("09T10:00:00", Some("08T09:00:00")))], "08T10:00:00");
+    assert_eq!(due(&mut agenda, "08T10:00:00"), []);
+    assert_eq!(agenda.next(), Some(("leads", at("08T10:01:00"))), "not tomorrow");
+    for (anchor, next) in [("08T10:01:00", "08T10:01:00"), ("08T10:01:01", "08T11:00:00")] {
+        let mut agenda = planner(vec![(hourly(), known(anchor, Some("08T09:00:00")))], "08T10:00:00");
+        assert_eq!(due(&mut agenda, "08T10:00:00"), []);
+        assert_eq!(agenda.next(), Some(("leads", at(next))), "an anchor at {anchor}");
+    }
+}
+
+#[test]
+fn a_retry_that_lies_further_ahead_than_any_wait_is_made_now() {
+    let failing = Known { is_failing: true, ..known("08T08:00:00", Some("08T10:00:00")) };
+    for (tick, runs) in [("08T09:50:00", 0), ("08T09:49:59", 1), ("07T10:20:00", 1)] {
+        let mut agenda = planner(vec![(hourly(), failing)], "08T10:20:00");
+        assert_eq!(due(&mut agenda, tick).len(), runs, "set back to {tick}");
+    }
+}
+
+#[test]
+fn a_failed_run_waits_for_a_slot_of_the_next_five_minutes() {
+    for (failed, waits) in [("08T10:55:00", true), ("08T10:54:59", false)] {
+        let mut agenda = planner(vec![(hourly(), known("08T10:00:00", None))], "08T10:00:00");
+        assert_eq!(due(&mut agenda, "08T10:00:00").len(), 1);
+        agenda.failed("leads", at(failed));
+        assert_eq!(agenda.next() == Some(("leads", at("08T11:00:00"))), waits, "failed at {failed}");
+    }
+}
+
+#[test]
+fn after_a_run_that_went_well_the_next_failure_is_the_first_again() {
+    let mut agenda = planner(vec![(hourly(), known("08T10:00:00", None))], "08T10:00:00");
+    assert_eq!(due(&mut agenda, "08T10:00:00").len(), 1);
+    agenda.failed("leads", at("08T10:00:00"));
+    assert_eq!(due(&mut agenda, "08T10:01:00"), [None]);
+    agenda.failed("leads", at("08T10:01:00"));
+    assert_eq!(due(&mut agenda, "08T10:03:00"), [None]);
+    agenda.succeeded("leads");
+    assert!(agenda.claim("leads"), "no run of it is under way");
+    agenda.failed("leads", at("08T10:10:00"));
+    let (_, next) = agenda.next().unwrap();
+    assert!(next <= at("08T10:11:00"), "{next}");
+}
+
+#[test]
+fn a_flow_that_is_claimed_is_not_due_beside_it() {
+    let mut agenda = planner(vec![(hourly(), known("08T10:00:00", None))], "08T10:00:00");
+    assert!(agenda.claim("leads"));
+    assert!(!agenda.claim("leads"), "it runs already");
+    assert_eq!(due(&mut agenda, "08T10:00:00"), []);
+    agenda.ended("leads");
+    assert_eq!(due(&mut agenda, "08T10:00:01").len(), 1);
+}
+
+#[test]
+fn only_who_comes_back_passes_over_what_is_not_made_up_for() {
+    let on = || (hourly().without_catch_up(), known("08T08:00:00", Some("08T09:00:00")));
+    let mut agenda = planner(vec![on()], "08T09:59:00");
+    agenda.set_off("leads", false, at("08T10:00:00"));
+    assert_eq!(due(&mut agenda, "08T10:00:00").len(), 1, "it was on already");
+    let mut agenda = planner(vec![on()], "08T09:59:00");
+    agenda.set_off("leads", true, at("08T09:59:30"));
+    agenda.set_off("leads", false, at("08T11:30:00"));
+    assert_eq!(due(&mut agenda, "08T11:30:00"), []);
+    assert_eq!(due(&mut agenda, "08T11:59:30"), []);
+    let next = agenda.due(at("08T12:00:00")).remove(0).order;
+    assert_eq!(next.since, Some(at("08T10:00:00")), "its run covers what was passed over");
+}
+
+#[test]
+fn a_failed_run_is_tried_at_once_when_its_flow_is_turned_on() {
+    let mut agenda = planner(vec![(hourly(), known("08T10:00:00", None))], "08T10:00:00");
+    assert_eq!(due(&mut agenda, "08T10:00:00").len(), 1);
+    agenda.failed("leads", at("08T10:30:00"));
+    agenda.set_off("leads", true, at("08T10:30:01"));
+    agenda.set_off("leads", false, at("08T10:30:02"));
+    assert_eq!(due(&mut agenda, "08T10:30:02"), [None]);
+}
+
+#[test]
+fn a_flow_that_the_file_turns_on_again_begins_anew() {
+    let seen = known("08T08:00:00", Some("08T08:00:00"));
+    let mut agenda = planner(vec![(hourly().without_catch_up().disabled(), seen)], "08T08:30:00");
+    load(&mut agenda, vec![(hourly().without_catch_up(), seen)], "08T08:40:00");
+    assert_eq!(due(&mut agenda, "08T08:40:00"), []);
+    assert_eq!(agenda.next(), Some(("leads", at("08T09:00:00"))));
+    // Another recurrence goes by its own slots, and not by those that the one before has taken.
+    let minutes = FlowBuilder::new("leads", every(Frequency::Minute, 10));
+    load(&mut agenda, vec![(minutes, known("08T08:00:00", Some("08T08:00:00")))], "08T08:45:00");
+    assert_eq!(due(&mut agenda, "08T08:45:00"), [Some(at("08T08:40:00"))]);
+}
+
+#[test]
+fn what_is_on_is_counted_and_is_next() {
+    let named = |name: &str, minutes| FlowBuilder::new(name, every(Frequency::Minute, minutes));
+    let seen = known("08T08:00:00", Some("08T10:00:00"));
+    let off = Known { is_off: true, ..seen };
+    let flows = vec![
+        (named("on", 30), seen),
+        (named("other", 50), seen),
+        (named("off", 10), off),
+        (named("disabled", 20).disabled(), seen),
+        (named("both", 5).disabled(), off),
+    ];
+    let agenda = planner(flows, "08T10:00:00");
+    assert_eq!(agenda.on_and_off(), (2, 3));
+    assert_eq!(agenda.next(), Some(("on", at("08T10:30:00"))));
+}
+
+#[test]
+fn the_next_run_is_that_of_a_flow_which_is_on() {
+    let seen = known("08T08:00:00", Some("08T10:00:00"));
+    let now = at("08T10:20:00");
+    assert_eq!(next_run(&hourly().build(), &seen, now), Some(at("08T11:00:00")));
+    assert_eq!(next_run(&hourly().disabled().build(), &seen, now), None);
+    assert_eq!(next_run(&hourly().build(), &Known { is_off: true, ..seen }, now), None);
+}
+
+#[test]
+fn the_first_slot_of_all_counts_as_missed_until_it_is_taken() {
+    let flow = hourly().build();
+    let now = at("08T10:20:00");
+    assert_eq!(first_missed(&flow, &known("08T10:20:00", None), now), Some(now));
+    assert_eq!(first_missed(&flow, &known("08T08:20:00", Some("08T08:20:00")), now), Some(at("08T09:20:00")));
+    assert_eq!(first_missed(&flow, &known("08T08:20:00", Some("08T10:20:00")), now), None);
+}
+
+#[test]
+fn flows_that_fail_together_come_back_one_after_the_other() {
+    let spreads: Vec<f64> = (0..1_000).map(|number| spread(&format!("flow-{number}"))).collect();
+    assert!(spreads.iter().all(|spread| (0.0..1.0).contains(spread)));
+    let different: BTreeSet<u64> = spreads.iter().map(|spread| spread.to_bits()).collect();
+    assert!(different.len() > 300, "{}", different.len());
+    assert!(spreads.iter().any(|spread| *spread < 0.1) && spreads.iter().any(|spread| *spread > 0.9));
+}
