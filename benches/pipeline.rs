@@ -18,7 +18,6 @@ use leadflow::config;
 use leadflow::filter::Filter;
 use leadflow::flow::{Config, Flow};
 use leadflow::planner::{Agenda, Known};
-use leadflow::platform::clock::Clock;
 use leadflow::rows::row::{Mark, Row};
 use leadflow::store::Store;
 use serde::Deserialize;
@@ -101,11 +100,11 @@ fn filter(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn dedupe(bencher: Bencher<'_, '_>) {
     let (rows, folder) = (rows(&page()), tempfile::tempdir().unwrap());
-    let mut store = Store::open(folder.path()).unwrap();
-    store.anchor("leads", Clock::System.now()).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let store = Store::open(folder.path()).unwrap();
     bencher.counter(ItemsCount::new(ROWS)).bench_local(|| {
         let keys: Vec<_> = rows.iter().map(|row| Mark::of(row).key).collect();
-        store.known(1, &keys).unwrap()
+        runtime.block_on(store.seen_rows(1, keys)).unwrap()
     });
 }
 

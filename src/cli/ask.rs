@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::process::ExitCode;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
@@ -13,8 +12,9 @@ use leadflow::engine::{RunContext, run};
 use leadflow::history::{Order, Outcome, Run};
 use leadflow::platform::clock::Clock;
 use leadflow::store::state;
-use leadflow::store::{Answer, Lock, MailRecord, Request, SharedStore, Store, StoreError};
+use leadflow::store::{Answer, Lock, MessageRecord, Request, Store, StoreError};
 use leadflow::views::runs::RunView;
+use tokio::time::sleep;
 
 use super::output;
 
@@ -28,36 +28,36 @@ const FOR_THE_MAIL: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Does what needs no run; returns when it is done.
-pub(super) fn ask(loaded: &Loaded, request: &Request) -> anyhow::Result<()> {
+pub(super) async fn ask(loaded: &Loaded, request: Request) -> anyhow::Result<()> {
     let (folder, now) = (&loaded.config.settings.state, Clock::System.now());
     match Lock::take(folder) {
         Ok(_lock) => {
-            let mut store = state::open(&loaded.config, now)?;
-            let id = store.leave_request(request, now)?;
-            store.fulfil_all(now)?;
-            answered(&store, id, PATIENCE).map(drop)
+            let store = state::open(&loaded.config, now).await?;
+            let id = store.leave_request(request, now).await?;
+            store.take_requests(now).await?;
+            answered(&store, id, PATIENCE).await.map(drop)
         }
         Err(StoreError::Busy(_)) => {
-            let mut store = Store::open(folder)?;
-            let id = store.leave_request(request, now)?;
-            answered(&store, id, PATIENCE).map(drop)
+            let store = Store::open(folder)?;
+            let id = store.leave_request(request, now).await?;
+            answered(&store, id, PATIENCE).await.map(drop)
         }
         Err(other) => Err(other.into()),
     }
 }
 
 /// Waits until the daemon has come to a request.
-fn answered(store: &Store, id: i64, patience: Duration) -> anyhow::Result<Option<i64>> {
+async fn answered(store: &Store, id: i64, patience: Duration) -> anyhow::Result<Option<i64>> {
     let asked = Instant::now();
     loop {
-        match store.answer(id)? {
+        match store.answer(id).await? {
             Answer::Done => return Ok(None),
             Answer::Run(run) => return Ok(Some(run)),
             Answer::Refused(reason) => bail!("{reason}"),
             Answer::Waits if asked.elapsed() > patience => {
                 bail!("the daemon has not come to it yet; it does what was asked as soon as it can")
             }
-            Answer::Waits => thread::sleep(PAUSE),
+            Answer::Waits => sleep(PAUSE).await,
         }
     }
 }
@@ -92,9 +92,9 @@ pub(super) async fn run_flow(loaded: &Loaded, request: Request, as_json: bool) -
             run
         }
         Err(StoreError::Busy(_)) => {
-            let mut store = Store::open(folder)?;
-            let id = store.leave_request(&request, Clock::System.now())?;
-            match answered(&store, id, FOR_ITS_TURN)? {
+            let store = Store::open(folder)?;
+            let id = store.leave_request(request, Clock::System.now()).await?;
+            match answered(&store, id, FOR_ITS_TURN).await? {
                 Some(run) => run,
                 None => bail!("the daemon has taken the request away without a run; ask again"),
             }
@@ -102,12 +102,12 @@ pub(super) async fn run_flow(loaded: &Loaded, request: Request, as_json: bool) -
         Err(other) => return Err(other.into()),
     };
     let store = Store::open(folder)?;
-    let ended = until_sent(&store, run, &progress)?;
+    let ended = until_sent(&store, run, &progress).await?;
     progress.finish_and_clear();
     if as_json {
         output::print_json(&RunView::from(&ended))?;
     } else {
-        output::print(&told(&store, &ended)?)?;
+        output::print(&told(&store, &ended).await?)?;
     }
     Ok(ended)
 }
@@ -122,9 +122,9 @@ pub(super) fn exit_of(run: &Run) -> ExitCode {
 async fn here(loaded: &Loaded, request: &Request) -> anyhow::Result<i64> {
     let Request::Run { flow, cause, range } = request else { bail!("this is no run") };
     let (config, clock) = (&loaded.config, Clock::System);
-    let mut store = state::open(config, clock.now())?;
-    super::run::wake(&mut store, clock.now())?;
-    let place = RunContext::online(SharedStore::new(store), clock, config.settings.state.clone());
+    let store = state::open(config, clock.now()).await?;
+    super::run::take_over(&store, clock.now()).await?;
+    let place = RunContext::online(store, clock, config.settings.state.clone());
     let flow = super::flow_named(config, flow)?;
     let ended = run::run(&place, config, flow, &Order::of(*cause, *range)).await?;
     super::run::deliver(&place, config).await?;
@@ -132,10 +132,10 @@ async fn here(loaded: &Loaded, request: &Request) -> anyhow::Result<i64> {
 }
 
 /// Waits until the run has ended, and for a while until its mail has left.
-fn until_sent(store: &Store, id: i64, progress: &ProgressBar) -> anyhow::Result<Run> {
+async fn until_sent(store: &Store, id: i64, progress: &ProgressBar) -> anyhow::Result<Run> {
     let mut since_end: Option<Instant> = None;
     loop {
-        let Some(run) = store.run(id)? else {
+        let Some(run) = store.run(id).await? else {
             bail!(
                 "run {id} did not come to its turn, for leadflow stopped or flows.toml has changed; what was asked \
                  for still waits, and is done as soon as it can be"
@@ -146,28 +146,28 @@ fn until_sent(store: &Store, id: i64, progress: &ProgressBar) -> anyhow::Result<
             Outcome::Waiting => {
                 progress.set_message(format!("run {id}: {}; sending", output::line(&run.summary)));
                 let since = since_end.get_or_insert_with(Instant::now).elapsed();
-                if since > FOR_THE_MAIL || !store.mails_of(id)?.iter().any(is_to_be_tried) {
+                if since > FOR_THE_MAIL || !store.mails_of(id).await?.iter().any(is_to_be_tried) {
                     return Ok(run);
                 }
             }
             _ => return Ok(run),
         }
-        thread::sleep(PAUSE);
+        sleep(PAUSE).await;
     }
 }
 
 /// Whether the first try of a mail is under way, or still to come.
-fn is_to_be_tried(mail: &MailRecord) -> bool {
+fn is_to_be_tried(mail: &MessageRecord) -> bool {
     let is_untried = mail.recipients.iter().all(|recipient| recipient.reply.is_none());
     mail.is_sending || (is_untried && !mail.is_paced)
 }
 
-fn told(store: &Store, run: &Run) -> anyhow::Result<String> {
+async fn told(store: &Store, run: &Run) -> anyhow::Result<String> {
     let mut text = super::run::line_of(run);
     if let Some(help) = &run.help {
         let _ = write!(text, "\n  {}", output::line(help));
     }
-    for mail in store.mails_of(run.id)? {
+    for mail in store.mails_of(run.id).await? {
         for recipient in &mail.recipients {
             let _ = write!(text, "\n  {}", output::line(&super::history::told_recipient(recipient)));
         }

@@ -35,39 +35,39 @@ pub(crate) struct RecoverArguments {
     since: String,
 }
 
-pub(super) fn backup(loaded: &Loaded, arguments: &BackupArguments) -> anyhow::Result<ExitCode> {
-    let Some(store) = super::state_of(loaded)? else {
+pub(super) async fn backup(loaded: &Loaded, arguments: &BackupArguments) -> anyhow::Result<ExitCode> {
+    let Some(store) = super::state_of(loaded).await? else {
         bail!("there is no state yet: leadflow was never run")
     };
     let file = arguments.file.display();
-    store.back_up(&arguments.file)?;
+    store.back_up(&arguments.file).await?;
     output::print(&format!(
         "the state is copied to {file}; to restore it, stop leadflow and put it in place of leadflow.db"
     ))?;
     Ok(ExitCode::SUCCESS)
 }
 
-pub(super) fn rename(loaded: &Loaded, arguments: &RenameArguments) -> anyhow::Result<ExitCode> {
+pub(super) async fn rename(loaded: &Loaded, arguments: &RenameArguments) -> anyhow::Result<ExitCode> {
     let RenameArguments { old, new } = arguments;
     super::flow_named(&loaded.config, new)?;
     let _lock = Lock::take(&loaded.config.settings.state)?;
-    state::open(&loaded.config, Clock::System.now())?.rename(old, new)?;
+    state::open(&loaded.config, Clock::System.now()).await?.rename(old, new).await?;
     output::print(&format!("what is known of {old} is {new}'s now"))?;
     Ok(ExitCode::SUCCESS)
 }
 
-pub(super) fn recover(loaded: &Loaded, arguments: &RecoverArguments) -> anyhow::Result<ExitCode> {
+pub(super) async fn recover(loaded: &Loaded, arguments: &RecoverArguments) -> anyhow::Result<ExitCode> {
     let (config, now) = (&loaded.config, Clock::System.now());
     let since = moment::parse(&arguments.since, &config.settings.time_zone, now)?;
     let _lock = Lock::take(&config.settings.state)?;
-    match state::is_whole(config, now) {
+    match state::is_whole(config, now).await {
         Ok(true) => {
             bail!("the state in {} is whole; there is nothing to recover", config.settings.state.display())
         }
         Ok(false) | Err(StoreError::Lost { .. } | StoreError::Foreign { .. } | StoreError::Damaged(_)) => {}
         Err(other) => return Err(other.into()),
     }
-    let aside = state::recover(config, since, now)?;
+    let aside = state::recover(config, since, now).await?;
     let zone = &config.settings.time_zone;
     let mut text = format!(
         "leadflow starts again: every flow begins at {} ({}); rows written since then are mailed, also those that were mailed before",

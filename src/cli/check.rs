@@ -40,7 +40,7 @@ pub(super) async fn check(path: PathBuf, arguments: Arguments) -> anyhow::Result
     let is_well = result.is_ok() && (warnings == 0 || !arguments.strict);
     let mut findings = match &result {
         Ok(loaded) if arguments.online => {
-            let state = super::state_of(loaded);
+            let state = super::state_of(loaded).await;
             let memory = match &state {
                 Ok(Some(store)) => Memory::Open(store),
                 Ok(None) => Memory::Empty,

@@ -19,8 +19,8 @@ pub(crate) struct Arguments {
 }
 
 /// Exit status 1 with the reason when anything is failing, late or held.
-pub(super) fn health(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let Found { mut reasons, alarms } = match super::state_of(loaded)? {
+pub(super) async fn health(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let Found { mut reasons, alarms } = match super::state_of(loaded).await? {
         None => Found {
             reasons: vec![format!(
                 "there is no state yet: leadflow was never run; start it: {}",
@@ -28,7 +28,7 @@ pub(super) fn health(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result<E
             )],
             alarms: Vec::new(),
         },
-        Some(store) => look(loaded, &store)?,
+        Some(store) => look(loaded, &store).await?,
     };
     if let Some(invalid) = &loaded.invalid {
         let what = output::line(&invalid.report.in_short());
@@ -52,27 +52,28 @@ struct Found {
     alarms: Vec<Alarm>,
 }
 
-fn look(loaded: &Loaded, store: &Store) -> anyhow::Result<Found> {
+async fn look(loaded: &Loaded, store: &Store) -> anyhow::Result<Found> {
     let (mut reasons, config) = (Vec::new(), &loaded.config);
     let is_running = daemon::is_running(loaded)?;
     if !is_running {
         reasons.push(format!("no daemon is running; start it: {}", daemon::how_to_start(loaded)));
     }
+    let facts = store.alarm_facts().await?;
     for name in config.flows.keys() {
-        if store.seen(name)?.is_none() {
+        if !facts.flows.contains_key(name) {
             reasons.push(format!("{name}: it was never run; run it now: leadflow trigger {name}"));
         }
     }
-    let alarms = alarms::standing(store, config, is_running, Clock::System.now())?;
+    let alarms = alarms::standing(&facts, config, is_running, Clock::System.now());
     // Of the file that it goes on with, where the one of now is another.
-    let raised = if is_running { store.alarms()? } else { Vec::new() };
+    let raised = if is_running { facts.raised } else { Vec::new() };
     let is_told = |raised: &Raised| match raised.kind {
         Kind::File => loaded.invalid.is_none(),
         _ => loaded.invalid.is_some() && !alarms.iter().any(|alarm| raised.is_of(alarm)),
     };
     reasons.extend(raised.iter().filter(|raised| is_told(raised)).map(told));
     reasons.extend(alarms.iter().map(reason));
-    if let Some((mail, reply)) = store.held_notices()? {
+    if let Some((mail, reply)) = facts.held_notice {
         let (reply, ways) = (output::line(&reply), clears_held(mail));
         reasons.push(format!(
             "mail {mail} to settings.failures.to is held, so nobody hears of failures: {reply}\n  {ways}"

@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 use leadflow::config::Loaded;
 use leadflow::history::{Outcome, Run};
 use leadflow::platform::clock::Clock;
-use leadflow::store::{RunsAsked, Store};
+use leadflow::store::{RunFilter, Store};
 use leadflow::views::runs::RunView;
 
 pub(super) use show::{told_mail, told_recipient};
@@ -64,13 +64,13 @@ fn outcomes() -> impl TypedValueParser<Value = Outcome> {
     PossibleValuesParser::new(Outcome::words()).try_map(move |word| Outcome::of_word(&word).ok_or_else(none))
 }
 
-pub(super) fn history(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub(super) async fn history(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let now = Clock::System.now();
     let zone = &loaded.config.settings.time_zone;
     let time = |text: &Option<String>| text.as_ref().map(|text| moment::parse(text, zone, now)).transpose();
-    let asked = RunsAsked {
-        flow: arguments.flow.as_deref(),
-        outcomes: &arguments.status,
+    let asked = RunFilter {
+        flow: arguments.flow.clone(),
+        outcomes: arguments.status.clone(),
         since: time(&arguments.since)?,
         until: time(&arguments.until)?,
         before: arguments.before,
@@ -78,22 +78,25 @@ pub(super) fn history(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result<
         limit: Some(arguments.limit),
     };
     match &arguments.command {
-        Some(Command::Show(arguments)) => show::show(loaded, arguments),
-        None if arguments.follow => follow::follow(loaded, &asked, arguments.json),
-        None => runs(loaded, &asked, arguments.json),
+        Some(Command::Show(arguments)) => show::show(loaded, arguments).await,
+        None if arguments.follow => follow::follow(loaded, &asked, arguments.json).await,
+        None => runs(loaded, &asked, arguments.json).await,
     }
 }
 
-fn runs(loaded: &Loaded, asked: &RunsAsked<'_>, as_json: bool) -> anyhow::Result<ExitCode> {
-    let store = super::state_of(loaded)?;
+async fn runs(loaded: &Loaded, asked: &RunFilter, as_json: bool) -> anyhow::Result<ExitCode> {
+    let store = super::state_of(loaded).await?;
     // One more than is shown tells whether any is left.
-    let one_more = RunsAsked { limit: asked.limit.map(|limit| limit.saturating_add(1)), ..*asked };
-    let mut found = store.as_ref().map(|store| store.find_runs(&one_more)).transpose()?.unwrap_or_default();
+    let one_more = RunFilter { limit: asked.limit.map(|limit| limit.saturating_add(1)), ..asked.clone() };
+    let mut found = match &store {
+        Some(store) => store.find_runs(one_more).await?,
+        None => Vec::new(),
+    };
     let limit = asked.limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
     let is_more_left = found.len() > limit;
     found.truncate(limit);
     // Also of JSON: a flow that there is not is told of.
-    let none = if found.is_empty() { nothing(loaded, store.as_ref(), asked)? } else { String::new() };
+    let none = if found.is_empty() { nothing(loaded, store.as_ref(), asked).await? } else { String::new() };
     if as_json {
         output::print_json(&found.iter().map(RunView::from).collect::<Vec<_>>())?;
     } else if found.is_empty() {
@@ -110,15 +113,19 @@ fn runs(loaded: &Loaded, asked: &RunsAsked<'_>, as_json: bool) -> anyhow::Result
 }
 
 /// Why there is nothing to show and what to do.
-fn nothing(loaded: &Loaded, store: Option<&Store>, asked: &RunsAsked<'_>) -> anyhow::Result<String> {
-    let any = |flow| store.map_or(Ok(false), |store| store.runs(flow, 1).map(|runs| !runs.is_empty()));
-    if any(asked.flow)? {
-        let of = asked.flow.map_or_else(String::new, |flow| format!(" {flow}"));
+async fn nothing(loaded: &Loaded, store: Option<&Store>, asked: &RunFilter) -> anyhow::Result<String> {
+    let any = async |flow: Option<String>| -> anyhow::Result<bool> {
+        let Some(store) = store else { return Ok(false) };
+        let one = RunFilter { flow, limit: Some(1), ..RunFilter::default() };
+        Ok(!store.find_runs(one).await?.is_empty())
+    };
+    if any(asked.flow.clone()).await? {
+        let of = asked.flow.as_ref().map_or_else(String::new, |flow| format!(" {flow}"));
         return Ok(format!("no run is like that; `leadflow history{of}` shows the last ones"));
     }
-    if let Some(flow) = asked.flow {
-        super::is_on_in_file(loaded, flow)?;
-        if any(None)? {
+    if let Some(flow) = &asked.flow {
+        super::is_on_in_file(loaded, flow).await?;
+        if any(None).await? {
             return Ok(format!("no run of {flow} yet; `leadflow schedule {flow}` tells when it is due"));
         }
     }

@@ -8,7 +8,7 @@ use leadflow::config::Loaded;
 use leadflow::flow::Flow;
 use leadflow::planner;
 use leadflow::platform::clock::Clock;
-use leadflow::store::Store;
+use leadflow::store::{FlowOverview, Store};
 use leadflow::views::flows::FlowView;
 use leadflow::views::runs::RunView;
 
@@ -66,28 +66,32 @@ impl Named {
 }
 
 /// The flows by name. Where the file has no flow that can be read, those that the state knows.
-fn flows(loaded: &Loaded, store: Option<&Store>) -> anyhow::Result<Vec<Named>> {
+async fn flows(loaded: &Loaded, store: Option<&Store>) -> anyhow::Result<Vec<Named>> {
     let mut all: Vec<Named> = loaded.config.flows.values().cloned().map(Named::Whole).collect();
     let Some(invalid) = &loaded.invalid else { return Ok(all) };
     let broken = |(name, is_on): (&String, &bool)| Named::Broken { name: name.clone(), is_on: *is_on };
     all.extend(invalid.flows.iter().map(broken));
-    if all.is_empty() {
-        let known = store.map(Store::flow_names).transpose()?.unwrap_or_default();
+    if let Some(store) = store.filter(|_| all.is_empty()) {
+        let known = store.flow_names().await?;
         all.extend(known.into_iter().map(|name| Named::Broken { name, is_on: true }));
     }
     all.sort_by(|a, b| a.name().cmp(b.name()));
     Ok(all)
 }
 
-pub(super) fn list(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let store = super::state_of(loaded)?;
+pub(super) async fn list(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let store = super::state_of(loaded).await?;
     let now = Clock::System.now();
     // Who may look and not lock cannot know.
     let is_running = if store.is_some() { daemon::is_running(loaded).ok() } else { Some(false) };
-    let mut all = Vec::new();
-    for flow in flows(loaded, store.as_ref())? {
-        all.push(view_of(&flow, store.as_ref(), is_running, now)?);
-    }
+    let flows = flows(loaded, store.as_ref()).await?;
+    let mut known = match &store {
+        Some(store) => store.overview(flows.iter().map(|flow| flow.name().to_owned()).collect()).await?,
+        None => Vec::new(),
+    };
+    known.resize_with(flows.len(), FlowOverview::default);
+    let views = flows.iter().zip(known).map(|(flow, known)| view_of(flow, known, is_running, now));
+    let all: Vec<FlowView> = views.collect();
     if arguments.json {
         output::print_json(&all)?;
     } else if all.is_empty() {
@@ -119,34 +123,24 @@ fn columns() -> [Column; 7] {
     ]
 }
 
-fn view_of(
-    flow: &Named,
-    store: Option<&Store>,
-    is_running: Option<bool>,
-    now: Timestamp,
-) -> anyhow::Result<FlowView> {
-    let mut view = FlowView {
+fn view_of(flow: &Named, overview: FlowOverview, is_running: Option<bool>, now: Timestamp) -> FlowView {
+    let FlowOverview { known, off_since, last_run, waiting_mails } = overview;
+    let next_run = match flow {
+        Named::Whole(flow) => known.and_then(|known| planner::next_run(flow, &known, now)),
+        Named::Broken { .. } => None,
+    };
+    FlowView {
         flow: flow.name().to_owned(),
         description: flow.description(),
-        on: flow.is_on(),
+        on: flow.is_on() && off_since.is_none(),
         enabled_in_file: flow.is_on(),
-        off_by_command_since: None,
+        off_by_command_since: off_since,
         recurrence: flow.recurrence(),
-        last_run: None,
+        last_run: last_run.as_ref().map(RunView::from),
         daemon_is_running: is_running,
-        next_run: None,
-        waiting_mails: 0,
-    };
-    let Some(store) = store else { return Ok(view) };
-    let name = flow.name();
-    if let Named::Whole(flow) = flow {
-        view.next_run = store.plan(name)?.and_then(|known| planner::next_run(flow, &known, now));
+        next_run,
+        waiting_mails,
     }
-    view.off_by_command_since = store.off_since(name)?;
-    view.on &= view.off_by_command_since.is_none();
-    view.last_run = store.runs(Some(name), 1)?.pop().as_ref().map(RunView::from);
-    view.waiting_mails = store.waiting_mails(name)?;
-    Ok(view)
 }
 
 fn state(flow: &FlowView) -> &'static str {

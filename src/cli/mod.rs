@@ -175,7 +175,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
             on_runtime(run::run(loaded, arguments))
         }
         Command::Check(arguments) => on_runtime(check::check(path, arguments)),
-        Command::Schedule(arguments) => schedule::schedule(&load(&path)?, &arguments),
+        Command::Schedule(arguments) => on_runtime(schedule::schedule(&load(&path)?, &arguments)),
         Command::Preview(arguments) => {
             telemetry::start("warn", format)?;
             on_runtime(preview::preview(load(&path)?, arguments))
@@ -184,9 +184,9 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
             telemetry::start("warn", format)?;
             on_runtime(test_mail::test_mail(load_beside(&path)?, arguments))
         }
-        Command::List(arguments) => list::list(&load_anyway(&path)?, &arguments),
-        Command::History(arguments) => history::history(&load_anyway(&path)?, &arguments),
-        Command::Stats(arguments) => stats::stats(&load_anyway(&path)?, &arguments),
+        Command::List(arguments) => on_runtime(list::list(&load_anyway(&path)?, &arguments)),
+        Command::History(arguments) => on_runtime(history::history(&load_anyway(&path)?, &arguments)),
+        Command::Stats(arguments) => on_runtime(stats::stats(&load_anyway(&path)?, &arguments)),
         Command::Completions(arguments) => shell::completions(&arguments),
         Command::Man(arguments) => shell::man(&arguments),
         Command::Trigger(arguments) => {
@@ -209,14 +209,14 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
             telemetry::start("warn", format)?;
             on_runtime(table::table(load_beside(&path)?, arguments))
         }
-        Command::Outbox(arguments) => outbox::outbox(&load_anyway(&path)?, &arguments),
+        Command::Outbox(arguments) => on_runtime(outbox::outbox(&load_anyway(&path)?, &arguments)),
         // What is wrong with the file is among its reasons.
-        Command::Health(arguments) => health::health(&config::load_anyway(&path)?, &arguments),
-        Command::Backup(arguments) => care::backup(&load_anyway(&path)?, &arguments),
-        Command::Rename(arguments) => care::rename(&load(&path)?, &arguments),
-        Command::Recover(arguments) => care::recover(&load(&path)?, &arguments),
-        Command::On(arguments) => on_off::turn(&load_anyway(&path)?, &arguments, true),
-        Command::Off(arguments) => on_off::turn(&load_anyway(&path)?, &arguments, false),
+        Command::Health(arguments) => on_runtime(health::health(&config::load_anyway(&path)?, &arguments)),
+        Command::Backup(arguments) => on_runtime(care::backup(&load_anyway(&path)?, &arguments)),
+        Command::Rename(arguments) => on_runtime(care::rename(&load(&path)?, &arguments)),
+        Command::Recover(arguments) => on_runtime(care::recover(&load(&path)?, &arguments)),
+        Command::On(arguments) => on_runtime(on_off::turn(&load_anyway(&path)?, &arguments, true)),
+        Command::Off(arguments) => on_runtime(on_off::turn(&load_anyway(&path)?, &arguments, false)),
         Command::Demo(arguments) => {
             telemetry::start("warn", format)?;
             on_runtime(demo::demo(arguments))
@@ -306,17 +306,20 @@ fn unknown(config: &Config, name: &str) -> Usage {
 
 /// Whether there is such a flow: in the file, or, where that has mistakes, in the state. Returns whether the file has
 /// it on, so far as it says.
-fn is_on_in_file(loaded: &Loaded, name: &str) -> anyhow::Result<bool> {
+async fn is_on_in_file(loaded: &Loaded, name: &str) -> anyhow::Result<bool> {
     let Some(invalid) = &loaded.invalid else { return Ok(flow_named(&loaded.config, name)?.enabled) };
     let in_file = loaded.config.flows.get(name).map(|flow| flow.enabled);
     if let Some(is_on) = in_file.or_else(|| invalid.flows.get(name).copied()) {
         return Ok(is_on);
     }
-    let seen = state_of(loaded)?.map(|store| store.seen(name)).transpose()?.flatten();
+    let seen = match state_of(loaded).await? {
+        Some(store) => store.seen(name).await?,
+        None => None,
+    };
     if seen.is_some() { Ok(true) } else { Err(unknown(&loaded.config, name).into()) }
 }
 
 /// The state of a file's flows, for looking; `None` before the first run.
-fn state_of(loaded: &Loaded) -> anyhow::Result<Option<Store>> {
-    Ok(state::look(&loaded.config)?)
+async fn state_of(loaded: &Loaded) -> anyhow::Result<Option<Store>> {
+    Ok(state::look(&loaded.config).await?)
 }

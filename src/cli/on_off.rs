@@ -13,11 +13,11 @@ pub(crate) struct Arguments {
     flow: String,
 }
 
-pub(super) fn turn(loaded: &Loaded, arguments: &Arguments, on: bool) -> anyhow::Result<ExitCode> {
+pub(super) async fn turn(loaded: &Loaded, arguments: &Arguments, on: bool) -> anyhow::Result<ExitCode> {
     let name = &arguments.flow;
-    let is_on_in_file = super::is_on_in_file(loaded, name)?;
+    let is_on_in_file = super::is_on_in_file(loaded, name).await?;
     let request = if on { Request::On(name.clone()) } else { Request::Off(name.clone()) };
-    ask::ask(loaded, &request)?;
+    ask::ask(loaded, request).await?;
     if on && !is_on_in_file {
         let path = loaded.config.path.display();
         output::print(&format!(

@@ -11,7 +11,7 @@ use leadflow::alarm::clears_held;
 use leadflow::config::Loaded;
 use leadflow::outbox::{Recipient, Redirect, State};
 use leadflow::platform::clock::Clock;
-use leadflow::store::{Listed, Request, Which};
+use leadflow::store::{OutboxEntry, OutboxFilter, Request};
 use leadflow::views::outbox::OutboxMailView;
 
 use super::columns::{Column, Table};
@@ -65,32 +65,35 @@ enum Command {
     },
 }
 
-pub(super) fn outbox(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub(super) async fn outbox(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     match &arguments.command {
-        Command::List { json } => list(loaded, *json),
-        Command::Show { mail, json } => show(loaded, *mail, *json),
-        Command::Retry { mail } => retry(loaded, *mail),
+        Command::List { json } => list(loaded, *json).await,
+        Command::Show { mail, json } => show(loaded, *mail, *json).await,
+        Command::Retry { mail } => retry(loaded, *mail).await,
         Command::Send { mail, to, instead_of, yes } => {
             let redirect = Redirect { to: to.clone(), instead_of: instead_of.clone() };
-            send::send(loaded, *mail, &redirect, *yes)
+            send::send(loaded, *mail, &redirect, *yes).await
         }
-        Command::Drop { mail } => drop_mail(loaded, *mail),
+        Command::Drop { mail } => drop_mail(loaded, *mail).await,
     }
 }
 
-fn mails(loaded: &Loaded, which: Which) -> anyhow::Result<Vec<Listed>> {
-    Ok(super::state_of(loaded)?.map(|store| store.listed(which)).transpose()?.unwrap_or_default())
+async fn mails(loaded: &Loaded, filter: OutboxFilter) -> anyhow::Result<Vec<OutboxEntry>> {
+    match super::state_of(loaded).await? {
+        Some(store) => Ok(store.outbox(filter).await?),
+        None => Ok(Vec::new()),
+    }
 }
 
-fn one(loaded: &Loaded, mail: i64) -> anyhow::Result<Listed> {
-    match mails(loaded, Which::One(mail))?.pop() {
+async fn one(loaded: &Loaded, mail: i64) -> anyhow::Result<OutboxEntry> {
+    match mails(loaded, OutboxFilter::One(mail)).await?.pop() {
         Some(listed) => Ok(listed),
         None => bail!("there is no mail {mail}; `leadflow outbox list` shows what is open"),
     }
 }
 
-fn list(loaded: &Loaded, as_json: bool) -> anyhow::Result<ExitCode> {
-    let found = mails(loaded, Which::Open)?;
+async fn list(loaded: &Loaded, as_json: bool) -> anyhow::Result<ExitCode> {
+    let found = mails(loaded, OutboxFilter::Open).await?;
     if as_json {
         output::print_json(&found.iter().map(OutboxMailView::from).collect::<Vec<_>>())?;
     } else if found.is_empty() {
@@ -126,7 +129,7 @@ fn columns() -> [Column; 8] {
     ]
 }
 
-fn cells(listed: &Listed, moment: impl Fn(Timestamp) -> String) -> Vec<String> {
+fn cells(listed: &OutboxEntry, moment: impl Fn(Timestamp) -> String) -> Vec<String> {
     let dash = || "–".to_owned();
     let mail = &listed.mail;
     vec![
@@ -151,8 +154,8 @@ pub(super) fn worst_state(recipients: &[Recipient]) -> String {
     if is_marked { format!("{word}, uncertain") } else { word.to_owned() }
 }
 
-fn show(loaded: &Loaded, mail: i64, as_json: bool) -> anyhow::Result<ExitCode> {
-    let listed = one(loaded, mail)?;
+async fn show(loaded: &Loaded, mail: i64, as_json: bool) -> anyhow::Result<ExitCode> {
+    let listed = one(loaded, mail).await?;
     if as_json {
         output::print_json(&OutboxMailView::from(&listed))?;
         return Ok(ExitCode::SUCCESS);
@@ -167,7 +170,10 @@ fn show(loaded: &Loaded, mail: i64, as_json: bool) -> anyhow::Result<ExitCode> {
     if is_held(&listed.mail.recipients) {
         let _ = writeln!(text, "{}", output::wrapped(&format!("  it is held: {}", clears_held(mail)), "  "));
     }
-    let bytes = super::state_of(loaded)?.map(|store| store.text_of(mail)).transpose()?.flatten();
+    let bytes = match super::state_of(loaded).await? {
+        Some(store) => store.message_bytes(mail).await?,
+        None => None,
+    };
     match bytes {
         Some(bytes) => drop(write!(text, "\n{}", super::preview::told(&super::preview::read_back(&bytes)?))),
         None => text.push_str("\nits text is not kept any more\n"),
@@ -176,9 +182,9 @@ fn show(loaded: &Loaded, mail: i64, as_json: bool) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn retry(loaded: &Loaded, mail: Option<i64>) -> anyhow::Result<ExitCode> {
+async fn retry(loaded: &Loaded, mail: Option<i64>) -> anyhow::Result<ExitCode> {
     if let Some(mail) = mail {
-        let listed = one(loaded, mail)?;
+        let listed = one(loaded, mail).await?;
         if listed.mail.recipients.iter().all(|recipient| recipient.state == State::Sent) {
             bail!(
                 "mail {mail} was sent to every recipient; `leadflow resubmit RUN --again` mails its rows once more"
@@ -187,24 +193,24 @@ fn retry(loaded: &Loaded, mail: Option<i64>) -> anyhow::Result<ExitCode> {
         if listed.mail.size.is_none() {
             bail!("the text of mail {mail} is not kept any more; `leadflow replay` mails its rows");
         }
-    } else if mails(loaded, Which::Open)?.is_empty() {
+    } else if mails(loaded, OutboxFilter::Open).await?.is_empty() {
         output::print("no mail waits or is held")?;
         return Ok(ExitCode::SUCCESS);
     }
-    ask::ask(loaded, &Request::Retry(mail))?;
+    ask::ask(loaded, Request::Retry(mail)).await?;
     let what =
         mail.map_or_else(|| "every mail that waits or is held".to_owned(), |mail| format!("mail {mail}"));
     output::print(&format!("{what} is tried again; `leadflow outbox list` shows what becomes of it"))?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn drop_mail(loaded: &Loaded, mail: i64) -> anyhow::Result<ExitCode> {
-    let listed = one(loaded, mail)?;
+async fn drop_mail(loaded: &Loaded, mail: i64) -> anyhow::Result<ExitCode> {
+    let listed = one(loaded, mail).await?;
     if !listed.mail.recipients.iter().any(|recipient| recipient.dropped().is_some()) {
         bail!("mail {mail} is {}; there is nothing to drop", worst_state(&listed.mail.recipients));
     }
-    ask::ask(loaded, &Request::Drop(mail))?;
-    let after = one(loaded, mail)?;
+    ask::ask(loaded, Request::Drop(mail)).await?;
+    let after = one(loaded, mail).await?;
     if after.mail.recipients.iter().any(|recipient| recipient.dropped().is_some()) {
         bail!("mail {mail} is being sent just now; try again");
     }

@@ -11,7 +11,7 @@ use leadflow::flow::Flow;
 use leadflow::flow::condition::Verdict;
 use leadflow::platform::clock::Clock;
 use leadflow::platform::ownership::{Draft, Readers};
-use leadflow::store::Store;
+use leadflow::store::{FlowOverview, Store};
 use leadflow::tasks::preview::{self, Preview, Rows};
 use leadflow::views::preview::{MessageView, PreviewView};
 
@@ -42,7 +42,7 @@ pub(super) async fn preview(loaded: Loaded, arguments: Arguments) -> anyhow::Res
     // What would be mailed now, the state alone knows.
     let is_of_now = !arguments.all && arguments.last.is_none() && arguments.since.is_none();
     let store = if is_of_now {
-        super::state_of(&loaded)?
+        super::state_of(&loaded).await?
     } else {
         super::tell_lost(&loaded);
         None
@@ -63,7 +63,7 @@ pub(super) async fn preview(loaded: Loaded, arguments: Arguments) -> anyhow::Res
     if arguments.json {
         return as_json(flow, found, rows, arguments.html.as_deref());
     }
-    let head = head(flow, &found, rows, verdict, store.as_ref())?;
+    let head = head(flow, &found, rows, verdict, store.as_ref()).await?;
     output::print(&head.iter().map(|line| output::wrapped(line, "  ") + "\n").collect::<String>())?;
     if found.length == 0 && verdict != Verdict::Mail {
         return Ok(ExitCode::SUCCESS);
@@ -85,7 +85,7 @@ pub(super) async fn preview(loaded: Loaded, arguments: Arguments) -> anyhow::Res
 }
 
 /// Which rows are shown, and what a run would do with them.
-fn head(
+async fn head(
     flow: &Flow,
     found: &Preview,
     rows: Rows,
@@ -123,23 +123,26 @@ fn head(
         (_, false) => format!("{condition} is false: these rows would make no mail"),
     });
     if rows == Rows::New {
-        lines.extend(around(flow, found, store)?);
+        lines.extend(around(flow, found, store).await?);
     }
     lines.push("nothing is sent or recorded".to_owned());
     Ok(lines)
 }
 
 /// What else somebody should know who asks what would be mailed now.
-fn around(flow: &Flow, found: &Preview, store: Option<&Store>) -> anyhow::Result<Vec<String>> {
+async fn around(flow: &Flow, found: &Preview, store: Option<&Store>) -> anyhow::Result<Vec<String>> {
     let mut lines = Vec::new();
     let name = &flow.name;
+    let known = match store {
+        Some(store) => store.overview(vec![name.clone()]).await?.pop().unwrap_or_default(),
+        None => FlowOverview::default(),
+    };
     if !flow.enabled {
         lines.push("the flow is off: flows.toml has enabled = false".to_owned());
-    } else if store.map(|store| store.off_since(name)).transpose()?.flatten().is_some() {
+    } else if known.off_since.is_some() {
         lines.push(format!("the flow is off: `leadflow on {name}` turns it on"));
     }
-    let waiting = store.map(|store| store.waiting_mails(name)).transpose()?.unwrap_or_default();
-    if let Ok(waiting @ 1..) = u64::try_from(waiting) {
+    if let Ok(waiting @ 1..) = u64::try_from(known.waiting_mails) {
         let waiting = output::counted(waiting, "mail");
         lines.push(format!("{waiting} of earlier runs still to be sent: `leadflow outbox list`"));
     }

@@ -14,7 +14,7 @@ use leadflow::history::{Cause, Order, Outcome, Run};
 use leadflow::planner;
 use leadflow::platform::clock::Clock;
 use leadflow::store::state;
-use leadflow::store::{Lock, SharedStore, Store, StoreError};
+use leadflow::store::{Lock, Store, StoreError};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
@@ -77,11 +77,11 @@ async fn once(loaded: Loaded, names: &[String]) -> anyhow::Result<ExitCode> {
     let (file, state) = (config.path.display(), config.settings.state.display());
     info!(flows = flows.len(), %file, %state, "running once");
     let clock = Clock::System;
-    let mut store = state::open(&config, clock.now())?;
-    wake(&mut store, clock.now())?;
-    let all = config.flows.iter().map(|(name, flow)| (name, flow.enabled));
-    let plan = store.plan_of(all, clock.now())?;
-    let place = RunContext::online(SharedStore::new(store), clock, config.settings.state.clone());
+    let store = state::open(&config, clock.now()).await?;
+    take_over(&store, clock.now()).await?;
+    let all = config.flows.iter().map(|(name, flow)| (name.clone(), flow.enabled));
+    let plan = store.plan_of(all.collect(), clock.now()).await?;
+    let place = RunContext::online(store, clock, config.settings.state.clone());
     let mut runs = Vec::new();
     for flow in &flows {
         let Some(known) = plan.get(&flow.name) else { continue };
@@ -100,13 +100,8 @@ async fn once(loaded: Loaded, names: &[String]) -> anyhow::Result<ExitCode> {
     deliver(&place, &config).await?;
     let mut is_done = true;
     for ended in runs {
-        let id = ended.run;
-        let look = move |store: &mut Store| {
-            let run = store.run(id)?;
-            let waiting = run.as_ref().map_or(Ok(0), |run| store.waiting_mails(&run.flow))?;
-            Ok::<_, StoreError>((run, waiting))
-        };
-        let (Some(run), waiting) = place.store.call(look).await? else { continue };
+        let Some(run) = place.store.run(ended.run).await? else { continue };
+        let waiting = place.store.waiting_mails(&run.flow).await?;
         output::print(&line_of(&run))?;
         let is_well = matches!(run.outcome, Outcome::Sent | Outcome::NothingNew | Outcome::ConditionFalse);
         is_done &= is_well && waiting == 0;
@@ -126,12 +121,10 @@ pub(super) fn line_of(run: &Run) -> String {
 }
 
 /// Settles what the last process left, for one that works on the state without a daemon.
-pub(super) fn wake(store: &mut Store, now: jiff::Timestamp) -> Result<(), StoreError> {
-    daemon::see_clock(store, now)?;
-    store.fulfil_all(now)?;
-    store.interrupt_runs(now)?;
-    store.doubt_interrupted_mails(now)?;
-    store.hurry(now)
+pub(super) async fn take_over(store: &Store, now: jiff::Timestamp) -> Result<(), StoreError> {
+    store.take_over(now).await?;
+    store.take_requests(now).await?;
+    store.retry_all_now(now).await
 }
 
 /// Tries every mail, and waits only for a connection's `per_minute`.

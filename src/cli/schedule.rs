@@ -29,11 +29,13 @@ struct Slot {
     reads_from: Timestamp,
 }
 
-pub(super) fn schedule(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub(super) async fn schedule(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let flow = super::flow_named(&loaded.config, &arguments.flow)?;
-    let store = super::state_of(loaded)?;
     let now = Clock::System.now();
-    let anchor = store.as_ref().map(|store| store.seen(&flow.name)).transpose()?.flatten();
+    let anchor = match super::state_of(loaded).await? {
+        Some(store) => store.seen(&flow.name).await?,
+        None => None,
+    };
     let slots = slots(flow, anchor.unwrap_or(now), now, arguments.count.into());
     let zone = flow.recurrence.time_zone();
     if arguments.json {

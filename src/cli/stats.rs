@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use leadflow::config::Loaded;
 use leadflow::platform::clock::Clock;
 use leadflow::stats::{Calendar, Days, Tally};
-use leadflow::store::{Store, StoreError};
+use leadflow::store::Store;
 use leadflow::views::stats::{FlowStatsView, StatsView};
 
 use super::columns::{Column, Table};
@@ -33,11 +33,11 @@ const LEAST_CHART: usize = 6;
 /// A cell of the chart, filled from the left in eighths.
 const BLOCKS: [char; 8] = ['▏', '▎', '▍', '▌', '▋', '▊', '▉', '█'];
 
-pub(super) fn stats(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub(super) async fn stats(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let zone = &loaded.config.settings.time_zone;
     let calendar = Calendar::of_last(arguments.days, Clock::System.now(), zone);
-    let store = super::state_of(loaded)?;
-    let flows = flows(loaded, store.as_ref(), arguments.flow.as_deref(), &calendar)?;
+    let store = super::state_of(loaded).await?;
+    let flows = flows(loaded, store.as_ref(), arguments.flow.as_deref(), &calendar).await?;
     let mut total = Tally::default();
     for (_, days) in &flows {
         total.merge(&days.total);
@@ -79,7 +79,7 @@ pub(super) fn stats(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result<Ex
 }
 
 /// The flows of the file, and those that were in it and have run in these days.
-fn flows(
+async fn flows(
     loaded: &Loaded,
     store: Option<&Store>,
     asked: Option<&str>,
@@ -87,18 +87,23 @@ fn flows(
 ) -> anyhow::Result<Vec<(String, Days)>> {
     let in_file = &loaded.config.flows;
     let mut names: BTreeSet<String> = in_file.keys().cloned().collect();
-    names.extend(store.map(Store::flow_names).transpose()?.unwrap_or_default());
+    if let Some(store) = store {
+        names.extend(store.flow_names().await?);
+    }
     if let Some(asked) = asked {
         if !names.contains(asked) {
-            super::is_on_in_file(loaded, asked)?;
+            super::is_on_in_file(loaded, asked).await?;
         }
         names.retain(|name| name == asked);
     }
-    let counted = names.into_iter().map(|name| {
-        let samples = store.map(|store| store.samples(&name, calendar.begin())).transpose()?;
-        Ok::<_, StoreError>((name, calendar.count(&samples.unwrap_or_default())))
-    });
-    let mut counted = counted.collect::<Result<Vec<_>, _>>()?;
+    let mut counted = Vec::new();
+    for name in names {
+        let samples = match store {
+            Some(store) => store.samples(&name, calendar.begin()).await?,
+            None => Vec::new(),
+        };
+        counted.push((name, calendar.count(&samples)));
+    }
     counted.retain(|(name, days)| days.total.runs > 0 || in_file.contains_key(name));
     Ok(counted)
 }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use jiff::Timestamp;
 use leadflow::config::Loaded;
 use leadflow::history::{Cause, Outcome, Range, RecordedStep, Run, Step, WindowInputs};
@@ -57,20 +57,18 @@ pub(crate) struct ReplayArguments {
 }
 
 pub(super) async fn trigger(loaded: Loaded, arguments: TriggerArguments) -> anyhow::Result<ExitCode> {
-    super::is_on_in_file(&loaded, &arguments.flow)?;
+    super::is_on_in_file(&loaded, &arguments.flow).await?;
     let request = Request::Run { flow: arguments.flow, cause: Cause::Trigger, range: Range::New };
     Ok(ask::exit_of(&ask::run_flow(&loaded, request, arguments.json).await?))
 }
 
 pub(super) async fn resubmit(loaded: Loaded, arguments: ResubmitArguments) -> anyhow::Result<ExitCode> {
     let id = arguments.run;
-    let found =
-        super::state_of(&loaded)?.map(|store| Ok::<_, anyhow::Error>((store.run(id)?, store))).transpose()?;
-    let Some((Some(run), store)) = found else {
-        bail!("there is no run {id}; `leadflow history` shows the runs")
-    };
-    super::is_on_in_file(&loaded, &run.flow)?;
-    let Some((from, to)) = window_of(&store, &run)? else {
+    let no_run = || anyhow!("there is no run {id}; `leadflow history` shows the runs");
+    let store = super::state_of(&loaded).await?.ok_or_else(no_run)?;
+    let run = store.run(id).await?.ok_or_else(no_run)?;
+    super::is_on_in_file(&loaded, &run.flow).await?;
+    let Some((from, to)) = window_of(&store, &run).await? else {
         bail!(
             "run {id} has read nothing, so that there is no window to resubmit; `leadflow trigger {}` runs the flow now",
             run.flow
@@ -90,7 +88,7 @@ pub(super) async fn resubmit(loaded: Loaded, arguments: ResubmitArguments) -> an
 async fn tell_mailed(loaded: &Loaded, name: &str, range: (Timestamp, Timestamp)) -> anyhow::Result<()> {
     // What a running daemon has of a file with mistakes is not known here.
     let Some(flow) = loaded.config.flows.get(name) else { return Ok(()) };
-    let store = super::state_of(loaded)?;
+    let store = super::state_of(loaded).await?;
     // The run itself went well: that it cannot be looked at once more is no failure.
     let Ok(found) = replay::look(&loaded.config, flow, range, store.as_ref(), |_| ()).await else {
         return Ok(());
@@ -103,8 +101,8 @@ async fn tell_mailed(loaded: &Loaded, name: &str, range: (Timestamp, Timestamp))
 }
 
 /// What a run read, or wanted to: from its past time to its end.
-fn window_of(store: &Store, run: &Run) -> anyhow::Result<Option<(Timestamp, Timestamp)>> {
-    for RecordedStep { step, .. } in store.steps(run.id)? {
+async fn window_of(store: &Store, run: &Run) -> anyhow::Result<Option<(Timestamp, Timestamp)>> {
+    for RecordedStep { step, .. } in store.steps(run.id).await? {
         let Step::Window { inputs, outputs } = step else { continue };
         let to = match inputs {
             WindowInputs::Past { to, .. } => Some(to),
@@ -123,12 +121,12 @@ pub(super) async fn replay(loaded: Loaded, arguments: ReplayArguments) -> anyhow
     if from >= to {
         return Err(Usage("--from is not before --to".to_owned()).into());
     }
-    let store = super::state_of(&loaded)?;
+    let store = super::state_of(&loaded).await?;
     let progress = ask::spinner("reading the range");
     let told = |rows| progress.set_message(format!("reading the range: {}", output::counted(rows, "row")));
     let found = replay::look(&loaded.config, flow, (from, to), store.as_ref(), told).await;
     progress.finish_and_clear();
-    let found = found.map_err(|error| anyhow::anyhow!("{error}\n  {}", error.help()))?;
+    let found = found.map_err(|error| anyhow!("{error}\n  {}", error.help()))?;
     drop(store);
     let count = if arguments.again { found.rows } else { found.rows - found.mailed };
     if !arguments.json {

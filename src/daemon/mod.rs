@@ -30,11 +30,11 @@ use crate::engine::run::{self, Claimed};
 use crate::flow::Config;
 use crate::history::{Outcome, Range};
 use crate::planner::{Agenda, Due, Known};
-use crate::platform::clock::Clock;
+use crate::platform::clock::{Clock, SET_BACK};
 use crate::platform::faults::crash_point;
 use crate::platform::faults::hang_point;
 use crate::store::state;
-use crate::store::{Changes, Lock, SharedStore, Store, StoreError};
+use crate::store::{Changes, Lock, Retention, Store, StoreError, TakenOver};
 use delivery::Delivery;
 use ends::Ends;
 use heartbeat::Heartbeat;
@@ -73,8 +73,6 @@ const CHORES: Duration = Duration::from_hours(1);
 const STOOD_STILL: SignedDuration = SignedDuration::from_mins(1);
 /// Runs that are claimed in one transaction; a look at the state waits as long.
 const CLAIMED_TOGETHER: usize = 500;
-/// Between two ticks the clock goes back by more than this only if it is set.
-const SET_BACK: SignedDuration = SignedDuration::from_secs(2);
 /// How long what became of a request is kept.
 const ANSWERS: SignedDuration = SignedDuration::from_hours(1);
 /// Between two looks for what is wrong, and between two heartbeats.
@@ -119,10 +117,10 @@ pub async fn run(loaded: Loaded, drive: Drive) -> Result<(), StoreError> {
     tell_warnings(warnings);
     let config = Arc::new(config);
     let lock = Lock::take(&config.settings.state)?;
-    let mut store = state::open(&config, clock.now())?;
+    let store = state::open(&config, clock.now()).await?;
     crash_point("state-opened");
-    wake(&mut store, clock.now())?;
-    let place = RunContext::online(SharedStore::new(store), clock, config.settings.state.clone());
+    take_over(&store, clock.now()).await?;
+    let place = RunContext::online(store, clock, config.settings.state.clone());
     let delivery = Delivery::start(&place, Arc::clone(&config));
     let changes = Changes::of(&place.folder);
     let mut daemon = Daemon {
@@ -172,12 +170,8 @@ pub async fn run(loaded: Loaded, drive: Drive) -> Result<(), StoreError> {
 ///
 /// # Errors
 /// When the state fails.
-pub fn wake(store: &mut Store, now: Timestamp) -> Result<(), StoreError> {
-    see_clock(store, now)?;
-    let runs = store.interrupt_runs(now)?;
-    crash_point("runs-interrupted");
-    let mails = store.doubt_interrupted_mails(now)?;
-    crash_point("mails-doubted");
+pub async fn take_over(store: &Store, now: Timestamp) -> Result<(), StoreError> {
+    let TakenOver { runs, mails } = store.take_over(now).await?;
     if runs > 0 {
         warn!(runs, "the last process ended during runs; they are done anew");
     }
@@ -196,17 +190,6 @@ pub fn set_back(before: Timestamp, now: Timestamp, elapsed: Duration) -> Option<
     Some(before.duration_since(now) + elapsed).filter(|by| *by > SET_BACK)
 }
 
-/// Whether the clock was set back while no process ran, which nothing can measure.
-///
-/// # Errors
-/// When the state fails.
-pub fn see_clock(store: &mut Store, now: Timestamp) -> Result<(), StoreError> {
-    if store.last_moment()?.is_some_and(|last| last.duration_since(now) > SET_BACK) {
-        store.clock_went_back(None, now)?;
-    }
-    Ok(())
-}
-
 impl Daemon {
     /// Gives every flow its slots.
     async fn plan(&mut self) -> Result<(), StoreError> {
@@ -214,16 +197,13 @@ impl Daemon {
         let now = self.place.clock.now();
         self.agenda.replace(&self.config.flows, &known, now);
         self.planned = now;
-        self.place.store.call(move |store| store.set_planned(now)).await
+        self.place.store.set_planned(now).await
     }
 
     /// What the state knows of the flows of a file.
     async fn known(&self, config: &Arc<Config>) -> Result<BTreeMap<String, Known>, StoreError> {
-        let (config, now) = (Arc::clone(config), self.place.clock.now());
-        let plan = move |store: &mut Store| {
-            store.plan_of(config.flows.iter().map(|(name, flow)| (name, flow.enabled)), now)
-        };
-        self.place.store.call(plan).await
+        let flows = config.flows.iter().map(|(name, flow)| (name.clone(), flow.enabled));
+        self.place.store.plan_of(flows.collect(), self.place.clock.now()).await
     }
 
     async fn tick(&mut self) -> Result<(), StoreError> {
@@ -235,7 +215,7 @@ impl Daemon {
         if before.is_some_and(|before| now.duration_since(before).abs() > STOOD_STILL) {
             // The machine slept, or its clock was set: what was missed is made up for, and not late yet.
             self.planned = now;
-            self.place.store.call(move |store| store.set_planned(now)).await?;
+            self.place.store.set_planned(now).await?;
         }
         if self.is_unread {
             self.reload().await?;
@@ -264,7 +244,7 @@ impl Daemon {
     async fn see_time(&mut self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         let before = self.last_tick;
         if let Some(by) = before.and_then(|(before, at)| set_back(before, now, at.elapsed())) {
-            self.place.store.call(move |store| store.clock_went_back(Some(by), now)).await?;
+            self.place.store.clock_went_back(by, now).await?;
             self.agenda.set_back(by);
         }
         self.last_tick = Some((now, Instant::now()));
@@ -314,7 +294,7 @@ impl Daemon {
     /// Takes back the claims of runs whose turn has not come.
     async fn withdraw(&self, waiting: &[(Job, Claimed)]) -> Result<(), StoreError> {
         let runs: Vec<i64> = waiting.iter().map(|(_, claimed)| claimed.run()).collect();
-        self.place.store.call(move |store| store.withdraw_runs(&runs)).await
+        self.place.store.withdraw_runs(runs).await
     }
 
     /// Takes in what the work for runs has come to.
@@ -379,18 +359,15 @@ impl Daemon {
 
     async fn do_chores(&self, now: Timestamp) -> Result<(), StoreError> {
         let history = self.config.settings.history;
-        let before = move |length| now.checked_sub(length).unwrap_or(Timestamp::MIN);
-        let prune = move |store: &mut Store| {
-            store.purge_sent(before(SENT_BYTES))?;
-            store.forget_answered(before(ANSWERS))?;
-            store.prune_history(before(history))
-        };
-        let runs = self.place.store.call(prune).await?;
+        let before = |length| now.checked_sub(length).unwrap_or(Timestamp::MIN);
+        let history = before(history);
+        let retention = Retention { history, message_bytes: before(SENT_BYTES), answers: before(ANSWERS) };
+        let runs = self.place.store.prune(retention).await?;
         if runs > 0 {
             info!(runs, "runs older than settings.history are deleted");
         }
         for _ in 0..PRUNED_IN_A_ROUND {
-            if !self.place.store.call(move |store| store.prune_sources(before(history))).await? {
+            if !self.place.store.prune_sources(history).await? {
                 break;
             }
         }

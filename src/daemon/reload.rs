@@ -126,7 +126,7 @@ impl Daemon {
         self.agenda.replace(&self.config.flows, &known, now);
         crash_point("swapped");
         self.planned = now;
-        self.place.store.call(move |store| store.set_planned(now)).await?;
+        self.place.store.set_planned(now).await?;
         info!(flows = self.config.flows.len(), "flows.toml is reloaded");
         Ok(())
     }

@@ -8,19 +8,13 @@ use tracing::info;
 use super::Daemon;
 use super::runs::Job;
 use crate::history::Order;
-use crate::store::{Request, Store, StoreError};
+use crate::store::{Request, StoreError};
 
 impl Daemon {
     /// Does what commands have asked for; a run waits until its flow is free.
     pub(super) async fn fulfil_requests(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        let look = move |store: &mut Store| {
-            let requests = store.requests()?;
-            for (id, request) in &requests {
-                store.fulfil(*id, request, now)?;
-            }
-            Ok::<_, StoreError>(requests)
-        };
-        let requests = self.place.store.call(look).await.inspect_err(|_| self.changes.forget())?;
+        let taken = self.place.store.take_requests(now).await;
+        let requests = taken.inspect_err(|_| self.changes.forget())?;
         let mut jobs = Vec::new();
         for (id, request) in requests {
             match request {
@@ -63,7 +57,7 @@ impl Daemon {
     async fn take_up(&mut self, id: i64, name: &str, order: Order) -> Result<Option<Job>, StoreError> {
         let Some(flow) = self.config.flows.get(name).cloned() else {
             let answer = format!("the daemon knows no flow `{name}`; it was perhaps not reloaded yet");
-            self.place.store.call(move |store| store.refuse_request(id, &answer)).await?;
+            self.place.store.refuse_request(id, answer).await?;
             return Ok(None);
         };
         if !self.agenda.claim(name) {

@@ -8,10 +8,10 @@ use tracing::{error, info, warn};
 use crate::alarm::{self, Alarm, Decision, Facts, HeldUp, Kind, Noted};
 use crate::compose::alarm_mail::{self, Composed};
 use crate::engine::RunContext;
-use crate::flow::{Config, Failures, TableConnection};
+use crate::flow::{Config, TableConnection};
 use crate::platform::telemetry::without_addresses;
 use crate::services::table::Signature;
-use crate::store::{NewMail, Store, StoreError};
+use crate::store::{AlarmFacts, NewMessage, StoreError};
 
 /// When the signatures of table connections end, and where each lies.
 pub type SignatureEnds = BTreeMap<String, (jiff::Timestamp, String)>;
@@ -29,30 +29,21 @@ pub struct Seen {
 
 /// Everything that is wrong, as the state tells it to a command; `is_running` says whether a daemon is there,
 /// which has noted what only it sees.
-///
-/// # Errors
-/// When the state fails.
-pub fn standing(
-    store: &Store,
-    config: &Config,
-    is_running: bool,
-    now: jiff::Timestamp,
-) -> Result<Vec<Alarm>, StoreError> {
-    let raised = if is_running { store.alarms()? } else { Vec::new() };
-    let held_up = raised.into_iter().filter(|raised| raised.kind == Kind::HeldUp);
-    let held_up = held_up.map(|raised| (raised.about, (raised.since, raised.what))).collect();
-    let facts = facts(store, held_up, ends(config))?;
-    Ok(alarm::standing(config, &facts, now))
+pub fn standing(facts: &AlarmFacts, config: &Config, is_running: bool, now: jiff::Timestamp) -> Vec<Alarm> {
+    let held_up = facts.raised.iter().filter(|raised| is_running && raised.kind == Kind::HeldUp);
+    let held_up = held_up.map(|raised| (raised.about.clone(), (raised.since, raised.what.clone())));
+    alarm::standing(config, &with_seen(facts, held_up.collect(), ends(config)), now)
 }
 
-fn facts(store: &Store, held_up: Noted, ends: SignatureEnds) -> Result<Facts, StoreError> {
-    Ok(Facts {
-        flows: store.flow_states()?,
-        connections: store.failing_connections()?,
-        planned: store.planned()?,
+/// What the state knows, and what is seen beside it.
+fn with_seen(facts: &AlarmFacts, held_up: Noted, ends: SignatureEnds) -> Facts {
+    Facts {
+        flows: facts.flows.clone(),
+        connections: facts.connections.clone(),
+        planned: facts.planned,
         held_up,
         ends,
-    })
+    }
 }
 
 /// Whether flows use a signature, so that its end is to be read.
@@ -82,65 +73,62 @@ pub async fn look_and_tell(
     config: &Arc<Config>,
     seen: Seen,
 ) -> Result<Vec<Alarm>, StoreError> {
-    let (config, now) = (Arc::clone(config), place.clock.now());
-    let work = move |store: &mut Store| {
-        let Seen { file, held_up, ends } = seen;
-        let held_up = held_up.into_iter().map(|held_up| {
-            let what = held_up.words();
-            (held_up.connection, (held_up.since, what))
-        });
-        let facts = facts(store, held_up.collect(), ends)?;
-        let mut standing = alarm::standing(&config, &facts, now);
-        standing.extend(file);
-        let raised = store.alarms()?;
-        if standing.is_empty() && raised.is_empty() {
-            return Ok(standing);
-        }
-        let decision = alarm::decide(standing, raised, config.settings.failures.as_ref(), now);
-        let mail =
-            config.settings.failures.as_ref().and_then(|failures| mail(&config, failures, &decision, now));
-        let new_mail = mail.as_ref().map(|(mail, failures, sender, to)| NewMail {
-            connections: &failures.connections,
-            sender,
-            recipients: to,
-            subject: mail.subject.clone(),
-            message_id: mail.message_id.clone(),
-            bytes: mail.bytes.clone(),
-            rows: &[],
-        });
-        store.commit_notice(&decision.notice, new_mail.as_ref(), now)?;
-        log(&decision);
-        Ok::<_, StoreError>(decision.notice.stand)
-    };
-    place.store.call(work).await
+    let now = place.clock.now();
+    let Seen { file, held_up, ends } = seen;
+    let held_up = held_up.into_iter().map(|held_up| {
+        let what = held_up.words();
+        (held_up.connection, (held_up.since, what))
+    });
+    let facts = place.store.alarm_facts().await?;
+    let mut standing = alarm::standing(config, &with_seen(&facts, held_up.collect(), ends), now);
+    standing.extend(file);
+    if standing.is_empty() && facts.raised.is_empty() {
+        return Ok(standing);
+    }
+    let decision = alarm::decide(standing, facts.raised, config.settings.failures.as_ref(), now);
+    let mail = mail(place, config, &decision, now).await;
+    place.store.commit_alarms(decision.notice.clone(), mail, now).await?;
+    log(&decision);
+    Ok(decision.notice.stand)
 }
 
-type Mail<'a> = (Composed, &'a Failures, String, Vec<String>);
-
 /// The mail that tells what is to be told, if there is anything.
-fn mail<'a>(
-    config: &'a Config,
-    failures: &'a Failures,
+async fn mail(
+    place: &RunContext,
+    config: &Arc<Config>,
     decision: &Decision,
     now: jiff::Timestamp,
-) -> Option<Mail<'a>> {
-    let Decision { tell, tell_over, .. } = decision;
-    if tell.is_empty() && tell_over.is_empty() {
+) -> Option<NewMessage> {
+    let is_quiet = decision.tell.is_empty() && decision.tell_over.is_empty();
+    if is_quiet || config.settings.failures.is_none() {
         return None;
     }
+    let (config, decision) = (Arc::clone(config), decision.clone());
+    place.runner.run(move || composed(&config, &decision, now)).await.flatten()
+}
+
+fn composed(config: &Config, decision: &Decision, now: jiff::Timestamp) -> Option<NewMessage> {
+    let failures = config.settings.failures.as_ref()?;
     let from = failures.connections.iter().find_map(|name| config.mails.get(name))?.from();
     let notice = alarm_mail::Notice {
-        standing: tell,
-        over: tell_over,
+        standing: &decision.tell,
+        over: &decision.tell_over,
         from,
         to: &failures.to,
         time_zone: &config.settings.time_zone,
         file: &config.path.display().to_string(),
         now,
     };
-    let to = failures.to.iter().map(|to| to.address.clone()).collect();
     match alarm_mail::compose(&notice) {
-        Ok(mail) => Some((mail, failures, from.address.clone(), to)),
+        Ok(Composed { subject, message_id, bytes }) => Some(NewMessage {
+            connections: failures.connections.clone(),
+            sender: from.address.clone(),
+            recipients: failures.to.iter().map(|to| to.address.clone()).collect(),
+            subject,
+            message_id,
+            bytes,
+            rows: Vec::new(),
+        }),
         Err(error) => {
             error!("the mail about a failure cannot be made: {error}");
             None

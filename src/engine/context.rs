@@ -8,13 +8,13 @@ use tokio::sync::Semaphore;
 use crate::platform::blocking::Runner;
 use crate::platform::clock::Clock;
 use crate::services::{Online, Services};
-use crate::store::SharedStore;
+use crate::store::Store;
 
 /// What every run and every delivery works with.
 #[derive(Debug, Clone)]
 pub struct RunContext {
     /// The state.
-    pub store: SharedStore,
+    pub store: Store,
     /// The wall clock.
     pub clock: Clock,
     /// The state folder, where a large spool lies.
@@ -32,13 +32,13 @@ const DESKS: usize = 4;
 
 impl RunContext {
     /// One whose blocking work is done where that of the store is.
-    pub fn new(store: SharedStore, clock: Clock, folder: PathBuf, services: Arc<dyn Services>) -> Self {
+    pub fn new(store: Store, clock: Clock, folder: PathBuf, services: Arc<dyn Services>) -> Self {
         let runner = store.runner().clone();
         Self { store, clock, folder, services, runner, desks: Arc::new(Semaphore::new(DESKS)) }
     }
 
     /// One over the network.
-    pub fn online(store: SharedStore, clock: Clock, folder: PathBuf) -> Self {
+    pub fn online(store: Store, clock: Clock, folder: PathBuf) -> Self {
         let services = Arc::new(Online::new(clock.clone()));
         Self::new(store, clock, folder, services)
     }

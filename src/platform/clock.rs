@@ -5,6 +5,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::{SignedDuration, Timestamp};
 
+/// Between two looks the clock goes back by more than this only if it is set.
+pub const SET_BACK: SignedDuration = SignedDuration::from_secs(2);
+
 /// Where the program gets the wall time from.
 #[derive(Debug, Clone)]
 pub enum Clock {

@@ -6,5 +6,6 @@ pub mod clock;
 pub(crate) mod faults;
 pub mod ownership;
 pub(crate) mod package;
+pub(crate) mod pieces;
 pub mod secrets;
 pub mod telemetry;

@@ -2,15 +2,27 @@
 
 use std::path::PathBuf;
 
-use rusqlite::{ErrorCode, ffi};
+use super::sqlite::SCHEMA;
+use super::sqlite::files;
 
-use super::sqlite::{MIGRATIONS, private};
+/// What an error of the state means for who asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Another process holds the engine, or its disk is full: the same may go well later.
+    Transient,
+    /// Somebody else was first, so that what was decided does not hold any more.
+    Conflict,
+    /// It cannot be done as things are: a person must act.
+    Refused,
+    /// The engine itself has failed, so that no later commit can be trusted either.
+    Fatal,
+}
 
 /// Why the state could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The folder cannot be made or written.
-    #[error("cannot use the state folder {folder}: {why}", folder = .folder.display(), why = private::why(.folder, .source))]
+    #[error("cannot use the state folder {folder}: {why}", folder = .folder.display(), why = files::why(.folder, .source))]
     Folder {
         /// The folder.
         folder: PathBuf,
@@ -81,15 +93,20 @@ pub enum StoreError {
     /// The operation did not end: the process is stopping, or it has a fault.
     #[error("an operation on the state did not end")]
     Stopped,
-    /// The database failed.
-    #[error("the state database failed: {0}")]
-    Database(rusqlite::Error),
+    /// The engine failed.
+    #[error("the state database failed: {message}")]
+    Engine {
+        /// What that means.
+        kind: Kind,
+        /// What it said.
+        message: String,
+    },
     /// A later version of leadflow has written the database.
     #[error(
         "the state in {folder} was written by a later leadflow (its schema is {schema}, and this one, leadflow {version}, knows up to \
          {known}); install the later leadflow again, or put a backup from before its installation in place of leadflow.db; \
          nothing was changed",
-        folder = .folder.display(), version = env!("CARGO_PKG_VERSION"), known = MIGRATIONS.len()
+        folder = .folder.display(), version = env!("CARGO_PKG_VERSION"), known = SCHEMA
     )]
     Later {
         /// The folder.
@@ -99,33 +116,46 @@ pub enum StoreError {
     },
     /// The database cannot be brought to the schema of this version.
     #[error("the state database cannot be brought to this version: {0}")]
-    Migration(#[from] rusqlite_migration::Error),
-}
-
-impl From<rusqlite::Error> for StoreError {
-    fn from(error: rusqlite::Error) -> Self {
-        match error.sqlite_error_code() {
-            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => Self::Damaged(error.to_string()),
-            _ => Self::Database(error),
-        }
-    }
+    Migration(String),
 }
 
 impl StoreError {
-    /// Another process holds the database and does not let go.
+    /// Another process holds the engine and does not let go.
     pub(super) fn busy() -> Self {
-        Self::Database(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_BUSY), None))
+        Self::Engine {
+            kind: Kind::Transient,
+            message: "Error code 5: The database file is locked".to_owned(),
+        }
     }
 
-    /// Another process holds the database, or the disk is full: it may go well later.
+    /// What it means for who asked.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Engine { kind, .. } => *kind,
+            Self::RunOver(_) | Self::NameTaken(_) => Kind::Conflict,
+            Self::Replaced(_) => Kind::Fatal,
+            Self::Folder { .. }
+            | Self::Busy(_)
+            | Self::Copy { .. }
+            | Self::Mail(_)
+            | Self::Unknown(_)
+            | Self::Damaged(_)
+            | Self::Lost { .. }
+            | Self::Foreign { .. }
+            | Self::NoWal(_)
+            | Self::Stopped
+            | Self::Later { .. }
+            | Self::Migration(_) => Kind::Refused,
+        }
+    }
+
+    /// It may go well later.
     pub fn is_passing(&self) -> bool {
-        let Self::Database(error) = self else { return false };
-        let passing = [ErrorCode::DatabaseBusy, ErrorCode::DatabaseLocked, ErrorCode::DiskFull];
-        error.sqlite_error_code().is_some_and(|code| passing.contains(&code))
+        self.kind() == Kind::Transient
     }
 
-    /// The database itself has failed, so that no later commit can be trusted either.
+    /// No later commit can be trusted either.
     pub fn is_lasting(&self) -> bool {
-        matches!(self, Self::Database(_) | Self::Replaced(_)) && !self.is_passing()
+        self.kind() == Kind::Fatal
     }
 }

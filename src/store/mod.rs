@@ -1,84 +1,97 @@
-//! The state folder: a `SQLite` database behind a few coarse operations, each one transaction.
+//! The state of leadflow: what was seen, what is to be sent, and what was done.
+//!
+//! A [`Store`] has named operations, grouped by who asks: [`runs`], [`outbox`], [`requests`], [`queries`] and
+//! [`admin`]. Each is one transaction: it is done as a whole or not at all. Each fails as [`StoreError::kind`] says:
+//! the engine is busy for now, somebody else was first, a person must act, or the engine can be trusted no more.
 
+pub mod admin;
+#[cfg(test)]
+mod conformance;
 mod error;
+pub mod outbox;
+pub mod queries;
+pub mod requests;
+pub mod runs;
 mod sqlite;
 pub mod state;
 
-pub use error::StoreError;
-pub(crate) use sqlite::old_rows;
-pub use sqlite::{
-    Answer, Begun, Changes, Failed, HandedOn, Listed, Lock, MailRecord, NewMail, NewRun, OutboxMail, Reading,
-    Request, RunsAsked, Scanned, Source, Store, Visit, Which,
+use std::path::Path;
+
+pub use admin::{Absence, IsFound, Retention};
+pub use error::{Kind, StoreError};
+pub use outbox::{AttemptRecord, ConnectionFailure, DeferredFlow, NewMessage, QueuedMessage};
+pub use queries::{
+    AlarmFacts, FlowOverview, MessageRecord, OutboxEntry, OutboxFilter, Provenance, RunFilter,
 };
+pub use requests::{Answer, Request};
+pub use runs::{ClaimedRun, FailedRun, NewRun, ScanResult, Source, TakenOver, Visit};
+pub use sqlite::{Changes, Lock, OldRows};
+use sqlite::{Database, Shared};
 
-use std::sync::{Arc, Mutex, PoisonError};
+use crate::platform::blocking::Runner;
 
-use crate::platform::blocking::{Runner, Worker};
-use crate::platform::faults::block_point;
-use sqlite::OpenFiles;
-
-/// The store shared between the tasks of a process; calls run one after the other on a thread of its
-/// own.
+/// The open state; clones are the same one.
 #[derive(Debug, Clone)]
-pub struct SharedStore {
-    store: Arc<Mutex<Store>>,
-    files: Option<Arc<OpenFiles>>,
-    worker: Worker,
+pub struct Store {
+    engine: Engine,
 }
 
-impl SharedStore {
-    /// Shares a store.
-    pub fn new(store: Store) -> Self {
-        let files = store.files.clone().map(Arc::new);
-        Self { store: Arc::new(Mutex::new(store)), files, worker: Worker::default() }
+/// Where the state lies. A second engine is another variant, whose operations are each one round trip.
+#[derive(Debug, Clone)]
+enum Engine {
+    /// In a database of the state folder.
+    Sqlite(Shared),
+}
+
+impl Store {
+    /// Opens the state of a folder; both are made if need be.
+    ///
+    /// # Errors
+    /// When the folder cannot be written or its database is not ours.
+    pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        Ok(Self::in_sqlite(Database::open(folder).map_err(StoreError::from)?))
     }
 
-    /// The same store for a process that does its work elsewhere.
+    fn in_sqlite(database: Database) -> Self {
+        Self { engine: Engine::Sqlite(Shared::new(database)) }
+    }
+
+    /// An empty state in memory, for who plays a process.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    #[doc(hidden)]
+    pub fn in_memory() -> Result<Self, StoreError> {
+        Ok(Self::in_sqlite(Database::in_memory()?))
+    }
+
+    /// The same state for a process that does its work elsewhere.
     #[must_use]
     pub fn by(self, runner: Runner) -> Self {
-        Self { worker: Worker::by(runner), ..self }
+        let Engine::Sqlite(sqlite) = self.engine;
+        Self { engine: Engine::Sqlite(sqlite.by(runner)) }
     }
 
     /// Where operations are done.
     pub fn runner(&self) -> &Runner {
-        self.worker.runner()
+        let Engine::Sqlite(sqlite) = &self.engine;
+        sqlite.runner()
     }
 
-    /// An operation at once on this thread, for who plays a process and looks at its state from outside.
+    /// A statement for the engine itself, at once and on this thread, for who plays a process and puts faults into its
+    /// state; the first cell of the first row, if there is one.
+    ///
+    /// # Errors
+    /// When it fails.
     #[doc(hidden)]
-    pub fn at_once<T>(&self, operation: impl FnOnce(&mut Store) -> T) -> T {
-        operation(&mut self.store.lock().unwrap_or_else(PoisonError::into_inner))
+    pub fn raw(&self, statement: &str) -> Result<Option<String>, StoreError> {
+        let Engine::Sqlite(sqlite) = &self.engine;
+        sqlite.raw(statement)
     }
 
     /// Whether the state is still the one that was opened, and not deleted or replaced.
     pub fn is_in_place(&self) -> bool {
-        self.files.as_ref().is_none_or(|files| files.are_in_place())
-    }
-
-    /// Runs one operation on the store, if that is still in its place.
-    ///
-    /// # Errors
-    /// What the operation returns, [`StoreError::Replaced`] or [`StoreError::Stopped`].
-    pub async fn call<T, E>(
-        &self,
-        operation: impl FnOnce(&mut Store) -> Result<T, E> + Send + 'static,
-    ) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
-    {
-        if self.worker.runner().is_state_busy() {
-            return Err(StoreError::busy().into());
-        }
-        let (store, files) = (Arc::clone(&self.store), self.files.clone());
-        let work = move || {
-            let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);
-            block_point("store");
-            if let Some(files) = files.filter(|files| !files.are_in_place()) {
-                return Err(StoreError::Replaced(files.folder().to_owned()).into());
-            }
-            operation(&mut store)
-        };
-        self.worker.run(work).await.unwrap_or_else(|| Err(StoreError::Stopped.into()))
+        let Engine::Sqlite(sqlite) = &self.engine;
+        sqlite.is_in_place()
     }
 }

@@ -14,13 +14,11 @@ use tracing::info;
 use crate::flow::Config;
 use crate::platform::ownership::{self, Folder, Use};
 use crate::platform::package;
+use crate::store::sqlite::FILES;
 use crate::store::{Store, StoreError};
 
 /// Where the package keeps its marker.
 const MARKER_OF_PACKAGE: &str = "/var/lib/leadflow-marker";
-/// The database and the files that belong to it.
-const DATABASE: [&str; 3] = ["leadflow.db", "leadflow.db-wal", "leadflow.db-shm"];
-
 /// The most bytes that a marker has.
 const LARGEST: u64 = 4 << 10;
 
@@ -34,12 +32,12 @@ struct Marker {
 /// # Errors
 /// [`StoreError::Lost`] and [`StoreError::Foreign`] when the marker says that there was another one,
 /// [`StoreError::Damaged`], and whatever keeps it from being opened.
-pub fn open(config: &Config, now: Timestamp) -> Result<Store, StoreError> {
+pub async fn open(config: &Config, now: Timestamp) -> Result<Store, StoreError> {
     let known = find(config)?;
     let store = Store::open(&config.settings.state)?;
-    store.check()?;
-    if known.is_the_one(&store, config)?.is_none() {
-        mark(&known.place, &store.id()?, now);
+    let id = store.checked().await?;
+    if known.is_the_one(&id, config)?.is_none() {
+        mark(&known.place, &id, now);
     }
     Ok(store)
 }
@@ -48,14 +46,27 @@ pub fn open(config: &Config, now: Timestamp) -> Result<Store, StoreError> {
 ///
 /// # Errors
 /// As [`open`], but that a damaged database is found only where it is read.
-pub fn look(config: &Config) -> Result<Option<Store>, StoreError> {
+pub async fn look(config: &Config) -> Result<Option<Store>, StoreError> {
     let known = find(config)?;
     if !known.is_there {
         return Ok(None);
     }
     let store = Store::open(&config.settings.state)?;
-    known.is_the_one(&store, config)?;
+    known.is_the_one(&store.identity().await?, config)?;
     Ok(Some(store))
+}
+
+/// Opens the state for a command that changes it beside a daemon; `None` where leadflow was never run.
+///
+/// # Errors
+/// As [`look`].
+pub async fn open_to_change(config: &Config) -> Result<Option<Store>, StoreError> {
+    look(config).await
+}
+
+/// The files in which the state itself lies, be they there or not.
+pub fn files_of(folder: &Path) -> Vec<PathBuf> {
+    FILES.map(|name| folder.join(name)).into()
 }
 
 /// Whether there is a state, or there was none yet.
@@ -70,7 +81,7 @@ pub fn is_there(config: &Config) -> Result<bool, StoreError> {
 pub fn guessed(file: &Path, named: &Path) -> Option<PathBuf> {
     let of_package = package::is_of_package(file).then(|| PathBuf::from(package::STATE));
     let places = [named.to_owned()].into_iter().chain(of_package).chain([file.with_file_name("state")]);
-    places.into_iter().find(|folder| match fs::metadata(folder.join(DATABASE[0])) {
+    places.into_iter().find(|folder| match fs::metadata(folder.join(FILES[0])) {
         Ok(_) => true,
         Err(error) => error.kind() == io::ErrorKind::PermissionDenied,
     })
@@ -85,7 +96,7 @@ struct Known {
 
 fn find(config: &Config) -> Result<Known, StoreError> {
     let folder = &config.settings.state;
-    let is_there = match fs::metadata(folder.join(DATABASE[0])) {
+    let is_there = match fs::metadata(folder.join(FILES[0])) {
         Ok(found) => found.len() > 0,
         Err(source) if source.kind() == io::ErrorKind::PermissionDenied => {
             return Err(StoreError::Folder { folder: folder.clone(), source });
@@ -103,9 +114,9 @@ fn find(config: &Config) -> Result<Known, StoreError> {
 
 impl Known {
     /// Whether this is the state that the marker speaks of; `None` without a marker.
-    fn is_the_one(&self, store: &Store, config: &Config) -> Result<Option<()>, StoreError> {
+    fn is_the_one(&self, id: &str, config: &Config) -> Result<Option<()>, StoreError> {
         match &self.marker {
-            Some(marker) if marker.id != store.id()? => {
+            Some(marker) if marker.id != id => {
                 let folder = config.settings.state.clone();
                 Err(StoreError::Foreign { folder, marker: self.place.clone() })
             }
@@ -120,15 +131,17 @@ impl Known {
 ///
 /// # Errors
 /// When the state folder or the new database cannot be written.
-pub fn recover(config: &Config, since: Timestamp, now: Timestamp) -> Result<Option<PathBuf>, StoreError> {
+pub async fn recover(
+    config: &Config,
+    since: Timestamp,
+    now: Timestamp,
+) -> Result<Option<PathBuf>, StoreError> {
     let folder = &config.settings.state;
     let failed = |source| StoreError::Folder { folder: folder.clone(), source };
     let aside = put_aside(folder, now).map_err(failed)?;
-    let mut store = Store::open(folder)?;
-    for flow in config.flows.keys() {
-        store.preset_begin(flow, since, now)?;
-    }
-    mark(&marker_of(config), &store.id()?, now);
+    let store = Store::open(folder)?;
+    store.preset_begin(config.flows.keys().cloned().collect(), since, now).await?;
+    mark(&marker_of(config), &store.identity().await?, now);
     Ok(aside)
 }
 
@@ -136,19 +149,19 @@ pub fn recover(config: &Config, since: Timestamp, now: Timestamp) -> Result<Opti
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn is_whole(config: &Config, now: Timestamp) -> Result<bool, StoreError> {
-    if is_there(config)? { open(config, now).map(|_| true) } else { Ok(false) }
+pub async fn is_whole(config: &Config, now: Timestamp) -> Result<bool, StoreError> {
+    if is_there(config)? { open(config, now).await.map(|_| true) } else { Ok(false) }
 }
 
 fn put_aside(folder: &Path, now: Timestamp) -> io::Result<Option<PathBuf>> {
     let stamp = now.strftime("%Y%m%dT%H%M%SZ");
     let place = Folder::open(folder, Use::Own)?;
     let mut aside = None;
-    for name in DATABASE {
+    for name in FILES {
         let to = format!("{name}.until-{stamp}");
         match place.rename(name, &to) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            Ok(()) if name == DATABASE[0] => aside = Some(folder.join(to)),
+            Ok(()) if name == FILES[0] => aside = Some(folder.join(to)),
             _ => {}
         }
     }

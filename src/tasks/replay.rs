@@ -34,7 +34,7 @@ pub async fn look(
     let table = Table::open(config.table_of(flow)?, &Clock::System)?;
     let source = match store {
         Some(store) => {
-            let mut known = store.sources(&flow.name)?.into_iter();
+            let mut known = store.sources(&flow.name).await?.into_iter();
             known
                 .find(|source| source.identity.is_empty() || table.is_recorded_as(&source.identity))
                 .map(|source| (store, source.id))
@@ -47,8 +47,10 @@ pub async fn look(
         let rows = page.rows.iter().filter(|row| row.is_within(from, to));
         let marks: Vec<Mark> = rows.map(Mark::of).collect();
         let keys: Vec<_> = marks.iter().map(|mark| mark.key).collect();
-        let mailed =
-            source.map(|(store, source)| store.mailed(source, &keys)).transpose()?.unwrap_or_default();
+        let mailed = match source {
+            Some((store, source)) => store.mailed_rows(source, keys).await?,
+            None => Vec::new(),
+        };
         let is_done =
             |(mark, mailed): &(&Mark, Option<Version>)| flow.table.notify_on.is_known(mark.version, *mailed);
         found.rows += marks.len() as u64;

@@ -7,7 +7,7 @@ use super::runs::RunView;
 use crate::history::Run;
 use crate::rows::lead::Lead;
 use crate::rows::row::Row;
-use crate::store::MailRecord;
+use crate::store::MessageRecord;
 
 /// A row of `lead list`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -160,7 +160,7 @@ impl From<&Row> for RowView {
 
 impl HandedOnView {
     /// Of the run of that number, which the history may not have any more.
-    pub fn new(number: i64, run: Option<&Run>, mail: Option<&MailRecord>) -> Self {
+    pub fn new(number: i64, run: Option<&Run>, mail: Option<&MessageRecord>) -> Self {
         let gone = RunOrNumberView::Number { run: number };
         let run = run.map_or(gone, |run| RunOrNumberView::Run(Box::new(run.into())));
         Self { run, mail: mail.map(MailView::from) }

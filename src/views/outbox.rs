@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::outbox::Recipient;
-use crate::store::{Listed, MailRecord};
+use crate::store::{MessageRecord, OutboxEntry};
 
 /// A mail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -58,8 +58,8 @@ pub struct OutboxMailView {
     pub created: Timestamp,
 }
 
-impl From<&MailRecord> for MailView {
-    fn from(mail: &MailRecord) -> Self {
+impl From<&MessageRecord> for MailView {
+    fn from(mail: &MessageRecord) -> Self {
         Self {
             mail: mail.id,
             subject: mail.subject.clone(),
@@ -86,8 +86,8 @@ impl From<&Recipient> for RecipientView {
     }
 }
 
-impl From<&Listed> for OutboxMailView {
-    fn from(listed: &Listed) -> Self {
+impl From<&OutboxEntry> for OutboxMailView {
+    fn from(listed: &OutboxEntry) -> Self {
         Self {
             mail: (&listed.mail).into(),
             flow: listed.flow.clone(),

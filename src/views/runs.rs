@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::outbox::MailView;
 use crate::history::{RecordedStep, Run, StoredStep};
-use crate::store::MailRecord;
+use crate::store::MessageRecord;
 
 /// A run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -84,7 +84,7 @@ impl From<&Run> for RunView {
 
 impl RunDetailView {
     /// Of a run and what belongs to it.
-    pub fn new(run: &Run, steps: &[RecordedStep], mails: &[MailRecord]) -> Self {
+    pub fn new(run: &Run, steps: &[RecordedStep], mails: &[MessageRecord]) -> Self {
         let mails = mails.iter().map(MailView::from).collect();
         Self { run: RunView::with_mails(run, mails), steps: steps.iter().map(StepView::from).collect() }
     }

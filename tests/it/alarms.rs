@@ -99,7 +99,7 @@ async fn a_flow_that_fails_is_told_once_then_after_repeat_and_its_end_too() {
     daemon.stop().await;
     let subjects: Vec<_> = told(&messages).into_iter().map(|(subject, _)| subject).skip(2).collect();
     assert_eq!(subjects, ["leads: 1 new row", "leadflow: leads runs well again"]);
-    assert_eq!(raised(&sandbox), []);
+    assert_eq!(raised(&sandbox).await, []);
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use leadflow::flow::Config;
 use leadflow::history::{Cause, Order};
 use leadflow::outbox::State;
 use leadflow::platform::clock::{Clock, DrivenClock};
-use leadflow::store::{Listed, SharedStore, Store, Which};
+use leadflow::store::{OutboxEntry, OutboxFilter, Store};
 use serde_json::{Value, json};
 
 use crate::support::breaking::{Breaking, Refusals, Script};
@@ -190,7 +190,7 @@ impl Driven {
         let config = config::load(&path).unwrap().config;
         let clock = DrivenClock::new("2026-03-02T08:00:00Z".parse().unwrap());
         let state = folder.path().join("state");
-        let store = SharedStore::new(Store::open(&state).unwrap());
+        let store = Store::open(&state).unwrap();
         let place = RunContext::online(store, Clock::Driven(clock.clone()), state.clone());
         let tables = Tables::open(&state.join("demo.db"));
         let postman = Postman::new(&place);
@@ -222,8 +222,8 @@ impl Driven {
         rounds
     }
 
-    async fn listed(&self) -> Vec<Listed> {
-        self.place.store.call(|store| store.listed(Which::Open)).await.unwrap()
+    async fn listed(&self) -> Vec<OutboxEntry> {
+        self.place.store.outbox(OutboxFilter::Open).await.unwrap()
     }
 }
 

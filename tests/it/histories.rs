@@ -12,7 +12,7 @@ use leadflow::engine::{RunContext, run};
 use leadflow::flow::Config;
 use leadflow::history::{Cause, Order};
 use leadflow::platform::clock::{Clock, DrivenClock};
-use leadflow::store::{SharedStore, Store};
+use leadflow::store::Store;
 use proptest::prelude::*;
 
 use crate::support::embedded::{Embedded, row};
@@ -149,11 +149,7 @@ impl World {
             Event::Restart => {
                 let now = self.clock.now();
                 self.place = opened(&self.state(), &self.clock);
-                let wake = move |store: &mut Store| {
-                    store.interrupt_runs(now)?;
-                    store.doubt_interrupted_mails(now)
-                };
-                self.place.store.call(wake).await.unwrap();
+                self.place.store.take_over(now).await.unwrap();
             }
         }
     }
@@ -167,8 +163,8 @@ impl World {
         postman.start_over().await.unwrap();
         postman.deliver(config, || false).await.unwrap();
         if reads {
-            let reading = self.place.store.call(|store| store.reading("leads")).await.unwrap();
-            self.begin = self.begin.or(reading.map(|reading| reading.past.begin));
+            let read = self.place.store.sources("leads").await.unwrap()[0].past;
+            self.begin = self.begin.or(read.map(|past| past.begin));
             self.rows.values_mut().filter(|row| row.is_there).for_each(|row| row.was_read = true);
         }
     }
@@ -200,7 +196,7 @@ impl World {
 }
 
 fn opened(state: &Path, clock: &DrivenClock) -> RunContext {
-    let store = SharedStore::new(Store::open(state).unwrap());
+    let store = Store::open(state).unwrap();
     RunContext::online(store, Clock::Driven(clock.clone()), state.to_owned())
 }
 

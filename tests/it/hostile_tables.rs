@@ -8,7 +8,7 @@ use leadflow::config;
 use leadflow::engine::{RunContext, run};
 use leadflow::history::{Cause, Order, Outcome};
 use leadflow::platform::clock::Clock;
-use leadflow::store::{SharedStore, Store};
+use leadflow::store::Store;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -163,7 +163,7 @@ async fn ends_as_it_should(script: Vec<Answer>) {
     std::fs::write(&path, flow().to_string()).unwrap();
     let config = config::load(&path).unwrap().config;
     let state = folder.path().join("state");
-    let store = SharedStore::new(Store::open(&state).unwrap());
+    let store = Store::open(&state).unwrap();
     let place = RunContext::online(store, Clock::System, state);
     let flow = &config.flows["leads"];
     let order = Order::new(Cause::Schedule, None);
@@ -176,11 +176,11 @@ async fn ends_as_it_should(script: Vec<Answer>) {
         ended.summary
     );
     assert!(!ended.summary.contains("Y2FuYXJ5") && ended.summary.len() < 1_000, "{}", ended.summary);
-    let reading = place.store.call(|store| store.reading("leads")).await.unwrap().unwrap();
-    let lanes = place.store.call(move |store| store.lanes(Clock::System.now())).await.unwrap();
+    let read = place.store.sources("leads").await.unwrap()[0].past.unwrap();
+    let lanes = place.store.due_lanes(Clock::System.now()).await.unwrap();
     let served = served.lock().unwrap().clone();
     if ended.outcome == Outcome::Failed {
-        assert!(reading.past.watermark.is_none() && lanes.is_empty(), "{}: {served:?}", ended.summary);
+        assert!(read.watermark.is_none() && lanes.is_empty(), "{}: {served:?}", ended.summary);
     } else {
         let is_clean =
             !matches!(served.last(), Some(Answer::Page(_, true) | Answer::Broken(_) | Answer::Close));

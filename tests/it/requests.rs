@@ -5,7 +5,7 @@ use crate::support::embedded::rows;
 use crate::support::flows_toml::{FlowsToml, KEYS, SINCE};
 use crate::support::leadflow::Sandbox;
 use crate::support::scripted::smtp;
-use crate::support::{eventually, has, now};
+use crate::support::{done, eventually, has, now};
 use jiff::SignedDuration;
 use leadflow::store::Store;
 use serde_json::json;
@@ -54,7 +54,7 @@ fn trigger_runs_a_flow_with_and_without_a_daemon() {
     let mut asked =
         sandbox.command(&["trigger", "more"]).stderr(std::process::Stdio::piped()).spawn().unwrap();
     eventually("the request", || {
-        let asked = Store::open(&sandbox.path("state")).unwrap().requests().unwrap();
+        let asked = done(Store::open(&sandbox.path("state")).unwrap().take_requests(now())).unwrap();
         (!asked.is_empty()).then_some(())
     });
     daemon.signal("CONT");

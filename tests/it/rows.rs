@@ -7,7 +7,7 @@ use leadflow::engine::{RunContext, run};
 use leadflow::flow::Config;
 use leadflow::history::{Cause, Order, Outcome};
 use leadflow::platform::clock::{Clock, DrivenClock};
-use leadflow::store::{SharedStore, Store};
+use leadflow::store::Store;
 
 use crate::support::azurite::Table;
 use crate::support::embedded::Embedded;
@@ -44,7 +44,7 @@ impl Office {
         let config = config::load(&path).unwrap().config;
         let clock = DrivenClock::new("2026-03-02T08:00:00Z".parse().unwrap());
         let state = folder.path().join("state");
-        let store = SharedStore::new(Store::open(&state).unwrap());
+        let store = Store::open(&state).unwrap();
         let place = RunContext::online(store, Clock::Driven(clock.clone()), state.clone());
         let table = Embedded::open(&state.join("demo.db"), "marketplaceleads");
         Self { folder, config, place, clock, table, seen: 0 }
@@ -64,8 +64,7 @@ impl Office {
             run::run(&self.place, &self.config, flow, &Order::new(Cause::Schedule, None)).await.unwrap();
         let postman = Postman::new(&self.place);
         postman.deliver(&self.config, || false).await.unwrap();
-        let id = ended.run;
-        let run = self.place.store.call(move |store| store.run(id)).await.unwrap().unwrap();
+        let run = self.place.store.run(ended.run).await.unwrap().unwrap();
         (run.outcome, self.new_mails())
     }
 
@@ -128,8 +127,8 @@ async fn case_16_and_case_17_late_rows_are_found_by_the_overlap_and_by_the_look_
     office.write(&[4], 60 * 48);
     assert_eq!(office.run_after(60).await, (Outcome::NothingNew, vec![]), "twelve hours late");
     assert_eq!(office.run_after(180).await, mailed("lead-00003"), "the look-back of the day");
-    let reading = office.place.store.call(|store| store.reading("leads")).await.unwrap().unwrap();
-    assert_eq!(reading.past.looked_back, Some(office.clock.now()), "once a day");
+    let read = office.place.store.sources("leads").await.unwrap()[0].past.unwrap();
+    assert_eq!(read.looked_back, Some(office.clock.now()), "once a day");
     assert_eq!(office.run_after(60 * 24 * 3).await, (Outcome::NothingNew, vec![]));
 }
 

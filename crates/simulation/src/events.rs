@@ -3,7 +3,7 @@
 use super::process::{End, Machine, Process};
 use super::story::{Event, HOUR, Mood};
 use super::{Kind, Violation, state};
-use leadflow::store::{Listed, Request, Which};
+use leadflow::store::{OutboxEntry, OutboxFilter, Request};
 
 /// Within which a mail leaves when nothing fails: two of the longest waits, and some more for mails
 /// beside it that break their sessions.
@@ -50,7 +50,7 @@ impl Machine {
             Event::Reload(file) => self.reload(file, process).await,
             Event::Disk(pages) => {
                 self.world.lock().disk = pages;
-                let limited = self.world.store.at_once(|store| state::limit(store, pages));
+                let limited = state::limit(&self.world.store, pages);
                 limited.map_err(|error| Violation::new(Kind::Broken, error.to_string()))
             }
             Event::Offset(_)
@@ -88,7 +88,7 @@ impl Machine {
     /// A command leaves it; on a full disk it fails and the person sees it.
     fn request(&self, request: Request) -> Result<(), Violation> {
         let now = self.place.clock.now();
-        let left = self.place.store.at_once(move |store| store.leave_request(&request, now));
+        let left = state::at_once(self.world.store.leave_request(request, now));
         self.endured(left).map(drop)
     }
 
@@ -151,11 +151,11 @@ impl Machine {
     /// All is well, so no mail that a server would take waits for long, whatever others wait in its lane.
     /// Returns whether one waits at all.
     pub(super) fn judge_waiting(&self) -> Result<bool, Violation> {
-        let listed = self.place.store.at_once(|store| store.listed(Which::Open));
+        let listed = state::at_once(self.world.store.outbox(OutboxFilter::Open));
         let mut waiting = self.endured(listed)?.unwrap_or_default();
         let state = self.world.lock();
         waiting.retain(|listed| self.world.has_hope(&listed.mail));
-        let is_late = |listed: &&Listed| {
+        let is_late = |listed: &&OutboxEntry| {
             let since = listed.created.as_microsecond().max(self.calm_since);
             !listed.mail.is_paced && state.now - since > MOST_WAIT
         };

@@ -28,7 +28,8 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use leadflow::store::{SharedStore, Store};
+use leadflow::platform::blocking::Runner;
+use leadflow::store::Store;
 use process::{End, Machine};
 use story::Story;
 use tokio::runtime::Runtime;
@@ -185,7 +186,8 @@ pub fn play(seed: u64, options: Options, new_runtime: NewRuntime) -> Result<Repo
 
 fn play_once(seed: u64, options: Options, new_runtime: NewRuntime) -> Result<Report, Violation> {
     let broken = |error: &dyn fmt::Display| Violation::new(Kind::Broken, error.to_string());
-    let store = SharedStore::new(Store::in_memory().map_err(|error| broken(&error))?);
+    let store = Store::in_memory().map_err(|error| broken(&error))?;
+    let store = store.by(Runner::Inline(Arc::new(state::Undisturbed)));
     let world = World::new(seed, Story::of_seed(seed), store, options);
     let configs = file::configs(&world)?;
     let mut machine = Machine::new(Arc::clone(&world), configs);

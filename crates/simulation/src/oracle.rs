@@ -11,26 +11,24 @@ use super::table::identity;
 use super::world::{Scan, State, TABLES, Version, World, moment};
 use super::{Kind, Violation, state};
 use leadflow::outbox::{self, BREAKS, UNCERTAIN_TRIES};
-use leadflow::store::{MailRecord, Source, StoreError};
+use leadflow::store::{MessageRecord, Source, StoreError};
 
 /// Holds a history that is over against the promise.
 pub(super) fn judge(world: &World) -> Result<(), Violation> {
     let failed = |error: StoreError| Violation::new(Kind::Broken, error.to_string());
-    let (integrity, marks) = world
-        .store
-        .at_once(|store| Ok((state::integrity(store)?, state::all_mails(store)?)))
-        .map_err(&failed)?;
+    let integrity = state::integrity(&world.store).map_err(&failed)?;
+    let marks = state::all_mails(&world.store).map_err(&failed)?;
     if integrity != "ok" {
         return Err(Violation::new(Kind::Broken, format!("the state is damaged: {integrity}")));
     }
-    let marks: BTreeMap<i64, MailRecord> = marks.into_iter().map(|mail| (mail.id, mail)).collect();
+    let marks: BTreeMap<i64, MessageRecord> = marks.into_iter().map(|mail| (mail.id, mail)).collect();
     let mut state = world.lock();
     // Where all that is left of a lane breaks each session, one waits for its turn.
     for mail in marks.values().filter(|mail| mail.next_try.is_some() && !world.has_hope(mail)) {
         state.letters.entry(mail.id).or_insert_with(|| world.kept(mail.id));
     }
     for (flow, plan) in world.story.plans.iter().enumerate() {
-        let sources = world.store.at_once(|store| store.sources(&plan.name)).map_err(failed)?;
+        let sources = state::at_once(world.store.sources(&plan.name)).map_err(failed)?;
         let begins = begins_of(world, &state, flow, &sources)?;
         let owed = Owed { world, state: &state, flow, plan, begins };
         let count = owed.judge_rows()?;
@@ -210,7 +208,7 @@ impl Owed<'_> {
 
     /// While nothing had gone wrong, the mails with the same list of connections left in the order in
     /// which they were made.
-    fn judge_order(&self, marks: &BTreeMap<i64, MailRecord>) -> Result<(), Violation> {
+    fn judge_order(&self, marks: &BTreeMap<i64, MessageRecord>) -> Result<(), Violation> {
         let is_ours = |attempt: &&Attempt| {
             let letter = self.state.letters.get(&attempt.letter);
             attempt.was_healthy && letter.is_some_and(|letter| letter.flow == self.flow)
@@ -242,7 +240,7 @@ fn was_there(version: &Version, scan: &Scan) -> bool {
 fn judge_recipients(
     world: &World,
     state: &mut State,
-    marks: &BTreeMap<i64, MailRecord>,
+    marks: &BTreeMap<i64, MessageRecord>,
 ) -> Result<(), Violation> {
     let mut causeless = 0_u32;
     let attempts = std::mem::take(&mut state.attempts);

@@ -137,13 +137,13 @@ impl Machine {
     /// As `daemon::run` starts.
     async fn start(&mut self) -> Result<Option<Process>, Violation> {
         if self.world.break_it == Some(Break::ForgottenKeys) {
-            let _ = self.place.store.at_once(state::forget_keys);
+            let _ = state::forget_keys(&self.world.store);
         }
         if self.world.break_it == Some(Break::NoDoubt) {
-            let _ = self.place.store.at_once(state::forget_sending);
+            let _ = state::forget_sending(&self.world.store);
         }
         let now = self.place.clock.now();
-        let woken = self.place.store.call(move |store| daemon::wake(store, now)).await;
+        let woken = daemon::take_over(&self.place.store, now).await;
         if self.endured(woken)?.is_none() {
             return Ok(None);
         }
@@ -168,13 +168,12 @@ impl Machine {
     pub(super) async fn plan(&self, process: &mut Process, file: usize) -> Result<bool, Violation> {
         let (config, now) = (Arc::clone(&self.configs[file]), self.place.clock.now());
         let flows = config.flows.clone();
-        let look = move |store: &mut Store| {
-            let flows = config.flows.iter().map(|(name, flow)| (name, flow.enabled));
-            let known = store.plan_of(flows, now)?;
-            store.set_planned(now)?;
-            Ok::<_, StoreError>(known)
-        };
-        let Some(known) = self.endured(self.place.store.call(look).await)? else { return Ok(false) };
+        let of_file = config.flows.iter().map(|(name, flow)| (name.clone(), flow.enabled));
+        let known = self.place.store.plan_of(of_file.collect(), now).await;
+        let Some(known) = self.endured(known)? else { return Ok(false) };
+        if self.endured(state::at_once(self.world.store.set_planned(now)))?.is_none() {
+            return Ok(false);
+        }
         process.agenda.replace(&flows, &known, now);
         process.failed.clear();
         for (flow, plan) in self.world.story.files[file].iter().enumerate() {
@@ -233,7 +232,7 @@ impl Machine {
             daemon::set_back(before, now, Duration::from_micros((at - then).unsigned_abs()))
         };
         if let Some(by) = process.last_tick.and_then(set_back) {
-            let noted = self.place.store.call(move |store| store.clock_went_back(Some(by), now)).await;
+            let noted = self.place.store.clock_went_back(by, now).await;
             if self.endured(noted)?.is_none() {
                 return Ok(false);
             }
@@ -246,14 +245,8 @@ impl Machine {
     }
 
     async fn fulfil_requests(&self, process: &mut Process, now: Timestamp) -> Result<bool, Violation> {
-        let fulfil = move |store: &mut Store| {
-            let requests = store.requests()?;
-            for (id, request) in &requests {
-                store.fulfil(*id, request, now)?;
-            }
-            Ok::<_, StoreError>(requests)
-        };
-        let Some(requests) = self.endured(self.place.store.call(fulfil).await)? else { return Ok(false) };
+        let taken = self.place.store.take_requests(now).await;
+        let Some(requests) = self.endured(taken)? else { return Ok(false) };
         for (_, request) in requests {
             let (flow, is_off) = match &request {
                 Request::Off(flow) => (flow, true),
@@ -301,12 +294,12 @@ impl Machine {
 
     /// What a broken leadflow would forget before a run.
     fn sabotage(&self) {
-        let forget: fn(&mut Store) -> Result<(), StoreError> = match self.world.break_it {
+        let forget: fn(&Store) -> Result<(), StoreError> = match self.world.break_it {
             Some(Break::BeginByAnswer) => state::forget_due,
             Some(Break::ForgottenTables) => state::forget_left_sources,
             _ => return,
         };
-        let _ = self.place.store.at_once(forget);
+        let _ = forget(&self.world.store);
     }
 
     /// Tells the oracle of a run that is recorded.
@@ -324,7 +317,7 @@ impl Machine {
 
     /// To the next moment at which something is to be done.
     fn pass_time(&mut self, process: &Process) -> Result<(), Violation> {
-        let next_try = self.endured(self.place.store.at_once(|store| store.next_try()))?.flatten();
+        let next_try = self.endured(state::at_once(self.world.store.next_try()))?.flatten();
         let is_waiting = self.calm.is_some() && self.judge_waiting()?;
         let mut state = self.world.lock();
         let offset = state.offset;

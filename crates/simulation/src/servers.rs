@@ -4,10 +4,11 @@ use fastrand::Rng;
 
 use super::mail::{Offered, offered, recipient};
 use super::services::server_of;
+use super::state;
 use super::world::World;
 use leadflow::outbox::Recipient;
 use leadflow::services::mail::Letter;
-use leadflow::store::MailRecord;
+use leadflow::store::MessageRecord;
 
 /// Mail servers of a story at most.
 pub(super) const SERVERS: usize = 5;
@@ -72,12 +73,12 @@ impl Poison {
 impl World {
     /// A letter as leadflow keeps it, whether it was offered or not.
     pub(super) fn kept(&self, id: i64) -> Offered {
-        let text = self.store.at_once(|store| store.text_of(id)).ok().flatten().unwrap_or_default();
+        let text = state::at_once(self.store.message_bytes(id)).ok().flatten().unwrap_or_default();
         offered(self, Letter { id, from: "", recipients: &[], bytes: &text })
     }
 
     /// The mail waits for a recipient for whom a server would take it.
-    pub(super) fn has_hope(&self, mail: &MailRecord) -> bool {
+    pub(super) fn has_hope(&self, mail: &MessageRecord) -> bool {
         let mut due = mail.recipients.iter().filter(|found| found.is_due()).peekable();
         let Some(poison) = self.story.poison.as_ref().filter(|_| due.peek().is_some()) else {
             return due.next().is_some();

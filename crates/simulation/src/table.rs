@@ -134,7 +134,7 @@ impl SimulatedTable {
         let moves = !of_old && self.world.break_it == Some(Break::WatermarkBeforeCommit);
         if let Some(date) = date.filter(|_| moves) {
             let name = &self.world.story.plans[self.flow].name;
-            let _ = self.world.store.at_once(|store| state::move_watermark(store, name, date));
+            let _ = state::move_watermark(&self.world.store, name, date);
         }
     }
 }

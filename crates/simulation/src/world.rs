@@ -15,13 +15,13 @@ use super::servers::SERVERS;
 use super::story::{Definition, Mood, Story, Write};
 use leadflow::platform::blocking::Interruption;
 use leadflow::platform::clock::DrivenClock;
-use leadflow::store::SharedStore;
+use leadflow::store::Store;
 
 /// The world of one history.
 pub(super) struct World {
     pub(super) story: Story,
     /// Without anything that befalls it.
-    pub(super) store: SharedStore,
+    pub(super) store: Store,
     pub(super) clock: DrivenClock,
     pub(super) break_it: Option<Break>,
     state: Mutex<State>,
@@ -137,7 +137,7 @@ pub(super) const TABLES: usize = 2;
 const MOST_STEPS: u32 = 20_000;
 
 impl World {
-    pub(super) fn new(seed: u64, story: Story, shared: SharedStore, options: super::Options) -> Arc<Self> {
+    pub(super) fn new(seed: u64, story: Story, shared: Store, options: super::Options) -> Arc<Self> {
         let clock = DrivenClock::new(moment(story.start));
         let first = story.writes.first().map_or(story.start, |write| write.visible.min(story.start)) - 1;
         let state = State {

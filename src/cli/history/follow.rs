@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use leadflow::config::Loaded;
 use leadflow::history::{Outcome, Run};
-use leadflow::store::{RunsAsked, Store, StoreError};
+use leadflow::store::{RunFilter, Store, StoreError};
 use leadflow::views::runs::RunView;
+use tokio::time::sleep;
 
 use super::{Look, columns};
 use crate::cli::columns::Layout;
@@ -35,17 +35,20 @@ struct Open {
     waits_since: Option<Instant>,
 }
 
-pub(super) fn follow(loaded: &Loaded, asked: &RunsAsked<'_>, as_json: bool) -> anyhow::Result<ExitCode> {
-    if let Some(flow) = asked.flow {
-        let is_known = |store: Store| store.seen(flow).map(|seen| seen.is_some());
-        if !crate::cli::state_of(loaded)?.map_or(Ok(false), is_known)? {
-            crate::cli::is_on_in_file(loaded, flow)?;
+pub(super) async fn follow(loaded: &Loaded, asked: &RunFilter, as_json: bool) -> anyhow::Result<ExitCode> {
+    if let Some(flow) = &asked.flow {
+        let is_known = match crate::cli::state_of(loaded).await? {
+            Some(store) => store.seen(flow).await?.is_some(),
+            None => false,
+        };
+        if !is_known {
+            crate::cli::is_on_in_file(loaded, flow).await?;
         }
     }
     let look = Look::new(loaded);
-    let store = opened(loaded)?;
+    let store = opened(loaded).await?;
     let mut followed = Followed::default();
-    let first = followed.first(&store, asked)?;
+    let first = followed.first(&store, asked).await?;
     let rows: Vec<_> = first.iter().map(|run| look.cells(run)).collect();
     let layout = Layout::fit(&columns_for_more(loaded), &rows, look.width);
     let lines_of = |runs: &[Run]| -> anyhow::Result<String> {
@@ -62,14 +65,14 @@ pub(super) fn follow(loaded: &Loaded, asked: &RunsAsked<'_>, as_json: bool) -> a
         if !output::print_while_read(&lines)? {
             return Ok(ExitCode::SUCCESS);
         }
-        thread::sleep(PAUSE);
-        lines = lines_of(&followed.next(&store, asked, Instant::now())?)?;
+        sleep(PAUSE).await;
+        lines = lines_of(&followed.next(&store, asked, Instant::now()).await?)?;
     }
 }
 
 /// The state, which is waited for where there was no run yet.
-fn opened(loaded: &Loaded) -> anyhow::Result<Store> {
-    let mut store = crate::cli::state_of(loaded)?;
+async fn opened(loaded: &Loaded) -> anyhow::Result<Store> {
+    let mut store = crate::cli::state_of(loaded).await?;
     if store.is_none() {
         output::complain("no run yet; waiting for `leadflow run`");
     }
@@ -77,8 +80,8 @@ fn opened(loaded: &Loaded) -> anyhow::Result<Store> {
         if let Some(store) = store {
             return Ok(store);
         }
-        thread::sleep(PAUSE);
-        store = crate::cli::state_of(loaded)?;
+        sleep(PAUSE).await;
+        store = crate::cli::state_of(loaded).await?;
     }
 }
 
@@ -91,37 +94,40 @@ fn columns_for_more(loaded: &Loaded) -> Vec<super::Column> {
 
 impl Followed {
     /// The last runs that are over, oldest first; every other is followed from now on.
-    fn first(&mut self, store: &Store, asked: &RunsAsked<'_>) -> Result<Vec<Run>, StoreError> {
-        let any = RunsAsked { flow: asked.flow, limit: Some(1), ..RunsAsked::default() };
-        self.newest = store.find_runs(&any)?.first().map_or(0, |run| run.id);
-        let unfinished =
-            RunsAsked { flow: asked.flow, outcomes: &[Outcome::Running, Outcome::Waiting], ..any };
-        for run in store.find_runs(&RunsAsked { limit: None, ..unfinished })? {
+    async fn first(&mut self, store: &Store, asked: &RunFilter) -> Result<Vec<Run>, StoreError> {
+        let any = RunFilter { flow: asked.flow.clone(), limit: Some(1), ..RunFilter::default() };
+        self.newest = store.find_runs(any).await?.first().map_or(0, |run| run.id);
+        let unfinished = RunFilter {
+            flow: asked.flow.clone(),
+            outcomes: vec![Outcome::Running, Outcome::Waiting],
+            ..RunFilter::default()
+        };
+        for run in store.find_runs(unfinished).await? {
             let shown = (run.outcome == Outcome::Waiting).then_some(run.outcome);
             self.open.insert(run.id, Open { shown, waits_since: None });
         }
-        let mut runs = store.find_runs(asked)?;
+        let mut runs = store.find_runs(asked.clone()).await?;
         runs.retain(|run| run.outcome != Outcome::Running);
         runs.reverse();
         Ok(runs)
     }
 
     /// The runs that have ended since the last look, and those whose mail does not wait any more.
-    fn next(&mut self, store: &Store, asked: &RunsAsked<'_>, now: Instant) -> Result<Vec<Run>, StoreError> {
-        let newer = RunsAsked {
-            flow: asked.flow,
+    async fn next(&mut self, store: &Store, asked: &RunFilter, now: Instant) -> Result<Vec<Run>, StoreError> {
+        let newer = RunFilter {
+            flow: asked.flow.clone(),
             since: asked.since,
             after: Some(self.newest),
-            ..RunsAsked::default()
+            ..RunFilter::default()
         };
-        for run in store.find_runs(&newer)? {
+        for run in store.find_runs(newer).await? {
             self.newest = self.newest.max(run.id);
             self.open.insert(run.id, Open { shown: None, waits_since: None });
         }
         let mut news = Vec::new();
         let mut still_open = BTreeMap::new();
         for (id, mut open) in std::mem::take(&mut self.open) {
-            let Some(run) = store.run(id)? else { continue };
+            let Some(run) = store.run(id).await? else { continue };
             let is_told = match run.outcome {
                 Outcome::Running => false,
                 Outcome::Waiting => now.duration_since(*open.waits_since.get_or_insert(now)) >= PATIENCE,

@@ -3,12 +3,12 @@
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use anyhow::bail;
+use anyhow::anyhow;
 use jiff::tz::TimeZone;
 use leadflow::config::Loaded;
 use leadflow::history::{RecordedStep, Run};
 use leadflow::outbox::{Recipient, State};
-use leadflow::store::MailRecord;
+use leadflow::store::MessageRecord;
 use leadflow::views::runs::RunDetailView;
 use unicode_width::UnicodeWidthStr as _;
 
@@ -25,14 +25,13 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-pub(super) fn show(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub(super) async fn show(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let id = arguments.run;
-    let store = crate::cli::state_of(loaded)?;
-    let found = store.as_ref().map(|store| store.run(id).map(|run| (store, run))).transpose()?;
-    let Some((store, Some(run))) = found else {
-        bail!("there is no run {id}; `leadflow history` shows the runs")
-    };
-    let (steps, mails) = (store.steps(id)?, store.mails_of(id)?);
+    let no_run = || anyhow!("there is no run {id}; `leadflow history` shows the runs");
+    let store = crate::cli::state_of(loaded).await?.ok_or_else(no_run)?;
+    let run = store.run(id).await?.ok_or_else(no_run)?;
+    let steps = store.steps(id).await?;
+    let mails = store.mails_of(id).await?;
     if arguments.json {
         output::print_json(&RunDetailView::new(&run, &steps, &mails))?;
         return Ok(ExitCode::SUCCESS);
@@ -55,7 +54,7 @@ struct Page {
 }
 
 impl Page {
-    fn run(&mut self, run: &Run, steps: &[RecordedStep], mails: &[MailRecord], zone: &TimeZone) {
+    fn run(&mut self, run: &Run, steps: &[RecordedStep], mails: &[MessageRecord], zone: &TimeZone) {
         let title = format!("run {} of {}: {}", run.id, run.flow, run.outcome.word());
         let _ = writeln!(self.text, "{title}\n{}", output::wrapped(&format!("  {}", run.summary), "  "));
         if let Some(help) = &run.help {
@@ -95,7 +94,7 @@ impl Page {
         let _ = writeln!(self.text, "{}", shown.trim_end());
     }
 
-    fn mail(&mut self, mail: &MailRecord, zone: &TimeZone) {
+    fn mail(&mut self, mail: &MessageRecord, zone: &TimeZone) {
         self.text.push('\n');
         self.line(&format!("mail {}: {}", mail.id, mail.subject));
         let size =
@@ -129,7 +128,7 @@ impl Page {
 }
 
 /// A mail with each recipient's state and reply.
-pub(in crate::cli) fn told_mail(mail: &MailRecord, zone: &TimeZone) -> String {
+pub(in crate::cli) fn told_mail(mail: &MessageRecord, zone: &TimeZone) -> String {
     let mut page = Page { text: String::new(), width: output::width(), is_cut: false };
     page.mail(mail, zone);
     page.text
@@ -142,7 +141,7 @@ pub(in crate::cli) fn told_recipient(recipient: &Recipient) -> String {
     format!("{} {}{mark}{reply}", recipient.address, recipient.state.word())
 }
 
-fn connection_word(mail: &MailRecord) -> &'static str {
+fn connection_word(mail: &MessageRecord) -> &'static str {
     let is_taken = |recipient: &Recipient| recipient.state == State::Sent;
     if mail.recipients.iter().any(is_taken) { "taken by" } else { "last tried" }
 }

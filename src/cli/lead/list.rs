@@ -11,7 +11,7 @@ use leadflow::platform::clock::Clock;
 use leadflow::rows::newest::Newest;
 use leadflow::rows::row::{Mark, Row};
 use leadflow::schedule::window::EVER;
-use leadflow::store::{Store, Which};
+use leadflow::store::{OutboxFilter, Provenance, Store};
 use leadflow::views::leads::{LeadRowView, LeadView};
 
 use super::{table_of, with_help, words_of};
@@ -44,8 +44,8 @@ pub(super) async fn list(loaded: &Loaded, arguments: &Arguments) -> anyhow::Resu
     }
     progress.finish_and_clear();
     let newest = newest.into_rows();
-    let store = state_of(loaded)?;
-    let states = states(&flow.name, &newest, store.as_ref())?;
+    let store = state_of(loaded).await?;
+    let states = states(&flow.name, &newest, store.as_ref()).await?;
     if arguments.json {
         let rows = newest.iter().zip(&states).map(|(row, state)| view_of(row, state));
         output::print_json(&rows.collect::<Vec<_>>())?;
@@ -129,20 +129,20 @@ struct State {
     is_open: bool,
 }
 
-fn states(flow: &str, rows: &[Row], store: Option<&Store>) -> anyhow::Result<Vec<State>> {
+async fn states(flow: &str, rows: &[Row], store: Option<&Store>) -> anyhow::Result<Vec<State>> {
     let plain = |word: &str, run| State { word: word.to_owned(), run, mail: None, is_open: false };
     let Some(store) = store else { return Ok(rows.iter().map(|_| plain(NOT_READ, None)).collect()) };
     let keys: Vec<_> = rows.iter().map(|row| Mark::of(row).key).collect();
     let mut mails = HashMap::new();
     let mut states = Vec::new();
-    for known in store.handed_on(flow, &keys)? {
+    for known in store.last_provenance(flow, keys).await? {
         states.push(match known {
             None => plain(NOT_READ, None),
-            Some((run, None)) => plain(NOT_MAILED, Some(run)),
-            Some((run, Some(mail))) => {
+            Some(Provenance { run, mail: None }) => plain(NOT_MAILED, Some(run)),
+            Some(Provenance { run, mail: Some(mail) }) => {
                 let (word, is_open) = match mails.entry(mail) {
                     Entry::Occupied(known) => known.into_mut(),
-                    Entry::Vacant(vacant) => vacant.insert(state_of_mail(store, mail)?),
+                    Entry::Vacant(vacant) => vacant.insert(state_of_mail(store, mail).await?),
                 };
                 State { word: word.clone(), run: Some(run), mail: Some(mail), is_open: *is_open }
             }
@@ -152,8 +152,8 @@ fn states(flow: &str, rows: &[Row], store: Option<&Store>) -> anyhow::Result<Vec
 }
 
 /// The mail's state, and whether `outbox list` has it.
-fn state_of_mail(store: &Store, mail: i64) -> anyhow::Result<(String, bool)> {
-    let Some(listed) = store.listed(Which::One(mail))?.pop() else {
+async fn state_of_mail(store: &Store, mail: i64) -> anyhow::Result<(String, bool)> {
+    let Some(listed) = store.outbox(OutboxFilter::One(mail)).await?.pop() else {
         return Ok((NOT_KEPT.to_owned(), false));
     };
     let recipients = &listed.mail.recipients;

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use leadflow::config::Loaded;
 use leadflow::history::Run;
 use leadflow::rows::row::{Mark, Row};
-use leadflow::store::{Listed, Store, Which};
+use leadflow::store::{OutboxEntry, OutboxFilter, Provenance, Store};
 use leadflow::views::leads::{HandedOnView, LeadProofView, LeadView, RowView};
 
 use super::{table_of, with_help, words_of};
@@ -29,7 +29,7 @@ pub(crate) struct Arguments {
 struct Step {
     run: i64,
     of_run: Option<Run>,
-    mail: Option<Listed>,
+    mail: Option<OutboxEntry>,
     is_mailed: bool,
 }
 
@@ -52,8 +52,10 @@ pub(super) async fn show(loaded: &Loaded, arguments: &Arguments) -> anyhow::Resu
             bail!("the table has no row `{row_key}`; for one that was deleted name it PartitionKey/RowKey")
         }
     };
-    let store = state_of(loaded)?;
-    let steps = store.as_ref().map(|store| steps(store, &flow.name, &mark)).transpose()?.unwrap_or_default();
+    let steps = match state_of(loaded).await? {
+        Some(store) => steps(&store, &flow.name, &mark).await?,
+        None => Vec::new(),
+    };
     if row.is_none() && steps.is_empty() {
         bail!(
             "nothing is known of `{}`: it is not in the table, and {} has not seen it",
@@ -70,12 +72,14 @@ pub(super) async fn show(loaded: &Loaded, arguments: &Arguments) -> anyhow::Resu
     Ok(ExitCode::SUCCESS)
 }
 
-fn steps(store: &Store, flow: &str, mark: &Mark) -> anyhow::Result<Vec<Step>> {
+async fn steps(store: &Store, flow: &str, mark: &Mark) -> anyhow::Result<Vec<Step>> {
     let mut steps = Vec::new();
-    for (run, mail) in store.proofs(flow, mark.key)? {
-        let listed =
-            mail.map(|mail| store.listed(Which::One(mail))).transpose()?.and_then(|mut found| found.pop());
-        steps.push(Step { run, of_run: store.run(run)?, mail: listed, is_mailed: mail.is_some() });
+    for Provenance { run, mail } in store.provenance(flow, mark.key).await? {
+        let entry = match mail {
+            Some(mail) => store.outbox(OutboxFilter::One(mail)).await?.pop(),
+            None => None,
+        };
+        steps.push(Step { run, of_run: store.run(run).await?, mail: entry, is_mailed: mail.is_some() });
     }
     Ok(steps)
 }

@@ -5,13 +5,18 @@ use std::process::ExitCode;
 use anyhow::{anyhow, bail};
 use leadflow::config::Loaded;
 use leadflow::outbox::{Recipient, Redirect, State};
-use leadflow::store::{Listed, Request};
+use leadflow::store::{OutboxEntry, Request};
 
 use super::super::{ask, output};
 
 /// Lets the mail go to other addresses.
-pub(super) fn send(loaded: &Loaded, mail: i64, redirect: &Redirect, yes: bool) -> anyhow::Result<ExitCode> {
-    let before = super::one(loaded, mail)?;
+pub(super) async fn send(
+    loaded: &Loaded,
+    mail: i64,
+    redirect: &Redirect,
+    yes: bool,
+) -> anyhow::Result<ExitCode> {
+    let before = super::one(loaded, mail).await?;
     if before.mail.size.is_none() {
         bail!("the text of mail {mail} is not kept any more; `leadflow replay` mails its rows");
     }
@@ -29,8 +34,8 @@ pub(super) fn send(loaded: &Loaded, mail: i64, redirect: &Redirect, yes: bool) -
             return Ok(ExitCode::FAILURE);
         }
     }
-    ask::ask(loaded, &Request::Send(mail, redirect.clone()))?;
-    let after = super::one(loaded, mail)?;
+    ask::ask(loaded, Request::Send(mail, redirect.clone())).await?;
+    let after = super::one(loaded, mail).await?;
     if !redirect.to.iter().all(|to| after.mail.recipients.iter().any(|known| goes_to(known, to))) {
         bail!("mail {mail} is being sent just now; try again");
     }
@@ -59,7 +64,7 @@ fn goes_to(known: &Recipient, to: &str) -> bool {
 }
 
 /// Those that were given up by it.
-fn given_up<'a>(before: &Listed, after: &'a Listed) -> Vec<&'a str> {
+fn given_up<'a>(before: &OutboxEntry, after: &'a OutboxEntry) -> Vec<&'a str> {
     let was_open = |address: &str| {
         before.mail.recipients.iter().any(|known| known.address == address && known.dropped().is_some())
     };
@@ -67,7 +72,7 @@ fn given_up<'a>(before: &Listed, after: &'a Listed) -> Vec<&'a str> {
     now.map(|known| known.address.as_str()).filter(|address| was_open(address)).collect()
 }
 
-fn told(mail: i64, redirect: &Redirect, before: &Listed, after: &Listed) -> String {
+fn told(mail: i64, redirect: &Redirect, before: &OutboxEntry, after: &OutboxEntry) -> String {
     let given_up = match given_up(before, after).as_slice() {
         [] => String::new(),
         [one] => format!("; {one} is given up"),
@@ -80,7 +85,7 @@ fn told(mail: i64, redirect: &Redirect, before: &Listed, after: &Listed) -> Stri
 }
 
 /// What flows.toml still says of an address that was given up.
-fn notes(loaded: &Loaded, before: &Listed, after: &Listed) -> Vec<String> {
+fn notes(loaded: &Loaded, before: &OutboxEntry, after: &OutboxEntry) -> Vec<String> {
     let config = &loaded.config;
     let of_flow = before.flow.as_ref().map(|name| {
         let recipients = config.flows.get(name).map(|flow| flow.email.recipients());

@@ -5,12 +5,12 @@ use jiff::Timestamp;
 
 use crate::outbox::{self, BREAKS, Receipt, Recipient};
 use crate::services::mail::{ConnectError, Letter};
-use crate::store::OutboxMail;
+use crate::store::QueuedMessage;
 
 /// A try under way.
 #[derive(Debug)]
 pub(super) struct Attempt<'a> {
-    pub(super) mail: &'a OutboxMail,
+    pub(super) mail: &'a QueuedMessage,
     /// Of each recipient of the mail; those that need no letter are never asked for.
     heard: Vec<Option<Receipt>>,
     /// The connection that judged a recipient last.
@@ -49,7 +49,7 @@ pub(super) enum End {
 }
 
 impl<'a> Attempt<'a> {
-    pub(super) fn of(mail: &'a OutboxMail) -> Self {
+    pub(super) fn of(mail: &'a QueuedMessage) -> Self {
         Self {
             mail,
             heard: vec![None; mail.recipients.len()],
@@ -197,7 +197,7 @@ impl Addressed {
         self.places.get(at).copied()
     }
 
-    pub(super) fn letter<'a>(&'a self, mail: &'a OutboxMail) -> Letter<'a> {
+    pub(super) fn letter<'a>(&'a self, mail: &'a QueuedMessage) -> Letter<'a> {
         Letter { id: mail.id, from: &mail.sender, recipients: &self.addresses, bytes: &mail.bytes }
     }
 }

@@ -11,7 +11,7 @@ use crate::outbox::{self, Receipt};
 use crate::platform::faults::crash_point;
 use crate::platform::telemetry::without_addresses;
 use crate::services::mail::{ConnectError, Fault, Handover, MailSession};
-use crate::store::{Store, StoreError};
+use crate::store::{ConnectionFailure, StoreError};
 
 /// Recipients of a try at whom sessions break, and that are set aside for the others' sake.
 const MOST_ASIDE: usize = 3;
@@ -86,8 +86,7 @@ impl Postman {
 
     async fn begin(&self, name: &str, attempt: &Attempt<'_>) -> Result<(), StoreError> {
         crash_point("session-opened");
-        let (id, over, now) = (attempt.mail.id, name.to_owned(), self.clock.now());
-        self.store.call(move |store| store.begin_sending(id, &over, now)).await?;
+        self.store.begin_sending(attempt.mail.id, name, self.clock.now()).await?;
         crash_point("sending-recorded");
         self.connections().sends(name);
         Ok(())
@@ -116,12 +115,8 @@ impl Postman {
             attempt.breaks(name, &error, false);
             self.suspects(name, &error, attempt).await;
         } else if is_verdict && self.connections().works(name, has_taken) {
-            let (name, id) = (name.to_owned(), attempt.mail.id);
-            let note = move |store: &mut Store| {
-                store.connection_works(&name)?;
-                if has_taken { store.blame_mails(&name, id) } else { Ok(()) }
-            };
-            self.note(note).await;
+            let taken = has_taken.then_some(attempt.mail.id);
+            is_noted(self.store.note_success(name, taken).await);
         }
     }
 
@@ -158,8 +153,7 @@ impl Postman {
     }
 
     async fn clear_others(&self, name: &str, but: i64) {
-        let name = name.to_owned();
-        self.note(move |store| store.clear_mails(&name, but)).await;
+        is_noted(self.store.clear_mails(name, but).await);
     }
 
     /// A connection takes nothing of a mail, whatever the mail.
@@ -182,16 +176,12 @@ impl Postman {
 
     async fn note_failure(&self, name: &str, error: &ConnectError) {
         self.connections().is_told(name);
-        let (said, now) = (without_addresses(&error.to_string()), self.clock.now());
-        let (name, help) = (name.to_owned(), error.help.clone());
-        self.note(move |store| store.connection_failed(&name, (&said, help.as_deref()), now)).await;
-    }
-
-    /// Notes how a connection is, which is worth less than the replies that are still to be recorded.
-    async fn note(&self, note: impl FnOnce(&mut Store) -> Result<(), StoreError> + Send + 'static) {
-        if let Err(error) = self.store.call(note).await {
-            warn!("how the mail connection is cannot be noted: {error}");
-        }
+        let failure = ConnectionFailure {
+            connection: name.to_owned(),
+            what: without_addresses(&error.to_string()),
+            help: error.help.clone(),
+        };
+        is_noted(self.store.note_failure(failure, self.clock.now()).await);
     }
 
     /// The session of the connection: the open one if it is that and can be used, or a new one.
@@ -212,5 +202,12 @@ impl Postman {
         }
         let gone = || ConnectError::new("the session is gone", None);
         session.as_mut().map(|(_, session)| &mut **session as &mut dyn MailSession).ok_or_else(gone)
+    }
+}
+
+/// How a connection is, is worth less than the replies that are still to be recorded.
+fn is_noted(result: Result<(), StoreError>) {
+    if let Err(error) = result {
+        warn!("how the mail connection is cannot be noted: {error}");
     }
 }

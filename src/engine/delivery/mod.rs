@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::join_all;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tracing::{error, info, warn};
 
 use super::RunContext;
@@ -28,14 +28,14 @@ use crate::platform::faults::crash_point;
 use crate::platform::telemetry::without_addresses;
 use crate::services::Services;
 use crate::services::mail::MailSession;
-use crate::store::{OutboxMail, SharedStore, Store, StoreError};
+use crate::store::{AttemptRecord, DeferredFlow, QueuedMessage, Store, StoreError};
 use attempt::{Attempt, End};
 use connections::{Connections, Rest};
 
 /// The one who delivers; there is one in a process.
 #[derive(Debug)]
 pub struct Postman {
-    store: SharedStore,
+    store: Store,
     clock: Clock,
     services: Arc<dyn Services>,
     connections: Mutex<Connections>,
@@ -58,9 +58,6 @@ const RECORD_TRIES: u32 = 5;
 /// Between two of them.
 const RECORD_AGAIN: Duration = Duration::from_secs(1);
 
-/// The span of `per_hour`.
-const HOUR: SignedDuration = SignedDuration::from_hours(1);
-
 impl Postman {
     /// A postman for the state and the mail servers of this context.
     pub fn new(ctx: &RunContext) -> Self {
@@ -79,8 +76,7 @@ impl Postman {
     /// When the state fails.
     pub async fn start_over(&self) -> Result<(), StoreError> {
         self.connections().start_over();
-        let now = self.clock.now();
-        self.store.call(move |store| store.hurry(now)).await
+        self.store.retry_all_now(self.clock.now()).await
     }
 
     /// Doubts the mails whose replies could not be recorded; no lane may be under way.
@@ -88,8 +84,7 @@ impl Postman {
     /// # Errors
     /// When the state fails.
     pub async fn settle(&self) -> Result<(), StoreError> {
-        let now = self.clock.now();
-        let mails = self.store.call(move |store| store.doubt_interrupted_mails(now)).await?;
+        let mails = self.store.mark_interrupted_uncertain(self.clock.now()).await?;
         if mails > 0 {
             warn!(
                 mails,
@@ -123,8 +118,7 @@ impl Postman {
     /// # Errors
     /// When the state fails.
     pub async fn lanes(&self) -> Result<Vec<Vec<String>>, StoreError> {
-        let now = self.clock.now();
-        self.store.call(move |store| store.lanes(now)).await
+        self.store.due_lanes(self.clock.now()).await
     }
 
     /// When the next mail is to be tried; `None` while nothing waits.
@@ -132,7 +126,7 @@ impl Postman {
     /// # Errors
     /// When the state fails.
     pub async fn next_try(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.store.call(|store| store.next_try()).await
+        self.store.next_try().await
     }
 
     /// Delivers the mails of one lane whose time has come; `true` when the next one waits for its
@@ -149,10 +143,7 @@ impl Postman {
         let mut session: OpenSession = None;
         let mut is_paced = false;
         while !stop() {
-            let (now, of_lane) = (self.clock.now(), lane.to_vec());
-            let Some(mail) = self.store.call(move |store| store.next_mail(&of_lane, now)).await? else {
-                break;
-            };
+            let Some(mail) = self.store.next_message(lane, self.clock.now()).await? else { break };
             if self.is_within_hour(config, &mail).await? {
                 is_paced = self.deliver_one(config, mail, &mut session).await? == Delivered::Paced;
             }
@@ -164,18 +155,12 @@ impl Postman {
     }
 
     /// Whether the flow may send another mail in this hour; if not, all its new mails are put off.
-    async fn is_within_hour(&self, config: &Config, mail: &OutboxMail) -> Result<bool, StoreError> {
+    async fn is_within_hour(&self, config: &Config, mail: &QueuedMessage) -> Result<bool, StoreError> {
         let flow = mail.flow.as_ref().and_then(|name| config.flows.get(name)).filter(|_| mail.tries == 0);
         let Some(flow) = flow else { return Ok(true) };
-        let (name, per_hour, now) = (flow.name.clone(), flow.email.per_hour, self.clock.now());
-        let look = move |store: &mut Store| {
-            let (count, oldest) = store.begun_within(&name, now.checked_sub(HOUR).unwrap_or(now), now)?;
-            let Some(until) = oldest.filter(|_| count >= per_hour).map(|oldest| oldest + HOUR) else {
-                return Ok::<_, StoreError>(None);
-            };
-            Ok(Some((store.pace(&name, until, now)?, until)))
-        };
-        let Some((mails, until)) = self.store.call(look).await? else { return Ok(true) };
+        let (per_hour, now) = (flow.email.per_hour, self.clock.now());
+        let deferred = self.store.defer_flow_if_used_up(&flow.name, per_hour, now).await?;
+        let Some(DeferredFlow { mails, until }) = deferred else { return Ok(true) };
         info!(flow = flow.name, mails, %until, "per_hour = {per_hour} is used up: the other mails wait");
         Ok(false)
     }
@@ -183,7 +168,7 @@ impl Postman {
     async fn deliver_one(
         &self,
         config: &Config,
-        mail: OutboxMail,
+        mail: QueuedMessage,
         session: &mut OpenSession,
     ) -> Result<Delivered, StoreError> {
         let mut attempt = Attempt::of(&mail);
@@ -218,8 +203,7 @@ impl Postman {
     }
 
     async fn pause(&self, connections: &[String], until: Timestamp) -> Result<(), StoreError> {
-        let (connections, now) = (connections.to_vec(), self.clock.now());
-        self.store.call(move |store| store.pause(&connections, until, now)).await
+        self.store.defer_lane(connections, until, self.clock.now()).await
     }
 
     /// Writes down what the try came to; `pause` puts off all mails of the same lane until then.
@@ -234,17 +218,15 @@ impl Postman {
             Some(until) => until.max(own_time),
             None => own_time,
         };
+        let record = AttemptRecord {
+            mail: mail.id,
+            recipients: recipients.clone(),
+            next_try,
+            broke_over: suspects.clone(),
+            defer_lane: pause.map(|until| (mail.connections.clone(), until)),
+        };
         for tries_left in (0..RECORD_TRIES).rev() {
-            let (id, connections, recipients) = (mail.id, mail.connections.clone(), recipients.clone());
-            let suspects = suspects.clone();
-            let work = move |store: &mut Store| {
-                match &suspects {
-                    Some(over) => store.record_break(id, &recipients, next_try, over)?,
-                    None => store.record_replies(id, &recipients, next_try)?,
-                }
-                pause.map_or(Ok(()), |until| store.pause(&connections, until, now))
-            };
-            match self.store.call(work).await {
+            match self.store.record_attempt(record.clone(), now).await {
                 Err(error) if tries_left > 0 && error.is_passing() => {
                     warn!(mail = mail.id, "the replies cannot be recorded: {error}; trying again");
                     tokio::time::sleep(RECORD_AGAIN).await;
@@ -275,7 +257,7 @@ enum Delivered {
 }
 
 /// One line a mail, without addresses.
-fn tell(mail: &OutboxMail, connection: Option<&str>, recipients: &[Recipient], next_try: Timestamp) {
+fn tell(mail: &QueuedMessage, connection: Option<&str>, recipients: &[Recipient], next_try: Timestamp) {
     let count = |state| recipients.iter().filter(|recipient| recipient.state == state).count();
     let (sent, held, uncertain) = (count(State::Sent), count(State::Held), count(State::Uncertain));
     let waiting = count(State::Waiting) + uncertain;

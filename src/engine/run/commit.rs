@@ -13,7 +13,7 @@ use crate::flow::{Config, Flow, NoConnection};
 use crate::history::{CommitInputs, CommitOutputs, Outcome, RenderInputs, RenderOutputs, RenderedMail, Step};
 use crate::platform::faults::crash_point;
 use crate::schedule::window::Past;
-use crate::store::{NewMail, Scanned, Store};
+use crate::store::{NewMessage, ScanResult};
 use crate::text::counted::counted;
 
 /// All that a run has found out.
@@ -84,7 +84,7 @@ pub(super) async fn commit(
     if verdict == Verdict::PassOver && window.past.is_none() {
         passed_over.extend(&marks);
     }
-    let scanned = Scanned {
+    let scanned = ScanResult {
         source: window.source,
         past,
         passed_over,
@@ -99,28 +99,22 @@ pub(super) async fn commit(
     if mails.is_none() && scanned.passed_over.is_empty() && scanned.before_begin.is_none() {
         return Ok(Way::Quiet(scanned));
     }
-    let flow = Arc::clone(flow);
-    let work = move |store: &mut Store| {
-        let from = mails.as_ref().map(|mails| mails.sender().to_owned()).unwrap_or_default();
-        let to = flow.email.recipients();
-        let letters = mails.into_iter().flat_map(Mails::read).map(|mail| {
-            let (mail, bytes) = mail?;
-            let rows = marks.get(mail.rows).unwrap_or_default();
-            let (connections, sender, recipients) =
-                (flow.email.connections.as_slice(), from.as_str(), to.as_slice());
-            Ok(NewMail {
-                connections,
-                sender,
-                recipients,
-                subject: mail.subject,
-                message_id: mail.message_id,
-                bytes,
-                rows,
-            })
-        });
-        store.commit_scan(run, &scanned, letters)
-    };
-    Box::pin(place.store.call(work)).await?;
+    let connections = flow.email.connections.clone();
+    let sender = mails.as_ref().map(|mails| mails.sender().to_owned()).unwrap_or_default();
+    let recipients = flow.email.recipients();
+    let messages = mails.into_iter().flat_map(Mails::read).map(move |mail| {
+        let (mail, bytes) = mail?;
+        Ok(NewMessage {
+            connections: connections.clone(),
+            sender: sender.clone(),
+            recipients: recipients.clone(),
+            subject: mail.subject,
+            message_id: mail.message_id,
+            bytes,
+            rows: marks.get(mail.rows).unwrap_or_default().to_vec(),
+        })
+    });
+    Box::pin(place.store.commit_run(run, scanned, messages)).await?;
     crash_point("after-commit");
     Ok(Way::Committed(outcome, summary))
 }

@@ -28,7 +28,7 @@ use crate::flow::condition::Verdict;
 use crate::flow::{Config, Flow};
 use crate::history::{Cause, ConditionInputs, ConditionOutputs, Order, Outcome, Step};
 use crate::platform::faults::crash_point;
-use crate::store::{Begun, Failed, NewRun, Scanned, Store, StoreError};
+use crate::store::{ClaimedRun, FailedRun, NewRun, ScanResult, StoreError};
 
 pub use error::RunError;
 use record::{Facts, Record};
@@ -36,7 +36,7 @@ use record::{Facts, Record};
 /// A run that is claimed and has done nothing yet.
 #[derive(Debug)]
 pub struct Claimed {
-    begun: Begun,
+    begun: ClaimedRun,
     order: Order,
     started: Timestamp,
 }
@@ -66,7 +66,7 @@ pub enum Done {
 #[derive(Debug)]
 pub struct Quiet {
     told: Told,
-    scanned: Scanned,
+    scanned: Arc<ScanResult>,
 }
 
 /// What came of a run.
@@ -103,15 +103,11 @@ pub async fn run(
 /// When the state fails.
 pub async fn claim(place: &RunContext, wanted: Vec<(String, Order)>) -> Result<Vec<Claimed>, StoreError> {
     let started = place.clock.now();
-    let claim = move |store: &mut Store| {
-        let new = wanted.iter().map(|(flow, order)| NewRun { flow, order: *order, started });
-        let begun = store.begin_runs(&new.collect::<Vec<_>>())?;
-        let claimed = |(begun, (_, order))| Claimed { begun, order, started };
-        Ok::<_, StoreError>(begun.into_iter().zip(wanted).map(claimed).collect())
-    };
-    let claimed = place.store.call(claim).await?;
+    let orders: Vec<Order> = wanted.iter().map(|(_, order)| *order).collect();
+    let new = wanted.into_iter().map(|(flow, order)| NewRun { flow, order, started });
+    let begun = place.store.claim_runs(new.collect()).await?;
     crash_point("run-claimed");
-    Ok(claimed)
+    Ok(begun.into_iter().zip(orders).map(|(begun, order)| Claimed { begun, order, started }).collect())
 }
 
 /// Does what was claimed, up to the record of a run that handed on no row.
@@ -131,7 +127,7 @@ pub async fn work(
     let result = rows_way(place, config, flow, claimed, &mut record).await;
     let told = Told { flow: Arc::clone(flow), run, cause, facts: record.facts(), started };
     match result {
-        Ok(Way::Quiet(scanned)) => Ok(Done::Quiet(Box::new(Quiet { told, scanned }))),
+        Ok(Way::Quiet(scanned)) => Ok(Done::Quiet(Box::new(Quiet { told, scanned: Arc::new(scanned) }))),
         Ok(Way::Committed(outcome, summary)) => {
             told.ended(outcome, &summary, place.clock.now());
             Ok(Done::Recorded(Ended { run, outcome, summary }))
@@ -153,17 +149,14 @@ pub async fn work(
 /// # Errors
 /// When the state fails; then nothing has moved.
 pub async fn record(place: &RunContext, quiet: Vec<Quiet>) -> Result<Vec<Ended>, StoreError> {
-    let commit = move |store: &mut Store| {
-        store.commit_quiet_scans(quiet.iter().map(|quiet| (quiet.told.run, &quiet.scanned)))?;
-        Ok::<_, StoreError>(quiet)
-    };
-    let quiet = place.store.call(commit).await?;
+    let scans = quiet.iter().map(|quiet| (quiet.told.run, Arc::clone(&quiet.scanned)));
+    place.store.commit_empty_scans(scans.collect()).await?;
     crash_point("after-commit");
-    let ended = |quiet| {
-        let Quiet { told, scanned: Scanned { outcome, summary, now, .. } } = quiet;
+    let ended = |Quiet { told, scanned }: Quiet| {
+        let ScanResult { outcome, summary, now, .. } = scanned.as_ref();
         let run = told.run;
-        told.ended(outcome, &summary, now);
-        Ended { run, outcome, summary }
+        told.ended(*outcome, summary, *now);
+        Ended { run, outcome: *outcome, summary: summary.clone() }
     };
     Ok(quiet.into_iter().map(ended).collect())
 }
@@ -209,7 +202,7 @@ impl Told {
 enum Way {
     Committed(Outcome, String),
     /// No row is handed on, and the rest may be committed with that of other runs.
-    Quiet(Scanned),
+    Quiet(ScanResult),
 }
 
 /// What few runs come to is boxed, so that the others, which may be thousands, are not made large by it.
@@ -254,10 +247,11 @@ async fn end_failed(
     failure: &RunError,
     mut record: Record,
 ) -> Result<(), StoreError> {
-    let (summary, help, now) = (failure.to_string(), failure.help().to_owned(), place.clock.now());
-    let steps = record.take_steps();
-    let end = move |store: &mut Store| {
-        store.fail_run(run, &Failed { summary: &summary, help: &help, steps: &steps, due_since }, now)
+    let failed = FailedRun {
+        summary: failure.to_string(),
+        help: failure.help().to_owned(),
+        steps: record.take_steps(),
+        due_since,
     };
-    place.store.call(end).await
+    place.store.fail_run(run, failed, place.clock.now()).await
 }

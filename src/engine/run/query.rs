@@ -18,7 +18,6 @@ use crate::rows::lead;
 use crate::rows::row::{Mark, Row, Version};
 use crate::schedule::window::CLOCKS_DIFFER;
 use crate::services::table::{Page, TableReader};
-use crate::store::Store;
 
 /// The new rows of a run.
 #[derive(Debug)]
@@ -155,10 +154,10 @@ async fn handed_on(
         (Some((_, true)), _) | (None, None) => return Ok(vec![None; marks.len()]),
     };
     let (source, keys) = (window.source, marks.iter().map(|mark| mark.key).collect::<Vec<_>>());
-    let look = move |store: &mut Store| {
-        if is_past { store.mailed(source, &keys) } else { store.known(source, &keys) }
-    };
-    Ok(place.store.call(look).await?)
+    let store = &place.store;
+    let found =
+        if is_past { store.mailed_rows(source, keys).await } else { store.seen_rows(source, keys).await };
+    Ok(found?)
 }
 
 /// Where the next run may go on, or why the clocks cannot be trusted.

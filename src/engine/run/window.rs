@@ -12,8 +12,7 @@ use crate::platform::faults::crash_point;
 use crate::rows::row::{Key, Mark, Version};
 use crate::schedule::window::{EVER, FirstAnswer, Mode, Past, Reason};
 use crate::services::table::TableReader;
-use crate::store::old_rows::OldRows;
-use crate::store::{Begun, Source, Store, StoreError, Visit};
+use crate::store::{ClaimedRun, OldRows, Source, StoreError, Visit};
 
 /// What a run reads, and what it already knows.
 #[derive(Debug)]
@@ -58,7 +57,7 @@ pub(super) async fn open(
     place: &RunContext,
     flow: &Flow,
     table: &dyn TableReader,
-    (begun, started): (Begun, Timestamp),
+    (begun, started): (ClaimedRun, Timestamp),
     range: Range,
     record: &mut Record,
 ) -> Result<Opened, RunError> {
@@ -96,17 +95,11 @@ async fn visit(
 ) -> Result<Source, StoreError> {
     let identity = table.identity();
     let recorded = |identity: &str| table.is_recorded_as(identity);
-    let (name, is_to_stay) = (flow.name.clone(), range == Range::New);
-    // The store works on a thread of its own, which the table does not go to.
-    let look = move |store: &mut Store| store.sources(&name);
-    let known = place.store.call(look).await?.into_iter().find(|source| recorded(&source.identity));
-    let (name, known) = (flow.name.clone(), known.map(|source| source.identity));
-    let visit = move |store: &mut Store| {
-        let visit =
-            Visit { flow: &name, identity: &identity, known_as: known.as_deref(), due, now, is_to_stay };
-        store.visit(&visit)
-    };
-    let source = place.store.call(visit).await?;
+    let known = place.store.sources(&flow.name).await?.into_iter();
+    let known_as = known.map(|source| source.identity).find(|identity| recorded(identity));
+    let is_to_stay = range == Range::New;
+    let visit = Visit { flow: flow.name.clone(), identity, known_as, due, now, is_to_stay };
+    let source = place.store.visit_source(visit).await?;
     if let Some(Past { watermark: Some(watermark), .. }) = source.past.filter(|_| is_to_stay) {
         info!(
             flow = flow.name,
@@ -131,13 +124,11 @@ async fn begin(
     if served.is_none() {
         warn!(flow = flow.name, "the table service sent no Date header; using this machine's clock");
     }
-    let name = flow.name.clone();
-    let preset = place.store.call(move |store| store.begin_preset(&name)).await?;
+    let preset = place.store.preset_begin_of(&flow.name).await?;
     let due = source.first_due.map_or(due, |first| first.min(due));
     let first = FirstAnswer { due, now, served, is_first_try };
     let begin = preset.unwrap_or_else(|| flow.window.begin(&first));
-    let id = source.id;
-    place.store.call(move |store| store.begin_source(id, begin)).await?;
+    place.store.begin_source(source.id, begin).await?;
     crash_point("begin-recorded");
     info!(flow = flow.name, "the flow begins: rows before {begin} are not mailed");
     Ok(Past { begin, watermark: None, looked_back: None })
@@ -205,7 +196,7 @@ async fn open_first(
         window_s: flow.window.length.as_secs(),
         table: table.address(),
     });
-    let rows_before = old_rows.count().map_err(StoreError::from)?;
+    let rows_before = old_rows.count()?;
     let outputs = WindowOutputs {
         rows_before: Some(rows_before as u64),
         ..since(begin, "the flow's first run: rows before it are not mailed")
@@ -231,5 +222,5 @@ fn since(past_time: Timestamp, reason: &str) -> WindowOutputs {
 /// The same, in order and, where they are many, in a file.
 async fn settled(place: &RunContext, mut old: OldRows) -> Result<OldRows, RunError> {
     let work = move || old.settle().map(|()| old);
-    Ok(place.runner.run(work).await.ok_or(RunError::Stopped)?.map_err(StoreError::from)?)
+    Ok(place.runner.run(work).await.ok_or(RunError::Stopped)??)
 }

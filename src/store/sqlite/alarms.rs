@@ -5,16 +5,27 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use rusqlite::{Row as DbRow, params};
 
+use super::breaks::blame_mails;
+use super::identity::planned;
 use super::outbox::insert_mail;
-use super::{NewMail, Store, StoreError, from_db, to_db};
+use super::{Database, Failure, from_db, to_db};
 use crate::alarm::{ConnectionState, FlowState, HeldMails, Kind, Notice, Raised};
+use crate::store::{AlarmFacts, ConnectionFailure, NewMessage};
 
-impl Store {
+impl Database {
+    /// What the alarms follow from.
+    pub(crate) fn alarm_facts(&self) -> Result<AlarmFacts, Failure> {
+        Ok(AlarmFacts {
+            flows: self.flow_states()?,
+            connections: self.failing_connections()?,
+            planned: planned(&self.db)?,
+            raised: self.alarms()?,
+            held_notice: self.held_notice()?,
+        })
+    }
+
     /// The health of every flow that was ever seen.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn flow_states(&self) -> Result<BTreeMap<String, FlowState>, StoreError> {
+    pub(crate) fn flow_states(&self) -> Result<BTreeMap<String, FlowState>, Failure> {
         let mut ask = self.db.prepare_cached(
             "SELECT flows.name, anchor, on_since, off_since IS NOT NULL, last_read, failures, failing_since,
                  runs.id, runs.summary, runs.help, clock_problem
@@ -26,7 +37,7 @@ impl Store {
         Ok(states)
     }
 
-    fn add_mails(&self, states: &mut BTreeMap<String, FlowState>) -> Result<(), StoreError> {
+    fn add_mails(&self, states: &mut BTreeMap<String, FlowState>) -> Result<(), Failure> {
         let mut held = self.db.prepare_cached(
             "SELECT flows.name, count(DISTINCT mails.id), min(mails.created), min(mails.id)
              FROM recipients JOIN mails ON mails.id = recipients.mail JOIN runs ON runs.id = mails.run
@@ -56,10 +67,7 @@ impl Store {
     }
 
     /// The mail connections whose last try failed.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn failing_connections(&self) -> Result<BTreeMap<String, ConnectionState>, StoreError> {
+    fn failing_connections(&self) -> Result<BTreeMap<String, ConnectionState>, Failure> {
         let mut ask =
             self.db.prepare_cached("SELECT name, failures, failing_since, what, help FROM connections")?;
         let found = ask.query_map([], |row| {
@@ -75,37 +83,33 @@ impl Store {
     }
 
     /// Notes that a mail connection has failed once more.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn connection_failed(
+    pub(crate) fn note_failure(
         &mut self,
-        name: &str,
-        (what, help): (&str, Option<&str>),
+        failure: &ConnectionFailure,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), Failure> {
+        let ConnectionFailure { connection, what, help } = failure;
         self.db.execute(
             "INSERT INTO connections (name, failures, failing_since, what, help) VALUES (?1, 1, ?2, ?3, ?4)
              ON CONFLICT (name) DO UPDATE SET failures = failures + 1, what = excluded.what, help = excluded.help",
-            params![name, to_db(now), what, help],
+            params![connection, to_db(now), what, help],
         )?;
         Ok(())
     }
 
-    /// Notes that a mail connection works.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn connection_works(&mut self, name: &str) -> Result<(), StoreError> {
-        self.db.execute("DELETE FROM connections WHERE name = ?1", [name])?;
+    /// Notes that a mail connection works, and who is to blame where it broke before.
+    pub(crate) fn note_success(&mut self, connection: &str, taken: Option<i64>) -> Result<(), Failure> {
+        let tx = self.db.transaction()?;
+        tx.execute("DELETE FROM connections WHERE name = ?1", [connection])?;
+        if let Some(mail) = taken {
+            blame_mails(&tx, connection, mail)?;
+        }
+        tx.commit()?;
         Ok(())
     }
 
     /// The oldest mail about leadflow's own work that is held, and what a server said of such a one.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn held_notices(&self) -> Result<Option<(i64, String)>, StoreError> {
+    fn held_notice(&self) -> Result<Option<(i64, String)>, Failure> {
         let (mail, reply): (Option<i64>, Option<String>) = self.db.query_row(
             "SELECT min(mails.id), max(reply) FROM recipients JOIN mails ON mails.id = recipients.mail
              WHERE recipients.state = 'held' AND mails.run IS NULL",
@@ -116,10 +120,7 @@ impl Store {
     }
 
     /// The alarms that were raised and are not over.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn alarms(&self) -> Result<Vec<Raised>, StoreError> {
+    pub(crate) fn alarms(&self) -> Result<Vec<Raised>, Failure> {
         let mut ask = self.db.prepare_cached(
             "SELECT kind, about, since, what, mailed, EXISTS (SELECT 1 FROM mails WHERE mails.id = alarms.mail
                  AND next_try IS NOT NULL) FROM alarms ORDER BY since, kind, about",
@@ -141,15 +142,12 @@ impl Store {
     }
 
     /// Commits which alarms stand and which are over, with the mail that tells it.
-    ///
-    /// # Errors
-    /// When the database fails; then nothing has moved.
-    pub fn commit_notice(
+    pub(crate) fn commit_alarms(
         &mut self,
         notice: &Notice,
-        mail: Option<&NewMail<'_>>,
+        mail: Option<&NewMessage>,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), Failure> {
         let tx = self.db.transaction()?;
         for alarm in &notice.stand {
             tx.execute(

@@ -60,14 +60,15 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::store::{Request, Store};
+    use crate::store::Request;
+    use crate::store::sqlite::Database;
 
     #[test]
     fn a_write_is_seen_once_it_has_settled_and_never_missed() {
         let folder = tempfile::tempdir().unwrap();
         let mut changes = Changes::of(folder.path());
         assert!(changes.any() && changes.any(), "there is nothing that could tell");
-        let mut store = Store::open(folder.path()).unwrap();
+        let mut store = Database::open(folder.path()).unwrap();
         let mut leave =
             || drop(store.leave_request(&Request::Off("leads".to_owned()), Timestamp::UNIX_EPOCH));
         leave();

@@ -5,31 +5,21 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{Store, StoreError, from_db, to_db};
+use super::{Database, Failure, from_db, to_db};
 use crate::planner::Known;
+use crate::store::{FlowOverview, RunFilter};
 
 /// As far as a look-back reaches, if nothing else is said.
 const FAR_BACK: SignedDuration = SignedDuration::from_hours(7 * 24);
 
-impl Store {
-    /// The flow's anchor: the moment it was first seen, which is `now` if that is the first time.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn anchor(&mut self, flow: &str, now: Timestamp) -> Result<Timestamp, StoreError> {
-        Ok(from_db(see(&self.db, flow, now)?))
-    }
-
+impl Database {
     /// What the plan needs of these flows, which are all of the file, each with whether that has it on; one that was
     /// never seen is seen `now`. While a flow has never been on it is seen anew each time.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn plan_of<'a>(
+    pub(crate) fn plan_of<'a>(
         &mut self,
         flows: impl Iterator<Item = (&'a String, bool)>,
         now: Timestamp,
-    ) -> Result<BTreeMap<String, Known>, StoreError> {
+    ) -> Result<BTreeMap<String, Known>, Failure> {
         let tx = self.db.transaction()?;
         let look = |(flow, is_enabled): (&String, bool)| {
             see(&tx, flow, now)?;
@@ -50,19 +40,19 @@ impl Store {
         Ok(known)
     }
 
-    /// What the plan needs of a flow; `None` if it was never seen.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn plan(&self, flow: &str) -> Result<Option<Known>, StoreError> {
-        Ok(known(&self.db, flow)?)
+    /// What `leadflow list` shows of a flow.
+    pub(crate) fn overview(&self, flow: &str) -> Result<FlowOverview, Failure> {
+        let newest = RunFilter { flow: Some(flow.to_owned()), limit: Some(1), ..RunFilter::default() };
+        Ok(FlowOverview {
+            known: known(&self.db, flow)?,
+            off_since: self.off_since(flow)?,
+            last_run: self.find_runs(&newest)?.pop(),
+            waiting_mails: self.waiting_mails(flow)?,
+        })
     }
 
     /// When the flow was first seen; `None` if it never was.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn seen(&self, flow: &str) -> Result<Option<Timestamp>, StoreError> {
+    pub(crate) fn seen(&self, flow: &str) -> Result<Option<Timestamp>, Failure> {
         let anchor: Option<i64> = self
             .db
             .query_row("SELECT anchor FROM flows WHERE name = ?1", [flow], |row| row.get(0))
@@ -70,65 +60,16 @@ impl Store {
         Ok(anchor.map(from_db))
     }
 
-    /// The clock was set back: the moments that the begin of a table follows from, and when mails are tried
-    /// again, are earlier by as much. Where that is not known the former are as early as a look-back reaches, and
-    /// the latter is now.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn clock_went_back(&mut self, by: Option<SignedDuration>, now: Timestamp) -> Result<(), StoreError> {
-        let (shift, far_back, at_once) = match by {
-            Some(by) => (i64::try_from(by.as_micros()).unwrap_or_default(), i64::MAX, i64::MAX),
-            None => (0, to_db(now.checked_sub(FAR_BACK).unwrap_or(now)), to_db(now)),
-        };
+    /// The clock was set back by this much.
+    pub(crate) fn clock_went_back(&mut self, by: SignedDuration, now: Timestamp) -> Result<(), Failure> {
         let tx = self.db.transaction()?;
-        for (table, moment, which, at_most) in [
-            ("flows", "due_since", "1", far_back),
-            ("flows", "last_read", "1", far_back),
-            ("flows", "seen_on", "1", far_back),
-            ("sources", "first_due", "begin IS NULL", far_back),
-            ("mails", "next_try", "1", at_once),
-            // An hour's mails are counted by it.
-            ("mails", "began", "1", at_once),
-        ] {
-            let set = format!("UPDATE {table} SET {moment} = min({moment} - ?1, ?2)");
-            tx.execute(&format!("{set} WHERE {moment} IS NOT NULL AND {which}"), [shift, at_most])?;
-        }
+        clock_went_back(&tx, Some(by), now)?;
         tx.commit()?;
         Ok(())
     }
 
-    /// The last moment that the state speaks of: it is past, unless the clock was set back since.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn last_moment(&self) -> Result<Option<Timestamp>, StoreError> {
-        let run = "SELECT coalesce(ended, started) FROM runs ORDER BY id DESC LIMIT 1";
-        let run: Option<i64> = self.db.query_row(run, [], |row| row.get(0)).optional()?;
-        Ok(self.planned()?.max(run.map(from_db)))
-    }
-
-    /// Turns the flow off since `off`, or on with `None`; survives restarts.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn set_off(&mut self, flow: &str, off: Option<Timestamp>, now: Timestamp) -> Result<(), StoreError> {
-        self.anchor(flow, now)?;
-        see_on(&self.db, flow, off.is_none(), now)?;
-        self.db.execute(
-            "UPDATE flows SET on_since = iif(?2 IS NULL AND off_since IS NOT NULL, ?3, on_since),
-                 off_since = iif(?2 IS NULL, NULL, coalesce(off_since, ?2))
-             WHERE name = ?1",
-            params![flow, off.map(to_db), to_db(now)],
-        )?;
-        Ok(())
-    }
-
     /// Since when `leadflow off` keeps the flow off.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn off_since(&self, flow: &str) -> Result<Option<Timestamp>, StoreError> {
+    pub(crate) fn off_since(&self, flow: &str) -> Result<Option<Timestamp>, Failure> {
         let off: Option<Option<i64>> = self
             .db
             .query_row("SELECT off_since FROM flows WHERE name = ?1", [flow], |row| row.get(0))
@@ -157,6 +98,51 @@ pub(super) fn see(db: &Connection, flow: &str, now: Timestamp) -> rusqlite::Resu
     Ok(known()?.map_or(now, |(anchor, _)| anchor))
 }
 
+/// The clock was set back: the moments that the begin of a table follows from, and when mails are tried
+/// again, are earlier by as much. Where that is not known the former are as early as a look-back reaches, and
+/// the latter is now.
+pub(super) fn clock_went_back(
+    db: &Connection,
+    by: Option<SignedDuration>,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    let (shift, far_back, at_once) = match by {
+        Some(by) => (i64::try_from(by.as_micros()).unwrap_or_default(), i64::MAX, i64::MAX),
+        None => (0, to_db(now.checked_sub(FAR_BACK).unwrap_or(now)), to_db(now)),
+    };
+    for (table, moment, which, at_most) in [
+        ("flows", "due_since", "1", far_back),
+        ("flows", "last_read", "1", far_back),
+        ("flows", "seen_on", "1", far_back),
+        ("sources", "first_due", "begin IS NULL", far_back),
+        ("mails", "next_try", "1", at_once),
+        // An hour's mails are counted by it.
+        ("mails", "began", "1", at_once),
+    ] {
+        let set = format!("UPDATE {table} SET {moment} = min({moment} - ?1, ?2)");
+        db.execute(&format!("{set} WHERE {moment} IS NOT NULL AND {which}"), [shift, at_most])?;
+    }
+    Ok(())
+}
+
+/// Turns the flow off since `off`, or on with `None`; survives restarts.
+pub(super) fn set_off(
+    db: &Connection,
+    flow: &str,
+    off: Option<Timestamp>,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    see(db, flow, now)?;
+    see_on(db, flow, off.is_none(), now)?;
+    db.execute(
+        "UPDATE flows SET on_since = iif(?2 IS NULL AND off_since IS NOT NULL, ?3, on_since),
+             off_since = iif(?2 IS NULL, NULL, coalesce(off_since, ?2))
+         WHERE name = ?1",
+        params![flow, off.map(to_db), to_db(now)],
+    )?;
+    Ok(())
+}
+
 /// A flow that has taken no slot yet counts its slots from when it is seen on.
 fn see_on(db: &Connection, flow: &str, is_on: bool, now: Timestamp) -> rusqlite::Result<()> {
     let is_new = "last_slot IS NULL AND due_since IS NULL";
@@ -181,24 +167,4 @@ fn known(db: &Connection, flow: &str) -> rusqlite::Result<Option<Known>> {
         Ok(Known { anchor: from_db(row.get(0)?), last_slot, is_off: row.get(2)?, is_failing: row.get(3)? })
     };
     ask.query_row([flow], known).optional()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_anchor_is_the_first_sight_and_stays() {
-        let folder = tempfile::tempdir().unwrap();
-        let (first, later) =
-            ("2026-01-05T08:00:00Z".parse().unwrap(), "2026-01-06T08:00:00Z".parse().unwrap());
-        assert_eq!(Store::open(folder.path()).unwrap().anchor("leads", first).unwrap(), first);
-        let mut again = Store::open(folder.path()).unwrap();
-        assert_eq!(again.anchor("leads", later).unwrap(), first);
-        assert_eq!(again.reading("leads").unwrap(), None);
-        again.set_off("leads", Some(later), later).unwrap();
-        assert_eq!(again.off_since("leads").unwrap(), Some(later));
-        again.set_off("leads", None, later).unwrap();
-        assert_eq!(again.off_since("leads").unwrap(), None);
-    }
 }

@@ -9,7 +9,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 /// The database, its write-ahead log and the log's index. They live as long as a connection does.
-const FILES: [&str; 3] = ["leadflow.db", "leadflow.db-wal", "leadflow.db-shm"];
+pub(in crate::store) const FILES: [&str; 3] = ["leadflow.db", "leadflow.db-wal", "leadflow.db-shm"];
 
 /// The files that were there when the database was opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +49,7 @@ fn found(folder: &Path) -> [Option<Place>; FILES.len()] {
 
 #[cfg(test)]
 mod tests {
-    use crate::store::{SharedStore, Store, StoreError};
+    use crate::store::{Store, StoreError};
 
     #[tokio::test]
     async fn no_operation_is_done_on_files_that_are_gone_or_others() {
@@ -57,10 +57,10 @@ mod tests {
             for replaces in [false, true] {
                 let folder = tempfile::tempdir().unwrap();
                 let path = folder.path().join(name);
-                let store = SharedStore::new(Store::open(folder.path()).unwrap());
-                store.call(|store| store.requests()).await.unwrap();
+                let store = Store::open(folder.path()).unwrap();
+                store.flow_names().await.unwrap();
                 drop(Store::open(folder.path()).unwrap());
-                store.call(|store| store.requests()).await.unwrap();
+                store.flow_names().await.unwrap();
                 let bytes = std::fs::read(&path).unwrap();
                 std::fs::remove_file(&path).unwrap();
                 if replaces {
@@ -68,7 +68,7 @@ mod tests {
                     std::fs::write(&path, bytes).unwrap();
                 }
                 assert!(!store.is_in_place(), "{name}");
-                let answer = store.call(|store| store.requests()).await;
+                let answer = store.flow_names().await;
                 assert!(matches!(answer, Err(StoreError::Replaced(_))), "{name}: {answer:?}");
             }
         }

@@ -7,7 +7,9 @@ use std::sync::{Mutex, PoisonError};
 use rusqlite::{Connection, OptionalExtension as _, params};
 use tempfile::NamedTempFile;
 
+use super::Failure;
 use crate::rows::row::{Key, Mark, Version};
+use crate::store::StoreError;
 
 /// Marks that are kept in memory, 24 bytes each.
 const IN_MEMORY: usize = 250_000;
@@ -48,7 +50,11 @@ impl OldRows {
     ///
     /// # Errors
     /// When the file cannot be written: the disk is full.
-    pub(crate) fn settle(&mut self) -> rusqlite::Result<()> {
+    pub(crate) fn settle(&mut self) -> Result<(), StoreError> {
+        Ok(self.put_in_order()?)
+    }
+
+    fn put_in_order(&mut self) -> Result<(), Failure> {
         // Of a row that came twice the later version counts.
         self.recent.reverse();
         self.recent.sort_by_key(|mark| mark.key);
@@ -83,7 +89,11 @@ impl OldRows {
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub(crate) fn count(&self) -> rusqlite::Result<usize> {
+    pub(crate) fn count(&self) -> Result<usize, StoreError> {
+        Ok(self.counted()?)
+    }
+
+    fn counted(&self) -> Result<usize, Failure> {
         let Some(file) = &self.file else { return Ok(self.recent.len()) };
         let file = file.lock().unwrap_or_else(PoisonError::into_inner);
         let count: i64 = file.0.query_row("SELECT count(*) FROM marks", [], |row| row.get(0))?;
@@ -94,24 +104,25 @@ impl OldRows {
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub(crate) fn version(&self, key: Key) -> rusqlite::Result<Option<Version>> {
+    pub(crate) fn version(&self, key: Key) -> Result<Option<Version>, StoreError> {
+        Ok(self.version_of(key)?)
+    }
+
+    fn version_of(&self, key: Key) -> Result<Option<Version>, Failure> {
         let Some(file) = &self.file else {
             let at = self.recent.binary_search_by_key(&key, |mark| mark.key);
             return Ok(at.ok().map(|at| self.recent[at].version));
         };
         let file = file.lock().unwrap_or_else(PoisonError::into_inner);
         let mut ask = file.0.prepare_cached("SELECT version FROM marks WHERE key = ?1")?;
-        ask.query_row([key.0], |row| row.get(0).map(Version)).optional()
+        Ok(ask.query_row([key.0], |row| row.get(0).map(Version)).optional()?)
     }
 
     /// Hands out each of them in the order of their keys, once they are settled.
     ///
     /// # Errors
     /// When the file cannot be read, or what takes them fails.
-    pub(crate) fn each<E: From<rusqlite::Error>>(
-        &self,
-        mut take: impl FnMut(Mark) -> Result<(), E>,
-    ) -> Result<(), E> {
+    pub(super) fn each(&self, mut take: impl FnMut(Mark) -> Result<(), Failure>) -> Result<(), Failure> {
         let Some(file) = &self.file else { return self.recent.iter().copied().try_for_each(take) };
         let file = file.lock().unwrap_or_else(PoisonError::into_inner);
         let mut ask = file.0.prepare("SELECT key, version FROM marks ORDER BY key")?;
@@ -161,7 +172,7 @@ mod tests {
             let mut found = Vec::new();
             old.each(|mark| {
                 found.push(mark.key);
-                Ok::<_, rusqlite::Error>(())
+                Ok(())
             })
             .unwrap();
             assert!(found.len() == 3_100 && found.is_sorted());

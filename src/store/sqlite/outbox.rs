@@ -3,86 +3,15 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use super::texts::{read_text, write_text};
-use super::{Store, StoreError, from_db, to_db};
+use super::breaks::note_break;
+use super::message_bytes::{read_text, write_text};
+use super::{Database, Failure, from_db, to_db};
 use crate::outbox::{LONGEST_WAIT, Receipt, Recipient, State, outcome_of};
-use crate::rows::row::Mark;
+use crate::store::{AttemptRecord, NewMessage, QueuedMessage};
 
-/// A mail to be put into the outbox.
-#[derive(Debug, Clone)]
-pub struct NewMail<'a> {
-    /// Mail connections in the order they are tried.
-    pub connections: &'a [String],
-    /// Envelope sender.
-    pub sender: &'a str,
-    /// Envelope recipients.
-    pub recipients: &'a [String],
-    /// Subject, for lists.
-    pub subject: String,
-    /// `Message-ID`.
-    pub message_id: String,
-    /// RFC 5322 text.
-    pub bytes: Vec<u8>,
-    /// The rows it carries.
-    pub rows: &'a [Mark],
-}
-
-/// What the run history shows of a mail.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MailRecord {
-    /// Number, rising.
-    pub id: i64,
-    /// Subject as rendered.
-    pub subject: String,
-    /// With angle brackets.
-    pub message_id: String,
-    /// Mail connections in the order they are tried.
-    pub connections: Vec<String>,
-    /// The connection that it was last handed to.
-    pub connection: Option<String>,
-    /// Bytes of the message; `None` once it is purged.
-    pub size: Option<i64>,
-    /// Tries so far.
-    pub tries: u32,
-    /// When it is tried next; `None` when nothing waits any more.
-    pub next_try: Option<Timestamp>,
-    /// It waits for nothing but its flow's `per_hour`.
-    pub is_paced: bool,
-    /// It is being sent.
-    pub is_sending: bool,
-    /// Every recipient.
-    pub recipients: Vec<Recipient>,
-}
-
-/// A mail out of the outbox.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OutboxMail {
-    /// Number, rising.
-    pub id: i64,
-    /// The run that made it; `None` for a mail about leadflow's own work.
-    pub run: Option<i64>,
-    /// The flow of that run.
-    pub flow: Option<String>,
-    /// Mail connections in the order they are tried.
-    pub connections: Vec<String>,
-    /// Envelope sender.
-    pub sender: String,
-    /// Every recipient, those that need no letter any more included.
-    pub recipients: Vec<Recipient>,
-    /// RFC 5322 text.
-    pub bytes: Vec<u8>,
-    /// Tries so far.
-    pub tries: u32,
-    /// Tries whose session broke by the mail's own fault.
-    pub breaks: u32,
-}
-
-impl Store {
+impl Database {
     /// The lists of connections that have a mail whose time has come.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn lanes(&self, now: Timestamp) -> Result<Vec<Vec<String>>, StoreError> {
+    pub(crate) fn due_lanes(&self, now: Timestamp) -> Result<Vec<Vec<String>>, Failure> {
         let mut ask =
             self.db.prepare_cached(&format!("SELECT DISTINCT connections FROM mails WHERE {IS_DUE}"))?;
         let found = ask.query_map(due_at(now), |row| Ok(names_of(&row.get::<_, String>(0)?)))?;
@@ -93,10 +22,11 @@ impl Store {
     /// `per_hour`, or since the clock was set back, go before those that were made meanwhile. One in the
     /// middle of which a session broke goes after those that are due with it, and mails of a flow of such
     /// ones after those of other flows.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn next_mail(&self, lane: &[String], now: Timestamp) -> Result<Option<OutboxMail>, StoreError> {
+    pub(crate) fn next_message(
+        &self,
+        lane: &[String],
+        now: Timestamp,
+    ) -> Result<Option<QueuedMessage>, Failure> {
         let [now, too_late] = due_at(now);
         let mut ask = self.db.prepare_cached(&format!(
             "SELECT id, run, connections, sender, tries, breaks,
@@ -106,7 +36,7 @@ impl Store {
         ))?;
         let found = ask
             .query_row(params![now, too_late, json_of(lane)], |row| {
-                Ok(OutboxMail {
+                Ok(QueuedMessage {
                     id: row.get(0)?,
                     run: row.get(1)?,
                     flow: row.get(6)?,
@@ -127,10 +57,12 @@ impl Store {
 
     /// Commits that the mail is being sent over this connection, before its first command goes out.
     /// The next connection of the list is the same try.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn begin_sending(&mut self, mail: i64, connection: &str, now: Timestamp) -> Result<(), StoreError> {
+    pub(crate) fn begin_sending(
+        &mut self,
+        mail: i64,
+        connection: &str,
+        now: Timestamp,
+    ) -> Result<(), Failure> {
         self.db.execute(
             "UPDATE mails SET tries = tries + iif(sending = 1, 0, 1), sending = 1, began = coalesce(began, ?2),
                  is_paced = 0, connection = ?3
@@ -140,70 +72,42 @@ impl Store {
         Ok(())
     }
 
-    /// Records what became of a mail, and what that makes of its run.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn record_replies(
-        &mut self,
-        mail: i64,
-        recipients: &[Recipient],
-        next_try: Timestamp,
-    ) -> Result<(), StoreError> {
+    /// Records what became of a try, and what that makes of the mail's run and of its lane.
+    pub(crate) fn record_attempt(&mut self, attempt: &AttemptRecord, now: Timestamp) -> Result<(), Failure> {
+        let AttemptRecord { mail, recipients, next_try, broke_over, defer_lane: lane } = attempt;
         let tx = self.db.transaction()?;
-        write_recipients(&tx, mail, recipients, next_try)?;
-        update_run(&tx, mail)?;
-        tx.commit()?;
-        Ok(())
-    }
-
-    /// After a start: mails that the last process was sending may have arrived. Their recipients
-    /// that still waited are uncertain now, and the mails wait again. Returns how many.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn doubt_interrupted_mails(&mut self, now: Timestamp) -> Result<usize, StoreError> {
-        let tx = self.db.transaction()?;
-        let mails: Vec<i64> = tx
-            .prepare("SELECT id FROM mails WHERE sending = 1")?
-            .query_map([], |row| row.get(0))?
-            .collect::<Result<_, _>>()?;
-        for &mail in &mails {
-            let doubt = || Receipt::Unknown("the process ended while the mail was being sent".to_owned());
-            let after = |r: Recipient| if r.is_due() { r.after(doubt()) } else { r };
-            let recipients: Vec<_> = recipients_of(&tx, mail)?.into_iter().map(after).collect();
-            write_recipients(&tx, mail, &recipients, now)?;
-            update_run(&tx, mail)?;
+        write_recipients(&tx, *mail, recipients, *next_try)?;
+        if let Some(over) = broke_over {
+            note_break(&tx, *mail, over)?;
+        }
+        update_run(&tx, *mail)?;
+        if let Some((lane, until)) = lane {
+            defer_lane(&tx, lane, *until, now)?;
         }
         tx.commit()?;
-        Ok(mails.len())
+        Ok(())
     }
 
-    /// Puts off every mail that would take the same connections: none of them can be reached. So
-    /// it does those that are due since they lie later than any wait, or they would stay due.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn pause(
+    /// Mails whose replies could not be recorded are uncertain. Returns how many.
+    pub(crate) fn mark_interrupted_uncertain(&mut self, now: Timestamp) -> Result<usize, Failure> {
+        let tx = self.db.transaction()?;
+        let mails = mark_uncertain(&tx, now)?;
+        tx.commit()?;
+        Ok(mails)
+    }
+
+    /// Puts off every mail of a lane.
+    pub(crate) fn defer_lane(
         &mut self,
-        connections: &[String],
+        lane: &[String],
         until: Timestamp,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let [_, too_late] = due_at(now);
-        self.db.execute(
-            "UPDATE mails SET next_try = ?2
-             WHERE connections = ?1 AND (next_try < ?2 OR next_try > ?3) AND sending = 0",
-            params![json_of(connections), to_db(until), too_late],
-        )?;
-        Ok(())
+    ) -> Result<(), Failure> {
+        defer_lane(&self.db, lane, until, now)
     }
 
     /// Lets every waiting mail be tried at `now`: somebody has started leadflow or changed its file.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn hurry(&mut self, now: Timestamp) -> Result<(), StoreError> {
+    pub(crate) fn retry_all_now(&mut self, now: Timestamp) -> Result<(), Failure> {
         self.db.execute(
             "UPDATE mails SET next_try = ?1, is_paced = 0 WHERE next_try > ?1 AND sending = 0",
             [to_db(now)],
@@ -211,70 +115,8 @@ impl Store {
         Ok(())
     }
 
-    /// The mails of a run, with what became of them.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn mails_of(&self, run: i64) -> Result<Vec<MailRecord>, StoreError> {
-        let mut ask = self.db.prepare_cached(
-            "SELECT id, subject, message_id, (SELECT sum(length(bytes)) FROM texts WHERE mail = mails.id), tries, next_try, is_paced, sending, connections, connection
-             FROM mails WHERE run = ?1 ORDER BY id",
-        )?;
-        let mut found: Vec<MailRecord> = ask
-            .query_map([run], |row| {
-                Ok(MailRecord {
-                    id: row.get(0)?,
-                    subject: row.get(1)?,
-                    message_id: row.get(2)?,
-                    connections: names_of(&row.get::<_, String>(8)?),
-                    connection: row.get(9)?,
-                    size: row.get(3)?,
-                    tries: row.get(4)?,
-                    next_try: row.get::<_, Option<i64>>(5)?.map(from_db),
-                    is_paced: row.get(6)?,
-                    is_sending: row.get(7)?,
-                    recipients: Vec::new(),
-                })
-            })?
-            .collect::<Result<_, _>>()?;
-        for mail in &mut found {
-            mail.recipients = recipients_of(&self.db, mail.id)?;
-        }
-        Ok(found)
-    }
-
-    /// How many mails of a flow still wait; one that is being sent waits, too.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn waiting_mails(&self, flow: &str) -> Result<i64, StoreError> {
-        // The order of a cross join is kept: few mails wait, and a flow has many runs.
-        Ok(self.db.query_row(
-            "SELECT count(*) FROM mails CROSS JOIN runs ON runs.id = mails.run
-             WHERE mails.next_try IS NOT NULL AND runs.flow = (SELECT id FROM flows WHERE name = ?1)",
-            [flow],
-            |row| row.get(0),
-        )?)
-    }
-
-    /// Forgets the bytes of mails that were created before `before` and need no letter any more.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn purge_sent(&mut self, before: Timestamp) -> Result<usize, StoreError> {
-        Ok(self.db.execute(
-            "DELETE FROM texts WHERE mail IN
-                 (SELECT id FROM mails WHERE created < ?1 AND next_try IS NULL AND sending = 0 AND NOT EXISTS
-                     (SELECT 1 FROM recipients WHERE mail = mails.id AND state NOT IN ('sent', 'dropped')))",
-            [to_db(before)],
-        )?)
-    }
-
     /// When the next mail is to be tried; `None` while nothing waits.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn next_try(&self) -> Result<Option<Timestamp>, StoreError> {
+    pub(crate) fn next_try(&self) -> Result<Option<Timestamp>, Failure> {
         let next: Option<i64> = self.db.query_row(
             "SELECT min(next_try) FROM mails WHERE next_try IS NOT NULL AND sending = 0",
             [],
@@ -284,13 +126,41 @@ impl Store {
     }
 }
 
+/// Mails that were being sent may have arrived. Their recipients that still waited are uncertain now, and the mails
+/// wait again. Returns how many.
+pub(super) fn mark_uncertain(tx: &Transaction<'_>, now: Timestamp) -> Result<usize, Failure> {
+    let mails: Vec<i64> = tx
+        .prepare("SELECT id FROM mails WHERE sending = 1")?
+        .query_map([], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    for &mail in &mails {
+        let doubt = || Receipt::Unknown("the process ended while the mail was being sent".to_owned());
+        let after = |r: Recipient| if r.is_due() { r.after(doubt()) } else { r };
+        let recipients: Vec<_> = recipients_of(tx, mail)?.into_iter().map(after).collect();
+        write_recipients(tx, mail, &recipients, now)?;
+        update_run(tx, mail)?;
+    }
+    Ok(mails.len())
+}
+
+/// So it does mails that are due since they lie later than any wait, or they would stay due.
+fn defer_lane(db: &Connection, lane: &[String], until: Timestamp, now: Timestamp) -> Result<(), Failure> {
+    let [_, too_late] = due_at(now);
+    db.execute(
+        "UPDATE mails SET next_try = ?2
+         WHERE connections = ?1 AND (next_try < ?2 OR next_try > ?3) AND sending = 0",
+        params![json_of(lane), to_db(until), too_late],
+    )?;
+    Ok(())
+}
+
 pub(super) fn insert_mail(
     tx: &Transaction<'_>,
     run: Option<i64>,
-    mail: &NewMail<'_>,
+    mail: &NewMessage,
     now: Timestamp,
-) -> Result<i64, StoreError> {
-    let connections = json_of(mail.connections);
+) -> Result<i64, Failure> {
+    let connections = json_of(&mail.connections);
     tx.execute(
         "INSERT INTO mails (run, connections, sender, subject, message_id, created, next_try)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)",
@@ -298,7 +168,7 @@ pub(super) fn insert_mail(
     )?;
     let id = tx.last_insert_rowid();
     write_text(tx, id, &mail.bytes)?;
-    for (position, address) in (0_i64..).zip(mail.recipients) {
+    for (position, address) in (0_i64..).zip(&mail.recipients) {
         tx.execute(
             "INSERT INTO recipients (mail, position, address, state) VALUES (?1, ?2, ?3, 'waiting')",
             params![id, position, address],
@@ -312,7 +182,7 @@ pub(super) fn write_recipients(
     mail: i64,
     recipients: &[Recipient],
     next_try: Timestamp,
-) -> Result<(), StoreError> {
+) -> Result<(), Failure> {
     for (position, recipient) in (0_i64..).zip(recipients) {
         tx.execute(
             "UPDATE recipients SET state = ?3, uncertain = ?4, reply = ?5 WHERE mail = ?1 AND position = ?2",
@@ -328,7 +198,7 @@ pub(super) fn write_recipients(
     Ok(())
 }
 
-pub(super) fn recipients_of(db: &Connection, mail: i64) -> Result<Vec<Recipient>, StoreError> {
+pub(super) fn recipients_of(db: &Connection, mail: i64) -> Result<Vec<Recipient>, Failure> {
     let mut ask = db.prepare_cached(
         "SELECT address, state, uncertain, reply FROM recipients WHERE mail = ?1 ORDER BY position",
     )?;
@@ -367,7 +237,7 @@ pub(super) fn names_of(connections: &str) -> Vec<String> {
 }
 
 /// The outcome of a mail's run follows from the recipients of all mails of that run.
-pub(super) fn update_run(tx: &Transaction<'_>, mail: i64) -> Result<(), StoreError> {
+pub(super) fn update_run(tx: &Transaction<'_>, mail: i64) -> Result<(), Failure> {
     let run: Option<i64> = tx.query_row("SELECT run FROM mails WHERE id = ?1", [mail], |row| row.get(0))?;
     let Some(run) = run else { return Ok(()) };
     let mut ask = tx.prepare_cached("SELECT id FROM mails WHERE run = ?1")?;

@@ -1,5 +1,6 @@
 //! Runs: claimed, committed in one transaction, looked up.
 
+use std::sync::Arc;
 use std::{io, iter};
 
 use jiff::Timestamp;
@@ -8,77 +9,14 @@ use rusqlite::{
 };
 
 use super::flows::see;
-use super::outbox::{NewMail, insert_mail};
-use super::sources::{Source, move_on, source_at};
+use super::outbox::insert_mail;
+use super::sources::{move_on, source_at};
 use super::steps::insert_steps;
-use super::{Store, StoreError, from_db, to_db};
-use crate::history::{Order, Outcome, RecordedStep, Run};
+use super::{Database, Failure, from_db, to_db};
+use crate::history::{Outcome, Run};
 use crate::platform::faults::crash_point;
 use crate::rows::row::{Key, Mark, Version};
-use crate::schedule::window::Past;
-use crate::store::old_rows::OldRows;
-
-/// A run that begins.
-#[derive(Debug, Clone, Copy)]
-pub struct NewRun<'a> {
-    /// The flow's name.
-    pub flow: &'a str,
-    /// What it is to do.
-    pub order: Order,
-    /// Now.
-    pub started: Timestamp,
-}
-
-/// A run that has begun, and how far its flow has read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Begun {
-    /// The run's number.
-    pub run: i64,
-    /// The first slot since the flow last read its table to the end.
-    pub due_since: Timestamp,
-    /// No run has failed since then.
-    pub is_first_try: bool,
-    /// The table that the flow has read last.
-    pub source: Option<Source>,
-}
-
-/// What a complete scan found, to be committed as a whole with its mails.
-#[derive(Debug)]
-pub struct Scanned {
-    /// The number of the table that was read.
-    pub source: i64,
-    /// Begin, watermark and deep scan as they are from now on; `None` leaves them (a fixed window).
-    pub past: Option<Past>,
-    /// Rows that are not news any more, unmailed: hidden or passed over.
-    pub passed_over: Vec<Mark>,
-    /// As they are, of the flow's first run: rows from before begin.
-    pub before_begin: Option<Box<OldRows>>,
-    /// How many new rows the run had.
-    pub rows: u64,
-    /// What came of it so far.
-    pub outcome: Outcome,
-    /// The outcome in a sentence.
-    pub summary: String,
-    /// Why the watermark stays, where the clocks cannot be trusted.
-    pub clock_problem: Option<String>,
-    /// What the run did, for the history.
-    pub steps: Vec<RecordedStep>,
-    /// The moment of the commit.
-    pub now: Timestamp,
-}
-
-/// What a run that failed leaves.
-#[derive(Debug, Clone, Copy)]
-pub struct Failed<'a> {
-    /// What happened, in a sentence.
-    pub summary: &'a str,
-    /// What to do about it.
-    pub help: &'a str,
-    /// What it had done.
-    pub steps: &'a [RecordedStep],
-    /// As the run has begun with.
-    pub due_since: Timestamp,
-}
+use crate::store::{ClaimedRun, FailedRun, NewMessage, NewRun, ScanResult, StoreError};
 
 pub(super) const RUNS: &str =
     "SELECT runs.id, flows.name, cause, due, started, ended, outcome, summary, rows, mails,
@@ -95,14 +33,11 @@ const INTERRUPT: &str = "UPDATE runs SET outcome = 'interrupted', ended = ?1,
 const STAYS_DUE: &str = "UPDATE flows SET due_since = coalesce(due_since, coalesce(left.due, left.started))
     FROM runs AS left WHERE left.flow = flows.id AND left.outcome = 'running' AND left.cause NOT IN ('resubmit', 'replay')";
 
-impl Store {
+impl Database {
     /// Claims runs, all or none; a slot counts as taken once the end of its run is recorded. A run that was
     /// left under way, since its end could not be recorded, is interrupted: the caller never runs a flow
     /// beside itself.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn begin_runs(&mut self, runs: &[NewRun<'_>]) -> Result<Vec<Begun>, StoreError> {
+    pub(crate) fn claim_runs(&mut self, runs: &[NewRun]) -> Result<Vec<ClaimedRun>, Failure> {
         let tx = self.db.transaction()?;
         let begun = runs.iter().map(|run| begin(&tx, run)).collect::<Result<_, _>>()?;
         tx.commit()?;
@@ -110,10 +45,7 @@ impl Store {
     }
 
     /// Takes back claims of runs that have done nothing yet; what asked for them waits again.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn withdraw_runs(&mut self, runs: &[i64]) -> Result<(), StoreError> {
+    pub(crate) fn withdraw_runs(&mut self, runs: &[i64]) -> Result<(), Failure> {
         let tx = self.db.transaction()?;
         for run in runs {
             execute(&tx, "UPDATE requests SET run = NULL WHERE run = ?1", [run])?;
@@ -125,10 +57,7 @@ impl Store {
 
     /// Which version of each of these rows of a source was mailed, in their order; `None` for none. Of a row that
     /// was written again since and passed over it is one that the row does not have.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn mailed(&self, source: i64, keys: &[Key]) -> Result<Vec<Option<Version>>, StoreError> {
+    pub(crate) fn mailed_rows(&self, source: i64, keys: &[Key]) -> Result<Vec<Option<Version>>, Failure> {
         self.versions(
             source,
             keys,
@@ -138,14 +67,11 @@ impl Store {
     }
 
     /// Which version of each of these rows of a source was handed on, in their order; `None` for none.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn known(&self, source: i64, keys: &[Key]) -> Result<Vec<Option<Version>>, StoreError> {
+    pub(crate) fn seen_rows(&self, source: i64, keys: &[Key]) -> Result<Vec<Option<Version>>, Failure> {
         self.versions(source, keys, "SELECT version FROM keys WHERE source = ?1 AND key = ?2")
     }
 
-    fn versions(&self, source: i64, keys: &[Key], ask: &str) -> Result<Vec<Option<Version>>, StoreError> {
+    fn versions(&self, source: i64, keys: &[Key], ask: &str) -> Result<Vec<Option<Version>>, Failure> {
         // Without it each look would take the lock of the database anew.
         let _together = Transaction::new_unchecked(&self.db, TransactionBehavior::Deferred)?;
         let mut ask = self.db.prepare_cached(ask)?;
@@ -159,15 +85,12 @@ impl Store {
     /// Commits a scan: keys, mails, watermark and run record, all or nothing.
     ///
     /// The mails are taken one at a time, so that only one of them is in memory.
-    ///
-    /// # Errors
-    /// When the database fails or a mail cannot be read; then nothing has moved.
-    pub fn commit_scan<'a>(
+    pub(crate) fn commit_run(
         &mut self,
         run: i64,
-        scanned: &Scanned,
-        mails: impl Iterator<Item = io::Result<NewMail<'a>>>,
-    ) -> Result<(), StoreError> {
+        scanned: &ScanResult,
+        mails: impl Iterator<Item = io::Result<NewMessage>>,
+    ) -> Result<(), Failure> {
         let tx = self.db.transaction()?;
         record_scan(&tx, run, scanned, mails)?;
         crash_point("in-commit");
@@ -176,16 +99,10 @@ impl Store {
     }
 
     /// Commits scans that handed on no row, all or nothing.
-    ///
-    /// # Errors
-    /// When the database fails; then nothing has moved.
-    pub fn commit_quiet_scans<'a>(
-        &mut self,
-        runs: impl Iterator<Item = (i64, &'a Scanned)>,
-    ) -> Result<(), StoreError> {
+    pub(crate) fn commit_empty_scans(&mut self, runs: &[(i64, Arc<ScanResult>)]) -> Result<(), Failure> {
         let tx = self.db.transaction()?;
         for (run, scanned) in runs {
-            record_scan(&tx, run, scanned, iter::empty())?;
+            record_scan(&tx, *run, scanned, iter::empty())?;
         }
         crash_point("in-commit");
         tx.commit()?;
@@ -193,10 +110,7 @@ impl Store {
     }
 
     /// Ends a run that failed; nothing has moved.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn fail_run(&mut self, run: i64, failed: &Failed<'_>, now: Timestamp) -> Result<(), StoreError> {
+    pub(crate) fn fail_run(&mut self, run: i64, failed: &FailedRun, now: Timestamp) -> Result<(), Failure> {
         let tx = self.db.transaction()?;
         let (flow, due, is_of_new_rows): (i64, Option<i64>, bool) = tx
             .prepare_cached(&format!("SELECT flow, due, {OF_NEW_ROWS} FROM runs WHERE id = ?1"))?
@@ -216,67 +130,34 @@ impl Store {
                 params![flow, to_db(now), run, to_db(failed.due_since)],
             )?;
         }
-        insert_steps(&tx, run, failed.steps)?;
+        insert_steps(&tx, run, &failed.steps)?;
         take_slot(&tx, flow, due)?;
         tx.commit()?;
         Ok(())
     }
 
-    /// Runs that were left under way are interrupted. Returns how many.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn interrupt_runs(&mut self, now: Timestamp) -> Result<usize, StoreError> {
-        let tx = self.db.transaction()?;
-        execute(&tx, STAYS_DUE, [])?;
-        let count = execute(&tx, INTERRUPT, [to_db(now)])?;
-        tx.commit()?;
-        Ok(count)
-    }
-
     /// The run of that number.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn run(&self, id: i64) -> Result<Option<Run>, StoreError> {
+    pub(crate) fn run(&self, id: i64) -> Result<Option<Run>, Failure> {
         let ask = format!("{RUNS} WHERE runs.id = ?1");
         Ok(self.db.prepare_cached(&ask)?.query_row([id], run_of).optional()?)
     }
-
-    /// Deletes ended runs that began before `before`, their steps and their mails; runs whose mail
-    /// still waits or is held stay. The keys stay. Returns how many.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn prune_history(&mut self, before: Timestamp) -> Result<usize, StoreError> {
-        let tx = self.db.transaction()?;
-        let old = "started < ?1 AND outcome != 'running' AND NOT EXISTS (
-            SELECT 1 FROM mails JOIN recipients ON recipients.mail = mails.id
-            WHERE mails.run = runs.id AND state IN ('waiting', 'uncertain', 'held'))";
-        tx.execute(
-            &format!("DELETE FROM mails WHERE run IN (SELECT id FROM runs WHERE {old})"),
-            [to_db(before)],
-        )?;
-        tx.execute(
-            "DELETE FROM mails WHERE run IS NULL AND created < ?1 AND next_try IS NULL AND sending = 0
-             AND NOT EXISTS (SELECT 1 FROM recipients WHERE mail = mails.id AND state = 'held')",
-            [to_db(before)],
-        )?;
-        let count = tx.execute(&format!("DELETE FROM runs WHERE {old}"), [to_db(before)])?;
-        tx.commit()?;
-        Ok(count)
-    }
 }
 
-fn begin(tx: &Transaction<'_>, run: &NewRun<'_>) -> Result<Begun, StoreError> {
-    see(tx, run.flow, run.started)?;
+/// Runs that were left under way are interrupted. Returns how many.
+pub(super) fn interrupt_runs(tx: &Transaction<'_>, now: Timestamp) -> rusqlite::Result<usize> {
+    execute(tx, STAYS_DUE, [])?;
+    execute(tx, INTERRUPT, [to_db(now)])
+}
+
+fn begin(tx: &Transaction<'_>, run: &NewRun) -> Result<ClaimedRun, Failure> {
+    see(tx, &run.flow, run.started)?;
     let (order, started) = (run.order, to_db(run.started));
     let since = order.since.map_or(started, to_db);
     let mut look = tx.prepare_cached(
         "SELECT id, EXISTS (SELECT 1 FROM runs WHERE runs.flow = flows.id AND outcome = 'running')
          FROM flows WHERE name = ?1",
     )?;
-    let (flow, was_left): (i64, bool) = look.query_row([run.flow], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let (flow, was_left): (i64, bool) = look.query_row([&run.flow], |row| Ok((row.get(0)?, row.get(1)?)))?;
     if was_left {
         execute(tx, &format!("{STAYS_DUE} AND flows.id = ?1"), [flow])?;
         execute(tx, &format!("{INTERRUPT} AND flow = ?2"), params![started, flow])?;
@@ -297,16 +178,16 @@ fn begin(tx: &Transaction<'_>, run: &NewRun<'_>) -> Result<Begun, StoreError> {
     if let Some(request) = order.request {
         execute(tx, "UPDATE requests SET run = ?2 WHERE id = ?1", params![request, id])?;
     }
-    Ok(Begun { run: id, due_since: from_db(due_since), is_first_try, source })
+    Ok(ClaimedRun { run: id, due_since: from_db(due_since), is_first_try, source })
 }
 
 /// Keys, mails, watermark and run record of a scan.
-fn record_scan<'a>(
+fn record_scan(
     tx: &Transaction<'_>,
     run: i64,
-    scanned: &Scanned,
-    mails: impl Iterator<Item = io::Result<NewMail<'a>>>,
-) -> Result<(), StoreError> {
+    scanned: &ScanResult,
+    mails: impl Iterator<Item = io::Result<NewMessage>>,
+) -> Result<(), Failure> {
     let (flow, due, is_of_new_rows): (i64, Option<i64>, bool) = tx
         .prepare_cached(&format!(
             "SELECT flow, due, {OF_NEW_ROWS} FROM runs WHERE id = ?1 AND outcome = 'running'"
@@ -318,10 +199,10 @@ fn record_scan<'a>(
         let mut insert = tx.prepare_cached(INSERT_KEY)?;
         old.each(|Mark { key, version }| {
             insert.execute(params![scanned.source, key.0, version.0, run, None::<i64>])?;
-            Ok::<_, StoreError>(())
+            Ok(())
         })?;
     }
-    insert_keys(tx, scanned.source, run, None, &scanned.passed_over)?;
+    insert_keys(tx, scanned.source, run, None, scanned.passed_over.clone())?;
     let mut count = 0_i64;
     for mail in mails {
         let mail = mail.map_err(StoreError::Mail)?;
@@ -365,11 +246,10 @@ fn insert_keys(
     source: i64,
     run: i64,
     mail: Option<i64>,
-    rows: &[Mark],
-) -> Result<(), StoreError> {
+    mut rows: Vec<Mark>,
+) -> Result<(), Failure> {
     let mut insert = tx.prepare_cached(INSERT_KEY)?;
     // In the order of the tree that they go into.
-    let mut rows = rows.to_vec();
     rows.sort_unstable_by_key(|mark| mark.key);
     for Mark { key, version } in rows {
         insert.execute(params![source, key.0, version.0, run, mail])?;
@@ -378,7 +258,7 @@ fn insert_keys(
 }
 
 /// The slot of a run that has ended is done with; that of an interrupted one is made up for.
-fn take_slot(tx: &Transaction<'_>, flow: i64, due: Option<i64>) -> Result<(), StoreError> {
+fn take_slot(tx: &Transaction<'_>, flow: i64, due: Option<i64>) -> Result<(), Failure> {
     if due.is_some() {
         execute(
             tx,

@@ -3,61 +3,21 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 
-use super::{Store, StoreError, from_db, to_db};
+use super::flows::see;
+use super::{Database, Failure, from_db, to_db};
 use crate::schedule::window::Past;
-
-/// A table that a flow reads, or has read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Source {
-    /// Its number: rows are remembered by it.
-    pub id: i64,
-    /// Account and table, as [`crate::services::table::Table::identity`] has them.
-    pub identity: String,
-    /// The slot that the flow was first to read it for; `None` once it was read.
-    pub first_due: Option<Timestamp>,
-    /// Begin, watermark and deep scan; `None` before its begin, and with a fixed window.
-    pub past: Option<Past>,
-}
-
-/// How far a flow has read, and which table that is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reading {
-    /// Identity of the table.
-    pub source: String,
-    /// Begin, watermark and last deep scan.
-    pub past: Past,
-}
-
-/// A flow's way to a table that it did not read last.
-#[derive(Debug, Clone, Copy)]
-pub struct Visit<'a> {
-    /// The flow's name.
-    pub flow: &'a str,
-    /// The table's identity.
-    pub identity: &'a str,
-    /// The identity by which the state knows it, where it does.
-    pub known_as: Option<&'a str>,
-    /// The slot that it is to be read for.
-    pub due: Timestamp,
-    /// Now.
-    pub now: Timestamp,
-    /// The flow reads it from now on; not so a run of the past.
-    pub is_to_stay: bool,
-}
+use crate::store::{Source, Visit};
 
 const COLUMNS: &str = "sources.id, identity, first_due, begin, watermark, looked_back";
 /// Keys that are deleted in one transaction, which the runs wait for.
 const DELETED_TOGETHER: u32 = 10_000;
 
-impl Store {
+impl Database {
     /// The source of that identity, which is made if the flow has never read it.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn visit(&mut self, visit: &Visit<'_>) -> Result<Source, StoreError> {
+    pub(crate) fn visit_source(&mut self, visit: &Visit) -> Result<Source, Failure> {
         let tx = self.db.transaction()?;
         let flow: i64 =
-            tx.query_row("SELECT id FROM flows WHERE name = ?1", [visit.flow], |row| row.get(0))?;
+            tx.query_row("SELECT id FROM flows WHERE name = ?1", [&visit.flow], |row| row.get(0))?;
         // One without an identity has rows that were replayed before the first run, from this table.
         let found = tx
             .query_row(
@@ -73,7 +33,7 @@ impl Store {
             Some(known) => {
                 let put = "UPDATE sources SET identity = ?2 WHERE id = ?1 AND identity != ?2";
                 tx.execute(put, params![known.id, visit.identity])?;
-                Source { identity: visit.identity.to_owned(), ..known }
+                Source { identity: visit.identity.clone(), ..known }
             }
             None => insert(&tx, flow, visit)?,
         };
@@ -89,10 +49,7 @@ impl Store {
     }
 
     /// Rows of the source from before this moment are not mailed.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn begin_source(&mut self, source: i64, begin: Timestamp) -> Result<(), StoreError> {
+    pub(crate) fn begin_source(&mut self, source: i64, begin: Timestamp) -> Result<(), Failure> {
         let tx = self.db.transaction()?;
         tx.execute(
             "UPDATE sources SET begin = ?2, watermark = NULL, looked_back = NULL WHERE id = ?1",
@@ -104,44 +61,32 @@ impl Store {
         Ok(())
     }
 
-    /// Makes a flow that has read nothing yet begin at this moment.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn preset_begin(&mut self, flow: &str, begin: Timestamp, now: Timestamp) -> Result<(), StoreError> {
-        self.anchor(flow, now)?;
+    /// Makes flows that have read nothing yet begin at this moment.
+    pub(crate) fn preset_begin(
+        &mut self,
+        flows: &[String],
+        begin: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), Failure> {
+        let tx = self.db.transaction()?;
         let put = "UPDATE flows SET preset_begin = ?2 WHERE name = ?1 AND source_id IS NULL";
-        self.db.execute(put, params![flow, to_db(begin)])?;
+        for flow in flows {
+            see(&tx, flow, now)?;
+            tx.execute(put, params![flow, to_db(begin)])?;
+        }
+        tx.commit()?;
         Ok(())
     }
 
     /// Where the flow's next begin is to be, if somebody has said so.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn begin_preset(&self, flow: &str) -> Result<Option<Timestamp>, StoreError> {
+    pub(crate) fn preset_begin_of(&self, flow: &str) -> Result<Option<Timestamp>, Failure> {
         let ask = "SELECT preset_begin FROM flows WHERE name = ?1";
         let begin: Option<Option<i64>> = self.db.query_row(ask, [flow], |row| row.get(0)).optional()?;
         Ok(begin.flatten().map(from_db))
     }
 
-    /// How far the flow has read its table; `None` before its begin, and with a fixed window.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn reading(&self, flow: &str) -> Result<Option<Reading>, StoreError> {
-        let ask = format!(
-            "SELECT {COLUMNS} FROM flows JOIN sources ON sources.id = source_id WHERE flows.name = ?1"
-        );
-        let found = self.db.query_row(&ask, [flow], |row| source_of(row, 0)).optional()?;
-        Ok(found.and_then(|source| Some(Reading { past: source.past?, source: source.identity })))
-    }
-
     /// Every table that the flow reads or has read.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn sources(&self, flow: &str) -> Result<Vec<Source>, StoreError> {
+    pub(crate) fn sources(&self, flow: &str) -> Result<Vec<Source>, Failure> {
         let mut ask = self.db.prepare_cached(&format!(
             "SELECT {COLUMNS} FROM sources WHERE flow = (SELECT id FROM flows WHERE name = ?1)
              AND coalesce(left_since, 1) != 0 ORDER BY id"
@@ -151,10 +96,7 @@ impl Store {
 
     /// Forgets some of the tables that were left before this moment. Returns whether there may be more to
     /// forget: other operations go first.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn prune_sources(&mut self, before: Timestamp) -> Result<bool, StoreError> {
+    pub(crate) fn prune_sources(&mut self, before: Timestamp) -> Result<bool, Failure> {
         let tx = self.db.transaction()?;
         let left = "SELECT id FROM sources WHERE left_since < ?1 LIMIT 1";
         let Some(source) = tx.query_row(left, [to_db(before)], |row| row.get::<_, i64>(0)).optional()? else {
@@ -182,14 +124,14 @@ impl Store {
 }
 
 /// One that the flow has not read yet. Until it is to stay it counts as left.
-fn insert(tx: &Transaction<'_>, flow: i64, visit: &Visit<'_>) -> rusqlite::Result<Source> {
+fn insert(tx: &Transaction<'_>, flow: i64, visit: &Visit) -> rusqlite::Result<Source> {
     tx.execute(
         "INSERT INTO sources (flow, identity, first_due, left_since) VALUES (?1, ?2, ?3, ?4)",
         params![flow, visit.identity, visit.is_to_stay.then(|| to_db(visit.due)), to_db(visit.now)],
     )?;
     Ok(Source {
         id: tx.last_insert_rowid(),
-        identity: visit.identity.to_owned(),
+        identity: visit.identity.clone(),
         first_due: visit.is_to_stay.then_some(visit.due),
         past: None,
     })

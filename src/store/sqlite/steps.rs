@@ -3,15 +3,12 @@
 use jiff::SignedDuration;
 use rusqlite::{Transaction, params};
 
-use super::{Store, StoreError};
+use super::{Database, Failure};
 use crate::history::{RecordedStep, StoredStep};
 
-impl Store {
+impl Database {
     /// The steps of a run, in their order.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn steps(&self, run: i64) -> Result<Vec<RecordedStep>, StoreError> {
+    pub(crate) fn steps(&self, run: i64) -> Result<Vec<RecordedStep>, Failure> {
         let mut ask = self.db.prepare_cached(
             "SELECT name, inputs, outputs, took FROM steps WHERE run = ?1 ORDER BY position",
         )?;
@@ -25,7 +22,7 @@ impl Store {
     }
 }
 
-pub(super) fn insert_steps(tx: &Transaction<'_>, run: i64, steps: &[RecordedStep]) -> Result<(), StoreError> {
+pub(super) fn insert_steps(tx: &Transaction<'_>, run: i64, steps: &[RecordedStep]) -> Result<(), Failure> {
     let mut insert = tx.prepare_cached(
         "INSERT INTO steps (run, position, name, inputs, outputs, took) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?;

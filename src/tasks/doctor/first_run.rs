@@ -34,7 +34,7 @@ pub(super) async fn tell(
     let (mut rows, mut tests, mut old) = (0, 0, 0);
     let mut scan = table.scan(flow.table.query(standing.past_time));
     while let Some(page) = scan.next().await? {
-        let Ok(news) = standing.news(flow, page.rows, store, &mut old) else { return Ok(()) };
+        let Ok(news) = standing.news(flow, page.rows, store, &mut old).await else { return Ok(()) };
         rows += news.len();
         tests += news.iter().filter(|row| lead::is_test(row)).count();
         if rows > MOST_COUNTED {

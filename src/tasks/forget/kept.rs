@@ -3,15 +3,16 @@
 use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
-use std::thread;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::person::Person;
 use super::{Left, databases};
 use crate::flow::{Config, MailConnection, TableConnection};
 use crate::platform::ownership::{open_inside, remove_inside};
+use crate::platform::pieces::find_in_file;
 use crate::rows::row::Key;
-use crate::store::{Store, StoreError};
+use crate::store::{IsFound, Store, StoreError, state};
 
 /// What was erased.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -39,14 +40,9 @@ pub struct Searched {
     pub mails: usize,
 }
 
-/// The state's file.
-pub(super) const DATABASE: &str = "leadflow.db";
 /// Tries to empty the write-ahead log while a daemon reads, and the pause between two.
 const TRIES: u32 = 50;
 const PAUSE: Duration = Duration::from_millis(100);
-/// Bytes of a file that are looked at together, and those of them that are looked at again with the next.
-const PIECE: usize = 1 << 20;
-const AGAIN: usize = 4 << 10;
 
 impl Erased {
     /// Together with what a second round has erased.
@@ -69,41 +65,46 @@ impl Erased {
 ///
 /// # Errors
 /// When the state cannot be read or written.
-pub(super) fn erase_state(store: &mut Store, person: &Person, keys: &[Key]) -> Result<Erased, StoreError> {
+pub(super) async fn erase_state(store: &Store, person: &Person, keys: &[Key]) -> Result<Erased, StoreError> {
     let mut erased = Erased::default();
     let mut mails: Vec<i64> = Vec::new();
-    for flow in store.flow_names()? {
+    for flow in store.flow_names().await? {
         for key in keys {
-            mails.extend(store.proofs(&flow, *key)?.into_iter().filter_map(|(_, mail)| mail));
+            mails.extend(store.provenance(&flow, *key).await?.into_iter().filter_map(|found| found.mail));
         }
     }
-    for mail in store.kept_mails()? {
-        if !mails.contains(&mail) && is_of_person(store, mail, person)? {
+    for mail in store.kept_mails().await? {
+        if !mails.contains(&mail) && is_of_person(store, mail, person).await? {
             mails.push(mail);
         }
     }
     mails.sort_unstable();
     mails.dedup();
     for mail in mails {
-        if store.forget_mail(mail)? {
+        if store.forget_mail(mail).await? {
             erased.mails.push(mail);
-        } else if store.is_waiting(mail)? {
+        } else if store.is_waiting(mail).await? {
             erased.waiting.push(mail);
         }
     }
-    erased.texts = store.forget_texts(|text| person.is_in_text(text))?;
+    erased.texts = store.forget_texts(names(person)).await?;
     for _ in 0..TRIES {
-        erased.is_log_empty = store.empty_log()?;
+        erased.is_log_empty = store.purge_remains().await?;
         if erased.is_log_empty {
             break;
         }
-        thread::sleep(PAUSE);
+        tokio::time::sleep(PAUSE).await;
     }
     Ok(erased)
 }
 
-fn is_of_person(store: &Store, mail: i64, person: &Person) -> Result<bool, StoreError> {
-    Ok(store.text_of(mail)?.is_some_and(|bytes| person.is_in_mail(&bytes)))
+fn names(person: &Person) -> IsFound {
+    let person = person.clone();
+    Arc::new(move |text: &str| person.is_in_text(text))
+}
+
+async fn is_of_person(store: &Store, mail: i64, person: &Person) -> Result<bool, StoreError> {
+    Ok(store.message_bytes(mail).await?.is_some_and(|bytes| person.is_in_mail(&bytes)))
 }
 
 /// Deletes the files of mail folders that name the person; those that cannot be looked at are told.
@@ -130,26 +131,36 @@ pub(super) fn erase_folders(config: &Config, person: &Person, left: &mut Vec<Lef
 ///
 /// # Errors
 /// When the state cannot be read.
-pub(super) fn search_state(
+pub(super) async fn search_state(
     store: &Store,
     person: &Person,
     waiting: &[i64],
     left: &mut Vec<Left>,
-) -> Result<usize, StoreError> {
-    let kept = store.kept_mails()?;
+) -> Result<Searched, StoreError> {
+    let kept = store.kept_mails().await?;
     for mail in kept.iter().filter(|mail| !waiting.contains(mail)) {
-        if is_of_person(store, *mail, person)? {
+        if is_of_person(store, *mail, person).await? {
             left.push(Left {
                 what: format!("the text of mail {mail} names the person"),
                 help: "it was made meanwhile; ask again".to_owned(),
             });
         }
     }
-    Ok(kept.len())
+    let absence = store.prove_absent(names(person)).await?;
+    left.extend(absence.left.iter().map(|path| still_there(path)));
+    left.extend(absence.unreadable.iter().map(|(path, error)| unreadable(path, error)));
+    Ok(Searched { files: absence.files, bytes: absence.bytes, mails: kept.len() })
 }
 
-/// Reads every file of the state folder and of the mail folders. Files of embedded tables are left out
-/// where their rows are to stay.
+fn still_there(path: &Path) -> Left {
+    Left {
+        what: format!("name or address still stands in {}", path.display()),
+        help: "ask again; what is left then is no work of leadflow's: look into the file".to_owned(),
+    }
+}
+
+/// Reads every file of the state folder and of the mail folders, but for those of the state itself. Files of embedded
+/// tables are left out where their rows are to stay.
 pub(super) fn search_files(
     config: &Config,
     person: &Person,
@@ -169,21 +180,18 @@ pub(super) fn search_files(
     }
     paths.sort();
     paths.dedup();
-    let state = ["", "-wal", "-shm"].map(|ending| config.settings.state.join(format!("{DATABASE}{ending}")));
+    let own = state::files_of(&config.settings.state);
+    paths.retain(|path| !own.contains(path));
     for path in paths {
         match is_in_file(&path, person) {
             Ok((bytes, is_named)) => {
                 searched.files += 1;
                 searched.bytes += bytes;
-                let is_in_use = state.contains(&path) || tables.contains(&&path);
+                let is_in_use = tables.contains(&&path);
                 if let Some(found) = (!is_in_use).then(|| databases::look(&path, person)).flatten() {
                     left.push(found);
                 } else if is_named {
-                    left.push(Left {
-                        what: format!("name or address still stands in {}", path.display()),
-                        help: "ask again; what is left then is no work of leadflow's: look into the file"
-                            .to_owned(),
-                    });
+                    left.push(still_there(&path));
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -204,21 +212,7 @@ fn is_in_file(path: &Path, person: &Person) -> io::Result<(u64, bool)> {
         let bytes = read(path)?;
         return Ok((bytes.len() as u64, person.is_in_mail(&bytes)));
     }
-    let (mut file, mut piece, mut all) = (open_inside(path)?, Vec::with_capacity(PIECE + AGAIN), 0);
-    loop {
-        let read = file.by_ref().take(PIECE as u64).read_to_end(&mut piece)?;
-        if read == 0 {
-            return Ok((all, false));
-        }
-        all += read as u64;
-        if person.is_in_text(&String::from_utf8_lossy(&piece)) {
-            return Ok((all, true));
-        }
-        let from = piece.len().saturating_sub(AGAIN);
-        // From a border on: the end of `joana@b.example` is not `ana@b.example`.
-        let border = piece[from..].iter().position(|byte| b" \t\r\n\0\"<>,;:=&|()".contains(byte));
-        piece.drain(..from + border.filter(|_| from > 0).unwrap_or_default());
-    }
+    find_in_file(path, |text| person.is_in_text(text))
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
@@ -270,31 +264,5 @@ fn unreadable(path: &Path, error: &io::Error) -> Left {
     Left {
         what: format!("{} could not be looked at: {error}", path.display()),
         help: "let this user read and delete it, then ask again".to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::tasks::forget::Asked;
-
-    #[test]
-    fn a_file_is_looked_through_across_its_pieces() {
-        let folder = tempfile::tempdir().unwrap();
-        let person = Person::of(&Asked::of("ana@fabrikam.example"));
-        let path = folder.path().join("file");
-        for (before, expected) in
-            [(0, true), (PIECE - 25, true), (PIECE - 10, true), (PIECE + 3, true), (3 * PIECE - 5, true)]
-        {
-            let text = [&vec![b' '; before][..], b"\xff ANA@fabrikam.example ", &[0xff; 40]].concat();
-            fs::write(&path, &text).unwrap();
-            let (_, is_named) = is_in_file(&path, &person).unwrap();
-            assert_eq!(is_named, expected, "after {before}");
-        }
-        for before in [PIECE - 5, PIECE - AGAIN - 2] {
-            let text = [&vec![b' '; before][..], b"joana@fabrikam.example", &vec![b' '; PIECE]].concat();
-            fs::write(&path, text).unwrap();
-            assert!(!is_in_file(&path, &person).unwrap().1, "its beginning lies in the piece before");
-        }
     }
 }

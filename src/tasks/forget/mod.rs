@@ -17,7 +17,7 @@ use crate::platform::clock::Clock;
 use crate::rows::row::{Key, Mark};
 use crate::services::Online;
 use crate::store::state;
-use crate::store::{Lock, RunsAsked, Store, StoreError};
+use crate::store::{Lock, RunFilter, Store, StoreError};
 
 pub use asked::Asked;
 pub use kept::{Erased, Searched};
@@ -112,7 +112,7 @@ pub async fn forget(config: &Config, known: Known, from_tables: bool) -> Told {
     let places: Vec<Place> = look.rows.iter().map(|found| found.place.clone()).collect();
     let unread: Vec<Place> = look.unread.iter().map(|(place, _)| place.clone()).collect();
     // First what the keys of the rows lead to: once the rows are gone nothing else names them.
-    told.erased = erase(config, &person, &keys, &mut Vec::new());
+    told.erased = erase(config, &person, &keys, &mut Vec::new()).await;
     if from_tables {
         let deleted = tables::delete(&Online::new(Clock::System), config, &person, look).await;
         told.rows = deleted.rows;
@@ -129,43 +129,46 @@ pub async fn forget(config: &Config, known: Known, from_tables: bool) -> Told {
     told.left.extend(tables::partly_seen(config));
     let flows = flows_of(config, places.iter().chain(&unread));
     told.left.extend(wait_for_runs(config, &flows).await);
-    if from_tables && let Some(store) = open_state(config, &mut Vec::new()) {
+    if from_tables && let Some(store) = open_state(config, &mut Vec::new()).await {
         match tables::earlier(config, &store).await {
             Ok(left) => told.left.extend(left),
             Err(error) => failed(&error, &mut told.left),
         }
     }
     let mut left = Vec::new();
-    let again = erase(config, &person, &keys, &mut left);
+    let again = erase(config, &person, &keys, &mut left).await;
     told.erased = std::mem::take(&mut told.erased).and(again);
     told.left.extend(left);
-    search(config, &person, from_tables, &mut told);
+    search(config, &person, from_tables, &mut told).await;
     told.looked_for = LookedFor { address: person.has_address(), name: person.has_name() };
     told
 }
 
 /// What names the person goes from the state and the mail folders, as far as it can.
-fn erase(config: &Config, person: &Person, keys: &[Key], left: &mut Vec<Left>) -> Erased {
-    let erase = |mut store: Store| kept::erase_state(&mut store, person, keys);
-    let of_state =
-        open_state(config, left).and_then(|store| erase(store).map_err(|error| failed(&error, left)).ok());
-    let mut erased = of_state.unwrap_or_default();
+async fn erase(config: &Config, person: &Person, keys: &[Key], left: &mut Vec<Left>) -> Erased {
+    let mut erased = Erased::default();
+    if let Some(store) = open_state(config, left).await {
+        match kept::erase_state(&store, person, keys).await {
+            Ok(of_state) => erased = of_state,
+            Err(error) => failed(&error, left),
+        }
+    }
     erased.files = kept::erase_folders(config, person, left);
     erased
 }
 
 /// Looks through all that was kept.
-fn search(config: &Config, person: &Person, with_tables: bool, told: &mut Told) {
-    let mut mails = 0;
-    if let Some(store) = open_state(config, &mut Vec::new()) {
+async fn search(config: &Config, person: &Person, with_tables: bool, told: &mut Told) {
+    let mut of_state = Searched::default();
+    if let Some(store) = open_state(config, &mut Vec::new()).await {
         for mail in &told.erased.waiting {
             told.left.push(Left {
                 what: format!("mail {mail} is still to be sent"),
                 help: format!("`leadflow outbox drop {mail}`, or wait until it has left, then ask again"),
             });
         }
-        match kept::search_state(&store, person, &told.erased.waiting, &mut told.left) {
-            Ok(read) => mails = read,
+        match kept::search_state(&store, person, &told.erased.waiting, &mut told.left).await {
+            Ok(searched) => of_state = searched,
             Err(error) => failed(&error, &mut told.left),
         }
         if !told.erased.is_log_empty {
@@ -176,24 +179,16 @@ fn search(config: &Config, person: &Person, with_tables: bool, told: &mut Told) 
             });
         }
     }
-    let mut left = Vec::new();
-    told.searched = kept::search_files(config, person, with_tables, &mut left);
-    if left.iter().any(|left| left.what.contains(kept::DATABASE)) && write_anew(config) {
-        left.clear();
-        told.searched = kept::search_files(config, person, with_tables, &mut left);
-    }
-    told.left.extend(left);
-    told.searched.mails = mails;
+    let of_files = kept::search_files(config, person, with_tables, &mut told.left);
+    told.searched = Searched {
+        files: of_files.files + of_state.files,
+        bytes: of_files.bytes + of_state.bytes,
+        mails: of_state.mails,
+    };
 }
 
-/// What another program has deleted from the database may still stand in pages that are not used.
-fn write_anew(config: &Config) -> bool {
-    let store = open_state(config, &mut Vec::new());
-    store.is_some_and(|store| store.write_anew().and_then(|()| store.empty_log()).unwrap_or_default())
-}
-
-fn open_state(config: &Config, left: &mut Vec<Left>) -> Option<Store> {
-    match state::look(config) {
+async fn open_state(config: &Config, left: &mut Vec<Left>) -> Option<Store> {
+    match state::open_to_change(config).await {
         Ok(Some(store)) => return Some(store),
         Ok(None) => left.push(Left {
             what: format!(
@@ -230,16 +225,16 @@ async fn wait_for_runs(config: &Config, flows: &[String]) -> Vec<Left> {
     if flows.is_empty() || !matches!(Lock::take(&config.settings.state), Err(StoreError::Busy(_))) {
         return Vec::new();
     }
-    let Ok(Some(store)) = state::look(config) else { return Vec::new() };
-    let under_way = || {
-        let asked = RunsAsked { outcomes: &[Outcome::Running], ..RunsAsked::default() };
-        let mut runs = store.find_runs(&asked).unwrap_or_default();
+    let Ok(Some(store)) = state::look(config).await else { return Vec::new() };
+    let under_way = async || {
+        let filter = RunFilter { outcomes: vec![Outcome::Running], ..RunFilter::default() };
+        let mut runs = store.find_runs(filter).await.unwrap_or_default();
         runs.retain(|run| flows.contains(&run.flow));
         runs
     };
-    let (began, first) = (Instant::now(), under_way());
+    let (began, first) = (Instant::now(), under_way().await);
     loop {
-        let mut runs = under_way();
+        let mut runs = under_way().await;
         runs.retain(|run| first.iter().any(|known| known.id == run.id));
         if runs.is_empty() || began.elapsed() >= FOR_RUNS {
             let left = |run: crate::history::Run| Left {

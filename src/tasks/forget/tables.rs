@@ -246,8 +246,8 @@ pub(super) async fn earlier(config: &Config, store: &Store) -> Result<Vec<Left>,
         tables.extend(open(&services, config, &place).await);
     }
     let mut left = Vec::new();
-    for flow in store.flow_names()? {
-        let sources = store.sources(&flow)?.into_iter().map(|source| source.identity);
+    for flow in store.flow_names().await? {
+        let sources = store.sources(&flow).await?.into_iter().map(|source| source.identity);
         let is_read = |identity: &str| tables.iter().any(|table| table.is_recorded_as(identity));
         let unread = sources.filter(|identity| !identity.is_empty() && !is_read(identity));
         left.extend(unread.map(|identity| {

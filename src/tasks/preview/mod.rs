@@ -106,7 +106,7 @@ async fn new_rows(
     (found.past_time, found.is_first) = (standing.past_time, standing.is_first);
     let mut scan = table.scan(flow.table.query(standing.past_time));
     while let Some(page) = scan.next().await? {
-        let news = standing.news(flow, page.rows, store, &mut found.left_out)?;
+        let news = standing.news(flow, page.rows, store, &mut found.left_out).await?;
         found.keep(flow, &news)?;
     }
     Ok(())

@@ -41,7 +41,10 @@ impl Standing {
             let past_time = flow.window.length_before(now);
             return Ok(Self { past_time, is_first: false, source: None, seen });
         }
-        let known = store.map(|store| store.sources(&flow.name)).transpose()?.unwrap_or_default();
+        let known = match store {
+            Some(store) => store.sources(&flow.name).await?,
+            None => Vec::new(),
+        };
         // One without an identity has rows that were replayed before the first run, from this table.
         let of_table = |source: &&Source| table.is_recorded_as(&source.identity);
         let unnamed = || known.iter().find(|source| source.identity.is_empty());
@@ -59,7 +62,7 @@ impl Standing {
     ///
     /// # Errors
     /// When the database fails.
-    pub(crate) fn news(
+    pub(crate) async fn news(
         &mut self,
         flow: &Flow,
         rows: Vec<Row>,
@@ -69,8 +72,8 @@ impl Standing {
         let marks: Vec<_> = rows.iter().map(Mark::of).collect();
         let keys: Vec<_> = marks.iter().map(|mark| mark.key).collect();
         let handed_on = match (self.source, store) {
-            (Some(source), Some(store)) => store.known(source, &keys)?,
-            _ => vec![None; keys.len()],
+            (Some(source), Some(store)) => store.seen_rows(source, keys).await?,
+            _ => vec![None; marks.len()],
         };
         let mut news = Vec::new();
         for ((row, mark), handed_on) in rows.into_iter().zip(marks).zip(handed_on) {
@@ -96,8 +99,9 @@ async fn begin(
     store: Option<&Store>,
     known: Option<&Source>,
 ) -> Result<Timestamp, RunError> {
-    let preset = store.map(|store| store.begin_preset(&flow.name)).transpose()?.flatten();
-    if let Some(preset) = preset {
+    if let Some(store) = store
+        && let Some(preset) = store.preset_begin_of(&flow.name).await?
+    {
         return Ok(preset);
     }
     let served = table.ask_time().await?.began();

@@ -1,12 +1,13 @@
 //! Every command on a state, a table and a file full of what terminals obey.
 
 use leadflow::alarm::Kind;
+use leadflow::store::ConnectionFailure;
 use serde_json::{Value, json};
 
 use super::COMMANDS;
 use crate::support::leadflow::Sandbox;
-use crate::support::now;
 use crate::support::past::{self, PastState};
+use crate::support::{done, now};
 
 /// Colours, a title, a clipboard, a link, a cursor that goes back, bidi marks, nothing that is seen, and
 /// a line that looks like leadflow's own.
@@ -25,7 +26,9 @@ fn sandbox() -> Sandbox {
     let mut past = PastState::make_saying(&sandbox, &hostile());
     past.alarm(Kind::File, "", &hostile());
     for _ in 0..9 {
-        past.store.connection_failed("folder", (&hostile(), Some(&hostile())), now()).unwrap();
+        let failure =
+            ConnectionFailure { connection: "folder".to_owned(), what: hostile(), help: Some(hostile()) };
+        done(past.store.note_failure(failure, now())).unwrap();
     }
     let row = |key: &str| {
         json!({

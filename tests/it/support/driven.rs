@@ -9,9 +9,7 @@ use leadflow::daemon::Drive;
 use leadflow::daemon::Signal;
 use leadflow::platform::clock::Clock;
 use leadflow::platform::clock::DrivenClock;
-use leadflow::store::MailRecord;
-use leadflow::store::Store;
-use leadflow::store::Which;
+use leadflow::store::{FlowOverview, MessageRecord, OutboxFilter, Store};
 use tokio::sync::mpsc;
 
 use super::eventually_async;
@@ -53,22 +51,23 @@ impl Driven {
             // All three may have fallen into a run: it goes on ticking, as a clock does.
             let is_done = async || {
                 let _ = self.ticks.try_send(());
-                self.is_done(sandbox, now).then_some(())
+                self.is_done(sandbox, now).await.then_some(())
             };
             eventually_async("the daemon to be done", is_done).await;
         }
     }
 
     /// Whether the hour's slot of each flow is taken, and no mail is due or under way.
-    fn is_done(&self, sandbox: &Sandbox, now: Timestamp) -> bool {
+    async fn is_done(&self, sandbox: &Sandbox, now: Timestamp) -> bool {
         let store = Store::open(&sandbox.path("state")).unwrap();
-        let is_taken = |flow: &String| {
-            let slot = store.plan(flow).unwrap().unwrap().last_slot;
+        let is_taken = |flow: &FlowOverview| {
+            let slot = flow.known.as_ref().unwrap().last_slot;
             slot.is_some_and(|slot| now.duration_since(slot) < SignedDuration::from_hours(1))
         };
-        let is_due = |mail: &MailRecord| mail.is_sending || mail.next_try.is_some_and(|at| at <= now);
-        let open = store.listed(Which::Open).unwrap();
-        self.flows.iter().all(is_taken) && !open.iter().any(|listed| is_due(&listed.mail))
+        let is_due = |mail: &MessageRecord| mail.is_sending || mail.next_try.is_some_and(|at| at <= now);
+        let flows = store.overview(self.flows.clone()).await.unwrap();
+        let open = store.outbox(OutboxFilter::Open).await.unwrap();
+        flows.iter().all(is_taken) && !open.iter().any(|entry| is_due(&entry.mail))
     }
 
     pub(crate) async fn tick(&self) {
@@ -82,6 +81,6 @@ impl Driven {
 }
 
 /// The alarms that were raised and are not over; no command shows those of another time.
-pub(crate) fn raised(sandbox: &Sandbox) -> Vec<Raised> {
-    Store::open(&sandbox.path("state")).unwrap().alarms().unwrap()
+pub(crate) async fn raised(sandbox: &Sandbox) -> Vec<Raised> {
+    Store::open(&sandbox.path("state")).unwrap().alarm_facts().await.unwrap().raised
 }

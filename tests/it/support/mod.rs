@@ -40,6 +40,13 @@ pub(crate) fn has(text: &str, words: &[&str]) {
     }
 }
 
+/// What an operation comes to; the test waits, whether or not it has a runtime of its own.
+pub(crate) fn done<T: Send>(operation: impl Future<Output = T> + Send) -> T {
+    let wait =
+        || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(operation);
+    std::thread::scope(|scope| scope.spawn(wait).join().unwrap())
+}
+
 /// Waits until the condition gives a value; fails with `what` when it takes too long.
 pub(crate) fn eventually<T>(what: &str, condition: impl FnMut() -> Option<T>) -> T {
     within(Duration::from_mins(1), what, condition)

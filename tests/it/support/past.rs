@@ -8,9 +8,10 @@ use leadflow::history::{
 };
 use leadflow::outbox::{Receipt, Recipient};
 use leadflow::schedule::window::Past;
-use leadflow::store::{Failed, NewMail, NewRun, Scanned, Store, Visit};
+use leadflow::store::{AttemptRecord, FailedRun, NewMessage, NewRun, Retention, ScanResult, Store, Visit};
 use serde_json::json;
 
+use super::done;
 use super::flows_toml::FlowsToml;
 use super::leadflow::Sandbox;
 use super::now;
@@ -106,10 +107,9 @@ impl PastState {
     /// The state of these flows.
     pub(crate) fn open(sandbox: &Sandbox, flows: &[&str]) -> Self {
         let store = Store::open(&sandbox.path("state")).unwrap();
-        let mut past = Self { store, now: now(), says: None };
-        for flow in flows {
-            past.store.anchor(flow, past.ago(50)).unwrap();
-        }
+        let past = Self { store, now: now(), says: None };
+        let flows = flows.iter().map(|flow| ((*flow).to_owned(), true)).collect();
+        done(past.store.plan_of(flows, past.ago(50))).unwrap();
         past
     }
 
@@ -122,16 +122,16 @@ impl PastState {
     }
 
     fn source(&mut self, flow: &str) -> i64 {
-        let (identity, now) = ("here/leads", self.now);
+        let (flow, identity, now) = (flow.to_owned(), "here/leads".to_owned(), self.now);
         let visit = Visit { flow, identity, known_as: None, due: now, now, is_to_stay: true };
-        self.store.visit(&visit).unwrap().id
+        done(self.store.visit_source(visit)).unwrap().id
     }
 
     fn begun(&mut self, (flow, minutes): (&str, i64)) -> (i64, Timestamp) {
         let started = self.ago(minutes);
         let order = Order::new(Cause::Schedule, Some(self.ago(50)));
-        let run = NewRun { flow, order, started };
-        (self.store.begin_runs(&[run]).unwrap()[0].run, started)
+        let run = NewRun { flow: flow.to_owned(), order, started };
+        (done(self.store.claim_runs(vec![run])).unwrap()[0].run, started)
     }
 
     /// A run that has read the table and has nothing to mail.
@@ -139,8 +139,8 @@ impl PastState {
         let (run, started) = self.begun(when);
         let source = self.source(when.0);
         let ended = started + SignedDuration::from_millis(millis);
-        let scanned = Scanned { summary: self.text(summary), ..scanned(source, ended, outcome, summary) };
-        self.store.commit_scan(run, &scanned, std::iter::empty()).unwrap();
+        let scanned = ScanResult { summary: self.text(summary), ..scanned(source, ended, outcome, summary) };
+        done(self.store.commit_run(run, scanned, std::iter::empty())).unwrap();
     }
 
     /// A run that has failed after these steps.
@@ -149,13 +149,9 @@ impl PastState {
         let help = "look at the network, at DNS and at the firewall of this machine and of the storage account; the next run begins anew";
         let recorded = |step: Step| RecordedStep { step, took: SignedDuration::from_millis(1) };
         let steps: Vec<_> = steps.into_iter().map(recorded).collect();
-        let failed = Failed {
-            summary: &self.text(summary),
-            help: &self.text(help),
-            steps: &steps,
-            due_since: started,
-        };
-        self.store.fail_run(run, &failed, started + SignedDuration::from_millis(millis)).unwrap();
+        let failed =
+            FailedRun { summary: self.text(summary), help: self.text(help), steps, due_since: started };
+        done(self.store.fail_run(run, failed, started + SignedDuration::from_millis(millis))).unwrap();
     }
 
     /// A run with a mail for two recipients; the last receipt is that of all further ones.
@@ -163,22 +159,22 @@ impl PastState {
         let (run, started) = self.begun(when);
         let ended = started + SignedDuration::from_millis(millis);
         let recipients = RECIPIENTS.map(|address| self.text(address));
-        let mail = NewMail {
-            connections: &["folder".to_owned()],
-            sender: "leads@contoso.example",
-            recipients: &recipients,
+        let mail = NewMessage {
+            connections: vec!["folder".to_owned()],
+            sender: "leads@contoso.example".to_owned(),
+            recipients: recipients.clone().into(),
             subject: self.text(summary),
             message_id: self.text(&format!("<{run}@contoso.example>")),
             bytes: b"Subject: leads\r\n\r\n".to_vec(),
-            rows: &[],
+            rows: Vec::new(),
         };
         let source = self.source(when.0);
         let scanned =
-            Scanned { summary: self.text(summary), ..scanned(source, ended, Outcome::Waiting, summary) };
-        self.store.commit_scan(run, &scanned, std::iter::once(Ok(mail))).unwrap();
+            ScanResult { summary: self.text(summary), ..scanned(source, ended, Outcome::Waiting, summary) };
+        done(self.store.commit_run(run, scanned, std::iter::once(Ok(mail)))).unwrap();
         let Some(last) = receipts.last() else { return };
-        let id = self.store.mails_of(run).unwrap()[0].id;
-        self.store.begin_sending(id, &self.text("folder"), ended).unwrap();
+        let id = done(self.store.mails_of(run)).unwrap()[0].id;
+        done(self.store.begin_sending(id, &self.text("folder"), ended)).unwrap();
         let said = |receipt: &Receipt| match (receipt, &self.says) {
             (Receipt::Accepted(_), Some(text)) => Receipt::Accepted(text.clone()),
             (Receipt::Refused(_), Some(text)) => Receipt::Refused(text.clone()),
@@ -190,7 +186,14 @@ impl PastState {
             .enumerate()
             .map(|(at, address)| Recipient::new(address.clone()).after(receipt(at)))
             .collect();
-        self.store.record_replies(id, &after, ended).unwrap();
+        let attempt = AttemptRecord {
+            mail: id,
+            recipients: after,
+            next_try: ended,
+            broke_over: None,
+            defer_lane: None,
+        };
+        done(self.store.record_attempt(attempt, ended)).unwrap();
     }
 
     /// An alarm that was raised.
@@ -199,18 +202,20 @@ impl PastState {
         let (help, look) = (String::new(), String::new());
         let alarm = Alarm { kind, about, since: self.ago(50), times: 1, what, help, look };
         let notice = Notice { stand: vec![alarm], ..Notice::default() };
-        self.store.commit_notice(&notice, None, self.now).unwrap();
+        done(self.store.commit_alarms(notice, None, self.now)).unwrap();
     }
 
     /// As if a week had gone by: the bytes of what was sent are not kept any more.
     pub(crate) fn purge(&mut self) {
-        assert!(self.store.purge_sent(self.now).unwrap() > 0);
+        let kept = Retention { history: Timestamp::MIN, message_bytes: self.now, answers: Timestamp::MIN };
+        done(self.store.prune(kept)).unwrap();
+        assert!(done(self.store.kept_mails()).unwrap().len() < 3);
     }
 }
 
-fn scanned(source: i64, now: Timestamp, outcome: Outcome, summary: &str) -> Scanned {
+fn scanned(source: i64, now: Timestamp, outcome: Outcome, summary: &str) -> ScanResult {
     let past = Past { begin: now, watermark: Some(now), looked_back: Some(now) };
-    Scanned {
+    ScanResult {
         source,
         past: Some(past),
         passed_over: Vec::new(),

@@ -1,18 +1,15 @@
-//! What the state can prove of a row, and what it forgets of a person.
+//! What the state forgets of a person.
 
+use std::io;
+use std::path::Path;
+
+use rusqlite::params;
 use rusqlite::types::Value;
-use rusqlite::{OptionalExtension as _, params};
 
-use super::{Store, StoreError};
-use crate::rows::row::Key;
-
-/// A run that has handed a row on, and the mail that carried it; `None` for one that was not mailed:
-/// it lay before the flow's begin, or was passed over.
-pub type HandedOn = (i64, Option<i64>);
-
-/// The tables that a flow reads or has read.
-const SOURCES: &str =
-    "(SELECT sources.id FROM sources JOIN flows ON flows.id = sources.flow WHERE flows.name = ?1)";
+use super::in_place::FILES;
+use super::{Database, Failure};
+use crate::platform::pieces::find_in_file;
+use crate::store::Absence;
 
 const FORGOTTEN: &str = "(forgotten)";
 const FORGOTTEN_JSON: &str = "{\"forgotten\":true}";
@@ -45,41 +42,9 @@ const TEXTS: [Text; 10] = [
     text("requests", "id, 1", "answer", FORGOTTEN),
 ];
 
-impl Store {
-    /// What was last done with each of these rows, in their order; `None` for one that is not known.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn handed_on(&self, flow: &str, keys: &[Key]) -> Result<Vec<Option<HandedOn>>, StoreError> {
-        // Of whichever table it has read: a row that was copied to another one is the same lead.
-        let mut ask = self.db.prepare_cached(&format!(
-            "SELECT run, mail FROM keys WHERE source IN {SOURCES} AND key = ?2 ORDER BY run DESC LIMIT 1"
-        ))?;
-        let of = |key: &Key| {
-            Ok(ask.query_row(params![flow, key.0], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
-        };
-        keys.iter().map(of).collect()
-    }
-
-    /// Everything that was done with a row, oldest first.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn proofs(&self, flow: &str, key: Key) -> Result<Vec<HandedOn>, StoreError> {
-        let mut ask = self.db.prepare_cached(&format!(
-            "SELECT run, mail FROM earlier WHERE source IN {SOURCES} AND key = ?2
-             UNION SELECT run, mail FROM keys WHERE source IN {SOURCES} AND key = ?2
-             ORDER BY run"
-        ))?;
-        let found = ask.query_map(params![flow, key.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        Ok(found.collect::<Result<_, _>>()?)
-    }
-
+impl Database {
     /// The numbers of all mails whose text is kept.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn kept_mails(&self) -> Result<Vec<i64>, StoreError> {
+    pub(crate) fn kept_mails(&self) -> Result<Vec<i64>, Failure> {
         let mut ask = self.db.prepare("SELECT DISTINCT mail FROM texts ORDER BY mail")?;
         let found = ask.query_map([], |row| row.get(0))?;
         Ok(found.collect::<Result<_, _>>()?)
@@ -87,10 +52,7 @@ impl Store {
 
     /// Forgets a mail's text and subject, here and in the history. Returns whether it could: one that
     /// is still to be sent stays.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn forget_mail(&mut self, mail: i64) -> Result<bool, StoreError> {
+    pub(crate) fn forget_mail(&mut self, mail: i64) -> Result<bool, Failure> {
         let tx = self.db.transaction()?;
         let forget = "UPDATE mails SET subject = '(forgotten)'
             WHERE id = ?1 AND next_try IS NULL AND sending = 0";
@@ -109,10 +71,7 @@ impl Store {
     }
 
     /// Whether the mail is still to be sent, or is being sent.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn is_waiting(&self, mail: i64) -> Result<bool, StoreError> {
+    pub(crate) fn is_waiting(&self, mail: i64) -> Result<bool, Failure> {
         let mut ask = self
             .db
             .prepare_cached("SELECT 1 FROM mails WHERE id = ?1 AND (next_try IS NOT NULL OR sending = 1)")?;
@@ -121,10 +80,7 @@ impl Store {
 
     /// Replaces every text of the history that is found; the subject of a mail that is still to be sent
     /// stays with it. Returns how many there were.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn forget_texts(&mut self, is_found: impl Fn(&str) -> bool) -> Result<usize, StoreError> {
+    pub(crate) fn forget_texts(&mut self, is_found: &dyn Fn(&str) -> bool) -> Result<usize, Failure> {
         let mut replaced = 0;
         for Text { table, keys, column, only, instead } in TEXTS {
             let mut found: Vec<(Value, Value)> = Vec::new();
@@ -148,22 +104,43 @@ impl Store {
         Ok(replaced)
     }
 
-    /// Writes the whole database anew, without what stands in pages that are not used any more. It takes as
-    /// much of the disk once more, and writers wait for its end.
-    ///
-    /// # Errors
-    /// When another process writes for too long, the disk is full, or the database fails.
-    pub fn write_anew(&self) -> Result<(), StoreError> {
-        Ok(self.db.execute_batch("VACUUM")?)
-    }
-
-    /// Empties the write-ahead log, in which what was deleted still stands. Returns whether it could:
-    /// not while another process reads.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn empty_log(&self) -> Result<bool, StoreError> {
+    /// Empties the write-ahead log, in which what was deleted still stands. Not while another process reads.
+    pub(crate) fn purge_remains(&mut self) -> Result<bool, Failure> {
         let busy: i64 = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
         Ok(busy == 0)
     }
+
+    /// Looks through the files of the database. Where another program has deleted something from it, that may still
+    /// stand in pages which are not used: then the whole is written anew, which takes as much of the disk once more.
+    pub(crate) fn prove_absent(&mut self, is_found: &dyn Fn(&str) -> bool) -> Absence {
+        let Some(files) = &self.files else { return Absence::default() };
+        let folder = files.folder().to_owned();
+        let found = look_through(&folder, is_found);
+        if found.left.is_empty() || !self.is_written_anew() {
+            return found;
+        }
+        look_through(&folder, is_found)
+    }
+
+    fn is_written_anew(&mut self) -> bool {
+        self.db.execute_batch("VACUUM").is_ok() && self.purge_remains().unwrap_or_default()
+    }
+}
+
+fn look_through(folder: &Path, is_found: &dyn Fn(&str) -> bool) -> Absence {
+    let mut absence = Absence::default();
+    for path in FILES.map(|name| folder.join(name)) {
+        match find_in_file(&path, is_found) {
+            Ok((bytes, is_named)) => {
+                absence.files += 1;
+                absence.bytes += bytes;
+                if is_named {
+                    absence.left.push(path);
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => absence.unreadable.push((path, error)),
+        }
+    }
+    absence
 }

@@ -2,12 +2,12 @@
 
 use rusqlite::{Connection, Transaction, params};
 
-use super::StoreError;
+use super::Failure;
 
 /// Bytes of a mail's text that lie in one row.
 const PIECE: usize = 1 << 20;
 
-pub(super) fn write_text(tx: &Transaction<'_>, mail: i64, text: &[u8]) -> Result<(), StoreError> {
+pub(super) fn write_text(tx: &Transaction<'_>, mail: i64, text: &[u8]) -> Result<(), Failure> {
     let mut insert = tx.prepare_cached("INSERT INTO texts (mail, part, bytes) VALUES (?1, ?2, ?3)")?;
     for (part, piece) in (0_i64..).zip(text.chunks(PIECE)) {
         insert.execute(params![mail, part, piece])?;
@@ -16,7 +16,7 @@ pub(super) fn write_text(tx: &Transaction<'_>, mail: i64, text: &[u8]) -> Result
 }
 
 /// Empty where it is not kept any more.
-pub(super) fn read_text(db: &Connection, mail: i64) -> Result<Vec<u8>, StoreError> {
+pub(super) fn read_text(db: &Connection, mail: i64) -> Result<Vec<u8>, Failure> {
     let mut size = db.prepare_cached("SELECT coalesce(sum(length(bytes)), 0) FROM texts WHERE mail = ?1")?;
     let size: i64 = size.query_row([mail], |row| row.get(0))?;
     let mut text = Vec::with_capacity(usize::try_from(size).unwrap_or_default());

@@ -1,0 +1,183 @@
+//! Care of the state: its alarms, what is old, a copy of it, and what it forgets of a person.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::sqlite::Database;
+use super::{Engine, NewMessage, Store, StoreError};
+use crate::alarm::Notice;
+
+/// How long the state keeps what is over.
+#[derive(Debug, Clone, Copy)]
+pub struct Retention {
+    /// Runs that began before are deleted, with their steps and mails, unless one of these still waits or is held.
+    pub history: Timestamp,
+    /// The bytes of mails that were made before are deleted, where they need no letter any more.
+    pub message_bytes: Timestamp,
+    /// Requests that were left before are deleted, where they were answered.
+    pub answers: Timestamp,
+}
+
+/// What a look through all that the engine keeps has come to.
+#[derive(Debug, Default)]
+pub struct Absence {
+    /// Files that were read.
+    pub files: usize,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Files in which the text still stands.
+    pub left: Vec<PathBuf>,
+    /// Files that could not be looked at, and why.
+    pub unreadable: Vec<(PathBuf, io::Error)>,
+}
+
+/// Whether a text names a person.
+pub type IsFound = Arc<dyn Fn(&str) -> bool + Send + Sync>;
+
+impl Store {
+    /// Commits which alarms stand and which are over, with the mail that tells it.
+    ///
+    /// # Errors
+    /// As every operation.
+    pub async fn commit_alarms(
+        &self,
+        notice: Notice,
+        mail: Option<NewMessage>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let Engine::Sqlite(sqlite) = &self.engine;
+        sqlite.call(move |db| db.commit_alarms(&notice, mail.as_ref(), now)).await
+    }
+
+    /// Deletes what is older than it is kept. The seen rows stay. Returns how many runs are deleted.
+    ///
+    /// # Errors
+    /// As every operation.
+    pub async fn prune(&self, retention: Retention) -> Result<usize, StoreError> {
+        let Engine::Sqlite(sqlite) = &self.engine;
+        sqlite.call(move |db| db.prune(&retention)).await
+    }
+
+    /// Forgets some of the tables that were left before this moment. Returns whether there may be more to
+    /// forget: other operations go first.
+    ///
+    /// # Errors
+    /// As every operation.
+    pub async fn prune_sources(&self, before: Timestamp) -> Result<bool, StoreError> {
+        let Engine::Sqlite(sqlite) = &self.engine;
+        sqlite.call(move |db| db.prune_sources(before)).await
+    }
+
+    /// Makes flows that have read nothing yet begin at this moment.
+    ///
+    /// # Errors
+    /// As every operation.
+    pub async fn preset_begin(
+        &self,
+        flows: Vec<String>,
+        begin: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let Engine::Sqlite(sqlite) = &self.engine;
+        sqlite.call(move |db| db.preset_begin(&flows, begin, now)).await
+    }
+
+    /// Gives what is known of a flow to another name.
+    ///
+    /// # Errors
+    /// [`StoreError::NameTaken`], [`StoreError::Unknown`], and as every operation.
+    pub async fn rename(&self, old: &str, new: &str) -> Result<(), StoreError> {
+        let (old, new) = (old.to_owned(), new.to_owned());
+        let Engine::Sqlite(sqlite) = &self.engine;
+        sqlite.call(move |db| db.rename(&old, &new)).await
+    }
+
+    /// Writes a whole copy of the state, also while a daemon works on it. Nobody else can read it, from its first
+    /// byte; it has its name when it is whole, and nothing is left of one that fails.
+    ///
+    /// # Errors
+    /// When the file is there already or cannot be written, or others may change its folder; and as every operation.
+    pub async fn back_up(&self, file: &Path) -> Result<(), StoreError> {
+        let file = file.to_owned();
+        let Engine::Sqlite(sqlite) = &self.engine;
+        sqlite.call(move |db| db.back_up(&file)).await
+    }
+
+    /// Names this state; a copy has the same name.
+    ///
+    /// # Errors
+    /// As every operation.
+    pub async fn identity(&self) -> Result<String, StoreError> {
+        let Engine::Sqlite(sqlite) = &self.engine;
+        sqlite.call(|db| db.identity()).await
+    }
+
+    /// Looks through the whole state, and names it.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] with the first thing that is wrong, and as every operation.
+    pub async fn checked(&self) -> Result<String, StoreError> {
+        let Engine::Sqlite(sqlite) = &self.engine;
+        sqlite.call(|db| db.check().and_then(|()| db.identity())).await
+    }
+
+    /// The numbers of all mails whose text is kept.
+    ///
+    /// # Errors
+    /// As every operation.
+    pub async fn kept_mails(&self) -> Result<Vec<i64>, StoreError> {
+        let Engine::Sqlite(sqlite) = &self.engine;
+        sqlite.call(|db| db.kept_mails()).await
+    }
+
+    /// Forgets a mail's text and subject, here and in the history. Returns whether it could: one that
+    /// is still to be sent stays.
+    ///
+    /// # Errors
+    /// As every operation.
+    pub async fn forget_mail(&self, mail: i64) -> Result<bool, StoreError> {
+        let Engine::Sqlite(sqlite) = &self.engine;
+        sqlite.call(move |db| db.forget_mail(mail)).await
+    }
+
+    /// Whether the mail is still to be sent, or is being sent.
+    ///
+    /// # Errors
+    /// As every operation.
+    pub async fn is_waiting(&self, mail: i64) -> Result<bool, StoreError> {
+        let Engine::Sqlite(sqlite) = &self.engine;
+        sqlite.call(move |db| db.is_waiting(mail)).await
+    }
+
+    /// Replaces every text of the history that is found; the subject of a mail that is still to be sent
+    /// stays with it. Returns how many there were.
+    ///
+    /// # Errors
+    /// As every operation.
+    pub async fn forget_texts(&self, is_found: IsFound) -> Result<usize, StoreError> {
+        let Engine::Sqlite(sqlite) = &self.engine;
+        sqlite.call(move |db| db.forget_texts(&*is_found)).await
+    }
+
+    /// Removes what deleted texts leave behind in the engine. Returns whether it could: not while somebody reads.
+    ///
+    /// # Errors
+    /// As every operation.
+    pub async fn purge_remains(&self) -> Result<bool, StoreError> {
+        let Engine::Sqlite(sqlite) = &self.engine;
+        sqlite.call(Database::purge_remains).await
+    }
+
+    /// Looks through all that the engine keeps, as it keeps it, for a text that must not be there any more. Where
+    /// there is one still, tries to get rid of it.
+    ///
+    /// # Errors
+    /// As every operation.
+    pub async fn prove_absent(&self, is_found: IsFound) -> Result<Absence, StoreError> {
+        let Engine::Sqlite(sqlite) = &self.engine;
+        sqlite.call(move |db| Ok(db.prove_absent(&*is_found))).await
+    }
+}

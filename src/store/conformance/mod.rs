@@ -1,0 +1,182 @@
+//! What every engine does: one suite, which is called with a way to open a state of that engine.
+
+pub(in crate::store) mod outbox;
+pub(in crate::store) mod requests;
+pub(in crate::store) mod runs;
+pub(in crate::store) mod sources;
+
+use jiff::Timestamp;
+
+use super::*;
+use crate::history::{Cause, Order, Outcome, Range};
+use crate::outbox::{Receipt, Recipient, State as Standing};
+use crate::rows::row::{Key, Mark, Version};
+use crate::schedule::window::Past;
+
+/// A state of some engine, empty at first.
+pub(in crate::store) trait State {
+    /// Opens it, as another process would.
+    fn open(&self) -> impl Future<Output = Store>;
+}
+
+/// All tests of the suite, each on a new state; `$state` is an expression that makes one.
+macro_rules! conforms {
+    ($state:expr) => {
+        $crate::store::conformance::conforms! { $state;
+            runs::a_run_whose_end_was_not_recorded_is_interrupted_and_commits_no_more,
+            runs::a_commit_is_all_or_nothing,
+            runs::runs_are_claimed_together_recorded_together_and_taken_back,
+            runs::failures_count_since_the_last_run_that_went_well,
+            runs::history_ends_and_what_waits_stays,
+            outbox::each_recipient_goes_its_own_way,
+            outbox::a_mail_that_was_being_sent_when_the_process_ended_is_uncertain,
+            outbox::an_unreachable_connection_puts_off_all_its_mails_and_no_other,
+            outbox::what_waits_and_what_is_held_is_counted_by_flow,
+            outbox::mails_keep_their_order_when_the_clock_is_set_back,
+            requests::a_request_is_read_fulfilled_and_gone,
+            requests::every_request_comes_back_as_it_was_left,
+            requests::runs_are_found_by_flow_outcome_time_and_number,
+            requests::a_flow_is_first_seen_once_and_its_new_name_keeps_everything,
+            sources::what_is_known_of_a_table_waits_until_the_flow_comes_back_to_it,
+            sources::a_slot_stays_due_until_the_table_was_read,
+            sources::a_flow_that_was_never_on_is_first_seen_when_it_is,
+            sources::another_table_is_due_from_when_the_flow_is_on,
+            sources::what_was_mailed_stays_proved_when_a_first_scan_finds_it,
+            sources::a_table_that_is_half_forgotten_is_not_come_back_to,
+            sources::what_runs_are_due_since_follows_a_clock_that_is_set_back,
+            sources::another_table_is_not_due_later_since_the_clock_was_ahead_at_the_last_run,
+        }
+    };
+    ($state:expr; $($room:ident::$test:ident,)*) => {$(
+        #[tokio::test]
+        async fn $test() {
+            $crate::store::conformance::$room::$test(&$state).await;
+        }
+    )*};
+}
+pub(in crate::store) use conforms;
+
+fn mark(number: u8) -> Mark {
+    Mark { key: Key([number; 16]), version: Version(i64::from(number)) }
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_770_000_000 + second).unwrap()
+}
+
+/// A state in which `leads` reads its first table.
+async fn opened(state: &impl State) -> Store {
+    let store = state.open().await;
+    store.take_over(at(0)).await.unwrap();
+    see(&store, "leads", 0).await;
+    assert_eq!(visit(&store, "here/leads", 0).await.id, HERE);
+    store
+}
+
+/// The first table that `leads` reads.
+const HERE: i64 = 1;
+
+/// The flow is seen, on.
+async fn see(store: &Store, flow: &str, second: i64) {
+    store.plan_of(vec![(flow.to_owned(), true)], at(second)).await.unwrap();
+}
+
+/// From now on `leads` reads this table.
+async fn visit(store: &Store, identity: &str, second: i64) -> Source {
+    let visit = Visit {
+        flow: "leads".to_owned(),
+        identity: identity.to_owned(),
+        known_as: None,
+        due: at(second),
+        now: at(second),
+        is_to_stay: true,
+    };
+    store.visit_source(visit).await.unwrap()
+}
+
+async fn begun(store: &Store, second: i64) -> i64 {
+    let order = Order::new(Cause::Schedule, Some(at(second)));
+    let run = NewRun { flow: "leads".to_owned(), order, started: at(second) };
+    store.claim_runs(vec![run]).await.unwrap()[0].run
+}
+
+fn scanned(second: i64) -> ScanResult {
+    let past = Past { begin: at(0), watermark: Some(at(second)), looked_back: None };
+    ScanResult {
+        source: HERE,
+        past: Some(past),
+        passed_over: vec![mark(9)],
+        before_begin: None,
+        rows: 1,
+        outcome: Outcome::Waiting,
+        summary: "1 new row".to_owned(),
+        clock_problem: None,
+        steps: vec![],
+        now: at(second),
+    }
+}
+
+/// How far `leads` has read the table that it read first.
+async fn read(store: &Store) -> Option<Past> {
+    store.sources("leads").await.unwrap()[0].past
+}
+
+/// Claims the next mail of the first lane that has one.
+async fn next(store: &Store, now: Timestamp) -> Option<QueuedMessage> {
+    let lane = store.due_lanes(now).await.unwrap().into_iter().next()?;
+    store.next_message(&lane, now).await.unwrap()
+}
+
+/// The mail that [`next`] would claim.
+async fn peek(store: &Store, now: Timestamp) -> Option<QueuedMessage> {
+    let mail = next(store, now).await?;
+    // Who asks for a mail by its number takes it out of the hands of whom had it.
+    store.leave_request(Request::Retry(Some(mail.id)), now).await.unwrap();
+    store.take_requests(now).await.unwrap();
+    Some(mail)
+}
+
+async fn outcome(store: &Store, run: i64) -> Outcome {
+    store.run(run).await.unwrap().unwrap().outcome
+}
+
+async fn overview(store: &Store, flow: &str) -> FlowOverview {
+    store.overview(vec![flow.to_owned()]).await.unwrap().remove(0)
+}
+
+/// The newest slot that a run of the flow has taken.
+async fn slot(store: &Store, flow: &str) -> Option<Timestamp> {
+    overview(store, flow).await.known.unwrap().last_slot
+}
+
+fn failed(summary: &str) -> FailedRun {
+    FailedRun { summary: summary.to_owned(), help: "look at it".to_owned(), steps: vec![], due_since: at(1) }
+}
+
+/// The next mail, which is being sent from now on.
+async fn take(store: &Store, now: Timestamp) -> QueuedMessage {
+    let mail = next(store, now).await.unwrap();
+    store.begin_sending(mail.id, "relay", now).await.unwrap();
+    mail
+}
+
+/// What a try leaves in which no session broke.
+fn replies(mail: i64, recipients: Vec<Recipient>, next_try: Timestamp) -> AttemptRecord {
+    AttemptRecord { mail, recipients, next_try, broke_over: None, defer_lane: None }
+}
+
+fn mail(recipients: &[String], rows: &[Mark]) -> NewMessage {
+    NewMessage {
+        connections: recipients.to_vec(),
+        sender: "leads@contoso.example".to_owned(),
+        recipients: recipients.to_vec(),
+        subject: "1 lead".to_owned(),
+        message_id: "<1@contoso.example>".to_owned(),
+        bytes: b"Subject: 1 lead\r\n\r\n".to_vec(),
+        rows: rows.to_vec(),
+    }
+}
+
+fn addresses() -> Vec<String> {
+    vec!["a@contoso.example".to_owned(), "b@contoso.example".to_owned()]
+}

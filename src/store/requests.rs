@@ -1,0 +1,145 @@
+//! What commands leave for the daemon, which looks at each tick.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::{Engine, Store, StoreError};
+use crate::history::{Cause, Range};
+use crate::outbox::Redirect;
+
+/// Something that a command asks of the daemon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    /// `leadflow off FLOW`.
+    Off(String),
+    /// `leadflow on FLOW`.
+    On(String),
+    /// `leadflow trigger`, `resubmit` and `replay`.
+    Run {
+        /// The flow's name.
+        flow: String,
+        /// Which of the three.
+        cause: Cause,
+        /// Which rows.
+        range: Range,
+    },
+    /// `leadflow outbox retry`: one mail, or all that wait or are held.
+    Retry(Option<i64>),
+    /// `leadflow outbox drop`.
+    Drop(i64),
+    /// `leadflow outbox send`.
+    Send(i64, Redirect),
+}
+
+/// What became of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// The daemon has not come to it yet.
+    Waits,
+    /// It began this run.
+    Run(i64),
+    /// It was refused, in a sentence.
+    Refused(String),
+    /// It is done.
+    Done,
+}
+
+impl Request {
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::Off(_) => "off",
+            Self::On(_) => "on",
+            Self::Run { .. } => "run",
+            Self::Retry(_) => "retry",
+            Self::Drop(_) => "drop",
+            Self::Send(..) => "send",
+        }
+    }
+
+    pub(super) fn flow(&self) -> &str {
+        match self {
+            Self::Off(flow) | Self::On(flow) | Self::Run { flow, .. } => flow,
+            Self::Retry(_) | Self::Drop(_) | Self::Send(..) => "",
+        }
+    }
+
+    pub(super) fn about(&self) -> Value {
+        match self {
+            Self::Off(_) | Self::On(_) => json!({}),
+            Self::Retry(mail) => json!({ "mail": mail }),
+            Self::Drop(mail) => json!({ "mail": mail }),
+            Self::Send(mail, Redirect { to, instead_of }) => {
+                json!({ "mail": mail, "to": to, "instead_of": instead_of })
+            }
+            Self::Run { cause, range: Range::New, .. } => json!({ "cause": cause.word() }),
+            Self::Run { cause, range: Range::Past { from, to, again }, .. } => {
+                json!({ "cause": cause.word(), "from": from.as_microsecond(), "to": to.as_microsecond(), "again": again })
+            }
+        }
+    }
+
+    /// `None` for a kind that this version does not know.
+    pub(super) fn of(kind: &str, flow: String, about: &Value) -> Option<Self> {
+        let moment = |name: &str| Timestamp::from_microsecond(about[name].as_i64()?).ok();
+        Some(match kind {
+            "off" => Self::Off(flow),
+            "on" => Self::On(flow),
+            "retry" => Self::Retry(about["mail"].as_i64()),
+            "drop" => Self::Drop(about["mail"].as_i64()?),
+            "send" => {
+                let to =
+                    about["to"].as_array()?.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+                let instead_of = about["instead_of"].as_str().map(str::to_owned);
+                Self::Send(about["mail"].as_i64()?, Redirect { to, instead_of })
+            }
+            "run" => {
+                let cause = Cause::of_word(about["cause"].as_str()?)?;
+                let range = match (moment("from"), moment("to")) {
+                    (Some(from), Some(to)) => Range::Past { from, to, again: about["again"] == true },
+                    _ => Range::New,
+                };
+                Self::Run { flow, cause, range }
+            }
+            _ => return None,
+        })
+    }
+}
+
+impl Store {
+    /// Leaves a request for the daemon and returns its number.
+    ///
+    /// # Errors
+    /// As every operation.
+    pub async fn leave_request(&self, request: Request, now: Timestamp) -> Result<i64, StoreError> {
+        let Engine::Sqlite(sqlite) = &self.engine;
+        sqlite.call(move |db| db.leave_request(&request, now)).await
+    }
+
+    /// Takes the requests that wait, in their order. What needs no run is done and taken away; a request for a run
+    /// waits until the run is claimed. Those of a kind that this version does not know are left alone.
+    ///
+    /// # Errors
+    /// As every operation.
+    pub async fn take_requests(&self, now: Timestamp) -> Result<Vec<(i64, Request)>, StoreError> {
+        let Engine::Sqlite(sqlite) = &self.engine;
+        sqlite.call(move |db| db.take_requests(now)).await
+    }
+
+    /// Refuses a request, in a sentence.
+    ///
+    /// # Errors
+    /// As every operation.
+    pub async fn refuse_request(&self, id: i64, answer: String) -> Result<(), StoreError> {
+        let Engine::Sqlite(sqlite) = &self.engine;
+        sqlite.call(move |db| db.refuse_request(id, &answer)).await
+    }
+
+    /// What became of a request.
+    ///
+    /// # Errors
+    /// As every operation.
+    pub async fn answer(&self, id: i64) -> Result<Answer, StoreError> {
+        let Engine::Sqlite(sqlite) = &self.engine;
+        sqlite.call(move |db| db.answer(id)).await
+    }
+}

@@ -1,0 +1,272 @@
+//! What runs ask of the state: claims, the tables that a flow reads, which rows it has handed on, and the one
+//! transaction in which a run ends.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Engine, NewMessage, OldRows, Store, StoreError};
+use crate::history::{Order, Outcome, RecordedStep};
+use crate::planner::Known;
+use crate::rows::row::{Key, Mark, Version};
+use crate::schedule::window::Past;
+
+/// A run that begins.
+#[derive(Debug, Clone)]
+pub struct NewRun {
+    /// The flow's name.
+    pub flow: String,
+    /// What it is to do.
+    pub order: Order,
+    /// Now.
+    pub started: Timestamp,
+}
+
+/// A run that has begun, and how far its flow has read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClaimedRun {
+    /// The run's number.
+    pub run: i64,
+    /// The first slot since the flow last read its table to the end.
+    pub due_since: Timestamp,
+    /// No run has failed since then.
+    pub is_first_try: bool,
+    /// The table that the flow has read last.
+    pub source: Option<Source>,
+}
+
+/// What a complete scan found, to be committed as a whole with its mails.
+#[derive(Debug)]
+pub struct ScanResult {
+    /// The number of the table that was read.
+    pub source: i64,
+    /// Begin, watermark and deep scan as they are from now on; `None` leaves them (a fixed window).
+    pub past: Option<Past>,
+    /// Rows that are not news any more, unmailed: hidden or passed over.
+    pub passed_over: Vec<Mark>,
+    /// As they are, of the flow's first run: rows from before begin.
+    pub before_begin: Option<Box<OldRows>>,
+    /// How many new rows the run had.
+    pub rows: u64,
+    /// What came of it so far.
+    pub outcome: Outcome,
+    /// The outcome in a sentence.
+    pub summary: String,
+    /// Why the watermark stays, where the clocks cannot be trusted.
+    pub clock_problem: Option<String>,
+    /// What the run did, for the history.
+    pub steps: Vec<RecordedStep>,
+    /// The moment of the commit.
+    pub now: Timestamp,
+}
+
+/// What a run that failed leaves.
+#[derive(Debug, Clone)]
+pub struct FailedRun {
+    /// What happened, in a sentence.
+    pub summary: String,
+    /// What to do about it.
+    pub help: String,
+    /// What it had done.
+    pub steps: Vec<RecordedStep>,
+    /// As the run has begun with.
+    pub due_since: Timestamp,
+}
+
+/// A table that a flow reads, or has read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// Its number: rows are remembered by it.
+    pub id: i64,
+    /// Account and table, as [`crate::services::table::Table::identity`] has them.
+    pub identity: String,
+    /// The slot that the flow was first to read it for; `None` once it was read.
+    pub first_due: Option<Timestamp>,
+    /// Begin, watermark and deep scan; `None` before its begin, and with a fixed window.
+    pub past: Option<Past>,
+}
+
+/// A flow's way to a table that it did not read last.
+#[derive(Debug, Clone)]
+pub struct Visit {
+    /// The flow's name.
+    pub flow: String,
+    /// The table's identity.
+    pub identity: String,
+    /// The identity by which the state knows it, where it does.
+    pub known_as: Option<String>,
+    /// The slot that it is to be read for.
+    pub due: Timestamp,
+    /// Now.
+    pub now: Timestamp,
+    /// The flow reads it from now on; not so a run of the past.
+    pub is_to_stay: bool,
+}
+
+/// What an owner that is gone had under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TakenOver {
+    /// Runs, which are interrupted now.
+    pub runs: usize,
+    /// Mails that were being sent, which are uncertain now.
+    pub mails: usize,
+}
+
+impl Store {
+    /// What the plan needs of these flows, which are all of the file, each with whether that has it on; one that was
+    /// never seen is seen `now`. While a flow has never been on it is seen anew each time.
+    ///
+    /// # Errors
+    /// As every operation.
+    pub async fn plan_of(
+        &self,
+        flows: Vec<(String, bool)>,
+        now: Timestamp,
+    ) -> Result<BTreeMap<String, Known>, StoreError> {
+        let Engine::Sqlite(sqlite) = &self.engine;
+        sqlite.call(move |db| db.plan_of(flows.iter().map(|(name, is_on)| (name, *is_on)), now)).await
+    }
+
+    /// Notes that the daemon made its plan.
+    ///
+    /// # Errors
+    /// As every operation.
+    pub async fn set_planned(&self, now: Timestamp) -> Result<(), StoreError> {
+        let Engine::Sqlite(sqlite) = &self.engine;
+        sqlite.call(move |db| db.set_planned(now)).await
+    }
+
+    /// The clock was set back by this much: the moments that the begin of a table follows from, and when mails
+    /// are tried again, are earlier by as much.
+    ///
+    /// # Errors
+    /// As every operation.
+    pub async fn clock_went_back(&self, by: SignedDuration, now: Timestamp) -> Result<(), StoreError> {
+        let Engine::Sqlite(sqlite) = &self.engine;
+        sqlite.call(move |db| db.clock_went_back(by, now)).await
+    }
+
+    /// The process that holds the state begins its work: it owns the state from now on, and what another owner left
+    /// under way is taken over. Its runs are interrupted, and mails that it was sending may have arrived: they are
+    /// uncertain and wait again. Whether the clock was set back meanwhile is looked at first.
+    ///
+    /// # Errors
+    /// As every operation.
+    pub async fn take_over(&self, now: Timestamp) -> Result<TakenOver, StoreError> {
+        let Engine::Sqlite(sqlite) = &self.engine;
+        sqlite.call(move |db| db.take_over(now)).await
+    }
+
+    /// Claims runs, all or none; a slot counts as taken once the end of its run is recorded. A run that was
+    /// left under way, since its end could not be recorded, is interrupted: the caller never runs a flow
+    /// beside itself.
+    ///
+    /// # Errors
+    /// As every operation.
+    pub async fn claim_runs(&self, runs: Vec<NewRun>) -> Result<Vec<ClaimedRun>, StoreError> {
+        let Engine::Sqlite(sqlite) = &self.engine;
+        sqlite.call(move |db| db.claim_runs(&runs)).await
+    }
+
+    /// Takes back claims of runs that have done nothing yet; what asked for them waits again.
+    ///
+    /// # Errors
+    /// As every operation.
+    pub async fn withdraw_runs(&self, runs: Vec<i64>) -> Result<(), StoreError> {
+        let Engine::Sqlite(sqlite) = &self.engine;
+        sqlite.call(move |db| db.withdraw_runs(&runs)).await
+    }
+
+    /// Every table that the flow reads or has read.
+    ///
+    /// # Errors
+    /// As every operation.
+    pub async fn sources(&self, flow: &str) -> Result<Vec<Source>, StoreError> {
+        let flow = flow.to_owned();
+        let Engine::Sqlite(sqlite) = &self.engine;
+        sqlite.call(move |db| db.sources(&flow)).await
+    }
+
+    /// The source of that identity, which is made if the flow has never read it.
+    ///
+    /// # Errors
+    /// As every operation.
+    pub async fn visit_source(&self, visit: Visit) -> Result<Source, StoreError> {
+        let Engine::Sqlite(sqlite) = &self.engine;
+        sqlite.call(move |db| db.visit_source(&visit)).await
+    }
+
+    /// Where the flow's next begin is to be, if somebody has said so.
+    ///
+    /// # Errors
+    /// As every operation.
+    pub async fn preset_begin_of(&self, flow: &str) -> Result<Option<Timestamp>, StoreError> {
+        let flow = flow.to_owned();
+        let Engine::Sqlite(sqlite) = &self.engine;
+        sqlite.call(move |db| db.preset_begin_of(&flow)).await
+    }
+
+    /// Rows of the source from before this moment are not mailed.
+    ///
+    /// # Errors
+    /// As every operation.
+    pub async fn begin_source(&self, source: i64, begin: Timestamp) -> Result<(), StoreError> {
+        let Engine::Sqlite(sqlite) = &self.engine;
+        sqlite.call(move |db| db.begin_source(source, begin)).await
+    }
+
+    /// Which version of each of these rows of a source was handed on, in their order; `None` for none.
+    ///
+    /// # Errors
+    /// As every operation.
+    pub async fn seen_rows(&self, source: i64, keys: Vec<Key>) -> Result<Vec<Option<Version>>, StoreError> {
+        let Engine::Sqlite(sqlite) = &self.engine;
+        sqlite.call(move |db| db.seen_rows(source, &keys)).await
+    }
+
+    /// Which version of each of these rows of a source was mailed, in their order; `None` for none. Of a row that
+    /// was written again since and passed over it is one that the row does not have.
+    ///
+    /// # Errors
+    /// As every operation.
+    pub async fn mailed_rows(&self, source: i64, keys: Vec<Key>) -> Result<Vec<Option<Version>>, StoreError> {
+        let Engine::Sqlite(sqlite) = &self.engine;
+        sqlite.call(move |db| db.mailed_rows(source, &keys)).await
+    }
+
+    /// Commits a run: seen rows, mails, watermark and run record, all or nothing. The mails are taken one at a
+    /// time, so that only one of them is in memory.
+    ///
+    /// # Errors
+    /// [`StoreError::RunOver`] where the run is not this owner's any more, [`StoreError::Mail`], and as every
+    /// operation; then nothing has moved.
+    pub async fn commit_run(
+        &self,
+        run: i64,
+        scan: ScanResult,
+        mails: impl Iterator<Item = io::Result<NewMessage>> + Send + 'static,
+    ) -> Result<(), StoreError> {
+        let Engine::Sqlite(sqlite) = &self.engine;
+        sqlite.call(move |db| db.commit_run(run, &scan, mails)).await
+    }
+
+    /// Commits runs that handed on no row, all or nothing.
+    ///
+    /// # Errors
+    /// As [`Store::commit_run`].
+    pub async fn commit_empty_scans(&self, runs: Vec<(i64, Arc<ScanResult>)>) -> Result<(), StoreError> {
+        let Engine::Sqlite(sqlite) = &self.engine;
+        sqlite.call(move |db| db.commit_empty_scans(&runs)).await
+    }
+
+    /// Ends a run that failed; nothing has moved.
+    ///
+    /// # Errors
+    /// As every operation.
+    pub async fn fail_run(&self, run: i64, failed: FailedRun, now: Timestamp) -> Result<(), StoreError> {
+        let Engine::Sqlite(sqlite) = &self.engine;
+        sqlite.call(move |db| db.fail_run(run, &failed, now)).await
+    }
+}

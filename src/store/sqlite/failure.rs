@@ -1,0 +1,74 @@
+//! What an error of `SQLite` means for who asked.
+
+use rusqlite::ErrorCode;
+
+use crate::store::{Kind, StoreError};
+
+/// Why an operation on the database failed. It keeps the engine's own errors out of what the others see.
+#[derive(Debug)]
+pub(crate) struct Failure(pub(crate) StoreError);
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self(error)
+    }
+}
+
+impl From<Failure> for StoreError {
+    fn from(Failure(error): Failure) -> Self {
+        error
+    }
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        let kind = match error.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+                return Self(StoreError::Damaged(error.to_string()));
+            }
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::DiskFull) => {
+                Kind::Transient
+            }
+            Some(ErrorCode::ConstraintViolation) => Kind::Conflict,
+            _ => Kind::Fatal,
+        };
+        Self(StoreError::Engine { kind, message: error.to_string() })
+    }
+}
+
+impl From<rusqlite_migration::Error> for Failure {
+    fn from(error: rusqlite_migration::Error) -> Self {
+        Self(StoreError::Migration(error.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::{Connection, Error, ffi};
+
+    use super::*;
+
+    #[test]
+    fn every_error_has_its_kind() {
+        let code = |code| Error::SqliteFailure(ffi::Error::new(code), None);
+        for (error, kind) in [
+            (code(ffi::SQLITE_BUSY), Kind::Transient),
+            (code(ffi::SQLITE_BUSY_SNAPSHOT), Kind::Transient),
+            (code(ffi::SQLITE_LOCKED), Kind::Transient),
+            (code(ffi::SQLITE_FULL), Kind::Transient),
+            (code(ffi::SQLITE_CONSTRAINT_UNIQUE), Kind::Conflict),
+            (code(ffi::SQLITE_CORRUPT), Kind::Refused),
+            (code(ffi::SQLITE_NOTADB), Kind::Refused),
+            (code(ffi::SQLITE_IOERR_FSYNC), Kind::Fatal),
+            (code(ffi::SQLITE_READONLY), Kind::Fatal),
+            (Error::QueryReturnedNoRows, Kind::Fatal),
+        ] {
+            let text = error.to_string();
+            assert_eq!(StoreError::from(Failure::from(error)).kind(), kind, "{text}");
+        }
+        let twice = Connection::open_in_memory().unwrap();
+        twice.execute_batch("CREATE TABLE t (x UNIQUE); INSERT INTO t VALUES (1)").unwrap();
+        let error = twice.execute("INSERT INTO t VALUES (1)", []).unwrap_err();
+        assert_eq!(StoreError::from(Failure::from(error)).kind(), Kind::Conflict);
+    }
+}

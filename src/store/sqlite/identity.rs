@@ -1,0 +1,34 @@
+//! The state as one whole: its name, when the daemon made its plan, whether it is whole.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::{Database, Failure, from_db, to_db};
+use crate::store::StoreError;
+
+impl Database {
+    /// Names this state; a copy has the same name.
+    pub(crate) fn identity(&self) -> Result<String, Failure> {
+        Ok(self.db.query_row("SELECT value FROM meta WHERE name = 'id'", [], |row| row.get(0))?)
+    }
+
+    /// Notes that the daemon made its plan.
+    pub(crate) fn set_planned(&mut self, now: Timestamp) -> Result<(), Failure> {
+        let put = "INSERT OR REPLACE INTO meta (name, value) VALUES ('planned', CAST(?1 AS TEXT))";
+        self.db.execute(put, params![to_db(now)])?;
+        Ok(())
+    }
+
+    /// Looks through the whole database.
+    /// Fails with the first thing that is wrong.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        let found: String = self.db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+        if found == "ok" { Ok(()) } else { Err(StoreError::Damaged(found).into()) }
+    }
+}
+
+/// When the daemon last made its plan: at its start, or at the last reload.
+pub(super) fn planned(db: &Connection) -> rusqlite::Result<Option<Timestamp>> {
+    let ask = "SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'planned'";
+    Ok(db.query_row(ask, [], |row| row.get(0)).optional()?.map(from_db))
+}

@@ -1,0 +1,133 @@
+//! Opens the database of a state folder, and brings it to the schema of this version.
+
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+use rusqlite_migration::{M, Migrations};
+
+use super::in_place::OpenFiles;
+use super::{Database, Failure};
+use crate::platform::ownership::{DatabaseError, Folder, Use, open_database};
+use crate::store::StoreError;
+
+/// Statements that are parsed once, more than there are.
+const STATEMENTS: usize = 128;
+
+/// How long another process may hold the database.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Between two tries for a lock that `SQLite` does not wait for.
+const SOON: Duration = Duration::from_millis(10);
+
+/// The schema of this version.
+pub(in crate::store) const SCHEMA: usize = 8;
+
+pub(super) const MIGRATIONS: [M<'static>; SCHEMA] = [
+    M::up(include_str!("migrations/1.sql")),
+    M::up(include_str!("migrations/2.sql")).foreign_key_check(),
+    M::up(include_str!("migrations/3.sql")),
+    M::up(include_str!("migrations/4.sql")),
+    M::up(include_str!("migrations/5.sql")),
+    M::up(include_str!("migrations/6.sql")),
+    M::up(include_str!("migrations/7.sql")),
+    M::up(include_str!("migrations/8.sql")),
+];
+
+impl Database {
+    /// Opens the database of a state folder; both are made if need be.
+    ///
+    /// # Errors
+    /// When the folder cannot be written or the database is not ours.
+    pub(crate) fn open(folder: &Path) -> Result<Self, Failure> {
+        let failed = |source| StoreError::Folder { folder: folder.to_owned(), source };
+        let place = Folder::make(folder, 0o700, Use::Own).map_err(failed)?;
+        let db = open_database(&place, "leadflow.db").map_err(|error| match error {
+            DatabaseError::File(source) => failed(source).into(),
+            DatabaseError::Database(error) => Failure::from(error),
+        })?;
+        db.busy_timeout(PATIENCE)?;
+        let schema: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        if usize::try_from(schema).is_ok_and(|schema| schema > SCHEMA) {
+            return Err(StoreError::Later { folder: folder.to_owned(), schema }.into());
+        }
+        if !keeps_a_wal(&db)? {
+            return Err(StoreError::NoWal(folder.to_owned()).into());
+        }
+        let mut store = Self::set_up(db)?;
+        store.files = Some(OpenFiles::of(folder));
+        Ok(store)
+    }
+
+    /// An empty database that nothing outlives.
+    pub(crate) fn in_memory() -> Result<Self, Failure> {
+        Self::set_up(Connection::open_in_memory()?)
+    }
+
+    /// The first cell of the statement's first row.
+    pub(crate) fn raw(&self, statement: &str) -> Result<Option<String>, Failure> {
+        let mut statement = self.db.prepare(statement)?;
+        let mut rows = statement.query([])?;
+        let mut found = None;
+        while let Some(row) = rows.next()? {
+            found = found.or(Some(row.get::<_, Value>(0)?));
+        }
+        Ok(found.map(|cell| match cell {
+            Value::Integer(number) => number.to_string(),
+            Value::Text(text) => text,
+            _ => String::new(),
+        }))
+    }
+
+    fn set_up(mut db: Connection) -> Result<Self, Failure> {
+        // A transaction that reads first and writes later would not wait for another writer.
+        db.set_transaction_behavior(TransactionBehavior::Immediate);
+        // After a power cut FULL keeps every acknowledged commit, NORMAL none of the last ones.
+        db.pragma_update(None, "synchronous", "FULL")?;
+        db.pragma_update(None, "secure_delete", true)?;
+        // A table that is made anew must not take with it what refers to it.
+        db.pragma_update(None, "foreign_keys", false)?;
+        migrate(&mut db)?;
+        db.pragma_update(None, "foreign_keys", true)?;
+        db.set_prepared_statement_cache_capacity(STATEMENTS);
+        Ok(Self { db, files: None })
+    }
+}
+
+/// Brings the schema to this version. Another process may be at it at the same moment: then this one goes on
+/// from where the schema is by now.
+fn migrate(db: &mut Connection) -> Result<(), Failure> {
+    let schema = |db: &Connection| db.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0));
+    loop {
+        let before = schema(db)?;
+        match Migrations::from_slice(&MIGRATIONS).to_latest(db) {
+            Ok(()) => return Ok(()),
+            Err(error) if schema(db)? == before => return Err(error.into()),
+            Err(_) => {}
+        }
+    }
+}
+
+/// Turns the write-ahead log on. The statement must be read to its end: it tells the new mode first
+/// and whether it could be written afterwards.
+fn keeps_a_wal(db: &Connection) -> rusqlite::Result<bool> {
+    let began = Instant::now();
+    loop {
+        match turned_on(db) {
+            // A database that somebody makes at this moment; SQLite does not wait for this lock by itself.
+            Err(error) if began.elapsed() < PATIENCE && is_busy(&error) => thread::sleep(SOON),
+            turned => return turned,
+        }
+    }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+}
+
+fn turned_on(db: &Connection) -> rusqlite::Result<bool> {
+    let mut ask = db.prepare("PRAGMA journal_mode = WAL")?;
+    let modes: Vec<String> = ask.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    Ok(modes == ["wal"])
+}

@@ -1,0 +1,158 @@
+//! The outbox as people look at it and decide over it.
+
+use jiff::Timestamp;
+use rusqlite::{Row as DbRow, Transaction, params};
+
+use super::message_bytes::read_text;
+use super::outbox::{names_of, recipients_of, update_run, write_recipients};
+use super::{Database, Failure, from_db, to_db};
+use crate::outbox::{Recipient, Redirect};
+use crate::store::{MessageRecord, OutboxEntry, OutboxFilter};
+
+const ENTRIES: &str =
+    "SELECT mails.id, subject, message_id, (SELECT sum(length(bytes)) FROM texts WHERE mail = mails.id), tries, next_try, is_paced, run, flows.name,
+        created, connections, sending, connection
+    FROM mails LEFT JOIN runs ON runs.id = mails.run LEFT JOIN flows ON flows.id = runs.flow";
+
+impl Database {
+    /// Mails of the outbox, oldest first.
+    pub(crate) fn outbox(&self, filter: OutboxFilter) -> Result<Vec<OutboxEntry>, Failure> {
+        let (condition, number) = match filter {
+            OutboxFilter::Open => (
+                "mails.id IN (SELECT id FROM mails WHERE next_try IS NOT NULL
+                     UNION SELECT mail FROM recipients WHERE state = 'held'
+                     UNION SELECT mail FROM recipients WHERE uncertain > 0)",
+                0,
+            ),
+            OutboxFilter::One(mail) => ("mails.id = ?1", mail),
+        };
+        let mut ask =
+            self.db.prepare(&format!("{ENTRIES} WHERE ?1 >= 0 AND ({condition}) ORDER BY mails.id"))?;
+        let mut found: Vec<OutboxEntry> = ask.query_map([number], entry_of)?.collect::<Result<_, _>>()?;
+        for entry in &mut found {
+            entry.mail.recipients = recipients_of(&self.db, entry.mail.id)?;
+        }
+        Ok(found)
+    }
+
+    /// The RFC 5322 text of a mail, where it is still kept.
+    pub(crate) fn message_bytes(&self, mail: i64) -> Result<Option<Vec<u8>>, Failure> {
+        let text = read_text(&self.db, mail)?;
+        Ok((!text.is_empty()).then_some(text))
+    }
+
+    /// The mails of a run, with what became of them.
+    pub(crate) fn mails_of(&self, run: i64) -> Result<Vec<MessageRecord>, Failure> {
+        let mut ask = self.db.prepare_cached(&format!("{ENTRIES} WHERE mails.run = ?1 ORDER BY mails.id"))?;
+        let mut found: Vec<OutboxEntry> = ask.query_map([run], entry_of)?.collect::<Result<_, _>>()?;
+        for entry in &mut found {
+            entry.mail.recipients = recipients_of(&self.db, entry.mail.id)?;
+        }
+        Ok(found.into_iter().map(|entry| entry.mail).collect())
+    }
+
+    /// How many mails of a flow still wait; one that is being sent waits, too.
+    pub(crate) fn waiting_mails(&self, flow: &str) -> Result<i64, Failure> {
+        // The order of a cross join is kept: few mails wait, and a flow has many runs.
+        Ok(self.db.query_row(
+            "SELECT count(*) FROM mails CROSS JOIN runs ON runs.id = mails.run
+             WHERE mails.next_try IS NOT NULL AND runs.flow = (SELECT id FROM flows WHERE name = ?1)",
+            [flow],
+            |row| row.get(0),
+        )?)
+    }
+}
+
+/// Lets a mail be tried now, also for recipients that were held or dropped; without a number
+/// every mail that waits or is held. Returns how many. Sessions that broke are forgotten. A mail
+/// that is being sent goes on.
+pub(super) fn retry(tx: &Transaction<'_>, mail: Option<i64>, now: Timestamp) -> Result<usize, Failure> {
+    // What a person has dropped is tried again only when its number is named.
+    let states = if mail.is_some() { "('held', 'dropped')" } else { "('held')" };
+    let held: Vec<i64> = tx
+        .prepare(&format!(
+            "SELECT DISTINCT recipients.mail FROM recipients JOIN mails ON mails.id = recipients.mail
+             WHERE state IN {states} AND sending = 0 AND EXISTS (SELECT 1 FROM texts WHERE mail = mails.id) AND (?1 IS NULL OR mails.id = ?1)"
+        ))?
+        .query_map([mail], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    for &mail in &held {
+        let again = |recipient: Recipient| recipient.retried().unwrap_or(recipient);
+        let recipients: Vec<_> = recipients_of(tx, mail)?.into_iter().map(again).collect();
+        write_recipients(tx, mail, &recipients, now)?;
+        update_run(tx, mail)?;
+    }
+    let waiting = tx.execute(
+        "UPDATE mails SET next_try = ?2, is_paced = 0
+         WHERE next_try > ?2 AND sending = 0 AND (?1 IS NULL OR id = ?1)",
+        params![mail, to_db(now)],
+    )?;
+    tx.execute(
+        "UPDATE mails SET breaks = 0, broke_over = NULL
+         WHERE (breaks > 0 OR broke_over IS NOT NULL) AND next_try IS NOT NULL AND (?1 IS NULL OR id = ?1)",
+        [mail],
+    )?;
+    Ok(held.len() + waiting)
+}
+
+/// Lets a mail be tried now for other addresses. Returns whether it is; a mail that is being sent
+/// goes on, and one whose text is not kept any more goes nowhere.
+pub(super) fn redirect(
+    tx: &Transaction<'_>,
+    mail: i64,
+    redirect: &Redirect,
+    now: Timestamp,
+) -> Result<bool, Failure> {
+    let is_free = tx
+        .prepare("SELECT 1 FROM mails WHERE id = ?1 AND sending = 0 AND EXISTS (SELECT 1 FROM texts WHERE mail = mails.id)")?
+        .exists([mail])?;
+    let before = recipients_of(tx, mail)?;
+    let Some(recipients) = redirect.of(&before).ok().filter(|_| is_free) else { return Ok(false) };
+    for (position, recipient) in (0_i64..).zip(&recipients).skip(before.len()) {
+        tx.execute(
+            "INSERT INTO recipients (mail, position, address, state) VALUES (?1, ?2, ?3, ?4)",
+            params![mail, position, recipient.address, recipient.state.word()],
+        )?;
+    }
+    write_recipients(tx, mail, &recipients, now)?;
+    tx.execute("UPDATE mails SET is_paced = 0, breaks = 0 WHERE id = ?1", [mail])?;
+    update_run(tx, mail)?;
+    Ok(true)
+}
+
+/// Gives a mail up for every recipient that has not got it. Returns whether there was one; a
+/// mail that is being sent goes on.
+pub(super) fn drop_mail(tx: &Transaction<'_>, mail: i64) -> Result<bool, Failure> {
+    let is_free = tx.prepare("SELECT 1 FROM mails WHERE id = ?1 AND sending = 0")?.exists([mail])?;
+    let before = recipients_of(tx, mail)?;
+    let is_open = before.iter().any(|recipient| recipient.dropped().is_some());
+    if !is_free || !is_open {
+        return Ok(false);
+    }
+    let given_up = |recipient: Recipient| recipient.dropped().unwrap_or(recipient);
+    let recipients: Vec<_> = before.into_iter().map(given_up).collect();
+    write_recipients(tx, mail, &recipients, Timestamp::UNIX_EPOCH)?;
+    update_run(tx, mail)?;
+    Ok(true)
+}
+
+fn entry_of(row: &DbRow<'_>) -> rusqlite::Result<OutboxEntry> {
+    Ok(OutboxEntry {
+        mail: MessageRecord {
+            id: row.get(0)?,
+            subject: row.get(1)?,
+            message_id: row.get(2)?,
+            connections: names_of(&row.get::<_, String>(10)?),
+            connection: row.get(12)?,
+            size: row.get(3)?,
+            tries: row.get(4)?,
+            next_try: row.get::<_, Option<i64>>(5)?.map(from_db),
+            is_paced: row.get(6)?,
+            is_sending: row.get(11)?,
+            recipients: Vec::new(),
+        },
+        run: row.get(7)?,
+        flow: row.get(8)?,
+        created: from_db(row.get(9)?),
+    })
+}

@@ -1,0 +1,72 @@
+//! What the commands look at: runs by flow, outcome and time.
+
+use jiff::{SignedDuration, Timestamp};
+use rusqlite::types::Value;
+use rusqlite::{params, params_from_iter};
+
+use super::runs::{RUNS, run_of};
+use super::{Database, Failure, from_db, to_db};
+use crate::history::{Outcome, Run};
+use crate::stats::Sample;
+use crate::store::RunFilter;
+
+impl Database {
+    /// The runs that are asked for, newest first.
+    pub(crate) fn find_runs(&self, filter: &RunFilter) -> Result<Vec<Run>, Failure> {
+        let (text, values) = filter.sql();
+        let mut ask = self.db.prepare_cached(&text)?;
+        let found = ask.query_map(params_from_iter(values), run_of)?;
+        Ok(found.collect::<Result<_, _>>()?)
+    }
+
+    /// The names of every flow that was ever seen.
+    pub(crate) fn flow_names(&self) -> Result<Vec<String>, Failure> {
+        let mut ask = self.db.prepare_cached("SELECT name FROM flows ORDER BY name")?;
+        Ok(ask.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
+    }
+
+    /// What the statistics need of each run of a flow that began at `since` or later.
+    pub(crate) fn samples(&self, flow: &str, since: Timestamp) -> Result<Vec<Sample>, Failure> {
+        let mut ask = self.db.prepare_cached(
+            "SELECT started, ended, outcome, rows, mails FROM runs
+             WHERE flow = (SELECT id FROM flows WHERE name = ?1) AND started >= ?2",
+        )?;
+        let found = ask.query_map(params![flow, to_db(since)], |row| {
+            let (started, ended): (i64, Option<i64>) = (row.get(0)?, row.get(1)?);
+            let outcome = row.get_ref(2)?.as_str()?;
+            Ok(Sample {
+                started: from_db(started),
+                took: ended.map(|ended| SignedDuration::from_micros(ended - started)),
+                is_failed: outcome == Outcome::Failed.word(),
+                rows: row.get::<_, i64>(3)?.unsigned_abs(),
+                mails: row.get::<_, i64>(4)?.unsigned_abs(),
+            })
+        })?;
+        Ok(found.collect::<Result<_, _>>()?)
+    }
+}
+
+impl RunFilter {
+    fn sql(&self) -> (String, Vec<Value>) {
+        let (mut conditions, mut values) = (vec!["1".to_owned()], Vec::new());
+        let mut also = |condition: &str, value: Option<Value>| {
+            if let Some(value) = value {
+                conditions.push(condition.to_owned());
+                values.push(value);
+            }
+        };
+        let text = |text: &str| Value::from(text.to_owned());
+        also("runs.flow = (SELECT id FROM flows WHERE name = ?)", self.flow.as_deref().map(text));
+        also("started >= ?", self.since.map(|at| to_db(at).into()));
+        also("started < ?", self.until.map(|at| to_db(at).into()));
+        also("runs.id < ?", self.before.map(Value::from));
+        also("runs.id > ?", self.after.map(Value::from));
+        if !self.outcomes.is_empty() {
+            conditions.push(format!("outcome IN ({})", vec!["?"; self.outcomes.len()].join(", ")));
+            values.extend(self.outcomes.iter().map(|outcome| text(outcome.word())));
+        }
+        let limit = self.limit.map_or(-1, i64::from);
+        values.push(limit.into());
+        (format!("{RUNS} WHERE {} ORDER BY runs.id DESC LIMIT ?", conditions.join(" AND ")), values)
+    }
+}

@@ -1,0 +1,62 @@
+//! The database shared between the tasks of a process.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::in_place::OpenFiles;
+use super::{Database, Failure};
+use crate::platform::blocking::{Runner, Worker};
+use crate::platform::faults::block_point;
+use crate::store::StoreError;
+
+/// A database; operations on it run one after the other on a thread of its own.
+#[derive(Debug, Clone)]
+pub(in crate::store) struct Shared {
+    database: Arc<Mutex<Database>>,
+    files: Option<Arc<OpenFiles>>,
+    worker: Worker,
+}
+
+impl Shared {
+    pub(in crate::store) fn new(database: Database) -> Self {
+        let files = database.files.clone().map(Arc::new);
+        Self { database: Arc::new(Mutex::new(database)), files, worker: Worker::default() }
+    }
+
+    pub(in crate::store) fn by(self, runner: Runner) -> Self {
+        Self { worker: Worker::by(runner), ..self }
+    }
+
+    pub(in crate::store) fn runner(&self) -> &Runner {
+        self.worker.runner()
+    }
+
+    pub(in crate::store) fn raw(&self, statement: &str) -> Result<Option<String>, StoreError> {
+        let database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+        database.raw(statement).map_err(StoreError::from)
+    }
+
+    /// Whether the state is still the one that was opened, and not deleted or replaced.
+    pub(in crate::store) fn is_in_place(&self) -> bool {
+        self.files.as_ref().is_none_or(|files| files.are_in_place())
+    }
+
+    /// Runs one operation, if the database is still in its place.
+    pub(in crate::store) async fn call<T: Send + 'static>(
+        &self,
+        operation: impl FnOnce(&mut Database) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        if self.worker.runner().is_state_busy() {
+            return Err(StoreError::busy());
+        }
+        let (database, files) = (Arc::clone(&self.database), self.files.clone());
+        let work = move || {
+            let mut database = database.lock().unwrap_or_else(PoisonError::into_inner);
+            block_point("store");
+            if let Some(files) = files.filter(|files| !files.are_in_place()) {
+                return Err(StoreError::Replaced(files.folder().to_owned()));
+            }
+            operation(&mut database).map_err(StoreError::from)
+        };
+        self.worker.run(work).await.unwrap_or(Err(StoreError::Stopped))
+    }
+}
