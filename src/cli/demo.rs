@@ -12,7 +12,8 @@ use leadflow::daemon::ticker;
 use leadflow::daemon::{self, Drive, Signal};
 use leadflow::platform::clock::Clock;
 use leadflow::services::table::EmbeddedTable;
-use serde_json::{Map, Value, json};
+use leadflow::tasks::made_up_leads::MadeUpLead;
+use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -60,12 +61,8 @@ template = "marketplace-leads"
 per_hour = 3600
 "#;
 
-/// Customers, their companies, what they did.
-const LEADS: [(&str, &str, &str, &str, &str); 3] = [
-    ("Ana", "Silva", "Fabrikam", "BR", "INS"),
-    ("민준", "김", "한빛소프트", "KR", "PLT"),
-    ("Maren", "O'Hara <Dev>", "Tailspin Toys", "DE", "DNC"),
-];
+/// Leads that are there from the start.
+const FIRST_LEADS: usize = 3;
 
 /// Between two new leads.
 const NEXT_LEAD: Duration = Duration::from_secs(5);
@@ -77,12 +74,12 @@ pub(super) async fn demo(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let path = folder.join("flows.toml");
     fs::write(&path, FLOWS)?;
     let table = EmbeddedTable::open(&folder.join("state/demo.db"), "marketplaceleads")?;
-    let first: Vec<_> = (0..LEADS.len()).map(lead).collect();
+    let first: Vec<_> = (0..FIRST_LEADS).map(lead).collect();
     table.insert(&first, Clock::System.now())?;
     output::print(&format!(
         "The flow of the guide in {}, on an embedded table with {} leads.\nIt runs every 2 seconds and mails to a folder.{}\n",
         path.display(),
-        LEADS.len(),
+        FIRST_LEADS,
         if arguments.once { "" } else { " A new lead comes every 5 seconds; Ctrl-C ends it." }
     ))?;
     let loaded = config::load(&path)?;
@@ -111,7 +108,7 @@ async fn show_mails(
     signals: mpsc::Sender<Signal>,
 ) -> anyhow::Result<()> {
     let mut shown = Vec::new();
-    let mut leads = LEADS.len();
+    let mut leads = FIRST_LEADS;
     let mut next_lead = Instant::now() + NEXT_LEAD;
     loop {
         tokio::select! {
@@ -158,22 +155,6 @@ fn text_of(mail: &Path) -> anyhow::Result<String> {
     Ok(format!("{}\n{}", mail.display(), super::preview::told(&super::preview::read_back(&fs::read(mail)?)?)))
 }
 
-/// The lead of that number, shaped as the marketplace writes it.
-pub(super) fn lead(number: usize) -> Map<String, Value> {
-    let (first, last, company, country, action) = LEADS[number % LEADS.len()];
-    let customer = json!({
-        "FirstName": first, "LastName": last, "Email": format!("customer{number}@{}.example", country.to_lowercase()),
-        "Phone": format!("+1 425 555 01{:02}", number % 100), "Country": country, "Company": company, "Title": "Developer",
-    });
-    let row = json!({
-        "PartitionKey": "11:2F24:2F2026", "RowKey": format!("MSFT_TEST_{number:018}"),
-        "ActionCode": action, "LeadSource": format!("AzureMarketplace-{action}|contoso.app"),
-        "OfferDisplayName": "Contoso App", "PublisherDisplayName": "Contoso", "ProductId": "contoso.app",
-        "CreatedTime": Clock::System.now().to_string(), "Description": "Campaigns: ",
-        "CustomerInfo": customer.to_string(),
-    });
-    match row {
-        Value::Object(row) => row,
-        _ => Map::new(),
-    }
+fn lead(number: usize) -> Map<String, Value> {
+    MadeUpLead::of_demo(number, Clock::System.now()).columns
 }

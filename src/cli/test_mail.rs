@@ -8,6 +8,7 @@ use leadflow::flow::{Config, Flow};
 use leadflow::outbox::Receipt;
 use leadflow::platform::clock::Clock;
 use leadflow::services::mail::{Letter, MailSession as _, Session};
+use leadflow::tasks::made_up_leads::MadeUpLead;
 use leadflow::tasks::preview;
 
 use super::{ask, output};
@@ -30,7 +31,8 @@ const ROWS: usize = 3;
 pub(super) async fn test_mail(loaded: Loaded, arguments: Arguments) -> anyhow::Result<ExitCode> {
     let config = loaded.config;
     let flow = super::flow_named(&config, &arguments.flow)?;
-    let rows = (0..ROWS).map(super::demo::lead).collect();
+    let lead = |number| MadeUpLead::of_demo(number, Clock::System.now()).columns;
+    let rows = (0..ROWS).map(lead).collect();
     let mails = preview::test_mail(&config, flow, &Clock::System, rows)
         .await
         .map_err(|error| anyhow!("{error}\n  help: {}", error.help()))?;

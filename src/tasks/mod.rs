@@ -3,5 +3,6 @@
 pub mod doctor;
 pub mod forget;
 pub mod lead_export;
+pub mod made_up_leads;
 pub mod preview;
 pub mod replay;
