@@ -183,5 +183,14 @@ mod tests {
             assert_eq!(Outcome::of_word(word), Some(outcome));
         }
         assert_eq!(Outcome::of_word("lost"), None);
+        assert_eq!(Outcome::words().map(Outcome::of_word), OUTCOMES.map(|(outcome, _)| Some(outcome)));
+    }
+
+    #[test]
+    fn every_cause_has_its_own_word() {
+        for (cause, word) in CAUSES {
+            assert_eq!((cause.word(), Cause::of_word(word)), (word, Some(cause)));
+        }
+        assert_eq!(Cause::of_word("chance"), None);
     }
 }

@@ -132,12 +132,22 @@ fn an_alarm_is_told_once_then_again_after_repeat_and_its_end_is_told() {
 }
 
 #[test]
-fn every_kind_has_its_own_word() {
-    for (kind, word) in WORDS {
+fn every_kind_has_its_own_words() {
+    let words = WORDS.map(|(kind, word)| {
         assert_eq!((kind.word(), Kind::of_word(word)), (word, Some(kind)));
-        assert!(!kind.title("leads").is_empty() && !kind.end("leads").is_empty());
-    }
+        format!("{word}: {} | {}", kind.title("leads"), kind.end("leads"))
+    });
     assert_eq!(Kind::of_word("lost"), None);
+    insta::assert_snapshot!(words.join("\n"));
+}
+
+#[test]
+fn alarms_of_one_kind_about_others_are_others() {
+    let failing = |flow: &str| Alarm { about: flow.to_owned(), ..alarm(1) };
+    let decision = decide(vec![failing("other")], vec![raised(None, false)], None, at("05T11:00:00"));
+    let about = |alarms: &[Alarm]| alarms.iter().map(|alarm| alarm.about.clone()).collect::<Vec<_>>();
+    assert_eq!(about(&decision.new), ["other"]);
+    assert_eq!(decision.over.iter().map(|raised| raised.about.as_str()).collect::<Vec<_>>(), ["leads"]);
 }
 
 #[test]
