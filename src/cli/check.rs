@@ -9,6 +9,7 @@ use leadflow::platform::clock::Clock;
 use leadflow::store::StoreError;
 use leadflow::store::state;
 use leadflow::tasks::doctor::{self, Finding, Memory, Verdict};
+use leadflow::text::advice::Advice;
 use leadflow::views::check::{CheckView, FindingView, ProblemView};
 
 use super::output;
@@ -85,8 +86,8 @@ fn lost(loaded: &Loaded) -> Option<Finding> {
     Some(Finding {
         about: "state".to_owned(),
         verdict: Verdict::Wrong,
-        message: lost.to_string(),
-        help: None,
+        advice: Advice::new(lost.to_string()),
+        is_typed: false,
     })
 }
 
@@ -105,12 +106,11 @@ fn told(findings: &[Finding]) -> String {
             Verdict::Wrong => '✗',
         };
         let line = |text: String| output::wrapped(&text, "    ");
-        let _ = writeln!(text, "{}", line(format!("  {sign} {}", finding.message)));
-        if let Some(help) = &finding.help {
+        let _ = writeln!(text, "{}", line(format!("  {sign} {}", finding.advice.message)));
+        if let Some(help) = &finding.advice.help {
             // What is to be typed is copied from here.
-            let is_typed = help.starts_with("type: ");
             let help = format!("    {help}");
-            let _ = writeln!(text, "{}", if is_typed { output::line(&help) } else { line(help) });
+            let _ = writeln!(text, "{}", if finding.is_typed { output::line(&help) } else { line(help) });
         }
     }
     text

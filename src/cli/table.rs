@@ -75,8 +75,8 @@ fn opened(loaded: &Loaded, connection: &str, name: &str) -> anyhow::Result<Table
 
 /// The error with what to do about it.
 pub(super) fn with_help(error: TableError) -> anyhow::Error {
-    match error.help {
-        Some(help) => anyhow::anyhow!("{}\n  {help}", error.message),
+    match &error.advice.help {
+        Some(help) => anyhow::anyhow!("{error}\n  {help}"),
         None => error.into(),
     }
 }

@@ -91,7 +91,8 @@ async fn sent(config: &Config, flow: &Flow, letter: Letter<'_>) -> anyhow::Resul
         match result {
             Ok(receipts) => return Ok(receipts),
             Err(error) => {
-                let help = error.help.as_ref().map_or_else(String::new, |help| format!("\n  help: {help}"));
+                let help =
+                    error.advice.help.as_ref().map_or_else(String::new, |help| format!("\n  help: {help}"));
                 reasons.push(format!("connection {name}: {error}{help}"));
             }
         }

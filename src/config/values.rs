@@ -9,11 +9,12 @@ use toml::Spanned;
 
 use super::reader::Section;
 use crate::flow::SecretSource;
-use crate::platform::authorities::{self, NoAuthorities};
+use crate::platform::authorities;
 use crate::platform::ownership::{Reader, Refusal};
 use crate::platform::package;
 use crate::platform::secrets;
 use crate::schedule::time_zone;
+use crate::text::advice::Advice;
 
 /// Where relative paths lead.
 pub(super) struct Folders {
@@ -146,9 +147,9 @@ impl Section<'_> {
         let is_readable = self.readable(span.clone(), &path, folders, &Folders::instead_of_authority);
         if folders.is_check
             && is_readable
-            && let Err(NoAuthorities { message, help }) = authorities::read(&path)
+            && let Err(Advice { message, help }) = authorities::read(&path)
         {
-            self.problems.error(span, message, help);
+            self.problems.error(span, message, help.unwrap_or_default());
         }
         Some(path)
     }

@@ -6,23 +6,16 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
 use crate::platform::ownership::{LARGEST_AUTHORITIES, read_plain};
+use crate::text::advice::Advice;
 use crate::text::foreign;
-
-/// Why a file's authorities cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct NoAuthorities {
-    pub(crate) message: String,
-    pub(crate) help: String,
-}
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// The certificates of the file, one at least. Reads it.
-pub(crate) fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, NoAuthorities> {
+pub(crate) fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, Advice> {
     let place = path.display();
-    let wrong = |reason: &str, help: String| NoAuthorities {
-        message: format!("cannot use ca_file {place}: {reason}"),
-        help,
+    let wrong = |reason: &str, help: String| {
+        Advice::new(format!("cannot use ca_file {place}: {reason}")).with_help(help)
     };
     let bytes = read_plain(path, LARGEST_AUTHORITIES).map_err(|error| {
         let help = "name a file that is there and can be read, with the authority's certificate in PEM form";

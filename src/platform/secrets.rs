@@ -7,6 +7,7 @@ use secrecy::SecretString;
 
 use crate::flow::SecretSource;
 use crate::platform::blocking::blocking;
+use crate::text::advice::Advice;
 use crate::text::foreign;
 
 /// Why a secret could not be read. The secret itself is never in it.
@@ -46,24 +47,23 @@ pub enum Look {
     NotSeen,
     /// It is not there, and that may be as it should: a service that does not run has its encrypted credentials
     /// nowhere, and another machine has other folders.
-    NotYet {
-        /// What is not there.
-        message: String,
-        /// What to do.
-        help: String,
-    },
+    NotYet(MissingSecret),
     /// The service cannot have it.
-    Missing {
-        /// What is wrong.
-        message: String,
-        /// What to do.
-        help: String,
-    },
+    Missing(MissingSecret),
+}
+
+/// A secret that is not where it is looked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MissingSecret {
+    /// What is not there, and what to do.
+    pub advice: Advice,
+    /// The help is a line to type.
+    pub is_typed: bool,
 }
 
 impl Look {
-    fn missing(is_seen: bool, message: String, help: String) -> Self {
-        if is_seen { Self::Missing { message, help } } else { Self::NotYet { message, help } }
+    fn missing(is_seen: bool, missing: MissingSecret) -> Self {
+        if is_seen { Self::Missing(missing) } else { Self::NotYet(missing) }
     }
 }
 
@@ -75,10 +75,15 @@ pub(crate) const OF_PACKAGE: &str = "/etc/leadflow/secrets";
 /// loads.
 const OF_FOLDER: &str = "secrets_";
 
-/// How a secret gets to where the packaged unit takes it from; what runs already takes it by itself.
+/// Whether a shell takes the name as it stands.
+fn is_plain(name: &str) -> bool {
+    name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+}
+
+/// How a secret gets to where the packaged unit takes it from: a line to type where the name is plain. What runs
+/// already takes it by itself.
 fn put(name: &str) -> String {
-    let is_plain = name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
-    if is_plain {
+    if is_plain(name) {
         format!("type: sudo sh -c 'umask 077; cat > {OF_PACKAGE}/{name}'  # paste the secret, Enter, Ctrl-D")
     } else {
         format!("put it into {OF_PACKAGE}/{name}")
@@ -88,11 +93,14 @@ fn put(name: &str) -> String {
 /// Looks for the secret as somebody who may not be the service.
 pub fn look(source: &SecretSource) -> Look {
     let Err(error) = read(source) else { return Look::There };
-    let help = match source {
+    let (help, is_typed) = match source {
         SecretSource::Env(_) => return Look::NotSeen,
-        SecretSource::File(_) => "put the secret into it, or correct its path in flows.toml".to_owned(),
-        SecretSource::Credential(name) => put(name),
+        SecretSource::File(_) => {
+            ("put the secret into it, or correct its path in flows.toml".to_owned(), false)
+        }
+        SecretSource::Credential(name) => (put(name), is_plain(name)),
     };
+    let missing = |message: String| MissingSecret { advice: Advice::new(message).with_help(help), is_typed };
     match error {
         SecretError::NoFile { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
             Look::NotSeen
@@ -101,15 +109,15 @@ pub fn look(source: &SecretSource) -> Look {
             let message = format!("the secret's file {} is not there", path.display());
             // Without its folder this may be another machine than the service's.
             let is_seen = path.parent().is_some_and(Path::exists);
-            Look::missing(is_seen, message, help)
+            Look::missing(is_seen, missing(message))
         }
         SecretError::NoCredential(name) => {
             let message = format!("the systemd credential `{name}` is not there");
             let is_seen =
                 env::var_os("CREDENTIALS_DIRECTORY").is_some() || Path::new(UNIT_CREDENTIALS).exists();
-            Look::missing(is_seen, message, help)
+            Look::missing(is_seen, missing(message))
         }
-        error => Look::Missing { message: error.to_string(), help },
+        error => Look::Missing(missing(error.to_string())),
     }
 }
 

@@ -65,8 +65,8 @@ impl From<&Finding> for FindingView {
         Self {
             about: finding.about.clone(),
             ok: finding.is_well(),
-            message: finding.message.clone(),
-            help: finding.help.clone(),
+            message: finding.advice.message.clone(),
+            help: finding.advice.help.clone(),
         }
     }
 }

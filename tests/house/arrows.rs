@@ -96,7 +96,7 @@ fn room_of(path: &Path) -> String {
 }
 
 /// The sources without their tests, which may use every room, and without the maps of the crates.
-fn program() -> Vec<Source> {
+pub(super) fn program() -> Vec<Source> {
     let all = sources();
     let tests: BTreeSet<_> = all.iter().flat_map(test_modules).collect();
     let is_program = |source: &Source| {

@@ -1,11 +1,12 @@
 //! The house: which room may use which.
 //!
 //! `docs/development/architecture.md` has the table of arrows; what stands there and what the code does are
-//! the same, or this fails.
+//! the same, or this fails. And words for people are for people: nothing is decided by them.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where its sources cannot be read")]
 
 mod arrows;
+mod words;
 
 use std::fs;
 use std::path::{Path, PathBuf};

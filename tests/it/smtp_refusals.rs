@@ -56,7 +56,7 @@ async fn what_is_the_connections_blames_no_recipient_at_any_step() {
             else {
                 panic!("{at} {reply}")
             };
-            assert!(error.message.contains(reply) && error.help.is_some(), "{error}");
+            assert!(error.advice.message.contains(reply) && error.advice.help.is_some(), "{error}");
             assert!(script.messages().len() <= 1 && !session.is_usable());
         }
     }

@@ -25,7 +25,7 @@ async fn open(script: &Script) -> Result<Session, String> {
 async fn open_as(connection: &MailConnection) -> Result<Session, String> {
     Session::open(connection)
         .await
-        .map_err(|error| format!("{error}; {}", error.help.as_deref().unwrap_or_default()))
+        .map_err(|error| format!("{error}; {}", error.advice.help.as_deref().unwrap_or_default()))
 }
 
 /// Sends one letter by a session of its own; its one receipt.

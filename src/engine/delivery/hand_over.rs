@@ -130,7 +130,7 @@ impl Postman {
         let longest = if attempt.is_judged() { outbox::LONGEST_WAIT } else { BREAK_REST };
         let at = (now, jitter(id, now));
         let until = self.connections().breaks(name, &mail.connections, broken, longest, at);
-        let help = error.help.as_deref().map(without_addresses);
+        let help = error.advice.help.as_deref().map(without_addresses);
         if until.is_some() {
             warn!(connection = name, mail = id, help, "the mail connection fails: {said}");
         } else {
@@ -165,7 +165,7 @@ impl Postman {
     /// Notes and tells that a connection has failed, perhaps at this mail alone; returns until when it rests.
     async fn fails(&self, name: &str, error: &ConnectError, (mail, is_refused): (i64, bool)) -> Timestamp {
         let said = without_addresses(&error.to_string());
-        let remedy = error.help.as_deref().map(without_addresses);
+        let remedy = error.advice.help.as_deref().map(without_addresses);
         warn!(connection = name, mail, help = remedy, "the mail connection fails: {said}");
         let now = self.clock.now();
         let at = (now, jitter(mail, now));
@@ -179,7 +179,7 @@ impl Postman {
         let failure = ConnectionFailure {
             connection: name.to_owned(),
             what: without_addresses(&error.to_string()),
-            help: error.help.clone(),
+            help: error.advice.help.clone(),
         };
         is_noted(self.store.note_failure(failure, self.clock.now()).await);
     }

@@ -40,7 +40,7 @@ impl RunError {
     /// What to do about it.
     pub fn help(&self) -> &str {
         match self {
-            Self::Table(error) => error.help.as_deref().unwrap_or("the next run begins anew"),
+            Self::Table(error) => error.advice.help.as_deref().unwrap_or("the next run begins anew"),
             Self::Compose(_) | Self::Store(_) | Self::Spool(_) => {
                 "look at the state folder: its free space and who may write there"
             }

@@ -10,16 +10,15 @@ use serde_json::Value;
 use super::wire::Exchange;
 use crate::flow::{Audience, Entra, Identity};
 use crate::services::tls::Trust;
+use crate::text::advice::Advice;
 use crate::text::foreign;
 
 /// Why a sign-in failed. No secret or token is ever in it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
+#[error("{advice}")]
 pub(crate) struct EntraError {
-    /// What happened.
-    pub(crate) message: String,
-    /// What to do about it: a page of the portal or a command.
-    pub(crate) help: Option<String>,
+    /// What happened, and a page of the portal or a command that mends it.
+    pub(crate) advice: Advice,
     /// Another try may go well.
     pub(crate) is_passing: bool,
     /// Entra ID asked to wait that long.
@@ -31,13 +30,12 @@ const SHOWN: usize = 240;
 
 impl EntraError {
     pub(super) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), help: None, is_passing: false, retry_after: None }
+        Self { advice: Advice::new(message), is_passing: false, retry_after: None }
     }
 
     #[must_use]
-    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
-        self
+    pub(super) fn help(self, help: impl Into<String>) -> Self {
+        Self { advice: self.advice.with_help(help), ..self }
     }
 }
 
@@ -212,13 +210,13 @@ mod tests {
                 r#"{{"error":"invalid_client","error_description":"AADSTS{code}: Words of canary-of-this-test. Trace ID: 1 Correlation ID: 2","error_codes":[{code}]}}"#
             );
             let error = refused(app(), 401, &body);
-            assert!(error.message.contains(message), "{}", error.message);
-            assert!(error.help.as_deref().unwrap().contains(help), "{:?}", error.help);
+            assert!(error.advice.message.contains(message), "{error}");
+            assert!(error.advice.help.as_deref().unwrap().contains(help), "{error:?}");
             assert!(!error.is_passing && !format!("{error:?}").contains("canary"));
         }
         let none = r#"{"error":"invalid_request","error_description":"Identity not found"}"#;
         let error = refused(Identity::Managed { client_id: None }, 400, none);
-        assert_eq!(error.message, "this machine has no managed identity of its own: Identity not found");
+        assert_eq!(error.to_string(), "this machine has no managed identity of its own: Identity not found");
         assert!(refused(Identity::Managed { client_id: None }, 429, "").is_passing);
     }
 }

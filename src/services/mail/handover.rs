@@ -67,7 +67,7 @@ impl Handover {
         if self.receipts.iter().all(Option::is_none) {
             return Err(fault.into_error());
         }
-        let later = || Receipt::Later(fault.error().message.clone());
+        let later = || Receipt::Later(fault.error().to_string());
         Ok(self.receipts.into_iter().map(|receipt| receipt.unwrap_or_else(later)).collect())
     }
 }

@@ -14,6 +14,7 @@ use crate::flow::{GraphConnection, MailConnection};
 use crate::outbox::Receipt;
 use crate::platform::blocking::blocking;
 use crate::services::entra::{EntraError, Tokens};
+use crate::text::advice::Advice;
 pub use handover::{Fault, Handover};
 
 /// A mail that is ready to go: the bytes never change again.
@@ -31,12 +32,10 @@ pub struct Letter<'a> {
 
 /// Why a connection does not work; says nothing about any mail.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
+#[error("{advice}")]
 pub struct ConnectError {
-    /// What happened, with host, port and the server's reply; no password.
-    pub message: String,
-    /// What to do about it.
-    pub help: Option<String>,
+    /// What happened, with host, port and the server's reply, and what to do about it; no password.
+    pub advice: Advice,
     /// The server asked to be left alone that long.
     pub retry_after: Option<Duration>,
 }
@@ -44,14 +43,20 @@ pub struct ConnectError {
 impl ConnectError {
     /// What happened, and what to do about it.
     pub fn new(message: impl Into<String>, help: Option<&str>) -> Self {
-        Self { message: message.into(), help: help.map(str::to_owned), retry_after: None }
+        Self { advice: Advice { message: message.into(), help: help.map(str::to_owned) }, retry_after: None }
+    }
+}
+
+impl From<Advice> for ConnectError {
+    fn from(advice: Advice) -> Self {
+        Self { advice, retry_after: None }
     }
 }
 
 impl From<EntraError> for ConnectError {
     fn from(error: EntraError) -> Self {
-        let EntraError { message, help, retry_after, .. } = error;
-        Self { message, help, retry_after }
+        let EntraError { advice, retry_after, .. } = error;
+        Self { advice, retry_after }
     }
 }
 

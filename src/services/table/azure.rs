@@ -23,7 +23,7 @@ use tracing::warn;
 use url::Url;
 
 use super::address::path_of;
-use super::error::{Place, SignIn};
+use super::target::{SignIn, Target};
 use super::transport::{Failure, Transport};
 use super::{Continuation, Credential, Endpoint, Page, Query, Served, TableError, identity, sas};
 use crate::flow::SecretSource;
@@ -41,7 +41,7 @@ pub struct AzureTable {
     credentials: StorageCredentials,
     transport: Transport,
     endpoint: Url,
-    place: Place,
+    target: Target,
     /// Rows to ask for at a time.
     rows_a_page: AtomicU32,
 }
@@ -76,7 +76,7 @@ fn backoff() -> impl BackoffBuilder {
 
 impl std::fmt::Debug for AzureTable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("AzureTable").field("place", &self.place).finish_non_exhaustive()
+        f.debug_struct("AzureTable").field("target", &self.target).finish_non_exhaustive()
     }
 }
 
@@ -92,8 +92,7 @@ impl Account {
     pub(crate) fn open(connection: &AzureConnection, tokens: Option<Tokens>) -> Result<Self, TableError> {
         let endpoint = endpoint_of(connection)?;
         let entra = connection.login.entra();
-        let authorities = connection.ca_file.as_deref().map(authorities::read).transpose();
-        let authorities = authorities.map_err(|error| TableError::new(error.message).help(error.help))?;
+        let authorities = connection.ca_file.as_deref().map(authorities::read).transpose()?;
         let transport = Transport::new(authorities, tokens.or_else(|| entra.cloned().map(Tokens::new)))?;
         let sign_in = match (entra, connection.login.secret()) {
             (Some(entra), _) => SignIn::Entra(entra.who()),
@@ -142,14 +141,14 @@ impl Account {
             .client_options(options_of(&transport))
             .build();
         let (host, sign_in, table) = (self.host.clone(), self.sign_in.clone(), name.to_owned());
-        let place = Place { host, account, table, sign_in, ca_file: self.ca_file.clone() };
+        let target = Target { host, account, table, sign_in, ca_file: self.ca_file.clone() };
         Ok(AzureTable {
             client: service.table_client(name),
             service,
             credentials: self.credentials.clone(),
             transport,
             endpoint: self.url.clone(),
-            place,
+            target,
             rows_a_page: AtomicU32::new(ROWS_A_PAGE),
         })
     }
@@ -157,11 +156,11 @@ impl Account {
 
 impl AzureTable {
     pub(super) fn identity(&self) -> String {
-        identity::of_account(&self.endpoint, &self.place.table)
+        identity::of_account(&self.endpoint, &self.target.table)
     }
 
     pub(super) fn address(&self) -> String {
-        format!("{}/{}", self.endpoint.as_str().trim_end_matches('/'), self.place.table)
+        format!("{}/{}", self.endpoint.as_str().trim_end_matches('/'), self.target.table)
     }
 
     pub(super) async fn ask_time(&self) -> Result<Served, TableError> {
@@ -177,8 +176,8 @@ impl AzureTable {
         let response = self.service.list().into_stream().next().await;
         match (self.transport.take(), response) {
             (_, Some(Ok(page))) => Ok(page.tables.into_iter().map(|table| table.name).collect()),
-            (Some(Err(failure)), _) => Err(TableError::of_failure(failure, &self.place)),
-            (_, _) => Err(TableError::new(format!("{} does not list its tables", self.place.host))),
+            (Some(Err(failure)), _) => Err(TableError::of_failure(failure, &self.target)),
+            (_, _) => Err(TableError::new(format!("{} does not list its tables", self.target.host))),
         }
     }
 
@@ -203,7 +202,7 @@ impl AzureTable {
             match self.transport.take() {
                 Some(Ok(_)) => Ok(true),
                 Some(Err(Failure::Status { status: 404, .. })) => Ok(false),
-                Some(Err(failure)) => Err(TableError::of_writing(failure, &self.place)),
+                Some(Err(failure)) => Err(TableError::of_writing(failure, &self.target)),
                 None => Err(TableError::new(result.err().unwrap_or_default())),
             }
         };
@@ -212,9 +211,9 @@ impl AzureTable {
 
     /// The SDK takes the keys as they are, and a quote ends them.
     async fn ask_to_delete(&self, row: &Row) -> Result<(), String> {
-        let path = path_of(&self.place.table, &row.partition_key, &row.row_key);
+        let path = path_of(&self.target.table, &row.partition_key, &row.row_key);
         let url = format!("{}/{path}", self.endpoint.as_str().trim_end_matches('/'));
-        let url = url.parse().map_err(|_| format!("{} has an address that is none", self.place.host))?;
+        let url = url.parse().map_err(|_| format!("{} has an address that is none", self.target.host))?;
         let mut headers = Headers::new();
         // Should the service understand the address otherwise, no other row goes.
         headers.insert(IF_MATCH, row.etag().unwrap_or_else(|| "*".to_owned()));
@@ -223,7 +222,7 @@ impl AzureTable {
         let pipeline = new_pipeline_from_options(options_of(&self.transport), self.credentials.clone());
         let mut context = Context::new();
         let sent = pipeline.send(context.insert(ServiceType::Table), &mut request).await;
-        sent.map(drop).map_err(|_| format!("{} was not asked", self.place.host))
+        sent.map(drop).map_err(|_| format!("{} was not asked", self.target.host))
     }
 
     /// What an exchange that writes has come to; its note says more than the SDK, which asks for a
@@ -231,13 +230,13 @@ impl AzureTable {
     fn written(&self, result: Result<(), ()>) -> Result<(), TableError> {
         match (self.transport.take(), result) {
             (Some(Ok(_)), _) | (None, Ok(())) => Ok(()),
-            (Some(Err(failure)), _) => Err(TableError::of_writing(failure, &self.place)),
-            (None, Err(())) => Err(TableError::new(format!("{} was not asked", self.place.host))),
+            (Some(Err(failure)), _) => Err(TableError::of_writing(failure, &self.target)),
+            (None, Err(())) => Err(TableError::new(format!("{} was not asked", self.target.host))),
         }
     }
 
     pub(super) fn is_cosmos(&self) -> bool {
-        self.place.host.contains(".table.cosmos.")
+        self.target.host.contains(".table.cosmos.")
     }
 
     pub(super) async fn page(
@@ -283,21 +282,21 @@ impl AzureTable {
         match (self.transport.take(), response) {
             (Some(Ok(exchanged)), Some(Ok(response))) => {
                 if response.entities.is_empty() {
-                    let no_page = |reason: String| TableError::no_page(&self.place, &reason);
+                    let no_page = |reason: String| TableError::no_page(&self.target, &reason);
                     exchanged.has_rows().map_err(no_page)?;
                 }
                 Ok((response, exchanged.served))
             }
-            (Some(Err(failure)), _) => Err(TableError::of_failure(failure, &self.place)),
+            (Some(Err(failure)), _) => Err(TableError::of_failure(failure, &self.target)),
             (_, Some(Err(error))) => {
                 // Without a failed exchange the response itself makes no sense, or the credentials.
                 let reason =
                     std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
-                Err(TableError::no_page(&self.place, &reason))
+                Err(TableError::no_page(&self.target, &reason))
             }
             (_, _) => {
                 let nothing = Failure::NoAnswer(NoAnswer::because("it sent nothing"));
-                Err(TableError::of_failure(nothing, &self.place))
+                Err(TableError::of_failure(nothing, &self.target))
             }
         }
     }
@@ -319,12 +318,12 @@ impl AzureTable {
         attempt
             .retry(backoff())
             .sleep(tokio::time::sleep)
-            .when(|error: &TableError| error.is_passing)
+            .when(TableError::is_passing)
             .adjust(|error, wait| {
                 Some(wait?.max(error.retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER)))
             })
             .notify(|error, wait| {
-                warn!(table = self.place.table, "{error}; trying again in {:.1} s", wait.as_secs_f64());
+                warn!(table = self.target.table, "{error}; trying again in {:.1} s", wait.as_secs_f64());
             })
             .await
     }

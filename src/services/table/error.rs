@@ -1,29 +1,40 @@
 //! Errors of tables, in words a person can act on.
 
 use std::borrow::Cow;
-use std::fmt;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use super::permission;
-use super::refusal::{self, Answer};
+use super::answer::Answer;
+use super::refusal;
+use super::target::{SignIn, Target};
 use super::transport::Failure;
 use crate::services::entra::EntraError;
 use crate::services::tls::Trust;
+use crate::text::advice::Advice;
 use crate::text::foreign;
 
-/// Why a table could not be read. No key, signature or whole address is ever in it.
+/// Why a table could not be read or written. No key, signature or whole address is ever in it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
+#[error("{advice}")]
 pub struct TableError {
-    /// What happened.
-    pub message: String,
-    /// What to do about it.
-    pub help: Option<String>,
-    /// Another try may go well.
-    pub is_passing: bool,
+    /// What callers decide by.
+    pub kind: TableErrorKind,
+    /// What happened, and what to do about it.
+    pub advice: Advice,
     /// The service asked to wait that long.
     pub retry_after: Option<Duration>,
+}
+
+/// What callers decide by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TableErrorKind {
+    /// Another try may go well.
+    Passing,
+    /// The account has no table of this name.
+    NoTable,
+    /// The identity lacks the role that lets it in.
+    NoRole,
+    /// Another try does not mend it.
+    Lasting,
 }
 
 /// Characters of a service's own message that are shown.
@@ -32,34 +43,55 @@ pub(super) const SHOWN: usize = 300;
 impl TableError {
     /// An error that another try will not mend.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), help: None, is_passing: false, retry_after: None }
+        Self::from(Advice::new(message))
     }
 
     /// With what to do about it.
     #[must_use]
-    pub fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
-        self
+    pub fn help(self, help: impl Into<String>) -> Self {
+        Self { advice: self.advice.with_help(help), ..self }
+    }
+
+    /// Of this kind.
+    #[must_use]
+    pub(super) fn of_kind(self, kind: TableErrorKind) -> Self {
+        Self { kind, ..self }
+    }
+
+    /// Another try may go well.
+    pub fn is_passing(&self) -> bool {
+        self.kind == TableErrorKind::Passing
     }
 
     /// What was sent makes no sense.
-    pub(super) fn no_page(place: &Place, reason: &str) -> Self {
+    pub(super) fn no_page(target: &Target, reason: &str) -> Self {
         let reason = foreign::line(&without_value(reason), SHOWN);
-        let message = format!("{} sent something that is no table response: {reason}", place.host);
-        Self { is_passing: true, ..Self::new(message) }
+        let message = format!("{} sent something that is no table response: {reason}", target.host);
+        Self::new(message)
+            .of_kind(TableErrorKind::Passing)
             .help("look at the endpoint, and at a proxy between; the next run begins anew")
     }
 
     /// As [`TableError::of_failure`], of an exchange that was to write or delete.
-    pub(super) fn of_writing(failure: Failure, place: &Place) -> Self {
+    pub(super) fn of_writing(failure: Failure, target: &Target) -> Self {
         let status = if let Failure::Status { status, .. } = &failure { *status } else { 0 };
-        let error = Self::of_failure(failure, place);
-        let Place { account, table, .. } = place;
-        match (status, &place.sign_in) {
-            (401 | 403, SignIn::Entra(who)) => {
-                let (message, help) = permission::refused_to_write(who, error.message, place);
-                Self::new(message).help(help)
+        let error = Self::of_failure(failure, target);
+        let Target { account, table, .. } = target;
+        match (status, &target.sign_in) {
+            (401 | 403, SignIn::Entra(who)) if error.kind == TableErrorKind::NoRole => {
+                Self::new(format!(
+                    "{who} may not write the table `{table}` or delete from it: the role Storage Table Data Contributor on \
+                     the account `{account}` is missing"
+                ))
+                .help(
+                    "portal: the storage account → Access control (IAM) → Add role assignment → Storage Table Data \
+                     Contributor; take it away again afterwards, leadflow itself only reads",
+                )
+                .of_kind(TableErrorKind::NoRole)
             }
+            (401 | 403, SignIn::Entra(_)) => Self::new(error.advice.message).help(
+                "reading it may still be allowed; writing needs the role Storage Table Data Contributor",
+            ),
             (412, _) => {
                 Self::new(format!("the row of the table `{table}` in `{account}` is not as it was read"))
                     .help("it was written anew meanwhile; ask again")
@@ -68,33 +100,42 @@ impl TableError {
         }
     }
 
-    /// What a failed exchange with the service means; `place` names account and table.
-    pub(super) fn of_failure(failure: Failure, place: &Place) -> Self {
+    /// What a failed exchange with the service means; `target` names account and table.
+    pub(super) fn of_failure(failure: Failure, target: &Target) -> Self {
         match failure {
             Failure::NoAnswer(why) => {
-                let trust = place.ca_file.as_deref().map_or(Trust::System, Trust::File);
-                let help = why.help(&place.host, trust).unwrap_or_else(|| {
+                let trust = target.ca_file.as_deref().map_or(Trust::System, Trust::File);
+                let help = why.help(&target.host, trust).unwrap_or_else(|| {
                     "look at the account's name, the network and the firewall; the next run reads what this one missed"
                         .to_owned()
                 });
-                let error = Self::new(format!("{} cannot be reached: {}", place.host, why.reason)).help(help);
-                Self { is_passing: !why.is_lasting(), ..error }
+                let error =
+                    Self::new(format!("{} cannot be reached: {}", target.host, why.reason)).help(help);
+                if why.is_lasting() { error } else { error.of_kind(TableErrorKind::Passing) }
             }
             Failure::NoToken(error) => {
-                let EntraError { message, help, is_passing, retry_after } = error;
+                let EntraError { advice, is_passing, retry_after } = error;
                 // The sign-in has had its own tries.
-                Self { message, help, is_passing: is_passing && retry_after.is_some(), retry_after }
+                let is_passing = is_passing && retry_after.is_some();
+                let kind = if is_passing { TableErrorKind::Passing } else { TableErrorKind::Lasting };
+                Self { kind, advice, retry_after }
             }
-            Failure::NoPage(reason) => Self::no_page(place, &reason),
+            Failure::NoPage(reason) => Self::no_page(target, &reason),
             Failure::TooLarge(limit) => Self::new(format!(
                 "a response of {} is larger than {} MiB, which no row of the service is",
-                place.host,
+                target.host,
                 limit >> 20
             )),
             Failure::Status { status, retry_after, code, body } => {
-                Self { retry_after, ..refusal::meaning(status, &Answer::parse(code, &body), place) }
+                Self { retry_after, ..refusal::meaning(status, &Answer::parse(code, &body), target) }
             }
         }
+    }
+}
+
+impl From<Advice> for TableError {
+    fn from(advice: Advice) -> Self {
+        Self { kind: TableErrorKind::Lasting, advice, retry_after: None }
     }
 }
 
@@ -111,40 +152,13 @@ fn without_value(reason: &str) -> Cow<'_, str> {
     Cow::Owned(format!("{}{kind}{}", &reason[..begins], &reason[expected..]))
 }
 
-/// What the errors name.
-#[derive(Debug, Clone)]
-pub(super) struct Place {
-    pub(super) host: String,
-    pub(super) account: String,
-    pub(super) table: String,
-    pub(super) sign_in: SignIn,
-    /// The only authorities to trust.
-    pub(super) ca_file: Option<PathBuf>,
-}
-
-/// What requests are signed with, in words.
-#[derive(Debug, Clone)]
-pub(super) enum SignIn {
-    /// A key or signature, and where it lies.
-    Secret(String),
-    /// An identity of Entra ID.
-    Entra(String),
-}
-
-impl fmt::Display for SignIn {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::Secret(words) | Self::Entra(words)) = self;
-        f.write_str(words)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn error(status: u16, code: Option<&str>, body: &str) -> TableError {
         let name = |text: &str| text.to_owned();
-        let place = Place {
+        let target = Target {
             host: name("h"),
             account: name("contoso"),
             table: name("leads"),
@@ -153,7 +167,7 @@ mod tests {
         };
         let code = code.map(str::to_owned);
         let failure = Failure::Status { status, retry_after: None, code, body: body.as_bytes().to_vec() };
-        TableError::of_failure(failure, &place)
+        TableError::of_failure(failure, &target)
     }
 
     #[test]
@@ -202,8 +216,8 @@ mod tests {
                 false,
             ),
         ] {
-            assert_eq!((error.message.as_str(), error.is_passing), (message, is_passing));
-            assert!(error.help.is_some());
+            assert_eq!((error.to_string().as_str(), error.is_passing()), (message, is_passing));
+            assert!(error.advice.help.is_some());
         }
     }
 }

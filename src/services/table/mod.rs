@@ -1,15 +1,17 @@
 //! Tables: where rows are read, page by page.
 
 mod address;
+mod answer;
 mod azure;
 mod connection_string;
 mod embedded;
 mod error;
 mod identity;
-mod permission;
+mod meanings;
 mod progress;
 mod refusal;
 mod sas;
+mod target;
 mod transport;
 
 use std::fmt;
@@ -30,7 +32,7 @@ pub use crate::rows::query::Query;
 pub(crate) use azure::Account;
 pub use connection_string::{ConnectionStringError, Credential, Endpoint};
 pub use embedded::EmbeddedTable;
-pub use error::TableError;
+pub use error::{TableError, TableErrorKind};
 pub use sas::Signature;
 
 /// A table of a connection.
@@ -104,7 +106,7 @@ impl dyn TableReader + '_ {
 pub struct Scan<'a> {
     table: &'a dyn TableReader,
     query: Query,
-    next: Place,
+    next: Cursor,
     progress: Progress,
     began: Instant,
 }
@@ -113,7 +115,7 @@ pub struct Scan<'a> {
 pub type Continuation = (String, Option<String>);
 
 #[derive(Debug)]
-enum Place {
+enum Cursor {
     Start,
     At(Continuation),
     End,
@@ -266,7 +268,7 @@ impl TableReader for Table {
 
 impl<'a> Scan<'a> {
     fn new(table: &'a dyn TableReader, query: Query) -> Self {
-        Self { table, query, next: Place::Start, progress: Progress::new(), began: Instant::now() }
+        Self { table, query, next: Cursor::Start, progress: Progress::new(), began: Instant::now() }
     }
 
     /// The next page; `None` at the clean end of the scan.
@@ -274,15 +276,15 @@ impl<'a> Scan<'a> {
     /// # Errors
     /// Whatever keeps the scan from its clean end, also a server that comes to no end.
     pub async fn next(&mut self) -> Result<Option<Page>, TableError> {
-        let from = match std::mem::replace(&mut self.next, Place::End) {
-            Place::Start => None,
-            Place::At(token) => Some(token),
-            Place::End => return Ok(None),
+        let from = match std::mem::replace(&mut self.next, Cursor::End) {
+            Cursor::Start => None,
+            Cursor::At(token) => Some(token),
+            Cursor::End => return Ok(None),
         };
         let (page, next) = self.table.page(&self.query, from).await?;
         if let Some(token) = next {
             self.progress.note(page.rows.len(), &token, self.began.elapsed())?;
-            self.next = Place::At(token);
+            self.next = Cursor::At(token);
         }
         Ok(Some(page))
     }

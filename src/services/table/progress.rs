@@ -79,8 +79,8 @@ mod tests {
             let token = (next(page).to_string(), None);
             let since = pace.saturating_mul(u32::try_from(page).unwrap());
             if let Err(error) = progress.note(rows(page), &token, since) {
-                assert!(error.help.is_some() && !error.is_passing);
-                return (page, error.message);
+                assert!(error.advice.help.is_some() && !error.is_passing());
+                return (page, error.advice.message);
             }
         }
         unreachable!()

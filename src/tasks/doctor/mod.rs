@@ -18,8 +18,9 @@ use crate::rows::row::Row;
 use crate::schedule::window::CLOCKS_DIFFER;
 use crate::schedule::window::EVER;
 use crate::services::Online;
-use crate::services::table::{Query, Table, TableError, TableReader as _};
+use crate::services::table::{Query, Table, TableError, TableErrorKind, TableReader as _};
 use crate::store::Store;
+use crate::text::advice::Advice;
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,10 +29,10 @@ pub struct Finding {
     pub about: String,
     /// Whether it is as it should be.
     pub verdict: Verdict,
-    /// What was found.
-    pub message: String,
-    /// What to do about it.
-    pub help: Option<String>,
+    /// What was found, and what to do about it.
+    pub advice: Advice,
+    /// The help is a line to type, which is copied as it stands.
+    pub is_typed: bool,
 }
 
 /// What a finding means.
@@ -76,7 +77,7 @@ pub async fn examine(config: &Config, clock: &Clock, memory: Memory<'_>) -> Vec<
     for flow in config.flows.values() {
         let mut visit = Visit { about: format!("flow {}", flow.name), found: &mut found };
         if let Err(error) = table(&services, config, flow, (clock, memory), &mut visit).await {
-            visit.wrong(error.message, error.help);
+            visit.tell(Verdict::Wrong, error.advice);
         }
     }
     for (name, connection) in used_mails(config) {
@@ -109,7 +110,7 @@ pub fn glance(config: &Config, clock: &Clock) -> Vec<Finding> {
         let mut visit = Visit { about: format!("flow {}", flow.name), found: &mut found };
         match Table::open(of_flow, clock) {
             Ok(table) => cosmos(&table, flow, &mut visit),
-            Err(error) => visit.wrong(error.message, error.help),
+            Err(error) => visit.tell(Verdict::Wrong, error.advice),
         }
     }
     found
@@ -130,7 +131,11 @@ impl Visit<'_> {
     }
 
     fn add(&mut self, verdict: Verdict, message: String, help: Option<String>) {
-        self.found.push(Finding { about: self.about.clone(), verdict, message, help });
+        self.tell(verdict, Advice { message, help });
+    }
+
+    fn tell(&mut self, verdict: Verdict, advice: Advice) {
+        self.found.push(Finding { about: self.about.clone(), verdict, advice, is_typed: false });
     }
 }
 
@@ -159,14 +164,19 @@ async fn table(
         Ok(served) => served,
         Err(error) => {
             // Whoever has the name of the table wrong wants to know the names.
-            let names =
-                if error.message.starts_with("there is no table") { table.names().await.ok() } else { None };
+            let names = match error.kind {
+                TableErrorKind::NoTable => table.names().await.ok(),
+                TableErrorKind::Passing | TableErrorKind::NoRole | TableErrorKind::Lasting => None,
+            };
             let help = names.map(|names| match names.as_slice() {
                 [] => "the account has no table yet; press Validate in Partner Center, or make one in the portal"
                     .to_owned(),
                 names => format!("the account has {}", names.join(", ")),
             });
-            return Err(TableError { help: help.or(error.help.clone()), ..error });
+            return Err(match help {
+                Some(help) => error.help(help),
+                None => error,
+            });
         }
     };
     visit.well(format!("signed in, and the table `{}` is there", flow.table.name));

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{Finding, Verdict, Visit, used_mails};
 use crate::flow::Config;
 use crate::platform::secrets;
-use crate::platform::secrets::Look;
+use crate::platform::secrets::{Look, MissingSecret};
 
 /// Adds what is not there. What only the service can see is one line.
 pub(super) fn look(config: &Config, found: &mut Vec<Finding>) {
@@ -15,17 +15,17 @@ pub(super) fn look(config: &Config, found: &mut Vec<Finding>) {
     let of_mails = used_mails(config).filter_map(|(name, mail)| Some((name, mail.secret()?)));
     let mut not_seen = BTreeSet::new();
     for (name, source) in of_tables.chain(of_mails) {
-        let (verdict, message, help) = match secrets::look(source) {
+        let (verdict, missing) = match secrets::look(source) {
             Look::There => continue,
             Look::NotSeen => {
                 not_seen.insert(source.place());
                 continue;
             }
-            Look::NotYet { message, help } => (Verdict::Open, message, help),
-            Look::Missing { message, help } => (Verdict::Wrong, message, help),
+            Look::NotYet(missing) => (Verdict::Open, missing),
+            Look::Missing(missing) => (Verdict::Wrong, missing),
         };
-        let mut visit = Visit { about: format!("connection {name}"), found };
-        visit.add(verdict, message, Some(help));
+        let MissingSecret { advice, is_typed } = missing;
+        found.push(Finding { about: format!("connection {name}"), verdict, advice, is_typed });
     }
     if !not_seen.is_empty() {
         let places: Vec<String> = not_seen.into_iter().collect();

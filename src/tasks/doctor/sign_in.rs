@@ -24,7 +24,7 @@ pub(super) async fn token(
     match services.tokens(name, entra).token(audience).await {
         Ok(_) => visit.well(format!("Entra ID gives {} a token for {}", entra.who(), audience.name())),
         Err(error) => {
-            visit.wrong(error.message, error.help);
+            visit.tell(Verdict::Wrong, error.advice);
             return false;
         }
     }
@@ -46,7 +46,7 @@ pub(super) async fn mail(services: &Online, name: &str, connection: &MailConnect
             Ok(()) => {
                 visit.well(format!("{} lets {} send", graph.mailbox.address, graph.entra.who()));
             }
-            Err(error) => visit.wrong(error.message, error.help),
+            Err(error) => visit.tell(Verdict::Wrong, error.advice),
         }
         return;
     }
@@ -55,7 +55,7 @@ pub(super) async fn mail(services: &Online, name: &str, connection: &MailConnect
             session.close().await;
             visit.well(works(connection));
         }
-        Err(error) => visit.wrong(error.message, error.help),
+        Err(error) => visit.tell(Verdict::Wrong, error.advice),
     }
 }
 

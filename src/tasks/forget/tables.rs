@@ -189,7 +189,7 @@ async fn delete_one(services: &Online, config: &Config, found: &Found) -> Option
         Ok(true) => None,
         Ok(false) => Some("asked to delete it, the service says that there is none".to_owned()),
         Err(error) => {
-            let help = error.help.as_ref().map_or_else(String::new, |help| format!(" ({help})"));
+            let help = error.advice.help.as_ref().map_or_else(String::new, |help| format!(" ({help})"));
             Some(format!("{error}{help}"))
         }
     }

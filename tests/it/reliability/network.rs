@@ -158,7 +158,7 @@ async fn case_25_a_trickle_ends_at_the_limit_for_the_whole_response() {
     let table = leadflow::services::table::Table::open(table, &Clock::System).unwrap();
     let began = tokio::time::Instant::now();
     let error = table.ask_time().await.unwrap_err();
-    assert!(error.message.contains("no answer in time"), "{error}");
+    assert!(error.advice.message.contains("no answer in time"), "{error}");
     let took = began.elapsed();
     assert!(took < Duration::from_mins(13), "six tries of two minutes, and the waits between: {took:?}");
     assert!(sent.load(Ordering::Relaxed) >= 6, "each try got some bytes");

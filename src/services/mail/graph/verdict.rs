@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::super::ConnectError;
 use crate::flow::{GraphConnection, Identity};
 use crate::services::http;
+use crate::text::advice::Advice;
 use crate::text::foreign;
 
 /// An answer, without what it may repeat of the token.
@@ -99,7 +100,7 @@ pub(super) fn of(reply: &Reply, connection: &GraphConnection) -> Verdict {
     let words = reply.words();
     let connection_fails = |message: String, help: String| {
         let retry_after = reply.retry_after;
-        Verdict::Connection(ConnectError { message, help: Some(help), retry_after })
+        Verdict::Connection(ConnectError { advice: Advice::new(message).with_help(help), retry_after })
     };
     let mailbox = connection.mailbox.address.clone();
     let who = connection.entra.who();
@@ -228,7 +229,7 @@ mod tests {
         let Refused(words) = verdict(400, "ErrorMimeContentInvalid") else { panic!("not refused") };
         assert_eq!(words, "400 ErrorMimeContentInvalid: Words of Bearer …");
         let Connection(error) = verdict(403, "ErrorAccessDenied") else { panic!("not the connection's") };
-        assert!(error.message.contains("the permission Mail.Send is missing"), "{error}");
-        assert!(error.help.unwrap().contains("Application Mail.Send"));
+        assert!(error.advice.message.contains("the permission Mail.Send is missing"), "{error}");
+        assert!(error.advice.help.unwrap().contains("Application Mail.Send"));
     }
 }

@@ -145,8 +145,11 @@ pub(super) fn of_login(broken: &Broken, user: &str, source: &str) -> String {
 
 /// What mends a refused token:
 /// <https://learn.microsoft.com/exchange/clients-and-mobile-in-exchange-online/authenticated-client-smtp-submission>.
-pub(super) fn of_token(refusal: &str, user: &str) -> String {
-    if refusal.contains("5.7.139") || refusal.contains("SmtpClientAuthentication is disabled") {
+pub(super) fn of_token(refusal: Option<&Reply>, user: &str) -> String {
+    let is_turned_off = |reply: &Reply| {
+        reply.enhanced() == Some((7, 139)) || says(reply, "smtpclientauthentication is disabled")
+    };
+    if refusal.is_some_and(is_turned_off) {
         return turned_off(user);
     }
     format!(

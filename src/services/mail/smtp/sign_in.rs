@@ -105,15 +105,16 @@ pub(super) async fn by_token(wire: &mut Wire, by: By<'_>) -> Result<(), ConnectE
     let By { smtp, offers, credentials } = by;
     let (place, user) = (smtp.place(), credentials.user);
     let command = format!("AUTH XOAUTH2 {}\r\n", credentials.xoauth2());
-    let refusal = match within(FOR_A_COMMAND, wire.say(command)).await {
+    let (refusal, last) = match within(FOR_A_COMMAND, wire.say(command)).await {
         Ok(reply) if reply.class() == 2 => return Ok(()),
         Ok(reply) if reply.class() == 3 => {
             // A challenge that says what is wrong; the server ends it after an empty answer.
-            let end = match within(FOR_A_COMMAND, wire.ask("\r\n", 2)).await {
-                Ok(reply) => reply.code.to_string(),
-                Err(broken) => broken.to_string(),
+            let (end, last) = match within(FOR_A_COMMAND, wire.ask("\r\n", 2)).await {
+                Ok(last) => (last.code.to_string(), Some(last)),
+                Err(Broken::Refused(last)) => (Broken::Refused(last.clone()).to_string(), Some(last)),
+                Err(broken) => (broken.to_string(), None),
             };
-            format!("{end} {}", said_in(&reply))
+            (format!("{end} {}", said_in(&reply)), last)
         }
         Ok(reply) if reply.class() == 4 => {
             let message = format!("{place} cannot check the token for `{user}`: {}", reply.words());
@@ -129,13 +130,13 @@ pub(super) async fn by_token(wire: &mut Wire, by: By<'_>) -> Result<(), ConnectE
                 "write `password` in place of `oauth`, or look at host: Office 365 is smtp.office365.com";
             return Err(ConnectError::new(message, Some(help)));
         }
-        Ok(reply) => reply.words(),
+        Ok(reply) => (reply.words(), Some(reply)),
         Err(broken) => {
             let message = format!("{place} does not answer the login `{user}`: {broken}");
             return Err(ConnectError::new(message, Some(remedy::WAITED_OUT)));
         }
     };
-    let help = remedy::of_token(&refusal, user);
+    let help = remedy::of_token(last.as_ref(), user);
     let refusal = cleaned(&refusal);
     Err(ConnectError::new(format!("{place} does not accept the token for `{user}`: {refusal}"), Some(&help)))
 }
@@ -156,13 +157,17 @@ mod tests {
         let challenge = BASE64_STANDARD.encode(r#"{"status":"400","schemes":"Bearer"}"#);
         let said = said_in(&Reply { code: 334, lines: vec![challenge] });
         assert_eq!(said, r#"(challenge: {"status":"400","schemes":"Bearer"})"#);
-        assert!(
-            remedy::of_token("535 5.7.139 Authentication unsuccessful", "a@b.example")
-                .contains("Set-CASMailbox -Identity a@b")
-        );
-        assert!(
-            remedy::of_token("535 5.7.3 Authentication unsuccessful", "a@b.example")
-                .contains("SMTP.SendAsApp")
-        );
+        for (line, help) in [
+            ("5.7.139 Authentication unsuccessful", "Set-CASMailbox -Identity a@b"),
+            (
+                "5.7.3 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Tenant",
+                "Set-CASMailbox -Identity a@b",
+            ),
+            ("5.7.3 Authentication unsuccessful", "SMTP.SendAsApp"),
+        ] {
+            let refusal = Reply { code: 535, lines: vec![line.to_owned()] };
+            assert!(remedy::of_token(Some(&refusal), "a@b.example").contains(help), "{line}");
+        }
+        assert!(remedy::of_token(None, "a@b.example").contains("SMTP.SendAsApp"));
     }
 }

@@ -49,8 +49,7 @@ impl Tls {
 }
 
 fn trusting(path: &Path) -> Result<ClientConfig, ConnectError> {
-    let found =
-        authorities::read(path).map_err(|error| ConnectError::new(error.message, Some(&error.help)))?;
+    let found = authorities::read(path)?;
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(found);
     let provider = Arc::new(rustls::crypto::ring::default_provider());
