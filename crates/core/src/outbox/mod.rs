@@ -190,7 +190,24 @@ mod tests {
         ] {
             let next = fresh.after(receipt.clone());
             assert_eq!((next.state, next.uncertain), (state, uncertain), "{receipt:?}");
-            assert!(next.reply.is_some());
+            assert_eq!(next.reply.as_deref(), Some(receipt.words()), "{receipt:?}");
+        }
+    }
+
+    #[test]
+    fn every_state_has_its_own_word() {
+        use State::{Dropped, Held, Sent, Uncertain, Waiting};
+        let words = [Waiting, Sent, Uncertain, Held, Dropped].map(|state| (state, state.word()));
+        assert!(words.iter().all(|(state, word)| State::of_word(word) == Some(*state)));
+        assert_eq!(words.map(|(_, word)| word), ["waiting", "sent", "uncertain", "held", "dropped"]);
+        assert_eq!(State::of_word("lost"), None);
+    }
+
+    #[test]
+    fn a_try_is_due_from_its_moment_on_and_when_it_lies_further_ahead_than_any_wait() {
+        let now = Timestamp::UNIX_EPOCH;
+        for (seconds, expected) in [(-1, true), (0, true), (1, false), (3_600, false), (3_601, true)] {
+            assert_eq!(is_due(now + SignedDuration::from_secs(seconds), now), expected, "{seconds} s ahead");
         }
     }
 

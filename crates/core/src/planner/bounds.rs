@@ -58,6 +58,7 @@ fn a_clock_that_goes_back_by_a_minute_moves_no_slot() {
         let mut agenda = planner(vec![(each_minute(), known("08T10:01:00", None))], "08T10:01:00");
         assert_eq!(due(&mut agenda, "08T10:01:00"), [Some(at("08T10:01:00"))]);
         agenda.ended("leads");
+        assert_eq!(due(&mut agenda, "08T10:01:30"), []);
         assert_eq!(due(&mut agenda, back), []);
         assert_eq!(agenda.next(), Some(("leads", at(next))), "set back to {back}");
     }
@@ -146,15 +147,20 @@ fn a_failed_run_is_tried_at_once_when_its_flow_is_turned_on() {
 
 #[test]
 fn a_flow_that_the_file_turns_on_again_begins_anew() {
-    let seen = known("08T08:00:00", Some("08T08:00:00"));
-    let mut agenda = planner(vec![(hourly().without_catch_up().disabled(), seen)], "08T08:30:00");
+    let seen = known("08T06:00:00", Some("08T07:00:00"));
+    let mut agenda = planner(vec![(hourly().without_catch_up().disabled(), seen)], "08T07:30:00");
     load(&mut agenda, vec![(hourly().without_catch_up(), seen)], "08T08:40:00");
     assert_eq!(due(&mut agenda, "08T08:40:00"), []);
     assert_eq!(agenda.next(), Some(("leads", at("08T09:00:00"))));
-    // Another recurrence goes by its own slots, and not by those that the one before has taken.
-    let minutes = FlowBuilder::new("leads", every(Frequency::Minute, 10));
-    load(&mut agenda, vec![(minutes, known("08T08:00:00", Some("08T08:00:00")))], "08T08:45:00");
-    assert_eq!(due(&mut agenda, "08T08:45:00"), [Some(at("08T08:40:00"))]);
+}
+
+#[test]
+fn another_recurrence_goes_by_its_own_slots() {
+    let seen = known("08T08:00:00", Some("08T08:00:00"));
+    let mut agenda = planner(vec![(hourly().without_catch_up(), seen)], "08T08:35:00");
+    let often = FlowBuilder::new("leads", every(Frequency::Minute, 10));
+    load(&mut agenda, vec![(often, seen)], "08T08:36:00");
+    assert_eq!(due(&mut agenda, "08T08:36:00"), [Some(at("08T08:30:00"))]);
 }
 
 #[test]
