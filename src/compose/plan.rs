@@ -68,10 +68,15 @@ pub(super) fn plan(spool: &mut Spool, sheet: &Sheet, limits: Limits<'_>, folder:
     let mut attached = is_sheet_wanted || email.attach_csv || spool.has_more_columns();
     let of_run = spool.columns().len();
     let mut lines = sheet.lines(BufWriter::new(tempfile::spooled_tempfile_in(IN_MEMORY, folder)));
-    let (mut parts, mut part, mut of_body, mut cut_rows) = (Vec::new(), Part::default(), 0, 0);
+    let mut parts = Vec::new();
+    let mut part = Part::default();
+    let mut of_body = 0;
+    let mut cut_rows = 0;
     let mut rows = spool.rows()?;
     loop {
-        let (count, at, written) = (part.rows.end, rows.at(), part.lines.end);
+        let count = part.rows.end;
+        let at = rows.at();
+        let written = part.lines.end;
         let Some((columns, length)) = rows.next_with_length()? else { break };
         let (shown, is_cut) = cell::shown_size(&columns, of_run);
         of_body += shown;

@@ -65,7 +65,7 @@ impl Connections {
             }
             return None;
         };
-        self.look(section, &name, self.tables.contains_key(name.get_ref()), ("table", &self.tables_list()));
+        self.look(section, &name, self.tables.contains_key(name.get_ref()), "table", &self.tables_list());
         Some(name.into_inner())
     }
 
@@ -80,7 +80,7 @@ impl Connections {
         }
         let list: Vec<&str> = self.mails.keys().map(String::as_str).collect();
         for name in &names {
-            self.look(section, name, self.mails.contains_key(name.get_ref()), ("mail", &list));
+            self.look(section, name, self.mails.contains_key(name.get_ref()), "mail", &list);
         }
         names.into_iter().map(toml::Spanned::into_inner).collect()
     }
@@ -94,7 +94,8 @@ impl Connections {
         section: &Section<'_>,
         name: &toml::Spanned<String>,
         found: bool,
-        (kind, list): (&str, &[&str]),
+        kind: &str,
+        list: &[&str],
     ) {
         // A connection that is there and has a problem of its own is not reported a second time.
         let is_other_kind =

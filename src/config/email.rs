@@ -23,7 +23,9 @@ pub(super) fn read(
 ) -> Option<Email> {
     let names = connections.mails_named(&section, "connection");
     check_sender(&section, connections, &names);
-    let (to, cc, bcc) = (section.addresses("to"), section.addresses("cc"), section.addresses("bcc"));
+    let to = section.addresses("to");
+    let cc = section.addresses("cc");
+    let bcc = section.addresses("bcc");
     if !["to", "cc", "bcc"].into_iter().any(|key| section.has(key)) {
         section.missing("to", "write to = \"sales@contoso.example\"");
     }

@@ -37,7 +37,7 @@ pub(super) fn read(
     shelf: &Shelf,
 ) -> Flows {
     let mut flows = Flows::default();
-    let shelves = (shelf, &Recurrences::default());
+    let recurrences = Recurrences::default();
     // Says so where it is no table.
     let _ = root.section("flows");
     for (name, table) in tables {
@@ -51,7 +51,7 @@ pub(super) fn read(
         }
         let section = root.inner_section("flows", &name, &table);
         let is_on = is_on(table.get_ref());
-        match section.and_then(|section| flow(&name, section, settings, connections, shelves)) {
+        match section.and_then(|section| flow(&name, section, settings, connections, shelf, &recurrences)) {
             Some(flow) => drop(flows.whole.insert(name, Arc::new(flow))),
             None => drop(flows.broken.insert(name, is_on)),
         }
@@ -76,7 +76,8 @@ fn flow(
     section: Section<'_>,
     settings: &Settings,
     connections: &Connections,
-    (shelf, recurrences): (&Shelf, &Recurrences),
+    shelf: &Shelf,
+    recurrences: &Recurrences,
 ) -> Option<Flow> {
     let description = section.text("description").map(toml::Spanned::into_inner);
     let enabled = section.boolean("enabled").unwrap_or(true);

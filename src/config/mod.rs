@@ -138,7 +138,7 @@ impl File {
         let (text, mistake) =
             text_of(path, LARGEST).map_err(|finding| Report { is_unread: true, ..unread(finding) })?;
         let path = std::path::absolute(path).map_err(|error| unplaced(&name, error.to_string(), ""))?;
-        let (mut loaded, knows_state) = parse_anyway((&path, &name), &text, purpose);
+        let (mut loaded, knows_state) = parse_anyway(&path, &name, &text, purpose);
         if let Some(mistake) = mistake {
             let flows = loaded.invalid.map(|invalid| invalid.flows).unwrap_or_default();
             loaded.invalid = Some(Invalid { report: unread(mistake), flows });
@@ -164,7 +164,7 @@ fn unplaced(name: &str, message: String, help: &str) -> Report {
 /// # Errors
 /// With every problem, where it cannot be used.
 pub fn parse(path: &Path, name: &str, text: &str) -> Result<Loaded, Report> {
-    whole(parse_anyway((path, name), text, Purpose::Use).0)
+    whole(parse_anyway(path, name, text, Purpose::Use).0)
 }
 
 fn whole(mut loaded: Loaded) -> Result<Loaded, Report> {
@@ -175,7 +175,7 @@ fn whole(mut loaded: Loaded) -> Result<Loaded, Report> {
 }
 
 /// What the text holds, and whether it is known where the state folder is.
-fn parse_anyway((path, name): (&Path, &str), text: &str, purpose: Purpose) -> (Loaded, bool) {
+fn parse_anyway(path: &Path, name: &str, text: &str, purpose: Purpose) -> (Loaded, bool) {
     let mut problems = report::Problems::new(name, text);
     let (mut root, errors) = DeTable::parse_recoverable(text);
     for Mistake { span, message, help } in syntax::mistakes(text, root.get_ref(), &errors) {

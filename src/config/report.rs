@@ -10,6 +10,7 @@ use miette::{
 };
 
 use super::masked::masked;
+use crate::text::advice::Advice;
 use crate::text::foreign;
 
 /// Bytes of the longest line that is shown.
@@ -96,7 +97,7 @@ impl<'a> Problems<'a> {
 
     /// A note about what the file does not have.
     pub(super) fn note_of_all(&self, message: &str, help: String) {
-        self.add_in((self.name, ""), None, (message, Some(help)), Level::Note);
+        self.add_in(self.name, "", None, Advice::new(message).with_help(help), Level::Note);
     }
 
     pub(super) fn add(&self, span: Range<usize>, message: String, help: String, level: Level) {
@@ -108,9 +109,10 @@ impl<'a> Problems<'a> {
     /// A problem of another file: a template.
     pub(super) fn add_in(
         &self,
-        (name, text): (&str, &str),
+        name: &str,
+        text: &str,
         at: Option<(usize, usize)>,
-        (message, help): (&str, Option<String>),
+        advice: Advice,
         level: Level,
     ) {
         let span = at.map(|(line, column)| {
@@ -118,7 +120,8 @@ impl<'a> Problems<'a> {
             start..start + text[start..].chars().next().map_or(0, char::len_utf8)
         });
         let source = Arc::new(NamedSource::new(named(name), foreign::of_same_length(text)));
-        let (message, help) = (shown(message.to_owned()), help.map(shown));
+        let message = shown(advice.message);
+        let help = advice.help.map(shown);
         let problem = Problem { message, help, level, source, span };
         let mut found = self.found.borrow_mut();
         // A template that several flows use is wrong once.

@@ -15,6 +15,7 @@ use crate::flow::{Each, FlowTable, KEYS};
 use crate::platform::ownership;
 use crate::rows::lead;
 use crate::template::{NamedColumn, Place, Source, Sources, TemplateError, Templates};
+use crate::text::advice::Advice;
 use crate::text::near::did_you_mean;
 
 /// The templates that come with the program: name, HTML, text.
@@ -98,12 +99,13 @@ impl Shelf {
         if let Some(failure) = &self.failure {
             let folder = self.folder.display().to_string();
             let help = "its owner must let leadflow's user read it; or take it away".to_owned();
-            problems.add_in((&folder, ""), None, (failure, Some(help)), Level::Error);
+            problems.add_in(&folder, "", None, Advice::new(failure).with_help(help), Level::Error);
         }
         for file in &self.misnamed {
             let message = format!("{} is not used: its name is not that of a template", name(file));
             let help = format!("call it NAME{HTML} or NAME{TEXT}");
-            problems.add_in((&name(file), ""), None, (&message, Some(help)), Level::Warning);
+            let advice = Advice::new(message).with_help(help);
+            problems.add_in(&name(file), "", None, advice, Level::Warning);
         }
         let used = self.used.borrow();
         let names = self.files.keys().filter(|file| !file.starts_with('_'));
@@ -112,7 +114,7 @@ impl Shelf {
         for stem in unused {
             let [html, text] = [HTML, TEXT].map(|ending| self.source(&format!("{stem}{ending}")));
             for problem in [&html, &text].into_iter().flatten().filter_map(|source| source.as_ref().err()) {
-                problems.add_in((&name(stem), ""), None, (problem, None), Level::Warning);
+                problems.add_in(&name(stem), "", None, Advice::new(problem), Level::Warning);
             }
             let [html, text] = [html, text].map(|source| source.and_then(Result::ok));
             // The package puts them there for those who want to change them.
@@ -144,7 +146,7 @@ impl Shelf {
                 } else {
                     message.clone()
                 };
-                written.report(place, *at, (&message, help.as_deref()), Level::Warning);
+                written.report(place, *at, Advice { message, help: help.clone() }, Level::Warning);
             }
         }
     }
@@ -199,10 +201,12 @@ pub(super) fn read(
     table: Option<&FlowTable>,
     each: Each,
 ) -> Option<Arc<Templates>> {
-    let (subject, template, body) = (section.text("subject"), section.text("template"), section.text("body"));
+    let subject = section.text("subject");
+    let template = section.text("template");
+    let body = section.text("body");
     let subject_text = subject.as_ref().map_or(DEFAULT_SUBJECT, |text| text.get_ref());
     for problem in shelf.unreadable_partials() {
-        section.problems.add_in((problem, ""), None, (problem, None), Level::Error);
+        section.problems.add_in(problem, "", None, Advice::new(problem), Level::Error);
     }
     let mut sources = Sources {
         subject: Source { place: Place::Subject, text: subject_text.to_owned() },
@@ -229,7 +233,8 @@ pub(super) fn read(
     match shelf.compiled((sources, digest)) {
         Ok(templates) => {
             for TemplateError { place, at, message, help } in templates.risks() {
-                written.report(place, *at, (message, help.as_deref()), Level::Warning);
+                let advice = Advice { message: message.clone(), help: help.clone() };
+                written.report(place, *at, advice, Level::Warning);
             }
             if let Some(table) = table {
                 written.check_columns(&templates, table);
@@ -238,7 +243,7 @@ pub(super) fn read(
         }
         Err(errors) => {
             for TemplateError { place, at, message, help } in errors {
-                written.report(&place, at, (&message, help.as_deref()), Level::Error);
+                written.report(&place, at, Advice { message, help }, Level::Error);
             }
             None
         }
@@ -311,31 +316,25 @@ struct Written<'a> {
 
 impl Written<'_> {
     /// Points into the template's own file, or at the value in flows.toml.
-    fn report(
-        &self,
-        place: &Place,
-        at: Option<(usize, usize)>,
-        (message, help): (&str, Option<&str>),
-        level: Level,
-    ) {
+    fn report(&self, place: &Place, at: Option<(usize, usize)>, advice: Advice, level: Level) {
         let words = at.map_or_else(String::new, |(line, column)| format!(" (line {line}, column {column})"));
-        let here = |value: Option<&Spanned<String>>| {
+        let here = |value: Option<&Spanned<String>>, Advice { message, help }: Advice| {
             let of_section = || self.section.map_or(0..0, Section::span);
             let span = value.map_or_else(of_section, Spanned::span);
             let message = format!("{place}: {message}{words}");
-            self.problems.add(span, message, help.unwrap_or_default().to_owned(), level);
+            self.problems.add(span, message, help.unwrap_or_default(), level);
         };
         match place {
-            Place::Subject => here(self.subject.as_ref()),
-            Place::Body => here(self.body.as_ref()),
-            Place::Shipped(_) => here(None),
+            Place::Subject => here(self.subject.as_ref(), advice),
+            Place::Body => here(self.body.as_ref(), advice),
+            Place::Shipped(_) => here(None, advice),
             Place::File(path) => {
                 let Sources { html, text, html_partials, text_partials, .. } = &self.sources;
                 let partials = html_partials.iter().chain(text_partials).map(|(_, source)| source);
                 let text = html.iter().chain(text).chain(partials).find(|source| source.place == *place);
                 let text = text.map(|source| source.text.as_str()).unwrap_or_default();
                 let name = path.display().to_string();
-                self.problems.add_in((&name, text), at, (message, help.map(str::to_owned)), level);
+                self.problems.add_in(&name, text, at, advice, level);
             }
         }
     }
@@ -355,7 +354,7 @@ impl Written<'_> {
             if table.select.is_some() {
                 let help = format!("{nearest}add it to select, or take it out of the template");
                 let message = format!("no row has a column `{name}`, since select does not ask for it");
-                self.report(place, *at, (&message, Some(&help)), Level::Error);
+                self.report(place, *at, Advice::new(message).with_help(help), Level::Error);
                 continue;
             }
             let message = format!(
@@ -364,7 +363,7 @@ impl Written<'_> {
             let help = format!(
                 "{nearest}if the table has such a column, write columns = [\"{name}\"] in the flow's table section: where no row has it, it is empty"
             );
-            self.report(place, *at, (&message, Some(&help)), Level::Warning);
+            self.report(place, *at, Advice::new(message).with_help(help), Level::Warning);
         }
     }
 }

@@ -70,7 +70,7 @@ pub(super) fn explained(
             let error = match identity {
                 Identity::Managed { client_id } => managed(client_id.as_deref(), status, &words),
                 Identity::Application { tenant_id, client_id, secret } => {
-                    application(tenant_id, client_id, &secret.place(), (status, code, &words), audience)
+                    application(tenant_id, client_id, &secret.place(), status, code, &words, audience)
                 }
             };
             EntraError { is_passing, retry_after, ..error }
@@ -99,7 +99,9 @@ fn application(
     tenant: &str,
     client: &str,
     place: &str,
-    (status, code, words): (u16, Option<u64>, &str),
+    status: u16,
+    code: Option<u64>,
+    words: &str,
     audience: Audience,
 ) -> EntraError {
     let new_secret = format!(

@@ -5,6 +5,7 @@
 //! each recipient is judged by its own reply, and what happened before the final dot is told apart
 //! from what happened after it.
 
+mod connect;
 mod dots;
 mod hello;
 mod remedy;
@@ -19,27 +20,18 @@ use std::fmt;
 use std::time::Duration;
 
 use lettre::Address;
-use lettre::transport::smtp::commands::{Data, Mail, Quit, Rcpt, Rset, Starttls};
-use secrecy::ExposeSecret as _;
+use lettre::transport::smtp::commands::{Data, Mail, Quit, Rcpt, Rset};
 use tokio::time::timeout;
 
 use super::{ConnectError, Fault, Handover, Letter};
-use crate::flow::{Audience, Proof, Security, SmtpConnection};
+use crate::flow::SmtpConnection;
 use crate::outbox::Receipt;
-use crate::platform::blocking::blocking;
 use crate::platform::faults::crash_point;
-use crate::platform::secrets;
-use crate::services::entra::{Token, Tokens};
-use hello::Offers;
-use remedy::Stage;
+use crate::services::entra::Tokens;
 use reply::Reply;
-use sign_in::{By, Credentials};
-use tls::Tls;
 use verdict::{Step, Whose};
 use wire::{Broken, Wire, within};
 
-/// For DNS, TCP, TLS and the greeting together.
-const TO_CONNECT: Duration = Duration::from_mins(1);
 /// For the reply to one command (RFC 5321, 4.5.3.2 gives servers 5 minutes).
 pub(super) const FOR_A_COMMAND: Duration = Duration::from_mins(5);
 /// For the transfer of a message, which is at most some megabytes.
@@ -93,31 +85,7 @@ impl Smtp {
     /// # Errors
     /// Each with the step that failed and what to do.
     pub(super) async fn open(smtp: &SmtpConnection, tokens: Option<Tokens>) -> Result<Self, ConnectError> {
-        let place = smtp.place();
-        let wire = match smtp.login.as_ref().map(|login| (&login.username, &login.proof)) {
-            None => connect(smtp, &place, None).await?.0,
-            Some((user, Proof::Password(source))) => {
-                let password = secrets::read_aside(source).await.map_err(|error| {
-                    ConnectError::new(format!("the password for {place} cannot be read: {error}"), None)
-                })?;
-                let credentials = Credentials { user, secret: password.expose_secret() };
-                let (mut wire, offers) = connect(smtp, &place, Some(credentials)).await?;
-                let by = By { smtp, offers: &offers, credentials };
-                sign_in::by_password(&mut wire, by, &source.place()).await?;
-                wire
-            }
-            Some((user, Proof::OAuth(entra))) => {
-                let tokens = tokens.unwrap_or_else(|| Tokens::new(entra.clone()));
-                let token = tokens.token(Audience::Smtp).await?;
-                let signed_in = by_token(smtp, &place, user, &token).await;
-                // A token at hand may have been revoked; another connection for another one.
-                if signed_in.is_err() && tokens.put_away(&token).await {
-                    by_token(smtp, &place, user, &tokens.token(Audience::Smtp).await?).await?
-                } else {
-                    signed_in?
-                }
-            }
-        };
+        let wire = connect::signed_in(smtp, tokens).await?;
         Ok(Self { wire, has_login: smtp.login.is_some(), usable: true, has_taken: false })
     }
 
@@ -342,69 +310,4 @@ fn broke(broken: &Broken, at: Option<usize>) -> Fault {
 /// 5xx is final, everything else is for later.
 fn judged(reply: &Reply) -> Receipt {
     if reply.class() == 5 { Receipt::Refused(reply.words()) } else { Receipt::Later(reply.words()) }
-}
-
-async fn by_token(
-    smtp: &SmtpConnection,
-    place: &str,
-    user: &str,
-    token: &Token,
-) -> Result<Wire, ConnectError> {
-    let credentials = Credentials { user, secret: token.secret.expose_secret() };
-    let (mut wire, offers) = connect(smtp, place, Some(credentials)).await?;
-    sign_in::by_token(&mut wire, By { smtp, offers: &offers, credentials }).await?;
-    Ok(wire)
-}
-
-/// Reads files.
-async fn tls_of(smtp: &SmtpConnection) -> Result<Tls, ConnectError> {
-    let connection = smtp.clone();
-    let read = blocking(move || Tls::of(&connection)).await;
-    read.map_err(|_| ConnectError::new("the certificates were not read".to_owned(), None))?
-}
-
-/// Connects and protects the connection.
-async fn connect(
-    smtp: &SmtpConnection,
-    place: &str,
-    credentials: Option<Credentials<'_>>,
-) -> Result<(Wire, Offers), ConnectError> {
-    if let Some(credentials) = credentials {
-        credentials.know();
-    }
-    let tls = if smtp.security == Security::None { None } else { Some(tls_of(smtp).await?) };
-    let (mut stage, mut name) = (Stage::Network, String::new());
-    let begin = async {
-        let stream = Wire::connect(&smtp.host, smtp.port, TO_CONNECT).await?;
-        name = hello::name(smtp.helo.as_deref(), stream.local_addr().ok().map(|at| at.ip()));
-        let mut wire = Wire::new(Box::new(stream));
-        if let (Security::Tls, Some(tls)) = (smtp.security, &tls) {
-            stage = Stage::Tls;
-            wire = wire.protect(tls).await?;
-        }
-        stage = Stage::Greeting;
-        wire.hear(2).await?;
-        stage = Stage::Hello;
-        let offers = hello::hello(&mut wire, &name).await?;
-        Ok((wire, offers))
-    };
-    let greeted = within(TO_CONNECT, begin).await;
-    let (mut wire, offers) = greeted.map_err(|broken| remedy::no_connection(&broken, stage, &name, smtp))?;
-    let (Security::StartTls, Some(tls)) = (smtp.security, &tls) else { return Ok((wire, offers)) };
-    if !offers.starttls {
-        let help = "write security = \"tls\" and port = 465, or port = 587; unprotected mail is sent on this machine only";
-        return Err(ConnectError::new(format!("{place} offers no STARTTLS"), Some(help)));
-    }
-    let protect = async {
-        stage = Stage::StartTls;
-        wire.ask(Starttls, 2).await?;
-        stage = Stage::Tls;
-        // What was offered before may have been said by anybody, and does not count.
-        let mut wire = wire.protect(tls).await?;
-        stage = Stage::Hello;
-        let offers = hello::hello(&mut wire, &name).await?;
-        Ok((wire, offers))
-    };
-    let protected = within(TO_CONNECT, protect).await;
-    protected.map_err(|broken| remedy::no_connection(&broken, stage, &name, smtp))
 }

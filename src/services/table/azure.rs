@@ -98,7 +98,9 @@ impl Account {
             (Some(entra), _) => SignIn::Entra(entra.who()),
             (None, source) => SignIn::Secret(source.map(SecretSource::place).unwrap_or_default()),
         };
-        let (name, host, url) = (endpoint.account.clone(), endpoint.host(), endpoint.url);
+        let name = endpoint.account.clone();
+        let host = endpoint.host();
+        let url = endpoint.url;
         let mut signature = None;
         let credentials = match endpoint.credential {
             Credential::Key(key) => {
@@ -140,8 +142,13 @@ impl Account {
         let service = TableServiceClientBuilder::with_location(location, self.credentials.clone())
             .client_options(options_of(&transport))
             .build();
-        let (host, sign_in, table) = (self.host.clone(), self.sign_in.clone(), name.to_owned());
-        let target = Target { host, account, table, sign_in, ca_file: self.ca_file.clone() };
+        let target = Target {
+            host: self.host.clone(),
+            account,
+            table: name.to_owned(),
+            sign_in: self.sign_in.clone(),
+            ca_file: self.ca_file.clone(),
+        };
         Ok(AzureTable {
             client: service.table_client(name),
             service,

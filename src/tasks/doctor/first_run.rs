@@ -31,7 +31,9 @@ pub(super) async fn tell(
         // It has run before; or the state fails, which other commands say.
         Ok(_) | Err(_) => return Ok(()),
     };
-    let (mut rows, mut tests, mut old) = (0, 0, 0);
+    let mut rows = 0;
+    let mut tests = 0;
+    let mut old = 0;
     let mut scan = table.scan(flow.table.query(standing.past_time));
     while let Some(page) = scan.next().await? {
         let Ok(news) = standing.news(flow, page.rows, store, &mut old).await else { return Ok(()) };

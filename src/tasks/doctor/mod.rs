@@ -76,7 +76,7 @@ pub async fn examine(config: &Config, clock: &Clock, memory: Memory<'_>) -> Vec<
     sign_in::signatures(config, clock, &mut found);
     for flow in config.flows.values() {
         let mut visit = Visit { about: format!("flow {}", flow.name), found: &mut found };
-        if let Err(error) = table(&services, config, flow, (clock, memory), &mut visit).await {
+        if let Err(error) = table(&services, config, flow, clock, memory, &mut visit).await {
             visit.tell(Verdict::Wrong, error.advice);
         }
     }
@@ -143,7 +143,8 @@ async fn table(
     services: &Online,
     config: &Config,
     flow: &Arc<Flow>,
-    (clock, memory): (&Clock, Memory<'_>),
+    clock: &Clock,
+    memory: Memory<'_>,
     visit: &mut Visit<'_>,
 ) -> Result<(), TableError> {
     let of_flow = match config.table_of(flow) {
@@ -155,7 +156,7 @@ async fn table(
     };
     if let TableConnection::Azure(azure) = of_flow.connection
         && let Some(entra) = azure.login.entra()
-        && !sign_in::token(services, (of_flow.connection_name, entra), Audience::Storage, visit).await
+        && !sign_in::token(services, of_flow.connection_name, entra, Audience::Storage, visit).await
     {
         return Ok(());
     }

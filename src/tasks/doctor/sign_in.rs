@@ -17,7 +17,8 @@ use crate::text::counted::counted;
 /// Whether there is a token.
 pub(super) async fn token(
     services: &Online,
-    (name, entra): (&str, &Entra),
+    name: &str,
+    entra: &Entra,
     audience: Audience,
     visit: &mut Visit<'_>,
 ) -> bool {
@@ -37,7 +38,7 @@ pub(super) async fn mail(services: &Online, name: &str, connection: &MailConnect
         MailConnection::Smtp(_) | MailConnection::Folder(_) => Audience::Smtp,
     };
     if let Some(entra) = connection.entra()
-        && !token(services, (name, entra), audience, visit).await
+        && !token(services, name, entra, audience, visit).await
     {
         return;
     }

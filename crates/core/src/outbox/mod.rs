@@ -158,7 +158,9 @@ pub fn is_due(next_try: Timestamp, now: Timestamp) -> bool {
 /// What the states of all recipients of a run's mails say about the run.
 pub fn outcome_of<'a>(recipients: impl IntoIterator<Item = &'a Recipient>) -> crate::history::Outcome {
     use crate::history::Outcome;
-    let (mut sent, mut held, mut due) = (0_u32, 0_u32, 0_u32);
+    let mut sent = 0_u32;
+    let mut held = 0_u32;
+    let mut due = 0_u32;
     for recipient in recipients {
         match recipient.state {
             State::Sent => sent += 1,

@@ -58,8 +58,9 @@ impl Row {
             json
         };
         let head: Head<'_> = serde_json::from_str(&json)?;
-        let (partition_key, row_key, timestamp) =
-            (head.partition_key.into_owned(), head.row_key.into_owned(), head.timestamp.into_owned());
+        let partition_key = head.partition_key.into_owned();
+        let row_key = head.row_key.into_owned();
+        let timestamp = head.timestamp.into_owned();
         Ok(Self { partition_key, row_key, timestamp, json })
     }
 

@@ -122,7 +122,10 @@ fn tag_end(tag: &str) -> (usize, usize) {
         let end = if tag.starts_with("!--") { "--}}" } else { "}}" };
         return (tag.find(end).map_or(tag.len(), |at| at + end.len()), 0);
     }
-    let (mut quote, mut is_escaped, mut depth, mut deepest) = (None, false, 0_usize, 0);
+    let mut quote = None;
+    let mut is_escaped = false;
+    let mut depth = 0_usize;
+    let mut deepest = 0;
     for (at, c) in tag.char_indices() {
         match c {
             _ if is_escaped => is_escaped = false,

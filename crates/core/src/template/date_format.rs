@@ -29,7 +29,9 @@ const SURE: [&str; 10] = ["yyyy", "YYYY", "yy", "MM", "MMM", "dd", "DD", "HH", "
 
 /// What the format would be here, where it is one of another language.
 pub(super) fn meant(format: &str) -> Option<String> {
-    let (mut told, mut rest, mut is_sure) = (String::new(), format, false);
+    let mut told = String::new();
+    let mut rest = format;
+    let mut is_sure = false;
     while let Some(c) = rest.chars().next() {
         if c == '%' {
             // A directive with its flags, which stays.

@@ -3,6 +3,7 @@
 pub mod cell;
 mod check;
 mod date_format;
+mod error;
 mod helpers;
 #[cfg(test)]
 mod hostile;
@@ -10,84 +11,24 @@ mod link_check;
 mod links;
 mod named_columns;
 mod names;
+mod register;
+mod source;
 mod syntax;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeSet;
-use std::fmt;
-use std::path::PathBuf;
 
-use handlebars::{Context, Handlebars, RenderError, Template, TemplateError as SyntaxError};
+use handlebars::{Context, Handlebars};
 use serde_json::{Map, Value, json};
 
 use crate::rows::lead;
-use check::{Finding, Uses};
-use named_columns::{Names, names};
-use syntax::Mistake;
+use error::of_rendering;
+use named_columns::Names;
+use register::{parse, register, registry};
 
-/// The sources of a flow's templates.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub struct Sources {
-    /// Subject, one line of handlebars.
-    pub subject: Source,
-    /// The HTML body.
-    pub html: Option<Source>,
-    /// The text body; made from the rows where absent.
-    pub text: Option<Source>,
-    /// Partials of HTML templates, by name.
-    pub html_partials: Vec<(String, Source)>,
-    /// Partials of text templates and subjects, by name.
-    pub text_partials: Vec<(String, Source)>,
-}
-
-/// One template's text and where it stands.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub struct Source {
-    /// Where it stands.
-    pub place: Place,
-    /// Handlebars.
-    pub text: String,
-}
-
-/// Which template it is.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub enum Place {
-    /// `subject` in flows.toml.
-    #[default]
-    Subject,
-    /// `body` in flows.toml.
-    Body,
-    /// A file of the templates folder.
-    File(PathBuf),
-    /// A template that comes with the program, by its name.
-    Shipped(String),
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Subject => f.write_str("the subject"),
-            Self::Body => f.write_str("the body"),
-            Self::File(path) => write!(f, "{}", path.display()),
-            Self::Shipped(name) => write!(f, "the built-in template {name}"),
-        }
-    }
-}
-
-/// What is wrong with a template.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct TemplateError {
-    /// Which one.
-    pub place: Place,
-    /// Line and column, from 1.
-    pub at: Option<(usize, usize)>,
-    /// What is wrong.
-    pub message: String,
-    /// What to write instead.
-    pub help: Option<String>,
-}
+pub use error::TemplateError;
+pub use source::{Place, Source, Sources};
 
 /// Compiled templates of a flow.
 #[derive(Debug)]
@@ -147,8 +88,8 @@ impl Templates {
         let htmls =
             sources.html.map(|source| (BODY.to_owned(), source)).into_iter().chain(sources.html_partials);
         let mut risks = Vec::new();
-        let of_text = register(&mut text, texts, false, (&mut errors, &mut risks));
-        let of_html = register(&mut html, htmls.collect(), true, (&mut errors, &mut risks));
+        let of_text = register(&mut text, texts, false, &mut errors, &mut risks);
+        let of_html = register(&mut html, htmls.collect(), true, &mut errors, &mut risks);
         if !errors.is_empty() {
             return Err(errors);
         }
@@ -277,97 +218,6 @@ impl Renderer {
     }
 }
 
-fn registry(html: bool) -> Handlebars<'static> {
-    let mut registry = Handlebars::new();
-    registry.set_strict_mode(true);
-    if !html {
-        registry.register_escape_fn(cell::indented);
-    }
-    helpers::register(&mut registry);
-    registry
-}
-
-/// Registers the templates and returns what they name.
-fn register(
-    registry: &mut Handlebars<'static>,
-    sources: Vec<(String, Source)>,
-    html: bool,
-    (errors, risks): (&mut Vec<TemplateError>, &mut Vec<TemplateError>),
-) -> Names {
-    let mut parsed = Vec::new();
-    for (name, source) in sources {
-        match parse(&name, &source) {
-            Ok(template) => parsed.push((name, template, source.place)),
-            Err(error) => errors.push(error),
-        }
-    }
-    let partials: Vec<String> = parsed.iter().map(|(name, ..)| name.clone()).collect();
-    let names = names(&parsed);
-    let mut uses = Vec::new();
-    for (name, template, place) in &parsed {
-        let mut own = Uses::default();
-        for finding in check::walk(template, &partials, html) {
-            match finding {
-                Finding::Partial(partial, loops) => own.partials.push((partial, loops)),
-                Finding::Loops(loops) => own.loops = own.loops.max(loops),
-                Finding::Wrong { at, message, help } => {
-                    errors.push(TemplateError { place: place.clone(), at, message, help });
-                }
-                Finding::Risky { at, message, help } => {
-                    let (message, help) = (message.to_owned(), Some(help.to_owned()));
-                    risks.push(TemplateError { place: place.clone(), at, message, help });
-                }
-            }
-        }
-        uses.push((name.clone(), own));
-    }
-    let cycles = check::cycles(&uses);
-    let endless = if cycles.is_empty() { check::endless(&uses) } else { Vec::new() };
-    for (name, mut template, place) in parsed {
-        if !html {
-            check::escape_all(&mut template);
-        }
-        let wrong = if cycles.contains(&name) {
-            Some(("the template uses itself, directly or by its partials", "take one of the {{> …}} out"))
-        } else if endless.contains(&name) {
-            Some((
-                "the template repeats without end: more than two `each` within each other, or a thousand partials",
-                "one `each` over the rows and one over the columns of a row are enough",
-            ))
-        } else {
-            None
-        };
-        if let Some((message, help)) = wrong {
-            let (message, help) = (message.to_owned(), Some(help.to_owned()));
-            errors.push(TemplateError { place, at: None, message, help });
-        }
-        registry.register_template(&name, template);
-    }
-    names
-}
-
-fn parse(name: &str, source: &Source) -> Result<Template, TemplateError> {
-    if let Err((at, message)) = check::check_size(&source.text) {
-        let message = message.to_owned();
-        let help = Some("put the inner part into a partial".to_owned());
-        return Err(TemplateError { place: source.place.clone(), at: Some(at), message, help });
-    }
-    let wrong = |Mistake { at, message, help }: Mistake| TemplateError {
-        place: source.place.clone(),
-        at: Some(at),
-        message,
-        help: Some(help),
-    };
-    if let Some(mistake) = syntax::curly_quotes(&source.text) {
-        return Err(wrong(mistake));
-    }
-    let parsed = Template::compile_with_name(&source.text, name.to_owned());
-    parsed.map_err(|error| match syntax::mistake(&source.text) {
-        Some(mistake) => wrong(mistake),
-        None => of_syntax(&error, source.place.clone()),
-    })
-}
-
 /// A run of one made-up lead that also has every column which the templates name.
 fn trial_data(columns: &[NamedColumn]) -> Value {
     let others = columns.iter().map(|column| column.name.clone());
@@ -383,34 +233,6 @@ fn trial_data(columns: &[NamedColumn]) -> Value {
         "flow": { "name": "x", "description": "x", "time_zone": "UTC", "table": "x" },
         "run": { "id": 1 }, "past_time": moment, "now": moment,
     })
-}
-
-fn of_syntax(error: &SyntaxError, place: Place) -> TemplateError {
-    let at = error.pos();
-    let message = error.reason().to_string();
-    let help = Some("see https://handlebarsjs.com/guide/ for the language".to_owned());
-    TemplateError { place, at, message: first_line(&message), help }
-}
-
-fn of_rendering(error: &RenderError, place: &Place) -> TemplateError {
-    use handlebars::RenderErrorReason as Reason;
-    let at = error.line_no.zip(error.column_no);
-    let (message, help) = match error.reason() {
-        Reason::MissingVariable(Some(name)) => (
-            format!("there is no value `{name}`"),
-            Some(
-                "values are length, rows, lead, flow, run, past_time, now; in a row its columns and `lead`"
-                    .to_owned(),
-            ),
-        ),
-        Reason::MissingVariable(None) => ("a value that it names is not there".to_owned(), None),
-        reason => (first_line(&reason.to_string()), None),
-    };
-    TemplateError { place: place.clone(), at, message, help }
-}
-
-fn first_line(text: &str) -> String {
-    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
 }
 
 /// The column under which templates see a row's lead.

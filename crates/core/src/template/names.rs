@@ -62,8 +62,16 @@ pub(super) fn of_mail<'a>(
     bodies: impl IntoIterator<Item = (&'a str, &'a Template)>,
     partials: &'a [(&'a str, &'a Template)],
 ) -> Vec<(&'a str, Named)> {
-    let (found, told, seen) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
-    let mut walk = Walk { of: "", partials, at: None, scopes: Vec::new(), found, told, doubts: 0, seen };
+    let mut walk = Walk {
+        of: "",
+        partials,
+        at: None,
+        scopes: Vec::new(),
+        found: Vec::new(),
+        told: BTreeSet::new(),
+        doubts: 0,
+        seen: BTreeSet::new(),
+    };
     for (name, template) in bodies {
         walk.of = name;
         walk.within(Scope { kind: Kind::Mail, params: Vec::new() }, template);

@@ -35,8 +35,15 @@ pub struct FlowBuilder {
 
 /// `frequency` and `interval` alone.
 pub fn every(frequency: Frequency, interval: u32) -> Every {
-    let (hours, minutes, week_days, month_days) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    Every { frequency, interval, start_time: None, hours, minutes, week_days, month_days }
+    Every {
+        frequency,
+        interval,
+        start_time: None,
+        hours: Vec::new(),
+        minutes: Vec::new(),
+        week_days: Vec::new(),
+        month_days: Vec::new(),
+    }
 }
 
 impl FlowBuilder {

@@ -4,8 +4,8 @@ use super::hello::Offers;
 use super::reply::Reply;
 use super::verdict::is_about_helo;
 use super::wire::Broken;
-use super::{ConnectError, Security};
-use crate::flow::SmtpConnection;
+use crate::flow::{Security, SmtpConnection};
+use crate::services::mail::ConnectError;
 use crate::services::tls::{TlsFault, Trust};
 
 /// How far a connection has come.

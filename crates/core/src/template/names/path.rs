@@ -30,7 +30,9 @@ impl Path {
                 break;
             }
         }
-        let (mut names, mut name, mut is_raw) = (Vec::new(), String::new(), false);
+        let mut names = Vec::new();
+        let mut name = String::new();
+        let mut is_raw = false;
         for c in rest.chars().chain(['.']) {
             match c {
                 '[' if name.is_empty() && !is_raw => is_raw = true,

@@ -1,0 +1,53 @@
+//! Where templates come from.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// The sources of a flow's templates.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Sources {
+    /// Subject, one line of handlebars.
+    pub subject: Source,
+    /// The HTML body.
+    pub html: Option<Source>,
+    /// The text body; made from the rows where absent.
+    pub text: Option<Source>,
+    /// Partials of HTML templates, by name.
+    pub html_partials: Vec<(String, Source)>,
+    /// Partials of text templates and subjects, by name.
+    pub text_partials: Vec<(String, Source)>,
+}
+
+/// One template's text and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Source {
+    /// Where it stands.
+    pub place: Place,
+    /// Handlebars.
+    pub text: String,
+}
+
+/// Which template it is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Place {
+    /// `subject` in flows.toml.
+    #[default]
+    Subject,
+    /// `body` in flows.toml.
+    Body,
+    /// A file of the templates folder.
+    File(PathBuf),
+    /// A template that comes with the program, by its name.
+    Shipped(String),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Subject => f.write_str("the subject"),
+            Self::Body => f.write_str("the body"),
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Shipped(name) => write!(f, "the built-in template {name}"),
+        }
+    }
+}
