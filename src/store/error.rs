@@ -43,6 +43,9 @@ pub enum StoreError {
     /// The run was taken for ended, so that it must not commit any more.
     #[error("run {0} is over already")]
     RunOver(i64),
+    /// Another process works on the state now.
+    #[error("another leadflow works on this state now; this one does nothing more")]
+    TakenOver,
     /// A composed mail could not be read back.
     #[error("cannot read the composed mail back from the state folder: {0}")]
     Mail(std::io::Error),
@@ -124,7 +127,7 @@ impl StoreError {
     pub(super) fn busy() -> Self {
         Self::Engine {
             kind: Kind::Transient,
-            message: "Error code 5: The database file is locked".to_owned(),
+            message: "Error code 5: database is locked".to_owned(),
         }
     }
 
@@ -133,7 +136,7 @@ impl StoreError {
         match self {
             Self::Engine { kind, .. } => *kind,
             Self::RunOver(_) | Self::NameTaken(_) => Kind::Conflict,
-            Self::Replaced(_) => Kind::Fatal,
+            Self::Replaced(_) | Self::TakenOver => Kind::Fatal,
             Self::Folder { .. }
             | Self::Busy(_)
             | Self::Copy { .. }

@@ -109,7 +109,8 @@ impl Store {
     /// middle of which a session broke goes after those that are due with it, and mails of a flow of such
     /// ones after those of other flows.
     ///
-    /// Nothing was said to a server of a mail that is only claimed: it is not uncertain when its owner is gone.
+    /// Nothing was said to a server of a mail that is only claimed: it is not uncertain when its owner is gone. Its owner
+    /// gets it again, for a lane is gone through by one task at a time: the last one could not go on.
     ///
     /// # Errors
     /// As every operation.
@@ -156,11 +157,17 @@ impl Store {
     }
 
     /// Commits that the mail is being sent over this connection, before its first command goes out.
-    /// The next connection of the list is the same try.
+    /// The next connection of the list is the same try. Returns whether it may be sent: not where a person has decided
+    /// over it since it was claimed.
     ///
     /// # Errors
-    /// As every operation.
-    pub async fn begin_sending(&self, mail: i64, connection: &str, now: Timestamp) -> Result<(), StoreError> {
+    /// [`StoreError::TakenOver`], and as every operation.
+    pub async fn begin_sending(
+        &self,
+        mail: i64,
+        connection: &str,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
         let connection = connection.to_owned();
         let Engine::Sqlite(sqlite) = &self.engine;
         sqlite.call(move |db| db.begin_sending(mail, &connection, now)).await

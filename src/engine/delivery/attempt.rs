@@ -25,6 +25,8 @@ pub(super) struct Attempt<'a> {
     has_broken: bool,
     /// Others of its lane go before it.
     is_aside: bool,
+    /// It is not this owner's any more, and no server has heard of it.
+    pub(super) taken_back: bool,
     /// A connection that took it for others wants it for nobody more; whether each that did so
     /// would hold it for that.
     declined: Option<bool>,
@@ -59,8 +61,14 @@ impl<'a> Attempt<'a> {
             broken: Vec::new(),
             has_broken: false,
             is_aside: false,
+            taken_back: false,
             declined: None,
         }
+    }
+
+    /// A person has decided over the mail meanwhile.
+    pub(super) fn is_taken_back(&mut self) {
+        self.taken_back = true;
     }
 
     /// Recipients that are still to be judged, but for those.

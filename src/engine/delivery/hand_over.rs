@@ -35,7 +35,10 @@ impl Postman {
                     return Ok(());
                 }
             };
-            self.begin(name, attempt).await?;
+            if !self.begin(name, attempt).await? {
+                attempt.is_taken_back();
+                return Ok(());
+            }
             let addressed = attempt.addressed(&aside);
             let handover = open.send(addressed.letter(attempt.mail)).await;
             attempt.hears(name, &addressed, &handover.receipts);
@@ -84,12 +87,15 @@ impl Postman {
         Ok(())
     }
 
-    async fn begin(&self, name: &str, attempt: &Attempt<'_>) -> Result<(), StoreError> {
+    /// Whether the mail may be sent: not where a person has decided over it meanwhile.
+    async fn begin(&self, name: &str, attempt: &Attempt<'_>) -> Result<bool, StoreError> {
         crash_point("session-opened");
-        self.store.begin_sending(attempt.mail.id, name, self.clock.now()).await?;
+        let is_begun = self.store.begin_sending(attempt.mail.id, name, self.clock.now()).await?;
         crash_point("sending-recorded");
-        self.connections().sends(name);
-        Ok(())
+        if is_begun {
+            self.connections().sends(name);
+        }
+        Ok(is_begun)
     }
 
     /// What the server said of the mail says of the connection: a verdict shows that it works.

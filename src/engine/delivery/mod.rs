@@ -189,6 +189,10 @@ impl Postman {
                 Some(Rest::Paced(until) | Rest::Failed(until)) => attempt.rests(until),
                 None => self.try_over(name, connection, &mut attempt, session).await?,
             }
+            if attempt.taken_back {
+                info!(mail = mail.id, "a person has decided over the mail before it was sent");
+                return Ok(Delivered::Tried);
+            }
         }
         match attempt.end(self.clock.now()) {
             End::Rests(until) => self.pause(&mail.connections, until).await?,

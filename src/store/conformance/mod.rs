@@ -1,5 +1,6 @@
 //! What every engine does: one suite, which is called with a way to open a state of that engine.
 
+pub(in crate::store) mod claims;
 pub(in crate::store) mod outbox;
 pub(in crate::store) mod requests;
 pub(in crate::store) mod runs;
@@ -23,6 +24,10 @@ pub(in crate::store) trait State {
 macro_rules! conforms {
     ($state:expr) => {
         $crate::store::conformance::conforms! { $state;
+            claims::what_is_claimed_is_nobody_elses_and_lasts_however_late_it_is,
+            claims::what_another_owner_was_sending_is_uncertain_and_what_it_had_claimed_is_not,
+            claims::an_owner_that_was_taken_over_moves_nothing_more,
+            claims::a_mail_that_a_person_decides_over_is_not_sent_by_who_had_claimed_it,
             runs::a_run_whose_end_was_not_recorded_is_interrupted_and_commits_no_more,
             runs::a_commit_is_all_or_nothing,
             runs::runs_are_claimed_together_recorded_together_and_taken_back,
@@ -127,15 +132,6 @@ async fn next(store: &Store, now: Timestamp) -> Option<QueuedMessage> {
     store.next_message(&lane, now).await.unwrap()
 }
 
-/// The mail that [`next`] would claim.
-async fn peek(store: &Store, now: Timestamp) -> Option<QueuedMessage> {
-    let mail = next(store, now).await?;
-    // Who asks for a mail by its number takes it out of the hands of whom had it.
-    store.leave_request(Request::Retry(Some(mail.id)), now).await.unwrap();
-    store.take_requests(now).await.unwrap();
-    Some(mail)
-}
-
 async fn outcome(store: &Store, run: i64) -> Outcome {
     store.run(run).await.unwrap().unwrap().outcome
 }
@@ -156,7 +152,7 @@ fn failed(summary: &str) -> FailedRun {
 /// The next mail, which is being sent from now on.
 async fn take(store: &Store, now: Timestamp) -> QueuedMessage {
     let mail = next(store, now).await.unwrap();
-    store.begin_sending(mail.id, "relay", now).await.unwrap();
+    assert!(store.begin_sending(mail.id, "relay", now).await.unwrap());
     mail
 }
 

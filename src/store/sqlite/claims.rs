@@ -1,4 +1,8 @@
 //! Who works on the state, and what is taken over from those who are gone.
+//!
+//! A claim of a run or of a mail bears its owner. There is one owner at a time, which the database names: who takes
+//! over makes another, so that whoever comes late with what it had claimed before moves nothing any more. The lease of
+//! an owner is the lock of the state folder; no clock ends it.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _};
@@ -10,7 +14,7 @@ use super::runs::interrupt_runs;
 use super::{Database, Failure, from_db};
 use crate::platform::clock::SET_BACK;
 use crate::platform::faults::crash_point;
-use crate::store::TakenOver;
+use crate::store::{StoreError, TakenOver};
 
 impl Database {
     /// What another owner left under way is taken over, all or nothing.
@@ -19,13 +23,29 @@ impl Database {
         if last_moment(&tx)?.is_some_and(|last| last.duration_since(now) > SET_BACK) {
             clock_went_back(&tx, None, now)?;
         }
+        let new = "INSERT OR REPLACE INTO meta (name, value) VALUES ('owner', lower(hex(randomblob(8)))) RETURNING value";
+        let owner = tx.query_row(new, [], |row| row.get(0))?;
         let runs = interrupt_runs(&tx, now)?;
         crash_point("runs-interrupted");
         let mails = mark_uncertain(&tx, now)?;
+        give_back_all(&tx)?;
         tx.commit()?;
+        self.owner = owner;
         crash_point("mails-doubted");
         Ok(TakenOver { runs, mails })
     }
+}
+
+/// That this owner has not been taken over.
+pub(super) fn check_owner(db: &Connection, owner: &str) -> Result<(), Failure> {
+    let mut ask = db.prepare_cached("SELECT value FROM meta WHERE name = 'owner'")?;
+    let now: Option<String> = ask.query_row([], |row| row.get(0)).optional()?;
+    if now.unwrap_or_default() == owner { Ok(()) } else { Err(StoreError::TakenOver.into()) }
+}
+
+/// Nobody has a mail in hands that no server has heard of.
+pub(super) fn give_back_all(db: &Connection) -> rusqlite::Result<()> {
+    db.execute("UPDATE mails SET owner = NULL WHERE owner IS NOT NULL AND sending = 0", []).map(drop)
 }
 
 /// The last moment that the state speaks of: it is past, unless the clock was set back since.

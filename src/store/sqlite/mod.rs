@@ -16,6 +16,7 @@ mod in_place;
 mod lock;
 mod maintenance;
 mod message_bytes;
+mod messages;
 mod old_rows;
 pub(super) mod open;
 mod outbox;
@@ -48,6 +49,8 @@ pub(crate) struct Database {
     pub(super) db: Connection,
     /// `None` for a database in memory.
     files: Option<OpenFiles>,
+    /// Whose claims this process makes: as the database had it when this one took over.
+    owner: String,
 }
 
 /// A moment as the database keeps it: microseconds since 1970.

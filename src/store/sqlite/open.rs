@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const SOON: Duration = Duration::from_millis(10);
 
 /// The schema of this version.
-pub(in crate::store) const SCHEMA: usize = 8;
+pub(in crate::store) const SCHEMA: usize = 9;
 
 pub(super) const MIGRATIONS: [M<'static>; SCHEMA] = [
     M::up(include_str!("migrations/1.sql")),
@@ -33,6 +33,7 @@ pub(super) const MIGRATIONS: [M<'static>; SCHEMA] = [
     M::up(include_str!("migrations/6.sql")),
     M::up(include_str!("migrations/7.sql")),
     M::up(include_str!("migrations/8.sql")),
+    M::up(include_str!("migrations/9.sql")),
 ];
 
 impl Database {
@@ -91,7 +92,7 @@ impl Database {
         migrate(&mut db)?;
         db.pragma_update(None, "foreign_keys", true)?;
         db.set_prepared_statement_cache_capacity(STATEMENTS);
-        Ok(Self { db, files: None })
+        Ok(Self { db, files: None, owner: String::new() })
     }
 }
 

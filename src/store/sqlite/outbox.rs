@@ -1,13 +1,13 @@
 //! The outbox: mails with their final bytes, and each recipient's state.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, Transaction, params};
 
-use super::breaks::note_break;
-use super::message_bytes::{read_text, write_text};
+use super::claims::give_back_all;
+use super::message_bytes::write_text;
 use super::{Database, Failure, from_db, to_db};
 use crate::outbox::{LONGEST_WAIT, Receipt, Recipient, State, outcome_of};
-use crate::store::{AttemptRecord, NewMessage, QueuedMessage};
+use crate::store::NewMessage;
 
 impl Database {
     /// The lists of connections that have a mail whose time has come.
@@ -18,80 +18,11 @@ impl Database {
         Ok(found.collect::<Result<_, _>>()?)
     }
 
-    /// The next mail of these connections whose time has come. Those that have waited for their flow's
-    /// `per_hour`, or since the clock was set back, go before those that were made meanwhile. One in the
-    /// middle of which a session broke goes after those that are due with it, and mails of a flow of such
-    /// ones after those of other flows.
-    pub(crate) fn next_message(
-        &self,
-        lane: &[String],
-        now: Timestamp,
-    ) -> Result<Option<QueuedMessage>, Failure> {
-        let [now, too_late] = due_at(now);
-        let mut ask = self.db.prepare_cached(&format!(
-            "SELECT id, run, connections, sender, tries, breaks,
-                 (SELECT flows.name FROM runs JOIN flows ON flows.id = runs.flow WHERE runs.id = mails.run)
-             FROM mails WHERE connections = ?3 AND {IS_DUE}
-             ORDER BY iif(is_paced = 1 OR next_try > ?1, 0, next_try), {FLOW_BROKE}, broke, id LIMIT 1"
-        ))?;
-        let found = ask
-            .query_row(params![now, too_late, json_of(lane)], |row| {
-                Ok(QueuedMessage {
-                    id: row.get(0)?,
-                    run: row.get(1)?,
-                    flow: row.get(6)?,
-                    connections: names_of(&row.get::<_, String>(2)?),
-                    sender: row.get(3)?,
-                    recipients: Vec::new(),
-                    bytes: Vec::new(),
-                    tries: row.get(4)?,
-                    breaks: row.get(5)?,
-                })
-            })
-            .optional()?;
-        let Some(mut mail) = found else { return Ok(None) };
-        mail.recipients = recipients_of(&self.db, mail.id)?;
-        mail.bytes = read_text(&self.db, mail.id)?;
-        Ok(Some(mail))
-    }
-
-    /// Commits that the mail is being sent over this connection, before its first command goes out.
-    /// The next connection of the list is the same try.
-    pub(crate) fn begin_sending(
-        &mut self,
-        mail: i64,
-        connection: &str,
-        now: Timestamp,
-    ) -> Result<(), Failure> {
-        self.db.execute(
-            "UPDATE mails SET tries = tries + iif(sending = 1, 0, 1), sending = 1, began = coalesce(began, ?2),
-                 is_paced = 0, connection = ?3
-             WHERE id = ?1",
-            params![mail, to_db(now), connection],
-        )?;
-        Ok(())
-    }
-
-    /// Records what became of a try, and what that makes of the mail's run and of its lane.
-    pub(crate) fn record_attempt(&mut self, attempt: &AttemptRecord, now: Timestamp) -> Result<(), Failure> {
-        let AttemptRecord { mail, recipients, next_try, broke_over, defer_lane: lane } = attempt;
-        let tx = self.db.transaction()?;
-        write_recipients(&tx, *mail, recipients, *next_try)?;
-        if let Some(over) = broke_over {
-            note_break(&tx, *mail, over)?;
-        }
-        update_run(&tx, *mail)?;
-        if let Some((lane, until)) = lane {
-            defer_lane(&tx, lane, *until, now)?;
-        }
-        tx.commit()?;
-        Ok(())
-    }
-
     /// Mails whose replies could not be recorded are uncertain. Returns how many.
     pub(crate) fn mark_interrupted_uncertain(&mut self, now: Timestamp) -> Result<usize, Failure> {
         let tx = self.db.transaction()?;
         let mails = mark_uncertain(&tx, now)?;
+        give_back_all(&tx)?;
         tx.commit()?;
         Ok(mails)
     }
@@ -103,7 +34,10 @@ impl Database {
         until: Timestamp,
         now: Timestamp,
     ) -> Result<(), Failure> {
-        defer_lane(&self.db, lane, until, now)
+        let tx = self.db.transaction()?;
+        defer_lane(&tx, lane, until, now)?;
+        tx.commit()?;
+        Ok(())
     }
 
     /// Lets every waiting mail be tried at `now`: somebody has started leadflow or changed its file.
@@ -144,14 +78,21 @@ pub(super) fn mark_uncertain(tx: &Transaction<'_>, now: Timestamp) -> Result<usi
 }
 
 /// So it does mails that are due since they lie later than any wait, or they would stay due.
-fn defer_lane(db: &Connection, lane: &[String], until: Timestamp, now: Timestamp) -> Result<(), Failure> {
-    let [_, too_late] = due_at(now);
-    db.execute(
+pub(super) fn defer_lane(
+    tx: &Transaction<'_>,
+    lane: &[String],
+    until: Timestamp,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    let ([_, too_late], lane) = (due_at(now), json_of(lane));
+    tx.execute(
         "UPDATE mails SET next_try = ?2
          WHERE connections = ?1 AND (next_try < ?2 OR next_try > ?3) AND sending = 0",
-        params![json_of(lane), to_db(until), too_late],
+        params![lane, to_db(until), too_late],
     )?;
-    Ok(())
+    let give_back =
+        "UPDATE mails SET owner = NULL WHERE connections = ?1 AND owner IS NOT NULL AND sending = 0";
+    tx.execute(give_back, [lane]).map(drop)
 }
 
 pub(super) fn insert_mail(
@@ -191,7 +132,7 @@ pub(super) fn write_recipients(
     }
     let next_try = recipients.iter().any(Recipient::is_due).then(|| to_db(next_try));
     tx.execute(
-        "UPDATE mails SET sending = 0, next_try = ?2, broke_over = NULL, broke = iif(?2 IS NULL, NULL, broke)
+        "UPDATE mails SET sending = 0, owner = NULL, next_try = ?2, broke_over = NULL, broke = iif(?2 IS NULL, NULL, broke)
          WHERE id = ?1",
         params![mail, next_try],
     )?;
@@ -217,12 +158,8 @@ pub(super) fn recipients_of(db: &Connection, mail: i64) -> Result<Vec<Recipient>
 }
 
 /// Its time has come; or it lies later than any wait, since the clock was set back.
-const IS_DUE: &str = "next_try IS NOT NULL AND (next_try <= ?1 OR next_try > ?2) AND sending = 0
+pub(super) const IS_DUE: &str = "next_try IS NOT NULL AND (next_try <= ?1 OR next_try > ?2) AND sending = 0
     AND EXISTS (SELECT 1 FROM texts WHERE mail = mails.id)";
-
-/// The last break of a waiting mail of the same flow: a number, since clocks are set.
-const FLOW_BROKE: &str = "(SELECT max(other.broke) FROM mails AS other JOIN runs AS its ON its.id = other.run
-    WHERE other.broke IS NOT NULL AND its.flow = (SELECT flow FROM runs WHERE id = mails.run))";
 
 pub(super) fn due_at(now: Timestamp) -> [i64; 2] {
     [now, now.checked_add(LONGEST_WAIT * 2).unwrap_or(Timestamp::MAX)].map(to_db)

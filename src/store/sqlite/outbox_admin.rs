@@ -87,6 +87,10 @@ pub(super) fn retry(tx: &Transaction<'_>, mail: Option<i64>, now: Timestamp) -> 
          WHERE next_try > ?2 AND sending = 0 AND (?1 IS NULL OR id = ?1)",
         params![mail, to_db(now)],
     )?;
+    if let Some(mail) = mail {
+        // Who tries it already has seen it as it was before.
+        tx.execute("UPDATE mails SET owner = NULL WHERE id = ?1 AND sending = 0", [mail])?;
+    }
     tx.execute(
         "UPDATE mails SET breaks = 0, broke_over = NULL
          WHERE (breaks > 0 OR broke_over IS NOT NULL) AND next_try IS NOT NULL AND (?1 IS NULL OR id = ?1)",

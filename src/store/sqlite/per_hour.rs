@@ -27,7 +27,7 @@ impl Database {
 
     /// How many mails of a flow were first named to a server within this time, and when the oldest
     /// of them was.
-    pub(super) fn begun_within(
+    fn begun_within(
         &self,
         flow: &str,
         after: Timestamp,
@@ -43,18 +43,21 @@ impl Database {
     }
 
     /// Puts off mails as a lane is put off. Returns how many.
-    pub(super) fn defer_flow(
-        &mut self,
-        flow: &str,
-        until: Timestamp,
-        now: Timestamp,
-    ) -> Result<usize, Failure> {
+    fn defer_flow(&mut self, flow: &str, until: Timestamp, now: Timestamp) -> Result<usize, Failure> {
         let [_, too_late] = due_at(now);
-        Ok(self.db.execute(
-            "UPDATE mails SET next_try = ?2, is_paced = 1
-             WHERE (next_try < ?2 OR next_try > ?3) AND began IS NULL AND sending = 0 AND run IN
-                 (SELECT id FROM runs WHERE flow = (SELECT id FROM flows WHERE name = ?1))",
+        let of_flow = "run IN (SELECT id FROM runs WHERE flow = (SELECT id FROM flows WHERE name = ?1))";
+        let tx = self.db.transaction()?;
+        let mails = tx.execute(
+            &format!(
+                "UPDATE mails SET next_try = ?2, is_paced = 1
+                 WHERE (next_try < ?2 OR next_try > ?3) AND began IS NULL AND sending = 0 AND {of_flow}"
+            ),
             params![flow, to_db(until), too_late],
-        )?)
+        )?;
+        let give_back =
+            format!("UPDATE mails SET owner = NULL WHERE owner IS NOT NULL AND sending = 0 AND {of_flow}");
+        tx.execute(&give_back, [flow])?;
+        tx.commit()?;
+        Ok(mails)
     }
 }

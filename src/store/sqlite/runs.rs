@@ -8,6 +8,7 @@ use rusqlite::{
     Connection, OptionalExtension, Params, Row as DbRow, Transaction, TransactionBehavior, params,
 };
 
+use super::claims::check_owner;
 use super::flows::see;
 use super::outbox::insert_mail;
 use super::sources::{move_on, source_at};
@@ -39,7 +40,8 @@ impl Database {
     /// beside itself.
     pub(crate) fn claim_runs(&mut self, runs: &[NewRun]) -> Result<Vec<ClaimedRun>, Failure> {
         let tx = self.db.transaction()?;
-        let begun = runs.iter().map(|run| begin(&tx, run)).collect::<Result<_, _>>()?;
+        check_owner(&tx, &self.owner)?;
+        let begun = runs.iter().map(|run| begin(&tx, &self.owner, run)).collect::<Result<_, _>>()?;
         tx.commit()?;
         Ok(begun)
     }
@@ -47,6 +49,7 @@ impl Database {
     /// Takes back claims of runs that have done nothing yet; what asked for them waits again.
     pub(crate) fn withdraw_runs(&mut self, runs: &[i64]) -> Result<(), Failure> {
         let tx = self.db.transaction()?;
+        check_owner(&tx, &self.owner)?;
         for run in runs {
             execute(&tx, "UPDATE requests SET run = NULL WHERE run = ?1", [run])?;
             execute(&tx, "DELETE FROM runs WHERE id = ?1 AND outcome = 'running'", [run])?;
@@ -92,7 +95,7 @@ impl Database {
         mails: impl Iterator<Item = io::Result<NewMessage>>,
     ) -> Result<(), Failure> {
         let tx = self.db.transaction()?;
-        record_scan(&tx, run, scanned, mails)?;
+        record_scan(&tx, &self.owner, run, scanned, mails)?;
         crash_point("in-commit");
         tx.commit()?;
         Ok(())
@@ -102,7 +105,7 @@ impl Database {
     pub(crate) fn commit_empty_scans(&mut self, runs: &[(i64, Arc<ScanResult>)]) -> Result<(), Failure> {
         let tx = self.db.transaction()?;
         for (run, scanned) in runs {
-            record_scan(&tx, *run, scanned, iter::empty())?;
+            record_scan(&tx, &self.owner, *run, scanned, iter::empty())?;
         }
         crash_point("in-commit");
         tx.commit()?;
@@ -112,6 +115,7 @@ impl Database {
     /// Ends a run that failed; nothing has moved.
     pub(crate) fn fail_run(&mut self, run: i64, failed: &FailedRun, now: Timestamp) -> Result<(), Failure> {
         let tx = self.db.transaction()?;
+        check_owner(&tx, &self.owner)?;
         let (flow, due, is_of_new_rows): (i64, Option<i64>, bool) = tx
             .prepare_cached(&format!("SELECT flow, due, {OF_NEW_ROWS} FROM runs WHERE id = ?1"))?
             .query_row([run], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
@@ -149,7 +153,7 @@ pub(super) fn interrupt_runs(tx: &Transaction<'_>, now: Timestamp) -> rusqlite::
     execute(tx, INTERRUPT, [to_db(now)])
 }
 
-fn begin(tx: &Transaction<'_>, run: &NewRun) -> Result<ClaimedRun, Failure> {
+fn begin(tx: &Transaction<'_>, owner: &str, run: &NewRun) -> Result<ClaimedRun, Failure> {
     see(tx, &run.flow, run.started)?;
     let (order, started) = (run.order, to_db(run.started));
     let since = order.since.map_or(started, to_db);
@@ -171,8 +175,8 @@ fn begin(tx: &Transaction<'_>, run: &NewRun) -> Result<ClaimedRun, Failure> {
         .query_row(params![flow, since, started], |row| Ok((row.get(0)?, row.get(1)?, source_at(row, 2)?)))?;
     execute(
         tx,
-        "INSERT INTO runs (flow, cause, due, started, outcome) VALUES (?1, ?2, ?3, ?4, 'running')",
-        params![flow, order.cause.word(), order.due.map(to_db), started],
+        "INSERT INTO runs (flow, cause, due, started, outcome, owner) VALUES (?1, ?2, ?3, ?4, 'running', ?5)",
+        params![flow, order.cause.word(), order.due.map(to_db), started, owner],
     )?;
     let id = tx.last_insert_rowid();
     if let Some(request) = order.request {
@@ -184,15 +188,16 @@ fn begin(tx: &Transaction<'_>, run: &NewRun) -> Result<ClaimedRun, Failure> {
 /// Keys, mails, watermark and run record of a scan.
 fn record_scan(
     tx: &Transaction<'_>,
+    owner: &str,
     run: i64,
     scanned: &ScanResult,
     mails: impl Iterator<Item = io::Result<NewMessage>>,
 ) -> Result<(), Failure> {
     let (flow, due, is_of_new_rows): (i64, Option<i64>, bool) = tx
         .prepare_cached(&format!(
-            "SELECT flow, due, {OF_NEW_ROWS} FROM runs WHERE id = ?1 AND outcome = 'running'"
+            "SELECT flow, due, {OF_NEW_ROWS} FROM runs WHERE id = ?1 AND outcome = 'running' AND owner = ?2"
         ))?
-        .query_row([run], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .query_row(params![run, owner], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         .optional()?
         .ok_or(StoreError::RunOver(run))?;
     if let Some(old) = &scanned.before_begin {

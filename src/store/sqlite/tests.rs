@@ -63,7 +63,7 @@ fn a_database_of_the_first_schema_is_brought_on() {
     )
     .unwrap();
     drop(db);
-    let store = Database::open(folder.path()).unwrap();
+    let mut store = Database::open(folder.path()).unwrap();
     let state = store.flow_states().unwrap().remove("leads").unwrap();
     assert_eq!((state.failures, state.last_read), (1, Some(from_db(3))));
     let lane = store.due_lanes(from_db(9)).unwrap().remove(0);

@@ -109,6 +109,7 @@ impl PastState {
         let store = Store::open(&sandbox.path("state")).unwrap();
         let past = Self { store, now: now(), says: None };
         let flows = flows.iter().map(|flow| ((*flow).to_owned(), true)).collect();
+        done(past.store.take_over(past.now)).unwrap();
         done(past.store.plan_of(flows, past.ago(50))).unwrap();
         past
     }
@@ -173,7 +174,7 @@ impl PastState {
             ScanResult { summary: self.text(summary), ..scanned(source, ended, Outcome::Waiting, summary) };
         done(self.store.commit_run(run, scanned, std::iter::once(Ok(mail)))).unwrap();
         let Some(last) = receipts.last() else { return };
-        let id = done(self.store.mails_of(run)).unwrap()[0].id;
+        let id = done(self.store.next_message(&["folder".to_owned()], ended)).unwrap().unwrap().id;
         done(self.store.begin_sending(id, &self.text("folder"), ended)).unwrap();
         let said = |receipt: &Receipt| match (receipt, &self.says) {
             (Receipt::Accepted(_), Some(text)) => Receipt::Accepted(text.clone()),
