@@ -36,7 +36,7 @@ pub(crate) struct RecoverArguments {
 }
 
 pub(super) async fn backup(loaded: &Loaded, arguments: &BackupArguments) -> anyhow::Result<ExitCode> {
-    let Some(store) = super::state_of(loaded).await? else {
+    let Some(store) = super::state_to_change(loaded).await? else {
         bail!("there is no state yet: leadflow was never run")
     };
     let file = arguments.file.display();

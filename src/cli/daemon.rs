@@ -1,15 +1,11 @@
 //! Whether a daemon runs, and how it is started.
 
 use leadflow::config::{self, Loaded};
-use leadflow::store::{Lock, StoreError};
+use leadflow::store::Lock;
 
 /// Whether a daemon works on the state, which is there.
 pub(super) fn is_running(loaded: &Loaded) -> anyhow::Result<bool> {
-    match Lock::take(&loaded.config.settings.state) {
-        Ok(_) => Ok(false),
-        Err(StoreError::Busy(_)) => Ok(true),
-        Err(other) => Err(other.into()),
-    }
+    Ok(Lock::is_taken(&loaded.config.settings.state)?)
 }
 
 /// What to type to start it.

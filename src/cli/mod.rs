@@ -319,6 +319,12 @@ async fn is_on_in_file(loaded: &Loaded, name: &str) -> anyhow::Result<bool> {
     if seen.is_some() { Ok(true) } else { Err(unknown(&loaded.config, name).into()) }
 }
 
+/// The state of a file's flows, for a command that changes it: one of an earlier version is brought on, so that it can be
+/// looked at from then on.
+async fn state_to_change(loaded: &Loaded) -> anyhow::Result<Option<Store>> {
+    Ok(state::open_to_change(&loaded.config).await?)
+}
+
 /// The state of a file's flows, for looking; `None` before the first run.
 async fn state_of(loaded: &Loaded) -> anyhow::Result<Option<Store>> {
     Ok(state::look(&loaded.config).await?)

@@ -15,6 +15,7 @@ pub(crate) struct Arguments {
 
 pub(super) async fn turn(loaded: &Loaded, arguments: &Arguments, on: bool) -> anyhow::Result<ExitCode> {
     let name = &arguments.flow;
+    super::state_to_change(loaded).await?;
     let is_on_in_file = super::is_on_in_file(loaded, name).await?;
     let request = if on { Request::On(name.clone()) } else { Request::Off(name.clone()) };
     ask::ask(loaded, request).await?;

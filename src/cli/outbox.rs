@@ -66,6 +66,9 @@ enum Command {
 }
 
 pub(super) async fn outbox(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    if !matches!(arguments.command, Command::List { .. } | Command::Show { .. }) {
+        super::state_to_change(loaded).await?;
+    }
     match &arguments.command {
         Command::List { json } => list(loaded, *json).await,
         Command::Show { mail, json } => show(loaded, *mail, *json).await,

@@ -57,6 +57,7 @@ pub(crate) struct ReplayArguments {
 }
 
 pub(super) async fn trigger(loaded: Loaded, arguments: TriggerArguments) -> anyhow::Result<ExitCode> {
+    super::state_to_change(&loaded).await?;
     super::is_on_in_file(&loaded, &arguments.flow).await?;
     let request = Request::Run { flow: arguments.flow, cause: Cause::Trigger, range: Range::New };
     Ok(ask::exit_of(&ask::run_flow(&loaded, request, arguments.json).await?))
@@ -64,6 +65,7 @@ pub(super) async fn trigger(loaded: Loaded, arguments: TriggerArguments) -> anyh
 
 pub(super) async fn resubmit(loaded: Loaded, arguments: ResubmitArguments) -> anyhow::Result<ExitCode> {
     let id = arguments.run;
+    super::state_to_change(&loaded).await?;
     let no_run = || anyhow!("there is no run {id}; `leadflow history` shows the runs");
     let store = super::state_of(&loaded).await?.ok_or_else(no_run)?;
     let run = store.run(id).await?.ok_or_else(no_run)?;
@@ -121,7 +123,7 @@ pub(super) async fn replay(loaded: Loaded, arguments: ReplayArguments) -> anyhow
     if from >= to {
         return Err(Usage("--from is not before --to".to_owned()).into());
     }
-    let store = super::state_of(&loaded).await?;
+    let store = super::state_to_change(&loaded).await?;
     let progress = ask::spinner("reading the range");
     let told = |rows| progress.set_message(format!("reading the range: {}", output::counted(rows, "row")));
     let found = replay::look(&loaded.config, flow, (from, to), store.as_ref(), told).await;

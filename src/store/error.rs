@@ -117,6 +117,18 @@ pub enum StoreError {
         /// The schema of its database.
         schema: i64,
     },
+    /// An earlier version of leadflow has written the database, which a command that only looks leaves as it is.
+    #[error(
+        "the state in {folder} is still one of an earlier leadflow (its schema is {schema}, this one reads {known}): start leadflow, \
+         or restart it if it runs (sudo systemctl restart leadflow), which brings the state on; nothing was changed",
+        folder = .folder.display(), known = SCHEMA
+    )]
+    Earlier {
+        /// The folder.
+        folder: PathBuf,
+        /// The schema of its database.
+        schema: i64,
+    },
     /// The database cannot be brought to the schema of this version.
     #[error("the state database cannot be brought to this version: {0}")]
     Migration(String),
@@ -125,10 +137,7 @@ pub enum StoreError {
 impl StoreError {
     /// Another process holds the engine and does not let go.
     pub(super) fn busy() -> Self {
-        Self::Engine {
-            kind: Kind::Transient,
-            message: "Error code 5: database is locked".to_owned(),
-        }
+        Self::Engine { kind: Kind::Transient, message: "Error code 5: database is locked".to_owned() }
     }
 
     /// What it means for who asked.
@@ -148,6 +157,7 @@ impl StoreError {
             | Self::NoWal(_)
             | Self::Stopped
             | Self::Later { .. }
+            | Self::Earlier { .. }
             | Self::Migration(_) => Kind::Refused,
         }
     }

@@ -52,6 +52,15 @@ impl Store {
         Ok(Self::in_sqlite(Database::open(folder).map_err(StoreError::from)?))
     }
 
+    /// Opens the state of a folder to be read: nothing is made, brought on or written, and no right to write is needed.
+    ///
+    /// # Errors
+    /// [`StoreError::Earlier`] and [`StoreError::Later`] where the state is not of this version; when it is not there, or
+    /// cannot be read.
+    pub fn open_to_read(folder: &Path) -> Result<Self, StoreError> {
+        Ok(Self::in_sqlite(Database::open_to_read(folder)?))
+    }
+
     fn in_sqlite(database: Database) -> Self {
         Self { engine: Engine::Sqlite(Shared::new(database)) }
     }

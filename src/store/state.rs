@@ -42,26 +42,34 @@ pub async fn open(config: &Config, now: Timestamp) -> Result<Store, StoreError> 
     Ok(store)
 }
 
-/// Opens the state for a command that looks; `None` where leadflow was never run.
+/// Opens the state for a command that only looks; `None` where leadflow was never run.
+///
+/// # Errors
+/// As [`open`], but that a damaged database is found only where it is read; [`StoreError::Earlier`].
+pub async fn look(config: &Config) -> Result<Option<Store>, StoreError> {
+    opened(config, Store::open_to_read).await
+}
+
+/// Opens the state for a command that changes it, perhaps beside a daemon; one of an earlier version is brought on. `None`
+/// where leadflow was never run.
 ///
 /// # Errors
 /// As [`open`], but that a damaged database is found only where it is read.
-pub async fn look(config: &Config) -> Result<Option<Store>, StoreError> {
+pub async fn open_to_change(config: &Config) -> Result<Option<Store>, StoreError> {
+    opened(config, Store::open).await
+}
+
+async fn opened(
+    config: &Config,
+    open: impl FnOnce(&Path) -> Result<Store, StoreError>,
+) -> Result<Option<Store>, StoreError> {
     let known = find(config)?;
     if !known.is_there {
         return Ok(None);
     }
-    let store = Store::open(&config.settings.state)?;
+    let store = open(&config.settings.state)?;
     known.is_the_one(&store.identity().await?, config)?;
     Ok(Some(store))
-}
-
-/// Opens the state for a command that changes it beside a daemon; `None` where leadflow was never run.
-///
-/// # Errors
-/// As [`look`].
-pub async fn open_to_change(config: &Config) -> Result<Option<Store>, StoreError> {
-    look(config).await
 }
 
 /// The files in which the state itself lies, be they there or not.

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::embedded::Embedded;
 use crate::support::flows_toml::FlowsToml;
+use crate::support::has;
 use crate::support::leadflow::Sandbox;
 use crate::support::mail_server::MailServer;
 
@@ -54,6 +55,10 @@ fn the_state_of_each_earlier_schema_is_carried_on() {
         let server = MailServer::start(&[]);
         let sandbox = Sandbox::new(flows(server.port));
         let table = put_in_place(&sandbox, &fixture);
+        let refused = sandbox.run(&["history"]);
+        assert_eq!(refused.code, 1, "{name}");
+        has(&refused.stderr, &["of an earlier leadflow", "restart", "nothing was changed"]);
+        assert_eq!(sandbox.run(&["off", "off"]).code, 0, "{name}: what changes the state brings it on");
         for (run, outcome) in [("1", "sent"), ("2", "sent"), ("3", "waiting")] {
             let shown = sandbox.shown(run);
             assert_eq!(shown["outcome"], outcome, "{name}: {shown}");

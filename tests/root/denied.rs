@@ -64,7 +64,6 @@ fn who_may_not_read_the_state_is_told_so_with_what_to_type() {
         ("private", 0o700, "private belongs to root:root (mode 0700)"),
         ("private/state", 0o750, "private/state belongs to user 61234:61234 (mode 0750)"),
         ("private/state/leadflow.db", 0o600, " (mode 0600)"),
-        ("private/state/leadflow.db", 0o644, " belongs to user 61234:61234 (mode 0"),
     ];
     for (path, mode, words) in shut {
         rights("private", 0o755);
@@ -79,4 +78,37 @@ fn who_may_not_read_the_state_is_told_so_with_what_to_type() {
             assert!(!said.contains("sudo -u user") && !said.contains("os error 17"), "{said}");
         }
     }
+}
+
+#[test]
+fn who_may_read_the_state_and_not_write_it_can_look_and_changes_nothing() {
+    let office = Office::that_has_run();
+    for (path, mode) in [("", 0o755), ("flows.toml", 0o644), ("state", 0o755), ("state/leadflow.db", 0o644)] {
+        fs::set_permissions(office.path(path), Permissions::from_mode(mode)).unwrap();
+    }
+    let before = fs::read(office.path("state/leadflow.db")).unwrap();
+    let names = || {
+        let entries = fs::read_dir(office.path("state")).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    let there = names();
+    for arguments in [
+        &["list"][..],
+        &["history", "--json"],
+        &["history", "show", "1"],
+        &["stats"],
+        &["schedule", "leads"],
+        &["outbox", "list"],
+    ] {
+        let (code, said) = told(&office, arguments);
+        assert_eq!(code, 0, "{arguments:?}: {said}");
+    }
+    for arguments in [&["off", "leads"][..], &["outbox", "retry"], &["trigger", "leads"]] {
+        let (code, said) = told(&office, arguments);
+        assert!(code == 1 && said.contains("type sudo before the command"), "{arguments:?}: {said}");
+    }
+    assert_eq!(fs::read(office.path("state/leadflow.db")).unwrap(), before);
+    assert_eq!(names(), there, "nothing is made beside it");
 }

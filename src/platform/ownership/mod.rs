@@ -16,7 +16,7 @@ mod way;
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub(crate) use database::{DatabaseError, open_database};
+pub(crate) use database::{DatabaseError, open_database, open_database_to_read};
 pub use draft::{Draft, Readers};
 pub(crate) use folder::{Folder, Use};
 pub use judge::Finding;

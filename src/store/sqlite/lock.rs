@@ -33,6 +33,21 @@ impl Lock {
         }
     }
 
+    /// Whether a process has the lock. To ask needs no right to write.
+    ///
+    /// # Errors
+    /// When it may not be asked.
+    pub fn is_taken(folder: &Path) -> Result<bool, StoreError> {
+        let failed = |source| StoreError::Folder { folder: folder.to_owned(), source };
+        let place = Folder::open(folder, Use::Own).map_err(failed)?;
+        let Some(file) = place.file(LOCK, false).map_err(failed)? else { return Ok(false) };
+        match file.try_lock_shared() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(source)) => Err(failed(source)),
+        }
+    }
+
     /// Whether the folder is still the one that was locked, and not deleted or replaced.
     pub fn is_held(&self) -> bool {
         files::is_same(&self.path, &self.file)

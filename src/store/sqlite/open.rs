@@ -8,9 +8,9 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use rusqlite_migration::{M, Migrations};
 
-use super::in_place::OpenFiles;
+use super::in_place::{FILES, OpenFiles};
 use super::{Database, Failure};
-use crate::platform::ownership::{DatabaseError, Folder, Use, open_database};
+use crate::platform::ownership::{DatabaseError, Folder, Use, open_database, open_database_to_read};
 use crate::store::StoreError;
 
 /// Statements that are parsed once, more than there are.
@@ -44,21 +44,36 @@ impl Database {
     pub(crate) fn open(folder: &Path) -> Result<Self, Failure> {
         let failed = |source| StoreError::Folder { folder: folder.to_owned(), source };
         let place = Folder::make(folder, 0o700, Use::Own).map_err(failed)?;
-        let db = open_database(&place, "leadflow.db").map_err(|error| match error {
-            DatabaseError::File(source) => failed(source).into(),
-            DatabaseError::Database(error) => Failure::from(error),
-        })?;
+        let db = open_database(&place, FILES[0]).map_err(|error| failure_of(folder, error))?;
         db.busy_timeout(PATIENCE)?;
-        let schema: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        if usize::try_from(schema).is_ok_and(|schema| schema > SCHEMA) {
-            return Err(StoreError::Later { folder: folder.to_owned(), schema }.into());
-        }
+        check_not_later(folder, schema_of(&db)?)?;
         if !keeps_a_wal(&db)? {
             return Err(StoreError::NoWal(folder.to_owned()).into());
         }
         let mut store = Self::set_up(db)?;
         store.files = Some(OpenFiles::of(folder));
         Ok(store)
+    }
+
+    /// Opens the database of a state folder as it is, which must be of this version: nothing is made or written.
+    pub(crate) fn open_to_read(folder: &Path) -> Result<Self, Failure> {
+        let failed = |source| StoreError::Folder { folder: folder.to_owned(), source };
+        let place = Folder::open(folder, Use::Own).map_err(failed)?;
+        let db = open_database_to_read(&place, FILES[0]).map_err(|error| failure_of(folder, error))?;
+        db.busy_timeout(PATIENCE)?;
+        let began = Instant::now();
+        let mut schema = schema_of(&db)?;
+        // Somebody makes it at this moment.
+        while schema == 0 && began.elapsed() < PATIENCE {
+            thread::sleep(SOON);
+            schema = schema_of(&db)?;
+        }
+        check_not_later(folder, schema)?;
+        if usize::try_from(schema).is_ok_and(|schema| schema < SCHEMA) {
+            return Err(StoreError::Earlier { folder: folder.to_owned(), schema }.into());
+        }
+        db.set_prepared_statement_cache_capacity(STATEMENTS);
+        Ok(Self { db, files: Some(OpenFiles::of(folder)), owner: String::new() })
     }
 
     /// An empty database that nothing outlives.
@@ -96,15 +111,32 @@ impl Database {
     }
 }
 
+fn failure_of(folder: &Path, error: DatabaseError) -> Failure {
+    match error {
+        DatabaseError::File(source) => StoreError::Folder { folder: folder.to_owned(), source }.into(),
+        DatabaseError::Database(error) => error.into(),
+    }
+}
+
+fn schema_of(db: &Connection) -> rusqlite::Result<i64> {
+    db.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+fn check_not_later(folder: &Path, schema: i64) -> Result<(), Failure> {
+    match usize::try_from(schema) {
+        Ok(later) if later > SCHEMA => Err(StoreError::Later { folder: folder.to_owned(), schema }.into()),
+        _ => Ok(()),
+    }
+}
+
 /// Brings the schema to this version. Another process may be at it at the same moment: then this one goes on
 /// from where the schema is by now.
 fn migrate(db: &mut Connection) -> Result<(), Failure> {
-    let schema = |db: &Connection| db.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0));
     loop {
-        let before = schema(db)?;
+        let before = schema_of(db)?;
         match Migrations::from_slice(&MIGRATIONS).to_latest(db) {
             Ok(()) => return Ok(()),
-            Err(error) if schema(db)? == before => return Err(error.into()),
+            Err(error) if schema_of(db)? == before => return Err(error.into()),
             Err(_) => {}
         }
     }
