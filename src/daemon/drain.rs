@@ -18,7 +18,7 @@ impl Daemon {
     /// Ends in bounded time; a second stop ends at once.
     pub(super) async fn drain(mut self, signals: &mut mpsc::Receiver<Signal>) {
         Supervisor::stopping();
-        info!(runs = self.runs.count(), "stopping");
+        info!(runs = self.engine.snapshot().under_way, "stopping");
         let again = async {
             while let Some(signal) = signals.recv().await {
                 if signal == Signal::Stop {
@@ -29,25 +29,18 @@ impl Daemon {
         };
         let finish = async {
             let runs = async {
-                let waiting = self.runs.take_waiting();
-                if let Err(error) = self.withdraw(&waiting).await {
+                if let Err(error) = self.engine.withdraw_waiting().await {
                     warn!("runs that wait for their turn are done anew at the next start: {error}");
                 }
-                loop {
-                    // Those under way may hang; what has ended is not lost with them.
-                    self.runs.record(&self.place);
-                    match self.runs.next().await {
-                        Some(came) => self.came(came)?,
-                        None => return Ok::<_, StoreError>(()),
-                    }
-                }
+                while self.engine.finish_next().await?.is_some() {}
+                Ok::<_, StoreError>(())
             };
             if !matches!(tokio::time::timeout(FOR_RUNS, runs).await, Ok(Ok(()))) {
                 warn!(
                     "runs under way are broken off; they moved nothing and are done anew at the next start"
                 );
             }
-            if tokio::time::timeout(FOR_MAIL, self.delivery.stop()).await.is_err() {
+            if tokio::time::timeout(FOR_MAIL, self.engine.stop_delivery()).await.is_err() {
                 warn!(
                     "the mail under way is broken off: it is uncertain and is sent again at the next start"
                 );

@@ -4,11 +4,12 @@
 //! when the planner, the state or a reload does not come back, and, beside the tick, when the delivery
 //! task does not come round. A run may take its time; one that hangs has an alarm of its own.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sd_notify::NotifyState;
 use tracing::error;
+
+use crate::engine::Pulse;
 
 /// Tells systemd, where that has started the daemon.
 pub(super) struct Supervisor {
@@ -18,10 +19,6 @@ pub(super) struct Supervisor {
     is_starving: bool,
     is_there: bool,
 }
-
-/// When a task last came round; monotonic.
-#[derive(Clone)]
-pub(super) struct Pulse(Arc<Mutex<Instant>>);
 
 impl Supervisor {
     pub(super) fn start() -> Self {
@@ -73,19 +70,5 @@ impl Supervisor {
         if !is_starving {
             let _ = sd_notify::notify(&[NotifyState::Watchdog]);
         }
-    }
-}
-
-impl Pulse {
-    pub(super) fn start() -> Self {
-        Self(Arc::new(Mutex::new(Instant::now())))
-    }
-
-    pub(super) fn beat(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-    }
-
-    fn silence(&self) -> Duration {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
     }
 }

@@ -1,8 +1,188 @@
 //! What leadflow does: runs, delivery, and telling what is wrong.
+//!
+//! The [`Engine`] works on a state until who drives it stops: each tick it takes what commands ask for, begins the
+//! runs that are due, and looks for what is wrong. The daemon drives it with a ticker and signals, the simulation
+//! with a world of its own.
 
 pub mod alarms;
+mod chores;
 mod context;
 pub mod delivery;
+mod ends;
+mod finish;
+mod pulse;
+mod reload;
+mod requests;
 pub mod run;
+mod tick;
+mod turns;
+mod workers;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tracing::warn;
+
+use crate::alarm::Alarm;
+use crate::flow::{Config, Flow};
+use crate::planner::{Agenda, Known};
+use crate::store::{Changes, Request, StoreError, TakenOver};
+use delivery::Delivery;
+use ends::Ends;
+use run::Ended;
+use workers::Workers;
 
 pub use context::RunContext;
+pub(crate) use pulse::Pulse;
+pub use tick::Tick;
+
+/// The planner, the runs and the delivery on one state.
+#[derive(Debug)]
+pub struct Engine {
+    ctx: RunContext,
+    config: Arc<Config>,
+    agenda: Agenda,
+    workers: Workers,
+    delivery: Delivery,
+    /// Of the state, where commands leave what they ask for.
+    changes: Changes,
+    ends: Ends,
+    /// What is wrong with flows.toml as it is now.
+    invalid_file: Option<Alarm>,
+    /// By the wall clock, and by one that nobody sets.
+    last_tick: Option<(Timestamp, Duration)>,
+    /// Since when what is due counts as late if it does not happen.
+    planned: Timestamp,
+    /// When the chores were last done, by the clock that nobody sets.
+    chores_done: Option<Duration>,
+    /// When it was last looked for what is wrong, by the wall clock.
+    looked: Option<Timestamp>,
+    /// Whether nothing was.
+    is_well: Option<bool>,
+}
+
+/// The end of a run.
+#[derive(Debug)]
+pub struct RunEnd {
+    /// The flow, as it was run.
+    pub flow: Arc<Flow>,
+    /// What came of it; `None` where that could not be recorded, and the run is done again.
+    pub result: Option<Ended>,
+}
+
+/// What goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Flows that are on.
+    pub on: usize,
+    /// Flows that are off.
+    pub off: usize,
+    /// The flow that runs next, and when.
+    pub next: Option<(String, Timestamp)>,
+    /// Runs that are under way.
+    pub under_way: usize,
+    /// Whether the last look found nothing wrong; `None` before the first one.
+    pub is_well: Option<bool>,
+}
+
+impl Engine {
+    /// Settles what the last process left, gives every flow its slots, and begins to deliver.
+    ///
+    /// # Errors
+    /// When the state fails.
+    pub async fn start(ctx: RunContext, config: Arc<Config>) -> Result<Self, StoreError> {
+        let now = ctx.clock.now();
+        let TakenOver { runs, mails } = ctx.store.take_over(now).await?;
+        if runs > 0 {
+            warn!(runs, "the last process ended during runs; they are done anew");
+        }
+        if mails > 0 {
+            warn!(
+                mails,
+                "the last process ended while mails were being sent: they are uncertain and are sent again"
+            );
+        }
+        let delivery = Delivery::start(&ctx, Arc::clone(&config));
+        let changes = Changes::of(&ctx.folder);
+        let mut engine = Self {
+            ctx,
+            config,
+            agenda: Agenda::default(),
+            workers: Workers::default(),
+            delivery,
+            changes,
+            ends: Ends::default(),
+            invalid_file: None,
+            last_tick: None,
+            planned: Timestamp::MIN,
+            chores_done: None,
+            looked: None,
+            is_well: None,
+        };
+        let now = engine.ctx.clock.now();
+        let known = engine.known(&engine.config, Some(now)).await?;
+        engine.agenda.replace(&engine.config.flows, &known, now);
+        engine.planned = now;
+        Ok(engine)
+    }
+
+    /// The file that is in force.
+    pub fn config(&self) -> &Arc<Config> {
+        &self.config
+    }
+
+    /// What the runs work with.
+    pub fn context(&self) -> &RunContext {
+        &self.ctx
+    }
+
+    /// Leaves a request, as commands do; the next tick takes it.
+    ///
+    /// # Errors
+    /// When the state fails.
+    pub async fn request(&self, request: Request) -> Result<i64, StoreError> {
+        let now = self.ctx.clock.now();
+        self.ctx.store.leave_request(request, now).await
+    }
+
+    /// What goes on now.
+    pub fn snapshot(&self) -> Snapshot {
+        let (on, off) = self.agenda.on_and_off();
+        let next = self.agenda.next().map(|(flow, next)| (flow.to_owned(), next));
+        Snapshot { on, off, next, under_way: self.workers.count(), is_well: self.is_well }
+    }
+
+    /// The planner, for who puts faults into it.
+    #[doc(hidden)]
+    pub fn planner(&mut self) -> &mut Agenda {
+        &mut self.agenda
+    }
+
+    /// flows.toml as it is now cannot be used, or can be again; told at the next tick.
+    pub fn note_file(&mut self, alarm: Option<Alarm>) {
+        self.invalid_file = alarm;
+        self.looked = None;
+    }
+
+    /// Beats as long as the delivery comes round, which each tick makes it do.
+    pub(crate) fn delivery_pulse(&self) -> &Pulse {
+        self.delivery.pulse()
+    }
+
+    /// What the state knows of the flows of a file. It notes since when what is due counts as late, where that is
+    /// said.
+    async fn known(
+        &self,
+        config: &Arc<Config>,
+        planned: Option<Timestamp>,
+    ) -> Result<BTreeMap<String, Known>, StoreError> {
+        let flows = config.flows.iter().map(|(name, flow)| (name.clone(), flow.enabled));
+        let known = self.ctx.store.plan_of(flows.collect(), self.ctx.clock.now()).await?;
+        if let Some(planned) = planned {
+            self.ctx.store.set_planned(planned).await?;
+        }
+        Ok(known)
+    }
+}

@@ -1,9 +1,12 @@
 //! What the story has for the machine, its file and the servers, and the calm at its end.
 
+use std::sync::Arc;
+
 use super::process::{End, Machine, Process};
 use super::story::{Event, HOUR, Mood};
+use super::world::moment;
 use super::{Kind, Violation, state};
-use leadflow::store::{OutboxEntry, OutboxFilter, Request};
+use leadflow::store::{OutboxEntry, OutboxFilter, Request, StoreError};
 
 /// Within which a mail leaves when nothing fails: two of the longest waits, and some more for mails
 /// beside it that break their sessions.
@@ -38,6 +41,19 @@ impl Machine {
         Ok(None)
     }
 
+    /// What the story has for this moment while runs are under way. Whether the process is to stop meanwhile.
+    pub(super) async fn happen_beside(&mut self, process: &mut Process) -> Result<bool, Violation> {
+        while let Some((_, event)) = self.due_event() {
+            if matches!(event, Event::Restart | Event::Standstill(_)) {
+                return Ok(true);
+            }
+            self.next_event += 1;
+            self.world.lock().tell_now(|| format!("{event:?}"));
+            self.befall(event, Some(&mut *process)).await?;
+        }
+        Ok(false)
+    }
+
     fn due_event(&self) -> Option<(i64, Event)> {
         let now = self.world.lock().now;
         self.world.story.events.get(self.next_event).copied().filter(|(at, _)| *at <= now)
@@ -45,8 +61,8 @@ impl Machine {
 
     async fn befall(&self, event: Event, process: Option<&mut Process>) -> Result<(), Violation> {
         match event {
-            Event::Off(flow) => self.request(Request::Off(self.name(flow))),
-            Event::On(flow) => self.request(Request::On(self.name(flow))),
+            Event::Off(flow) => self.request(Request::Off(self.name(flow)), process).await,
+            Event::On(flow) => self.request(Request::On(self.name(flow)), process).await,
             Event::Reload(file) => self.reload(file, process).await,
             Event::Disk(pages) => {
                 self.world.lock().disk = pages;
@@ -64,6 +80,9 @@ impl Machine {
                     Event::Offset(offset) => {
                         if process.is_none() && offset < state.offset {
                             state.set_back_unseen = Some(state.now);
+                        }
+                        if offset < state.offset {
+                            state.set_back = Some(state.now);
                         }
                         state.offset = offset;
                     }
@@ -85,11 +104,18 @@ impl Machine {
         self.world.story.plans[flow].name.clone()
     }
 
-    /// A command leaves it; on a full disk it fails and the person sees it.
-    fn request(&self, request: Request) -> Result<(), Violation> {
-        let now = self.place.clock.now();
-        let left = state::at_once(self.world.store.leave_request(request, now));
+    /// A command leaves it, or the process itself, where there is one; on a full disk it fails and the person sees it.
+    async fn request(&self, request: Request, process: Option<&mut Process>) -> Result<(), Violation> {
+        let left = match process {
+            Some(process) => process.engine.request(request).await,
+            None => self.leave_request(request),
+        };
         self.endured(left).map(drop)
+    }
+
+    fn leave_request(&self, request: Request) -> Result<i64, StoreError> {
+        let now = moment(self.world.lock().now_by_machine());
+        state::at_once(self.world.store.leave_request(request, now))
     }
 
     async fn reload(&self, file: usize, process: Option<&mut Process>) -> Result<(), Violation> {
@@ -103,11 +129,13 @@ impl Machine {
 
     /// As the daemon: all that can fail comes first, and is tried again at the next tick.
     pub(super) async fn swap(&self, file: usize, process: &mut Process) -> Result<(), Violation> {
-        let is_planned = self.plan(process, file).await?;
-        process.unread = (!is_planned).then_some(file);
-        if is_planned {
+        let reloaded = process.engine.reload(Arc::clone(&self.configs[file])).await;
+        let is_reloaded = self.endured(reloaded)?.is_some();
+        process.unread = (!is_reloaded).then_some(file);
+        if is_reloaded {
+            process.failed.clear();
+            self.leave_tables(file);
             self.take_file(file);
-            process.delivery.replace(self.config());
         }
         Ok(())
     }
@@ -131,6 +159,9 @@ impl Machine {
             if process.is_none() && state.offset > 0 {
                 state.set_back_unseen = Some(state.now);
             }
+            if state.offset > 0 {
+                state.set_back = Some(state.now);
+            }
             state.offset = 0;
             state.is_dateless = false;
             state.table_failures.fill(0);
@@ -143,7 +174,8 @@ impl Machine {
         self.calm_since = self.world.lock().now;
         self.befall(Event::Disk(None), process.as_deref_mut()).await?;
         for flow in 0..self.world.story.plans.len() {
-            self.request(Request::On(self.name(flow)))?;
+            let left = self.leave_request(Request::On(self.name(flow)));
+            self.endured(left)?;
         }
         self.reload(self.world.story.files.len() - 1, process).await
     }

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 
 use super::servers::SERVERS;
-use super::services::{mail_connection, table_connection, table_name};
+use super::services::{mail_connection, table_connection};
 use super::story::{Definition, Plan, Rule, SECOND, Story};
+use super::table::name_of;
 use super::world::World;
 use super::{Break, Kind, Violation};
 use leadflow::config;
@@ -25,8 +26,11 @@ pub(super) fn text(story: &Story, file: usize) -> String {
         );
     }
     for (plan, definition) in story.plans.iter().zip(&story.files[file]) {
-        let _ =
-            write!(text, "[connections.{}.embedded_table]\nfile = \"none\"\n", table_connection(&plan.name));
+        let _ = write!(
+            text,
+            "[connections.{}.embedded_table]\nfile = \"{file}\"\n",
+            table_connection(&plan.name)
+        );
         flow(&mut text, plan, definition);
     }
     text
@@ -69,7 +73,7 @@ body = "{{{{#each rows}}}}v={{{{V}}}};\n{{{{/each}}}}"
         plan.overlap / SECOND,
         plan.look_back / SECOND,
         table_connection(name),
-        table_name(definition.table),
+        name_of(definition.table),
         if plan.is_change { "change" } else { "new" },
         connections.join(", "),
         to.join("; "),

@@ -68,11 +68,13 @@ pub enum Break {
     NoRetry,
     /// A mail in the middle of which a session broke stays the first of its lane.
     NoStepAside,
+    /// A slot counts as taken before its run has ended.
+    SlotBeforeEnd,
 }
 
 impl Break {
     /// Every fault, with its name on a command line.
-    pub const ALL: [(&'static str, Self); 8] = [
+    pub const ALL: [(&'static str, Self); 9] = [
         ("no-overlap", Self::NoOverlap),
         ("watermark-before-commit", Self::WatermarkBeforeCommit),
         ("forgotten-keys", Self::ForgottenKeys),
@@ -81,6 +83,7 @@ impl Break {
         ("forgotten-tables", Self::ForgottenTables),
         ("no-retry", Self::NoRetry),
         ("no-step-aside", Self::NoStepAside),
+        ("slot-before-end", Self::SlotBeforeEnd),
     ];
 }
 

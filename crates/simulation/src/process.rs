@@ -1,40 +1,36 @@
-//! The machine and its process: it starts, ticks, runs what is due, delivers, dies and starts
-//! again, as `daemon` has it. What it runs is the real thing.
+//! The machine and its process: it starts, ticks, dies and starts again. What it drives is the real engine, as the
+//! daemon does.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::join_all;
 use jiff::Timestamp;
 
+use super::journal::BrokenOff;
 use super::services::SimulatedServices;
 use super::story::{HOUR, MINUTE, SECOND};
 use super::world::World;
 use super::{Break, Kind, Violation, state};
-use leadflow::daemon;
-use leadflow::daemon::delivery::Delivery;
-use leadflow::engine::RunContext;
-use leadflow::engine::run::{self, Done, Ended};
+use leadflow::engine::{Engine, RunContext};
 use leadflow::flow::Config;
-use leadflow::history::Outcome;
-use leadflow::planner::{Agenda, Due};
 use leadflow::platform::blocking::{Interruption, Runner};
 use leadflow::platform::clock::Clock;
-use leadflow::store::{Request, Store, StoreError};
+use leadflow::store::{Store, StoreError};
 
 /// The machine through all its processes.
 pub(super) struct Machine {
     pub(super) world: Arc<World>,
     pub(super) configs: Vec<Arc<Config>>,
-    pub(super) place: RunContext,
     /// The next event of the story.
     pub(super) next_event: usize,
     /// Rounds of the calm at the end.
     pub(super) calm: Option<u32>,
     /// When it began.
     pub(super) calm_since: i64,
+    /// Runs that ended with their process, by their flows, until the next one has ticked.
+    pub(super) broken_off: BTreeMap<String, BrokenOff>,
     /// Failures of the state up to the last tick.
     endured: u64,
 }
@@ -52,15 +48,14 @@ pub(super) enum End {
 const CALM: u32 = 4;
 /// Ticks of one process, far more than any history takes.
 const MOST_TICKS: u32 = 10_000;
+/// Ticks that come while runs of another one are under way.
+const TICKS_BESIDE: u32 = 3;
 
 /// One process.
 pub(super) struct Process {
-    pub(super) agenda: Agenda,
-    pub(super) delivery: Delivery,
+    pub(super) engine: Engine,
     /// The file that is to be read once the state can be used again.
     pub(super) unread: Option<usize>,
-    /// The last tick, by the machine's clock and in true time.
-    last_tick: Option<(Timestamp, i64)>,
     /// When the last run of a flow failed, in true time, and how often the state had failed by then; only where
     /// nothing has come between since.
     pub(super) failed: BTreeMap<String, (i64, u64)>,
@@ -72,11 +67,15 @@ const REST: Duration = Duration::from_secs(20);
 
 impl Machine {
     pub(super) fn new(world: Arc<World>, configs: Vec<Arc<Config>>) -> Self {
-        let clock = Clock::Driven(world.clock.clone());
-        let store = world.store.clone().by(Runner::Inline(Arc::clone(&world) as Arc<dyn Interruption>));
-        let services = Arc::new(SimulatedServices(Arc::clone(&world)));
-        let place = RunContext::new(store, clock, PathBuf::from("/nonexistent"), services);
-        Self { world, configs, place, next_event: 0, calm: None, calm_since: 0, endured: 0 }
+        Self {
+            world,
+            configs,
+            next_event: 0,
+            calm: None,
+            calm_since: 0,
+            broken_off: BTreeMap::new(),
+            endured: 0,
+        }
     }
 
     /// Lives from a start of the process to its end.
@@ -96,6 +95,7 @@ impl Machine {
 
     /// What the end of a process means to the world, and how long the machine takes to start again.
     pub(super) fn bury(&mut self, end: &End) {
+        self.note_broken_off();
         let mut state = self.world.lock();
         match end {
             End::Killed => {
@@ -122,19 +122,21 @@ impl Machine {
         let Some(mut process) = self.start().await? else { return Ok(End::Stopped) };
         for _ in 0..MOST_TICKS {
             if let Some(end) = self.happen(Some(&mut process)).await? {
-                process.delivery.stop().await;
+                self.drain(&mut process).await?;
                 return Ok(end);
             }
-            self.tick(&mut process).await?;
+            let is_to_stop = self.turn(&mut process).await?;
             if self.calm.is_some_and(|rounds| rounds >= CALM) {
                 return Ok(End::Over);
             }
-            self.pass_time(&process)?;
+            if !is_to_stop {
+                self.pass_time(&process)?;
+            }
         }
         Err(Violation::new(Kind::Broken, "the history does not come to its end".to_owned()))
     }
 
-    /// As `daemon::run` starts.
+    /// As the daemon starts.
     async fn start(&mut self) -> Result<Option<Process>, Violation> {
         if self.world.break_it == Some(Break::ForgottenKeys) {
             let _ = state::forget_keys(&self.world.store);
@@ -142,154 +144,77 @@ impl Machine {
         if self.world.break_it == Some(Break::NoDoubt) {
             let _ = state::forget_sending(&self.world.store);
         }
-        let now = self.place.clock.now();
-        let woken = daemon::take_over(&self.place.store, now).await;
-        if self.endured(woken)?.is_none() {
-            return Ok(None);
-        }
-        let delivery = Delivery::start(&self.place, self.config());
-        let mut process = Process {
-            agenda: Agenda::default(),
-            delivery,
-            unread: None,
-            last_tick: None,
-            failed: BTreeMap::new(),
-        };
+        let clock = Clock::Driven(self.world.clock.clone());
+        let runner = Runner::Inline(Arc::clone(&self.world) as Arc<dyn Interruption>);
+        let services = Arc::new(SimulatedServices(Arc::clone(&self.world)));
+        let store = self.world.store.clone().by(runner);
+        let ctx = RunContext::new(store, clock, PathBuf::from("/nonexistent"), services);
         let file = self.world.lock().file;
-        let planned = self.plan(&mut process, file).await?;
-        Ok(planned.then_some(process))
+        let started = Engine::start(ctx, Arc::clone(&self.configs[file])).await;
+        let Some(engine) = self.endured(started)? else { return Ok(None) };
+        self.leave_tables(file);
+        Ok(Some(Process { engine, unread: None, failed: BTreeMap::new() }))
     }
 
-    pub(super) fn config(&self) -> Arc<Config> {
-        Arc::clone(&self.configs[self.world.lock().file])
-    }
-
-    /// As the daemon gives every flow its slots; false when the state cannot be used now.
-    pub(super) async fn plan(&self, process: &mut Process, file: usize) -> Result<bool, Violation> {
-        let (config, now) = (Arc::clone(&self.configs[file]), self.place.clock.now());
-        let flows = config.flows.clone();
-        let of_file = config.flows.iter().map(|(name, flow)| (name.clone(), flow.enabled));
-        let known = self.place.store.plan_of(of_file.collect(), now).await;
-        let Some(known) = self.endured(known)? else { return Ok(false) };
-        if self.endured(state::at_once(self.world.store.set_planned(now)))?.is_none() {
-            return Ok(false);
-        }
-        process.agenda.replace(&flows, &known, now);
-        process.failed.clear();
-        for (flow, plan) in self.world.story.files[file].iter().enumerate() {
-            self.world.lock().leave_tables(flow, plan.enabled.then_some(plan.table));
-        }
-        Ok(true)
-    }
-
-    /// A tick of the daemon, and all that it starts.
-    async fn tick(&mut self, process: &mut Process) -> Result<(), Violation> {
+    /// What the daemon does until nothing is under way any more: a tick, and now and then another one, or what the
+    /// story has, while runs are. Whether the process is to stop while they are.
+    async fn turn(&mut self, process: &mut Process) -> Result<bool, Violation> {
         self.world.lock().begin_tick();
+        self.tick(process).await?;
+        let mut beside = 0;
+        loop {
+            let ended = tokio::select! {
+                biased;
+                ended = process.engine.next() => ended,
+                () = tokio::time::sleep(REST) => return Ok(false),
+            };
+            let ends = ended.map_err(|error| broken(&format!("the engine ends: {error}")))?;
+            for end in ends {
+                self.note_end(end, process);
+            }
+            if beside < TICKS_BESIDE && self.world.lock().dice.u8(0..4) == 0 {
+                beside += 1;
+                if self.happen_beside(process).await? {
+                    return Ok(true);
+                }
+                self.tick(process).await?;
+            }
+        }
+    }
+
+    async fn tick(&mut self, process: &mut Process) -> Result<(), Violation> {
         if let Some(file) = process.unread.take() {
             self.swap(file, process).await?;
         }
-        let now = self.place.clock.now();
-        if !self.see_clock(process, now).await? {
-            return Ok(());
-        }
-        if !self.fulfil_requests(process, now).await? {
-            return Ok(());
-        }
-        process.delivery.tick();
-        let due = process.agenda.due(now);
-        self.note_due(&due, process)?;
-        let config = self.config();
-        let ended = self.run(&config, &due).await?;
-        for (due, ended) in due.iter().zip(ended) {
-            let name = &due.flow.name;
-            match ended {
-                Some(ended) => {
-                    self.tell(name, &ended);
-                    if ended.outcome == Outcome::Failed {
-                        self.fail(process, name);
-                    } else {
-                        process.agenda.succeeded(name);
-                    }
-                }
-                None => process.agenda.give_back(name, &due.order),
-            }
-            process.delivery.wake();
-        }
-        tokio::select! {
-            biased;
-            failed = process.delivery.ended() => {
-                let message = format!("the delivery ends: {:?}", failed.map_err(|error| error.to_string()));
-                Err(Violation::new(Kind::Broken, message))
-            }
-            () = tokio::time::sleep(REST) => Ok(()),
-        }
-    }
-
-    /// As the daemon notices that the clock was set back.
-    async fn see_clock(&self, process: &mut Process, now: Timestamp) -> Result<bool, Violation> {
-        let at = self.world.lock().now;
-        let set_back = |(before, then): (Timestamp, i64)| {
-            daemon::set_back(before, now, Duration::from_micros((at - then).unsigned_abs()))
-        };
-        if let Some(by) = process.last_tick.and_then(set_back) {
-            let noted = self.place.store.clock_went_back(by, now).await;
-            if self.endured(noted)?.is_none() {
-                return Ok(false);
-            }
-            process.agenda.set_back(by);
-            // A retry may be up to half an hour later by the clock of now.
-            process.failed.clear();
-        }
-        process.last_tick = Some((now, at));
-        Ok(true)
-    }
-
-    async fn fulfil_requests(&self, process: &mut Process, now: Timestamp) -> Result<bool, Violation> {
-        let taken = self.place.store.take_requests(now).await;
-        let Some(requests) = self.endured(taken)? else { return Ok(false) };
-        for (_, request) in requests {
-            let (flow, is_off) = match &request {
-                Request::Off(flow) => (flow, true),
-                Request::On(flow) => (flow, false),
-                Request::Run { .. } | Request::Retry(_) | Request::Drop(_) | Request::Send(..) => continue,
-            };
-            process.agenda.set_off(flow, is_off, now);
-            process.failed.remove(flow);
-            if let Some(number) = self.number(flow).filter(|_| is_off) {
-                self.world.lock().leave_tables(number, None);
-            }
-        }
-        Ok(true)
-    }
-
-    /// Claims the runs together and records those together that handed on no row, as the daemon does; of
-    /// each what came of it, or nothing where it could not be recorded.
-    async fn run(&self, config: &Config, due: &[Due]) -> Result<Vec<Option<Ended>>, Violation> {
-        let order = |due: &Due| (due.flow.name.clone(), due.order);
-        let mut ended: Vec<Option<Ended>> = due.iter().map(|_| None).collect();
+        let to_be_due = self.to_be_due(process);
+        let asked = self.requests();
         self.sabotage();
-        let claimed = run::claim(&self.place, due.iter().map(order).collect()).await;
-        let Some(claimed) = self.endured(claimed)? else { return Ok(ended) };
-        let runs =
-            due.iter().zip(claimed).map(|(due, claimed)| run::work(&self.place, config, &due.flow, claimed));
-        let (mut quiet, mut of) = (Vec::new(), Vec::new());
-        for (at, done) in join_all(runs).await.into_iter().enumerate() {
-            match self.endured(done)? {
-                Some(Done::Recorded(it)) => ended[at] = Some(it),
-                Some(Done::Quiet(it)) => {
-                    quiet.push(*it);
-                    of.push(at);
-                }
-                None => {}
+        let ticked = process.engine.tick().await;
+        let ticked = self.endured(ticked)?;
+        self.note_requests(&asked, process);
+        match ticked {
+            Some(tick) => self.note_due(&tick.due, process)?,
+            None => self.note_first_due(&to_be_due),
+        }
+        if self.world.break_it == Some(Break::SlotBeforeEnd) {
+            let _ = state::take_slots(&self.world.store);
+        }
+        Ok(())
+    }
+
+    /// As the daemon stops.
+    async fn drain(&mut self, process: &mut Process) -> Result<(), Violation> {
+        let withdrawn = process.engine.withdraw_waiting().await;
+        self.endured(withdrawn)?;
+        loop {
+            let ended = process.engine.finish_next().await;
+            let Some(ends) = self.endured(ended)?.flatten() else { break };
+            for end in ends {
+                self.note_end(end, process);
             }
         }
-        if !quiet.is_empty() {
-            let recorded = self.endured(run::record(&self.place, quiet).await)?;
-            for (at, it) in of.into_iter().zip(recorded.into_iter().flatten()) {
-                ended[at] = Some(it);
-            }
-        }
-        Ok(ended)
+        process.engine.stop_delivery().await;
+        Ok(())
     }
 
     /// What a broken leadflow would forget before a run.
@@ -302,19 +227,6 @@ impl Machine {
         let _ = forget(&self.world.store);
     }
 
-    /// Tells the oracle of a run that is recorded.
-    fn tell(&self, name: &str, ended: &Ended) {
-        let mut state = self.world.lock();
-        let file = state.file;
-        state.counts.runs += 1;
-        if let Some(flow) = self.number(name).filter(|_| ended.outcome != Outcome::Failed) {
-            let table = self.world.story.files[file][flow].table;
-            state.committed(flow, table, file);
-            state.flows[flow].calm_runs += u32::from(self.calm.is_some());
-        }
-        state.tell_now(|| format!("{name} ran: {} ({})", ended.summary, ended.outcome.word()));
-    }
-
     /// To the next moment at which something is to be done.
     fn pass_time(&mut self, process: &Process) -> Result<(), Violation> {
         let next_try = self.endured(state::at_once(self.world.store.next_try()))?.flatten();
@@ -322,7 +234,7 @@ impl Machine {
         let mut state = self.world.lock();
         let offset = state.offset;
         let at = |moment: Timestamp| moment.as_microsecond() - offset;
-        let slot = process.agenda.next().map(|(_, slot)| at(slot));
+        let slot = process.engine.snapshot().next.map(|(_, slot)| at(slot));
         let next_try = next_try.map(at);
         if let Some(rounds) = self.calm {
             // Every flow has run, and no mail waits: some hours later, once more.
@@ -362,7 +274,11 @@ impl Machine {
                 state.tell_now(|| error.to_string());
                 Ok(None)
             }
-            Err(error) => Err(Violation::new(Kind::Broken, format!("the state fails: {error}"))),
+            Err(error) => Err(broken(&format!("the state fails: {error}"))),
         }
     }
+}
+
+pub(super) fn broken(message: &str) -> Violation {
+    Violation::new(Kind::Broken, message.to_owned())
 }

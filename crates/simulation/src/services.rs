@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use leadflow::flow::{MailConnection, TableRef};
+use leadflow::flow::{MailConnection, TableConnection, TableRef};
 use leadflow::platform::blocking::Interruption as _;
 use leadflow::services::Services;
 use leadflow::services::mail::{ConnectError, MailSession};
 use leadflow::services::table::{TableError, TableReader};
 
 use super::mail;
-use super::table::SimulatedTable;
+use super::table::{SimulatedTable, number_of};
 use super::world::World;
 
 /// The services of a world.
@@ -20,11 +20,6 @@ pub(super) struct SimulatedServices(pub(super) Arc<World>);
 /// The name of a flow's table connection.
 pub(super) fn table_connection(flow: &str) -> String {
     format!("{flow}-table")
-}
-
-/// The name of a table of the service.
-pub(super) fn table_name(table: usize) -> String {
-    format!("leads{table}")
 }
 
 /// The name of a server's connection.
@@ -37,17 +32,25 @@ pub(super) fn server_of(connection: &str) -> Option<usize> {
     connection.strip_prefix("mail")?.parse().ok()
 }
 
+/// The file that a table connection is from, which its database is named by.
+fn file_of(connection: &TableConnection) -> Option<usize> {
+    match connection {
+        TableConnection::Embedded { file } => file.file_name()?.to_str()?.parse().ok(),
+        TableConnection::Azure(_) => None,
+    }
+}
+
 #[async_trait]
 impl Services for SimulatedServices {
     async fn table(&self, table: TableRef<'_>) -> Result<Box<dyn TableReader>, TableError> {
-        let TableRef { connection_name: name, table, .. } = table;
+        let TableRef { connection_name: name, connection, table } = table;
         let world = &self.0;
         world.point().await;
         let flow = world.story.plans.iter().position(|plan| table_connection(&plan.name) == name);
-        let number = table.strip_prefix("leads").and_then(|number| number.parse().ok());
-        let found =
-            flow.zip(number).map(|(flow, table)| SimulatedTable { world: Arc::clone(world), flow, table });
-        world.point().await;
+        let found = flow.zip(number_of(table)).zip(file_of(connection));
+        let world = Arc::clone(world);
+        let found = found.map(|((flow, table), file)| SimulatedTable { world, flow, table, file });
+        self.0.point().await;
         Ok(Box::new(
             found.ok_or_else(|| TableError::new(format!("no table {table} of {name} is simulated")))?,
         ))

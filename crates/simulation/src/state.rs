@@ -54,6 +54,67 @@ pub(super) fn all_mails(store: &Store) -> Result<Vec<MessageRecord>, StoreError>
     Ok(all)
 }
 
+/// A request to turn a flow off or on that waits.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Waiting {
+    id: i64,
+    pub(super) flow: String,
+    pub(super) is_off: bool,
+}
+
+/// The requests that wait.
+pub(super) fn waiting_requests(store: &Store) -> Vec<Waiting> {
+    let ask = "SELECT group_concat(id || ' ' || flow || ' ' || kind, ';') FROM requests
+               WHERE run IS NULL AND answer IS NULL";
+    let of_row = |row: &str| {
+        let mut parts = row.split(' ');
+        let (id, flow) = (parts.next()?.parse().ok()?, parts.next()?.to_owned());
+        Some(Waiting { id, flow, is_off: parts.next() == Some("off") })
+    };
+    rows(store, ask).iter().filter_map(|row| of_row(row)).collect()
+}
+
+/// Flows, each with the run that is under way for a slot which no run that has ended has taken.
+pub(super) fn left_under_way(store: &Store) -> Vec<(String, i64)> {
+    let ask = "SELECT group_concat(name || ' ' || runs.id, ';') FROM runs JOIN flows ON flows.id = runs.flow
+               WHERE outcome = 'running' AND due IS NOT NULL AND NOT EXISTS (
+                   SELECT 1 FROM runs AS other WHERE other.flow = runs.flow
+                   AND other.outcome NOT IN ('running', 'interrupted') AND other.due >= runs.due)";
+    let of_row = |row: &str| {
+        let (flow, run) = row.split_once(' ')?;
+        Some((flow.to_owned(), run.parse().ok()?))
+    };
+    rows(store, ask).iter().filter_map(|row| of_row(row)).collect()
+}
+
+/// Whether the flow has a run that was begun after this one.
+pub(super) fn has_later_run(store: &Store, flow: &str, run: i64) -> bool {
+    let ask = format!(
+        "SELECT group_concat(id, ';') FROM runs
+         WHERE id > {run} AND flow = (SELECT id FROM flows WHERE name = '{flow}')"
+    );
+    !rows(store, &ask).is_empty()
+}
+
+/// Whether `leadflow off` keeps the flow off.
+pub(super) fn is_off(store: &Store, flow: &str) -> bool {
+    let ask = format!("SELECT off_since FROM flows WHERE name = '{flow}'");
+    !rows(store, &ask).is_empty()
+}
+
+/// What one text holds that puts rows together.
+fn rows(store: &Store, ask: &str) -> Vec<String> {
+    let all = store.raw(ask).ok().flatten().unwrap_or_default();
+    all.split(';').filter(|row| !row.is_empty()).map(str::to_owned).collect()
+}
+
+/// A fault: the slots of runs count as taken while they are under way.
+pub(super) fn take_slots(store: &Store) -> Result<(), StoreError> {
+    let set = "UPDATE flows SET last_slot = max(coalesce(last_slot, runs.due), runs.due)
+               FROM runs WHERE runs.flow = flows.id AND runs.outcome = 'running' AND runs.due IS NOT NULL";
+    store.raw(set).map(drop)
+}
+
 /// A fault: the watermark moves though nothing is committed.
 pub(super) fn move_watermark(store: &Store, flow: &str, at: Timestamp) -> Result<(), StoreError> {
     let at = at.as_microsecond();

@@ -21,6 +21,18 @@ pub(super) struct SimulatedTable {
     pub(super) world: Arc<World>,
     pub(super) flow: usize,
     pub(super) table: usize,
+    /// The file that the run was begun with.
+    pub(super) file: usize,
+}
+
+/// The name of a table.
+pub(super) fn name_of(table: usize) -> String {
+    format!("leads{table}")
+}
+
+/// The table of a name.
+pub(super) fn number_of(name: &str) -> Option<usize> {
+    name.strip_prefix("leads")?.parse().ok()
 }
 
 /// The identity of a table.
@@ -108,7 +120,7 @@ impl SimulatedTable {
         let from = from.map(|(partition, row)| format!("{partition}/{}", row.unwrap_or_default()));
         // Now and then a page without any row, as the service has them.
         let most = if from.is_none() && state.dice.u8(0..8) == 0 { 0 } else { state.dice.usize(2..12) };
-        let passes_over = self.world.definition(state, self.flow).rule == Rule::Nothing;
+        let passes_over = self.world.story.files[self.file][self.flow].rule == Rule::Nothing;
         let (mut rows, mut seen, mut next) = (Vec::new(), Vec::new(), None);
         for (key, version) in state.tables[self.table].range(from.unwrap_or_default()..) {
             if seen.len() == most {

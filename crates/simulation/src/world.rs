@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use fastrand::Rng;
@@ -62,6 +63,8 @@ pub(super) struct State {
     pub(super) file: usize,
     /// A mail was ever refused, put off or lost, or a process killed.
     pub(super) was_disturbed: bool,
+    /// When the machine's clock was last set back; the slots of flows lie otherwise since.
+    pub(super) set_back: Option<i64>,
     /// When the clock was set back while no process lived.
     pub(super) set_back_unseen: Option<i64>,
     countdown: Option<u32>,
@@ -158,6 +161,7 @@ impl World {
             is_dateless: false,
             file: 0,
             was_disturbed: false,
+            set_back: None,
             set_back_unseen: None,
             countdown: None,
             steps: 0,
@@ -272,8 +276,14 @@ impl State {
         }
     }
 
+    /// What the machine's clock shows.
+    pub(super) fn now_by_machine(&self) -> i64 {
+        self.now + self.offset
+    }
+
     pub(super) fn set_clock(&mut self) {
-        self.clock.set(moment(self.now + self.offset));
+        self.clock.set(moment(self.now_by_machine()));
+        self.clock.pass(Duration::from_micros(self.now.unsigned_abs()));
     }
 
     pub(super) fn last_write(&self) -> Option<i64> {

@@ -11,6 +11,7 @@
 mod attempt;
 mod connections;
 mod hand_over;
+mod task;
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -31,6 +32,7 @@ use crate::services::mail::MailSession;
 use crate::store::{AttemptRecord, DeferredFlow, QueuedMessage, Store, StoreError};
 use attempt::{Attempt, End};
 use connections::{Connections, Rest};
+pub(crate) use task::Delivery;
 
 /// The one who delivers; there is one in a process.
 #[derive(Debug)]

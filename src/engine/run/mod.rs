@@ -35,7 +35,7 @@ use record::{Facts, Record};
 
 /// A run that is claimed and has done nothing yet.
 #[derive(Debug)]
-pub struct Claimed {
+pub(crate) struct Claimed {
     begun: ClaimedRun,
     order: Order,
     started: Timestamp,
@@ -55,7 +55,7 @@ impl Claimed {
 
 /// How a run has come to its end.
 #[derive(Debug)]
-pub enum Done {
+pub(crate) enum Done {
     /// It is recorded.
     Recorded(Ended),
     /// It has handed on no row and is to be recorded, perhaps together with others.
@@ -64,7 +64,7 @@ pub enum Done {
 
 /// What a run that handed on no row leaves to be recorded.
 #[derive(Debug)]
-pub struct Quiet {
+pub(crate) struct Quiet {
     told: Told,
     scanned: Arc<ScanResult>,
 }
@@ -101,7 +101,10 @@ pub async fn run(
 ///
 /// # Errors
 /// When the state fails.
-pub async fn claim(place: &RunContext, wanted: Vec<(String, Order)>) -> Result<Vec<Claimed>, StoreError> {
+pub(crate) async fn claim(
+    place: &RunContext,
+    wanted: Vec<(String, Order)>,
+) -> Result<Vec<Claimed>, StoreError> {
     let started = place.clock.now();
     let orders: Vec<Order> = wanted.iter().map(|(_, order)| *order).collect();
     let new = wanted.into_iter().map(|(flow, order)| NewRun { flow, order, started });
@@ -114,7 +117,7 @@ pub async fn claim(place: &RunContext, wanted: Vec<(String, Order)>) -> Result<V
 ///
 /// # Errors
 /// Only when the run could not be recorded: the state fails.
-pub async fn work(
+pub(crate) async fn work(
     place: &RunContext,
     config: &Config,
     flow: &Arc<Flow>,
@@ -148,7 +151,7 @@ pub async fn work(
 ///
 /// # Errors
 /// When the state fails; then nothing has moved.
-pub async fn record(place: &RunContext, quiet: Vec<Quiet>) -> Result<Vec<Ended>, StoreError> {
+pub(crate) async fn record(place: &RunContext, quiet: Vec<Quiet>) -> Result<Vec<Ended>, StoreError> {
     let scans = quiet.iter().map(|quiet| (quiet.told.run, Arc::clone(&quiet.scanned)));
     place.store.commit_empty_scans(scans.collect()).await?;
     crash_point("after-commit");

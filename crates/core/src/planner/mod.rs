@@ -193,8 +193,13 @@ impl Agenda {
 
     /// The flow that runs next, and when.
     pub fn next(&self) -> Option<(&str, Timestamp)> {
+        self.slots().min_by_key(|(_, next)| *next)
+    }
+
+    /// When each flow that is on is due next.
+    pub fn slots(&self) -> impl Iterator<Item = (&str, Timestamp)> {
         let on = self.entries.iter().filter(|(_, entry)| !entry.is_off && entry.flow.enabled);
-        on.filter_map(|(name, entry)| Some((name.as_str(), entry.soonest()?))).min_by_key(|(_, next)| *next)
+        on.filter_map(|(name, entry)| Some((name.as_str(), entry.soonest()?)))
     }
 }
 

@@ -10,12 +10,12 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tracing::error;
 
+use super::RunContext;
+use super::run::{self, Claimed, Done, Ended, Quiet};
 use super::turns::{Turn, Turns, Waiting};
 use crate::alarm::HeldUp;
-use crate::engine::RunContext;
-use crate::engine::run::{self, Claimed, Done, Quiet};
 use crate::flow::{Config, Flow};
-use crate::history::{Order, Outcome};
+use crate::history::Order;
 use crate::store::StoreError;
 
 /// Runs that are recorded together. While others are under way so many are waited for, or one second; a
@@ -25,30 +25,35 @@ const TOGETHER: usize = 500;
 const SHORTEST_WAIT: SignedDuration = SignedDuration::from_mins(1);
 
 /// A run that is to be.
+#[derive(Debug)]
 pub(super) struct Job {
     pub(super) flow: Arc<Flow>,
     pub(super) order: Order,
 }
 
 /// What the work for runs comes to.
-pub(super) enum Came {
+#[derive(Debug)]
+pub(super) enum WorkerEvent {
     /// A run has ended, and what came of it; or why that could not be recorded.
-    Ended(Job, Turn, Result<Outcome, StoreError>),
-    /// A run is to be recorded.
-    Quiet(Job, Turn, Box<Quiet>),
+    Ended(Job, Turn, Result<Ended, StoreError>),
+    /// A run has broken off by a fault of leadflow.
+    BrokeOff(Job, Turn),
+    /// A run that handed on no row is to be recorded.
+    Empty(Job, Turn, Box<Quiet>),
     /// Those that were to be are recorded; or why they could not be.
-    Recorded(Vec<Job>, Result<(), StoreError>),
+    Recorded(Vec<Job>, Result<Vec<Ended>, StoreError>),
 }
 
-#[derive(Default)]
-pub(super) struct Runs {
-    work: JoinSet<Came>,
+/// The runs of an engine.
+#[derive(Debug, Default)]
+pub(super) struct Workers {
+    work: JoinSet<WorkerEvent>,
     turns: Turns<(Job, Claimed)>,
     quiet: Vec<(Job, Quiet)>,
     is_recording: bool,
 }
 
-impl Runs {
+impl Workers {
     /// Jobs that are claimed.
     pub(super) fn add(&mut self, jobs: impl IntoIterator<Item = (Job, Claimed)>) {
         for (job, claimed) in jobs {
@@ -58,26 +63,26 @@ impl Runs {
     }
 
     /// Starts those whose turn has come, and records those that wait for it.
-    pub(super) fn go_on(&mut self, place: &RunContext, config: &Arc<Config>) {
+    pub(super) fn go_on(&mut self, ctx: &RunContext, config: &Arc<Config>) {
         while let Some((turn, (job, claimed))) = self.turns.next(Instant::now()) {
-            self.work.spawn(work(place.clone(), Arc::clone(config), job, turn, claimed));
+            self.work.spawn(work(ctx.clone(), Arc::clone(config), job, turn, claimed));
         }
         if self.quiet.len() >= TOGETHER || self.count() == 0 {
-            self.record(place);
+            self.record(ctx);
         }
     }
 
     /// Records those that wait for it, unless others are being recorded.
-    pub(super) fn record(&mut self, place: &RunContext) {
+    pub(super) fn record(&mut self, ctx: &RunContext) {
         if !self.is_recording && !self.quiet.is_empty() {
             self.is_recording = true;
             let together = self.quiet.len().min(TOGETHER);
-            self.work.spawn(record(place.clone(), self.quiet.drain(..together).collect()));
+            self.work.spawn(record(ctx.clone(), self.quiet.drain(..together).collect()));
         }
     }
 
     /// What the work comes to next; `None` when there is none.
-    pub(super) async fn next(&mut self) -> Option<Result<Came, JoinError>> {
+    pub(super) async fn next(&mut self) -> Option<Result<WorkerEvent, JoinError>> {
         self.work.join_next().await
     }
 
@@ -133,28 +138,28 @@ fn is_beyond_recurrence(flow: &Flow, since: Timestamp, now: Timestamp) -> bool {
 }
 
 /// A fault in one run ends neither the daemon nor the flow.
-async fn work(place: RunContext, config: Arc<Config>, job: Job, turn: Turn, claimed: Claimed) -> Came {
+async fn work(ctx: RunContext, config: Arc<Config>, job: Job, turn: Turn, claimed: Claimed) -> WorkerEvent {
     let flow = &job.flow.name;
-    let work = Box::pin(run::work(&place, &config, &job.flow, claimed));
+    let work = Box::pin(run::work(&ctx, &config, &job.flow, claimed));
     match AssertUnwindSafe(work).catch_unwind().await {
-        Ok(Ok(Done::Quiet(quiet))) => Came::Quiet(job, turn, quiet),
-        Ok(Ok(Done::Recorded(ended))) => Came::Ended(job, turn, Ok(ended.outcome)),
+        Ok(Ok(Done::Quiet(quiet))) => WorkerEvent::Empty(job, turn, quiet),
+        Ok(Ok(Done::Recorded(ended))) => WorkerEvent::Ended(job, turn, Ok(ended)),
         Ok(Err(error)) => {
             error!(flow, "the run cannot be recorded: {error}");
-            Came::Ended(job, turn, Err(error))
+            WorkerEvent::Ended(job, turn, Err(error))
         }
         Err(_) => {
             error!(flow, "the run broke off by a fault of leadflow, which the lines before tell of");
-            Came::Ended(job, turn, Ok(Outcome::Failed))
+            WorkerEvent::BrokeOff(job, turn)
         }
     }
 }
 
-async fn record(place: RunContext, ended: Vec<(Job, Quiet)>) -> Came {
+async fn record(ctx: RunContext, ended: Vec<(Job, Quiet)>) -> WorkerEvent {
     let (jobs, quiet): (Vec<_>, Vec<_>) = ended.into_iter().unzip();
-    let recorded = run::record(&place, quiet).await;
+    let recorded = run::record(&ctx, quiet).await;
     if let Err(error) = &recorded {
         error!(runs = jobs.len(), "runs that found nothing cannot be recorded: {error}");
     }
-    Came::Recorded(jobs, recorded.map(drop))
+    WorkerEvent::Recorded(jobs, recorded)
 }

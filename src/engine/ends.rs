@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
-use crate::engine::alarms::{self, SignatureEnds};
+use super::alarms::{self, SignatureEnds};
 use crate::flow::Config;
 
 /// What was last read, and the reading under way.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Ends {
     last: SignatureEnds,
     under_way: Option<JoinHandle<SignatureEnds>>,

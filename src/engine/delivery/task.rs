@@ -10,23 +10,24 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tracing::error;
 
-use super::supervisor::Pulse;
+use super::Postman;
+use crate::engine::Pulse;
 use crate::engine::RunContext;
-use crate::engine::delivery::Postman;
 use crate::flow::Config;
 use crate::outbox;
 use crate::platform::faults::hang_point;
 use crate::store::StoreError;
 
 /// A handle to the task.
-pub struct Delivery {
+#[derive(Debug)]
+pub(crate) struct Delivery {
     config: watch::Sender<Arc<Config>>,
     bell: Arc<Bell>,
     pulse: Pulse,
     task: JoinHandle<Result<(), StoreError>>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Bell {
     rung: Notify,
     /// There may be new mail, whatever the last round said.
@@ -35,8 +36,7 @@ struct Bell {
 }
 
 impl Delivery {
-    /// Starts the task.
-    pub fn start(place: &RunContext, config: Arc<Config>) -> Self {
+    pub(crate) fn start(place: &RunContext, config: Arc<Config>) -> Self {
         let (config, mut receive) = watch::channel(config);
         // The first one counts as a change: whatever waits is tried at once.
         receive.mark_changed();
@@ -47,39 +47,36 @@ impl Delivery {
     }
 
     /// Beats each time the task comes round, which each tick makes it do.
-    pub(super) fn pulse(&self) -> &Pulse {
+    pub(crate) fn pulse(&self) -> &Pulse {
         &self.pulse
     }
 
     /// Looks whether the time of a mail has come.
-    pub fn tick(&self) {
+    pub(crate) fn tick(&self) {
         self.bell.rung.notify_one();
     }
 
     /// There may be new mail.
-    pub fn wake(&self) {
+    pub(crate) fn wake(&self) {
         self.bell.is_fresh.store(true, Ordering::Relaxed);
         self.bell.rung.notify_one();
     }
 
     /// From the next mail on; everything that waits is tried at once.
-    pub fn replace(&self, config: Arc<Config>) {
+    pub(crate) fn replace(&self, config: Arc<Config>) {
         self.config.send_replace(config);
         self.bell.rung.notify_one();
     }
 
     /// Lets the mail under way finish.
-    pub async fn stop(&mut self) {
+    pub(crate) async fn stop(&mut self) {
         self.bell.is_stopping.store(true, Ordering::Relaxed);
         self.bell.rung.notify_one();
         let _ = (&mut self.task).await;
     }
 
-    /// Returns when the task has ended by itself.
-    ///
-    /// # Errors
-    /// Why: the state fails.
-    pub async fn ended(&mut self) -> Result<(), StoreError> {
+    /// Returns when the task has ended by itself: the state fails.
+    pub(crate) async fn ended(&mut self) -> Result<(), StoreError> {
         (&mut self.task).await.unwrap_or(Err(StoreError::Stopped))
     }
 }

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tracing::info;
 
-use super::Daemon;
-use super::runs::Job;
+use super::Engine;
+use super::workers::Job;
 use crate::history::Order;
 use crate::store::{Request, StoreError};
 
-impl Daemon {
+impl Engine {
     /// Does what commands have asked for; a run waits until its flow is free.
     pub(super) async fn fulfil_requests(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        let taken = self.place.store.take_requests(now).await;
+        let taken = self.ctx.store.take_requests(now).await;
         let requests = taken.inspect_err(|_| self.changes.forget())?;
         let mut jobs = Vec::new();
         for (id, request) in requests {
@@ -57,7 +57,7 @@ impl Daemon {
     async fn take_up(&mut self, id: i64, name: &str, order: Order) -> Result<Option<Job>, StoreError> {
         let Some(flow) = self.config.flows.get(name).cloned() else {
             let answer = format!("the daemon knows no flow `{name}`; it was perhaps not reloaded yet");
-            self.place.store.refuse_request(id, answer).await?;
+            self.ctx.store.refuse_request(id, answer).await?;
             return Ok(None);
         };
         if !self.agenda.claim(name) {

@@ -23,6 +23,7 @@ const A_MOMENT: Duration = Duration::from_secs(2);
 pub(super) const MOST_OF_A_CONNECTION: usize = 4;
 
 /// Runs that wait and runs that are under way, by table connection.
+#[derive(Debug)]
 pub(super) struct Turns<T> {
     lines: BTreeMap<String, Line<T>>,
     /// Turns that were given, ever.
@@ -32,6 +33,7 @@ pub(super) struct Turns<T> {
 }
 
 /// Those of one connection.
+#[derive(Debug)]
 struct Line<T> {
     waiting: VecDeque<Waiting<T>>,
     /// The flows of those under way, by the number of the turn.
@@ -41,6 +43,7 @@ struct Line<T> {
 }
 
 /// One that waits.
+#[derive(Debug)]
 pub(super) struct Waiting<T> {
     pub(super) flow: String,
     pub(super) run: T,

@@ -1,0 +1,68 @@
+//! Another file takes the place of the one in force.
+
+use std::sync::Arc;
+
+use super::Engine;
+use super::run::Claimed;
+use super::workers::Job;
+use crate::flow::Config;
+use crate::platform::faults::crash_point;
+use crate::store::StoreError;
+
+impl Engine {
+    /// Goes on with another file, which is valid. Runs under way end as they began; those that wait for their turn
+    /// are as the new file has their flows.
+    ///
+    /// # Errors
+    /// When the state fails; then the old file is in force, and it may be tried again.
+    pub async fn reload(&mut self, config: Arc<Config>) -> Result<(), StoreError> {
+        // All that can fail comes before anything is swapped.
+        let now = self.ctx.clock.now();
+        let known = self.known(&config, Some(now)).await?;
+        let waiting = self.keep_waiting(&config).await?;
+        crash_point("before-swap");
+        self.config = config;
+        self.ctx.services.renew_all();
+        self.delivery.replace(Arc::clone(&self.config));
+        self.workers.add(waiting);
+        self.agenda.replace(&self.config.flows, &known, now);
+        self.planned = now;
+        crash_point("swapped");
+        Ok(())
+    }
+
+    /// Another file than flows.toml may have changed: a secret or an authority, without which something has failed.
+    ///
+    /// # Errors
+    /// When the state fails.
+    pub async fn try_anew(&mut self) -> Result<(), StoreError> {
+        let known = self.known(&self.config, None).await?;
+        self.ctx.services.renew_all();
+        self.delivery.replace(Arc::clone(&self.config));
+        self.agenda.replace(&self.config.flows, &known, self.ctx.clock.now());
+        Ok(())
+    }
+
+    /// The runs that wait for their turn, as the new file has their flows; where it has them no more, the
+    /// claims are taken back.
+    async fn keep_waiting(&mut self, config: &Config) -> Result<Vec<(Job, Claimed)>, StoreError> {
+        let is_kept = |(job, _): &(Job, Claimed)| {
+            let flow = config.flows.get(&job.flow.name);
+            flow.is_some_and(|flow| flow.enabled || job.order.request.is_some())
+        };
+        let (mut kept, gone): (Vec<_>, Vec<_>) = self.workers.take_waiting().into_iter().partition(is_kept);
+        if let Err(error) = self.withdraw(&gone).await {
+            self.workers.add(kept.into_iter().chain(gone));
+            return Err(error);
+        }
+        for (job, _) in gone {
+            self.give_back(&job);
+        }
+        for (job, _) in &mut kept {
+            if let Some(flow) = config.flows.get(&job.flow.name) {
+                job.flow = Arc::clone(flow);
+            }
+        }
+        Ok(kept)
+    }
+}

@@ -1,0 +1,232 @@
+//! One tick, and what the work comes to between two of them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::task::JoinError;
+use tracing::error;
+
+use super::alarms::{self, Seen};
+use super::run::{self, Claimed, Ended};
+use super::workers::{Job, WorkerEvent};
+use super::{Engine, RunEnd};
+use crate::alarm::Kind;
+use crate::flow::Flow;
+use crate::history::{Outcome, Range};
+use crate::planner::Due;
+use crate::platform::clock::SET_BACK;
+use crate::platform::faults::hang_point;
+use crate::store::StoreError;
+
+/// A pause between two ticks after which nothing counts as late before it had its chance.
+const STOOD_STILL: SignedDuration = SignedDuration::from_mins(1);
+/// Between two rounds of the chores.
+const CHORES: Duration = Duration::from_hours(1);
+/// Runs that are claimed in one transaction; a look at the state waits as long.
+const CLAIMED_TOGETHER: usize = 500;
+/// Between two looks for what is wrong.
+const LOOK: SignedDuration = SignedDuration::from_mins(1);
+
+/// What a tick has begun and seen.
+#[derive(Debug, Default)]
+pub struct Tick {
+    /// The flows that have come due.
+    pub due: Vec<Arc<Flow>>,
+    /// Whether all is well, where it was time to look.
+    pub is_well: Option<bool>,
+}
+
+impl Engine {
+    /// Does what is to be done at this moment. Runs that it begins go on beside it; [`Engine::next`] says what
+    /// came of them.
+    ///
+    /// # Errors
+    /// When the state fails. What has not been done is done at the next tick.
+    pub async fn tick(&mut self) -> Result<Tick, StoreError> {
+        let now = self.ctx.clock.now();
+        let before = self.see_time(now).await?;
+        if before.is_some_and(|before| now.duration_since(before).abs() > STOOD_STILL) {
+            // The machine slept, or its clock was set: what was missed is made up for, and not late yet.
+            self.planned = now;
+            self.ctx.store.set_planned(now).await?;
+        }
+        if self.changes.any() {
+            self.fulfil_requests(now).await?;
+        }
+        hang_point("planner").await;
+        let jobs: Vec<Job> =
+            self.agenda.due(now).into_iter().map(|Due { flow, order }| Job { flow, order }).collect();
+        let due = jobs.iter().map(|job| Arc::clone(&job.flow)).collect();
+        self.claim(jobs).await?;
+        self.workers.record(&self.ctx);
+        self.delivery.tick();
+        let steady = self.ctx.clock.steady();
+        if self.chores_done.is_none_or(|at| steady.saturating_sub(at) >= CHORES) {
+            self.chores_done = Some(steady);
+            self.do_chores(now).await?;
+        }
+        let mut is_well = None;
+        if self.looked.is_none_or(|at| now.duration_since(at).abs() >= LOOK) {
+            self.looked = Some(now);
+            is_well = Some(self.look().await?);
+        }
+        Ok(Tick { due, is_well })
+    }
+
+    /// The next ends of runs, taken in; it waits for them for as long as it takes.
+    ///
+    /// # Errors
+    /// When the state fails for good, or the delivery has ended, which it does by such a failure alone.
+    pub async fn next(&mut self) -> Result<Vec<RunEnd>, StoreError> {
+        let event = tokio::select! {
+            // One order, so that a simulation can be played again.
+            biased;
+            Some(event) = self.workers.next() => event,
+            failed = self.delivery.ended() => return Err(failed.err().unwrap_or(StoreError::Stopped)),
+        };
+        self.take_in(event)
+    }
+
+    /// The moment of the tick before; what runs are due since is put right where the clock was set back.
+    async fn see_time(&mut self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        let before = self.last_tick;
+        let steady = self.ctx.clock.steady();
+        let passed = |(before, at): (Timestamp, Duration)| set_back(before, now, steady.saturating_sub(at));
+        if let Some(by) = before.and_then(passed) {
+            self.ctx.store.clock_went_back(by, now).await?;
+            self.agenda.set_back(by);
+        }
+        self.last_tick = Some((now, steady));
+        Ok(before.map(|(before, _)| before))
+    }
+
+    /// Looks for what is wrong, and tells it. Whether all is well.
+    async fn look(&mut self) -> Result<bool, StoreError> {
+        let ends = self.ends.now(&self.config).await;
+        let now = self.ctx.clock.now();
+        let seen =
+            Seen { file: self.invalid_file.clone(), held_up: self.workers.held_up(self.planned, now), ends };
+        let standing = alarms::look_and_tell(&self.ctx, &self.config, seen).await?;
+        self.delivery.wake();
+        self.ctx.services.tidy();
+        // What ends in days must not silence the switch that tells of a dead daemon.
+        let is_well = standing.iter().all(|alarm| alarm.kind == Kind::Expiring);
+        self.is_well = Some(is_well);
+        Ok(is_well)
+    }
+
+    /// Claims runs, some hundred at a time; then those begin whose turn it is.
+    pub(super) async fn claim(&mut self, jobs: Vec<Job>) -> Result<(), StoreError> {
+        let mut jobs = jobs.into_iter();
+        loop {
+            let some: Vec<Job> = jobs.by_ref().take(CLAIMED_TOGETHER).collect();
+            if some.is_empty() {
+                break;
+            }
+            let wanted = some.iter().map(|job| (job.flow.name.clone(), job.order)).collect();
+            match run::claim(&self.ctx, wanted).await {
+                Ok(claimed) => self.workers.add(some.into_iter().zip(claimed)),
+                Err(error) => {
+                    for job in some.into_iter().chain(jobs) {
+                        self.give_back(&job);
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        self.workers.go_on(&self.ctx, &self.config);
+        Ok(())
+    }
+
+    /// Takes back the claims of runs whose turn has not come.
+    pub(super) async fn withdraw(&self, waiting: &[(Job, Claimed)]) -> Result<(), StoreError> {
+        let runs: Vec<i64> = waiting.iter().map(|(_, claimed)| claimed.run()).collect();
+        self.ctx.store.withdraw_runs(runs).await
+    }
+
+    /// Takes in what the work for runs has come to.
+    pub(super) fn take_in(
+        &mut self,
+        event: Result<WorkerEvent, JoinError>,
+    ) -> Result<Vec<RunEnd>, StoreError> {
+        let ends = match event {
+            Ok(WorkerEvent::Empty(job, turn, empty)) => {
+                self.workers.end_turn(&turn);
+                self.workers.keep(job, *empty);
+                Vec::new()
+            }
+            Ok(WorkerEvent::Ended(job, turn, result)) => {
+                self.workers.end_turn(&turn);
+                self.delivery.wake();
+                vec![self.end(job, result)?]
+            }
+            Ok(WorkerEvent::BrokeOff(job, turn)) => {
+                self.workers.end_turn(&turn);
+                self.delivery.wake();
+                self.failed(&job);
+                vec![RunEnd { flow: job.flow, result: None }]
+            }
+            Ok(WorkerEvent::Recorded(jobs, results)) => {
+                self.workers.end_recording();
+                self.end_together(jobs, results)?
+            }
+            Err(fault) => {
+                error!("a run was lost: {fault}");
+                Vec::new()
+            }
+        };
+        self.workers.go_on(&self.ctx, &self.config);
+        Ok(ends)
+    }
+
+    fn end_together(
+        &mut self,
+        jobs: Vec<Job>,
+        results: Result<Vec<Ended>, StoreError>,
+    ) -> Result<Vec<RunEnd>, StoreError> {
+        match results {
+            Ok(results) => jobs.into_iter().zip(results).map(|(job, it)| self.end(job, Ok(it))).collect(),
+            Err(error) if error.is_lasting() => Err(error),
+            Err(_) => Ok(jobs.into_iter().map(|job| self.not_recorded(job)).collect()),
+        }
+    }
+
+    /// Only a run of the new rows says that they can be read.
+    fn end(&mut self, job: Job, result: Result<Ended, StoreError>) -> Result<RunEnd, StoreError> {
+        let ended = match result {
+            Ok(ended) => ended,
+            Err(error) if error.is_lasting() => return Err(error),
+            Err(_) => return Ok(self.not_recorded(job)),
+        };
+        match (ended.outcome, job.order.range) {
+            (Outcome::Failed, _) => self.failed(&job),
+            (_, Range::New) => self.agenda.succeeded(&job.flow.name),
+            (_, Range::Past { .. }) => self.agenda.ended(&job.flow.name),
+        }
+        Ok(RunEnd { flow: job.flow, result: Some(ended) })
+    }
+
+    fn failed(&mut self, job: &Job) {
+        match job.order.range {
+            Range::New => self.agenda.failed(&job.flow.name, self.ctx.clock.now()),
+            Range::Past { .. } => self.agenda.ended(&job.flow.name),
+        }
+    }
+
+    fn not_recorded(&mut self, job: Job) -> RunEnd {
+        self.give_back(&job);
+        RunEnd { flow: job.flow, result: None }
+    }
+
+    /// A run that did not come to be: what it was for is due again at the next tick.
+    pub(super) fn give_back(&mut self, job: &Job) {
+        self.agenda.give_back(&job.flow.name, &job.order);
+    }
+}
+
+/// By how much the clock was set back in this time, if it was.
+fn set_back(before: Timestamp, now: Timestamp, elapsed: Duration) -> Option<SignedDuration> {
+    let elapsed = SignedDuration::try_from(elapsed).unwrap_or_default();
+    Some(before.duration_since(now) + elapsed).filter(|by| *by > SET_BACK)
+}
