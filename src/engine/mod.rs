@@ -105,7 +105,7 @@ impl Engine {
             );
         }
         let delivery = Delivery::start(&ctx, Arc::clone(&config));
-        let changes = Changes::of(&ctx.folder);
+        let changes = ctx.store.changes();
         let mut engine = Self {
             ctx,
             config,

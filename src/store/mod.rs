@@ -98,6 +98,12 @@ impl Store {
         sqlite.raw(statement)
     }
 
+    /// Tells whether anybody has written to the state, without a look into it; all of it counts as unseen.
+    pub fn changes(&self) -> Changes {
+        let Engine::Sqlite(sqlite) = &self.engine;
+        sqlite.changes()
+    }
+
     /// Whether the state is still the one that was opened, and not deleted or replaced.
     pub fn is_in_place(&self) -> bool {
         let Engine::Sqlite(sqlite) = &self.engine;

@@ -25,7 +25,7 @@ const SETTLED: Duration = Duration::from_secs(1);
 
 impl Changes {
     /// Of the database of a state folder; all of it counts as unseen.
-    pub fn of(folder: &Path) -> Self {
+    pub(crate) fn of(folder: &Path) -> Self {
         Self { log: folder.join("leadflow.db-wal"), seen: None }
     }
 

@@ -1,9 +1,10 @@
 //! The database shared between the tasks of a process.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::in_place::OpenFiles;
-use super::{Database, Failure};
+use super::{Changes, Database, Failure};
 use crate::platform::blocking::{Runner, Worker};
 use crate::platform::faults::block_point;
 use crate::store::StoreError;
@@ -33,6 +34,11 @@ impl Shared {
     pub(in crate::store) fn raw(&self, statement: &str) -> Result<Option<String>, StoreError> {
         let database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
         database.raw(statement).map_err(StoreError::from)
+    }
+
+    /// A database in memory has nothing that could tell.
+    pub(in crate::store) fn changes(&self) -> Changes {
+        Changes::of(self.files.as_ref().map_or(Path::new("/nonexistent"), |files| files.folder()))
     }
 
     /// Whether the state is still the one that was opened, and not deleted or replaced.
