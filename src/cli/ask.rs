@@ -29,7 +29,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Does what needs no run; returns when it is done.
 pub(super) async fn ask(loaded: &Loaded, request: Request) -> anyhow::Result<()> {
-    let (folder, now) = (&loaded.config.settings.state, Clock::System.now());
+    let folder = &loaded.config.settings.state;
+    let now = Clock::System.now();
     match Lock::take(folder) {
         Ok(_lock) => {
             let store = state::open(&loaded.config, now).await?;
@@ -121,7 +122,8 @@ pub(super) fn exit_of(run: &Run) -> ExitCode {
 /// Runs the flow and delivers, in this process.
 async fn here(loaded: &Loaded, request: &Request) -> anyhow::Result<i64> {
     let Request::Run { flow, cause, range } = request else { bail!("this is no run") };
-    let (config, clock) = (&loaded.config, Clock::System);
+    let config = &loaded.config;
+    let clock = Clock::System;
     let store = state::open(config, clock.now()).await?;
     super::run::take_over(&store, clock.now()).await?;
     let place = RunContext::online(store, clock, config.settings.state.clone());

@@ -57,7 +57,8 @@ pub(super) async fn rename(loaded: &Loaded, arguments: &RenameArguments) -> anyh
 }
 
 pub(super) async fn recover(loaded: &Loaded, arguments: &RecoverArguments) -> anyhow::Result<ExitCode> {
-    let (config, now) = (&loaded.config, Clock::System.now());
+    let config = &loaded.config;
+    let now = Clock::System.now();
     let since = moment::parse(&arguments.since, &config.settings.time_zone, now)?;
     let _lock = Lock::take(&config.settings.state)?;
     match state::is_whole(config, now).await {

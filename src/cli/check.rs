@@ -37,7 +37,8 @@ pub(super) async fn check(path: PathBuf, arguments: Arguments) -> anyhow::Result
         Err(report) => report.problems.as_slice(),
     };
     let count = |level| problems.iter().filter(|problem| problem.level == level).count();
-    let (warnings, notes) = (count(Level::Warning), count(Level::Note));
+    let warnings = count(Level::Warning);
+    let notes = count(Level::Note);
     let is_well = result.is_ok() && (warnings == 0 || !arguments.strict);
     let mut findings = match &result {
         Ok(loaded) if arguments.online => {

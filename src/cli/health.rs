@@ -53,7 +53,8 @@ struct Found {
 }
 
 async fn look(loaded: &Loaded, store: &Store) -> anyhow::Result<Found> {
-    let (mut reasons, config) = (Vec::new(), &loaded.config);
+    let mut reasons = Vec::new();
+    let config = &loaded.config;
     let is_running = daemon::is_running(loaded)?;
     if !is_running {
         reasons.push(format!("no daemon is running; start it: {}", daemon::how_to_start(loaded)));
@@ -74,7 +75,8 @@ async fn look(loaded: &Loaded, store: &Store) -> anyhow::Result<Found> {
     reasons.extend(raised.iter().filter(|raised| is_told(raised)).map(told));
     reasons.extend(alarms.iter().map(reason));
     if let Some((mail, reply)) = facts.held_notice {
-        let (reply, ways) = (output::line(&reply), clears_held(mail));
+        let reply = output::line(&reply);
+        let ways = clears_held(mail);
         reasons.push(format!(
             "mail {mail} to settings.failures.to is held, so nobody hears of failures: {reply}\n  {ways}"
         ));
@@ -90,6 +92,7 @@ fn told(raised: &Raised) -> String {
 fn reason(alarm: &Alarm) -> String {
     let times = if alarm.times > 1 { format!(" ({} times in a row)", alarm.times) } else { String::new() };
     let Alarm { look, .. } = alarm;
-    let (what, help) = (output::line(&alarm.what), output::line(&alarm.help));
+    let what = output::line(&alarm.what);
+    let help = output::line(&alarm.help);
     format!("{}{times}: {what}\n  {help}; `{look}` tells more", alarm.kind.title(&alarm.about))
 }

@@ -97,7 +97,8 @@ pub(super) async fn list(loaded: &Loaded, arguments: &Arguments) -> anyhow::Resu
     } else if all.is_empty() {
         output::print("there is no flow in this file")?;
     } else {
-        let (zone, width) = (&loaded.config.settings.time_zone, output::width());
+        let zone = &loaded.config.settings.time_zone;
+        let width = output::width();
         let moment = |at| output::moment_within(at, zone, now, width);
         let rows = all.iter().map(|flow| cells(flow, moment, now)).collect();
         output::print(&Table::new(&columns(), rows, width).to_string())?;

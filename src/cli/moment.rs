@@ -31,7 +31,8 @@ mod tests {
 
     #[test]
     fn dates_times_and_how_long_ago() {
-        let (zone, now) = (TimeZone::get("Asia/Seoul").unwrap(), "2026-11-24T03:00:00Z".parse().unwrap());
+        let zone = TimeZone::get("Asia/Seoul").unwrap();
+        let now = "2026-11-24T03:00:00Z".parse().unwrap();
         for (text, expected) in [
             ("2026-11-20", "2026-11-19T15:00:00Z"),
             ("2026-11-20T08:00", "2026-11-19T23:00:00Z"),

@@ -102,7 +102,9 @@ async fn list(loaded: &Loaded, as_json: bool) -> anyhow::Result<ExitCode> {
     } else if found.is_empty() {
         output::print("no mail waits, is held or uncertain")?;
     } else {
-        let (zone, now, width) = (&loaded.config.settings.time_zone, Clock::System.now(), output::width());
+        let zone = &loaded.config.settings.time_zone;
+        let now = Clock::System.now();
+        let width = output::width();
         let moment = |at| output::moment_within(at, zone, now, width);
         let rows = found.iter().map(|listed| cells(listed, moment)).collect();
         output::print(&Table::new(&columns(), rows, width).to_string())?;

@@ -196,7 +196,8 @@ pub(super) fn moment_within(at: Timestamp, zone: &TimeZone, now: Timestamp, widt
 
 /// `420 ms`, `12.3 s`, `4 min 20 s`.
 pub(super) fn duration(length: SignedDuration) -> String {
-    let (seconds, millis) = (length.as_secs(), length.as_millis());
+    let seconds = length.as_secs();
+    let millis = length.as_millis();
     match seconds {
         ..1 => format!("{millis} ms"),
         1..60 => format!("{:.1} s", length.as_secs_f64()),

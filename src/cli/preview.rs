@@ -93,7 +93,8 @@ async fn head(
     store: Option<&Store>,
 ) -> anyhow::Result<Vec<String>> {
     let since = output::moment(found.past_time, &flow.time_zone);
-    let (counted, condition) = (output::counted(found.length, "row"), &flow.condition);
+    let counted = output::counted(found.length, "row");
+    let condition = &flow.condition;
     let mut lines = vec![match rows {
         Rows::New => format!("{} since {since}", output::counted(found.length, "new row")),
         Rows::Since(_) => format!("{counted} since {since}, mailed or not"),

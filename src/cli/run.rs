@@ -74,7 +74,8 @@ async fn once(loaded: Loaded, names: &[String]) -> anyhow::Result<ExitCode> {
         names.iter().map(find).collect::<Result<_, _>>()?
     };
     let _lock = Lock::take(&config.settings.state)?;
-    let (file, state) = (config.path.display(), config.settings.state.display());
+    let file = config.path.display();
+    let state = config.settings.state.display();
     info!(flows = flows.len(), %file, %state, "running once");
     let clock = Clock::System;
     let store = state::open(&config, clock.now()).await?;

@@ -117,7 +117,8 @@ async fn window_of(store: &Store, run: &Run) -> anyhow::Result<Option<(Timestamp
 
 pub(super) async fn replay(loaded: Loaded, arguments: ReplayArguments) -> anyhow::Result<ExitCode> {
     let flow = super::flow_named(&loaded.config, &arguments.flow)?;
-    let (zone, now) = (&loaded.config.settings.time_zone, Clock::System.now());
+    let zone = &loaded.config.settings.time_zone;
+    let now = Clock::System.now();
     let from = moment::parse(&arguments.from, zone, now)?;
     let to = arguments.to.as_ref().map_or(Ok(now), |text| moment::parse(text, zone, now))?;
     if from >= to {
@@ -132,8 +133,8 @@ pub(super) async fn replay(loaded: Loaded, arguments: ReplayArguments) -> anyhow
     drop(store);
     let count = if arguments.again { found.rows } else { found.rows - found.mailed };
     if !arguments.json {
-        let (was, is) =
-            (if found.rows == 1 { "was" } else { "were" }, if found.mailed == 1 { "is" } else { "are" });
+        let was = if found.rows == 1 { "was" } else { "were" };
+        let is = if found.mailed == 1 { "is" } else { "are" };
         let already = if arguments.again { "mailed again" } else { "left out" };
         output::print(&format!(
             "{}: {} {was} written from {} to {} ({}); {} of them {} mailed already and {is} {already}\n{} to mail to {}",

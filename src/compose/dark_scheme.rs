@@ -19,7 +19,8 @@ fn every_colour_has_its_dark_one() {
             let Some((_, style)) = tag.split_once("style=\"") else { continue };
             let style = style.split('"').next().unwrap_or_default();
             let has = |key: &str| style.split(';').any(|part| part.trim().starts_with(key));
-            let (has_text, has_ground) = (has("color:"), has("background-color:"));
+            let has_text = has("color:");
+            let has_ground = has("background-color:");
             let classes =
                 tag.split_once("class=\"").and_then(|(_, rest)| rest.split('"').next()).unwrap_or_default();
             let rules: Vec<&str> = classes

@@ -17,7 +17,8 @@ const DIGITS_OF_PHONE: usize = 7;
 /// expects another separator would begin a cell. Plain numbers stay.
 pub(super) fn defused(text: Cow<'_, str>) -> Cow<'_, str> {
     // Only the beginnings are looked at closely; most cells have one.
-    let (mut start, mut signs) = (0, Vec::new());
+    let mut start = 0;
+    let mut signs = Vec::new();
     while start < text.len() {
         let piece = &text[start..];
         let end = piece.bytes().position(is_border).unwrap_or(piece.len());

@@ -160,7 +160,8 @@ fn emails() -> impl Strategy<Value = String> {
 }
 
 fn is_well_composed(email: &str, rows: &[String], max_bytes: usize) {
-    let (flow, folder) = (flow(email), tempfile::tempdir().unwrap());
+    let flow = flow(email);
+    let folder = tempfile::tempdir().unwrap();
     let mut spool = Spool::new(folder.path()).knowing(flow.email.named_columns());
     let rows: Vec<Row> = rows.iter().map(|row| Row::from_text(row.clone()).unwrap()).collect();
     for row in &rows {

@@ -61,8 +61,8 @@ fn lines_of_any_length_are_cut_or_encoded() {
 fn many_recipients_are_a_line_each() {
     for name in ["", "Sales {}", "Person, {} 김"] {
         let of = |number: usize| {
-            let (name, address) =
-                (name.replace("{}", &number.to_string()), format!("n{number}@contoso.example"));
+            let name = name.replace("{}", &number.to_string());
+            let address = format!("n{number}@contoso.example");
             (if name.is_empty() { address.clone() } else { format!("\"{name}\" <{address}>") }, name, address)
         };
         let cc: Vec<String> = (0..300).map(|number| of(number).0).collect();

@@ -185,7 +185,8 @@ fn compose_with(
         notes.push(format!("{length} rows are more than {MOST_SINGLE_MAILS}, so they went out as a digest"));
     }
     let columns = spool.columns().to_vec();
-    let (is_lead, more_columns) = (lead::is_lead(&columns), spool.has_more_columns());
+    let is_lead = lead::is_lead(&columns);
+    let more_columns = spool.has_more_columns();
     let sheet = email
         .csv
         .as_ref()
@@ -301,7 +302,8 @@ impl Context<'_> {
         let (subject, built, sheet) = self.fitting(place, shown, sheet, &message_id, &mut mails.notes)?;
         let start = mails.bytes.seek(SeekFrom::End(0))?;
         mails.bytes.write_all(&built)?;
-        let (rows, span) = (place.part.rows.clone(), start..start + built.len() as u64);
+        let rows = place.part.rows.clone();
+        let span = start..start + built.len() as u64;
         mails.list.push(Composed { subject, message_id, rows, span, sheet });
         Ok(())
     }
@@ -310,7 +312,8 @@ impl Context<'_> {
     fn shown_rows(&self, part: &Part, spool: &mut Spool) -> io::Result<Vec<Value>> {
         let most = if self.single { usize::MAX } else { self.scene.flow.email.max_rows };
         let budget = plan::body_budget(self.scene.max_bytes);
-        let (mut shown, mut size) = (Vec::new(), 0);
+        let mut shown = Vec::new();
+        let mut size = 0;
         let mut rows = spool.rows_from(part.at)?;
         while shown.len() < part.rows.len().min(most.max(1))
             && let Some(columns) = rows.next_columns()?

@@ -119,7 +119,8 @@ impl Context<'_> {
     }
 
     pub(super) fn file_name(&self, place: &Place<'_>) -> String {
-        let (flow, run) = (&self.scene.flow.name, self.scene.run);
+        let flow = &self.scene.flow.name;
+        let run = self.scene.run;
         if place.of > 1 {
             format!("{flow}-{run}-{}of{}.csv", place.number, place.of)
         } else {

@@ -49,7 +49,8 @@ impl SheetPart {
     ) -> io::Result<()> {
         lines.seek(SeekFrom::Start(self.lines.start))?;
         let mut csv = head.chain(lines.take(self.lines.end - self.lines.start));
-        let (mut piece, mut letters) = (Vec::with_capacity(LINE * AT_A_TIME), [0; LETTERS]);
+        let mut piece = Vec::with_capacity(LINE * AT_A_TIME);
+        let mut letters = [0; LETTERS];
         loop {
             piece.clear();
             (&mut csv).take((LINE * AT_A_TIME) as u64).read_to_end(&mut piece)?;

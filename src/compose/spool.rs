@@ -48,7 +48,8 @@ impl Spool {
     /// An empty spool; its file, should it need one, has no name and vanishes with the process.
     pub fn new(folder: &Path) -> Self {
         let file = BufWriter::with_capacity(AT_A_TIME, tempfile::spooled_tempfile_in(IN_MEMORY, folder));
-        let (seen, wanted) = (HashSet::new(), HashSet::new());
+        let seen = HashSet::new();
+        let wanted = HashSet::new();
         Self { file, rows: 0, size: 0, columns: Vec::new(), seen, wanted, has_more: false }
     }
 

@@ -26,7 +26,8 @@ pub(super) fn composed(
     rows: &[Value],
     max_bytes: usize,
 ) -> (Vec<(Composed, Vec<u8>)>, Vec<String>) {
-    let (flow, folder) = (flow(email), tempfile::tempdir().unwrap());
+    let flow = flow(email);
+    let folder = tempfile::tempdir().unwrap();
     let mut spool = Spool::new(folder.path()).knowing(flow.email.named_columns());
     for (number, row) in rows.iter().enumerate() {
         let mut row = row.clone();

@@ -123,7 +123,8 @@ fn azure(section: Section<'_>, folders: &Folders) -> Option<AzureConnection> {
     let given: Vec<_> = LOGINS.into_iter().filter(|key| section.has(key)).collect();
     let connection_string = section.secret("connection_string", folders);
     let account = section.text("account");
-    let (key, sas) = (section.secret("shared_key", folders), section.secret("sas", folders));
+    let key = section.secret("shared_key", folders);
+    let sas = section.secret("sas", folders);
     let cloud = entra::cloud(&section);
     let entra = entra::read(&section, "entra", cloud, folders);
     if given.len() != 1 {

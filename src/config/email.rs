@@ -50,7 +50,8 @@ pub(super) fn read(
     let per_hour = section.integer("per_hour", 1..=100_000).unwrap_or(PER_HOUR);
     let kinds = [("mark", TestLeads::Mark), ("include", TestLeads::Include), ("hide", TestLeads::Hide)];
     let test_leads = section.choice("test_leads", &kinds).unwrap_or(TestLeads::Mark);
-    let (csv, csv_separator) = (sheet::read(&section), sheet::separator(&section));
+    let csv = sheet::read(&section);
+    let csv_separator = sheet::separator(&section);
     if let Some((templates, select)) = templates.as_deref().zip(table.and_then(|table| table.select.as_ref()))
     {
         select::check(&section, select, templates, csv.as_deref(), test_leads);

@@ -18,7 +18,8 @@ pub(super) fn cloud(section: &Section<'_>) -> Cloud {
 pub(super) fn read(outer: &Section<'_>, key: &'static str, cloud: Cloud, folders: &Folders) -> Option<Entra> {
     let section = outer.section(key)?;
     let managed = section.boolean("managed_identity");
-    let (tenant_id, client_id) = (name(&section, "tenant_id"), name(&section, "client_id"));
+    let tenant_id = name(&section, "tenant_id");
+    let client_id = name(&section, "client_id");
     let secret = section.secret("client_secret", folders);
     let has = |key: &str| section.has(key);
     if managed == Some(false) {

@@ -64,7 +64,8 @@ fn choose(
     is_there: impl Fn(&Path) -> bool,
     is_running: impl FnOnce() -> bool,
 ) -> Found {
-    let (here, packaged) = (Path::new(HERE), Path::new(OF_PACKAGE));
+    let here = Path::new(HERE);
+    let packaged = Path::new(OF_PACKAGE);
     let own = |path: PathBuf| {
         let is_own = !is_packaged(&path);
         Found { path, word: is_own.then_some(Word::Own) }

@@ -41,7 +41,8 @@ pub(super) fn read(
     // Says so where it is no table.
     let _ = root.section("flows");
     for (name, table) in tables {
-        let (span, name) = (name.span(), name.into_inner().into_owned());
+        let span = name.span();
+        let name = name.into_inner().into_owned();
         let fits = !name.is_empty()
             && name.len() <= 64
             && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');

@@ -119,8 +119,9 @@ fn loaded(bytes: &[u8]) -> String {
             // A secret of more than ASCII has a star for each byte.
             assert!(column <= found.len() + 1, "{line}:{column} of {text}");
         }
-        let (plain, color, line) =
-            (problem.shown(false, 100), problem.shown(true, 40), problem.in_one_line());
+        let plain = problem.shown(false, 100);
+        let color = problem.shown(true, 40);
+        let line = problem.in_one_line();
         shown = [shown, plain, color, format!("{problem:?}"), line].join("\n");
         assert!(!problem.message.is_empty());
     }

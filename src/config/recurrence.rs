@@ -20,7 +20,8 @@ pub(super) struct Recurrences(RefCell<HashMap<String, Arc<Recurrence>>>);
 impl Recurrences {
     /// Checks what no other flow has asked for yet.
     fn checked(&self, definition: Definition) -> Result<Arc<Recurrence>, Vec<DefinitionError>> {
-        let (mut known, name) = (self.0.borrow_mut(), format!("{definition:?}"));
+        let mut known = self.0.borrow_mut();
+        let name = format!("{definition:?}");
         if let Some(recurrence) = known.get(&name) {
             return Ok(Arc::clone(recurrence));
         }

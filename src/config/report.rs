@@ -102,7 +102,8 @@ impl<'a> Problems<'a> {
 
     pub(super) fn add(&self, span: Range<usize>, message: String, help: String, level: Level) {
         let help = (!help.is_empty()).then_some(help).map(shown);
-        let (message, source) = (shown(message), self.source());
+        let message = shown(message);
+        let source = self.source();
         self.found.borrow_mut().push(Problem { message, help, level, source, span: Some(span) });
     }
 

@@ -74,7 +74,8 @@ type Wanted = (Sources, Option<Sources>);
 impl Shelf {
     /// Reads every template of the folder; there may be none.
     pub(super) fn open(folder: &Path) -> Self {
-        let (mut files, mut misnamed) = (BTreeMap::new(), Vec::new());
+        let mut files = BTreeMap::new();
+        let mut misnamed = Vec::new();
         let failure = names_in(folder).map(|names| {
             for name in names {
                 if name.ends_with(HTML) || name.ends_with(TEXT) {
@@ -89,7 +90,8 @@ impl Shelf {
             format!("cannot read the templates folder: {}", ownership::explained(folder, &error))
         });
         misnamed.sort();
-        let (compiled, used) = (RefCell::default(), RefCell::default());
+        let compiled = RefCell::default();
+        let used = RefCell::default();
         Self { folder: folder.to_owned(), files, misnamed, failure, used, compiled }
     }
 
@@ -132,7 +134,8 @@ impl Shelf {
     fn try_out(&self, html: Option<Source>, text: Option<Source>, problems: &Problems<'_>) {
         let own: Vec<Place> = html.iter().chain(&text).map(|source| source.place.clone()).collect();
         let subject = Source { place: Place::Subject, text: DEFAULT_SUBJECT.to_owned() };
-        let (html_partials, text_partials) = (self.partials(HTML), self.partials(TEXT));
+        let html_partials = self.partials(HTML);
+        let text_partials = self.partials(TEXT);
         let sources = Sources { subject, html, text, html_partials, text_partials };
         let written =
             Written { problems, section: None, sources: sources.clone(), subject: None, body: None };

@@ -32,7 +32,8 @@ impl Folders {
     /// How a secret comes to the service that cannot read it where it lies.
     fn instead_of_secret(&self, path: &Path, _: &Refusal) -> String {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let (there, place) = (path.display(), Path::new(secrets::OF_PACKAGE).join(&*name));
+        let there = path.display();
+        let place = Path::new(secrets::OF_PACKAGE).join(&*name);
         if !self.service.as_ref().is_some_and(Reader::is_of_package) {
             return format!(
                 "write {{ credential = \"{name}\" }}, and add LoadCredential={name}:{there} to the service's unit"

@@ -110,8 +110,10 @@ fn recipients(old: &Flow, new: &Flow) -> Option<String> {
         };
         lists.into_iter().flat_map(each).collect::<BTreeSet<_>>()
     };
-    let (old, new) = (all(old), all(new));
-    let (more, fewer) = (new.difference(&old).count(), old.difference(&new).count());
+    let old = all(old);
+    let new = all(new);
+    let more = new.difference(&old).count();
+    let fewer = old.difference(&new).count();
     match (more, fewer) {
         (0, 0) => None,
         (more, 0) => Some(format!("recipients +{more}")),

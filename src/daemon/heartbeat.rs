@@ -43,7 +43,8 @@ impl Heartbeat {
                 "the heartbeat cannot be sent: the system has no certificates (package ca-certificates)"
             );
         };
-        let (is_under_way, is_failing) = (Arc::clone(&self.is_under_way), Arc::clone(&self.is_failing));
+        let is_under_way = Arc::clone(&self.is_under_way);
+        let is_failing = Arc::clone(&self.is_failing);
         tokio::spawn(async move {
             let answer = client.get(url).send().await.and_then(reqwest::Response::error_for_status);
             let failed = answer.err().map(|error| match error.status() {

@@ -103,7 +103,8 @@ async fn mail(
     if is_quiet || config.settings.failures.is_none() {
         return None;
     }
-    let (config, decision) = (Arc::clone(config), decision.clone());
+    let config = Arc::clone(config);
+    let decision = decision.clone();
     place.runner.run(move || composed(&config, &decision, now)).await.flatten()
 }
 
@@ -138,7 +139,8 @@ fn composed(config: &Config, decision: &Decision, now: jiff::Timestamp) -> Optio
 
 fn log(decision: &Decision) {
     for alarm in &decision.new {
-        let (title, kind) = (alarm.kind.title(&alarm.about), alarm.kind.word());
+        let title = alarm.kind.title(&alarm.about);
+        let kind = alarm.kind.word();
         error!(
             alarm = kind,
             about = alarm.about,

@@ -137,7 +137,8 @@ mod tests {
 
     #[test]
     fn a_connection_has_its_turns_and_all_together_have_a_bound_for_a_moment() {
-        let (mut turns, start) = (Turns::default(), Instant::now());
+        let mut turns = Turns::default();
+        let start = Instant::now();
         for run in 0..10 {
             turns.add("one", "flow", run);
         }
@@ -162,7 +163,8 @@ mod tests {
     #[test]
     fn one_connection_that_answers_goes_on_among_any_number_that_hang() {
         for hanging in [1, 3, 4, 12, 100, 1_000] {
-            let (mut turns, start) = (Turns::default(), Instant::now());
+            let mut turns = Turns::default();
+            let start = Instant::now();
             for connection in 0..hanging {
                 for run in 0..20 {
                     turns.add(&format!("hangs {connection}"), "flow", run);
@@ -170,7 +172,8 @@ mod tests {
             }
             // Its name is the last.
             (0..200).for_each(|run| turns.add("well", "flow", 10_000 + run));
-            let (mut done, mut first) = (0, None);
+            let mut done = 0;
+            let mut first = None;
             let needed = u64::try_from(hanging).unwrap() / 16 * 2 + 2;
             for tick in 0..needed + 600 {
                 let now = second(start, tick);
@@ -195,7 +198,8 @@ mod tests {
 
     #[test]
     fn turns_go_round_and_no_name_comes_first() {
-        let (mut turns, start) = (Turns::default(), Instant::now());
+        let mut turns = Turns::default();
+        let start = Instant::now();
         let names: Vec<String> = (0..40).map(|number| format!("{number:02}")).collect();
         // Each has another run as soon as one has ended.
         let mut given = BTreeMap::new();

@@ -90,7 +90,8 @@ mod tests {
     fn what_is_no_pem_says_what_it_is_and_what_to_type() {
         let key = KeyPair::generate().unwrap();
         let certificate = CertificateParams::new(Vec::new()).unwrap().self_signed(&key).unwrap();
-        let (pem, der) = (certificate.pem(), certificate.der().to_vec());
+        let pem = certificate.pem();
+        let der = certificate.der().to_vec();
         let windows = pem.replace('\n', "\r\n");
         for good in [pem.clone(), windows.clone(), format!("Subject: x\n{pem}\n{pem}")] {
             assert!(of_pem(good.as_bytes()).is_ok(), "{good}");

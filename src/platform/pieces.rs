@@ -14,7 +14,9 @@ const AGAIN: usize = 4 << 10;
 /// # Errors
 /// When it cannot be read.
 pub(crate) fn find_in_file(path: &Path, is_found: impl Fn(&str) -> bool) -> io::Result<(u64, bool)> {
-    let (mut file, mut piece, mut all) = (open_inside(path)?, Vec::with_capacity(PIECE + AGAIN), 0);
+    let mut file = open_inside(path)?;
+    let mut piece = Vec::with_capacity(PIECE + AGAIN);
+    let mut all = 0;
     loop {
         let read = file.by_ref().take(PIECE as u64).read_to_end(&mut piece)?;
         if read == 0 {

@@ -90,7 +90,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::NameTaken`], [`StoreError::Unknown`], and as every operation.
     pub async fn rename(&self, old: &str, new: &str) -> Result<(), StoreError> {
-        let (old, new) = (old.to_owned(), new.to_owned());
+        let old = old.to_owned();
+        let new = new.to_owned();
         let Engine::Sqlite(sqlite) = &self.engine;
         sqlite.call(move |db| db.rename(&old, &new)).await
     }

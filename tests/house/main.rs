@@ -1,4 +1,4 @@
-//! The house: which room may use which.
+//! The house: which room may use which, and how large its files are.
 //!
 //! `docs/development/architecture.md` has the table of arrows; what stands there and what the code does are
 //! the same, or this fails. And words for people are for people: nothing is decided by them.
@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where its sources cannot be read")]
 
 mod arrows;
+mod sizes;
 mod words;
 
 use std::fs;

@@ -142,7 +142,8 @@ impl Machine {
 
     fn take_file(&self, file: usize) {
         let mut state = self.world.lock();
-        let (now, old) = (state.now, state.file);
+        let now = state.now;
+        let old = state.file;
         state.file = file;
         for (flow, is) in self.world.story.files[file].iter().enumerate() {
             if is.is_wide && !self.world.story.files[old][flow].is_wide {

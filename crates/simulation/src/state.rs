@@ -68,7 +68,8 @@ pub(super) fn waiting_requests(store: &Store) -> Vec<Waiting> {
                WHERE run IS NULL AND answer IS NULL";
     let of_row = |row: &str| {
         let mut parts = row.split(' ');
-        let (id, flow) = (parts.next()?.parse().ok()?, parts.next()?.to_owned());
+        let id = parts.next()?.parse().ok()?;
+        let flow = parts.next()?.to_owned();
         Some(Waiting { id, flow, is_off: parts.next() == Some("off") })
     };
     rows(store, ask).iter().filter_map(|row| of_row(row)).collect()

@@ -236,7 +236,8 @@ fn writes(
         let index = if let Some(index) = dice.choice(&known).filter(|_| dice.u8(0..10) < 4) {
             *index
         } else {
-            let (table, key) = (dice.usize(0..tables), format!("p{}/{:03}", dice.u8(0..3), keys.len()));
+            let table = dice.usize(0..tables);
+            let key = format!("p{}/{:03}", dice.u8(0..3), keys.len());
             // Anywhere among the keys, so that a scan may have passed its place already.
             let key = format!("{}-{key}", dice.char('a'..='f'));
             keys.push(Written { table, key, is_plain: dice.u8(0..4) != 0, last: 0, is_there: false });
@@ -330,7 +331,8 @@ fn happening(
 ) -> (Event, Option<Event>) {
     let server = dice.usize(0..servers);
     let flow = dice.usize(0..flows);
-    let (calm, mood) = (Mood::default(), Mood::default());
+    let calm = Mood::default();
+    let mood = Mood::default();
     match dice.u8(0..23) {
         0..=6 => (Event::Crash(dice.u32(1..70)), None),
         7..=8 => (Event::Restart, None),

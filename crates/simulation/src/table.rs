@@ -121,7 +121,9 @@ impl SimulatedTable {
         // Now and then a page without any row, as the service has them.
         let most = if from.is_none() && state.dice.u8(0..8) == 0 { 0 } else { state.dice.usize(2..12) };
         let passes_over = self.world.story.files[self.file][self.flow].rule == Rule::Nothing;
-        let (mut rows, mut seen, mut next) = (Vec::new(), Vec::new(), None);
+        let mut rows = Vec::new();
+        let mut seen = Vec::new();
+        let mut next = None;
         for (key, version) in state.tables[self.table].range(from.unwrap_or_default()..) {
             if seen.len() == most {
                 next =
@@ -186,7 +188,8 @@ impl State {
             Some(Scan { file, start, end: end? })
         };
         let journal = &mut self.flows[flow].tables[table];
-        let (before, main) = (scan(journal.before.take()), scan(journal.under_way.take()));
+        let before = scan(journal.before.take());
+        let main = scan(journal.under_way.take());
         journal.first = journal.first.or(before);
         journal.scans.extend(main);
     }

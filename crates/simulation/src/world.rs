@@ -171,7 +171,8 @@ impl World {
             counts: super::Report::default(),
         };
         let has_crashed = Notify::new();
-        let (state, break_it) = (Mutex::new(state), options.break_it);
+        let state = Mutex::new(state);
+        let break_it = options.break_it;
         let world = Self { story, store: shared, clock, break_it, state, has_crashed };
         let start = world.story.start;
         world.lock().advance_to(start);
@@ -302,7 +303,8 @@ impl State {
         };
         let number = self.versions.len();
         self.tell(visible, || {
-            let (kind, late) = (if is_plain { "plain" } else { "other" }, (visible - timestamp) / 1_000);
+            let kind = if is_plain { "plain" } else { "other" };
+            let late = (visible - timestamp) / 1_000;
             format!(
                 "{key} (version {number}, {kind}) is in table {table}, {late} ms after its Timestamp {}",
                 moment(timestamp)

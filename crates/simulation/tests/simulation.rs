@@ -64,7 +64,8 @@ fn every_fault_is_found() {
 fn a_seed_plays_the_same_history_again() {
     let options = Options { tell: true, ..Options::default() };
     for seed in 0..60 {
-        let (first, second) = (play(seed, options).unwrap(), play(seed, options).unwrap());
+        let first = play(seed, options).unwrap();
+        let second = play(seed, options).unwrap();
         assert_eq!(first, second, "seed {seed}");
         assert!(first.events.len() > 5, "seed {seed}");
         assert_eq!(Report { events: Vec::new(), ..first }, play(seed, Options::default()).unwrap());

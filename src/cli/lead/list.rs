@@ -36,7 +36,8 @@ pub(super) async fn list(loaded: &Loaded, arguments: &Arguments) -> anyhow::Resu
     let table = table_of(loaded, flow)?;
     let progress = ask::spinner("reading the table");
     let mut scan = table.scan(flow.table.query(EVER).all_columns());
-    let (mut newest, mut all) = (Newest::new(arguments.limit), 0);
+    let mut newest = Newest::new(arguments.limit);
+    let mut all = 0;
     while let Some(page) = scan.next().await.map_err(with_help)? {
         all += page.rows.len();
         newest.extend(page.rows);
@@ -65,7 +66,8 @@ pub(super) async fn list(loaded: &Loaded, arguments: &Arguments) -> anyhow::Resu
 
 /// The rows as a table that fits the terminal, and what its words leave open.
 fn told(rows: &[Row], states: &[State], zone: &TimeZone) -> String {
-    let (now, width) = (Clock::System.now(), output::width());
+    let now = Clock::System.now();
+    let width = output::width();
     let mut seen = HashMap::new();
     for row in rows {
         *seen.entry(&row.row_key).or_insert(0) += 1;

@@ -64,7 +64,8 @@ pub(super) async fn show(loaded: &Loaded, arguments: &Arguments) -> anyhow::Resu
         );
     }
     if arguments.json {
-        let (key, row) = (arguments.key.clone(), row.as_ref().map(RowView::from));
+        let key = arguments.key.clone();
+        let row = row.as_ref().map(RowView::from);
         output::print_json(&LeadProofView { key, row, history: steps.iter().map(Step::view).collect() })?;
     } else {
         output::print(&told(&arguments.key, row.as_ref(), &steps, &loaded.config.settings.time_zone))?;

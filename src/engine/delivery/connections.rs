@@ -254,7 +254,8 @@ mod tests {
             entra: Entra::new(Identity::Managed { client_id: None }, Cloud::Public),
             per_minute: 30,
         });
-        let (lane, other) = (["a".to_owned()], ["a".to_owned(), "b".to_owned()]);
+        let lane = ["a".to_owned()];
+        let other = ["a".to_owned(), "b".to_owned()];
         let mut connections = Connections::default();
         let breaks = |connections: &mut Connections, mail| {
             connections.breaks("a", &lane, mail, BREAK_REST, (now, 0.0))

@@ -26,7 +26,9 @@ impl Postman {
         attempt: &mut Attempt<'_>,
         session: &mut OpenSession,
     ) -> Result<(), StoreError> {
-        let (mut aside, mut broken_at_one, mut is_renewed) = (Vec::new(), None, false);
+        let mut aside = Vec::new();
+        let mut broken_at_one = None;
+        let mut is_renewed = false;
         loop {
             let open = match self.ready(session, name, connection).await {
                 Ok(open) => open,
@@ -129,8 +131,11 @@ impl Postman {
     /// A session ended in the middle of a mail: mail and connection are suspected together. Where
     /// other mails have broken there, too, it is the connection that fails, and it rests.
     async fn suspects(&self, name: &str, error: &ConnectError, attempt: &Attempt<'_>) {
-        let (mail, is_known) = (attempt.mail, attempt.is_known());
-        let (id, now, said) = (mail.id, self.clock.now(), without_addresses(&error.to_string()));
+        let mail = attempt.mail;
+        let is_known = attempt.is_known();
+        let id = mail.id;
+        let now = self.clock.now();
+        let said = without_addresses(&error.to_string());
         let broken = (id, is_known);
         // Where the end of the message went out each try may be another copy.
         let longest = if attempt.is_judged() { outbox::LONGEST_WAIT } else { BREAK_REST };

@@ -160,7 +160,8 @@ impl Postman {
     async fn is_within_hour(&self, config: &Config, mail: &QueuedMessage) -> Result<bool, StoreError> {
         let flow = mail.flow.as_ref().and_then(|name| config.flows.get(name)).filter(|_| mail.tries == 0);
         let Some(flow) = flow else { return Ok(true) };
-        let (per_hour, now) = (flow.email.per_hour, self.clock.now());
+        let per_hour = flow.email.per_hour;
+        let now = self.clock.now();
         let deferred = self.store.defer_flow_if_used_up(&flow.name, per_hour, now).await?;
         let Some(DeferredFlow { mails, until }) = deferred else { return Ok(true) };
         info!(flow = flow.name, mails, %until, "per_hour = {per_hour} is used up: the other mails wait");
@@ -214,7 +215,8 @@ impl Postman {
 
     /// Writes down what the try came to; `pause` puts off all mails of the same lane until then.
     async fn record(&self, attempt: &Attempt<'_>, pause: Option<Timestamp>) -> Result<(), StoreError> {
-        let (mail, recipients) = (attempt.mail, attempt.recipients());
+        let mail = attempt.mail;
+        let recipients = attempt.recipients();
         let now = self.clock.now();
         let suspects = attempt.suspects();
         let own_time = now + outbox::wait(mail.tries + 1, jitter(mail.id, now));
@@ -265,9 +267,13 @@ enum Delivered {
 /// One line a mail, without addresses.
 fn tell(mail: &QueuedMessage, connection: Option<&str>, recipients: &[Recipient], next_try: Timestamp) {
     let count = |state| recipients.iter().filter(|recipient| recipient.state == state).count();
-    let (sent, held, uncertain) = (count(State::Sent), count(State::Held), count(State::Uncertain));
+    let sent = count(State::Sent);
+    let held = count(State::Held);
+    let uncertain = count(State::Uncertain);
     let waiting = count(State::Waiting) + uncertain;
-    let (flow, run, tries) = (&mail.flow, mail.run, mail.tries + 1);
+    let flow = &mail.flow;
+    let run = mail.run;
+    let tries = mail.tries + 1;
     if waiting + held == 0 {
         info!(flow, run, mail = mail.id, connection, recipients = sent, tries, "the mail is sent");
         return;

@@ -91,7 +91,8 @@ async fn deliver(
     let mut round =
         Round { postman: &postman, bell: &bell, busy: Vec::new(), next_try: None, has_doubt: false };
     let mut lanes = FuturesUnordered::new();
-    let (mut of_now, mut is_new) = (Arc::clone(&config.borrow()), false);
+    let mut of_now = Arc::clone(&config.borrow());
+    let mut is_new = false;
     loop {
         hang_point("delivery").await;
         pulse.beat();

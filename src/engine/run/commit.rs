@@ -38,7 +38,9 @@ pub(super) async fn render(
     let name = flow.email.connections.first().cloned().unwrap_or_default();
     let connection = config.mails.get(&name).cloned().ok_or(NoConnection(name))?;
     let max_bytes = config.max_message_bytes(&flow.email.connections);
-    let (past_time, now, folder) = (window.past_time, place.clock.now(), place.folder.clone());
+    let past_time = window.past_time;
+    let now = place.clock.now();
+    let folder = place.folder.clone();
     let hidden_tests = found.hidden.len() as u64;
     let of_flow = Arc::clone(flow);
     let work = move || {

@@ -124,7 +124,9 @@ pub(crate) async fn work(
     claimed: Claimed,
 ) -> Result<Done, StoreError> {
     let mut record = Record::default();
-    let (run, cause, started) = (claimed.run(), claimed.order.cause, claimed.started);
+    let run = claimed.run();
+    let cause = claimed.order.cause;
+    let started = claimed.started;
     let due_since = claimed.begun.due_since;
     record.turn(place.clock.now().duration_since(started));
     let result = rows_way(place, config, flow, claimed, &mut record).await;
@@ -181,18 +183,24 @@ impl Told {
     }
 
     fn ended(self, outcome: Outcome, summary: &str, now: Timestamp) {
-        let (run, took_ms) = (self.run, self.took_ms(now));
+        let run = self.run;
+        let took_ms = self.took_ms(now);
         let Facts { past_time, pages, scanned, new, mails } = self.facts;
         let past_time = past_time.map(|at| at.to_string());
-        let (flow, cause, outcome) = (&self.flow.name, self.cause.word(), outcome.word());
+        let flow = &self.flow.name;
+        let cause = self.cause.word();
+        let outcome = outcome.word();
         info!(flow, run, cause, outcome, new, scanned, pages, mails, past_time, took_ms, "{summary}");
     }
 
     fn failed(self, failure: &RunError, now: Timestamp) {
-        let (run, took_ms) = (self.run, self.took_ms(now));
+        let run = self.run;
+        let took_ms = self.took_ms(now);
         let Facts { past_time, pages, scanned, new, .. } = self.facts;
         let past_time = past_time.map(|at| at.to_string());
-        let (flow, cause, outcome) = (&self.flow.name, self.cause.word(), Outcome::Failed.word());
+        let flow = &self.flow.name;
+        let cause = self.cause.word();
+        let outcome = Outcome::Failed.word();
         let help = failure.help();
         error!(
             flow,

@@ -153,7 +153,8 @@ async fn handed_on(
         (Some((_, false)), _) => true,
         (Some((_, true)), _) | (None, None) => return Ok(vec![None; marks.len()]),
     };
-    let (source, keys) = (window.source, marks.iter().map(|mark| mark.key).collect::<Vec<_>>());
+    let source = window.source;
+    let keys = marks.iter().map(|mark| mark.key).collect::<Vec<_>>();
     let store = &place.store;
     let found =
         if is_past { store.mailed_rows(source, keys).await } else { store.seen_rows(source, keys).await };
@@ -167,7 +168,8 @@ fn watermark(place: &RunContext, flow: &Flow, first: &Page) -> Result<Timestamp,
         Some(began) => {
             let apart = place.clock.now().duration_since(began);
             if apart.abs() > CLOCKS_DIFFER {
-                let (ahead, apart) = (if apart.is_positive() { "ahead of" } else { "behind" }, apart.abs());
+                let ahead = if apart.is_positive() { "ahead of" } else { "behind" };
+                let apart = apart.abs();
                 let seconds = apart.as_secs();
                 Err(format!(
                     "this machine's clock is {seconds} s {ahead} the table service's; set it (timedatectl)"

@@ -131,7 +131,8 @@ impl Folder {
         let mut trusted = trusted_users();
         trusted.push(self.owner.0);
         if !trusted.contains(&entry.uid) {
-            let (owner, ours) = (super::name_of(entry.uid), super::word_of(self.owner.0));
+            let owner = super::name_of(entry.uid);
+            let ours = super::word_of(self.owner.0);
             return Err(Finding {
                 message: format!(
                     "{path} belongs to {owner}, who is neither root nor the owner of its folder"
@@ -190,7 +191,8 @@ impl Folder {
     pub(crate) fn new_file(&self, name: &str, mode: u32) -> io::Result<File> {
         let file = self.new_own_file(name, mode)?;
         if is_root() && file.metadata()?.uid() != self.owner.0 {
-            let (user, group) = (fs::Uid::from_raw(self.owner.0), fs::Gid::from_raw(self.owner.1));
+            let user = fs::Uid::from_raw(self.owner.0);
+            let group = fs::Gid::from_raw(self.owner.1);
             fs::fchown(&file, Some(user), Some(group))?;
         }
         Ok(file)

@@ -88,7 +88,8 @@ pub(super) fn judge_links(way: &[Entry], trusted: &[u32]) -> Result<(), Finding>
         _ => None,
     });
     let Some((entry, target)) = stranger else { return Ok(()) };
-    let (path, owner) = (entry.path.display(), super::name_of(entry.uid));
+    let path = entry.path.display();
+    let owner = super::name_of(entry.uid);
     Err(Finding {
         message: format!("{path} is a link of {owner}'s to {}", target.display()),
         help: format!("name the folder itself, or, if the link is right, type: sudo chown -h root: {path}"),
@@ -102,7 +103,8 @@ fn whose(entry: &Entry, above: Option<&Entry>, trust: &Trust, loss: &str) -> Res
     if trust.users.contains(&entry.uid) || (trust.service == Some(entry.uid) && !is_open) {
         return Ok(());
     }
-    let (path, owner) = (entry.path.display(), super::name_of(entry.uid));
+    let path = entry.path.display();
+    let owner = super::name_of(entry.uid);
     let option = if matches!(entry.kind, Kind::Link(_)) { " -h" } else { "" };
     let place = match above.filter(|_| is_open) {
         Some(above) => format!(", in {} where others may put files,", above.path.display()),

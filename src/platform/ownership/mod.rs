@@ -97,7 +97,9 @@ fn denied(path: &Path) -> Option<Finding> {
     let entries = way::seen(path);
     let found = entries.iter().rev().find(|entry| !matches!(entry.kind, judge::Kind::Link(_)))?;
     let me = uzers::get_effective_uid();
-    let (owner, group, mode) = (name_of(found.uid), name_of_group(found.gid), found.mode);
+    let owner = name_of(found.uid);
+    let group = name_of_group(found.gid);
+    let mode = found.mode;
     let help = if me == 0 {
         "even root may not: is the file system read-only, or on the network?".to_owned()
     } else if found.uid == 0 || owner == "nobody" || word_of(found.uid) != owner {
@@ -105,7 +107,8 @@ fn denied(path: &Path) -> Option<Finding> {
     } else {
         format!("type sudo before the command, or sudo -u {owner}")
     };
-    let (place, me) = (found.path.display(), name_of(me));
+    let place = found.path.display();
+    let me = name_of(me);
     let message = format!("{place} belongs to {owner}:{group} (mode {mode:04o}), and you are {me}");
     Some(Finding { message, help })
 }

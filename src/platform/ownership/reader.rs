@@ -71,7 +71,8 @@ impl Reader {
             return Some(Refusal { why: format!("its unit hides {place} from it ({by})"), shut: None });
         }
         let shut = way.iter().find(|entry| !self.may(entry))?;
-        let (owner, group) = (name_of(shut.uid), name_of_group(shut.gid));
+        let owner = name_of(shut.uid);
+        let group = name_of_group(shut.gid);
         let why = format!("{} belongs to {owner}:{group} (mode {:04o})", shut.path.display(), shut.mode);
         Some(Refusal { why, shut: Some(shut.path.clone()) })
     }

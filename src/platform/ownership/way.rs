@@ -90,7 +90,8 @@ fn walk_noting(path: &Path, entries: &mut Vec<Entry>) -> io::Result<End> {
             found => found?,
         };
         let entry = entry(&found, place.join(&name))?;
-        let (kind, place) = (entry.kind.clone(), entry.path.clone());
+        let kind = entry.kind.clone();
+        let place = entry.path.clone();
         entries.push(entry);
         match kind {
             Kind::Folder => folders.push((found, place)),

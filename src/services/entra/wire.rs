@@ -69,7 +69,8 @@ impl Wire {
             sending = sending.body(bytes.clone());
         }
         let mut response = sending.send().await.map_err(|error| NoAnswer::of(&error))?;
-        let (status, retry_after) = (response.status(), http::retry_after(response.headers()));
+        let status = response.status();
+        let retry_after = http::retry_after(response.headers());
         let mut body = Vec::new();
         while let Some(piece) = response.chunk().await.map_err(|error| NoAnswer::of(&error))? {
             if body.len() + piece.len() > LARGEST {

@@ -37,7 +37,8 @@ impl Folder {
         let hash = u32::from_be_bytes([a, b, c, d]);
         let name = format!("{:06}-{hash:08x}.eml", letter.id);
         let path = self.connection.path.join(&name);
-        let (folder, bytes) = (self.connection.path.clone(), letter.bytes.to_vec());
+        let folder = self.connection.path.clone();
+        let bytes = letter.bytes.to_vec();
         let writing = tokio::task::spawn_blocking(move || write(&folder, &name, &bytes)).await;
         let receipt = match writing.unwrap_or_else(|fault| Err(io::Error::other(fault))) {
             Ok(()) => Receipt::Accepted(format!("written to {}", path.display())),

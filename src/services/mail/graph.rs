@@ -216,7 +216,8 @@ impl Graph {
             Ok(response) => response,
             Err(error) => return lost(&error),
         };
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let status = response.status().as_u16();
+        let headers = response.headers().clone();
         let mut answer = Vec::new();
         // The status is the verdict; its words are worth having and no more.
         while let Ok(Some(piece)) = response.chunk().await {

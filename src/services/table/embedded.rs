@@ -185,7 +185,9 @@ mod tests {
             filter: Some("N ge 999 and Timestamp eq datetime'2026-03-01T08:00:00.1234567Z'".to_owned()),
             select: Some(vec!["N".to_owned()]),
         };
-        let (mut from, mut sizes, mut last) = (None, Vec::new(), None);
+        let mut from = None;
+        let mut sizes = Vec::new();
+        let mut last = None;
         loop {
             let (rows, next) = table.page(&query, from).unwrap();
             sizes.push(rows.len());

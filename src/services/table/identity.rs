@@ -116,7 +116,8 @@ mod tests {
         let known = "contosoleads.table.core.windows.net/leads";
         assert_eq!(of_recorded(known), known);
         let folder = tempfile::tempdir().unwrap();
-        let (file, link) = (folder.path().join("demo.db"), folder.path().join("link.db"));
+        let file = folder.path().join("demo.db");
+        let link = folder.path().join("link.db");
         std::fs::write(&file, "").unwrap();
         std::os::unix::fs::symlink(&file, &link).unwrap();
         assert_eq!(of_recorded(&format!("embedded:{}/leads", link.display())), of_file(&file, "leads"));

@@ -254,7 +254,8 @@ impl TableReader for Table {
         match self {
             Self::Azure(azure) => azure.page(query, from).await,
             Self::Embedded(embedded, clock) => {
-                let (embedded, query) = (embedded.clone(), query.clone());
+                let embedded = embedded.clone();
+                let query = query.clone();
                 let served = served_now(clock);
                 let work = move || embedded.page(&query, from);
                 let (rows, next) = tokio::task::spawn_blocking(work)

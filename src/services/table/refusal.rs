@@ -135,7 +135,8 @@ mod tests {
             sign_in,
             ca_file: None,
         };
-        let (key, entra) = (by(SignIn::Secret(of("X"))), by(SignIn::Entra(of("the application c"))));
+        let key = by(SignIn::Secret(of("X")));
+        let entra = by(SignIn::Entra(of("the application c")));
         for (target, status, code, kind) in [
             (&key, 404, "TableNotFound", NoTable),
             (&key, 404, "", NoTable),

@@ -154,7 +154,8 @@ impl Transport {
             asking = asking.bearer_auth(token.secret.expose_secret());
         }
         let mut response = asking.send().await.map_err(|error| no_answer(&error))?;
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let status = response.status().as_u16();
+        let headers = response.headers().clone();
         let is_success = response.status().is_success();
         let limit = if is_success { LARGEST_BODY } else { LARGEST_REFUSAL };
         let mut body = BytesMut::new();

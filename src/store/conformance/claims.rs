@@ -49,7 +49,8 @@ pub(in crate::store) async fn what_another_owner_was_sending_is_uncertain_and_wh
 pub(in crate::store) async fn an_owner_that_was_taken_over_moves_nothing_more(state: &impl State) {
     let gone = opened(state).await;
     let run = mailed(&gone, 2).await;
-    let (sending, claimed) = (take(&gone, at(3)).await, next(&gone, at(3)).await.unwrap());
+    let sending = take(&gone, at(3)).await;
+    let claimed = next(&gone, at(3)).await.unwrap();
     let late = begun(&gone, 4).await;
     let store = state.open().await;
     store.take_over(at(5)).await.unwrap();

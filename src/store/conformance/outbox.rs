@@ -52,7 +52,8 @@ pub(in crate::store) async fn an_unreachable_connection_puts_off_all_its_mails_a
     state: &impl State,
 ) {
     let store = opened(state).await;
-    let (to, other) = (addresses(), vec!["other".to_owned()]);
+    let to = addresses();
+    let other = vec!["other".to_owned()];
     let run = begun(&store, 1).await;
     let mails = [mail(&to, &[]), mail(&to, &[]), NewMessage { connections: other.clone(), ..mail(&to, &[]) }];
     store.commit_run(run, scanned(2), mails.into_iter().map(Ok)).await.unwrap();

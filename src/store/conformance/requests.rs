@@ -64,7 +64,8 @@ pub(in crate::store) async fn runs_are_found_by_flow_outcome_time_and_number(sta
     }
     let all = RunFilter::default();
     let of = |flow: &str| RunFilter { flow: Some(flow.to_owned()), ..RunFilter::default() };
-    let (is_failed, or_running) = (vec![Outcome::Failed], vec![Outcome::Failed, Outcome::Running]);
+    let is_failed = vec![Outcome::Failed];
+    let or_running = vec![Outcome::Failed, Outcome::Running];
     for (filter, expected) in [
         (all.clone(), vec![6, 5, 4, 3, 2, 1]),
         (of("other"), vec![4, 2]),

@@ -29,7 +29,8 @@ pub(in crate::store) async fn a_run_whose_end_was_not_recorded_is_interrupted_an
 
 pub(in crate::store) async fn a_commit_is_all_or_nothing(state: &impl State) {
     let store = opened(state).await;
-    let (to, keys) = (addresses(), [mark(1)]);
+    let to = addresses();
+    let keys = [mark(1)];
     let run = begun(&store, 1).await;
     let broken = [Ok(mail(&to, &keys)), Err(std::io::Error::other("disk"))];
     store.commit_run(run, scanned(2), broken.into_iter()).await.unwrap_err();

@@ -6,7 +6,8 @@ pub(in crate::store) async fn what_is_known_of_a_table_waits_until_the_flow_come
     state: &impl State,
 ) {
     let store = opened(state).await;
-    let (to, keys) = (addresses(), [mark(1)]);
+    let to = addresses();
+    let keys = [mark(1)];
     let run = begun(&store, 1).await;
     store.commit_run(run, scanned(2), std::iter::once(Ok(mail(&to, &keys)))).await.unwrap();
     let here = visit(&store, "here/leads", 5).await;
@@ -95,7 +96,8 @@ pub(in crate::store) async fn a_flow_that_was_never_on_is_first_seen_when_it_is(
         store.leave_request(request, at(second)).await.unwrap();
         store.take_requests(at(second)).await.unwrap();
     };
-    let (off, on) = (Request::Off("late".to_owned()), Request::On("late".to_owned()));
+    let off = Request::Off("late".to_owned());
+    let on = Request::On("late".to_owned());
     assert_eq!(plan(false, 10).await, at(10));
     plan(false, 20).await;
     assert_eq!(plan(true, 30).await, at(30));
@@ -148,7 +150,8 @@ pub(in crate::store) async fn another_table_is_due_from_when_the_flow_is_on(stat
 
 pub(in crate::store) async fn what_was_mailed_stays_proved_when_a_first_scan_finds_it(state: &impl State) {
     let store = opened(state).await;
-    let (to, keys) = (addresses(), [mark(1), mark(2)]);
+    let to = addresses();
+    let keys = [mark(1), mark(2)];
     let replayed = begun(&store, 1).await;
     let scanned_past = ScanResult { past: None, passed_over: vec![], ..scanned(2) };
     store.commit_run(replayed, scanned_past, std::iter::once(Ok(mail(&to, &keys)))).await.unwrap();

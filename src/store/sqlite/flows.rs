@@ -80,8 +80,8 @@ impl Database {
 
 /// The flow's anchor, in the form of the database; both are made if need be.
 pub(super) fn see(db: &Connection, flow: &str, now: Timestamp) -> rusqlite::Result<i64> {
-    let (mut ask, now) =
-        (db.prepare_cached("SELECT anchor, last_slot FROM flows WHERE name = ?1")?, to_db(now));
+    let mut ask = db.prepare_cached("SELECT anchor, last_slot FROM flows WHERE name = ?1")?;
+    let now = to_db(now);
     let mut known = || ask.query_row([flow], |row| Ok((row.get(0)?, row.get(1)?))).optional();
     let is_right =
         |(anchor, slot): &(i64, Option<i64>)| *anchor <= now && slot.is_none_or(|slot| slot <= now);

@@ -48,7 +48,8 @@ impl Database {
 
 impl RunFilter {
     fn sql(&self) -> (String, Vec<Value>) {
-        let (mut conditions, mut values) = (vec!["1".to_owned()], Vec::new());
+        let mut conditions = vec!["1".to_owned()];
+        let mut values = Vec::new();
         let mut also = |condition: &str, value: Option<Value>| {
             if let Some(value) = value {
                 conditions.push(condition.to_owned());

@@ -155,7 +155,8 @@ pub(super) fn interrupt_runs(tx: &Transaction<'_>, now: Timestamp) -> rusqlite::
 
 fn begin(tx: &Transaction<'_>, owner: &str, run: &NewRun) -> Result<ClaimedRun, Failure> {
     see(tx, &run.flow, run.started)?;
-    let (order, started) = (run.order, to_db(run.started));
+    let order = run.order;
+    let started = to_db(run.started);
     let since = order.since.map_or(started, to_db);
     let mut look = tx.prepare_cached(
         "SELECT id, EXISTS (SELECT 1 FROM runs WHERE runs.flow = flows.id AND outcome = 'running')
@@ -218,7 +219,8 @@ fn record_scan(
     if is_of_new_rows {
         move_on(tx, scanned.source, scanned.past)?;
     }
-    let (now, rows) = (to_db(scanned.now), i64::try_from(scanned.rows).unwrap_or(i64::MAX));
+    let now = to_db(scanned.now);
+    let rows = i64::try_from(scanned.rows).unwrap_or(i64::MAX);
     execute(
         tx,
         "UPDATE runs SET ended = ?2, outcome = ?3, summary = ?4, rows = ?5, mails = ?6 WHERE id = ?1",

@@ -54,7 +54,8 @@ impl Shared {
         if self.worker.runner().is_state_busy() {
             return Err(StoreError::busy());
         }
-        let (database, files) = (Arc::clone(&self.database), self.files.clone());
+        let database = Arc::clone(&self.database);
+        let files = self.files.clone();
         let work = move || {
             let mut database = database.lock().unwrap_or_else(PoisonError::into_inner);
             block_point("store");

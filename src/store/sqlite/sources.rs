@@ -148,7 +148,8 @@ pub(super) fn source_at(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<
 
 fn source_of(row: &Row<'_>, first: usize) -> rusqlite::Result<Source> {
     let moment = |column| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(first + column)?.map(from_db));
-    let (watermark, looked_back) = (moment(4)?, moment(5)?);
+    let watermark = moment(4)?;
+    let looked_back = moment(5)?;
     let past = moment(3)?.map(|begin| Past { begin, watermark, looked_back });
     Ok(Source { id: row.get(first)?, identity: row.get(first + 1)?, first_due: moment(2)?, past })
 }

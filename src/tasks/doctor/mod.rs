@@ -249,7 +249,8 @@ async fn rows(table: &Table, flow: &Arc<Flow>, visit: &mut Visit<'_>) -> Result<
 
 async fn newest(table: &Table, query: Query) -> Result<(usize, Vec<Row>), TableError> {
     let mut scan = table.scan(query.keys_only());
-    let (mut count, mut newest) = (0, Newest::new(SHOWN));
+    let mut count = 0;
+    let mut newest = Newest::new(SHOWN);
     while let Some(page) = scan.next().await? {
         count += page.rows.len();
         newest.extend(page.rows);

@@ -60,7 +60,8 @@ fn is_in_database(path: &Path, person: &Person) -> rusqlite::Result<bool> {
 fn is_in_table(db: &Connection, table: &str, person: &Person) -> rusqlite::Result<bool> {
     let mut ask = db.prepare(&format!("SELECT * FROM \"{}\"", table.replace('"', "\"\"")))?;
     let columns = ask.column_count();
-    let (mut mail, mut of) = (Vec::new(), None);
+    let mut mail = Vec::new();
+    let mut of = None;
     let mut rows = ask.query([])?;
     while let Some(row) = rows.next()? {
         let first = row.get::<_, rusqlite::types::Value>(0)?;
@@ -97,8 +98,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let person = Person::of(&Asked::of("ana@fabrikam.example"));
         let at = |name: &str| folder.path().join(name);
-        let (path, mut mail) =
-            (at("a b#?%41.db"), b"Subject: x\r\nContent-Transfer-Encoding: base64\r\n\r\n".to_vec());
+        let path = at("a b#?%41.db");
+        let mut mail = b"Subject: x\r\nContent-Transfer-Encoding: base64\r\n\r\n".to_vec();
         let db = Connection::open(&path).unwrap();
         db.execute_batch("CREATE TABLE \"te\"\"xts\" (mail, part, bytes)").unwrap();
         let put = |bytes: &[u8], mail: i64, part: i64| {

@@ -18,7 +18,8 @@ const LONGEST: usize = 9;
 pub(super) fn unescaped(text: &str) -> Option<String> {
     text.find(['%', '&', '\\'])?;
     let mut whole = Vec::with_capacity(text.len());
-    let (mut rest, mut is_other) = (text, false);
+    let mut rest = text;
+    let mut is_other = false;
     while let Some(at) = rest.find(['%', '&', '\\']) {
         whole.extend_from_slice(&rest.as_bytes()[..at]);
         rest = &rest[at..];

@@ -237,7 +237,8 @@ fn embedded_file(connection: &TableConnection) -> Option<&PathBuf> {
 
 /// Every plain file in the folder and below; a folder that is not there has none.
 fn files_of(folder: &Path, left: &mut Vec<Left>) -> Vec<PathBuf> {
-    let (mut files, mut folders) = (Vec::new(), vec![folder.to_owned()]);
+    let mut files = Vec::new();
+    let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
         let entries = match fs::read_dir(&folder) {
             Ok(entries) => entries,

@@ -232,7 +232,8 @@ async fn wait_for_runs(config: &Config, flows: &[String]) -> Vec<Left> {
         runs.retain(|run| flows.contains(&run.flow));
         runs
     };
-    let (began, first) = (Instant::now(), under_way().await);
+    let began = Instant::now();
+    let first = under_way().await;
     loop {
         let mut runs = under_way().await;
         runs.retain(|run| first.iter().any(|known| known.id == run.id));

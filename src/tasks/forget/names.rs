@@ -35,7 +35,8 @@ impl Names {
 
     /// Whether one of them stands in the text, which is in lower case.
     pub(super) fn stand_in(&self, text: &str) -> bool {
-        let (mut words, mut letters) = (String::new(), String::new());
+        let mut words = String::new();
+        let mut letters = String::new();
         if !self.spoken.is_empty() {
             words = words_of(text);
         }

@@ -99,7 +99,8 @@ type Read = (Vec<(Relation, Row)>, usize);
 async fn read(services: &Online, config: &Config, place: &Place, person: &Person) -> Result<Read, RunError> {
     let table = open(services, config, place).await?;
     let mut scan = table.scan(Query::default());
-    let (mut rows, mut scanned) = (Vec::new(), 0);
+    let mut rows = Vec::new();
+    let mut scanned = 0;
     while let Some(page) = scan.next().await? {
         scanned += page.rows.len();
         let related = page.rows.into_iter().map(|row| (person.relation_of(&row), row));

@@ -209,7 +209,8 @@ async fn composed(
     let name = flow.email.connections.first().cloned().unwrap_or_default();
     let connection = config.mails.get(&name).cloned().ok_or(NoConnection(name))?;
     let max_bytes = config.max_message_bytes(&flow.email.connections);
-    let (flow, now) = (Arc::clone(flow), clock.now());
+    let flow = Arc::clone(flow);
+    let now = clock.now();
     let work = move || {
         let from = connection.from();
         let scene = Scene { flow: &flow, run: 0, past_time, now, from, max_bytes, is_test, hidden_tests };

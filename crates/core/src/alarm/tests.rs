@@ -36,7 +36,8 @@ fn well() -> FlowState {
 
 fn kinds(state: FlowState, connections: &[u32], now: &str) -> Vec<Kind> {
     let connections = connections.iter().map(|failures| {
-        let (what, failing_since) = ("no answer".to_owned(), at("05T10:00:00"));
+        let what = "no answer".to_owned();
+        let failing_since = at("05T10:00:00");
         ("m".to_owned(), ConnectionState { failures: *failures, failing_since, what, help: None })
     });
     let planned = Some(at("02T00:00:00"));
@@ -98,7 +99,9 @@ fn alarm(times: u32) -> Alarm {
 }
 
 fn raised(mailed: Option<&str>, is_mail_waiting: bool) -> Raised {
-    let (about, since, what) = ("leads".to_owned(), at("05T10:00:00"), String::new());
+    let about = "leads".to_owned();
+    let since = at("05T10:00:00");
+    let what = String::new();
     Raised { kind: Kind::Failing, about, since, what, mailed: mailed.map(at), is_mail_waiting }
 }
 

@@ -27,7 +27,9 @@ fn agenda(flow: &Arc<Flow>, anchor: &str, last_slot: Option<&str>, now: &str) ->
 
 /// The slots that are taken when it is ticked each second from one moment to another.
 fn ticked(agenda: &mut Agenda, from: &str, to: &str) -> Vec<String> {
-    let (mut now, end, mut slots) = (at(from), at(to), Vec::new());
+    let mut now = at(from);
+    let end = at(to);
+    let mut slots = Vec::new();
     while now <= end {
         for due in agenda.due(now) {
             slots.push(due.order.due.map_or("retry".to_owned(), |slot| slot.to_string()));
@@ -57,7 +59,8 @@ fn three_days_over_the_change_of_clocks_in_a_moment() {
 #[test]
 fn missed_slots_are_one_run_and_a_restart_repeats_none() {
     let hourly = hourly();
-    let (anchor, last) = ("2026-01-01T00:20:00Z", Some("2026-01-05T08:20:00Z"));
+    let anchor = "2026-01-01T00:20:00Z";
+    let last = Some("2026-01-05T08:20:00Z");
     let mut agenda = agenda(&hourly, anchor, last, "2026-01-08T10:00:00Z");
     assert_eq!(
         ticked(&mut agenda, "2026-01-08T10:00:00Z", "2026-01-08T10:20:00Z"),
@@ -68,7 +71,8 @@ fn missed_slots_are_one_run_and_a_restart_repeats_none() {
 #[test]
 fn without_catch_up_the_next_slot_is_waited_for() {
     let flow = FlowBuilder::new("leads", every(Frequency::Hour, 1)).without_catch_up().build();
-    let (anchor, last) = ("2026-01-01T00:20:00Z", Some("2026-01-05T08:20:00Z"));
+    let anchor = "2026-01-01T00:20:00Z";
+    let last = Some("2026-01-05T08:20:00Z");
     let mut agenda = agenda(&flow, anchor, last, "2026-01-08T10:00:00Z");
     assert_eq!(ticked(&mut agenda, "2026-01-08T10:00:00Z", "2026-01-08T10:30:00Z"), ["2026-01-08T10:20:00Z"]);
     // Asleep from half past ten to noon.
@@ -105,7 +109,8 @@ fn a_clock_that_goes_back_does_not_silence_it() {
 #[test]
 fn a_reload_takes_no_slot_and_forgets_no_run() {
     let flow = FlowBuilder::new("leads", every(Frequency::Hour, 1)).without_catch_up().build();
-    let (anchor, last) = ("2026-01-01T00:00:00Z", Some("2026-01-08T09:00:00Z"));
+    let anchor = "2026-01-01T00:00:00Z";
+    let last = Some("2026-01-08T09:00:00Z");
     let mut agenda = agenda(&flow, anchor, last, "2026-01-08T09:30:00Z");
     agenda.due(at("2026-01-08T09:59:59Z"));
     let due = agenda.due(at("2026-01-08T10:00:00Z")).remove(0);
@@ -198,7 +203,8 @@ fn a_failed_run_that_waits_for_a_slot_is_tried_when_the_clock_goes_back() {
 #[test]
 fn a_failed_run_is_tried_at_once_after_a_start_and_a_change_of_the_file() {
     let hourly = hourly();
-    let (anchor, now) = ("2026-01-08T10:00:00Z", at("2026-01-08T10:20:00Z"));
+    let anchor = "2026-01-08T10:00:00Z";
+    let now = at("2026-01-08T10:20:00Z");
     let known = Known { anchor: at(anchor), last_slot: Some(at(anchor)), is_off: false, is_failing: true };
     let flows = BTreeMap::from([("leads".to_owned(), Arc::clone(&hourly))]);
     let mut agenda = Agenda::default();

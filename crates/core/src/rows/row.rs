@@ -224,7 +224,8 @@ mod tests {
 
     #[test]
     fn a_merge_changes_the_version_and_not_the_key() {
-        let (before, after) = (Mark::of(&row("p", "r", "1")), Mark::of(&row("p", "r", "2")));
+        let before = Mark::of(&row("p", "r", "1"));
+        let after = Mark::of(&row("p", "r", "2"));
         assert_eq!(before.key, after.key);
         assert_ne!(before.version, after.version);
     }
@@ -232,7 +233,8 @@ mod tests {
     #[test]
     fn a_row_is_after_a_moment_or_within_a_range_by_its_timestamp() {
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
-        let (from, to) = (at("2026-11-23T08:00:00Z"), at("2026-11-23T09:00:00Z"));
+        let from = at("2026-11-23T08:00:00Z");
+        let to = at("2026-11-23T09:00:00Z");
         for (timestamp, is_after, is_within) in [
             ("2026-11-23T08:00:00Z", false, false),
             ("2026-11-23T08:00:00.0000001Z", true, true),

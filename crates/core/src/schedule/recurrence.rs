@@ -181,7 +181,8 @@ impl Recurrence {
         {
             return every.frequency.length() * i32::try_from(every.interval).unwrap_or(i32::MAX);
         }
-        let (by_slots, by_hours) = (self.widest_of_slots(), self.longest_wait());
+        let by_slots = self.widest_of_slots();
+        let by_hours = self.longest_wait();
         if by_hours > by_slots { by_hours + SignedDuration::from_hours(1) } else { by_slots }
     }
 

@@ -241,7 +241,8 @@ mod tests {
             assert_eq!(window().begin(&first), at(expected), "{what}");
         }
         // By a clock that was four minutes ahead and is right by now.
-        let (due, now) = (at("10T12:04:00"), at("10T12:00:40"));
+        let due = at("10T12:04:00");
+        let now = at("10T12:00:40");
         let first = FirstAnswer { due, now, served: Some(now), is_first_try: false };
         assert_eq!(window().begin(&first), at("10T10:55:40"));
     }

@@ -89,7 +89,8 @@ pub(super) fn check_size(text: &str) -> Result<(), ((usize, usize), &'static str
     if let Some(at) = text.find(&"\\".repeat(MOST_BACKSLASHES)) {
         return wrong(at, "the template has a hundred backslashes in a row");
     }
-    let (mut at, mut tags) = (0, 0);
+    let mut at = 0;
+    let mut tags = 0;
     // What each open block adds to the depth: itself, and each `else` as a block in the one before.
     let mut open: Vec<usize> = Vec::new();
     while let Some(start) = text[at..].find("{{").map(|found| at + found) {
@@ -188,7 +189,8 @@ pub(super) fn cycles(uses: &[(String, Uses)]) -> Vec<String> {
         found.into_iter().flat_map(|(_, used)| used.partials.iter().map(|(name, _)| name.as_str()))
     };
     let leads_back = |start: &String| {
-        let (mut seen, mut next) = (Vec::new(), of(start).collect::<Vec<_>>());
+        let mut seen = Vec::new();
+        let mut next = of(start).collect::<Vec<_>>();
         while let Some(name) = next.pop() {
             if name == start {
                 return true;

@@ -94,7 +94,8 @@ fn json((helper, _): Arguments<'_, '_>) -> Answer {
 
 /// `{{default VALUE "–"}}`: the second where the first is null or empty.
 fn default((helper, _): Arguments<'_, '_>) -> Answer {
-    let (value, other) = (argument(helper, 0)?, argument(helper, 1)?);
+    let value = argument(helper, 0)?;
+    let other = argument(helper, 1)?;
     let absent = value.is_null() || value.as_str().is_some_and(str::is_empty);
     Ok(if absent { other.clone() } else { value.clone() })
 }
@@ -109,7 +110,8 @@ fn action((helper, _): Arguments<'_, '_>) -> Answer {
 
 /// `{{truncate TEXT 40}}`: the first characters, and `…` where some were left out.
 fn truncate((helper, _): Arguments<'_, '_>) -> Answer {
-    let (value, length) = (argument(helper, 0)?, argument(helper, 1)?);
+    let value = argument(helper, 0)?;
+    let length = argument(helper, 1)?;
     let length = length.as_u64().ok_or_else(|| wrong("truncate needs a number of characters".to_owned()))?;
     let length = usize::try_from(length).unwrap_or(usize::MAX);
     let Some(text) = value.as_str() else { return Ok(value.clone()) };

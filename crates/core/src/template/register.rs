@@ -48,7 +48,8 @@ pub(super) fn register(
                     errors.push(TemplateError { place: place.clone(), at, message, help });
                 }
                 Finding::Risky { at, message, help } => {
-                    let (message, help) = (message.to_owned(), Some(help.to_owned()));
+                    let message = message.to_owned();
+                    let help = Some(help.to_owned());
                     risks.push(TemplateError { place: place.clone(), at, message, help });
                 }
             }
@@ -72,7 +73,8 @@ pub(super) fn register(
             None
         };
         if let Some((message, help)) = wrong {
-            let (message, help) = (message.to_owned(), Some(help.to_owned()));
+            let message = message.to_owned();
+            let help = Some(help.to_owned());
             errors.push(TemplateError { place, at: None, message, help });
         }
         registry.register_template(&name, template);

@@ -98,7 +98,8 @@ fn next_tag(text: &str, from: usize) -> Result<Option<(Option<Tag<'_>>, usize)>,
         }
     }
     let braces = if rest.starts_with("{{{") { 3 } else { 2 };
-    let (open, close) = (&"{{{"[..braces], &"}}}"[..braces]);
+    let open = &"{{{"[..braces];
+    let close = &"}}}"[..braces];
     let end = rest.find("}}").filter(|end| !rest[braces..*end].contains("{{"));
     let end = end.ok_or_else(|| words("the braces have no end", &format!("close {open} with {close}")))?;
     if !rest[end..].starts_with(close) {

@@ -110,7 +110,8 @@ impl Change {
             Self::DropLine(at) => drop(lines.remove(at.index(count))),
             Self::CopyLine(from, to) => lines.insert(to.index(count), lines[from.index(count)].clone()),
             Self::SwapValues(one, other) => {
-                let (one, other) = (one.index(count), other.index(count));
+                let one = one.index(count);
+                let other = other.index(count);
                 let parts = |line: &[u8]| {
                     let at = line.iter().position(|byte| *byte == b'=').map_or(line.len(), |at| at + 1);
                     (line[..at].to_vec(), line[at..].to_vec())

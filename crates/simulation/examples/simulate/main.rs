@@ -124,7 +124,8 @@ fn play_all(from: u64, seeds: u64, options: Options, keeps_events: bool) -> Play
     if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} histories, {eta} left") {
         bar.set_style(style);
     }
-    let (next, end) = (AtomicU64::new(from), AtomicU64::new(from.saturating_add(seeds)));
+    let next = AtomicU64::new(from);
+    let end = AtomicU64::new(from.saturating_add(seeds));
     let found = Mutex::new(Played::default());
     let work = || {
         loop {

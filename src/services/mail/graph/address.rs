@@ -13,7 +13,8 @@ pub(super) fn addressed(bytes: &[u8], recipients: &[String]) -> Vec<u8> {
     let head = bytes.windows(4).position(|window| window == b"\r\n\r\n").map_or(bytes.len(), |at| at + 2);
     let (head, rest) = bytes.split_at(head);
     let is_due = |address: &String| recipients.iter().any(|due| due.eq_ignore_ascii_case(address));
-    let (to, cc) = (named(bytes, &HeaderName::To), named(bytes, &HeaderName::Cc));
+    let to = named(bytes, &HeaderName::To);
+    let cc = named(bytes, &HeaderName::Cc);
     let is_whole = to.iter().chain(&cc).all(is_due);
     let is_visible = |address: &&String| !to.iter().chain(&cc).any(|seen| seen.eq_ignore_ascii_case(address));
     let hidden: Vec<&String> = recipients.iter().filter(is_visible).collect();
@@ -49,7 +50,8 @@ fn named(bytes: &[u8], name: &HeaderName<'_>) -> Vec<String> {
 
 /// The fields of a message's head, each with its folded lines and line end.
 fn fields(head: &[u8]) -> Vec<&[u8]> {
-    let (mut found, mut start) = (Vec::new(), 0);
+    let mut found = Vec::new();
+    let mut start = 0;
     for end in head.windows(2).enumerate().filter(|(_, pair)| *pair == b"\r\n").map(|(at, _)| at + 2) {
         if !matches!(head.get(end), Some(b' ' | b'\t')) {
             found.push(&head[start..end]);

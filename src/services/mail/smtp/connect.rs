@@ -80,7 +80,8 @@ async fn connect(
         credentials.know();
     }
     let tls = if smtp.security == Security::None { None } else { Some(tls_of(smtp).await?) };
-    let (mut stage, mut name) = (Stage::Network, String::new());
+    let mut stage = Stage::Network;
+    let mut name = String::new();
     let begin = async {
         let stream = Wire::connect(&smtp.host, smtp.port, TO_CONNECT).await?;
         name = hello::name(smtp.helo.as_deref(), stream.local_addr().ok().map(|at| at.ip()));

@@ -11,7 +11,8 @@ const LINE_END: &[u8] = b"\r\n";
 pub(super) fn stuffed(message: &[u8], part: Range<usize>) -> Vec<u8> {
     let piece = &message[part.clone()];
     let begins_line = |at: &usize| *at == 0 || message[..*at].ends_with(LINE_END);
-    let (mut written, mut from) = (Vec::with_capacity(piece.len() + 16), part.start);
+    let mut written = Vec::with_capacity(piece.len() + 16);
+    let mut from = part.start;
     for at in memchr_iter(b'.', piece).map(|at| part.start + at).filter(begins_line) {
         written.extend_from_slice(&message[from..at]);
         written.push(b'.');

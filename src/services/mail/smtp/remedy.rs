@@ -121,7 +121,8 @@ pub(super) fn of_login(broken: &Broken, user: &str, source: &str) -> String {
     }
     let general = || format!("look at the username and at the password in {source}");
     let Broken::Refused(reply) = broken else { return general() };
-    let (code, enhanced) = (reply.code, reply.enhanced());
+    let code = reply.code;
+    let enhanced = reply.enhanced();
     let says = |words: &str| says(reply, words);
     if says("application-specific") || says("app password") || says("app-specific") {
         return format!(

@@ -128,7 +128,8 @@ fn enhanced_in(line: &str) -> Option<(u16, u16)> {
     let mut numbers = line.split(|c: char| !c.is_ascii_digit() && c != '.').next()?.split('.');
     let class = numbers.next()?;
     let number = |text: &str| (1..=3).contains(&text.len()).then(|| text.parse::<u16>().ok()).flatten();
-    let (subject, detail) = (number(numbers.next()?)?, number(numbers.next()?)?);
+    let subject = number(numbers.next()?)?;
+    let detail = number(numbers.next()?)?;
     // A sentence may end behind it; an address of four numbers is none.
     let is_whole = numbers.next().is_none_or(str::is_empty) && numbers.next().is_none();
     (matches!(class, "2" | "4" | "5") && is_whole).then_some((subject, detail))
@@ -243,7 +244,9 @@ mod tests {
             piece in 1_usize..20,
         ) {
             let (at_once, left) = all(&bytes);
-            let (mut heard, mut reading, mut found) = (BytesMut::new(), Reading::default(), Vec::new());
+            let mut heard = BytesMut::new();
+            let mut reading = Reading::default();
+            let mut found = Vec::new();
             'pieces: for piece in bytes.chunks(piece) {
                 heard.extend_from_slice(piece);
                 loop {

@@ -65,7 +65,8 @@ pub(super) async fn by_password(wire: &mut Wire, by: By<'_>, source: &str) -> Re
             break;
         }
     }
-    let (place, user) = (smtp.place(), credentials.user);
+    let place = smtp.place();
+    let user = credentials.user;
     let Some(broken) = refusal else {
         let message = format!(
             "{place} offers no login that leadflow knows for a password (PLAIN or LOGIN); it offers {}",
@@ -103,7 +104,8 @@ async fn dialogue(wire: &mut Wire, begin: String, answers: &[String]) -> Result<
 
 pub(super) async fn by_token(wire: &mut Wire, by: By<'_>) -> Result<(), ConnectError> {
     let By { smtp, offers, credentials } = by;
-    let (place, user) = (smtp.place(), credentials.user);
+    let place = smtp.place();
+    let user = credentials.user;
     let command = format!("AUTH XOAUTH2 {}\r\n", credentials.xoauth2());
     let (refusal, last) = match within(FOR_A_COMMAND, wire.say(command)).await {
         Ok(reply) if reply.class() == 2 => return Ok(()),

@@ -111,17 +111,16 @@ fn is_day(every: &Every, start: Date, day: Date) -> bool {
 #[test]
 fn a_year_of_two_hundred_definitions_in_twenty_zones() {
     let mut runner = TestRunner::deterministic();
-    let (from, to) = (date(2026, 1, 1), date(2027, 1, 1));
+    let from = date(2026, 1, 1);
+    let to = date(2027, 1, 1);
     let mut slots = 0;
     for number in 0..200 {
         let every = definitions().new_tree(&mut runner).unwrap().current();
         let zone = TimeZone::get(ZONES[number % ZONES.len()]).unwrap();
         let definition = Definition { schedule: Schedule::Every(every.clone()), time_zone: zone.clone() };
         let Ok(recurrence) = Recurrence::new(definition) else { continue };
-        let (from, to) = (
-            from.to_zoned(zone.clone()).unwrap().timestamp(),
-            to.to_zoned(zone.clone()).unwrap().timestamp(),
-        );
+        let from = from.to_zoned(zone.clone()).unwrap().timestamp();
+        let to = to.to_zoned(zone.clone()).unwrap().timestamp();
         let expected = walked(&every, &zone, from, to);
         let mut found = Vec::new();
         let mut after = from;

@@ -164,7 +164,8 @@ fn any_recurrence() -> impl Strategy<Value = Recurrence> {
     let frequency = prop::sample::select(Frequency::WORDS.map(|(_, frequency)| frequency).to_vec());
     let zone =
         prop::sample::select(vec!["UTC", "Europe/Paris", "America/St_Johns", "Asia/Seoul", "Pacific/Apia"]);
-    let (hours, minutes) = (prop::collection::vec(0_i8..24, 0..3), prop::collection::vec(0_i8..60, 0..3));
+    let hours = prop::collection::vec(0_i8..24, 0..3);
+    let minutes = prop::collection::vec(0_i8..60, 0..3);
     let days = prop::collection::vec(prop::sample::select(vec![1_i8, 15, 29, 31, -1, -3]), 0..3);
     (frequency, 1_u32..40, zone, hours, minutes, days).prop_filter_map(
         "a definition that never comes due",

@@ -12,7 +12,8 @@ pub(super) struct Path {
 impl Path {
     /// `None` of what the loops say: `@index`, `@../key`.
     pub(super) fn parse(text: &str) -> Option<Self> {
-        let (mut rest, mut up) = (text, 0);
+        let mut rest = text;
+        let mut up = 0;
         let is_of_root = rest == "@root" || rest.starts_with("@root.") || rest.starts_with("@root/");
         if is_of_root {
             rest = &rest["@root".len()..];

@@ -1,7 +1,8 @@
 use super::*;
 
 fn doubts(text: &str, partial: &str) -> Vec<(At, String, String)> {
-    let (body, partial) = (Template::compile(text).unwrap(), Template::compile(partial).unwrap());
+    let body = Template::compile(text).unwrap();
+    let partial = Template::compile(partial).unwrap();
     let partials = [("_row", &partial)];
     let found = of_mail([("body", &body)], &partials);
     let doubt = |(_, named)| match named {

@@ -92,7 +92,8 @@ fn forms_of_part(text: &str, forms: &mut Vec<Form>) {
 fn in_base64(text: &str, before: usize) -> String {
     let mut bytes = vec![0; before];
     bytes.extend_from_slice(text.as_bytes());
-    let (begin, end) = ((before * 8).div_ceil(6), bytes.len() * 8 / 6);
+    let begin = (before * 8).div_ceil(6);
+    let end = bytes.len() * 8 / 6;
     let mut encoded = BASE64_STANDARD.encode(&bytes);
     bytes.zeroize();
     encoded.truncate(end);

@@ -124,7 +124,8 @@ impl Known {
 
     fn keep(&mut self, text: &str, kind: Kind, forms: impl FnOnce() -> Vec<Form>) {
         self.count += 1;
-        let (id, digest) = (self.count, Sha256::digest(text.as_bytes()).into());
+        let id = self.count;
+        let digest = Sha256::digest(text.as_bytes()).into();
         if let Some(secret) = self.ids.get(&digest).and_then(|id| self.secrets.get_mut(id)) {
             secret.used = id;
             return;
@@ -219,7 +220,8 @@ impl Known {
 
 /// Wherever a form that has no gram stands whole.
 fn whole(skeleton: &Skeleton, form: &Form) -> Vec<Range<usize>> {
-    let (signs, wanted) = (skeleton.signs(), form.signs.expose_secret());
+    let signs = skeleton.signs();
+    let wanted = form.signs.expose_secret();
     let is_part =
         |at: usize| signs.get(at).is_some_and(|byte| byte.is_ascii_alphanumeric() || b"+/.@".contains(byte));
     let is_end = |at: usize| at >= signs.len() || skeleton.has_gap_before(at) || !is_part(at);
