@@ -7,8 +7,8 @@
 //! says what a server's reply means.
 //!
 //! # The rooms
-//! Values and decisions: [`flow`], [`schedule`], [`rows`], [`filter`], [`template`], [`outbox`], [`history`],
-//! [`stats`], [`alarm`], [`text`]. [`config`] turns flows.toml into them. [`store`] is the state, [`services`] are
+//! Values and decisions: [`flow`], [`schedule`], [`rows`], [`filter`], [`template`], [`planner`], [`outbox`],
+//! [`history`], [`stats`], [`alarm`], [`text`]. [`config`] turns flows.toml into them. [`store`] is the state, [`services`] are
 //! tables and mail servers, [`compose`] makes mails, [`engine`] does the work, [`daemon`] is the process
 //! around it, [`tasks`] are what commands do beside it, [`views`] are what they tell in JSON, and
 //! [`platform`] is the machine.

@@ -1,4 +1,4 @@
-//! Looks at what is wrong, and tells it: the log, a mail, the heartbeat.
+//! Looks at what is wrong, and tells it by the log and a mail.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::store::{AlarmFacts, NewMessage, StoreError};
 /// When the signatures of table connections end, and where each lies.
 pub type SignatureEnds = BTreeMap<String, (jiff::Timestamp, String)>;
 
-/// What the daemon sees beside the state.
+/// What the engine sees beside the state.
 #[derive(Debug, Clone, Default)]
 pub struct Seen {
     /// What is wrong with flows.toml as it is now.

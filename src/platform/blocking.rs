@@ -1,4 +1,4 @@
-//! Work that may block, on other threads.
+//! Work that may block: on other threads, or in place where a process is played.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -1,7 +1,8 @@
 //! The state of leadflow: what was seen, what is to be sent, and what was done.
 //!
 //! A [`Store`] has named operations, grouped by who asks: [`runs`], [`outbox`], [`requests`], [`queries`] and
-//! [`admin`]. Each is one transaction: it is done as a whole or not at all. Each fails as [`StoreError::kind`] says:
+//! [`admin`]. Each is one transaction, done as a whole or not at all; but a copy, and forgetting a person,
+//! take several steps, which may be done again. Each fails as [`StoreError::kind`] says:
 //! the engine is busy for now, somebody else was first, a person must act, or the engine can be trusted no more.
 
 pub mod admin;

@@ -110,7 +110,7 @@ pub struct AlarmFacts {
     pub flows: BTreeMap<String, FlowState>,
     /// The mail connections whose last try failed.
     pub connections: BTreeMap<String, ConnectionState>,
-    /// When the daemon last made its plan: at its start, or at the last reload.
+    /// Since when what is due counts as late: a start, a reload, or the end of a standstill.
     pub planned: Option<Timestamp>,
     /// The alarms that were raised and are not over.
     pub raised: Vec<Raised>,

@@ -80,7 +80,7 @@ pub struct FailedRun {
 pub struct Source {
     /// Its number: rows are remembered by it.
     pub id: i64,
-    /// Account and table, as [`crate::services::table::Table::identity`] has them.
+    /// Account and table, as [`crate::services::table::TableReader::identity`] has them.
     pub identity: String,
     /// The slot that the flow was first to read it for; `None` once it was read.
     pub first_due: Option<Timestamp>,
@@ -129,7 +129,7 @@ impl Store {
         sqlite.call(move |db| db.plan_of(flows.iter().map(|(name, is_on)| (name, *is_on)), now)).await
     }
 
-    /// Notes that the daemon made its plan.
+    /// Notes that what is due counts as late from now on: a start, a reload, or the end of a standstill.
     ///
     /// # Errors
     /// As every operation.

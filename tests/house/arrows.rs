@@ -67,7 +67,7 @@ fn a_use_is_found_however_it_is_written() {
     assert!(is_of_no_room(Path::new("crates/core/src/lib.rs")));
 }
 
-/// The rows of the document's table `| room | uses |`.
+/// The rows of the document's table `| room | may use | … |`.
 fn allowed() -> Arrows {
     let rows = TABLE.lines().skip_while(|line| !line.starts_with("| room | may use |")).skip(2);
     let rows = rows.take_while(|line| line.starts_with('|'));

@@ -1,9 +1,9 @@
-//! Deterministic simulation: the real core in a simulated world, driven by a seed, against an
+//! Deterministic simulation: the real engine in a simulated world, driven by a seed, against an
 //! oracle of the promise.
 //!
 //! [`play`] makes a history of a seed: some flows, a writer's rows (late ones, merges, deletes),
 //! and what befalls the machine and the servers. It then drives the real [`leadflow::engine`],
-//! [`leadflow::schedule::planner`] and [`leadflow::store`] (on an in-memory `SQLite` that outlives
+//! [`leadflow::planner`] and [`leadflow::store`] (on an in-memory `SQLite` that outlives
 //! the process) through it. Simulated are the edges alone: the table service, the mail servers, the
 //! clock, and the death of the process at any operation of the state, any page, any step of a mail
 //! session. At the end the oracle compares what the writer wrote with what the mail servers took.

@@ -1,4 +1,4 @@
-//! The state as one whole: its name, when the daemon made its plan, whether it is whole.
+//! The state as one whole: its name, since when what is due counts as late, whether it is whole.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -12,7 +12,7 @@ impl Database {
         Ok(self.db.query_row("SELECT value FROM meta WHERE name = 'id'", [], |row| row.get(0))?)
     }
 
-    /// Notes that the daemon made its plan.
+    /// Notes that what is due counts as late from now on.
     pub(crate) fn set_planned(&mut self, now: Timestamp) -> Result<(), Failure> {
         let put = "INSERT OR REPLACE INTO meta (name, value) VALUES ('planned', CAST(?1 AS TEXT))";
         self.db.execute(put, params![to_db(now)])?;
@@ -27,7 +27,7 @@ impl Database {
     }
 }
 
-/// When the daemon last made its plan: at its start, or at the last reload.
+/// Since when what is due counts as late: a start, a reload, or the end of a standstill.
 pub(super) fn planned(db: &Connection) -> rusqlite::Result<Option<Timestamp>> {
     let ask = "SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'planned'";
     Ok(db.query_row(ask, [], |row| row.get(0)).optional()?.map(from_db))

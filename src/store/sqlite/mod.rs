@@ -1,7 +1,7 @@
-//! The state in a `SQLite` database: all the SQL there is.
+//! The state in a `SQLite` database: all the SQL of the state.
 //!
-//! A [`Database`] blocks; [`Shared`] runs its operations on a thread of its own. Each is one transaction and does what
-//! the operation of that name in [`crate::store`] says.
+//! A [`Database`] blocks; [`Shared`] runs its operations on a thread of its own. Each does what the operation of that
+//! name in [`crate::store`] says.
 
 mod alarms;
 mod breaks;

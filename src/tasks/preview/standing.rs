@@ -61,7 +61,7 @@ impl Standing {
     /// Of a page's rows that the run would read, those that it would hand on; the others are counted.
     ///
     /// # Errors
-    /// When the database fails.
+    /// When the state fails.
     pub(crate) async fn news(
         &mut self,
         flow: &Flow,

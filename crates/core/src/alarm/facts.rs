@@ -66,7 +66,7 @@ pub struct Facts {
     pub flows: BTreeMap<String, FlowState>,
     /// Mail connections that fail.
     pub connections: BTreeMap<String, ConnectionState>,
-    /// When the daemon last made its plan.
+    /// Since when what is due counts as late.
     pub planned: Option<Timestamp>,
     /// Table connections that hold their flows up.
     pub held_up: Noted,

@@ -11,7 +11,7 @@ use crate::history::{Cause, Order};
 use crate::outbox::{self, LONGEST_WAIT};
 use crate::schedule::recurrence::Recurrence;
 
-/// The flows of a daemon and their next slots.
+/// The flows of an engine and their next slots.
 #[derive(Debug, Default)]
 pub struct Agenda {
     entries: BTreeMap<String, Entry>,

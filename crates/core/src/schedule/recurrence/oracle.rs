@@ -1,4 +1,4 @@
-//! The planner against others: a plain walk over a year of days, and another cron library.
+//! The recurrence against others: a plain walk over a year of days, and another cron library.
 
 use std::str::FromStr as _;
 
