@@ -64,7 +64,7 @@ fn spool(rows: &[Row]) -> (Spool, TempDir) {
 }
 
 /// A file with so many flows, each due at the beginning of a minute.
-fn config(flows: usize) -> Config {
+fn config(flows: usize) -> std::sync::Arc<Config> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("flows.toml");
     let mut text = String::from(

@@ -3,12 +3,12 @@
 use std::fmt::Write as _;
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use indicatif::ProgressBar;
 use leadflow::config::Loaded;
-use leadflow::engine::{RunContext, run};
 use leadflow::history::{Order, Outcome, Run};
 use leadflow::platform::clock::Clock;
 use leadflow::store::state;
@@ -122,15 +122,14 @@ pub(super) fn exit_of(run: &Run) -> ExitCode {
 /// Runs the flow and delivers, in this process.
 async fn here(loaded: &Loaded, request: &Request) -> anyhow::Result<i64> {
     let Request::Run { flow, cause, range } = request else { bail!("this is no run") };
-    let config = &loaded.config;
-    let clock = Clock::System;
-    let store = state::open(config, clock.now()).await?;
-    super::run::take_over(&store, clock.now()).await?;
-    let place = RunContext::online(store, clock, config.settings.state.clone());
-    let flow = super::flow_named(config, flow)?;
-    let ended = run::run(&place, config, flow, &Order::of(*cause, *range)).await?;
-    super::run::deliver(&place, config).await?;
-    Ok(ended.run)
+    let flow = super::flow_named(&loaded.config, flow)?;
+    let mut engine = super::run::engine(&loaded.config).await?;
+    let ends = engine.run_now(vec![(Arc::clone(flow), Order::of(*cause, *range))]).await?;
+    engine.deliver_all().await?;
+    match ends.into_iter().find_map(|end| end.result) {
+        Some(ended) => Ok(ended.run),
+        None => bail!("what came of the run could not be recorded; see the log above"),
+    }
 }
 
 /// Waits until the run has ended, and for a while until its mail has left.

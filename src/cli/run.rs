@@ -7,14 +7,12 @@ use anyhow::{Context as _, bail};
 use leadflow::config::Loaded;
 use leadflow::daemon::ticker;
 use leadflow::daemon::{self, Drive, Signal, Watch};
-use leadflow::engine::delivery::Postman;
-use leadflow::engine::{RunContext, run};
-use leadflow::flow::Flow;
+use leadflow::engine::{Engine, RunContext, RunEnd};
+use leadflow::flow::{Config, Flow};
 use leadflow::history::{Cause, Order, Outcome, Run};
-use leadflow::planner;
 use leadflow::platform::clock::Clock;
+use leadflow::store::Lock;
 use leadflow::store::state;
-use leadflow::store::{Lock, Store, StoreError};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
@@ -77,32 +75,29 @@ async fn once(loaded: Loaded, names: &[String]) -> anyhow::Result<ExitCode> {
     let file = config.path.display();
     let state = config.settings.state.display();
     info!(flows = flows.len(), %file, %state, "running once");
-    let clock = Clock::System;
-    let store = state::open(&config, clock.now()).await?;
-    take_over(&store, clock.now()).await?;
-    let all = config.flows.iter().map(|(name, flow)| (name.clone(), flow.enabled));
-    let plan = store.plan_of(all.collect(), clock.now()).await?;
-    let place = RunContext::online(store, clock, config.settings.state.clone());
-    let mut runs = Vec::new();
-    for flow in &flows {
-        let Some(known) = plan.get(&flow.name) else { continue };
-        if known.is_off && names.is_empty() {
-            continue;
-        }
-        // One that is off is not due, though it is run.
-        let is_on = flow.enabled && !known.is_off;
-        let since = is_on.then(|| planner::first_missed(flow, known, place.clock.now())).flatten();
-        let order = Order { since, ..Order::new(Cause::Once, None) };
-        runs.push(run::run(&place, &config, flow, &order).await?);
-    }
-    if runs.is_empty() {
+    let mut engine = engine(&config).await?;
+    let is_wanted = |flow: &Arc<Flow>| !names.is_empty() || engine.is_on(&flow.name);
+    let wanted: Vec<_> = flows.into_iter().filter(is_wanted).collect();
+    if wanted.is_empty() {
         bail!("no flow is on");
     }
-    deliver(&place, &config).await?;
+    let order = Order::new(Cause::Once, None);
+    let mut ends = engine.run_now(wanted.into_iter().map(|flow| (flow, order)).collect()).await?;
+    engine.deliver_all().await?;
+    ends.sort_by(|a, b| a.flow.name.cmp(&b.flow.name));
+    let store = &engine.context().store;
     let mut is_done = true;
-    for ended in runs {
-        let Some(run) = place.store.run(ended.run).await? else { continue };
-        let waiting = place.store.waiting_mails(&run.flow).await?;
+    for RunEnd { flow, result } in ends {
+        let Some(ended) = result else {
+            output::complain(&format!(
+                "{}: what came of its run could not be recorded; see the log above",
+                flow.name
+            ));
+            is_done = false;
+            continue;
+        };
+        let Some(run) = store.run(ended.run).await? else { continue };
+        let waiting = store.waiting_mails(&run.flow).await?;
         output::print(&line_of(&run))?;
         let is_well = matches!(run.outcome, Outcome::Sent | Outcome::NothingNew | Outcome::ConditionFalse);
         is_done &= is_well && waiting == 0;
@@ -121,20 +116,11 @@ pub(super) fn line_of(run: &Run) -> String {
     output::line(&format!("{} · run {} · {} · {}", run.flow, run.id, run.outcome.word(), run.summary))
 }
 
-/// Settles what the last process left, for one that works on the state without a daemon.
-pub(super) async fn take_over(store: &Store, now: jiff::Timestamp) -> Result<(), StoreError> {
-    store.take_over(now).await?;
-    store.take_requests(now).await?;
-    store.retry_all_now(now).await
-}
-
-/// Tries every mail, and waits only for a connection's `per_minute`.
-pub(super) async fn deliver(place: &RunContext, config: &leadflow::flow::Config) -> anyhow::Result<()> {
-    let postman = Postman::new(place);
-    loop {
-        let round = postman.deliver(config, || false).await?;
-        let Some(next_try) = round.next_try.filter(|_| round.is_paced) else { return Ok(()) };
-        let wait = next_try.duration_since(place.clock.now());
-        tokio::time::sleep(wait.try_into().unwrap_or_default()).await;
-    }
+/// An engine for one that works on the state without a daemon; what commands have asked for is done.
+pub(super) async fn engine(config: &Arc<Config>) -> anyhow::Result<Engine> {
+    let clock = Clock::System;
+    let store = state::open(config, clock.now()).await?;
+    store.take_requests(clock.now()).await?;
+    let ctx = RunContext::online(store, clock, config.settings.state.clone());
+    Ok(Engine::start(ctx, Arc::clone(config)).await?)
 }

@@ -27,6 +27,7 @@ mod values;
 use std::collections::BTreeMap;
 use std::env;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -48,7 +49,7 @@ pub use sheet::{preset, presets};
 #[derive(Debug)]
 pub struct Loaded {
     /// Its values; of an invalid file those that are whole.
-    pub config: Config,
+    pub config: Arc<Config>,
     /// What is legal and loses, repeats or surprises.
     pub warnings: Vec<Problem>,
     /// Set by [`load_anyway`] alone.
@@ -94,7 +95,7 @@ enum Purpose {
 
 fn load_as(path: &Path, purpose: Purpose) -> Result<Loaded, Report> {
     let mut file = File::read(path, purpose)?;
-    let config = file.loaded.invalid.is_none().then_some(&file.loaded.config);
+    let config = file.loaded.invalid.is_none().then_some(&*file.loaded.config);
     let warnings = file.rights(config)?;
     if purpose == Purpose::Check && file.loaded.invalid.is_none() {
         rights::check_for_service(&file.path, &file.loaded.config)
@@ -114,7 +115,7 @@ pub fn load_anyway(path: &Path) -> Result<Loaded, Report> {
     if let Some(invalid) = &file.loaded.invalid
         && !file.knows_state
     {
-        let settings = &mut file.loaded.config.settings;
+        let settings = &mut Arc::make_mut(&mut file.loaded.config).settings;
         settings.state = state::guessed(&file.path, &settings.state).ok_or_else(|| invalid.report.clone())?;
     }
     let warnings = file.rights(Some(&file.loaded.config))?;
@@ -192,6 +193,7 @@ fn parse_anyway(path: &Path, name: &str, text: &str, purpose: Purpose) -> (Loade
         let root = Section::new(String::new(), root.get_ref(), 0..0, &problems);
         config_of(path, root, flows, purpose)
     };
+    let config = Arc::new(config);
     let found = problems.finish();
     let missing = || unplaced(name, "the file is not complete".to_owned(), "");
     let loaded = match (report, found) {

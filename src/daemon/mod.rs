@@ -9,8 +9,6 @@ mod supervisor;
 pub mod ticker;
 mod watch;
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
@@ -68,7 +66,6 @@ pub async fn run(loaded: Loaded, drive: Drive) -> Result<(), StoreError> {
     let Drive { clock, mut ticks, mut signals, watch } = drive;
     let Loaded { config, warnings, .. } = loaded;
     tell_warnings(warnings);
-    let config = Arc::new(config);
     let lock = Lock::take(&config.settings.state)?;
     let store = state::open(&config, clock.now()).await?;
     crash_point("state-opened");

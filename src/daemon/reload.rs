@@ -71,7 +71,7 @@ impl Daemon {
     }
 
     async fn swap(&mut self, loaded: Loaded) -> Result<(), StoreError> {
-        let config = Arc::new(loaded.config);
+        let config = loaded.config;
         let old = Arc::clone(self.engine.config());
         self.engine.reload(Arc::clone(&config)).await?;
         tell_warnings(loaded.warnings);

@@ -10,6 +10,7 @@ mod context;
 pub mod delivery;
 mod ends;
 mod finish;
+mod once;
 mod pulse;
 mod reload;
 mod requests;

@@ -175,7 +175,7 @@ fn what_breaks_one_connection_goes_by_the_next() {
 /// A postman whose clock is driven from one moment of a mail to the next.
 struct Driven {
     _folder: tempfile::TempDir,
-    config: Config,
+    config: std::sync::Arc<Config>,
     place: RunContext,
     clock: DrivenClock,
     tables: Tables,

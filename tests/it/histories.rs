@@ -93,7 +93,7 @@ impl World {
         let load = |name: &str, table: &str, mail: &str| {
             let path = folder.path().join(name);
             std::fs::write(&path, flows(table, mail, condition).to_string()).unwrap();
-            Arc::new(config::load(&path).unwrap().config)
+            config::load(&path).unwrap().config
         };
         std::fs::write(folder.path().join("no-database"), "garbage").unwrap();
         std::fs::write(folder.path().join("no-folder"), "").unwrap();

@@ -21,7 +21,7 @@ use crate::support::{eventually, now};
 /// A flow on an embedded table and a mail folder, with a clock that stands still.
 struct Office {
     folder: tempfile::TempDir,
-    config: Config,
+    config: std::sync::Arc<Config>,
     place: RunContext,
     clock: DrivenClock,
     table: Embedded,

@@ -90,19 +90,19 @@ pub(super) fn configs(world: &World) -> Result<Vec<Arc<Config>>, Violation> {
         let same = (0..file).find(|other| world.story.files[*other] == world.story.files[file]);
         let config = match same {
             Some(other) => Arc::clone(&configs[other]),
-            None => Arc::new(config(world, &text(&world.story, file))?),
+            None => config(world, &text(&world.story, file))?,
         };
         configs.push(config);
     }
     Ok(configs)
 }
 
-fn config(world: &World, text: &str) -> Result<Config, Violation> {
+fn config(world: &World, text: &str) -> Result<Arc<Config>, Violation> {
     let parsed = config::parse(Path::new("/simulation/flows.toml"), "flows.toml", text);
     let mut config =
         parsed.map_err(|report| Violation::new(Kind::Broken, format!("no flows.toml: {report:?}")))?.config;
     if world.break_it == Some(Break::NoOverlap) {
-        config.flows.values_mut().filter_map(Arc::get_mut).for_each(without_overlap);
+        Arc::make_mut(&mut config).flows.values_mut().filter_map(Arc::get_mut).for_each(without_overlap);
     }
     Ok(config)
 }

@@ -24,6 +24,7 @@ pub(crate) struct Delivery {
     config: watch::Sender<Arc<Config>>,
     bell: Arc<Bell>,
     pulse: Pulse,
+    postman: Arc<Postman>,
     task: JoinHandle<Result<(), StoreError>>,
 }
 
@@ -42,13 +43,20 @@ impl Delivery {
         receive.mark_changed();
         let bell = Arc::new(Bell::default());
         let pulse = Pulse::start();
-        let task = tokio::spawn(deliver(place.clone(), receive, Arc::clone(&bell), pulse.clone()));
-        Self { config, bell, pulse, task }
+        let postman = Arc::new(Postman::new(place));
+        let work = deliver(Arc::clone(&postman), receive, Arc::clone(&bell), pulse.clone());
+        let task = tokio::spawn(work);
+        Self { config, bell, pulse, postman, task }
     }
 
     /// Beats each time the task comes round, which each tick makes it do.
     pub(crate) fn pulse(&self) -> &Pulse {
         &self.pulse
+    }
+
+    /// Who delivers, with what is known of the connections.
+    pub(crate) fn postman(&self) -> &Postman {
+        &self.postman
     }
 
     /// Looks whether the time of a mail has come.
@@ -82,12 +90,11 @@ impl Delivery {
 }
 
 async fn deliver(
-    place: RunContext,
+    postman: Arc<Postman>,
     mut config: watch::Receiver<Arc<Config>>,
     bell: Arc<Bell>,
     pulse: Pulse,
 ) -> Result<(), StoreError> {
-    let postman = Postman::new(&place);
     let mut round =
         Round { postman: &postman, bell: &bell, busy: Vec::new(), next_try: None, has_doubt: false };
     let mut lanes = FuturesUnordered::new();
@@ -104,7 +111,7 @@ async fn deliver(
             if config.has_changed().unwrap_or(false) {
                 (of_now, is_new) = (Arc::clone(&config.borrow_and_update()), true);
             }
-            match round.due_lanes(is_new, place.clock.now()).await {
+            match round.due_lanes(is_new, postman.clock.now()).await {
                 Ok(due) => {
                     is_new = false;
                     let start =

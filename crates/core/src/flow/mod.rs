@@ -30,7 +30,7 @@ pub use secret::SecretSource;
 pub use table::{FlowTable, KEYS, NoConnection, NotifyOn, TableRef};
 
 /// A whole, valid flows.toml with its templates.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Config {
     /// The file it was read from, absolute.
     pub path: PathBuf,

@@ -177,6 +177,8 @@ fn what_is_on_is_counted_and_is_next() {
     ];
     let agenda = planner(flows, "08T10:00:00");
     assert_eq!(agenda.on_and_off(), (2, 3));
+    let are_on = ["on", "other", "off", "disabled", "both", "unknown"].map(|flow| agenda.is_on(flow));
+    assert_eq!(are_on, [true, true, false, false, false, false]);
     assert_eq!(agenda.next(), Some(("on", at("08T10:30:00"))));
 }
 
@@ -196,6 +198,10 @@ fn the_first_slot_of_all_counts_as_missed_until_it_is_taken() {
     assert_eq!(first_missed(&flow, &known("08T10:20:00", None), now), Some(now));
     assert_eq!(first_missed(&flow, &known("08T08:20:00", Some("08T08:20:00")), now), Some(at("08T09:20:00")));
     assert_eq!(first_missed(&flow, &known("08T08:20:00", Some("08T10:20:00")), now), None);
+    let missed = known("08T08:20:00", Some("08T08:20:00"));
+    for (known, expected) in [(missed, Some(at("08T09:20:00"))), (Known { is_off: true, ..missed }, None)] {
+        assert_eq!(planner(vec![(hourly(), known)], "08T10:20:00").missed("leads"), expected);
+    }
 }
 
 #[test]

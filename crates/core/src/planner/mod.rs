@@ -107,7 +107,7 @@ impl Agenda {
         let mut soonest = Timestamp::MAX;
         for (name, entry) in &mut self.entries {
             entry.keep_up(now, paused);
-            if entry.is_off || !entry.flow.enabled {
+            if !entry.is_on() {
                 continue;
             }
             if self.running.contains(name) {
@@ -160,6 +160,16 @@ impl Agenda {
         self.running.insert(flow.to_owned())
     }
 
+    /// The first slot that no run of a flow has taken; `None` also of one that is off.
+    pub fn missed(&self, flow: &str) -> Option<Timestamp> {
+        self.entries.get(flow).filter(|entry| entry.is_on()).and_then(|entry| entry.missed)
+    }
+
+    /// Whether the flow is on, by the file and by the state.
+    pub fn is_on(&self, flow: &str) -> bool {
+        self.entries.get(flow).is_some_and(Entry::is_on)
+    }
+
     /// The run did not come to be recorded: what it was for is due again.
     pub fn give_back(&mut self, flow: &str, order: &Order) {
         self.running.remove(flow);
@@ -187,7 +197,7 @@ impl Agenda {
 
     /// How many flows are on, and how many are not.
     pub fn on_and_off(&self) -> (usize, usize) {
-        let on = self.entries.values().filter(|entry| !entry.is_off && entry.flow.enabled).count();
+        let on = self.entries.values().filter(|entry| entry.is_on()).count();
         (on, self.entries.len() - on)
     }
 
@@ -198,7 +208,7 @@ impl Agenda {
 
     /// When each flow that is on is due next.
     pub fn slots(&self) -> impl Iterator<Item = (&str, Timestamp)> {
-        let on = self.entries.iter().filter(|(_, entry)| !entry.is_off && entry.flow.enabled);
+        let on = self.entries.iter().filter(|(_, entry)| entry.is_on());
         on.filter_map(|(name, entry)| Some((name.as_str(), entry.soonest()?)))
     }
 }
@@ -224,6 +234,10 @@ impl Entry {
         };
         entry.move_on(after);
         entry
+    }
+
+    fn is_on(&self) -> bool {
+        self.flow.enabled && !self.is_off
     }
 
     fn move_on(&mut self, after: Timestamp) {

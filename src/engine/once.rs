@@ -1,0 +1,56 @@
+//! Runs that somebody wants now, and their mails, for a process that does nothing else.
+
+use std::sync::Arc;
+
+use super::workers::Job;
+use super::{Engine, RunEnd};
+use crate::flow::Flow;
+use crate::history::{Cause, Order};
+use crate::store::StoreError;
+
+impl Engine {
+    /// Runs flows now, due or not, and waits for the ends of all of them. [`Cause::Once`] covers the slots that its
+    /// flow has missed. A flow that runs already is left out.
+    ///
+    /// # Errors
+    /// When the state fails.
+    pub async fn run_now(&mut self, wanted: Vec<(Arc<Flow>, Order)>) -> Result<Vec<RunEnd>, StoreError> {
+        let mut jobs = Vec::new();
+        for (flow, mut order) in wanted {
+            if self.agenda.claim(&flow.name) {
+                if order.cause == Cause::Once {
+                    // No daemon makes up for them.
+                    order.since = self.agenda.missed(&flow.name);
+                }
+                jobs.push(Job { flow, order });
+            }
+        }
+        self.claim(jobs).await?;
+        let mut ends = Vec::new();
+        while let Some(some) = self.finish_next().await? {
+            ends.extend(some);
+        }
+        Ok(ends)
+    }
+
+    /// Whether the flow is on, by the file and by the state.
+    pub fn is_on(&self, flow: &str) -> bool {
+        self.agenda.is_on(flow)
+    }
+
+    /// Tries every mail that waits, and returns when none is left that only a connection's `per_minute` holds back.
+    /// Nothing is delivered beside it any more.
+    ///
+    /// # Errors
+    /// When the state fails.
+    pub async fn deliver_all(&mut self) -> Result<(), StoreError> {
+        self.delivery.stop().await;
+        let postman = self.delivery.postman();
+        loop {
+            let round = postman.deliver(&self.config, || false).await?;
+            let Some(next_try) = round.next_try.filter(|_| round.is_paced) else { return Ok(()) };
+            let wait = next_try.duration_since(self.ctx.clock.now());
+            tokio::time::sleep(wait.try_into().unwrap_or_default()).await;
+        }
+    }
+}
