@@ -115,8 +115,7 @@ pub(super) async fn run_flow(loaded: &Loaded, request: Request, as_json: bool) -
 
 /// The exit status for the run that was asked for.
 pub(super) fn exit_of(run: &Run) -> ExitCode {
-    let is_well = matches!(run.outcome, Outcome::Sent | Outcome::NothingNew | Outcome::ConditionFalse);
-    if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if run.outcome.is_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Runs the flow and delivers, in this process.

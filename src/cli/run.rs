@@ -9,7 +9,7 @@ use leadflow::daemon::ticker;
 use leadflow::daemon::{self, Drive, Signal, Watch};
 use leadflow::engine::{Engine, RunContext, RunEnd};
 use leadflow::flow::{Config, Flow};
-use leadflow::history::{Cause, Order, Outcome, Run};
+use leadflow::history::{Cause, Order, Run};
 use leadflow::platform::clock::Clock;
 use leadflow::store::Lock;
 use leadflow::store::state;
@@ -99,8 +99,7 @@ async fn once(loaded: Loaded, names: &[String]) -> anyhow::Result<ExitCode> {
         let Some(run) = store.run(ended.run).await? else { continue };
         let waiting = store.waiting_mails(&run.flow).await?;
         output::print(&line_of(&run))?;
-        let is_well = matches!(run.outcome, Outcome::Sent | Outcome::NothingNew | Outcome::ConditionFalse);
-        is_done &= is_well && waiting == 0;
+        is_done &= run.outcome.is_well() && waiting == 0;
         if waiting > 0 {
             output::complain(&format!("{}: mails that still wait: {waiting}", run.flow));
         }

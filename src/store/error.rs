@@ -145,13 +145,12 @@ impl StoreError {
         match self {
             Self::Engine { kind, .. } => *kind,
             Self::RunOver(_) | Self::NameTaken(_) => Kind::Conflict,
-            Self::Replaced(_) | Self::TakenOver => Kind::Fatal,
+            Self::Replaced(_) | Self::TakenOver | Self::Damaged(_) => Kind::Fatal,
             Self::Folder { .. }
             | Self::Busy(_)
             | Self::Copy { .. }
             | Self::Mail(_)
             | Self::Unknown(_)
-            | Self::Damaged(_)
             | Self::Lost { .. }
             | Self::Foreign { .. }
             | Self::NoWal(_)

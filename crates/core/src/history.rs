@@ -58,6 +58,11 @@ impl Outcome {
         OUTCOMES.map(|(_, word)| word)
     }
 
+    /// Whether nothing is left to do: its mails are sent, or there were none to send.
+    pub fn is_well(self) -> bool {
+        matches!(self, Self::Sent | Self::NothingNew | Self::ConditionFalse)
+    }
+
     /// The outcome of that name.
     pub fn of_word(word: &str) -> Option<Self> {
         OUTCOMES.iter().find(|(_, w)| *w == word).map(|(outcome, _)| *outcome)
@@ -184,6 +189,12 @@ mod tests {
         }
         assert_eq!(Outcome::of_word("lost"), None);
         assert_eq!(Outcome::words().map(Outcome::of_word), OUTCOMES.map(|(outcome, _)| Some(outcome)));
+    }
+
+    #[test]
+    fn what_is_sent_or_has_nothing_to_send_went_well() {
+        let well = OUTCOMES.iter().filter(|(outcome, _)| outcome.is_well()).map(|(_, word)| *word);
+        assert_eq!(well.collect::<Vec<_>>(), ["nothing-new", "condition-false", "sent"]);
     }
 
     #[test]
