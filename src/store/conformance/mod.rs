@@ -39,6 +39,7 @@ macro_rules! conforms {
             outbox::what_waits_and_what_is_held_is_counted_by_flow,
             outbox::mails_keep_their_order_when_the_clock_is_set_back,
             requests::a_request_is_read_fulfilled_and_gone,
+            requests::a_mail_that_is_being_sent_is_neither_dropped_nor_sent_elsewhere,
             requests::every_request_comes_back_as_it_was_left,
             requests::runs_are_found_by_flow_outcome_time_and_number,
             requests::a_flow_is_first_seen_once_and_its_new_name_keeps_everything,

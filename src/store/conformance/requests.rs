@@ -17,6 +17,23 @@ pub(in crate::store) async fn a_request_is_read_fulfilled_and_gone(state: &impl 
     assert_eq!(overview(&store, "leads").await.off_since, None);
 }
 
+pub(in crate::store) async fn a_mail_that_is_being_sent_is_neither_dropped_nor_sent_elsewhere(
+    state: &impl State,
+) {
+    let store = opened(state).await;
+    let run = begun(&store, 1).await;
+    store.commit_run(run, scanned(2), std::iter::once(Ok(mail(&addresses(), &[])))).await.unwrap();
+    let sending = take(&store, at(3)).await;
+    let elsewhere = Redirect { to: vec!["z@b.example".to_owned()], instead_of: None };
+    for request in [Request::Drop(sending.id), Request::Send(sending.id, elsewhere)] {
+        let id = store.leave_request(request, at(4)).await.unwrap();
+        assert_eq!(store.take_requests(at(4)).await.unwrap(), [], "nobody is told that it was done");
+        let answer = store.answer(id).await.unwrap();
+        let Answer::Refused(why) = answer else { panic!("{answer:?}") };
+        assert!(why.contains("is being sent just now"), "{why}");
+    }
+}
+
 pub(in crate::store) async fn every_request_comes_back_as_it_was_left(state: &impl State) {
     let store = opened(state).await;
     let flow = || "leads".to_owned();

@@ -1,7 +1,7 @@
 //! The table `requests`.
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension as _, Transaction, params};
+use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
 use super::flows::set_off;
 use super::outbox_admin::{drop_mail, redirect, retry};
@@ -18,18 +18,25 @@ impl Database {
         Ok(self.db.last_insert_rowid())
     }
 
-    /// Takes the requests that wait, in their order; what needs no run is done and taken away, all or nothing.
+    /// Takes the requests that wait, in their order; what needs no run is done and taken away, all or nothing. What
+    /// can not be done now is refused.
     pub(crate) fn take_requests(&mut self, now: Timestamp) -> Result<Vec<(i64, Request)>, Failure> {
         let requests = self.requests()?;
         if requests.iter().all(|(_, request)| matches!(request, Request::Run { .. })) {
             return Ok(requests);
         }
         let tx = self.db.transaction()?;
-        for (id, request) in &requests {
-            fulfil(&tx, *id, request, now)?;
+        let mut taken = Vec::new();
+        for (id, request) in requests {
+            if let Some(why) = refusal(&tx, &request)? {
+                refuse(&tx, id, &why)?;
+            } else {
+                fulfil(&tx, id, &request, now)?;
+                taken.push((id, request));
+            }
         }
         tx.commit()?;
-        Ok(requests)
+        Ok(taken)
     }
 
     /// The requests that wait, in their order; those of a kind that this version does not know are
@@ -54,8 +61,7 @@ impl Database {
 
     /// Refuses a request.
     pub(crate) fn refuse_request(&mut self, id: i64, answer: &str) -> Result<(), Failure> {
-        self.db.execute("UPDATE requests SET answer = ?2 WHERE id = ?1", params![id, answer])?;
-        Ok(())
+        refuse(&self.db, id, answer)
     }
 
     /// What became of a request.
@@ -70,6 +76,19 @@ impl Database {
             Some((None, None)) => Answer::Waits,
         })
     }
+}
+
+fn refuse(db: &Connection, id: i64, answer: &str) -> Result<(), Failure> {
+    db.execute("UPDATE requests SET answer = ?2 WHERE id = ?1", params![id, answer])?;
+    Ok(())
+}
+
+/// Why what a request asks for can not be done now.
+fn refusal(tx: &Transaction<'_>, request: &Request) -> Result<Option<String>, Failure> {
+    let (Request::Drop(mail) | Request::Send(mail, _)) = request else { return Ok(None) };
+    let is_under_way =
+        tx.prepare_cached("SELECT 1 FROM mails WHERE id = ?1 AND sending <> 0")?.exists([mail])?;
+    Ok(is_under_way.then(|| format!("mail {mail} is being sent just now; try again")))
 }
 
 /// Does what a request says that needs no run, then takes it away. Doing it twice does no harm.
