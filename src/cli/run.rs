@@ -82,9 +82,8 @@ async fn once(loaded: Loaded, names: &[String]) -> anyhow::Result<ExitCode> {
         bail!("no flow is on");
     }
     let order = Order::new(Cause::Once, None);
-    let mut ends = engine.run_now(wanted.into_iter().map(|flow| (flow, order)).collect()).await?;
+    let ends = engine.run_now(wanted.into_iter().map(|flow| (flow, order)).collect()).await?;
     engine.deliver_all().await?;
-    ends.sort_by(|a, b| a.flow.name.cmp(&b.flow.name));
     let store = &engine.context().store;
     let mut is_done = true;
     for RunEnd { flow, result } in ends {

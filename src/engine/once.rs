@@ -9,26 +9,25 @@ use crate::history::{Cause, Order};
 use crate::store::StoreError;
 
 impl Engine {
-    /// Runs flows now, due or not, and waits for the ends of all of them. [`Cause::Once`] covers the slots that its
+    /// Runs flows now, due or not, one after the other, and returns their ends. [`Cause::Once`] covers the slots that its
     /// flow has missed. A flow that runs already is left out.
     ///
     /// # Errors
     /// When the state fails.
     pub async fn run_now(&mut self, wanted: Vec<(Arc<Flow>, Order)>) -> Result<Vec<RunEnd>, StoreError> {
-        let mut jobs = Vec::new();
-        for (flow, mut order) in wanted {
-            if self.agenda.claim(&flow.name) {
-                if order.cause == Cause::Once {
-                    // No daemon makes up for them.
-                    order.since = self.agenda.missed(&flow.name);
-                }
-                jobs.push(Job { flow, order });
-            }
-        }
-        self.claim(jobs).await?;
         let mut ends = Vec::new();
-        while let Some(some) = self.finish_next().await? {
-            ends.extend(some);
+        for (flow, mut order) in wanted {
+            if !self.agenda.claim(&flow.name) {
+                continue;
+            }
+            if order.cause == Cause::Once {
+                // No daemon makes up for them.
+                order.since = self.agenda.missed(&flow.name);
+            }
+            self.claim(vec![Job { flow, order }]).await?;
+            while let Some(some) = self.finish_next().await? {
+                ends.extend(some);
+            }
         }
         Ok(ends)
     }
