@@ -122,9 +122,8 @@ pub(super) fn exit_of(run: &Run) -> ExitCode {
 async fn here(loaded: &Loaded, request: &Request) -> anyhow::Result<i64> {
     let Request::Run { flow, cause, range } = request else { bail!("this is no run") };
     let flow = super::flow_named(&loaded.config, flow)?;
-    let mut engine = super::run::engine(&loaded.config).await?;
+    let engine = super::run::engine(&loaded.config).await?;
     let ends = engine.run_now(vec![(Arc::clone(flow), Order::of(*cause, *range))]).await?;
-    engine.deliver_all().await?;
     match ends.into_iter().find_map(|end| end.result) {
         Some(ended) => Ok(ended.run),
         None => bail!("what came of the run could not be recorded; see the log above"),

@@ -75,7 +75,8 @@ async fn once(loaded: Loaded, names: &[String]) -> anyhow::Result<ExitCode> {
     let file = config.path.display();
     let state = config.settings.state.display();
     info!(flows = flows.len(), %file, %state, "running once");
-    let mut engine = engine(&config).await?;
+    let engine = engine(&config).await?;
+    let store = engine.context().store.clone();
     let is_wanted = |flow: &Arc<Flow>| !names.is_empty() || engine.is_on(&flow.name);
     let wanted: Vec<_> = flows.into_iter().filter(is_wanted).collect();
     if wanted.is_empty() {
@@ -83,8 +84,6 @@ async fn once(loaded: Loaded, names: &[String]) -> anyhow::Result<ExitCode> {
     }
     let order = Order::new(Cause::Once, None);
     let ends = engine.run_now(wanted.into_iter().map(|flow| (flow, order)).collect()).await?;
-    engine.deliver_all().await?;
-    let store = &engine.context().store;
     let mut is_done = true;
     for RunEnd { flow, result } in ends {
         let Some(ended) = result else {
@@ -120,5 +119,5 @@ pub(super) async fn engine(config: &Arc<Config>) -> anyhow::Result<Engine> {
     let store = state::open(config, clock.now()).await?;
     store.take_requests(clock.now()).await?;
     let ctx = RunContext::online(store, clock, config.settings.state.clone());
-    Ok(Engine::start(ctx, Arc::clone(config)).await?)
+    Ok(Engine::start_once(ctx, Arc::clone(config)).await?)
 }

@@ -94,6 +94,23 @@ impl Engine {
     /// # Errors
     /// When the state fails.
     pub async fn start(ctx: RunContext, config: Arc<Config>) -> Result<Self, StoreError> {
+        Self::begin(ctx, config, Delivery::start).await
+    }
+
+    /// As [`Engine::start`], for [`Engine::run_now`]: nothing is delivered before its runs have ended, since both beside
+    /// each other would take the memory of both.
+    ///
+    /// # Errors
+    /// When the state fails.
+    pub async fn start_once(ctx: RunContext, config: Arc<Config>) -> Result<Self, StoreError> {
+        Self::begin(ctx, config, Delivery::at_rest).await
+    }
+
+    async fn begin(
+        ctx: RunContext,
+        config: Arc<Config>,
+        deliver: fn(&RunContext, Arc<Config>) -> Delivery,
+    ) -> Result<Self, StoreError> {
         let now = ctx.clock.now();
         let TakenOver { runs, mails } = ctx.store.take_over(now).await?;
         if runs > 0 {
@@ -105,7 +122,7 @@ impl Engine {
                 "the last process ended while mails were being sent: they are uncertain and are sent again"
             );
         }
-        let delivery = Delivery::start(&ctx, Arc::clone(&config));
+        let delivery = deliver(&ctx, Arc::clone(&config));
         let changes = ctx.store.changes();
         let mut engine = Self {
             ctx,

@@ -9,12 +9,13 @@ use crate::history::{Cause, Order};
 use crate::store::StoreError;
 
 impl Engine {
-    /// Runs flows now, due or not, one after the other, and returns their ends. [`Cause::Once`] covers the slots that its
-    /// flow has missed. A flow that runs already is left out.
+    /// Runs flows now, due or not, one after the other; then tries every mail that waits, until only the time of a
+    /// later try holds the others back. [`Cause::Once`] covers the slots that its flow has missed. A flow that runs
+    /// already is left out. Returns the ends of the runs. For an engine of [`Engine::start_once`].
     ///
     /// # Errors
     /// When the state fails.
-    pub async fn run_now(&mut self, wanted: Vec<(Arc<Flow>, Order)>) -> Result<Vec<RunEnd>, StoreError> {
+    pub async fn run_now(mut self, wanted: Vec<(Arc<Flow>, Order)>) -> Result<Vec<RunEnd>, StoreError> {
         let mut ends = Vec::new();
         for (flow, mut order) in wanted {
             if !self.agenda.claim(&flow.name) {
@@ -29,6 +30,7 @@ impl Engine {
                 ends.extend(some);
             }
         }
+        self.deliver_all().await?;
         Ok(ends)
     }
 
@@ -37,14 +39,10 @@ impl Engine {
         self.agenda.is_on(flow)
     }
 
-    /// Tries every mail that waits, and returns when none is left that only a connection's `per_minute` holds back.
-    /// Nothing is delivered beside it any more.
-    ///
-    /// # Errors
-    /// When the state fails.
-    pub async fn deliver_all(&mut self) -> Result<(), StoreError> {
-        self.delivery.stop().await;
+    /// Waits only for a connection's `per_minute`.
+    async fn deliver_all(&self) -> Result<(), StoreError> {
         let postman = self.delivery.postman();
+        postman.start_over().await?;
         loop {
             let round = postman.deliver(&self.config, || false).await?;
             let Some(next_try) = round.next_try.filter(|_| round.is_paced) else { return Ok(()) };
