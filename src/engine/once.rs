@@ -16,6 +16,8 @@ impl Engine {
     /// # Errors
     /// When the state fails.
     pub async fn run_now(mut self, wanted: Vec<(Arc<Flow>, Order)>) -> Result<Vec<RunEnd>, StoreError> {
+        // What waits already leaves before what the runs make.
+        self.delivery.postman().start_over().await?;
         let mut ends = Vec::new();
         for (flow, mut order) in wanted {
             if !self.agenda.claim(&flow.name) {
@@ -42,7 +44,6 @@ impl Engine {
     /// Waits only for a connection's `per_minute`.
     async fn deliver_all(&self) -> Result<(), StoreError> {
         let postman = self.delivery.postman();
-        postman.start_over().await?;
         loop {
             let round = postman.deliver(&self.config, || false).await?;
             let Some(next_try) = round.next_try.filter(|_| round.is_paced) else { return Ok(()) };
