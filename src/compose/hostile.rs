@@ -4,7 +4,7 @@ use mail_parser::{MessageParser, MimeHeaders as _};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::tests::flow;
+use super::tests::{flow, scene};
 use super::*;
 use crate::rows::columns::Cell;
 use crate::rows::row::Row;
@@ -169,18 +169,7 @@ fn is_well_composed(email: &str, rows: &[String], max_bytes: usize) {
     }
     let columns = spool.columns().to_vec();
     let from = Mailbox::named("Leads", "leads@contoso.example");
-    let now = "2026-03-01T08:00:00Z".parse().unwrap();
-    let scene = Scene {
-        flow: &flow,
-        run: 7,
-        past_time: now,
-        now,
-        from: &from,
-        max_bytes,
-        is_test: false,
-        hidden_tests: 0,
-    };
-    let mails = compose(&scene, &mut spool, folder.path()).unwrap();
+    let mails = compose(&scene(&flow, &from, max_bytes), &mut spool, folder.path()).unwrap();
     let mut next = 0;
     for (mail, bytes) in mails.read().map(Result::unwrap) {
         assert!(bytes.len() <= max_bytes, "{} bytes", bytes.len());

@@ -63,6 +63,13 @@ pub enum StoreError {
         "the state database is damaged: {0}; put a backup in its place, or start again with `leadflow recover --since TIME`"
     )]
     Damaged(String),
+    /// The database holds tables of something else.
+    #[error(
+        "{folder}/leadflow.db is not a state of leadflow: it has tables of another program; move it away, or name another folder \
+         in settings.state; nothing was changed",
+        folder = .0.display()
+    )]
+    NotOurs(PathBuf),
     /// There was a state, and it is gone.
     #[error(
         "the state in {folder} is gone: {marker} says that there was one since {since}; put a backup in its place, or start \
@@ -154,6 +161,7 @@ impl StoreError {
             | Self::Lost { .. }
             | Self::Foreign { .. }
             | Self::NoWal(_)
+            | Self::NotOurs(_)
             | Self::Stopped
             | Self::Later { .. }
             | Self::Earlier { .. }

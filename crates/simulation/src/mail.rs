@@ -231,7 +231,8 @@ impl SimulatedSession {
             _ => None,
         };
         let is_blind = self.world.break_it == Some(Break::NoStepAside);
-        let fault = fault.map(|fault| if is_blind { Fault::Connection(fault.into_error()) } else { fault });
+        let fault =
+            fault.map(|fault| if is_blind { Fault::Connection(fault.error().clone()) } else { fault });
         Handover { receipts, fault }
     }
 }

@@ -65,7 +65,7 @@ impl Handover {
     pub fn into_result(self) -> Result<Vec<Receipt>, ConnectError> {
         let Some(fault) = self.fault else { return Ok(self.receipts.into_iter().flatten().collect()) };
         if self.receipts.iter().all(Option::is_none) {
-            return Err(fault.into_error());
+            return Err(fault.error().clone());
         }
         let later = || Receipt::Later(fault.error().to_string());
         Ok(self.receipts.into_iter().map(|receipt| receipt.unwrap_or_else(later)).collect())
@@ -75,17 +75,6 @@ impl Handover {
 impl Fault {
     /// What happened.
     pub fn error(&self) -> &ConnectError {
-        match self {
-            Self::Connection(error)
-            | Self::Refused(error)
-            | Self::Ended(error)
-            | Self::Declined { error, .. }
-            | Self::Broke { error, .. } => error,
-        }
-    }
-
-    /// What happened.
-    pub fn into_error(self) -> ConnectError {
         match self {
             Self::Connection(error)
             | Self::Refused(error)

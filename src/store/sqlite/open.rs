@@ -9,7 +9,7 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use rusqlite_migration::{M, Migrations};
 
 use super::in_place::{FILES, OpenFiles};
-use super::{Database, Failure};
+use super::{Database, Failure, Lock};
 use crate::platform::ownership::{DatabaseError, Folder, Use, open_database, open_database_to_read};
 use crate::store::StoreError;
 
@@ -46,7 +46,7 @@ impl Database {
         let place = Folder::make(folder, 0o700, Use::Own).map_err(failed)?;
         let db = open_database(&place, FILES[0]).map_err(|error| failure_of(folder, error))?;
         db.busy_timeout(PATIENCE)?;
-        check_not_later(folder, schema_of(&db)?)?;
+        check_is_ours(folder, &db, schema_of(&db)?)?;
         if !keeps_a_wal(&db)? {
             return Err(StoreError::NoWal(folder.to_owned()).into());
         }
@@ -63,12 +63,12 @@ impl Database {
         db.busy_timeout(PATIENCE)?;
         let began = Instant::now();
         let mut schema = schema_of(&db)?;
-        // Somebody makes it at this moment.
-        while schema == 0 && began.elapsed() < PATIENCE {
+        // Whoever has the lock makes it at this moment.
+        while schema == 0 && Lock::is_taken(folder).unwrap_or(true) && began.elapsed() < PATIENCE {
             thread::sleep(SOON);
             schema = schema_of(&db)?;
         }
-        check_not_later(folder, schema)?;
+        check_is_ours(folder, &db, schema)?;
         if usize::try_from(schema).is_ok_and(|schema| schema < SCHEMA) {
             return Err(StoreError::Earlier { folder: folder.to_owned(), schema }.into());
         }
@@ -122,9 +122,13 @@ fn schema_of(db: &Connection) -> rusqlite::Result<i64> {
     db.pragma_query_value(None, "user_version", |row| row.get(0))
 }
 
-fn check_not_later(folder: &Path, schema: i64) -> Result<(), Failure> {
+fn check_is_ours(folder: &Path, db: &Connection, schema: i64) -> Result<(), Failure> {
     match usize::try_from(schema) {
         Ok(later) if later > SCHEMA => Err(StoreError::Later { folder: folder.to_owned(), schema }.into()),
+        // Our tables are made together with the number of their schema.
+        Ok(0) if db.prepare("SELECT 1 FROM sqlite_master")?.exists([])? => {
+            Err(StoreError::NotOurs(folder.to_owned()).into())
+        }
         _ => Ok(()),
     }
 }

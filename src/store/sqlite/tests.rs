@@ -49,6 +49,18 @@ fn a_folder_that_cannot_be_made_is_named() {
 }
 
 #[test]
+fn a_database_of_another_program_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = Connection::open(folder.path().join("leadflow.db")).unwrap();
+    db.execute_batch("CREATE TABLE theirs (x)").unwrap();
+    for error in [Store::open(folder.path()).unwrap_err(), Store::open_to_read(folder.path()).unwrap_err()] {
+        assert!(error.to_string().contains("is not a state of leadflow"), "{error}");
+    }
+    let tables: i64 = db.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get(0)).unwrap();
+    assert_eq!(tables, 1);
+}
+
+#[test]
 fn a_database_of_the_first_schema_is_brought_on() {
     let folder = tempfile::tempdir().unwrap();
     let db = Connection::open(folder.path().join("leadflow.db")).unwrap();
