@@ -1,11 +1,13 @@
 //! The house: which room may use which, and how large its files are.
 //!
 //! `docs/development/architecture.md` has the table of arrows; what stands there and what the code does are
-//! the same, or this fails. And words for people are for people: nothing is decided by them.
+//! the same, or this fails. What documents name is there, too. And words for people are for people: nothing is
+//! decided by them.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where its sources cannot be read")]
 
 mod arrows;
+mod documents;
 mod sizes;
 mod words;
 
