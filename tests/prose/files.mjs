@@ -27,10 +27,10 @@ export function allTexts() {
 }
 
 // The text of a file; modules that only tests have are added by their paths without an ending.
-export function textOf(file, testModules = new Set(), source = readFileSync(file, 'utf8')) {
+export function textOf(file, testModules = new Set(), source) {
   const kind = kindOf(file);
   if (!kind) throw new Error(`${file}: this kind of file is not read; tests/prose/files.mjs has those that are`);
-  const text = new Text(file, source);
+  const text = new Text(file, source ?? readFileSync(file, 'utf8'));
   const modules = kind[1](text) ?? [];
   const folder = /^(mod|lib|main)\.rs$/.test(basename(file)) ? dirname(file) : file.replace(/\.rs$/, '');
   for (const module of modules) testModules.add(join(folder, module));

@@ -15,6 +15,7 @@ const PLANTED = [
   ['src/planted.rs', '#[expect(x, reason = "a tabel")]\nfn f() {}\n#[cfg(test)]\nmod tests { const A: &str = "a tabel"; }', []],
 ];
 
+// Whether the check finds all of them, and nothing else.
 export async function selfTest(linter) {
   const failed = [];
   for (const [file, source, expected] of PLANTED) {
@@ -31,6 +32,6 @@ export async function selfTest(linter) {
     if (!found.some((finding) => finding.rule === rule)) failed.push([rule, 'does not find its example:', example]);
   }
   for (const line of failed) console.error(...line);
-  if (failed.length > 0) process.exit(1);
-  console.log(`self-test: all ${PLANTED.length} planted texts and ${phrases.length} phrases are found as they should be`);
+  if (failed.length === 0) console.log(`self-test: all ${PLANTED.length} planted texts and ${phrases.length} phrases are found as they should be`);
+  return failed.length === 0;
 }
