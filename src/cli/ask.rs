@@ -1,65 +1,67 @@
 //! Commands that change something: done at once where no daemon runs, otherwise left for it.
 
+mod wait;
+
 use std::fmt::Write as _;
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::bail;
 use indicatif::ProgressBar;
 use leadflow::config::Loaded;
-use leadflow::history::{Order, Outcome, Run};
+use leadflow::history::{Order, Run};
 use leadflow::platform::clock::Clock;
 use leadflow::store::state;
-use leadflow::store::{Answer, Lock, MessageRecord, Request, Store, StoreError};
+use leadflow::store::{Request, Store};
 use leadflow::views::runs::RunView;
-use tokio::time::sleep;
 
 use super::output;
+use wait::{DaemonWatch, until_answered, until_ours, until_sent};
 
-/// How long the daemon may take to come to what it is asked.
+/// How long the daemon may take to come to what it is asked, and another command to end.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a run may wait for another run of its flow.
 const FOR_ITS_TURN: Duration = Duration::from_mins(10);
-/// How long a mail that the server does not take for now is waited for.
-const FOR_THE_MAIL: Duration = Duration::from_secs(30);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Does what needs no run; returns when it is done.
-pub(super) async fn ask(loaded: &Loaded, request: Request) -> anyhow::Result<()> {
-    let folder = &loaded.config.settings.state;
-    let now = Clock::System.now();
-    match Lock::take(folder) {
-        Ok(_lock) => {
-            let store = state::open(&loaded.config, now).await?;
-            let id = store.leave_request(request, now).await?;
-            store.take_requests(now).await?;
-            answered(&store, id, PATIENCE).await.map(drop)
-        }
-        Err(StoreError::Busy(_)) => {
-            let store = Store::open(folder)?;
-            let id = store.leave_request(request, now).await?;
-            answered(&store, id, PATIENCE).await.map(drop)
-        }
-        Err(other) => Err(other.into()),
-    }
+/// Who does what a command asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Doer {
+    /// The running daemon.
+    Daemon,
+    /// This process, as none is running.
+    Here,
 }
 
-/// Waits until the daemon has come to a request.
-async fn answered(store: &Store, id: i64, patience: Duration) -> anyhow::Result<Option<i64>> {
-    let asked = Instant::now();
-    loop {
-        match store.answer(id).await? {
-            Answer::Done => return Ok(None),
-            Answer::Run(run) => return Ok(Some(run)),
-            Answer::Refused(reason) => bail!("{reason}"),
-            Answer::Waits if asked.elapsed() > patience => {
-                bail!("the daemon has not come to it yet; it does what was asked as soon as it can")
-            }
-            Answer::Waits => sleep(PAUSE).await,
-        }
+/// Does what needs no run; returns who has done it when it is done.
+pub(super) async fn ask(loaded: &Loaded, request: Request) -> anyhow::Result<Doer> {
+    let folder = &loaded.config.settings.state;
+    let lock = until_ours(folder, name_of(&request), PATIENCE).await?;
+    let now = Clock::System.now();
+    let store = match lock {
+        Some(_) => state::open(&loaded.config, now).await?,
+        None => Store::open(folder)?,
+    };
+    let id = store.leave_request(request, now).await?;
+    if lock.is_some() {
+        store.take_requests(now).await?;
+    }
+    until_answered(&store, id, PATIENCE, &mut DaemonWatch::start(loaded, lock.as_ref())).await?;
+    Ok(if lock.is_some() { Doer::Here } else { Doer::Daemon })
+}
+
+/// What was typed.
+fn name_of(request: &Request) -> &'static str {
+    match request {
+        Request::Off(_) => "off",
+        Request::On(_) => "on",
+        Request::Run { cause, .. } => cause.word(),
+        Request::Retry(_) => "outbox retry",
+        Request::Drop(_) => "outbox drop",
+        Request::Send(..) => "outbox send",
     }
 }
 
@@ -81,29 +83,27 @@ pub(super) fn is_agreed(before: &str) -> anyhow::Result<bool> {
 pub(super) async fn run_flow(loaded: &Loaded, request: Request, as_json: bool) -> anyhow::Result<Run> {
     let folder = &loaded.config.settings.state;
     let progress = spinner("waiting for the daemon");
-    let run = match Lock::take(folder) {
-        Ok(lock) => {
-            if let Some(invalid) = &loaded.invalid {
-                // No daemon has the flows as they were.
-                return Err(invalid.report.clone().into());
-            }
-            progress.set_message("running");
-            let run = here(loaded, &request).await?;
-            drop(lock);
-            run
+    let lock = until_ours(folder, name_of(&request), FOR_ITS_TURN).await?;
+    let mut daemon = DaemonWatch::start(loaded, lock.as_ref());
+    let run = if let Some(lock) = lock {
+        if let Some(invalid) = &loaded.invalid {
+            // No daemon has the flows as they were.
+            return Err(invalid.report.clone().into());
         }
-        Err(StoreError::Busy(_)) => {
-            let store = Store::open(folder)?;
-            let id = store.leave_request(request, Clock::System.now()).await?;
-            match answered(&store, id, FOR_ITS_TURN).await? {
-                Some(run) => run,
-                None => bail!("the daemon has taken the request away without a run; ask again"),
-            }
+        progress.set_message("running");
+        let run = here(loaded, &request).await?;
+        drop(lock);
+        run
+    } else {
+        let store = Store::open(folder)?;
+        let id = store.leave_request(request, Clock::System.now()).await?;
+        match until_answered(&store, id, FOR_ITS_TURN, &mut daemon).await? {
+            Some(run) => run,
+            None => bail!("the daemon has taken the request away without a run; ask again"),
         }
-        Err(other) => return Err(other.into()),
     };
     let store = Store::open(folder)?;
-    let ended = until_sent(&store, run, &progress).await?;
+    let ended = until_sent(&store, run, &progress, &mut daemon).await?;
     progress.finish_and_clear();
     if as_json {
         output::print_json(&RunView::from(&ended))?;
@@ -128,37 +128,6 @@ async fn here(loaded: &Loaded, request: &Request) -> anyhow::Result<i64> {
         Some(ended) => Ok(ended.run),
         None => bail!("what came of the run could not be recorded; see the log above"),
     }
-}
-
-/// Waits until the run has ended, and for a while until its mail has left.
-async fn until_sent(store: &Store, id: i64, progress: &ProgressBar) -> anyhow::Result<Run> {
-    let mut since_end: Option<Instant> = None;
-    loop {
-        let Some(run) = store.run(id).await? else {
-            bail!(
-                "run {id} did not come to its turn, for leadflow stopped or flows.toml has changed; what was asked \
-                 for still waits, and is done as soon as it can be"
-            )
-        };
-        match run.outcome {
-            Outcome::Running => progress.set_message(format!("run {id} is under way")),
-            Outcome::Waiting => {
-                progress.set_message(format!("run {id}: {}; sending", output::line(&run.summary)));
-                let since = since_end.get_or_insert_with(Instant::now).elapsed();
-                if since > FOR_THE_MAIL || !store.mails_of(id).await?.iter().any(is_to_be_tried) {
-                    return Ok(run);
-                }
-            }
-            _ => return Ok(run),
-        }
-        sleep(PAUSE).await;
-    }
-}
-
-/// Whether the first try of a mail is under way, or still to come.
-fn is_to_be_tried(mail: &MessageRecord) -> bool {
-    let is_untried = mail.recipients.iter().all(|recipient| recipient.reply.is_none());
-    mail.is_sending || (is_untried && !mail.is_paced)
 }
 
 async fn told(store: &Store, run: &Run) -> anyhow::Result<String> {

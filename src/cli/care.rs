@@ -8,7 +8,7 @@ use anyhow::bail;
 use leadflow::config::Loaded;
 use leadflow::platform::clock::Clock;
 use leadflow::store::state;
-use leadflow::store::{Lock, StoreError};
+use leadflow::store::{Holder, Lock, StoreError};
 
 use super::{moment, output};
 
@@ -50,7 +50,7 @@ pub(super) async fn backup(loaded: &Loaded, arguments: &BackupArguments) -> anyh
 pub(super) async fn rename(loaded: &Loaded, arguments: &RenameArguments) -> anyhow::Result<ExitCode> {
     let RenameArguments { old, new } = arguments;
     super::flow_named(&loaded.config, new)?;
-    let _lock = Lock::take(&loaded.config.settings.state)?;
+    let _lock = Lock::take(&loaded.config.settings.state, &Holder::command("rename"))?;
     state::open(&loaded.config, Clock::System.now()).await?.rename(old, new).await?;
     output::print(&format!("what is known of {old} is {new}'s now"))?;
     Ok(ExitCode::SUCCESS)
@@ -60,7 +60,7 @@ pub(super) async fn recover(loaded: &Loaded, arguments: &RecoverArguments) -> an
     let config = &loaded.config;
     let now = Clock::System.now();
     let since = moment::parse(&arguments.since, &config.settings.time_zone, now)?;
-    let _lock = Lock::take(&config.settings.state)?;
+    let _lock = Lock::take(&config.settings.state, &Holder::command("recover"))?;
     match state::is_whole(config, now).await {
         Ok(true) => {
             bail!("the state in {} is whole; there is nothing to recover", config.settings.state.display())

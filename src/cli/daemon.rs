@@ -1,11 +1,29 @@
 //! Whether a daemon runs, and how it is started.
 
 use leadflow::config::{self, Loaded};
-use leadflow::store::Lock;
+use leadflow::store::{Holder, Lock};
 
-/// Whether a daemon works on the state, which is there.
-pub(super) fn is_running(loaded: &Loaded) -> anyhow::Result<bool> {
-    Ok(Lock::is_taken(&loaded.config.settings.state)?)
+use super::output;
+
+/// Who works on the state, which is there; `None` for nobody. It fails for who may not look.
+pub(super) fn holder(loaded: &Loaded) -> anyhow::Result<Option<Holder>> {
+    Ok(Lock::holder(&loaded.config.settings.state)?)
+}
+
+/// That no daemon is running, with what to type; a command that works on the state now is none.
+pub(super) fn none_is_running(loaded: &Loaded, holder: Option<&Holder>, consequence: &str) -> String {
+    let start = how_to_start(loaded);
+    match holder {
+        Some(command) => format!(
+            "no daemon is running{consequence}; {command} works on the state now: when it has ended, start one: {start}"
+        ),
+        None => format!("no daemon is running{consequence}; start it: {start}"),
+    }
+}
+
+/// Says that what was asked for waits for a daemon.
+pub(super) fn tell_none_delivers(loaded: &Loaded) {
+    output::complain(&none_is_running(loaded, None, ", so no mail is sent until one starts"));
 }
 
 /// What to type to start it.

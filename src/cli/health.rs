@@ -6,7 +6,7 @@ use leadflow::alarm::{Alarm, Kind, Raised, clears_held};
 use leadflow::config::Loaded;
 use leadflow::engine::alarms;
 use leadflow::platform::clock::Clock;
-use leadflow::store::Store;
+use leadflow::store::{Holder, Store};
 use leadflow::views::health::HealthView;
 
 use super::{daemon, output};
@@ -55,9 +55,15 @@ struct Found {
 async fn look(loaded: &Loaded, store: &Store) -> anyhow::Result<Found> {
     let mut reasons = Vec::new();
     let config = &loaded.config;
-    let is_running = daemon::is_running(loaded)?;
-    if !is_running {
-        reasons.push(format!("no daemon is running; start it: {}", daemon::how_to_start(loaded)));
+    // Who may read the state and not the lock learns of a daemon that is gone by what is late.
+    let holder = daemon::holder(loaded);
+    let is_running = !matches!(holder, Ok(None | Some(Holder::Command { .. })));
+    match &holder {
+        Ok(Some(Holder::Daemon)) => {}
+        Ok(holder) => reasons.push(daemon::none_is_running(loaded, holder.as_ref(), "")),
+        Err(error) => {
+            output::complain(&format!("note: it is not known whether a daemon is running: {error}"));
+        }
     }
     let facts = store.alarm_facts().await?;
     for name in config.flows.keys() {

@@ -14,8 +14,9 @@ use leadflow::platform::clock::Clock;
 use leadflow::store::{OutboxEntry, OutboxFilter, Request};
 use leadflow::views::outbox::OutboxMailView;
 
+use super::ask::Doer;
 use super::columns::{Column, Table};
-use super::{ask, output};
+use super::{ask, daemon, output};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -202,10 +203,13 @@ async fn retry(loaded: &Loaded, mail: Option<i64>) -> anyhow::Result<ExitCode> {
         output::print("no mail waits or is held")?;
         return Ok(ExitCode::SUCCESS);
     }
-    ask::ask(loaded, Request::Retry(mail)).await?;
+    let doer = ask::ask(loaded, Request::Retry(mail)).await?;
     let what =
         mail.map_or_else(|| "every mail that waits or is held".to_owned(), |mail| format!("mail {mail}"));
     output::print(&format!("{what} is tried again; `leadflow outbox list` shows what becomes of it"))?;
+    if doer == Doer::Here {
+        daemon::tell_none_delivers(loaded);
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -214,11 +218,14 @@ async fn drop_mail(loaded: &Loaded, mail: i64) -> anyhow::Result<ExitCode> {
     if !listed.mail.recipients.iter().any(|recipient| recipient.dropped().is_some()) {
         bail!("mail {mail} is {}; there is nothing to drop", worst_state(&listed.mail.recipients));
     }
-    ask::ask(loaded, Request::Drop(mail)).await?;
+    let doer = ask::ask(loaded, Request::Drop(mail)).await?;
     let after = one(loaded, mail).await?;
     if after.mail.recipients.iter().any(|recipient| recipient.dropped().is_some()) {
         bail!("mail {mail} is being sent just now; try again");
     }
     output::print(&format!("mail {mail} is given up; `leadflow outbox retry {mail}` takes it back"))?;
+    if doer == Doer::Here {
+        daemon::tell_none_delivers(loaded);
+    }
     Ok(ExitCode::SUCCESS)
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::sqlite::Holder;
 use super::sqlite::SCHEMA;
 use super::sqlite::files;
 
@@ -29,9 +30,14 @@ pub enum StoreError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// Another daemon holds the folder.
-    #[error("another leadflow works on the state folder {folder}; stop it first, or name another in settings.state", folder = .0.display())]
-    Busy(PathBuf),
+    /// Another process holds the folder.
+    #[error("another leadflow works on the state folder {folder}: {}", until_free(.holder), folder = .folder.display())]
+    Busy {
+        /// The folder.
+        folder: PathBuf,
+        /// Who holds it.
+        holder: Holder,
+    },
     /// A copy of the state cannot be written.
     #[error("cannot write the copy {file}: {why}", file = .file.display(), why = crate::platform::ownership::explained(.file, .source))]
     Copy {
@@ -141,6 +147,15 @@ pub enum StoreError {
     Migration(String),
 }
 
+/// Who has the state, and what to do about it.
+fn until_free(holder: &Holder) -> String {
+    let way = match holder {
+        Holder::Daemon => "stop it first",
+        Holder::Command { .. } => "wait until it has ended",
+    };
+    format!("{holder}; {way}, or name another folder in settings.state")
+}
+
 impl StoreError {
     /// Another process holds the engine and does not let go.
     pub(super) fn busy() -> Self {
@@ -154,7 +169,7 @@ impl StoreError {
             Self::RunOver(_) | Self::NameTaken(_) => Kind::Conflict,
             Self::Replaced(_) | Self::TakenOver | Self::Damaged(_) => Kind::Fatal,
             Self::Folder { .. }
-            | Self::Busy(_)
+            | Self::Busy { .. }
             | Self::Copy { .. }
             | Self::Mail(_)
             | Self::Unknown(_)

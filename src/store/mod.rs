@@ -26,7 +26,7 @@ pub use queries::{
 };
 pub use requests::{Answer, Request};
 pub use runs::{ClaimedRun, FailedRun, NewRun, ScanResult, Source, TakenOver, Visit};
-pub use sqlite::{Changes, Lock, OldRows};
+pub use sqlite::{Changes, Holder, Lock, OldRows};
 use sqlite::{Database, Shared};
 
 use crate::platform::blocking::Runner;

@@ -33,6 +33,8 @@ mod guide;
 #[cfg(test)]
 mod histories;
 #[cfg(test)]
+mod holders;
+#[cfg(test)]
 mod hostile_mail;
 #[cfg(test)]
 mod hostile_tables;

@@ -1,6 +1,7 @@
 //! Commands of a user who may not read the state.
 
 use std::fs::{self, Permissions};
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::process::CommandExt as _;
 use std::process::Stdio;
@@ -80,12 +81,52 @@ fn who_may_not_read_the_state_is_told_so_with_what_to_type() {
     }
 }
 
-#[test]
-fn who_may_read_the_state_and_not_write_it_can_look_and_changes_nothing() {
+/// A state that everybody may read, its lock not.
+fn readable() -> Office {
     let office = Office::that_has_run();
     for (path, mode) in [("", 0o755), ("flows.toml", 0o644), ("state", 0o755), ("state/leadflow.db", 0o644)] {
         fs::set_permissions(office.path(path), Permissions::from_mode(mode)).unwrap();
     }
+    office
+}
+
+#[test]
+fn who_may_not_write_the_state_goes_on_to_follow_it_when_a_daemon_starts() {
+    let office = readable();
+    let mut command = office.command(&["history", "--follow", "--json"]);
+    command.uid(STRANGER).gid(STRANGER).env_remove("SUDO_UID").stdin(Stdio::null());
+    let mut follows = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(follows.stdout.take().unwrap()).lines();
+    let mut next_run = || {
+        let line = lines.next().expect("it still follows").unwrap();
+        serde_json::from_str::<serde_json::Value>(&line).unwrap()["run"].clone()
+    };
+    assert_eq!(next_run(), 1);
+    let daemon = office.sandbox().daemon();
+    office.exits(0, &["trigger", "leads"]);
+    assert_eq!(next_run(), 2);
+    assert!(daemon.stop().success());
+    follows.kill().unwrap();
+    follows.wait().unwrap();
+}
+
+#[test]
+fn who_may_not_read_the_lock_hears_of_the_health_all_the_same() {
+    let office = readable();
+    let daemon = office.sandbox().daemon();
+    let (code, said) = told(&office, &["health"]);
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("all is well"), "{said}");
+    assert!(
+        said.contains("it is not known whether a daemon is running") && said.contains("leadflow.lock"),
+        "{said}"
+    );
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn who_may_read_the_state_and_not_write_it_can_look_and_changes_nothing() {
+    let office = readable();
     let before = fs::read(office.path("state/leadflow.db")).unwrap();
     let names = || {
         let entries = fs::read_dir(office.path("state")).unwrap();

@@ -44,6 +44,10 @@ impl Office {
         office
     }
 
+    pub(crate) fn sandbox(&self) -> &Sandbox {
+        &self.sandbox
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.sandbox.path(name)
     }

@@ -18,6 +18,8 @@ use crate::cli::output;
 const PAUSE: Duration = Duration::from_millis(200);
 /// A mail that leaves within this time makes no second line.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a daemon may take to open the state.
+const FOR_A_START: Duration = Duration::from_secs(10);
 
 /// Runs that are not over, or whose mail waits.
 #[derive(Debug, Default)]
@@ -46,7 +48,8 @@ pub(super) async fn follow(loaded: &Loaded, asked: &RunFilter, as_json: bool) ->
         }
     }
     let look = Look::new(loaded);
-    let store = opened(loaded).await?;
+    let mut store = opened(loaded).await?;
+    let identity = store.identity().await?;
     let mut followed = Followed::default();
     let first = followed.first(&store, asked).await?;
     let rows: Vec<_> = first.iter().map(|run| look.cells(run)).collect();
@@ -66,7 +69,13 @@ pub(super) async fn follow(loaded: &Loaded, asked: &RunFilter, as_json: bool) ->
             return Ok(ExitCode::SUCCESS);
         }
         sleep(PAUSE).await;
-        lines = lines_of(&followed.next(&store, asked, Instant::now()).await?)?;
+        lines = match followed.next(&store, asked, Instant::now()).await {
+            Err(StoreError::Replaced(_)) => {
+                store = opened_again(loaded, &identity).await?;
+                String::new()
+            }
+            next => lines_of(&next?)?,
+        };
     }
 }
 
@@ -83,6 +92,26 @@ async fn opened(loaded: &Loaded) -> anyhow::Result<Store> {
         sleep(PAUSE).await;
         store = crate::cli::state_of(loaded).await?;
     }
+}
+
+/// The same state once more: who may not write it has opened it without the files that a daemon makes beside it.
+async fn opened_again(loaded: &Loaded, known: &str) -> anyhow::Result<Store> {
+    let began = Instant::now();
+    loop {
+        match with_identity(loaded).await {
+            Ok(Some((store, identity))) if identity == known => return Ok(store),
+            Ok(_) => return Err(StoreError::Replaced(loaded.config.settings.state.clone()).into()),
+            // A daemon is making its files at this moment.
+            Err(_) if began.elapsed() < FOR_A_START => sleep(PAUSE).await,
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+async fn with_identity(loaded: &Loaded) -> anyhow::Result<Option<(Store, String)>> {
+    let Some(store) = crate::cli::state_of(loaded).await? else { return Ok(None) };
+    let identity = store.identity().await?;
+    Ok(Some((store, identity)))
 }
 
 /// The columns, wide enough for what may come.
@@ -126,7 +155,8 @@ impl Followed {
         }
         let mut news = Vec::new();
         let mut still_open = BTreeMap::new();
-        for (id, mut open) in std::mem::take(&mut self.open) {
+        // A look that fails is made again.
+        for (id, mut open) in self.open.clone() {
             let Some(run) = store.run(id).await? else { continue };
             let is_told = match run.outcome {
                 Outcome::Running => false,

@@ -7,7 +7,8 @@ use leadflow::config::Loaded;
 use leadflow::outbox::{Recipient, Redirect, State};
 use leadflow::store::{OutboxEntry, Request};
 
-use super::super::{ask, output};
+use super::super::ask::Doer;
+use super::super::{ask, daemon, output};
 
 /// Lets the mail go to other addresses.
 pub(super) async fn send(
@@ -34,7 +35,7 @@ pub(super) async fn send(
             return Ok(ExitCode::FAILURE);
         }
     }
-    ask::ask(loaded, Request::Send(mail, redirect.clone())).await?;
+    let doer = ask::ask(loaded, Request::Send(mail, redirect.clone())).await?;
     let after = super::one(loaded, mail).await?;
     if !redirect.to.iter().all(|to| after.mail.recipients.iter().any(|known| goes_to(known, to))) {
         bail!("mail {mail} is being sent just now; try again");
@@ -42,6 +43,9 @@ pub(super) async fn send(
     output::print(&told(mail, redirect, &before, &after))?;
     for note in notes(loaded, &before, &after) {
         output::complain(&output::line(&note));
+    }
+    if doer == Doer::Here {
+        daemon::tell_none_delivers(loaded);
     }
     Ok(ExitCode::SUCCESS)
 }

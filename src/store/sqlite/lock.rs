@@ -1,55 +1,180 @@
 //! One process at a time works on the state.
 
+use std::fmt;
 use std::fs::{File, TryLockError};
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::files;
 use crate::platform::ownership::{Folder, Use};
 use crate::store::StoreError;
 
-/// Keeps a second daemon out of the state folder for as long as it lives.
+/// Keeps a second process from working on the state for as long as it lives.
 #[derive(Debug)]
 pub struct Lock {
     path: PathBuf,
     file: File,
 }
 
-/// The file whose lock keeps a second daemon out.
+/// Who works on a state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Holder {
+    /// The daemon. It hears what commands ask for, and works until it is told to end.
+    Daemon,
+    /// A command that does its work itself. It hears no other command, and ends by itself.
+    Command {
+        /// What was typed after `leadflow`.
+        name: String,
+        /// The number of its process.
+        process: u32,
+    },
+}
+
+impl Holder {
+    /// This process, which does what was typed.
+    pub fn command(name: &str) -> Self {
+        Self::Command { name: name.to_owned(), process: std::process::id() }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let line = text.strip_suffix('\n')?;
+        if line == DAEMON {
+            return Some(Self::Daemon);
+        }
+        let (process, name) = line.split_once(' ')?;
+        Some(Self::Command { name: name.to_owned(), process: process.parse().ok()? })
+    }
+
+    fn line(&self) -> String {
+        match self {
+            Self::Daemon => format!("{DAEMON}\n"),
+            Self::Command { name, process } => format!("{process} {name}\n"),
+        }
+    }
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Daemon => f.write_str("the daemon"),
+            Self::Command { name, process } => write!(f, "`leadflow {name}` (process {process})"),
+        }
+    }
+}
+
+/// The file whose lock keeps a second process out; it says who holds it.
 const LOCK: &str = "leadflow.lock";
+/// What the daemon writes into it.
+const DAEMON: &str = "daemon";
+/// How long the lock may be held by somebody who only looks whether it is held, or not yet say who holds it.
+const A_LOOK: Duration = Duration::from_millis(50);
+/// Between two tries.
+const SOON: Duration = Duration::from_millis(5);
+/// More bytes than any holder writes.
+const LARGEST: u64 = 200;
 
 impl Lock {
     /// Takes the lock of a state folder, which is made if need be.
     ///
     /// # Errors
-    /// When another process holds it, or the folder cannot be written.
-    pub fn take(folder: &Path) -> Result<Self, StoreError> {
+    /// [`StoreError::Busy`] when another process holds it; when the folder cannot be written.
+    pub fn take(folder: &Path, holder: &Holder) -> Result<Self, StoreError> {
         let failed = |source| StoreError::Folder { folder: folder.to_owned(), source };
         let place = Folder::make(folder, 0o700, Use::Own).map_err(failed)?;
-        let file = files::file(&place, LOCK).map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self { path: folder.join(LOCK), file }),
-            Err(TryLockError::WouldBlock) => Err(StoreError::Busy(folder.to_owned())),
-            Err(TryLockError::Error(source)) => Err(failed(source)),
+        let mut file = files::file(&place, LOCK).map_err(failed)?;
+        let began = Instant::now();
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if began.elapsed() < A_LOOK => thread::sleep(SOON),
+                Err(TryLockError::WouldBlock) => {
+                    let holder = said(&mut file).unwrap_or(Holder::Daemon);
+                    return Err(StoreError::Busy { folder: folder.to_owned(), holder });
+                }
+                Err(TryLockError::Error(source)) => return Err(failed(source)),
+            }
+        }
+        let line = holder.line();
+        let written = file.set_len(0).and_then(|()| file.write_all(line.as_bytes()));
+        match (written, holder) {
+            // A file that says nothing is taken for the daemon's, which goes on when the disk is full.
+            (Err(source), Holder::Command { .. }) => Err(failed(source)),
+            _ => Ok(Self { path: folder.join(LOCK), file }),
         }
     }
 
-    /// Whether a process has the lock. To ask needs no right to write.
+    /// Who works on the state, if anybody does. To ask needs no right to write.
     ///
     /// # Errors
     /// When it may not be asked.
-    pub fn is_taken(folder: &Path) -> Result<bool, StoreError> {
+    pub fn holder(folder: &Path) -> Result<Option<Holder>, StoreError> {
         let failed = |source| StoreError::Folder { folder: folder.to_owned(), source };
         let place = Folder::open(folder, Use::Own).map_err(failed)?;
-        let Some(file) = place.file(LOCK, false).map_err(failed)? else { return Ok(false) };
-        match file.try_lock_shared() {
-            Ok(()) => Ok(false),
-            Err(TryLockError::WouldBlock) => Ok(true),
-            Err(TryLockError::Error(source)) => Err(failed(source)),
+        let began = Instant::now();
+        loop {
+            let Some(mut file) = place.file(LOCK, false).map_err(failed)? else { return Ok(None) };
+            match file.try_lock_shared() {
+                Ok(()) => return Ok(None),
+                Err(TryLockError::Error(source)) => return Err(failed(source)),
+                Err(TryLockError::WouldBlock) => match said(&mut file) {
+                    None if began.elapsed() < A_LOOK => thread::sleep(SOON),
+                    // An earlier version says nothing.
+                    holder => return Ok(Some(holder.unwrap_or(Holder::Daemon))),
+                },
+            }
         }
     }
 
     /// Whether the folder is still the one that was locked, and not deleted or replaced.
     pub fn is_held(&self) -> bool {
         files::is_same(&self.path, &self.file)
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // The next one says who it is a moment after it has the lock.
+        let _ = self.file.set_len(0);
+    }
+}
+
+fn said(file: &mut File) -> Option<Holder> {
+    let mut text = String::new();
+    file.take(LARGEST).read_to_string(&mut text).ok()?;
+    Holder::parse(&text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lock_says_who_holds_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path();
+        assert_eq!(Lock::holder(path).unwrap(), None);
+        for holder in [Holder::Daemon, Holder::command("run --once"), Holder::command("outbox retry")] {
+            let lock = Lock::take(path, &holder).unwrap();
+            assert_eq!(Lock::holder(path).unwrap().as_ref(), Some(&holder));
+            let refused = Lock::take(path, &Holder::Daemon).unwrap_err();
+            assert!(matches!(&refused, StoreError::Busy { holder: told, .. } if *told == holder));
+            assert!(refused.to_string().contains(&holder.to_string()), "{refused}");
+            drop(lock);
+            assert_eq!(Lock::holder(path).unwrap(), None);
+        }
+    }
+
+    #[test]
+    fn who_says_nothing_is_a_daemon_of_an_earlier_version() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = File::create_new(folder.path().join(LOCK)).unwrap();
+        file.try_lock().unwrap();
+        assert_eq!(Lock::holder(folder.path()).unwrap(), Some(Holder::Daemon));
+        assert!(matches!(
+            Lock::take(folder.path(), &Holder::Daemon),
+            Err(StoreError::Busy { holder: Holder::Daemon, .. })
+        ));
     }
 }

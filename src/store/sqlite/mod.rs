@@ -38,7 +38,7 @@ use in_place::OpenFiles;
 pub use changes::Changes;
 pub(crate) use failure::Failure;
 pub(super) use in_place::FILES;
-pub use lock::Lock;
+pub use lock::{Holder, Lock};
 pub use old_rows::OldRows;
 pub(super) use open::SCHEMA;
 pub(super) use shared::Shared;

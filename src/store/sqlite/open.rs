@@ -61,10 +61,11 @@ impl Database {
         let place = Folder::open(folder, Use::Own).map_err(failed)?;
         let db = open_database_to_read(&place, FILES[0]).map_err(|error| failure_of(folder, error))?;
         db.busy_timeout(PATIENCE)?;
+        let is_being_made = || Lock::holder(folder).map_or(true, |holder| holder.is_some());
         let began = Instant::now();
         let mut schema = schema_of(&db)?;
         // Whoever has the lock makes it at this moment.
-        while schema == 0 && Lock::is_taken(folder).unwrap_or(true) && began.elapsed() < PATIENCE {
+        while schema == 0 && is_being_made() && began.elapsed() < PATIENCE {
             thread::sleep(SOON);
             schema = schema_of(&db)?;
         }

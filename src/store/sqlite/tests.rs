@@ -32,11 +32,11 @@ fn migrations_are_sound() {
 #[test]
 fn a_second_lock_is_refused_and_the_first_one_frees_the_folder() {
     let folder = tempfile::tempdir().unwrap();
-    let lock = Lock::take(folder.path()).unwrap();
-    let error = Lock::take(folder.path()).unwrap_err();
+    let lock = Lock::take(folder.path(), &Holder::Daemon).unwrap();
+    let error = Lock::take(folder.path(), &Holder::Daemon).unwrap_err();
     assert!(error.to_string().starts_with("another leadflow works on"), "{error}");
     drop(lock);
-    Lock::take(folder.path()).unwrap();
+    Lock::take(folder.path(), &Holder::Daemon).unwrap();
 }
 
 #[test]

@@ -1,0 +1,155 @@
+//! Waiting: for the state, for what a daemon answers, and for the end of a run.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::bail;
+use indicatif::ProgressBar;
+use leadflow::config::Loaded;
+use leadflow::history::{Outcome, Run};
+use leadflow::store::{Answer, Holder, Lock, MessageRecord, Store, StoreError};
+use tokio::time::sleep;
+
+use super::PAUSE;
+use crate::cli::{daemon, output};
+
+/// How long a mail that the server does not take for now is waited for.
+const FOR_THE_MAIL: Duration = Duration::from_secs(30);
+/// How long a daemon that has ended may take to come back: systemd starts it again after five seconds.
+const FOR_A_RESTART: Duration = Duration::from_secs(10);
+
+/// Takes the state; `None` where a daemon has it, which then hears what is asked for. A command that works on the
+/// state hears nothing, so its end is waited for.
+pub(super) async fn until_ours(
+    folder: &Path,
+    name: &str,
+    patience: Duration,
+) -> anyhow::Result<Option<Lock>> {
+    let began = Instant::now();
+    let mut is_told = false;
+    loop {
+        let holder = match Lock::take(folder, &Holder::command(name)) {
+            Ok(lock) => return Ok(Some(lock)),
+            Err(StoreError::Busy { holder: Holder::Daemon, .. }) => return Ok(None),
+            Err(StoreError::Busy { holder, .. }) => holder,
+            Err(other) => return Err(other.into()),
+        };
+        if began.elapsed() > patience {
+            bail!("{holder} still works on the state; nothing was done: ask again when it has ended");
+        }
+        if !is_told {
+            output::complain(&format!("waiting for {holder}, which works on the state"));
+            is_told = true;
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+/// Notices that the daemon has ended and does not come back.
+pub(super) struct DaemonWatch<'a> {
+    loaded: &'a Loaded,
+    /// None was asked: this process does the work.
+    is_here: bool,
+    gone_since: Option<Instant>,
+}
+
+impl<'a> DaemonWatch<'a> {
+    /// Of the daemon that was asked, where this process does not hold the state itself.
+    pub(super) fn start(loaded: &'a Loaded, lock: Option<&Lock>) -> Self {
+        Self { loaded, is_here: lock.is_some(), gone_since: None }
+    }
+
+    fn is_gone(&mut self) -> bool {
+        if self.is_here {
+            return false;
+        }
+        match Lock::holder(&self.loaded.config.settings.state) {
+            Ok(Some(Holder::Daemon)) | Err(_) => {
+                self.gone_since = None;
+                false
+            }
+            Ok(None | Some(Holder::Command { .. })) => {
+                let since = *self.gone_since.get_or_insert_with(|| {
+                    output::complain("the daemon has ended; waiting whether it starts again");
+                    Instant::now()
+                });
+                since.elapsed() >= FOR_A_RESTART
+            }
+        }
+    }
+
+    fn how_to_start(&self) -> &'static str {
+        daemon::how_to_start(self.loaded)
+    }
+}
+
+/// Waits until the daemon has come to a request.
+pub(super) async fn until_answered(
+    store: &Store,
+    id: i64,
+    patience: Duration,
+    daemon: &mut DaemonWatch<'_>,
+) -> anyhow::Result<Option<i64>> {
+    let asked = Instant::now();
+    loop {
+        // What it did before it ended is seen by the look after that.
+        let is_gone = daemon.is_gone();
+        match store.answer(id).await? {
+            Answer::Done => return Ok(None),
+            Answer::Run(run) => return Ok(Some(run)),
+            Answer::Refused(reason) => bail!("{reason}"),
+            Answer::Waits if is_gone => bail!(
+                "the daemon has ended before it picked up the request, which remains queued: it is done when a daemon starts: {}",
+                daemon.how_to_start()
+            ),
+            // A daemon that is gone is waited for longer.
+            Answer::Waits if asked.elapsed() > patience && daemon.gone_since.is_none() => {
+                bail!("the daemon has not come to it yet; it does what was asked as soon as it can")
+            }
+            Answer::Waits => sleep(PAUSE).await,
+        }
+    }
+}
+
+/// Waits until the run has ended, and for a while until its mail has left.
+pub(super) async fn until_sent(
+    store: &Store,
+    id: i64,
+    progress: &ProgressBar,
+    daemon: &mut DaemonWatch<'_>,
+) -> anyhow::Result<Run> {
+    let mut since_end: Option<Instant> = None;
+    loop {
+        let is_gone = daemon.is_gone();
+        let Some(run) = store.run(id).await? else {
+            bail!(
+                "run {id} did not come to its turn, for leadflow stopped or flows.toml has changed; what was asked \
+                 for still waits, and is done as soon as it can be"
+            )
+        };
+        match run.outcome {
+            Outcome::Running if is_gone => bail!(
+                "the daemon has ended while run {id} was under way: the run is interrupted and has moved nothing; \
+                 start a daemon ({}), then ask again",
+                daemon.how_to_start()
+            ),
+            Outcome::Running => progress.set_message(format!("run {id} is under way")),
+            Outcome::Waiting => {
+                progress.set_message(format!("run {id}: {}; sending", output::line(&run.summary)));
+                let since = since_end.get_or_insert_with(Instant::now).elapsed();
+                let is_over = is_gone || since > FOR_THE_MAIL;
+                if is_over || !store.mails_of(id).await?.iter().any(is_to_be_tried) {
+                    return Ok(run);
+                }
+            }
+            _ => return Ok(run),
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+/// Whether the first try of a mail is under way, or still to come.
+fn is_to_be_tried(mail: &MessageRecord) -> bool {
+    let is_untried = mail.recipients.iter().all(|recipient| recipient.reply.is_none());
+    mail.is_sending || (is_untried && !mail.is_paced)
+}

@@ -1,0 +1,142 @@
+//! Who works on the state, and what the other commands do meanwhile: a daemon that dies under a request, commands that
+//! do their work themselves.
+
+use std::process::{Child, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread;
+
+use leadflow::store::{Answer, Store};
+use serde_json::json;
+
+use crate::support::embedded::rows;
+use crate::support::flows_toml::{FlowsToml, KEYS, SINCE};
+use crate::support::leadflow::{Output, Sandbox};
+use crate::support::scripted::{Requests, page, smtp, table_service};
+use crate::support::{done, eventually, has};
+
+fn embedded(flows: FlowsToml) -> Sandbox {
+    let flow = flows.embedded("demo").flow("leads").every("day").filter(SINCE);
+    Sandbox::new(flow.subject("{{length}} rows").body(KEYS))
+}
+
+/// A flow whose table does not answer any more once it is to hang, and the service.
+fn hanging(hangs: &Arc<AtomicBool>) -> (Sandbox, Requests) {
+    let hangs = Arc::clone(hangs);
+    let service = table_service(move |_, _| {
+        while hangs.load(Relaxed) {
+            thread::park();
+        }
+        Some(page(&[], &[]))
+    });
+    let flow =
+        FlowsToml::new().azure("marketplace").folder("folder").flow("leads").every("day").filter(SINCE);
+    (Sandbox::with_storage(flow.body(KEYS), service.storage()), service)
+}
+
+/// Starts a command and does not wait.
+fn begun(sandbox: &Sandbox, arguments: &[&str]) -> Child {
+    sandbox.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+fn ended(child: Child) -> Output {
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    Output { code: output.status.code().unwrap(), stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
+#[test]
+fn a_request_whose_daemon_dies_stays_and_is_said_to() {
+    let sandbox = embedded(FlowsToml::new().folder("folder"));
+    let daemon = sandbox.daemon();
+    daemon.wait_for_log("no new rows");
+    daemon.signal("STOP");
+    let asked = [&["trigger", "leads"][..], &["off", "leads"]].map(|arguments| begun(&sandbox, arguments));
+    let store = Store::open(&sandbox.path("state")).unwrap();
+    eventually("the requests", || {
+        [1, 2].into_iter().all(|id| done(store.answer(id)).unwrap() == Answer::Waits).then_some(())
+    });
+    daemon.signal("KILL");
+    for asked in asked {
+        let told = ended(asked);
+        assert_eq!(told.code, 1, "{told:?}");
+        has(
+            &told.stderr,
+            &["the daemon has ended", "remains queued: it is done when a daemon starts: leadflow run"],
+        );
+    }
+    let daemon = sandbox.daemon();
+    let cause = || Some(sandbox.runs().first()?["cause"] == "trigger");
+    eventually("the run that was asked for", || cause()?.then_some(()));
+    eventually("the flow is off", || {
+        (sandbox.json(&["list", "--json"])[0]["on"] == json!(false)).then_some(())
+    });
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn a_run_whose_daemon_dies_is_said_to_be_interrupted() {
+    let hangs = Arc::default();
+    let (sandbox, service) = hanging(&hangs);
+    let daemon = sandbox.daemon();
+    daemon.wait_for_log("no new rows");
+    hangs.store(true, Relaxed);
+    let before = service.count();
+    let asked = begun(&sandbox, &["trigger", "leads"]);
+    eventually("a run that hangs", || (service.count() > before).then_some(()));
+    drop(daemon);
+    let told = ended(asked);
+    assert_eq!(told.code, 1, "{told:?}");
+    has(
+        &told.stderr,
+        &["the daemon has ended while run 2 was under way: the run is interrupted and has moved nothing"],
+    );
+}
+
+#[test]
+fn beside_a_command_that_works_on_the_state_no_daemon_is_seen_and_no_request_lies_unheard() {
+    let (sandbox, service) = hanging(&Arc::new(true.into()));
+    let mut once = begun(&sandbox, &["run", "--once"]);
+    eventually("a run that hangs", || (service.count() > 0).then_some(()));
+    let who = format!("`leadflow run --once` (process {}) works on the state", once.id());
+    let ill = sandbox.exits(1, &["health"]);
+    has(&ill.stdout, &["no daemon is running; ", &who]);
+    assert_eq!(sandbox.json(&["list", "--json"])[0]["daemon_is_running"], false);
+    has(&sandbox.run(&["list"]).stderr, &["no daemon is running, so that no flow runs by itself; ", &who]);
+    let second = sandbox.exits(1, &["run"]);
+    has(&second.stderr, &["another leadflow works on the state folder", "wait until it has ended"]);
+
+    let refused = sandbox.exits(1, &["off", "leads"]);
+    has(
+        &refused.stderr,
+        &["waiting for `leadflow run --once`", "nothing was done: ask again when it has ended"],
+    );
+    let waits = begun(&sandbox, &["off", "leads"]);
+    once.kill().unwrap();
+    once.wait().unwrap();
+    let done = ended(waits);
+    assert_eq!(done.code, 0, "{done:?}");
+    assert_eq!(sandbox.json(&["list", "--json"])[0]["on"], false);
+}
+
+#[test]
+fn what_is_asked_of_the_outbox_without_a_daemon_is_said_to_wait_for_one() {
+    let (port, _) = smtp(|_| Some("554 this is spam"));
+    let sandbox = embedded(FlowsToml::new().smtp("relay", port));
+    sandbox.table().insert(&rows(["a"]));
+    sandbox.exits(1, &["run", "--once"]);
+    for arguments in [
+        &["outbox", "retry", "1"][..],
+        &["outbox", "send", "1", "--to", "a@contoso.example"],
+        &["outbox", "drop", "1"],
+    ] {
+        let told = sandbox.exits(0, arguments);
+        let words = "no daemon is running, so no mail is sent until one starts; start it: leadflow run";
+        assert!(told.stderr.contains(words), "{arguments:?}: {told:?}");
+    }
+    let daemon = sandbox.daemon();
+    let told = sandbox.exits(0, &["outbox", "retry", "1"]);
+    assert!(!told.stderr.contains("no daemon"), "{told:?}");
+    assert!(daemon.stop().success());
+}
