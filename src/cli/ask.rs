@@ -8,16 +8,18 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use indicatif::ProgressBar;
 use leadflow::config::Loaded;
 use leadflow::history::{Order, Run};
 use leadflow::platform::clock::Clock;
 use leadflow::store::state;
-use leadflow::store::{Request, Store};
+use leadflow::store::{Request, RunFilter, Store};
 use leadflow::views::runs::RunView;
+use tokio::sync::watch;
 
 use super::output;
+use super::stop::{Stopped, unless_stopped};
 use wait::{DaemonWatch, until_answered, until_ours, until_sent};
 
 /// How long the daemon may take to come to what it is asked, and another command to end.
@@ -85,32 +87,36 @@ pub(super) async fn run_flow(loaded: &Loaded, request: Request, as_json: bool) -
     let progress = spinner("waiting for the daemon");
     let lock = until_ours(folder, name_of(&request), FOR_ITS_TURN).await?;
     let mut daemon = DaemonWatch::start(loaded, lock.as_ref());
-    let run = if let Some(lock) = lock {
+    let (ended, stopped_by) = if let Some(lock) = lock {
         if let Some(invalid) = &loaded.invalid {
             // No daemon has the flows as they were.
             return Err(invalid.report.clone().into());
         }
         progress.set_message("running");
-        let run = here(loaded, &request).await?;
-        drop(lock);
-        run
+        unless_stopped(async |stop| {
+            let run = here(loaded, &request, stop.clone()).await?;
+            drop(lock);
+            until_sent(&Store::open(folder)?, run, &progress, &mut daemon, || *stop.borrow()).await
+        })
+        .await?
     } else {
         let store = Store::open(folder)?;
         let id = store.leave_request(request, Clock::System.now()).await?;
         match until_answered(&store, id, FOR_ITS_TURN, &mut daemon).await? {
-            Some(run) => run,
+            Some(run) => (until_sent(&store, run, &progress, &mut daemon, || false).await?, None),
             None => bail!("the daemon has taken the request away without a run; ask again"),
         }
     };
-    let store = Store::open(folder)?;
-    let ended = until_sent(&store, run, &progress, &mut daemon).await?;
     progress.finish_and_clear();
     if as_json {
         output::print_json(&RunView::from(&ended))?;
     } else {
-        output::print(&told(&store, &ended).await?)?;
+        output::print(&told(&Store::open(folder)?, &ended).await?)?;
     }
-    Ok(ended)
+    match stopped_by {
+        Some(code) => Err(Stopped::in_order(code).into()),
+        None => Ok(ended),
+    }
 }
 
 /// The exit status for the run that was asked for.
@@ -119,13 +125,21 @@ pub(super) fn exit_of(run: &Run) -> ExitCode {
 }
 
 /// Runs the flow and delivers, in this process.
-async fn here(loaded: &Loaded, request: &Request) -> anyhow::Result<i64> {
+async fn here(loaded: &Loaded, request: &Request, stop: watch::Receiver<bool>) -> anyhow::Result<i64> {
     let Request::Run { flow, cause, range } = request else { bail!("this is no run") };
     let flow = super::flow_named(&loaded.config, flow)?;
     let engine = super::run::engine(&loaded.config).await?;
-    let ends = engine.run_now(vec![(Arc::clone(flow), Order::of(*cause, *range))]).await?;
+    let store = engine.context().store.clone();
+    let wanted = vec![(Arc::clone(flow), Order::of(*cause, *range))];
+    let ends = engine.run_now(wanted, stop.clone()).await?;
     match ends.into_iter().find_map(|end| end.result) {
         Some(ended) => Ok(ended.run),
+        // It was broken off.
+        None if *stop.borrow() => {
+            let last = RunFilter { flow: Some(flow.name.clone()), limit: Some(1), ..RunFilter::default() };
+            let run = store.find_runs(last).await?.pop().context("the run was not begun")?;
+            Ok(run.id)
+        }
         None => bail!("what came of the run could not be recorded; see the log above"),
     }
 }

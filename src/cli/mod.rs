@@ -19,6 +19,7 @@ mod run;
 mod schedule;
 mod shell;
 mod stats;
+mod stop;
 mod table;
 mod test_mail;
 mod trigger;
@@ -35,6 +36,8 @@ use leadflow::flow::{Config, Flow};
 use leadflow::platform::telemetry;
 use leadflow::store::state;
 use leadflow::store::{Store, StoreError};
+
+use stop::Stopped;
 
 /// A scheduled polling daemon: reads an Azure Storage table and mails its new rows.
 ///
@@ -156,6 +159,10 @@ pub(crate) fn main(arguments: Arguments) -> ExitCode {
     if let Some(report) = error.downcast_ref::<Report>() {
         output::complain_in_color(&report.shown(output::has_color_on_stderr(), output::width_of_stderr()));
         return ExitCode::from(2);
+    }
+    if let Some(stopped) = error.downcast_ref::<Stopped>() {
+        output::complain(&stopped.to_string());
+        return ExitCode::from(stopped.code);
     }
     output::complain(&format!("error: {error}"));
     if error.is::<Usage>() { ExitCode::from(2) } else { ExitCode::FAILURE }

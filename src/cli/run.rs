@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 use super::output;
+use super::stop::{Stopped, unless_stopped};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -83,7 +84,8 @@ async fn once(loaded: Loaded, names: &[String]) -> anyhow::Result<ExitCode> {
         bail!("no flow is on");
     }
     let order = Order::new(Cause::Once, None);
-    let ends = engine.run_now(wanted.into_iter().map(|flow| (flow, order)).collect()).await?;
+    let wanted = wanted.into_iter().map(|flow| (flow, order)).collect();
+    let (ends, stopped_by) = unless_stopped(async |stop| Ok(engine.run_now(wanted, stop).await?)).await?;
     let mut is_done = true;
     for RunEnd { flow, result } in ends {
         let Some(ended) = result else {
@@ -101,6 +103,9 @@ async fn once(loaded: Loaded, names: &[String]) -> anyhow::Result<ExitCode> {
         if waiting > 0 {
             output::complain(&format!("{}: mails that still wait: {waiting}", run.flow));
         }
+    }
+    if let Some(code) = stopped_by {
+        return Err(Stopped::in_order(code).into());
     }
     if !is_done {
         output::complain("not everything was done; `leadflow history show RUN` tells why");

@@ -1,7 +1,19 @@
-//! The end: what is under way may finish. Who drives the engine says for how long.
+//! The end: what is under way may finish, for a while; the rest is broken off and recorded so.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+use tracing::{error, warn};
 
 use super::{Engine, RunEnd};
 use crate::store::StoreError;
+
+/// How long runs may go on after a stop; what they have not committed is done anew.
+const FOR_RUNS: Duration = Duration::from_secs(5);
+/// How long the mail under way may take after a stop; then it is marked uncertain.
+const FOR_MAIL: Duration = Duration::from_secs(15);
+/// How long a state that does not answer may keep the end from being recorded.
+const FOR_THE_RECORD: Duration = Duration::from_secs(2);
 
 impl Engine {
     /// Takes back the runs whose turn has not come; they are due again at the next start.
@@ -26,8 +38,49 @@ impl Engine {
         }
     }
 
+    /// Lets the runs under way finish for a while; those that do not are broken off. Returns the ends of the others.
+    pub async fn finish_runs(&mut self) -> Vec<RunEnd> {
+        let mut ends = Vec::new();
+        let finish = async {
+            if let Err(error) = self.withdraw_waiting().await {
+                warn!("runs that wait for their turn are done anew at the next start: {error}");
+            }
+            while let Some(some) = self.finish_next().await? {
+                ends.extend(some);
+            }
+            Ok::<_, StoreError>(())
+        };
+        if !matches!(timeout(FOR_RUNS, finish).await, Ok(Ok(()))) {
+            warn!("runs under way are broken off; they moved nothing and are done anew at the next start");
+            self.break_off().await;
+        }
+        ends
+    }
+
+    /// Ends the runs under way at once; the history says that they are interrupted.
+    pub async fn break_off(&mut self) {
+        self.workers.abort();
+        let now = self.ctx.clock.now();
+        let recorded = timeout(FOR_THE_RECORD, self.ctx.store.interrupt_runs(now)).await;
+        if let Err(error) = recorded.unwrap_or(Err(StoreError::Stopped)) {
+            error!("that runs are interrupted is recorded at the next start: {error}");
+        }
+    }
+
     /// Lets the mail under way finish; no other is begun.
     pub async fn stop_delivery(&mut self) {
         self.delivery.stop().await;
+    }
+
+    /// Lets the mail under way finish for a while.
+    pub async fn finish_delivery(&mut self) {
+        mail_may_finish(self.stop_delivery()).await;
+    }
+}
+
+/// Waits for the mail under way, for a while.
+pub(super) async fn mail_may_finish(finish: impl Future<Output = ()>) {
+    if timeout(FOR_MAIL, finish).await.is_err() {
+        warn!("the mail under way is broken off: it is uncertain and is sent again at the next start");
     }
 }

@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use tokio::sync::watch;
+
+use super::finish::mail_may_finish;
 use super::workers::Job;
 use super::{Engine, RunEnd};
 use crate::flow::Flow;
@@ -11,15 +14,23 @@ use crate::store::StoreError;
 impl Engine {
     /// Runs flows now, due or not, one after the other; then tries every mail that waits, until only the time of a
     /// later try holds the others back. [`Cause::Once`] covers the slots that its flow has missed. A flow that runs
-    /// already is left out. Returns the ends of the runs. For an engine of [`Engine::start_once`].
+    /// already is left out. Once `stop` says so nothing more is begun, and what is under way may finish for a while.
+    /// Returns the ends of the runs. For an engine of [`Engine::start_once`].
     ///
     /// # Errors
     /// When the state fails.
-    pub async fn run_now(mut self, wanted: Vec<(Arc<Flow>, Order)>) -> Result<Vec<RunEnd>, StoreError> {
+    pub async fn run_now(
+        mut self,
+        wanted: Vec<(Arc<Flow>, Order)>,
+        mut stop: watch::Receiver<bool>,
+    ) -> Result<Vec<RunEnd>, StoreError> {
         // What waits already leaves before what the runs make.
         self.delivery.postman().start_over().await?;
         let mut ends = Vec::new();
         for (flow, mut order) in wanted {
+            if *stop.borrow() {
+                break;
+            }
             if !self.agenda.claim(&flow.name) {
                 continue;
             }
@@ -28,12 +39,24 @@ impl Engine {
                 order.since = self.agenda.missed(&flow.name);
             }
             self.claim(vec![Job { flow, order }]).await?;
-            while let Some(some) = self.finish_next().await? {
-                ends.extend(some);
+            let is_stopped = tokio::select! {
+                biased;
+                finished = self.finish_all(&mut ends) => finished.map(|()| false)?,
+                () = stopped(&mut stop) => true,
+            };
+            if is_stopped {
+                ends.extend(self.finish_runs().await);
             }
         }
-        self.deliver_all().await?;
+        self.deliver_all(stop).await?;
         Ok(ends)
+    }
+
+    async fn finish_all(&mut self, ends: &mut Vec<RunEnd>) -> Result<(), StoreError> {
+        while let Some(some) = self.finish_next().await? {
+            ends.extend(some);
+        }
+        Ok(())
     }
 
     /// Whether the flow is on, by the file and by the state.
@@ -42,13 +65,34 @@ impl Engine {
     }
 
     /// Waits only for a connection's `per_minute`.
-    async fn deliver_all(&self) -> Result<(), StoreError> {
+    async fn deliver_all(&self, mut stop: watch::Receiver<bool>) -> Result<(), StoreError> {
         let postman = self.delivery.postman();
+        let told = stop.clone();
         loop {
-            let round = postman.deliver(&self.config, || false).await?;
+            let deliver = postman.deliver(&self.config, || *told.borrow());
+            tokio::pin!(deliver);
+            let round = tokio::select! {
+                biased;
+                round = &mut deliver => round?,
+                () = stopped(&mut stop) => {
+                    let mut result = Ok(());
+                    mail_may_finish(async { result = deliver.await.map(drop) }).await;
+                    return result;
+                }
+            };
             let Some(next_try) = round.next_try.filter(|_| round.is_paced) else { return Ok(()) };
             let wait = next_try.duration_since(self.ctx.clock.now());
-            tokio::time::sleep(wait.try_into().unwrap_or_default()).await;
+            tokio::select! {
+                () = tokio::time::sleep(wait.try_into().unwrap_or_default()) => {}
+                () = stopped(&mut stop) => return Ok(()),
+            }
         }
+    }
+}
+
+/// Waits until the work is to end early.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    if stop.wait_for(|stop| *stop).await.is_err() {
+        std::future::pending::<()>().await;
     }
 }

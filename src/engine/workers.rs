@@ -101,6 +101,11 @@ impl Workers {
         self.is_recording = false;
     }
 
+    /// Ends those that are under way, wherever they are.
+    pub(super) fn abort(&mut self) {
+        self.work.abort_all();
+    }
+
     /// Those that wait for their turn, which they do not any more.
     pub(super) fn take_waiting(&mut self) -> Vec<(Job, Claimed)> {
         self.turns.take_waiting()

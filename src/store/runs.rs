@@ -179,6 +179,16 @@ impl Store {
         sqlite.call(move |db| db.withdraw_runs(&runs)).await
     }
 
+    /// Ends the runs that this owner has under way: they are interrupted, and what they were made for stays due. Returns
+    /// how many.
+    ///
+    /// # Errors
+    /// As every operation.
+    pub async fn interrupt_runs(&self, now: Timestamp) -> Result<usize, StoreError> {
+        let Engine::Sqlite(sqlite) = &self.engine;
+        sqlite.call(move |db| db.interrupt_runs(now)).await
+    }
+
     /// Every table that the flow reads or has read.
     ///
     /// # Errors

@@ -1,49 +1,22 @@
 //! Who works on the state, and what the other commands do meanwhile: a daemon that dies under a request, commands that
 //! do their work themselves.
 
-use std::process::{Child, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
-use std::thread;
 
 use leadflow::store::{Answer, Store};
 use serde_json::json;
 
 use crate::support::embedded::rows;
 use crate::support::flows_toml::{FlowsToml, KEYS, SINCE};
-use crate::support::leadflow::{Output, Sandbox};
-use crate::support::scripted::{Requests, page, smtp, table_service};
+use crate::support::leadflow::Sandbox;
+use crate::support::scripted::smtp;
+use crate::support::stuck::{begun, ended, hanging};
 use crate::support::{done, eventually, has};
 
 fn embedded(flows: FlowsToml) -> Sandbox {
     let flow = flows.embedded("demo").flow("leads").every("day").filter(SINCE);
     Sandbox::new(flow.subject("{{length}} rows").body(KEYS))
-}
-
-/// A flow whose table does not answer any more once it is to hang, and the service.
-fn hanging(hangs: &Arc<AtomicBool>) -> (Sandbox, Requests) {
-    let hangs = Arc::clone(hangs);
-    let service = table_service(move |_, _| {
-        while hangs.load(Relaxed) {
-            thread::park();
-        }
-        Some(page(&[], &[]))
-    });
-    let flow =
-        FlowsToml::new().azure("marketplace").folder("folder").flow("leads").every("day").filter(SINCE);
-    (Sandbox::with_storage(flow.body(KEYS), service.storage()), service)
-}
-
-/// Starts a command and does not wait.
-fn begun(sandbox: &Sandbox, arguments: &[&str]) -> Child {
-    sandbox.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
-}
-
-fn ended(child: Child) -> Output {
-    let output = child.wait_with_output().unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    Output { code: output.status.code().unwrap(), stdout: text(output.stdout), stderr: text(output.stderr) }
 }
 
 #[test]

@@ -78,6 +78,8 @@ mod smtp_refusals;
 #[cfg(test)]
 mod smtp_replies;
 #[cfg(test)]
+mod stops;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod templates;

@@ -111,12 +111,13 @@ pub(super) async fn until_answered(
     }
 }
 
-/// Waits until the run has ended, and for a while until its mail has left.
+/// Waits until the run has ended, and for a while until its mail has left, unless it is to stop.
 pub(super) async fn until_sent(
     store: &Store,
     id: i64,
     progress: &ProgressBar,
     daemon: &mut DaemonWatch<'_>,
+    stop: impl Fn() -> bool,
 ) -> anyhow::Result<Run> {
     let mut since_end: Option<Instant> = None;
     loop {
@@ -133,11 +134,12 @@ pub(super) async fn until_sent(
                  start a daemon ({}), then ask again",
                 daemon.how_to_start()
             ),
+            Outcome::Running if stop() => return Ok(run),
             Outcome::Running => progress.set_message(format!("run {id} is under way")),
             Outcome::Waiting => {
                 progress.set_message(format!("run {id}: {}; sending", output::line(&run.summary)));
                 let since = since_end.get_or_insert_with(Instant::now).elapsed();
-                let is_over = is_gone || since > FOR_THE_MAIL;
+                let is_over = is_gone || stop() || since > FOR_THE_MAIL;
                 if is_over || !store.mails_of(id).await?.iter().any(is_to_be_tried) {
                     return Ok(run);
                 }

@@ -46,6 +46,15 @@ impl Database {
         Ok(begun)
     }
 
+    /// Ends the runs that this owner has under way.
+    pub(crate) fn interrupt_runs(&mut self, now: Timestamp) -> Result<usize, Failure> {
+        let tx = self.db.transaction()?;
+        check_owner(&tx, &self.owner)?;
+        let interrupted = interrupt_runs(&tx, now)?;
+        tx.commit()?;
+        Ok(interrupted)
+    }
+
     /// Takes back claims of runs that have done nothing yet; what asked for them waits again.
     pub(crate) fn withdraw_runs(&mut self, runs: &[i64]) -> Result<(), Failure> {
         let tx = self.db.transaction()?;

@@ -21,6 +21,7 @@ pub(crate) mod past;
 pub(crate) mod scripted;
 mod servers;
 pub(crate) mod smtp_script;
+pub(crate) mod stuck;
 
 use std::time::{Duration, Instant};
 
