@@ -88,6 +88,6 @@ mod tests {
         let read: Vec<_> = leads.map(|lead| lead::of_columns(&lead.columns)).collect();
         assert!(read.iter().all(|lead| lead["is_test"] == true && lead["created"] == "2026-03-01T08:00:00Z"));
         let names: Vec<_> = read.iter().map(|lead| lead["name"].clone()).collect();
-        assert_eq!(names, ["Ana Silva", "민준 김", "Maren O'Hara <Dev>", "Ana Silva", "Test Lead"]);
+        assert_eq!(names, ["Ana Silva", "김민준", "Maren O'Hara <Dev>", "Ana Silva", "Test Lead"]);
     }
 }

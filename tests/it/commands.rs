@@ -116,7 +116,7 @@ fn the_demo_shows_the_three_leads_and_ends() {
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
     has(
         &text,
-        &["Subject: 3 new leads", "Ana Silva", "민준 김", "Maren O'Hara <Dev>", "DO NOT CONTACT", ".eml"],
+        &["Subject: 3 new leads", "Ana Silva", "김민준", "Maren O'Hara <Dev>", "DO NOT CONTACT", ".eml"],
     );
 }
 

@@ -144,7 +144,7 @@ async fn every_odd_lead_arrives_readable_and_inert() {
     has(
         &text,
         &[
-            "민준 김",
+            "김민준",
             "Jürgen Groß-Øre",
             "010-1234-5678",
             "+82 (0)2 123-4567",

@@ -131,8 +131,7 @@ impl<'a> Lead<'a> {
         let unread = columns.find("CustomerInfo").filter(|_| info.is_none()).map_or(Cell::NULL, Cell::view);
         let is_test = keys.iter().chain(&customer).chain([&unread]).any(names_a_test);
         let [first_name, last_name, company, country, email, phone, title] = customer;
-        let name: Vec<&str> = [&first_name, &last_name].into_iter().filter_map(Cell::as_str).collect();
-        let name = text_or_null(name.join(" ").into());
+        let name = full_name(&first_name, &last_name);
         let source = text(columns, "LeadSource");
         let (code_of_source, offer_of_source) = parts_of_source(columns);
         let codes = [text(columns, "ActionCode"), code_of_source];
@@ -197,6 +196,22 @@ impl<'a> Lead<'a> {
         };
         of_row.chain(of_customer).filter_map(told).take(MOST_OTHERS).collect()
     }
+}
+
+/// First and last name in the order in which people write them: a name in Hangul begins with the family name and
+/// has no space.
+fn full_name(first: &Cell<'_>, last: &Cell<'_>) -> Cell<'static> {
+    let names: Vec<&str> = [first, last].into_iter().filter_map(Cell::as_str).collect();
+    match names[..] {
+        [first, last] if [first, last].into_iter().all(is_hangul) => {
+            text_or_null(format!("{last}{first}").into())
+        }
+        _ => text_or_null(names.join(" ").into()),
+    }
+}
+
+fn is_hangul(name: &str) -> bool {
+    name.chars().all(|c| matches!(c, '\u{1100}'..='\u{11ff}' | '\u{ac00}'..='\u{d7a3}'))
 }
 
 fn names_a_test(cell: &Cell<'_>) -> bool {

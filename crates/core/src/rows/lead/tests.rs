@@ -14,7 +14,7 @@ fn a_plain_lead() {
         "PublisherDisplayName": "Contoso", "Description": "Campaigns: ",
         "CustomerInfo": r#"{"FirstName":"민준","LastName":"김","Email":"kim@contoso.example"}"#,
     }));
-    assert_eq!(lead["name"], "민준 김");
+    assert_eq!(lead["name"], "김민준");
     assert_eq!(lead["offer"], "Contoso App");
     assert_eq!(lead["action_meaning"], "acquired the offer");
     assert_eq!((&lead["phone"], &lead["description"]), (&Value::Null, &Value::Null));
@@ -62,6 +62,22 @@ fn a_test_lead_is_known_by_its_key_or_its_fields_and_dnc_by_either_code() {
         (json!({ "ActionCode": "INS", "LeadSource": "SPZA-INS|contoso.dnc" }), false),
     ] {
         assert_eq!(lead(&row)["do_not_contact"], do_not_contact, "{row}");
+    }
+}
+
+#[test]
+fn a_korean_name_begins_with_the_family_name() {
+    for (first, last, name) in [
+        ("민준", "김", "김민준"),
+        ("민", "남궁", "남궁민"),
+        ("김민준", "", "김민준"),
+        ("", "김", "김"),
+        ("Minjun", "김", "Minjun 김"),
+        ("Minjun", "Kim", "Minjun Kim"),
+        ("Ana", "Silva", "Ana Silva"),
+    ] {
+        let customer = json!({ "FirstName": first, "LastName": last });
+        assert_eq!(lead(&json!({ "CustomerInfo": customer }))["name"], name, "{first}, {last}");
     }
 }
 
