@@ -50,7 +50,7 @@ pub(super) async fn check(path: PathBuf, arguments: Arguments) -> anyhow::Result
             };
             doctor::examine(&loaded.config, &Clock::System, memory).await
         }
-        Ok(loaded) => doctor::glance(&loaded.config, &Clock::System),
+        Ok(loaded) => doctor::glance(&loaded.config, &Clock::System).await,
         Err(_) => Vec::new(),
     };
     findings.extend(result.as_ref().ok().and_then(lost));

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use leadflow::config::Loaded;
 use leadflow::platform::clock::Clock;
+use leadflow::services::Online;
 use leadflow::services::table::{Table, TableError};
 
 use super::{Usage, output};
@@ -36,7 +37,7 @@ enum Command {
 pub(super) async fn table(loaded: Loaded, arguments: Arguments) -> anyhow::Result<ExitCode> {
     match arguments.command {
         Command::List { connection, json } => {
-            let names = opened(&loaded, &connection, "")?.names().await.map_err(with_help)?;
+            let names = opened(&loaded, &connection, "").await?.names().await.map_err(with_help)?;
             if json {
                 output::print_json(&names)?;
             } else if names.is_empty() {
@@ -58,19 +59,19 @@ pub(super) async fn table(loaded: Loaded, arguments: Arguments) -> anyhow::Resul
                 ))
                 .into());
             }
-            opened(&loaded, &connection, &name)?.create().await.map_err(with_help)?;
+            opened(&loaded, &connection, &name).await?.create().await.map_err(with_help)?;
             output::print(&format!("the table {name} is there; name it in the flow's [table]"))?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn opened(loaded: &Loaded, connection: &str, name: &str) -> anyhow::Result<Table> {
+async fn opened(loaded: &Loaded, connection: &str, name: &str) -> anyhow::Result<Table> {
     let Ok(found) = loaded.config.table(connection, name) else {
         let known = loaded.config.tables.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
         return Err(Usage(format!("there is no table connection `{connection}`; there is {known}")).into());
     };
-    Table::open(found, &Clock::System).map_err(with_help)
+    Online::new(Clock::System).open_table(found).await.map_err(with_help)
 }
 
 /// The error with what to do about it.

@@ -54,7 +54,10 @@ impl Online {
     }
 
     /// As [`Services::table`], with all that can be done to a table.
-    pub(crate) async fn whole_table(&self, table: TableRef<'_>) -> Result<Table, TableError> {
+    ///
+    /// # Errors
+    /// A secret that cannot be read, a connection string or a `ca_file` that is wrong.
+    pub async fn open_table(&self, table: TableRef<'_>) -> Result<Table, TableError> {
         let TableRef { connection_name: name, connection, table } = table;
         let of_table = table.to_owned();
         let azure = match connection {
@@ -101,7 +104,7 @@ impl Kept {
 #[async_trait]
 impl Services for Online {
     async fn table(&self, table: TableRef<'_>) -> Result<Box<dyn TableReader>, TableError> {
-        Ok(Box::new(self.whole_table(table).await?))
+        Ok(Box::new(self.open_table(table).await?))
     }
 
     async fn mail(

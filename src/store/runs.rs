@@ -95,8 +95,8 @@ pub struct Visit {
     pub flow: String,
     /// The table's identity.
     pub identity: String,
-    /// The identity by which the state knows it, where it does.
-    pub known_as: Option<String>,
+    /// The number by which the state knows it, where it does.
+    pub known: Option<i64>,
     /// The slot that it is to be read for.
     pub due: Timestamp,
     /// Now.
@@ -199,7 +199,8 @@ impl Store {
         sqlite.call(move |db| db.sources(&flow)).await
     }
 
-    /// The source of that identity, which is made if the flow has never read it.
+    /// The source that is known by this number or has that identity, and has it from now on; it is made if the flow has
+    /// never read it, or has forgotten it meanwhile.
     ///
     /// # Errors
     /// As every operation.

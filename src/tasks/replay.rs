@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::engine::run::RunError;
+use crate::engine::run::{RunError, source_of};
 use crate::flow::{Config, Flow};
 use crate::platform::clock::Clock;
 use crate::rows::row::{Mark, Version};
-use crate::services::table::{Table, TableReader as _};
+use crate::services::Online;
 use crate::store::Store;
 
 /// The rows of a range.
@@ -31,13 +31,11 @@ pub async fn look(
     store: Option<&Store>,
     mut progress: impl FnMut(u64),
 ) -> Result<Look, RunError> {
-    let table = Table::open(config.table_of(flow)?, &Clock::System)?;
+    let table = Online::new(Clock::System).open_table(config.table_of(flow)?).await?;
     let source = match store {
         Some(store) => {
-            let mut known = store.sources(&flow.name).await?.into_iter();
-            known
-                .find(|source| source.identity.is_empty() || table.is_recorded_as(&source.identity))
-                .map(|source| (store, source.id))
+            let sources = store.sources(&flow.name).await?;
+            source_of(&table, &sources).map(|source| (store, source.id))
         }
         None => None,
     };

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 use leadflow::flow::{AzureConnection, AzureLogin, Cloud, SecretSource, TableConnection, TableRef};
 use leadflow::platform::clock::Clock;
+use leadflow::services::Online;
 use leadflow::services::table::{EmbeddedTable, Query, Table};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
@@ -100,7 +101,8 @@ fn tables(runtime: &Runtime, rows: &[Map<String, Value>], folder: &std::path::Pa
     let file = folder.join("rows.db");
     EmbeddedTable::open(&file, "rows").unwrap().insert(rows, Clock::System.now()).unwrap();
     let open = |connection: &TableConnection, table: &str| {
-        Table::open(TableRef { connection_name: "", connection, table }, &Clock::System).unwrap()
+        let table = TableRef { connection_name: "", connection, table };
+        runtime.block_on(Online::new(Clock::System).open_table(table)).unwrap()
     };
     (open(&connection, &place.name), open(&TableConnection::Embedded { file }, "rows"))
 }

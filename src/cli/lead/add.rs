@@ -24,7 +24,7 @@ pub(super) async fn add(loaded: &Loaded, arguments: &Arguments) -> anyhow::Resul
     }
     let flow = flow_named(&loaded.config, &arguments.flow)?;
     let MadeUpLead { partition_key, row_key, columns } = MadeUpLead::of_validate(Clock::System.now());
-    table_of(loaded, flow)?.insert(&columns).await.map_err(with_help)?;
+    table_of(loaded, flow).await?.insert(&columns).await.map_err(with_help)?;
     output::print(&format!(
         "the test lead {partition_key}/{row_key} is written to {}; `leadflow trigger {1}` mails it, `leadflow lead show {1} {row_key}` tells what becomes of it",
         flow.table.name, flow.name,

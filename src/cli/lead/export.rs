@@ -55,7 +55,7 @@ pub(super) async fn export(loaded: &Loaded, arguments: &Arguments) -> anyhow::Re
     let flow = flow_named(&loaded.config, &arguments.flow)?;
     let options = options_of(loaded, flow, arguments)?;
     let progress = ask::spinner("reading the table");
-    let table = table_of(loaded, flow)?;
+    let table = table_of(loaded, flow).await?;
     let told = |rows| progress.set_message(format!("reading the table: {}", output::counted(rows, "row")));
     let mut leads = LeadExport::read(&table, flow, &options, told).await.map_err(|error| match error {
         LeadExportError::Table(error) => with_help(error),

@@ -33,7 +33,7 @@ pub(crate) struct Arguments {
 
 pub(super) async fn list(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let flow = flow_named(&loaded.config, &arguments.flow)?;
-    let table = table_of(loaded, flow)?;
+    let table = table_of(loaded, flow).await?;
     let progress = ask::spinner("reading the table");
     let mut scan = table.scan(flow.table.query(EVER).all_columns());
     let mut newest = Newest::new(arguments.limit);

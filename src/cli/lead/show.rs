@@ -39,7 +39,7 @@ pub(super) async fn show(loaded: &Loaded, arguments: &Arguments) -> anyhow::Resu
         Some((partition, row_key)) => (Some(partition), row_key),
         None => (None, arguments.key.as_str()),
     };
-    let mut rows = table_of(loaded, flow)?.rows_of(partition, row_key).await.map_err(with_help)?;
+    let mut rows = table_of(loaded, flow).await?.rows_of(partition, row_key).await.map_err(with_help)?;
     if rows.len() > 1 {
         let keys: Vec<_> = rows.iter().map(|row| format!("{}/{}", row.partition_key, row.row_key)).collect();
         bail!("{} rows have this RowKey; name one of {}", keys.len(), keys.join(", "));

@@ -16,6 +16,7 @@ mod error;
 mod marks;
 mod query;
 mod record;
+mod source;
 mod window;
 
 use std::sync::Arc;
@@ -32,6 +33,7 @@ use crate::store::{ClaimedRun, FailedRun, NewRun, ScanResult, StoreError};
 
 pub use error::RunError;
 use record::{Facts, Record};
+pub use source::source_of;
 
 /// A run that is claimed and has done nothing yet.
 #[derive(Debug)]

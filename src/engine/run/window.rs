@@ -5,6 +5,7 @@ use tracing::{info, warn};
 
 use super::RunError;
 use super::record::Record;
+use super::source::source_of;
 use crate::engine::RunContext;
 use crate::flow::Flow;
 use crate::history::{CoveringInputs, Range, Step, WindowInputs, WindowOutputs};
@@ -94,11 +95,10 @@ async fn visit(
     range: Range,
 ) -> Result<Source, StoreError> {
     let identity = table.identity();
-    let recorded = |identity: &str| table.is_recorded_as(identity);
-    let known = place.store.sources(&flow.name).await?.into_iter();
-    let known_as = known.map(|source| source.identity).find(|identity| recorded(identity));
+    let sources = place.store.sources(&flow.name).await?;
+    let known = source_of(table, &sources).map(|source| source.id);
     let is_to_stay = range == Range::New;
-    let visit = Visit { flow: flow.name.clone(), identity, known_as, due, now, is_to_stay };
+    let visit = Visit { flow: flow.name.clone(), identity, known, due, now, is_to_stay };
     let source = place.store.visit_source(visit).await?;
     if let Some(Past { watermark: Some(watermark), .. }) = source.past.filter(|_| is_to_stay) {
         info!(

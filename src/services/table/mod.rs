@@ -22,7 +22,6 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
-use crate::flow::{TableConnection, TableRef};
 use crate::platform::clock::Clock;
 use crate::rows::row::Row;
 
@@ -133,21 +132,6 @@ impl Served {
 }
 
 impl Table {
-    /// Prepares access; nothing is asked of the table yet.
-    ///
-    /// # Errors
-    /// A secret that cannot be read, a connection string or a `ca_file` that is wrong.
-    pub fn open(table: TableRef<'_>, clock: &Clock) -> Result<Self, TableError> {
-        Ok(match table.connection {
-            TableConnection::Azure(azure) => {
-                Self::Azure(Box::new(Account::open(azure, None)?.table(table.table)?))
-            }
-            TableConnection::Embedded { file } => {
-                Self::Embedded(EmbeddedTable::open(file, table.table)?, clock.clone())
-            }
-        })
-    }
-
     /// The names of the account's tables; the first thousand of them.
     ///
     /// # Errors

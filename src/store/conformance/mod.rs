@@ -92,7 +92,7 @@ async fn visit(store: &Store, identity: &str, second: i64) -> Source {
     let visit = Visit {
         flow: "leads".to_owned(),
         identity: identity.to_owned(),
-        known_as: None,
+        known: None,
         due: at(second),
         now: at(second),
         is_to_stay: true,

@@ -30,7 +30,7 @@ pub(in crate::store) async fn what_is_known_of_a_table_waits_until_the_flow_come
     let back = Visit {
         flow: "leads".to_owned(),
         identity: "https://here/leads".to_owned(),
-        known_as: Some("here/leads".to_owned()),
+        known: Some(HERE),
         due: at(8),
         now: at(8),
         is_to_stay: true,

@@ -18,14 +18,13 @@ impl Database {
         let tx = self.db.transaction()?;
         let flow: i64 =
             tx.query_row("SELECT id FROM flows WHERE name = ?1", [&visit.flow], |row| row.get(0))?;
-        // One without an identity has rows that were replayed before the first run, from this table.
         let found = tx
             .query_row(
                 &format!(
-                    "SELECT {COLUMNS} FROM sources WHERE flow = ?1 AND identity IN (?2, ?3, '')
-                     ORDER BY identity != ?2, identity = '' LIMIT 1"
+                    "SELECT {COLUMNS} FROM sources WHERE flow = ?1 AND (identity = ?2 OR id = ?3)
+                     AND coalesce(left_since, 1) != 0 ORDER BY identity != ?2 LIMIT 1"
                 ),
-                params![flow, visit.identity, visit.known_as],
+                params![flow, visit.identity, visit.known],
                 |row| source_of(row, 0),
             )
             .optional()?;

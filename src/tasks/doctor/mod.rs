@@ -97,10 +97,11 @@ fn used_mails(config: &Config) -> impl Iterator<Item = (&String, &MailConnection
 
 /// What can be seen without asking anybody: whether secrets are there, and of the tables whose secrets can be
 /// read what is wrong, and when signatures end.
-pub fn glance(config: &Config, clock: &Clock) -> Vec<Finding> {
+pub async fn glance(config: &Config, clock: &Clock) -> Vec<Finding> {
     let mut found = Vec::new();
     secrets::look(config, &mut found);
     sign_in::signatures(config, clock, &mut found);
+    let services = Online::new(clock.clone());
     for flow in config.flows.values() {
         let Ok(of_flow) = config.table_of(flow) else { continue };
         let TableConnection::Azure(azure) = of_flow.connection else { continue };
@@ -108,7 +109,7 @@ pub fn glance(config: &Config, clock: &Clock) -> Vec<Finding> {
             continue;
         }
         let mut visit = Visit { about: format!("flow {}", flow.name), found: &mut found };
-        match Table::open(of_flow, clock) {
+        match services.open_table(of_flow).await {
             Ok(table) => cosmos(&table, flow, &mut visit),
             Err(error) => visit.tell(Verdict::Wrong, error.advice),
         }
@@ -160,7 +161,7 @@ async fn table(
     {
         return Ok(());
     }
-    let table = services.whole_table(of_flow).await?;
+    let table = services.open_table(of_flow).await?;
     let served = match table.ask_time().await {
         Ok(served) => served,
         Err(error) => {

@@ -110,7 +110,7 @@ async fn read(services: &Online, config: &Config, place: &Place, person: &Person
 }
 
 async fn open(services: &Online, config: &Config, place: &Place) -> Result<Table, RunError> {
-    Ok(services.whole_table(config.table(&place.connection, &place.table)?).await?)
+    Ok(services.open_table(config.table(&place.connection, &place.table)?).await?)
 }
 
 /// Whether all rows that a key names are one person's: leads of one address, or copies of one row.

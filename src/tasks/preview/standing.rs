@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use jiff::Timestamp;
 
-use crate::engine::run::RunError;
+use crate::engine::run::{RunError, source_of};
 use crate::flow::Flow;
 use crate::platform::clock::Clock;
 use crate::rows::row::{Key, Mark, Row};
@@ -45,10 +45,7 @@ impl Standing {
             Some(store) => store.sources(&flow.name).await?,
             None => Vec::new(),
         };
-        // One without an identity has rows that were replayed before the first run, from this table.
-        let of_table = |source: &&Source| table.is_recorded_as(&source.identity);
-        let unnamed = || known.iter().find(|source| source.identity.is_empty());
-        let known = known.iter().find(of_table).or_else(unnamed);
+        let known = source_of(table, &known);
         let past_time = match known.and_then(|source| source.past) {
             Some(past @ Past { looked_back: Some(_), .. }) => flow.window.past_time(clock.now(), &past).at,
             Some(past) => past.begin,

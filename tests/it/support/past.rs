@@ -124,7 +124,7 @@ impl PastState {
 
     fn source(&mut self, flow: &str) -> i64 {
         let (flow, identity, now) = (flow.to_owned(), "here/leads".to_owned(), self.now);
-        let visit = Visit { flow, identity, known_as: None, due: now, now, is_to_stay: true };
+        let visit = Visit { flow, identity, known: None, due: now, now, is_to_stay: true };
         done(self.store.visit_source(visit)).unwrap().id
     }
 
