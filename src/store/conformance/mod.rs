@@ -1,6 +1,10 @@
 //! What every engine does: one suite, which is called with a way to open a state of that engine.
 
+pub(in crate::store) mod alarms;
+pub(in crate::store) mod breaks;
 pub(in crate::store) mod claims;
+pub(in crate::store) mod erasure;
+pub(in crate::store) mod identity;
 pub(in crate::store) mod outbox;
 pub(in crate::store) mod requests;
 pub(in crate::store) mod runs;
@@ -24,10 +28,22 @@ pub(in crate::store) trait State {
 macro_rules! conforms {
     ($state:expr) => {
         $crate::store::conformance::conforms! { $state;
+            alarms::an_alarm_stands_until_it_is_over_and_knows_the_mail_that_tells_it,
+            alarms::a_mail_about_an_alarm_belongs_to_no_flow_and_is_a_fact_once_it_is_held,
+            alarms::a_connection_fails_from_its_first_failure_until_it_works,
+            alarms::what_is_due_counts_as_late_from_the_last_plan_on,
+            breaks::a_mail_that_broke_goes_last_and_is_to_blame_once_another_gets_through,
+            breaks::a_mail_is_cleared_when_another_breaks_at_the_same_connection,
+            breaks::what_was_being_sent_without_a_recorded_reply_is_uncertain,
             claims::what_is_claimed_is_nobody_elses_and_lasts_however_late_it_is,
             claims::what_another_owner_was_sending_is_uncertain_and_what_it_had_claimed_is_not,
             claims::an_owner_that_was_taken_over_moves_nothing_more,
             claims::a_mail_that_a_person_decides_over_is_not_sent_by_who_had_claimed_it,
+            erasure::a_mail_is_forgotten_with_what_rendered_it_once_it_is_sent,
+            erasure::every_text_that_names_a_person_is_replaced_but_of_a_mail_that_waits,
+            erasure::what_is_forgotten_is_proved_to_be_gone,
+            identity::the_state_is_whole_and_has_one_name_for_whoever_opens_it,
+            identity::what_another_process_writes_counts_as_unseen,
             runs::a_run_whose_end_was_not_recorded_is_interrupted_and_commits_no_more,
             runs::a_commit_is_all_or_nothing,
             runs::runs_are_claimed_together_recorded_together_and_taken_back,
@@ -37,6 +53,7 @@ macro_rules! conforms {
             outbox::a_mail_that_was_being_sent_when_the_process_ended_is_uncertain,
             outbox::an_unreachable_connection_puts_off_all_its_mails_and_no_other,
             outbox::what_waits_and_what_is_held_is_counted_by_flow,
+            outbox::the_outbox_shows_what_waits_what_is_held_and_what_may_have_arrived_twice,
             outbox::mails_keep_their_order_when_the_clock_is_set_back,
             requests::a_request_is_read_fulfilled_and_gone,
             requests::a_mail_that_is_being_sent_is_neither_dropped_nor_sent_elsewhere,
@@ -44,6 +61,8 @@ macro_rules! conforms {
             requests::runs_are_found_by_flow_outcome_time_and_number,
             requests::a_flow_is_first_seen_once_and_its_new_name_keeps_everything,
             sources::what_is_known_of_a_table_waits_until_the_flow_comes_back_to_it,
+            sources::a_begin_that_was_preset_holds_until_the_flow_begins,
+            sources::the_last_that_was_done_with_a_row_is_told_whichever_table_it_is_in,
             sources::a_slot_stays_due_until_the_table_was_read,
             sources::a_flow_that_was_never_on_is_first_seen_when_it_is,
             sources::another_table_is_due_from_when_the_flow_is_on,

@@ -121,3 +121,33 @@ pub(in crate::store) async fn mails_keep_their_order_when_the_clock_is_set_back(
     assert_eq!(store.take_over(at(500)).await.unwrap().mails, 1, "the clock was set back meanwhile");
     assert_eq!(next(&store, at(500)).await.unwrap().id, sent + 1, "nobody knows by how much");
 }
+
+pub(in crate::store) async fn the_outbox_shows_what_waits_what_is_held_and_what_may_have_arrived_twice(
+    state: &impl State,
+) {
+    let store = opened(state).await;
+    let to = addresses();
+    let run = begun(&store, 1).await;
+    store.commit_run(run, scanned(2), vec![mail(&to, &[]); 4].into_iter().map(Ok)).await.unwrap();
+    let mut doubted = Vec::new();
+    for reply in ["accepted", "refused", "unknown"] {
+        let taken = take(&store, at(3)).await;
+        let receipt = |words: String| match reply {
+            "accepted" => Receipt::Accepted(words),
+            "refused" => Receipt::Refused(words),
+            _ => Receipt::Unknown(words),
+        };
+        let after = taken.recipients.iter().map(|known| known.after(receipt(reply.to_owned()))).collect();
+        store.record_attempt(replies(taken.id, after, at(60)), at(3)).await.unwrap();
+        doubted.push(taken.id);
+    }
+    let [sent, held, uncertain] = doubted.try_into().unwrap();
+    let open = store.outbox(OutboxFilter::Open).await.unwrap();
+    let shown: Vec<_> = open.iter().map(|entry| (entry.mail.id, entry.mail.next_try)).collect();
+    assert_eq!(shown, [(held, None), (uncertain, Some(at(60))), (uncertain + 1, Some(at(2)))]);
+    assert!(open.iter().all(|entry| (entry.run, entry.flow.as_deref()) == (Some(run), Some("leads"))));
+    let one = store.outbox(OutboxFilter::One(sent)).await.unwrap();
+    assert_eq!(one.iter().map(|entry| (entry.mail.id, entry.created)).collect::<Vec<_>>(), [(sent, at(2))]);
+    assert_eq!(one[0].mail.connection.as_deref(), Some("relay"));
+    assert_eq!(store.outbox(OutboxFilter::One(99)).await.unwrap(), []);
+}

@@ -218,3 +218,45 @@ pub(in crate::store) async fn another_table_is_not_due_later_since_the_clock_was
         .remove(0);
     assert_eq!(begun.due_since, at(11_000));
 }
+
+pub(in crate::store) async fn a_begin_that_was_preset_holds_until_the_flow_begins(state: &impl State) {
+    let store = opened(state).await;
+    let flows = vec!["leads".to_owned(), "new".to_owned()];
+    store.preset_begin(flows, at(-500), at(5)).await.unwrap();
+    assert_eq!(store.preset_begin_of("leads").await.unwrap(), None, "it reads a table already");
+    assert_eq!(store.preset_begin_of("new").await.unwrap(), Some(at(-500)));
+    assert_eq!(store.preset_begin_of("nothere").await.unwrap(), None);
+    let visit = Visit {
+        flow: "new".to_owned(),
+        identity: "here/leads".to_owned(),
+        known: None,
+        due: at(6),
+        now: at(6),
+        is_to_stay: true,
+    };
+    let source = store.visit_source(visit).await.unwrap();
+    store.begin_source(source.id, at(-500)).await.unwrap();
+    assert_eq!(store.preset_begin_of("new").await.unwrap(), None);
+}
+
+pub(in crate::store) async fn the_last_that_was_done_with_a_row_is_told_whichever_table_it_is_in(
+    state: &impl State,
+) {
+    let store = opened(state).await;
+    let first = begun(&store, 1).await;
+    store.commit_run(first, scanned(2), std::iter::once(Ok(mail(&addresses(), &[mark(1)])))).await.unwrap();
+    let there = visit(&store, "there/leads", 3).await.id;
+    let second = begun(&store, 4).await;
+    let scan = ScanResult { source: there, passed_over: vec![mark(2)], ..scanned(5) };
+    store.commit_run(second, scan, std::iter::empty()).await.unwrap();
+    let ask = [1, 2, 3].map(|number| Key([number; 16])).to_vec();
+    let told = store.last_provenance("leads", ask.clone()).await.unwrap();
+    let mailed = store.mails_of(first).await.unwrap()[0].id;
+    let expected = [
+        Some(Provenance { run: first, mail: Some(mailed) }),
+        Some(Provenance { run: second, mail: None }),
+        None,
+    ];
+    assert_eq!(told, expected);
+    assert_eq!(store.last_provenance("nothere", ask).await.unwrap(), [None, None, None]);
+}
