@@ -8,7 +8,6 @@ pub mod alarms;
 mod chores;
 mod context;
 pub mod delivery;
-mod ends;
 mod finish;
 mod once;
 mod pulse;
@@ -30,8 +29,8 @@ use crate::alarm::Alarm;
 use crate::flow::{Config, Flow};
 use crate::planner::{Agenda, Known};
 use crate::store::{Changes, Request, StoreError, TakenOver};
+use alarms::Ends;
 use delivery::Delivery;
-use ends::Ends;
 use run::Ended;
 use workers::Workers;
 

@@ -103,7 +103,7 @@ impl Engine {
 
     /// Looks for what is wrong, and tells it. Whether all is well.
     async fn look(&mut self) -> Result<bool, StoreError> {
-        let ends = self.ends.now(&self.config).await;
+        let ends = self.ends.now(&self.config, &self.ctx.runner).await;
         let now = self.ctx.clock.now();
         let seen =
             Seen { file: self.invalid_file.clone(), held_up: self.workers.held_up(self.planned, now), ends };

@@ -1,0 +1,51 @@
+//! What the alarms are made of: what the state knows, and what is seen beside it.
+
+use jiff::Timestamp;
+
+use super::ends::{self, SignatureEnds};
+use crate::alarm::{self, Alarm, Facts, HeldUp, Kind, Noted};
+use crate::flow::Config;
+use crate::store::AlarmFacts;
+
+/// What the engine sees beside the state.
+#[derive(Debug, Clone, Default)]
+pub(in crate::engine) struct Seen {
+    /// What is wrong with flows.toml as it is now.
+    pub(in crate::engine) file: Option<Alarm>,
+    /// Table connections that hold their flows up.
+    pub(in crate::engine) held_up: Vec<HeldUp>,
+    /// When signatures end.
+    pub(in crate::engine) ends: SignatureEnds,
+}
+
+impl Seen {
+    /// Everything that is wrong, as the engine knows it.
+    pub(super) fn standing(self, facts: &AlarmFacts, config: &Config, now: Timestamp) -> Vec<Alarm> {
+        let noted = |held_up: HeldUp| {
+            let what = held_up.words();
+            (held_up.connection, (held_up.since, what))
+        };
+        let held_up = self.held_up.into_iter().map(noted).collect();
+        let mut standing = alarm::standing(config, &together(facts, held_up, self.ends), now);
+        standing.extend(self.file);
+        standing
+    }
+}
+
+/// Everything that is wrong, as the state tells it to a command; `is_running` says whether a daemon is there,
+/// which has noted what only it sees.
+pub fn standing(facts: &AlarmFacts, config: &Config, is_running: bool, now: Timestamp) -> Vec<Alarm> {
+    let held_up = facts.raised.iter().filter(|raised| is_running && raised.kind == Kind::HeldUp);
+    let held_up = held_up.map(|raised| (raised.about.clone(), (raised.since, raised.what.clone())));
+    alarm::standing(config, &together(facts, held_up.collect(), ends::read(config)), now)
+}
+
+fn together(facts: &AlarmFacts, held_up: Noted, ends: SignatureEnds) -> Facts {
+    Facts {
+        flows: facts.flows.clone(),
+        connections: facts.connections.clone(),
+        planned: facts.planned,
+        held_up,
+        ends,
+    }
+}
