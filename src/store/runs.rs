@@ -263,10 +263,12 @@ impl Store {
         sqlite.call(move |db| db.commit_run(run, &scan, mails)).await
     }
 
-    /// Commits runs that handed on no row, all or nothing.
+    /// Commits runs that handed on no row, all or nothing. All are of one owner, which loses its claims together: where
+    /// one of the runs is over, so are the others, and none may be committed. Since nothing has moved then, the caller
+    /// may make all of them again.
     ///
     /// # Errors
-    /// As [`Store::commit_run`].
+    /// As [`Store::commit_run`]; then nothing of any of them has moved.
     pub async fn commit_empty_scans(&self, runs: Vec<(i64, Arc<ScanResult>)>) -> Result<(), StoreError> {
         let Engine::Sqlite(sqlite) = &self.engine;
         sqlite.call(move |db| db.commit_empty_scans(&runs)).await

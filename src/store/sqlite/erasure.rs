@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 
 use rusqlite::params;
-use rusqlite::types::Value;
+use serde_json::Value;
 
 use super::in_place::FILES;
 use super::{Database, Failure};
@@ -17,29 +17,34 @@ const FORGOTTEN_JSON: &str = "{\"forgotten\":true}";
 /// Texts that may name a person.
 struct Text {
     table: &'static str,
-    /// Two columns that name the row.
-    keys: &'static str,
+    /// The columns that name the row.
+    keys: &'static [&'static str],
     column: &'static str,
     /// Which rows.
     only: &'static str,
     instead: &'static str,
 }
 
-const fn text(table: &'static str, keys: &'static str, column: &'static str, instead: &'static str) -> Text {
+const fn text(
+    table: &'static str,
+    keys: &'static [&'static str],
+    column: &'static str,
+    instead: &'static str,
+) -> Text {
     Text { table, keys, column, only: "1", instead }
 }
 
 const TEXTS: [Text; 10] = [
-    Text { only: "next_try IS NULL AND sending = 0", ..text("mails", "id, 1", "subject", FORGOTTEN) },
-    text("recipients", "mail, position", "reply", FORGOTTEN),
-    text("runs", "id, 1", "summary", FORGOTTEN),
-    text("runs", "id, 1", "help", FORGOTTEN),
-    text("steps", "run, position", "inputs", FORGOTTEN_JSON),
-    text("steps", "run, position", "outputs", FORGOTTEN_JSON),
-    text("connections", "name, 1", "what", FORGOTTEN),
-    text("connections", "name, 1", "help", FORGOTTEN),
-    text("alarms", "kind, about", "what", FORGOTTEN),
-    text("requests", "id, 1", "answer", FORGOTTEN),
+    Text { only: "next_try IS NULL AND sending = 0", ..text("mails", &["id"], "subject", FORGOTTEN) },
+    text("recipients", &["mail", "position"], "reply", FORGOTTEN),
+    text("runs", &["id"], "summary", FORGOTTEN),
+    text("runs", &["id"], "help", FORGOTTEN),
+    text("steps", &["run", "position"], "inputs", FORGOTTEN_JSON),
+    text("steps", &["run", "position"], "outputs", FORGOTTEN_JSON),
+    text("connections", &["name"], "what", FORGOTTEN),
+    text("connections", &["name"], "help", FORGOTTEN),
+    text("alarms", &["kind", "about"], "what", FORGOTTEN),
+    text("requests", &["id"], "answer", FORGOTTEN),
 ];
 
 impl Database {
@@ -82,26 +87,39 @@ impl Database {
     /// stays with it. Returns how many there were.
     pub(crate) fn forget_texts(&mut self, is_found: &dyn Fn(&str) -> bool) -> Result<usize, Failure> {
         let mut replaced = 0;
-        for Text { table, keys, column, only, instead } in TEXTS {
-            let mut found: Vec<(Value, Value)> = Vec::new();
-            {
-                // Looked for before anything is locked: there may be many.
-                let look =
-                    format!("SELECT {column}, {keys} FROM {table} WHERE {column} IS NOT NULL AND {only}");
-                let mut ask = self.db.prepare(&look)?;
-                let mut rows = ask.query([])?;
-                while let Some(row) = rows.next()? {
-                    if is_found(&row.get::<_, String>(0)?) {
-                        found.push((row.get(1)?, row.get(2)?));
-                    }
-                }
+        for text in &TEXTS {
+            // Looked for before anything is locked: there may be many.
+            let rows = self.rows_with(text, is_found)?;
+            if rows.is_empty() {
+                continue;
             }
-            let replace = format!("UPDATE {table} SET {column} = ?1 WHERE ({keys}) = (?2, ?3) AND {only}");
-            for (first, second) in found {
-                replaced += self.db.execute(&replace, params![instead, first, second])?;
-            }
+            let Text { table, keys, column, only, instead } = text;
+            let picked: Vec<String> = (0..keys.len()).map(|index| format!("value ->> {index}")).collect();
+            let replace = format!(
+                "UPDATE {table} SET {column} = ?1 WHERE ({}) IN (SELECT {} FROM json_each(?2)) AND {only}",
+                keys.join(", "),
+                picked.join(", ")
+            );
+            replaced += self.db.execute(&replace, params![instead, Value::Array(rows).to_string()])?;
         }
         Ok(replaced)
+    }
+
+    /// The keys of the rows whose text is found.
+    fn rows_with(&self, text: &Text, is_found: &dyn Fn(&str) -> bool) -> Result<Vec<Value>, Failure> {
+        let Text { table, keys, column, only, .. } = text;
+        let keys = keys.join(", ");
+        let look =
+            format!("SELECT {column}, json_array({keys}) FROM {table} WHERE {column} IS NOT NULL AND {only}");
+        let mut ask = self.db.prepare(&look)?;
+        let mut rows = ask.query([])?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            if is_found(&row.get::<_, String>(0)?) {
+                found.push(serde_json::from_str(&row.get::<_, String>(1)?).unwrap_or_default());
+            }
+        }
+        Ok(found)
     }
 
     /// Empties the write-ahead log, in which what was deleted still stands. Not while another process reads.
