@@ -9,6 +9,7 @@ pub mod admin;
 #[cfg(test)]
 mod conformance;
 mod error;
+mod marker;
 pub mod outbox;
 pub mod queries;
 pub mod requests;

@@ -4,6 +4,7 @@
 //! name in [`crate::store`] says.
 
 mod alarms;
+pub(super) mod at_rest;
 mod breaks;
 mod changes;
 mod claims;
@@ -37,7 +38,6 @@ use in_place::OpenFiles;
 
 pub use changes::Changes;
 pub(crate) use failure::Failure;
-pub(super) use in_place::FILES;
 pub use lock::{Holder, Lock};
 pub use old_rows::OldRows;
 pub(super) use open::SCHEMA;

@@ -1,0 +1,66 @@
+//! The file that says that there is a state, and which. It lies outside the state folder.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tracing::info;
+
+use crate::flow::Config;
+use crate::platform::ownership::{self, Folder, Use};
+use crate::platform::package;
+
+/// Where the package keeps its marker.
+const MARKER_OF_PACKAGE: &str = "/var/lib/leadflow-marker";
+/// The most bytes that a marker has.
+const LARGEST: u64 = 4 << 10;
+
+/// What a marker says.
+pub(super) struct Marker {
+    /// The identity of the state.
+    pub(super) id: String,
+    /// When the marker was written.
+    pub(super) since: String,
+}
+
+/// The second state directory that systemd gives, the package's, or the folder of flows.toml.
+pub(super) fn marker_of(config: &Config) -> PathBuf {
+    let name = config.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let given = std::env::var("STATE_DIRECTORY").ok();
+    let second = given.as_deref().and_then(|list| list.split(':').nth(1)).map(PathBuf::from);
+    let of_package = || {
+        let place = Path::new(MARKER_OF_PACKAGE);
+        (package::is_of_package(&config.path) && place.is_dir()).then(|| place.to_owned())
+    };
+    match second.or_else(of_package) {
+        Some(folder) => folder.join(format!("{name}.marker")),
+        None => config.path.with_file_name(format!(".{name}.marker")),
+    }
+}
+
+/// `None` where there is none that can be read.
+pub(super) fn read(place: &Path) -> Option<Marker> {
+    let bytes = ownership::read_beside(place, LARGEST).ok().flatten()?;
+    let value: Value = serde_json::from_slice(&bytes).ok()?;
+    let text = |name: &str| Some(value[name].as_str()?.to_owned());
+    Some(Marker { id: text("state")?, since: text("since")? })
+}
+
+/// A marker that cannot be written is told, and nothing more: the state itself is well.
+pub(super) fn mark(place: &Path, id: &str, now: Timestamp) {
+    let note = "this file tells leadflow that there is a state; see docs/operating.md";
+    let text = json!({ "state": id, "since": now.to_string(), "note": note }).to_string() + "\n";
+    if let Err(error) = write(place, &text) {
+        info!(
+            "that the state folder was lost would not be noticed: cannot write {}: {error}",
+            place.display()
+        );
+    }
+}
+
+fn write(place: &Path, text: &str) -> io::Result<()> {
+    let folder = Folder::open(place.parent().unwrap_or(Path::new("/")), Use::Own)?;
+    let name = place.file_name().unwrap_or_default().to_string_lossy();
+    folder.write(&name, 0o644, text.as_bytes())
+}
