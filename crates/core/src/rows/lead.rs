@@ -37,7 +37,7 @@ const ACTIONS: [(&str, &str, &str); 5] = [
     ("PLT", "asked for a partner-led trial (contact me)", "파트너 주도 평가판 요청 (연락 요청)"),
     ("DNC", "do not contact", "연락 금지"),
     ("CREATE", "bought in the Azure portal", "Azure 포털에서 구매"),
-    ("STARTTESTDRIVE", "started a test drive", "시험 사용 시작"),
+    ("STARTTESTDRIVE", "started a test drive", "테스트 드라이브 시작"),
 ];
 
 /// Objects within `CustomerInfo`, and texts within its text, that are looked into.
