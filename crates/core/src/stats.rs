@@ -156,6 +156,7 @@ mod tests {
         assert_eq!(total.longest(), Some(SignedDuration::from_millis(90)));
         let mut twice = total.clone();
         twice.merge(&total);
-        assert_eq!((twice.runs, twice.median()), (12, total.median()));
+        assert_eq!((twice.runs, twice.failed, twice.rows, twice.mails), (12, 2, 10, 2));
+        assert_eq!((twice.median(), twice.longest()), (total.median(), total.longest()));
     }
 }

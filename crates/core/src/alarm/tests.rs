@@ -84,6 +84,24 @@ fn each_fact_raises_its_alarm_and_causes_hide_their_effects() {
     }
 }
 
+#[test]
+fn mails_that_are_held_or_wait_are_counted_and_it_says_what_to_do() {
+    let told = |state: FlowState| {
+        let facts = Facts { flows: BTreeMap::from([("leads".to_owned(), state)]), ..Facts::default() };
+        let Alarm { what, help, .. } = standing(&config(), &facts, at("05T10:30:00")).remove(0);
+        format!("{what}\n    {help}")
+    };
+    let held = |count| HeldMails { count, since: at("05T09:00:00"), oldest: 3 };
+    let waiting = |count| Some((count, at("05T09:00:00")));
+    let states = [
+        FlowState { held: Some(held(1)), ..well() },
+        FlowState { held: Some(held(2)), ..well() },
+        FlowState { waiting: waiting(1), ..well() },
+        FlowState { waiting: waiting(2), waiting_reply: Some("451 later".to_owned()), ..well() },
+    ];
+    insta::assert_snapshot!(states.map(told).join("\n"));
+}
+
 fn alarm(times: u32) -> Alarm {
     let text = String::new;
     let since = at("05T10:00:00");
@@ -157,12 +175,12 @@ fn alarms_of_one_kind_about_others_are_others() {
 fn a_signature_is_an_alarm_from_14_days_before_its_end() {
     let ends = BTreeMap::from([("t".to_owned(), (at("20T00:00:00"), "the file sas".to_owned()))]);
     let facts = Facts { ends, ..Facts::default() };
-    assert_eq!(standing(&config(), &facts, at("05T23:59:59")), []);
+    assert_eq!(standing(&config(), &facts, at("06T00:00:00")), []);
     let alarms = standing(&config(), &facts, at("06T00:00:01"));
     assert_eq!((alarms[0].kind, alarms[0].about.as_str()), (Kind::Expiring, "t"));
     assert!(alarms[0].what.contains("ends at 2026-01-20T00:00:00Z, in 13 days"), "{}", alarms[0].what);
     assert!(alarms[0].help.contains("the file sas"));
-    assert!(standing(&config(), &facts, at("21T00:00:00"))[0].what.contains("ended at"));
+    assert!(standing(&config(), &facts, at("20T00:00:00"))[0].what.contains("ended at"));
 }
 
 #[test]

@@ -66,10 +66,10 @@ fn order(properties: &Columns<'_>, property: &str, constant: &Constant) -> Optio
             Some(text.encode_utf16().cmp(other.encode_utf16()))
         }
         (_, Cell::Other(Value::Bool(value)), Constant::Bool(other)) => Some(value.cmp(other)),
-        (_, Cell::Other(Value::Number(value)), Constant::Integer(number)) if value.is_i64() => {
-            Some(value.as_i64()?.cmp(number))
-        }
-        #[expect(clippy::cast_precision_loss, reason = "the service compares as doubles here, too")]
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "the service compares as doubles here, too; 32 bits lose nothing"
+        )]
         (_, Cell::Other(Value::Number(value)), Constant::Integer(number)) => {
             value.as_f64()?.partial_cmp(&(*number as f64))
         }

@@ -94,10 +94,7 @@ impl Lexer<'_> {
                     help,
                 });
             }
-            Err(_) if long.is_none() => {
-                word.parse().ok().filter(|n: &f64| n.is_finite()).map(Constant::Double)
-            }
-            Err(_) => None,
+            Err(_) => word.parse().ok().filter(|n: &f64| n.is_finite()).map(Constant::Double),
         };
         number.ok_or_else(|| FilterError {
             span: start..self.at,

@@ -7,7 +7,8 @@ const ROW: &str = r#"{
     "Big@odata.type": "Edm.Int64", "Big": "9000000000",
     "Seen@odata.type": "Edm.DateTime", "Seen": "2026-02-01T00:00:00Z",
     "Id@odata.type": "Edm.Guid", "Id": "A455C695-DF98-5678-AAAA-81D3367E5A34",
-    "Blob@odata.type": "Edm.Binary", "Blob": "ChsA"
+    "Blob@odata.type": "Edm.Binary", "Blob": "ChsA",
+    "Most@odata.type": "Edm.Double", "Most": "Infinity", "length": 3
 }"#;
 
 fn matches(text: &str) -> bool {
@@ -24,7 +25,8 @@ fn every_operator_and_literal() {
         "not (Timestamp gt datetime'2026-03-01T08:00:00.1234567')",
         "Name eq 'o''hara'",
         "Count eq 5 and Count lt 6 and Count ne 4 and Count gt -1",
-        "Ratio gt 1.4 and Ratio lt 1.5e1 and Ratio ge 1",
+        "Ratio gt 1.4 and Ratio lt 1.5e1 and Ratio ge 1 and Ratio eq 1.5e+0",
+        "Most gt 1.5 and length eq 3",
         "Open and Open eq true and not (Open eq false)",
         "Big eq 9000000000L",
         "Seen lt datetime'2026-02-02T00:00:00Z'",
@@ -59,6 +61,23 @@ fn covering_is_a_matter_of_the_top_level() {
 }
 
 #[test]
+fn a_partition_is_named_where_each_match_lies_in_it() {
+    for (text, named) in [
+        ("PartitionKey eq 'a'", true),
+        ("PartitionKey ge 'a' and Name eq 'b'", true),
+        ("Name eq 'b' and PartitionKey lt 'a'", true),
+        ("PartitionKey eq 'a' or PartitionKey eq 'b'", true),
+        ("PartitionKey eq 'a' or Name eq 'b'", false),
+        ("PartitionKey ne 'a'", false),
+        ("RowKey eq 'a'", false),
+        ("not (PartitionKey eq 'a')", false),
+        ("Open", false),
+    ] {
+        assert_eq!(Filter::parse(text).unwrap().names_partitions(), named, "{text}");
+    }
+}
+
+#[test]
 fn what_is_read_as_the_past_time_is_filled() {
     let past_time = "2026-03-01T08:00:00Z".parse().unwrap();
     let filled = fill("Name eq '{{' and Timestamp gt datetime'{{past_time}}'", past_time);
@@ -84,13 +103,46 @@ fn says_where_it_is_wrong() {
         ("(Name eq 'a'", "", "a ( is not closed"),
         ("Name eq 'a' Count eq 1", "Count", "the filter should end here"),
         ("Count eq 12x", "12x", "`12x` is no number"),
+        ("Count eq 1.5L", "1.5L", "`1.5L` is no number"),
+        ("Count eq 1+2", "+", "`+` is no part of a filter"),
+        ("not and", "and", "expected a comparison"),
+        ("eq eq 5", "eq", "expected a comparison"),
+        ("Name ('a')", "(", "expected a comparison"),
         ("Count eq 9000000000", "9000000000", "9000000000 needs 64 bits"),
         ("", "", "expected a comparison"),
     ] {
         let error = Filter::parse(text).unwrap_err();
         assert_eq!((&text[error.span], error.message.as_str()), (wrong, message), "{text}");
     }
-    let many = vec!["Count eq 1"; 16].join(" or ");
-    assert!(Filter::parse(&many).unwrap_err().message.contains("at most 15"));
-    assert!(Filter::parse(&"(".repeat(100_000)).unwrap_err().message.contains("too deeply"));
+}
+
+#[test]
+fn says_what_to_write_instead() {
+    const COMPARISONS: &str = "comparisons are eq ne gt ge lt le";
+    for (text, help) in [
+        ("Name EQ 'a'", "write eq"),
+        ("Open AND Name", "write and"),
+        ("Open Or Name", "write or"),
+        ("Name is 'a'", COMPARISONS),
+        ("Name = 'a'", "write eq"),
+        ("Name eq “a”", "text stands in single quotes: 'text'"),
+        ("Timestamp gt {{past_time}} and Open", "it stands as datetime'{{past_time}}'"),
+        ("Open § Name", "take it out"),
+    ] {
+        assert_eq!(Filter::parse(text).unwrap_err().help, help, "{text}");
+    }
+}
+
+#[test]
+fn fifteen_comparisons_and_a_hundred_brackets_are_the_most() {
+    let many = |count: usize, brackets: usize| {
+        let one = format!("{}Count eq 1{}", "(".repeat(brackets), ")".repeat(brackets));
+        Filter::parse(&vec![one; count].join(" or ")).map_err(|error| error.message)
+    };
+    assert!(many(15, 8).is_ok());
+    assert_eq!(many(16, 0).unwrap_err(), "the service takes at most 15 comparisons in a filter");
+    assert!(many(1, 99).is_ok());
+    for brackets in [100, 100_000] {
+        assert_eq!(many(1, brackets).unwrap_err(), "the filter is nested too deeply", "{brackets}");
+    }
 }

@@ -180,6 +180,20 @@ mod tests {
     }
 
     #[test]
+    fn the_fewest_rows_of_a_mail() {
+        for (condition, fewest) in [
+            ("length > 4", 5),
+            ("length >= 4", 4),
+            ("length == 4", 4),
+            ("length < 4", 0),
+            ("length <= 4", 0),
+            ("length != 4", 0),
+        ] {
+            assert_eq!(condition.parse::<Condition>().unwrap().fewest(), fewest, "{condition}");
+        }
+    }
+
+    #[test]
     fn a_verdict_is_stored_by_its_words() {
         for verdict in [Verdict::Mail, Verdict::NothingNew, Verdict::Gather, Verdict::PassOver] {
             assert_eq!(serde_json::to_value(verdict).unwrap(), verdict.words());

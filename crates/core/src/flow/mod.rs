@@ -6,6 +6,8 @@ mod identity;
 mod mailbox;
 mod secret;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -234,7 +234,6 @@ pub fn of_columns(columns: &Map<String, Value>) -> Map<String, Value> {
 fn customer_info<'a>(columns: &'a Columns<'_>) -> Option<Columns<'a>> {
     match columns.find("CustomerInfo") {
         None | Some(Cell::Other(Value::Null)) => Some(Columns::default()),
-        Some(Cell::Text(text)) if text.trim().is_empty() => Some(Columns::default()),
         Some(Cell::Text(text)) => {
             Columns::parse(text).ok().filter(has_field).or_else(|| nested(&text.as_ref().into(), DEEPEST))
         }
@@ -306,7 +305,6 @@ fn told(cell: Cell<'_>) -> Cell<'_> {
 fn text_or_null(text: Cow<'_, str>) -> Cell<'_> {
     let text = match text {
         Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
-        Cow::Owned(text) if text.trim().len() == text.len() => Cow::Owned(text),
         Cow::Owned(text) => Cow::Owned(text.trim().to_owned()),
     };
     if text.is_empty() { Cell::NULL } else { Cell::Text(text) }

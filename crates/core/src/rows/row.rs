@@ -223,6 +223,12 @@ mod tests {
     }
 
     #[test]
+    fn a_key_is_written_as_32_digits() {
+        let key = Key([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 255]);
+        assert_eq!(format!("{key:?}"), "000102030405060708090a0b0c0d0eff");
+    }
+
+    #[test]
     fn a_merge_changes_the_version_and_not_the_key() {
         let before = Mark::of(&row("p", "r", "1"));
         let after = Mark::of(&row("p", "r", "2"));
@@ -295,6 +301,8 @@ mod tests {
         let columns = row.columns();
         let names: Vec<_> = columns.iter().map(|(name, _)| name).collect();
         assert_eq!(names, ["PartitionKey", "RowKey", "Timestamp", "N"]);
+        assert_eq!(row.etag().as_deref(), Some("W/\"1\""));
+        assert_eq!(Row::from_text(row.json().to_owned()).unwrap(), row, "its text has all of it");
     }
 
     #[test]

@@ -105,8 +105,8 @@ pub fn surprise(name: &str) -> Option<(String, String)> {
         return Some((message, format!("if the place has it, write \"{}\"", place.1)));
     }
     let hours: i8 = lower.strip_prefix("etc/gmt")?.parse().ok().filter(|hours| *hours != 0)?;
-    let (hours, side) = (hours.unsigned_abs(), if hours > 0 { "behind" } else { "ahead of" });
-    let other = if side == "behind" { '-' } else { '+' };
+    let (side, other) = if hours.is_positive() { ("behind", '-') } else { ("ahead of", '+') };
+    let hours = hours.unsigned_abs();
     let message =
         format!("`{name}` is {hours} h {side} UTC: names that begin with Etc/ have their sign reversed");
     Some((message, format!("if the other side is meant, write \"Etc/GMT{other}{hours}\"")))
@@ -208,12 +208,7 @@ fn has(zone: &TimeZone, offset: Offset) -> bool {
 fn of_place(name: &str) -> Vec<String> {
     let city = name.replace(' ', "_");
     let of = |zone: &&String| zone.rsplit('/').next().is_some_and(|last| last.eq_ignore_ascii_case(&city));
-    NAMES
-        .iter()
-        .filter(of)
-        .filter(|zone| !zone.starts_with("posix") && !zone.starts_with("right"))
-        .cloned()
-        .collect()
+    NAMES.iter().filter(of).cloned().collect()
 }
 
 fn of_spelling(name: &str) -> String {
@@ -243,6 +238,8 @@ mod tests {
             "local",
             "GMT+9",
             "UTC+9",
+            "9",
+            "0900",
             "UTC+09:00",
             "utc 9",
             "+0900",
@@ -271,6 +268,7 @@ mod tests {
             "한국",
             "KST-9",
             "XYZ",
+            "Japna",
             "",
             "Central European Time",
             "Mars/Olympus",
@@ -292,16 +290,24 @@ mod tests {
         for place in PLACES {
             assert!(TimeZone::get(place).is_ok(), "{place}");
         }
-        for (name, behind) in [
-            ("Etc/GMT+9", Some("behind")),
-            ("etc/gmt-9", Some("ahead")),
-            ("EST", Some("daylight")),
+    }
+
+    #[test]
+    fn a_name_that_surprises_is_told_with_the_one_that_may_be_meant() {
+        for (name, told) in [
+            ("Etc/GMT+9", Some(("`Etc/GMT+9` is 9 h behind UTC", "Etc/GMT-9"))),
+            ("etc/gmt-9", Some(("`etc/gmt-9` is 9 h ahead of UTC", "Etc/GMT+9"))),
+            ("EST", Some(("`EST` has no daylight saving time", "America/New_York"))),
+            ("MST", Some(("`MST` has no daylight saving time", "America/Denver"))),
             ("Asia/Seoul", None),
             ("Etc/GMT0", None),
         ] {
-            let found = surprise(name).map(|(message, _)| message);
-            assert_eq!(found.is_some(), behind.is_some(), "{name}");
-            assert!(found.is_none_or(|message| message.contains(behind.unwrap_or_default())), "{name}");
+            let found = surprise(name);
+            assert_eq!(found.is_some(), told.is_some(), "{name}");
+            let is_told = |((message, help), (what, other)): ((String, String), (&str, &str))| {
+                message.starts_with(what) && help.contains(&format!("\"{other}\""))
+            };
+            assert!(found.clone().zip(told).is_none_or(is_told), "{found:?}");
         }
     }
 }

@@ -174,10 +174,14 @@ mod tests {
             (Some(at("10T11:00:00")), at("10T10:45:00"), Reason::Watermark),
             // Ran five minutes ago: the window itself.
             (Some(at("10T11:55:00")), at("10T11:00:00"), Reason::Window),
+            // Both reach as far.
+            (Some(at("10T11:15:00")), at("10T11:00:00"), Reason::Window),
             // Stood still for six days.
             (Some(at("04T11:00:00")), at("04T10:45:00"), Reason::Watermark),
             // The watermark is a moment after begin.
             (Some(at("01T00:00:05")), begin, Reason::Begin),
+            // It reaches to begin, and no further.
+            (Some(at("01T00:15:00")), begin, Reason::Watermark),
             // No scan has ever completed.
             (None, begin, Reason::Begin),
         ] {
@@ -185,6 +189,18 @@ mod tests {
             let found = window().past_time(at("10T12:00:00"), &past);
             assert_eq!((found.at, found.reason), (expected, reason), "watermark {watermark:?}");
         }
+    }
+
+    #[test]
+    fn a_fixed_window_reads_its_length() {
+        assert_eq!(window().length_before(at("10T12:00:00")), at("10T11:00:00"));
+    }
+
+    #[test]
+    fn every_reason_has_its_own_words() {
+        let words = [Reason::Window, Reason::Watermark, Reason::LookBack, Reason::Begin].map(Reason::words);
+        let expected = ["now − window", "watermark − overlap", "the day's look-back", "the flow's begin"];
+        assert_eq!(words, expected);
     }
 
     #[test]

@@ -132,6 +132,24 @@ mod tests {
     }
 
     #[test]
+    fn a_row_weighs_what_it_shows_and_what_each_column_beyond_32_takes() {
+        let long = "a".repeat(2 << 10);
+        for (row, of_run, expected) in [
+            (json!({}), 32, (0, false)),
+            (json!({}), 34, (2 * 24, false)),
+            (json!({ "Name": "Ana", "Age": 7, "Open": true }), 3, (4 + 3 + 3 + 8 + 4 + 8, false)),
+            (json!({ "Tags": ["a", "b"] }), 1, (4 + 9, false)),
+            (json!({ "Note": long }), 1, (4 + 2_048, false)),
+            (json!({ "Note": format!("{long}b"), "Name": "Ana" }), 2, (4 + 2_048 + 4 + 3, true)),
+        ] {
+            let row = row.as_object().unwrap();
+            assert_eq!(shown_size(&Columns::of_map(row), of_run), expected, "{row:?}");
+        }
+        let many: serde_json::Map<_, _> = (10..43).map(|number| (number.to_string(), json!(""))).collect();
+        assert_eq!(shown_size(&Columns::of_map(&many), 0), (33 * 2 + 24, false), "more than the run has");
+    }
+
+    #[test]
     fn a_further_line_stays_within_its_value() {
         for line_break in ["\r", "\n", "\r\n", "\u{b}", "\u{c}", "\u{1c}", "\u{85}", "\u{2028}", "\u{2029}"] {
             let text = format!("a{line_break}Email: x{line_break}");

@@ -62,87 +62,11 @@ pub(super) fn escape_all(template: &mut Template) {
     }
 }
 
-/// Blocks within blocks, or calls within calls; the parser, the walk and the rendering each call
-/// themselves for one.
-const DEEPEST: usize = 50;
-/// Tags of a template; the parser's time grows with their square.
-const MOST_TAGS: usize = 2_000;
-/// Backslashes in a row, which the parser looks through anew from each of them.
-const MOST_BACKSLASHES: usize = 100;
 /// `each` within `each`, partials looked through: rows and their columns. More of them multiply
 /// until the rendering does not end.
 const MOST_LOOPS: usize = 2;
 /// How often a template comes to partials, those of partials counted each time.
 const MOST_PARTIALS: usize = 1_000;
-
-/// Refuses what the parser has no end with, before it is parsed: tags nested too deeply, and too
-/// many of them.
-///
-/// # Errors
-/// Line and column of what is too much, and what is wrong.
-pub(super) fn check_size(text: &str) -> Result<(), ((usize, usize), &'static str)> {
-    let wrong = |at: usize, message| {
-        let before = &text[..at];
-        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-        Err(((before.matches('\n').count() + 1, column), message))
-    };
-    if let Some(at) = text.find(&"\\".repeat(MOST_BACKSLASHES)) {
-        return wrong(at, "the template has a hundred backslashes in a row");
-    }
-    let mut at = 0;
-    let mut tags = 0;
-    // What each open block adds to the depth: itself, and each `else` as a block in the one before.
-    let mut open: Vec<usize> = Vec::new();
-    while let Some(start) = text[at..].find("{{").map(|found| at + found) {
-        let tag = &text[start + 2..];
-        let (length, calls) = tag_end(tag);
-        let name = tag.trim_start_matches(|c: char| matches!(c, '~' | '{') || c.is_whitespace());
-        if name.starts_with('#') {
-            open.push(1);
-        } else if name.starts_with('/') {
-            open.pop();
-        } else if name.starts_with('^') || name.starts_with("else") {
-            open.last_mut().into_iter().for_each(|block| *block += 1);
-        }
-        if open.iter().sum::<usize>().max(calls) > DEEPEST {
-            return wrong(start, "the template is nested too deeply");
-        }
-        tags += 1;
-        if tags > MOST_TAGS {
-            return wrong(start, "the template has more than 2000 tags");
-        }
-        at = start + 2 + length;
-    }
-    Ok(())
-}
-
-/// Where a tag ends, counted from behind its braces, and how deep its calls are nested. Braces in
-/// quotes do not end it; brackets in quotes do not close a call.
-fn tag_end(tag: &str) -> (usize, usize) {
-    if tag.starts_with('!') {
-        let end = if tag.starts_with("!--") { "--}}" } else { "}}" };
-        return (tag.find(end).map_or(tag.len(), |at| at + end.len()), 0);
-    }
-    let mut quote = None;
-    let mut is_escaped = false;
-    let mut depth = 0_usize;
-    let mut deepest = 0;
-    for (at, c) in tag.char_indices() {
-        match c {
-            _ if is_escaped => is_escaped = false,
-            '\\' if quote.is_some() => is_escaped = true,
-            '(' => depth += 1,
-            ')' if quote.is_none() => depth = depth.saturating_sub(1),
-            '"' | '\'' if quote.is_none() => quote = Some(c),
-            _ if quote == Some(c) => quote = None,
-            '}' if quote.is_none() && tag[at..].starts_with("}}") => return (at + 2, deepest),
-            _ => {}
-        }
-        deepest = deepest.max(depth);
-    }
-    // A quote that does not end is none: what follows are tags of their own.
-    (tag.find("}}").map_or(tag.len(), |at| at + 2), deepest)
-}
 
 /// What a template uses: partials by name, and within how many loops.
 #[derive(Debug, Default)]
@@ -351,6 +275,80 @@ impl Walk<'_> {
     fn parameter(&mut self, parameter: &Parameter, at: Option<(usize, usize)>) {
         if let Parameter::Subexpression(inner) = parameter {
             self.element(inner.as_element(), at);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The risks of a value that stands so in the HTML.
+    fn risks(text: &str, is_html: bool) -> Vec<&'static str> {
+        let found = walk(&Template::compile(text).unwrap(), &[], is_html).into_iter();
+        let risk = |finding| if let Finding::Risky { message, .. } = finding { Some(message) } else { None };
+        found.filter_map(risk).collect()
+    }
+
+    #[test]
+    fn a_value_that_escaping_does_not_keep_harmless_is_told() {
+        let address = "a value is an address as it is, and may lead anywhere";
+        let part = "a value is a part of an address as it is, and may end it and add another";
+        let unquoted = "a value stands in a tag without quotes, and may add attributes to it";
+        let code = "a value stands in a script or a style, where escaping is no help";
+        for (text, expected) in [
+            ("<p title=\"{{lead.name}}\">{{lead.name}}</p>", &[][..]),
+            ("<a href=\"{{lead.email}}\">", &[address]),
+            ("<a href=\"{{default lead.email 'x'}}\">", &[address]),
+            ("<a href=\"{{mailto}}\">", &[address]),
+            ("<a href=\"{{safe_url lead.email}}\">", &[]),
+            ("<a href=\"https://crm.example/{{lead.email}}/{{length}}\">", &[part, part]),
+            ("<a href=\"https://crm.example/{{url_encode lead.email}}/{{flow.name}}/{{run.id}}\">", &[]),
+            ("<a href=\"{{@root.flow.name}}\"><a href=\"{{@root/run.id}}\">", &[]),
+            ("<p title={{lead.name}}><p title={{flow.name}}>", &[unquoted, unquoted]),
+            ("<script>{{#if length}}{{url_encode flow.name}}{{/if}}</script>", &[code]),
+        ] {
+            assert_eq!(risks(text, true), expected, "{text}");
+            assert!(risks(text, false).is_empty(), "a text has no tags: {text}");
+        }
+    }
+
+    #[test]
+    fn what_fails_or_does_not_end_is_refused_wherever_it_stands() {
+        let twice = "`@partial-block` stands twice, or in a loop";
+        for (text, expected) in [
+            ("{{#if (not (shout length))}}x{{/if}}", &["there is no helper `shout`"][..]),
+            (
+                "{{date now (shout length)}}{{default length fallback=(cry 1)}}",
+                &["there is no helper `shout`", "there is no helper `cry`"],
+            ),
+            ("{{> @partial-block}}", &[]),
+            ("{{> @partial-block}}{{> @partial-block}}", &[twice]),
+            ("{{#each rows}}{{> @partial-block}}{{/each}}", &[twice]),
+            ("{{#each rows}}{{/each}}{{> @partial-block}}", &[]),
+        ] {
+            let found = walk(&Template::compile(text).unwrap(), &[], true).into_iter();
+            let wrong =
+                |finding| if let Finding::Wrong { message, .. } = finding { Some(message) } else { None };
+            assert_eq!(found.filter_map(wrong).collect::<Vec<_>>(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn loops_are_counted_where_they_are_within_each_other() {
+        let text = "{{#each rows}}{{#if a}}{{#each columns}}{{> _a}}{{/each}}{{/if}}{{/each}}{{#each rows}}{{> _a}}{{/each}}";
+        let found = walk(&Template::compile(text).unwrap(), &["_a".to_owned()], true);
+        let partial = |loops| Finding::Partial("_a".to_owned(), loops);
+        assert_eq!(found, [Finding::Loops(1), Finding::Loops(2), partial(2), Finding::Loops(1), partial(1)]);
+    }
+
+    #[test]
+    fn a_thousand_partials_are_the_most() {
+        for (count, expected) in [(1_000, vec![]), (1_001, vec!["body"])] {
+            let partials = vec![("_a".to_owned(), 0); count];
+            let uses = [("body", partials), ("_a", vec![])];
+            let uses = uses.map(|(name, partials)| (name.to_owned(), Uses { loops: 0, partials }));
+            assert_eq!(endless(&uses), expected, "{count}");
         }
     }
 }

@@ -67,6 +67,7 @@ mod tests {
             ("d MMMM yyyy", Some("%-d %B %Y")),
             ("MM/dd/yy hh:mm tt", Some("%m/%d/%y %I:%M %p")),
             ("%Y-MM-dd", Some("%Y-%m-%d")),
+            ("%-d.MM, 100%% of yyyy", Some("%-d.%m, 100%% of %Y")),
             ("yyyy년 MM월 dd일", Some("%Y년 %m월 %d일")),
             ("%Y-%m-%d %H:%M", None),
             ("%-d. %B %Y", None),

@@ -186,6 +186,8 @@ mod tests {
             ("<p onclick=\"$\" style='width:$'>", &[Code, Code]),
             ("<script>if (a<b) { $ }</script>$", &[Code, Harmless]),
             ("<style>a>b{$}</STYLE><p>$", &[Code, Harmless]),
+            ("<!-- of a link --><a href=\"$\">$</a>", &[Address, Harmless]),
+            ("<script>x = '</b>' + $</script>$", &[Code, Harmless]),
             ("<!-- <a href=\"$ --><p>$</p>", &[Harmless, Harmless]),
             ("a < b $ <3 $", &[Harmless, Harmless]),
             ("<p title=\">$\">$", &[Harmless, Harmless]),

@@ -12,6 +12,7 @@ mod links;
 mod named_columns;
 mod names;
 mod register;
+mod size;
 mod source;
 mod syntax;
 #[cfg(test)]

@@ -7,7 +7,7 @@ use super::error::{TemplateError, of_syntax};
 use super::named_columns::{Names, names};
 use super::source::Source;
 use super::syntax::Mistake;
-use super::{cell, check, helpers, syntax};
+use super::{cell, check, helpers, size, syntax};
 
 /// Without a template yet: strict, with the helpers, and escaping as HTML or as indented text.
 pub(super) fn registry(html: bool) -> Handlebars<'static> {
@@ -84,7 +84,7 @@ pub(super) fn register(
 
 /// Compiles one template.
 pub(super) fn parse(name: &str, source: &Source) -> Result<Template, TemplateError> {
-    if let Err((at, message)) = check::check_size(&source.text) {
+    if let Err((at, message)) = size::check_size(&source.text) {
         let message = message.to_owned();
         let help = Some("put the inner part into a partial".to_owned());
         return Err(TemplateError { place: source.place.clone(), at: Some(at), message, help });

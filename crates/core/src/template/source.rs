@@ -51,3 +51,16 @@ impl fmt::Display for Place {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Place;
+
+    #[test]
+    fn each_place_has_its_words() {
+        let places =
+            [Place::Subject, Place::Body, Place::File("/a/b.hbs".into()), Place::Shipped("rows".to_owned())];
+        let words = ["the subject", "the body", "/a/b.hbs", "the built-in template rows"];
+        assert_eq!(places.map(|place| place.to_string()), words);
+    }
+}

@@ -88,13 +88,7 @@ fn next_tag(text: &str, from: usize) -> Result<Option<(Option<Tag<'_>>, usize)>,
             let length = inner
                 .find(end)
                 .ok_or_else(|| words(&format!("{name} has no end"), &format!("close it with {end}")))?;
-            let after = start + begin.len() + length + end.len();
-            let after = if begin == "{{{{" {
-                text[after..].find("}}}}").map_or(text.len(), |at| after + at + 4)
-            } else {
-                after
-            };
-            return Ok(Some((None, after)));
+            return Ok(Some((None, start + begin.len() + length + end.len())));
         }
     }
     let braces = if rest.starts_with("{{{") { 3 } else { 2 };
@@ -213,6 +207,9 @@ mod tests {
             "{{{{raw}}}} {{x",
             "{{!-- {{ --}}{{! x }}\\{{x {{{{raw}}}}{{/x{{{{/raw}}}}{{~#if x~}}“{{else}}”{{^}}{{/if}}{{> _a}}{{#>layout}}{{/layout}}",
             "{{date x \"“%Y”\"}}",
+            "ab {{!-- abc def {{}}--}}{{length}",
+            "ab {{{{raw}}}} abc {{}} {{{{/raw}}}}{{length}",
+            "abcdefgh \\{{x}} {{length}",
         ];
         insta::assert_snapshot!(texts.iter().map(shown).collect::<Vec<_>>().join("\n"));
     }

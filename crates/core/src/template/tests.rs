@@ -19,6 +19,54 @@ fn html_is_escaped_and_text_is_not() {
 }
 
 #[test]
+fn what_templates_name_is_known_with_its_place() {
+    let mut sources =
+        html("<a href=\"{{lead.email}}\">{{#if lenght}}{{/if}}{{#each rows}}{{> _row}}{{/each}}");
+    let partial = Source { place: Place::File("_row.html.hbs".into()), text: "\n{{Region}}".to_owned() };
+    sources.html_partials = vec![("_row".to_owned(), partial.clone())];
+    let templates = Templates::compile(sources.clone()).unwrap();
+    let region = NamedColumn { name: "Region".to_owned(), place: partial.place, at: Some((2, 1)) };
+    assert_eq!(templates.columns(), [region]);
+    assert_eq!(templates.fields().iter().collect::<Vec<_>>(), ["email"]);
+    let risks: Vec<_> = templates.risks().iter().map(|risk| risk.message.as_str()).collect();
+    assert_eq!(
+        risks,
+        ["a value is an address as it is, and may lead anywhere", "there is no value `lenght`"]
+    );
+    assert_eq!(templates.sources(), &sources);
+    let digest = Templates::compile(html("many")).unwrap();
+    let templates = templates.with_digest(Some(digest));
+    assert_eq!(templates.digest().map(Templates::sources), Some(&html("many")));
+    assert_eq!(templates.columns().len(), 1);
+}
+
+#[test]
+fn a_value_that_is_not_there_is_told_as_the_doubt_of_its_place() {
+    for (text, name, help) in [
+        ("{{#if hiden}}x{{/if}}\n{{lenght}}", "lenght", "did you mean `length`?"),
+        ("{{#if hiden}}x{{/if}}\n{{#each rows}}{{Company.x}}{{/each}}", "Company.x", "values are length"),
+    ] {
+        let errors = Templates::compile(html(text)).unwrap_err();
+        assert_eq!(errors[0].message, format!("there is no value `{name}`"));
+        assert!(errors[0].help.as_ref().unwrap().contains(help), "{errors:?}");
+    }
+}
+
+#[test]
+fn lines_of_a_text_are_indented_however_the_value_stands_there() {
+    let text = "{{{x}}}\n{{#if x}}{{{x}}}{{else}}{{{x}}}{{/if}}\n{{#if y}}{{else}}{{{x}}}{{/if}}\n{{#> _a}}{{{x}}}{{/_a}}";
+    let mut sources =
+        Sources { text: Some(Source { place: Place::Body, text: text.to_owned() }), ..Sources::default() };
+    let block = Source { place: Place::Body, text: "{{> @partial-block}}".to_owned() };
+    sources.text_partials = vec![("_a".to_owned(), block)];
+    let mut text = registry(false);
+    let mut sources = vec![(BODY.to_owned(), sources.text.unwrap()), sources.text_partials.remove(0)];
+    register(&mut text, std::mem::take(&mut sources), false, &mut vec![], &mut vec![]);
+    let rendered = text.render(BODY, &json!({ "x": "a\nb", "y": false })).unwrap();
+    assert_eq!(rendered, ["a\n            b"; 4].join("\n"));
+}
+
+#[test]
 fn says_all_that_is_wrong_and_where() {
     for (text, at, message) in [
         ("<p>\n{{#if length}}", Some((2, 1)), "the block `{{#if}}` has no end"),
@@ -74,6 +122,11 @@ fn dates_numbers_and_addresses() {
         ("{{date rows.0.day '%Y-%m-%dT%H:%M:%S%z'}}", "2026-03-01"),
         ("{{date rows.0.day '%H:%M %d.%m.%Y'}}", "2026-03-01"),
         ("{{date rows.0.no_day}}", "2026-02-30"),
+        ("{{date rows.0.basic '%d.%m.%Y %H:%M' 'America/Los_Angeles'}}", "01.03.2026"),
+        (
+            "{{action rows.0.code}}, {{action rows.0.code 'ko'}}, {{action rows.0.word 'ko'}}",
+            "do not contact, 연락 금지, soon",
+        ),
         ("{{mailto rows.0.mail}}", "mailto:a%26b@b.example"),
         ("{{mailto rows.0.word}}{{tel rows.0.word}}{{mailto rows.0.none}}", ""),
         ("{{tel rows.0.phone}}", "tel:+821012345678"),
@@ -87,7 +140,7 @@ fn dates_numbers_and_addresses() {
         let templates = Templates::compile(html(template)).unwrap();
         let row = json!({
             "at": "2026-01-05T08:00:00.1234567Z", "net": "1/5/2026 8:00:00 AM", "word": "soon", "none": null,
-            "day": "2026-03-01", "no_day": "2026-02-30", "mail": "a&b@b.example", "phone": "+82 10-1234-5678",
+            "day": "2026-03-01", "basic": "20260301", "code": "DNC", "no_day": "2026-02-30", "mail": "a&b@b.example", "phone": "+82 10-1234-5678",
             "spaced": "https://b.example/a b",
             "bad": "javascript:alert(1)",
         });

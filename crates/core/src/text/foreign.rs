@@ -60,7 +60,8 @@ pub fn of_row(text: Cow<'_, str>) -> Cow<'_, str> {
     let skeleton = Skeleton::of(&text);
     let mut found = secrets::find(&skeleton);
     found.retain(|range| range.len() >= forms::PIECE);
-    if found.is_empty() { text } else { without(&text, &skeleton, apart(found)).into() }
+    found.sort_by_key(|range| range.start);
+    if found.is_empty() { text } else { without(&text, &skeleton, found).into() }
 }
 
 /// The text, if it looks like a code: ASCII letters, digits, `.`, `_` and `-`, and not many of them.
@@ -123,23 +124,12 @@ pub fn json(mut value: Value, is_indented: bool) -> String {
     signs::escaped(text.unwrap_or_default())
 }
 
-/// Where secrets stand, in order and apart from each other.
+/// Where secrets stand, in order; they may overlap.
 fn found(skeleton: &Skeleton) -> Vec<Range<usize>> {
     let mut found = secrets::find(skeleton);
     found.extend(marks::find(skeleton));
-    apart(found)
-}
-
-fn apart(mut found: Vec<Range<usize>>) -> Vec<Range<usize>> {
     found.sort_by_key(|range| range.start);
-    let mut apart: Vec<Range<usize>> = Vec::new();
-    for range in found {
-        match apart.last_mut() {
-            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
-            _ => apart.push(range),
-        }
-    }
-    apart
+    found
 }
 
 #[cfg(test)]

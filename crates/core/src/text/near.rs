@@ -24,6 +24,7 @@ mod tests {
             ("First-Name", "did you mean `first_name`? "),
             ("desc", "did you mean `description`? "),
             ("xyz", ""),
+            ("emxyl", ""),
         ] {
             assert_eq!(did_you_mean(word, &["email", "first_name", "description"]), expected);
         }

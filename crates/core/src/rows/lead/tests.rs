@@ -100,15 +100,59 @@ fn customer_info_of_any_form_is_read_and_what_is_left_stays_visible() {
         let lead = lead(&json!({ "CustomerInfo": broken }));
         assert_eq!(lead["others"], json!([{ "name": "CustomerInfo", "value": broken }]));
     }
-    for empty in [json!(""), json!("{}"), json!(null)] {
+    for (customer, name) in [
+        (json!({ "FirstName": "Ana", "Address": { "City": "Porto" } }), "Address"),
+        (json!({ "Contact": {} }), "Contact"),
+    ] {
+        let lead = lead(&json!({ "CustomerInfo": customer }));
+        assert_eq!(lead["others"][0]["name"], name, "the object beside the fields is none of a lead");
+        assert_eq!(lead["first_name"], customer["FirstName"]);
+    }
+    for empty in [json!(""), json!(" "), json!("{}"), json!(null)] {
         assert_eq!(lead(&json!({ "CustomerInfo": empty }))["others"], json!([]));
     }
     assert_eq!(meaning_of("dnc", true), Some("연락 금지"));
 }
 
 #[test]
+fn customer_info_is_looked_for_in_three_objects_and_two_texts() {
+    let fields = json!({ "FirstName": "Ana" });
+    let within = |count: usize| (0..count).fold(fields.clone(), |inner, _| json!({ "Contact": inner }));
+    let written = |count: usize| (0..count).fold(fields.clone(), |inner, _| json!(inner.to_string()));
+    for (customer, first_name) in [
+        (within(2), json!("Ana")),
+        (within(3), Value::Null),
+        (written(2), json!("Ana")),
+        (written(3), Value::Null),
+    ] {
+        let lead = lead(&json!({ "CustomerInfo": customer }));
+        assert_eq!(lead["first_name"], first_name, "{customer}");
+        assert_eq!(
+            lead["others"] == json!([]),
+            !first_name.is_null(),
+            "what is not read is shown: {customer}"
+        );
+    }
+}
+
+#[test]
+fn a_row_of_the_table_is_known_for_a_lead() {
+    let row = |fields: &str| {
+        Row::from_text(format!(r#"{{"PartitionKey":"p","RowKey":"r","Timestamp":"t",{fields}}}"#)).unwrap()
+    };
+    let test = row(r#""CustomerInfo":"{\"FirstName\":\" 민준 \",\"LastName\":\"MSFT_TEST\"}""#);
+    let dnc = row(r#""ActionCode":"DNC""#);
+    assert_eq!([is_test(&test), is_test(&dnc)], [true, false]);
+    assert_eq!([is_do_not_contact(&test), is_do_not_contact(&dnc)], [false, true]);
+    assert_eq!(of_row(&test)["name"], "민준 MSFT_TEST");
+    let columns = |row: &Row| row.columns().iter().map(|(name, _)| name.to_lowercase()).collect::<Vec<_>>();
+    assert_eq!([is_lead(&columns(&test)), is_lead(&columns(&dnc))], [true, false]);
+}
+
+#[test]
 fn a_field_is_read_from_the_columns_that_are_told() {
     for field in FIELDS.into_iter().filter(|field| !["is_test", "do_not_contact"].contains(field)) {
+        assert!(!sources_of(field).is_empty(), "{field}");
         for column in sources_of(field) {
             let value = match *column {
                 "CustomerInfo" => json!({ "FirstName": "x", "LastName": "x", "Company": "x", "Country": "x",
@@ -121,6 +165,7 @@ fn a_field_is_read_from_the_columns_that_are_told() {
             assert!(lead(&json!({ "Other": "x" }))[field].is_null(), "{field}");
         }
     }
+    assert_eq!(sources_of("is_test"), ["RowKey"]);
 }
 
 #[test]

@@ -15,7 +15,7 @@ pub(super) fn next(every: &Every, zone: &TimeZone, base: Timestamp, after: Times
     let origin = base.to_zoned(zone.clone());
     let times = times_of_day(every, origin.time());
     let first = first_period(every.frequency, origin.date(), after.to_zoned(zone.clone()).date());
-    // A zone may drop a whole day, so that a slot moves into the period after its own.
+    // Rather too early: a zone may drop a whole day, so that a slot moves into the period after its own.
     let first = (first / i64::from(every.interval) - 2).max(0);
     let slot_in = |period: i64| {
         let dates = dates_of(every, origin.date(), period.checked_mul(i64::from(every.interval))?)?;
@@ -30,11 +30,11 @@ pub(super) fn next(every: &Every, zone: &TimeZone, base: Timestamp, after: Times
     Some(slot_in(period + 1).map_or(slot, |later| slot.min(later)))
 }
 
-/// Which period, counted in single units from the origin's, the date lies in.
+/// Which period, counted in single units from the origin's, the date lies in; of weeks perhaps the one before.
 fn first_period(frequency: Frequency, origin: Date, date: Date) -> i64 {
     let days = date.duration_since(origin).as_hours() / 24;
     match frequency {
-        Frequency::Week => (days + i64::from(origin.weekday().to_monday_zero_offset())).div_euclid(7),
+        Frequency::Week => days / 7,
         Frequency::Month => {
             i64::from(date.year() - origin.year()) * 12 + i64::from(date.month() - origin.month())
         }
@@ -62,7 +62,8 @@ fn dates_of(every: &Every, origin: Date, units: i64) -> Option<Vec<Date>> {
             if every.month_days.is_empty() {
                 return Some(vec![Date::new(first.year(), first.month(), origin.day().min(last)).ok()?]);
             }
-            let days = every.month_days.iter().map(|day| if *day < 0 { last + 1 + day } else { *day });
+            let days =
+                every.month_days.iter().map(|day| if day.is_negative() { last + 1 + day } else { *day });
             let days = days.filter(|day| (1..=last).contains(day));
             Some(days.filter_map(|day| Date::new(first.year(), first.month(), day).ok()).collect())
         }

@@ -1,6 +1,7 @@
 //! What may stand in a recurrence.
 
 use croner::parser::{CronParser, Seconds, Year};
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
@@ -54,8 +55,9 @@ fn plan_of_interval(every: &Every, zone: &TimeZone) -> Result<Plan, Vec<Definiti
         return Ok(Plan::Steps { step, start });
     }
     // Without a start the months count from whenever the flow is first seen.
-    let any_month = (0..12).map(|month| Timestamp::UNIX_EPOCH + Frequency::Month.length() * month);
-    let bases: Vec<_> = start.map_or_else(|| any_month.collect(), |start| vec![start]);
+    let any_month = (1..=12).filter_map(|month| Date::new(1970, month, 1).ok()?.to_zoned(zone.clone()).ok());
+    let bases: Vec<_> =
+        start.map_or_else(|| any_month.map(|at| at.timestamp()).collect(), |start| vec![start]);
     let never = |base: &Timestamp| super::calendar::next(every, zone, *base, *base).is_none();
     if bases.iter().any(never) {
         return Err(vec![wrong(

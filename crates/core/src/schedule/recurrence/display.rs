@@ -4,7 +4,7 @@ use std::fmt;
 
 use jiff::civil::Weekday;
 
-use super::{Every, Frequency, Recurrence, Schedule};
+use super::{Every, Recurrence, Schedule};
 
 impl fmt::Display for Recurrence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -43,12 +43,6 @@ impl fmt::Display for Every {
                 write!(f, " at {}", list(all.map(|(hour, minute)| format!("{hour:02}:{minute:02}{seconds}"))))
             }
         }
-    }
-}
-
-impl fmt::Display for Frequency {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.word())
     }
 }
 

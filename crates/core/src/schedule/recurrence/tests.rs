@@ -125,6 +125,35 @@ fn weeks_and_months() {
 }
 
 #[test]
+fn a_flow_that_has_run_for_decades_is_due_as_on_its_first_day() {
+    let anchor = "1979-12-31T06:00:00Z";
+    for (frequency, interval, expected) in [
+        (Frequency::Day, 1, "2026-01-16T06:00:00Z"),
+        (Frequency::Day, 3, "2026-01-16T06:00:00Z"),
+        (Frequency::Week, 1, "2026-01-19T06:00:00Z"),
+        (Frequency::Week, 3, "2026-01-19T06:00:00Z"),
+        (Frequency::Month, 1, "2026-01-31T06:00:00Z"),
+        (Frequency::Month, 5, "2026-03-31T06:00:00Z"),
+    ] {
+        let recurrence = in_zone(Schedule::Every(every(frequency, interval)), "UTC");
+        let found = slots(&recurrence, anchor, "2026-01-15T12:00:00Z", 1);
+        assert_eq!(found, [expected], "every {interval} {frequency:?}");
+    }
+}
+
+/// On 4 May 2018 the clocks of Pyongyang went from 23:30 to midnight, so that 23:45 was at 00:15.
+#[test]
+fn a_slot_that_moves_into_the_next_day_comes_in_its_order() {
+    let daily = Every { hours: vec![0, 23], minutes: vec![10, 45], ..every(Frequency::Day, 1) };
+    let daily = in_zone(Schedule::Every(daily), "Asia/Pyongyang");
+    let in_pyongyang =
+        |slot: String| at(&slot).to_zoned(daily.time_zone().clone()).strftime("%d %H:%M").to_string();
+    let found = slots(&daily, "2018-05-01T00:00:00Z", "2018-05-04T12:00:00Z", 4);
+    let found: Vec<_> = found.into_iter().map(in_pyongyang).collect();
+    assert_eq!(found, ["04 23:10", "05 00:10", "05 00:15", "05 00:45"]);
+}
+
+#[test]
 fn says_all_that_is_wrong() {
     let wrong = |schedule| {
         let errors = Recurrence::new(Definition { schedule, time_zone: TimeZone::UTC }).unwrap_err();
@@ -133,6 +162,8 @@ fn says_all_that_is_wrong() {
     let every = Every { hours: vec![24], week_days: vec![Weekday::Monday], ..every(Frequency::Day, 501) };
     let expected = "interval 501 is out of range; week_days does not go with frequency \"day\"; 24 is out of range for hours";
     assert_eq!(wrong(Schedule::Every(every.clone())), expected);
+    let longest = Every { hours: vec![], week_days: vec![], interval: 500, ..every };
+    assert_eq!(in_zone(Schedule::Every(longest), "UTC").length(), SignedDuration::from_hours(500 * 24));
     assert!(wrong(Schedule::Cron("61 * * * *".to_owned())).starts_with("`61 * * * *` is no cron expression"));
     let never = Every {
         month_days: vec![31],
@@ -156,8 +187,31 @@ fn lengths_and_words() {
     let quarters = in_zone(Schedule::Every(every(Frequency::Minute, 15)), "UTC");
     assert_eq!(quarters.length(), SignedDuration::from_mins(15));
     assert_eq!(quarters.to_string(), "every 15 minutes");
+    for (frequency, interval, length) in [
+        (Frequency::Second, 30, SignedDuration::from_secs(30)),
+        (Frequency::Hour, 6, SignedDuration::from_hours(6)),
+        (Frequency::Day, 2, SignedDuration::from_hours(2 * 24)),
+        (Frequency::Week, 2, SignedDuration::from_hours(14 * 24)),
+        (Frequency::Month, 3, SignedDuration::from_hours(3 * 31 * 24)),
+    ] {
+        let found = in_zone(Schedule::Every(every(frequency, interval)), "UTC").length();
+        assert_eq!(found, length, "every {interval} {frequency:?}");
+    }
+    for (hours, minutes, length) in [(vec![8], vec![0, 5], 23 * 60 + 55), (vec![8, 17], vec![], 15 * 60)] {
+        let daily = Every { hours, minutes, ..every(Frequency::Day, 1) };
+        let daily = in_zone(Schedule::Every(daily), "UTC");
+        assert_eq!(daily.length(), SignedDuration::from_mins(length), "the widest gap of {daily}");
+    }
+    let halves = Every { month_days: vec![1, 15], ..every(Frequency::Month, 1) };
+    let length = SignedDuration::from_hours(17 * 24);
+    assert_eq!(in_zone(Schedule::Every(halves.clone()), "UTC").length(), length, "the wider half of a month");
     let twice = Every { hours: vec![8, 12], minutes: vec![30], ..every(Frequency::Day, 1) };
     assert_eq!(in_zone(Schedule::Every(twice), "UTC").to_string(), "every day at 08:30, 12:30 (UTC)");
+    let week_days = vec![Weekday::Monday, Weekday::Friday];
+    let weekly = Every { week_days, minutes: vec![5], ..every(Frequency::Week, 2) };
+    let words = "every 2 weeks on monday, friday at minute 5 (UTC)";
+    assert_eq!(in_zone(Schedule::Every(weekly), "UTC").to_string(), words);
+    assert_eq!(in_zone(Schedule::Every(halves), "UTC").to_string(), "every month on day 1, 15 (UTC)");
 }
 
 fn any_recurrence() -> impl Strategy<Value = Recurrence> {

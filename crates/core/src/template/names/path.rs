@@ -23,8 +23,6 @@ impl Path {
         loop {
             if let Some(after) = rest.strip_prefix("../") {
                 (rest, up) = (after, up + 1);
-            } else if rest == ".." {
-                (rest, up) = ("", up + 1);
             } else if let Some(after) = rest.strip_prefix("./") {
                 rest = after;
             } else {
@@ -36,13 +34,40 @@ impl Path {
         let mut is_raw = false;
         for c in rest.chars().chain(['.']) {
             match c {
-                '[' if name.is_empty() && !is_raw => is_raw = true,
-                ']' if is_raw => is_raw = false,
+                '[' if !is_raw => is_raw = true,
+                ']' => is_raw = false,
                 '.' | '/' if !is_raw => names.push(std::mem::take(&mut name)),
                 _ => name.push(c),
             }
         }
         names.retain(|name| !name.is_empty() && name != "this");
         Some(Self { up, is_of_root, names })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Path;
+
+    #[test]
+    fn a_path_is_its_names_and_where_they_are_looked_for() {
+        for (text, up, is_of_root, names) in [
+            ("length", 0, false, &["length"][..]),
+            ("rows.0.[Last Name]", 0, false, &["rows", "0", "Last Name"]),
+            ("[a.b/c]/d", 0, false, &["a.b/c", "d"]),
+            ("this.a", 0, false, &["a"]),
+            ("./a", 0, false, &["a"]),
+            ("../../a", 2, false, &["a"]),
+            ("@root", 0, true, &[]),
+            ("@root.a", 0, true, &["a"]),
+            ("@root/a", 0, true, &["a"]),
+            ("[[a]", 0, false, &["[a"]),
+        ] {
+            let names = names.iter().map(|name| (*name).to_owned()).collect();
+            assert_eq!(Path::parse(text), Some(Path { up, is_of_root, names }), "{text}");
+        }
+        for text in ["@index", "@../key", "@rootless"] {
+            assert_eq!(Path::parse(text), None, "{text}");
+        }
     }
 }

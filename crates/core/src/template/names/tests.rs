@@ -28,6 +28,9 @@ fn a_misspelt_value_is_found_wherever_it_is_asked_for() {
         ("{{#each rows}}{{#if @root.lenght}}x{{/if}}{{/each}}", "@root.lenght", "did you mean `length`?"),
         ("{{#each rows}}{{#if length}}x{{/if}}{{/each}}", "length", "of the mail it is `@root.length`"),
         ("{{#if rows.length}}x{{/if}}", "rows.length", "write `length`"),
+        ("{{#each rows as |row at|}}{{#if row.lead.emial}}x{{/if}}{{/each}}", "row.lead.emial", "`email`"),
+        ("{{#each rows as |row|}}{{#if ../row}}x{{/if}}{{/each}}", "../row", "did you mean `rows`?"),
+        ("{{#with \"x\"}}{{#if length}}x{{/if}}{{/with}}", "length", "it is one value"),
         ("{{#if Company}}x{{/if}}", "Company", "write it within {{#each rows}}"),
         ("{{#each lead.others}}{{#if valu}}x{{/if}}{{/each}}", "valu", "did you mean `value`?"),
         ("{{#if lead.email.domain}}x{{/if}}", "lead.email.domain", "it is one value"),
@@ -41,6 +44,22 @@ fn a_misspelt_value_is_found_wherever_it_is_asked_for() {
         assert_eq!(message, &format!("there is no value `{name}`"), "{text}");
         assert!(said.contains(help) && at.is_some(), "{text}: {said}");
     }
+}
+
+#[test]
+fn each_kind_says_what_it_has() {
+    use Kind::{Flow, Lead, Mail, Other, Others, Plain, Rows, Run, Texts};
+    let said = [Mail, Rows, Lead, Others, Other, Flow, Run, Texts, Plain].map(|kind| {
+        ["length", "nam"].map(|name| format!("{name} of {kind:?}: {}", kind.remedy(name))).join("\n")
+    });
+    insta::assert_snapshot!(said.join("\n"));
+}
+
+#[test]
+fn a_hundred_doubts_are_enough() {
+    let doubtful = |number| format!("{{{{#if x{number}}}}}x{{{{/if}}}}");
+    let text = (0..101).map(doubtful).collect::<Vec<_>>().concat();
+    assert_eq!(doubts(&text, "").len(), 100);
 }
 
 #[test]
@@ -77,7 +96,7 @@ fn a_date_format_of_another_language_is_told_in_this_one() {
 
 #[test]
 fn columns_and_fields_are_told() {
-    let text = "{{length}}{{#each rows}}{{Region}}{{#if [Last Name]}}{{lead.email}}{{/if}}{{lookup this \"City\"}}{{/each}}{{rows.0.Zip}}";
+    let text = "{{length}}{{#each rows}}{{Region}}{{#if [Last Name]}}{{lead.email}}{{/if}}{{lookup this \"City\"}}{{#each lead.others}}{{value}}{{/each}}{{/each}}{{rows.0.Zip}}";
     let template = Template::compile(text).unwrap();
     let found = of_mail([("body", &template)], &[]).into_iter().map(|(_, named)| match named {
         Named::Column { name, .. } => name,

@@ -113,6 +113,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_base64_has_of_a_secret_alone_is_known_for_it() {
+        for (before, expected) in [("", "c2VjcmV0"), ("\0", "NlY3Jld"), ("\0\0", "zZWNyZX")] {
+            assert_eq!(in_base64("secret", before.len()), expected, "{before:?}");
+            for after in ["", "\0", "xy"] {
+                let whole = BASE64_STANDARD.encode(format!("{before}secret{after}"));
+                assert!(whole.contains(expected), "{whole}");
+            }
+        }
+    }
+
+    #[test]
     fn connection_strings_and_signatures_are_known_by_their_secret_parts() {
         for (text, expected) in [
             ("AccountName=contoso;AccountKey=a2V5a2V5;EndpointSuffix=x", vec!["a2V5a2V5"]),

@@ -100,16 +100,7 @@ pub fn know_whole(secret: &str, kind: Kind) {
 
 /// Whether there may be a piece of a secret that is a gram at the least.
 pub(super) fn may_be_in(text: &str) -> bool {
-    let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner);
-    let mut last = 0_u64;
-    let mut is_there = false;
-    if !known.grams.is_empty() {
-        each_sign(text, true, |sign, _| {
-            last = last >> 8 | u64::from(sign) << 56;
-            is_there |= known.filter.has(last);
-        });
-    }
-    is_there
+    KNOWN.read().unwrap_or_else(PoisonError::into_inner).may_be_in(text)
 }
 
 /// Where secrets, or pieces of them, stand.
@@ -118,6 +109,18 @@ pub(super) fn find(skeleton: &Skeleton) -> Vec<Range<usize>> {
 }
 
 impl Known {
+    fn may_be_in(&self, text: &str) -> bool {
+        let mut last = 0_u64;
+        let mut is_there = false;
+        if !self.grams.is_empty() {
+            each_sign(text, true, |sign, _| {
+                last = last >> 8 | u64::from(sign) << 56;
+                is_there |= self.filter.has(last);
+            });
+        }
+        is_there
+    }
+
     fn add(&mut self, text: &str, kind: Kind) {
         self.keep(text, kind, || forms(text));
     }
@@ -274,6 +277,16 @@ mod tests {
 
     fn has(known: &Known, text: &str) -> bool {
         !known.find(&Skeleton::of(text)).is_empty()
+    }
+
+    #[test]
+    fn a_text_without_a_gram_is_not_looked_through() {
+        let mut known = Known::default();
+        assert!(!known.may_be_in("before a secret is known"));
+        known.add("a-password-that-is-kept", Kind::Kept);
+        assert!(known.may_be_in("here is A-Pass%77ord, cut"));
+        assert!(!known.may_be_in("here is another that is kept"));
+        assert!(!known.may_be_in(""));
     }
 
     #[test]

@@ -164,3 +164,27 @@ fn hex(text: &str, digits: usize) -> Option<u32> {
     let digits = text.get(..digits).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
     u32::from_str_radix(digits, 16).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Skeleton;
+
+    fn signs(skeleton: Skeleton) -> String {
+        String::from_utf8(skeleton.into_signs()).unwrap()
+    }
+
+    #[test]
+    fn escapes_of_every_kind_are_read() {
+        for (text, expected) in [
+            ("A-b_c d\u{200b}e\n", "a+b/cde"),
+            ("%41%2542%252543%C3%A9", "abcé"),
+            ("%254z 100%", "%4z100%"),
+            (r"\x41\u0042\u{43}\n\t", "abc"),
+            (r"\x4\u{110000}\q", "x4q"),
+            ("&amp;&lt;&gt;&quot;&apos;&#43;&#x2F;&no;", "&<>\"'+/&no;"),
+        ] {
+            assert_eq!(signs(Skeleton::of(text)), expected, "{text}");
+        }
+        assert_eq!(signs(Skeleton::of_unescaped(r"%41\x42&amp;")), "%41x42&amp;");
+    }
+}

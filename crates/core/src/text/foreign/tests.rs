@@ -1,3 +1,5 @@
+use secrecy::SecretString;
+
 use super::*;
 
 /// Signs that do something, each of another kind.
@@ -37,6 +39,9 @@ fn a_line_is_one_line_and_does_nothing() {
     }
     assert_eq!(line("one\r\ntwo\u{1b}[31m  three\n", 100), "one two [31m  three");
     assert_eq!(line("새로운 잠재 고객! (3) Zoë — 👩🏽‍💻", 100), "새로운 잠재 고객! (3) Zoë — 👩🏽💻");
+    let seen = "aé…😀 \n\t";
+    assert_eq!(of_same_length(seen), seen);
+    assert_eq!(of_same_length("\u{7f}\u{85}\u{202e}\u{e0041}"), " ·\u{fffd}\u{1f7a9}");
     assert_eq!(lines("a\tb\r\nc\rd"), "a\tb\nc d");
 }
 
@@ -57,7 +62,7 @@ fn only_what_looks_like_a_code_is_one() {
     for wrong in ["", "/leads?sig=abc", "a b", "a\nb", "é", "<b>", &"a".repeat(65)] {
         assert_eq!(code(wrong), None, "{wrong}");
     }
-    know_text("S3cretThatLooksLikeACode", Kind::Kept);
+    know(&SecretString::from("S3cretThatLooksLikeACode"), Kind::Kept);
     assert_eq!(code("S3cretThatLooksLikeACode"), None);
 }
 
@@ -101,6 +106,14 @@ fn ways(secret: &str) -> Vec<String> {
 }
 
 #[test]
+fn a_line_that_is_cut_ends_with_no_begin_of_a_secret() {
+    know_text("S3cretThatLooksLikeACode", Kind::Kept);
+    // Ten characters are wanted, so 160 bytes are looked at: signs that vanish, and seven of the secret.
+    let text = format!("{}S3cretThatLooksLikeACode", "\u{200b}".repeat(51));
+    assert_eq!(line(&text, 10), "…");
+}
+
+#[test]
 fn a_secret_is_taken_out_however_it_is_written() {
     know_text(SECRET, Kind::Kept);
     for way in ways(SECRET) {
@@ -133,8 +146,18 @@ fn pieces_of_a_long_secret_are_taken_out_too() {
 }
 
 #[test]
+fn twelve_signs_of_a_secret_are_known_wherever_they_stand_in_it() {
+    let secret = "Qm7x-Tz4w_Kp9v-Hd2s_Lr8n-Gb5c_Jf3y-Wq6t_Xn1k-Vh0g";
+    know_text(secret, Kind::Kept);
+    for start in 0..=secret.len() - 12 {
+        assert_eq!(without_secrets(&secret[start..start + 12]), "…", "from {start} on");
+    }
+}
+
+#[test]
 fn short_secrets_are_words_of_their_own() {
     know_text("zq9x7", Kind::Kept);
+    know_text("qx7zkw", Kind::Kept);
     know_whole("AHNhbGVzAHpxOXg3", Kind::Kept);
     for (text, expected) in [
         ("535 password zq9x7 is wrong", "535 password … is wrong"),
@@ -142,6 +165,10 @@ fn short_secrets_are_words_of_their_own() {
         (
             "marketplace-zq9x7 for zq9x7@contoso.example: zq9x7to",
             "marketplace-zq9x7 for zq9x7@contoso.example: zq9x7to",
+        ),
+        (
+            "of six signs it is found in a word: marketplace-qx7zkwto",
+            "of six signs it is found in a word: marketplace-…to",
         ),
         ("AUTH PLAIN AHNhbGVzAHpxOXg3", "AUTH PLAIN …"),
         ("AUTH LOGIN enE5eDc=", "AUTH LOGIN …"),
@@ -166,7 +193,9 @@ fn secrets_nobody_has_read_are_known_by_what_stands_before_them() {
         ),
         ("client_id=1&client_secret=s~3&scope=x", "client_id=1&client_secret=…&scope=x"),
         ("is eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiJ9.e30.c2ln one?", "is … one?"),
-        ("config=1; design=2; a password: no", "config=1; design=2; a password: no"),
+        ("config=1; design=2; resig=3; a password: no", "config=1; design=2; resig=3; a password: no"),
+        ("sign in by Bearer", "sign in by Bearer"),
+        ("too short for a token: eyJhbGciOiJIUzI1", "too short for a token: eyJhbGciOiJIUzI1"),
         (
             "login = { username = \"a\", password = { file = \"b\" } }",
             "login = { username = \"a\", password = { file = \"b\" } }",
@@ -189,5 +218,10 @@ fn a_row_keeps_its_words() {
     know_whole("BHdob2xl-and-no-piece-of-it", Kind::Kept);
     assert_eq!(of_row("BHdob2xl-and-no-piece"), "BHdob2xl-and-no-piece");
     assert_eq!(of_row("a BHDOB2XL-and-no-piece-of-it"), "a …");
+    assert_eq!(
+        [of_row("a-long-s3cre"), of_row("a-long-s3cr")],
+        ["…", "a-long-s3cr"],
+        "twelve signs are a piece"
+    );
     assert_eq!(of_row("a-long-s3cret-of-a-row and A-LONG-S3CRET-OF-A-ROW"), "… and …");
 }
