@@ -197,6 +197,11 @@ mod tests {
     }
 
     #[test]
+    fn all_rows_are_read_from_1601_on() {
+        assert_eq!(EVER.to_string(), "1601-01-01T00:00:00Z");
+    }
+
+    #[test]
     fn every_reason_has_its_own_words() {
         let words = [Reason::Window, Reason::Watermark, Reason::LookBack, Reason::Begin].map(Reason::words);
         let expected = ["now − window", "watermark − overlap", "the day's look-back", "the flow's begin"];

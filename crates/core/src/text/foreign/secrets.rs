@@ -309,6 +309,46 @@ mod tests {
     }
 
     #[test]
+    fn what_fills_the_room_is_kept_and_of_more_the_one_used_longest_ago_goes() {
+        let mut known = Known::default();
+        let [first, second, third] =
+            ["a", "b", "c"].map(|name| format!("{name}-signature-").repeat(200)[..2_048].to_owned());
+        known.add(&first, Kind::Request);
+        known.add(&second, Kind::Request);
+        assert!(has(&known, &first[..40]) && has(&known, &second[..40]));
+        known.add(&first, Kind::Request);
+        known.add(&third, Kind::Request);
+        assert_eq!([first, second, third].map(|secret| has(&known, &secret[..40])), [true, false, true]);
+        assert!(known.forgotten > 0);
+    }
+
+    #[test]
+    fn what_two_secrets_begin_with_stays_known_when_the_first_is_forgotten() {
+        let mut known = Known::default();
+        known.add("a-beginning-of-two-secrets/request-4711", Kind::Request);
+        known.add("a-beginning-of-two-secrets/password-of-one", Kind::Kept);
+        for name in ["b", "c"] {
+            known.add(&format!("{name}-signature-").repeat(200)[..2_048], Kind::Request);
+        }
+        assert!(has(&known, "a-beginning-of-two-secrets") && !has(&known, "request-4711"));
+        // What repeats itself does not take a place for each time.
+        assert!(known.grams.values().all(|places| places.len() <= 2 * 6), "{}", known.grams.len());
+    }
+
+    #[test]
+    fn the_filter_forgets_when_four_thousand_grams_are_of_no_use() {
+        let mut known = Known::default();
+        known.add("a-password-that-is-kept", Kind::Kept);
+        known.filter.add(number(b"forgotte"));
+        for (forgotten, expected) in [(4_000, 4_000), (4_001, 0)] {
+            known.forgotten = forgotten;
+            known.keep_within(Kind::Kept);
+            assert_eq!((known.forgotten, known.may_be_in("forgotten")), (expected, expected > 0));
+        }
+        assert!(known.may_be_in("a-password"), "what is known stays in it");
+    }
+
+    #[test]
     fn what_is_shared_by_two_secrets_stays_known_when_one_is_forgotten() {
         let mut known = Known::default();
         let token = |number: usize| {
