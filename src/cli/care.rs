@@ -65,7 +65,14 @@ pub(super) async fn recover(loaded: &Loaded, arguments: &RecoverArguments) -> an
         Ok(true) => {
             bail!("the state in {} is whole; there is nothing to recover", config.settings.state.display())
         }
-        Ok(false) | Err(StoreError::Lost { .. } | StoreError::Foreign { .. } | StoreError::Damaged(_)) => {}
+        Ok(false)
+        | Err(
+            StoreError::Lost { .. }
+            | StoreError::Foreign { .. }
+            | StoreError::Damaged { .. }
+            | StoreError::Later { .. }
+            | StoreError::Migration(_),
+        ) => {}
         Err(other) => return Err(other.into()),
     }
     let aside = state::recover(config, since, now).await?;

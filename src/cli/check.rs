@@ -1,6 +1,7 @@
 //! `leadflow check`.
 
 use std::fmt::Write as _;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -42,7 +43,7 @@ pub(super) async fn check(path: PathBuf, arguments: Arguments) -> anyhow::Result
     let is_well = result.is_ok() && (warnings == 0 || !arguments.strict);
     let mut findings = match &result {
         Ok(loaded) if arguments.online => {
-            let state = super::state_of(loaded).await;
+            let state = state::look(&loaded.config).await;
             let memory = match &state {
                 Ok(Some(store)) => Memory::Open(store),
                 Ok(None) => Memory::Empty,
@@ -53,7 +54,9 @@ pub(super) async fn check(path: PathBuf, arguments: Arguments) -> anyhow::Result
         Ok(loaded) => doctor::glance(&loaded.config, &Clock::System).await,
         Err(_) => Vec::new(),
     };
-    findings.extend(result.as_ref().ok().and_then(lost));
+    if let Ok(loaded) = &result {
+        findings.extend(unusable(loaded).await);
+    }
     let is_well_online = findings.iter().all(Finding::is_well);
     if arguments.json {
         output::print_json(&CheckView {
@@ -80,16 +83,20 @@ pub(super) async fn check(path: PathBuf, arguments: Arguments) -> anyhow::Result
     })
 }
 
-/// That there was a state, and it is gone.
-fn lost(loaded: &Loaded) -> Option<Finding> {
-    let lost = state::is_there(&loaded.config).err();
-    let lost = lost.filter(|error| matches!(error, StoreError::Lost { .. }))?;
-    Some(Finding {
-        about: "state".to_owned(),
-        verdict: Verdict::Wrong,
-        advice: Advice::new(lost.to_string()),
-        is_typed: false,
-    })
+/// That leadflow cannot work on the state, or cannot read it. What this user alone may not do is no fault, and a state
+/// of an earlier version becomes one of this at the next start.
+async fn unusable(loaded: &Loaded) -> Option<Finding> {
+    let error = match state::is_usable(&loaded.config) {
+        Ok(()) => state::look(&loaded.config).await.err()?,
+        Err(error) => error,
+    };
+    let verdict = match &error {
+        StoreError::Folder { source, .. } if source.kind() == ErrorKind::PermissionDenied => Verdict::Open,
+        StoreError::Earlier { .. } => Verdict::Open,
+        _ => Verdict::Wrong,
+    };
+    let advice = Advice::new(error.to_string());
+    Some(Finding { about: "state".to_owned(), verdict, advice, is_typed: false })
 }
 
 /// A paragraph for each flow and connection.

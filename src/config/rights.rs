@@ -31,7 +31,10 @@ pub(super) fn check(path: &Path, config: Option<&Config>) -> Result<Vec<Finding>
         });
         all.extend(files.map(|path| (path.clone(), "a secret")));
         all.extend(config.authorities().map(|path| (path.clone(), "which servers are trusted")));
-        all.push((config.settings.state.clone(), "what is mailed"));
+        // What is no folder is told of where the state is used.
+        if fs::metadata(&config.settings.state).map_or(true, |state| state.is_dir()) {
+            all.push((config.settings.state.clone(), "what is mailed"));
+        }
     }
     let mut warnings: Vec<Finding> = Vec::new();
     for (path, loss) in all {

@@ -1,6 +1,6 @@
 //! Why the state could not be used.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::sqlite::Holder;
 use super::sqlite::SCHEMA;
@@ -66,9 +66,16 @@ pub enum StoreError {
     Unknown(String),
     /// The database is not whole.
     #[error(
-        "the state database is damaged: {0}; put a backup in its place, or start again with `leadflow recover --since TIME`"
+        "the state database {database} is damaged: {what}; put a backup in its place, or start again with \
+         `leadflow recover --since TIME`",
+        database = .database.display()
     )]
-    Damaged(String),
+    Damaged {
+        /// Its file.
+        database: PathBuf,
+        /// The first thing that is wrong.
+        what: String,
+    },
     /// The database holds tables of something else.
     #[error(
         "{folder}/leadflow.db is not a state of leadflow: it has tables of another program; move it away, or name another folder \
@@ -120,8 +127,8 @@ pub enum StoreError {
     /// A later version of leadflow has written the database.
     #[error(
         "the state in {folder} was written by a later leadflow (its schema is {schema}, and this one, leadflow {version}, knows up to \
-         {known}); install the later leadflow again, or put a backup from before its installation in place of leadflow.db; \
-         nothing was changed",
+         {known}); install the later leadflow again, put a backup from before its installation in place of leadflow.db, or start \
+         again with `leadflow recover --since TIME`; nothing was changed",
         folder = .folder.display(), version = env!("CARGO_PKG_VERSION"), known = SCHEMA
     )]
     Later {
@@ -143,7 +150,10 @@ pub enum StoreError {
         schema: i64,
     },
     /// The database cannot be brought to the schema of this version.
-    #[error("the state database cannot be brought to this version: {0}")]
+    #[error(
+        "the state database leadflow.db cannot be brought to this version: {0}; put a backup in its place, or start again with \
+         `leadflow recover --since TIME`"
+    )]
     Migration(String),
 }
 
@@ -157,6 +167,19 @@ fn until_free(holder: &Holder) -> String {
 }
 
 impl StoreError {
+    /// A damaged database, by the first thing that is wrong.
+    pub(super) fn damaged(what: &impl ToString) -> Self {
+        Self::Damaged { database: PathBuf::from("leadflow.db"), what: what.to_string() }
+    }
+
+    /// With the folder in which it happened, where it did not know it.
+    pub(super) fn in_folder(self, folder: &Path) -> Self {
+        match self {
+            Self::Damaged { database, what } => Self::Damaged { database: folder.join(database), what },
+            other => other,
+        }
+    }
+
     /// Another process holds the engine and does not let go.
     pub(super) fn busy() -> Self {
         Self::Engine { kind: Kind::Transient, message: "Error code 5: database is locked".to_owned() }
@@ -167,7 +190,7 @@ impl StoreError {
         match self {
             Self::Engine { kind, .. } => *kind,
             Self::RunOver(_) | Self::NameTaken(_) => Kind::Conflict,
-            Self::Replaced(_) | Self::TakenOver | Self::Damaged(_) => Kind::Fatal,
+            Self::Replaced(_) | Self::TakenOver | Self::Damaged { .. } => Kind::Fatal,
             Self::Folder { .. }
             | Self::Busy { .. }
             | Self::Copy { .. }

@@ -51,7 +51,8 @@ impl Store {
     /// # Errors
     /// When the folder cannot be written or its database is not ours.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
-        Ok(Self::in_sqlite(Database::open(folder).map_err(StoreError::from)?))
+        let opened = Database::open(folder).map_err(|failure| StoreError::from(failure).in_folder(folder));
+        Ok(Self::in_sqlite(opened?))
     }
 
     /// Opens the state of a folder to be read: nothing is made, brought on or written, and no right to write is needed.
@@ -60,7 +61,9 @@ impl Store {
     /// [`StoreError::Earlier`] and [`StoreError::Later`] where the state is not of this version; when it is not there, or
     /// cannot be read.
     pub fn open_to_read(folder: &Path) -> Result<Self, StoreError> {
-        Ok(Self::in_sqlite(Database::open_to_read(folder)?))
+        let opened =
+            Database::open_to_read(folder).map_err(|failure| StoreError::from(failure).in_folder(folder));
+        Ok(Self::in_sqlite(opened?))
     }
 
     fn in_sqlite(database: Database) -> Self {

@@ -71,6 +71,16 @@ pub fn is_there(config: &Config) -> Result<bool, StoreError> {
     find(config).map(|known| known.is_there)
 }
 
+/// Whether leadflow can work on the state: it was not lost, and this user may write it. Nothing is made or changed.
+///
+/// # Errors
+/// Why it cannot.
+pub fn is_usable(config: &Config) -> Result<(), StoreError> {
+    find(config)?;
+    let folder = &config.settings.state;
+    at_rest::check_may_write(folder).map_err(|source| StoreError::Folder { folder: folder.clone(), source })
+}
+
 /// The state folder of a flows.toml that does not say for sure where it is, but maybe `named`: one that has a state.
 pub fn guessed(file: &Path, named: &Path) -> Option<PathBuf> {
     let of_package = package::is_of_package(file).then(|| PathBuf::from(package::STATE));

@@ -64,12 +64,12 @@ fn case_07_a_damaged_or_foreign_state_is_refused() {
     let whole = std::fs::read(&database).unwrap();
     std::fs::write(&database, "this was a database once, and it was long enough to be one".repeat(100))
         .unwrap();
-    refused(&sandbox, "the state database is damaged: file is not a database");
+    refused(&sandbox, "state/leadflow.db is damaged: file is not a database");
     let mut torn = whole.clone();
     let length = torn.len();
     torn[4096..length / 2].fill(0x5a);
     std::fs::write(&database, &torn).unwrap();
-    refused(&sandbox, "the state database is damaged: ");
+    refused(&sandbox, "state/leadflow.db is damaged: ");
 
     let other = Sandbox::new(flows());
     other.run_once();
@@ -86,6 +86,74 @@ fn case_07_a_damaged_or_foreign_state_is_refused() {
     sandbox.run_once();
     std::fs::write(&database, whole).unwrap();
     refused(&sandbox, "is not the one that");
+}
+
+/// A statement for the database of a state that nobody has open.
+fn alter(sandbox: &Sandbox, statement: &str) {
+    rusqlite::Connection::open(sandbox.path("state/leadflow.db")).unwrap().execute_batch(statement).unwrap();
+}
+
+#[test]
+fn a_schema_that_cannot_be_used_is_named_with_its_file_and_recovered() {
+    for (statement, words) in [
+        (
+            "PRAGMA user_version = -1",
+            "state/leadflow.db is damaged: its schema is -1, which no version of leadflow writes",
+        ),
+        ("PRAGMA user_version = 99", "was written by a later leadflow (its schema is 99"),
+        (
+            "PRAGMA foreign_keys = OFF; DROP TABLE runs",
+            "state/leadflow.db is damaged: its table `runs` is missing",
+        ),
+    ] {
+        let sandbox = Sandbox::new(flows());
+        insert(&sandbox, "before", 0);
+        sandbox.run_once();
+        alter(&sandbox, statement);
+        refused(&sandbox, words);
+        for arguments in [&["list"][..], &["history"], &["off", "leads"], &["check"]] {
+            let told = sandbox.exits(1, arguments);
+            let said =
+                format!("{}{}", told.stdout, told.stderr).split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(
+                said.contains(words) && said.contains("leadflow recover --since"),
+                "{arguments:?}: {said}"
+            );
+        }
+        let recovered = sandbox.exits(0, &["recover", "--since", "2 days"]);
+        assert!(recovered.stdout.contains("the old database lies in"), "{}", recovered.stdout);
+        assert!(sandbox.run_once().stdout.contains("1 new row in 1 mail"));
+    }
+}
+
+#[test]
+fn a_state_of_an_earlier_version_is_told_by_check() {
+    let sandbox = Sandbox::new(flows());
+    sandbox.run_once();
+    alter(&sandbox, "PRAGMA user_version = 8");
+    for arguments in [&["check"][..], &["check", "--online"]] {
+        let told = sandbox.run(arguments);
+        assert!(told.stdout.contains("is still one of an earlier leadflow"), "{told:?}");
+    }
+}
+
+#[test]
+fn what_is_no_folder_is_told_to_be_none() {
+    for make in ["touch", "mkfifo"] {
+        let sandbox = Sandbox::new(flows());
+        let path = sandbox.path("state");
+        assert!(std::process::Command::new(make).arg(&path).status().unwrap().success());
+        for arguments in
+            [&["run", "--once"][..], &["list"], &["history"], &["health"], &["check"], &["off", "leads"]]
+        {
+            let told = sandbox.exits(1, arguments);
+            let said =
+                format!("{}{}", told.stdout, told.stderr).split_whitespace().collect::<Vec<_>>().join(" ");
+            let words =
+                format!("cannot use the state folder {}: it is not a folder; move it away", path.display());
+            assert!(said.contains(&words), "{make} {arguments:?}: {said}");
+        }
+    }
 }
 
 #[test]

@@ -153,6 +153,14 @@ fn case_06_a_read_only_state() {
             assert!(output.stderr.contains(words), "`{words}` is not in: {}", output.stderr);
         }
     }
+    for arguments in [["off", "marketplace-leads"].as_slice(), &["backup", "copy.db"], &["check"]] {
+        let told = office.sandbox.exits(1, arguments);
+        let said = format!("{}{}", told.stdout, told.stderr).split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(
+            said.contains("cannot use the state folder") && said.contains("Read-only file system"),
+            "{arguments:?}: {said}"
+        );
+    }
     assert_eq!(office.server.mails().len(), 1);
     must(Command::new("mount").args(["-o", "remount,rw"]).arg(&disk));
     office.sandbox.run_once();

@@ -178,7 +178,9 @@ impl Folder {
     /// With who may, when this user may not.
     pub(crate) fn may_write(&self, name: &str) -> io::Result<()> {
         match fs::accessat(&self.fd, name, Access::READ_OK | Access::WRITE_OK, AtFlags::EACCESS) {
-            Err(error @ Errno::ACCESS) => Err(with_reason(&self.path.join(name), error.into())),
+            Err(error @ (Errno::ACCESS | Errno::ROFS)) => {
+                Err(with_reason(&self.path.join(name), error.into()))
+            }
             // Whatever else is wrong shows when it is used.
             _ => Ok(()),
         }

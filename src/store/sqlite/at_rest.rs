@@ -21,9 +21,30 @@ pub(in crate::store) fn files_of(folder: &Path) -> [PathBuf; FILES.len()] {
 pub(in crate::store) fn is_in(folder: &Path) -> io::Result<bool> {
     match fs::metadata(folder.join(FILES[0])) {
         Ok(found) => Ok(found.len() > 0),
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(error),
+        // A file or a pipe in the place of the folder is no state that was never there.
+        Err(error)
+            if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::NotADirectory) =>
+        {
+            Err(error)
+        }
         Err(_) => Ok(false),
     }
+}
+
+/// Whether this user may write the folder and what of a state is in it; one that is not there yet is well.
+///
+/// # Errors
+/// Why not.
+pub(in crate::store) fn check_may_write(folder: &Path) -> io::Result<()> {
+    let place = match Folder::open(folder, Use::Own) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        opened => opened?,
+    };
+    place.may_write(".")?;
+    FILES.iter().try_for_each(|name| match place.look(name)? {
+        Some(_) => place.may_write(name),
+        None => Ok(()),
+    })
 }
 
 /// Whether there is a database in the folder, or may be: nobody but its owner can tell.

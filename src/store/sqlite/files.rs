@@ -23,6 +23,9 @@ pub(in crate::store) fn file(folder: &Folder, name: &str) -> io::Result<File> {
 
 /// Why the state folder cannot be used, and what to do.
 pub(in crate::store) fn why(folder: &Path, error: &io::Error) -> String {
+    if fs::metadata(folder).is_ok_and(|found| !found.is_dir()) {
+        return "it is not a folder; move it away, or name another one in settings.state".to_owned();
+    }
     let why = ownership::explained(folder, error);
     if ownership::refusal(error).is_some() || error.kind() == io::ErrorKind::PermissionDenied {
         return why;

@@ -23,7 +23,7 @@ impl Database {
     /// Fails with the first thing that is wrong.
     pub(crate) fn check(&self) -> Result<(), Failure> {
         let found: String = self.db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-        if found == "ok" { Ok(()) } else { Err(StoreError::Damaged(found).into()) }
+        if found == "ok" { Ok(()) } else { Err(StoreError::damaged(&found).into()) }
     }
 }
 

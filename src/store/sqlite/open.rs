@@ -24,6 +24,23 @@ const SOON: Duration = Duration::from_millis(10);
 /// The schema of this version.
 pub(in crate::store) const SCHEMA: usize = 9;
 
+/// What its database has; the rest of a schema hangs on them.
+pub(super) const TABLES: [&str; 13] = [
+    "alarms",
+    "connections",
+    "earlier",
+    "flows",
+    "keys",
+    "mails",
+    "meta",
+    "recipients",
+    "requests",
+    "runs",
+    "sources",
+    "steps",
+    "texts",
+];
+
 pub(super) const MIGRATIONS: [M<'static>; SCHEMA] = [
     M::up(include_str!("migrations/1.sql")),
     M::up(include_str!("migrations/2.sql")).foreign_key_check(),
@@ -125,13 +142,29 @@ fn schema_of(db: &Connection) -> rusqlite::Result<i64> {
 
 fn check_is_ours(folder: &Path, db: &Connection, schema: i64) -> Result<(), Failure> {
     match usize::try_from(schema) {
+        Err(_) => {
+            let what = format!("its schema is {schema}, which no version of leadflow writes");
+            Err(StoreError::damaged(&what).into())
+        }
         Ok(later) if later > SCHEMA => Err(StoreError::Later { folder: folder.to_owned(), schema }.into()),
         // Our tables are made together with the number of their schema.
         Ok(0) if db.prepare("SELECT 1 FROM sqlite_master")?.exists([])? => {
             Err(StoreError::NotOurs(folder.to_owned()).into())
         }
+        Ok(SCHEMA) => check_is_whole(db),
         _ => Ok(()),
     }
+}
+
+/// Each table is there.
+fn check_is_whole(db: &Connection) -> Result<(), Failure> {
+    let mut ask = db.prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1")?;
+    for table in TABLES {
+        if !ask.exists([table])? {
+            return Err(StoreError::damaged(&format!("its table `{table}` is missing")).into());
+        }
+    }
+    Ok(())
 }
 
 /// Brings the schema to this version. Another process may be at it at the same moment: then this one goes on

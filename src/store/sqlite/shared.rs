@@ -59,10 +59,11 @@ impl Shared {
         let work = move || {
             let mut database = database.lock().unwrap_or_else(PoisonError::into_inner);
             block_point("store");
-            if let Some(files) = files.filter(|files| !files.are_in_place()) {
+            let Some(files) = files else { return operation(&mut database).map_err(StoreError::from) };
+            if !files.are_in_place() {
                 return Err(StoreError::Replaced(files.folder().to_owned()));
             }
-            operation(&mut database).map_err(StoreError::from)
+            operation(&mut database).map_err(|failure| StoreError::from(failure).in_folder(files.folder()))
         };
         self.worker.run(work).await.unwrap_or(Err(StoreError::Stopped))
     }

@@ -2,7 +2,7 @@
 
 use rusqlite_migration::Migrations;
 
-use super::open::MIGRATIONS;
+use super::open::{MIGRATIONS, TABLES};
 use super::*;
 use crate::store::Store;
 use crate::store::conformance::{State, conforms};
@@ -27,6 +27,13 @@ conforms!(Folder::new());
 #[test]
 fn migrations_are_sound() {
     Migrations::from_slice(&MIGRATIONS).validate().unwrap();
+}
+
+#[test]
+fn every_table_of_the_schema_is_looked_for() {
+    let database = Database::in_memory().unwrap();
+    let names = "SELECT group_concat(name, ' ') FROM (SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%' ORDER BY name)";
+    assert_eq!(database.raw(names).unwrap(), Some(TABLES.join(" ")));
 }
 
 #[test]
