@@ -1,15 +1,14 @@
 //! Commands that change something: done at once where no daemon runs, otherwise left for it.
 
+mod terminal;
 mod wait;
 
 use std::fmt::Write as _;
-use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use indicatif::ProgressBar;
 use leadflow::config::Loaded;
 use leadflow::history::{Order, Run};
 use leadflow::platform::clock::Clock;
@@ -20,7 +19,8 @@ use tokio::sync::watch;
 
 use super::output;
 use super::stop::{Stopped, unless_stopped};
-use wait::{DaemonWatch, until_answered, until_ours, until_sent};
+pub(super) use terminal::{can_ask, is_agreed, spinner};
+use wait::{DaemonWatch, until_answered, until_open, until_ours, until_sent};
 
 /// How long the daemon may take to come to what it is asked, and another command to end.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -45,7 +45,7 @@ pub(super) async fn ask(loaded: &Loaded, request: Request) -> anyhow::Result<Doe
     let now = Clock::System.now();
     let store = match lock {
         Some(_) => state::open(&loaded.config, now).await?,
-        None => Store::open(folder)?,
+        None => until_open(loaded, PATIENCE).await?,
     };
     let id = store.leave_request(request, now).await?;
     if lock.is_some() {
@@ -67,19 +67,6 @@ fn name_of(request: &Request) -> &'static str {
     }
 }
 
-/// Whether somebody sits at a terminal and can be asked.
-pub(super) fn can_ask() -> bool {
-    io::stdin().is_terminal()
-}
-
-/// Asks on the terminal whether to go on.
-pub(super) fn is_agreed(before: &str) -> anyhow::Result<bool> {
-    write!(io::stderr(), "{before}go on? [y/N] ")?;
-    let mut line = String::new();
-    io::stdin().lock().read_line(&mut line)?;
-    Ok(matches!(line.trim().to_lowercase().as_str(), "y" | "yes"))
-}
-
 /// Lets a flow run, shows the run as it goes, and tells its result: by the daemon, or here where
 /// none runs.
 pub(super) async fn run_flow(loaded: &Loaded, request: Request, as_json: bool) -> anyhow::Result<Run> {
@@ -96,11 +83,12 @@ pub(super) async fn run_flow(loaded: &Loaded, request: Request, as_json: bool) -
         unless_stopped(async |stop| {
             let run = here(loaded, &request, stop.clone()).await?;
             drop(lock);
-            until_sent(&Store::open(folder)?, run, &progress, &mut daemon, || *stop.borrow()).await
+            until_sent(&until_open(loaded, PATIENCE).await?, run, &progress, &mut daemon, || *stop.borrow())
+                .await
         })
         .await?
     } else {
-        let store = Store::open(folder)?;
+        let store = until_open(loaded, PATIENCE).await?;
         let id = store.leave_request(request, Clock::System.now()).await?;
         match until_answered(&store, id, FOR_ITS_TURN, &mut daemon).await? {
             Some(run) => (until_sent(&store, run, &progress, &mut daemon, || false).await?, None),
@@ -111,7 +99,7 @@ pub(super) async fn run_flow(loaded: &Loaded, request: Request, as_json: bool) -
     if as_json {
         output::print_json(&RunView::from(&ended))?;
     } else {
-        output::print(&told(&Store::open(folder)?, &ended).await?)?;
+        output::print(&told(&until_open(loaded, PATIENCE).await?, &ended).await?)?;
     }
     match stopped_by {
         Some(code) => Err(Stopped::in_order(code).into()),
@@ -156,12 +144,4 @@ async fn told(store: &Store, run: &Run) -> anyhow::Result<String> {
     }
     let _ = write!(text, "\n`leadflow history show {}` tells more", run.id);
     Ok(text)
-}
-
-/// A sign on a terminal that something is under way; elsewhere nothing.
-pub(super) fn spinner(message: &'static str) -> ProgressBar {
-    let bar = if io::stderr().is_terminal() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
-    bar.set_message(message);
-    bar.enable_steady_tick(PAUSE);
-    bar
 }

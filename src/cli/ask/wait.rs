@@ -7,6 +7,7 @@ use anyhow::bail;
 use indicatif::ProgressBar;
 use leadflow::config::Loaded;
 use leadflow::history::{Outcome, Run};
+use leadflow::store::state;
 use leadflow::store::{Answer, Holder, Lock, MessageRecord, Store, StoreError};
 use tokio::time::sleep;
 
@@ -40,6 +41,20 @@ pub(super) async fn until_ours(
         if !is_told {
             output::complain(&format!("waiting for {holder}, which works on the state"));
             is_told = true;
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+/// The state that a daemon works on; one that has just begun makes it still.
+pub(super) async fn until_open(loaded: &Loaded, patience: Duration) -> anyhow::Result<Store> {
+    let began = Instant::now();
+    loop {
+        if let Some(store) = state::open_to_change(&loaded.config).await? {
+            return Ok(store);
+        }
+        if began.elapsed() > patience {
+            bail!("the daemon has not made its state yet; nothing was done: ask again");
         }
         sleep(PAUSE).await;
     }
