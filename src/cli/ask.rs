@@ -92,7 +92,7 @@ pub(super) async fn run_flow(loaded: &Loaded, request: Request, as_json: bool) -
         let id = store.leave_request(request, Clock::System.now()).await?;
         match until_answered(&store, id, FOR_ITS_TURN, &mut daemon).await? {
             Some(run) => (until_sent(&store, run, &progress, &mut daemon, || false).await?, None),
-            None => bail!("the daemon has taken the request away without a run; ask again"),
+            None => bail!("the daemon dropped the request without a run; run the command again"),
         }
     };
     progress.finish_and_clear();
@@ -128,7 +128,7 @@ async fn here(loaded: &Loaded, request: &Request, stop: watch::Receiver<bool>) -
             let run = store.find_runs(last).await?.pop().context("the run was not begun")?;
             Ok(run.id)
         }
-        None => bail!("what came of the run could not be recorded; see the log above"),
+        None => bail!("the result of the run could not be recorded; see the log above"),
     }
 }
 
@@ -142,6 +142,6 @@ async fn told(store: &Store, run: &Run) -> anyhow::Result<String> {
             let _ = write!(text, "\n  {}", output::line(&super::history::told_recipient(recipient)));
         }
     }
-    let _ = write!(text, "\n`leadflow history show {}` tells more", run.id);
+    let _ = write!(text, "\nfor details: leadflow history show {}", run.id);
     Ok(text)
 }

@@ -14,13 +14,13 @@ use super::{moment, output};
 
 #[derive(clap::Args)]
 pub(crate) struct BackupArguments {
-    /// The file to write; it must not be there yet
+    /// The file to write; it must not exist yet
     file: PathBuf,
 }
 
 #[derive(clap::Args)]
 pub(crate) struct RenameArguments {
-    /// The name that the state knows
+    /// The flow's old name, as the state has it
     old: String,
     /// The flow's name in flows.toml
     new: String,
@@ -28,7 +28,7 @@ pub(crate) struct RenameArguments {
 
 #[derive(clap::Args)]
 pub(crate) struct RecoverArguments {
-    /// Every flow begins here: rows of before are not mailed, later ones are, also those that were
+    /// Every flow starts here: earlier rows are not mailed, later ones are, including those that were
     /// mailed already. A date, a time (in `settings.time_zone`), or how long ago: "2026-11-20",
     /// "2026-11-20T08:00", "2026-11-20T08:00:00Z", "3 days"
     #[arg(long, value_name = "TIME")]
@@ -37,12 +37,13 @@ pub(crate) struct RecoverArguments {
 
 pub(super) async fn backup(loaded: &Loaded, arguments: &BackupArguments) -> anyhow::Result<ExitCode> {
     let Some(store) = super::state_to_change(loaded).await? else {
-        bail!("there is no state yet: leadflow was never run")
+        bail!("there is no state yet: leadflow has never run")
     };
     let file = arguments.file.display();
     store.back_up(&arguments.file).await?;
     output::print(&format!(
-        "the state is copied to {file}; to restore it, stop leadflow and put it in place of leadflow.db"
+        "the state was copied to {file}; to restore it, stop leadflow and put the copy in place of \
+         leadflow.db"
     ))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -52,7 +53,7 @@ pub(super) async fn rename(loaded: &Loaded, arguments: &RenameArguments) -> anyh
     super::flow_named(&loaded.config, new)?;
     let _lock = Lock::take(&loaded.config.settings.state, &Holder::command("rename"))?;
     state::open(&loaded.config, Clock::System.now()).await?.rename(old, new).await?;
-    output::print(&format!("what is known of {old} is {new}'s now"))?;
+    output::print(&format!("the state of {old} now belongs to {new}"))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -63,7 +64,7 @@ pub(super) async fn recover(loaded: &Loaded, arguments: &RecoverArguments) -> an
     let _lock = Lock::take(&config.settings.state, &Holder::command("recover"))?;
     match state::is_whole(config, now).await {
         Ok(true) => {
-            bail!("the state in {} is whole; there is nothing to recover", config.settings.state.display())
+            bail!("the state in {} is complete; there is nothing to recover", config.settings.state.display())
         }
         Ok(false)
         | Err(
@@ -78,14 +79,15 @@ pub(super) async fn recover(loaded: &Loaded, arguments: &RecoverArguments) -> an
     let aside = state::recover(config, since, now).await?;
     let zone = &config.settings.time_zone;
     let mut text = format!(
-        "leadflow starts again: every flow begins at {} ({}); rows written since then are mailed, also those that were mailed before",
+        "leadflow starts again: every flow begins at {} ({}); rows written since then are mailed, including those \
+         that were mailed before",
         output::moment(since, zone),
         zone.iana_name().unwrap_or("UTC"),
     );
     if let Some(aside) = aside {
         let _ = write!(
             text,
-            "\nthe old database lies in {}; mails that waited in it are not sent",
+            "\nthe old database was moved to {}; mails that were waiting in it are not sent",
             aside.display()
         );
     }

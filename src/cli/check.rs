@@ -17,14 +17,14 @@ use super::output;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// For editors and scripts
+    /// Print JSON, for editors and scripts
     #[arg(long)]
     json: bool,
-    /// Also sign in: find the tables, count and show the newest rows, connect to the mail servers;
+    /// Also sign in: find the tables, count rows and show the newest, connect to the mail servers;
     /// nothing is sent
     #[arg(long)]
     online: bool,
-    /// Warnings are errors
+    /// Treat warnings as errors
     #[arg(long)]
     strict: bool,
 }

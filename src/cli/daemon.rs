@@ -15,7 +15,8 @@ pub(super) fn none_is_running(loaded: &Loaded, holder: Option<&Holder>, conseque
     let start = how_to_start(loaded);
     match holder {
         Some(command) => format!(
-            "no daemon is running{consequence}; {command} works on the state now: when it has ended, start one: {start}"
+            "no daemon is running{consequence}; {command} works on the state now: when it has ended, \
+             start one: {start}"
         ),
         None => format!("no daemon is running{consequence}; start it: {start}"),
     }

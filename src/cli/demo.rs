@@ -77,7 +77,8 @@ pub(super) async fn demo(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let first: Vec<_> = (0..FIRST_LEADS).map(lead).collect();
     table.insert(&first, Clock::System.now())?;
     output::print(&format!(
-        "The flow of the guide in {}, on an embedded table with {} leads.\nIt runs every 2 seconds and mails to a folder.{}\n",
+        "The flow of the guide in {}, on an embedded table with {} leads.\nIt runs every 2 seconds and mails to a \
+         folder.{}\n",
         path.display(),
         FIRST_LEADS,
         if arguments.once { "" } else { " A new lead comes every 5 seconds; Ctrl-C ends it." }
@@ -93,7 +94,8 @@ pub(super) async fn demo(arguments: Arguments) -> anyhow::Result<ExitCode> {
     // As it was typed, or as cargo names it: it need not be where the shell looks.
     let program = std::env::args().next().unwrap_or_else(|| "leadflow".to_owned());
     output::print(&format!(
-        "\nSee what it did:  {program} --config {} history\nGo live:          docs/getting-started.md\nIts files:        {}",
+        "\nSee what it did:  {program} --config {} history\nGo live:          docs/getting-started.md\nIts files:    \
+             {}",
         path.display(),
         folder.display()
     ))?;

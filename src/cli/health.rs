@@ -13,17 +13,17 @@ use super::{daemon, output};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// For scripts
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
-/// Exit status 1 with the reason when anything is failing, late or held.
+/// Report whether anything is failing, late or held; exit status 1 with the reason if so.
 pub(super) async fn health(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let Found { mut reasons, alarms } = match super::state_of(loaded).await? {
         None => Found {
             reasons: vec![format!(
-                "there is no state yet: leadflow was never run; start it: {}",
+                "there is no state yet: leadflow has never run; start it: {}",
                 daemon::how_to_start(loaded)
             )],
             alarms: Vec::new(),
@@ -32,7 +32,7 @@ pub(super) async fn health(loaded: &Loaded, arguments: &Arguments) -> anyhow::Re
     };
     if let Some(invalid) = &loaded.invalid {
         let what = output::line(&invalid.report.in_short());
-        reasons.push(format!("{what}\n  mend the file and save it; `leadflow check` shows every problem"));
+        reasons.push(format!("{what}\n  fix the file and save it; `leadflow check` shows every problem"));
     }
     let is_well = reasons.is_empty();
     if arguments.json {
@@ -68,7 +68,7 @@ async fn look(loaded: &Loaded, store: &Store) -> anyhow::Result<Found> {
     let facts = store.alarm_facts().await?;
     for name in config.flows.keys() {
         if !facts.flows.contains_key(name) {
-            reasons.push(format!("{name}: it was never run; run it now: leadflow trigger {name}"));
+            reasons.push(format!("{name} has never run; run it now: leadflow trigger {name}"));
         }
     }
     let alarms = alarms::standing(&facts, config, is_running, Clock::System.now());
@@ -84,7 +84,8 @@ async fn look(loaded: &Loaded, store: &Store) -> anyhow::Result<Found> {
         let reply = output::line(&reply);
         let ways = clears_held(mail);
         reasons.push(format!(
-            "mail {mail} to settings.failures.to is held, so nobody hears of failures: {reply}\n  {ways}"
+            "mail {mail} to settings.failures.to is held, so nobody is notified of failures: {reply}\n  \
+             {ways}"
         ));
     }
     Ok(Found { reasons, alarms })
@@ -100,5 +101,5 @@ fn reason(alarm: &Alarm) -> String {
     let Alarm { look, .. } = alarm;
     let what = output::line(&alarm.what);
     let help = output::line(&alarm.help);
-    format!("{}{times}: {what}\n  {help}; `{look}` tells more", alarm.kind.title(&alarm.about))
+    format!("{}{times}: {what}\n  {help}; for details: {look}", alarm.kind.title(&alarm.about))
 }

@@ -37,24 +37,24 @@ pub(crate) struct Arguments {
     /// Only runs that began before this time
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
-    /// At most so many runs
+    /// At most this many runs
     #[arg(long, short = 'n', default_value_t = 20, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
     /// Only runs with a lower number: the page after the one that ended with it
     #[arg(long, value_name = "RUN", conflicts_with = "follow")]
     before: Option<i64>,
-    /// Show the last runs, oldest first, and then each run as it ends, until Ctrl-C; a run whose
-    /// mail waited is shown again when that is over
+    /// Show the last runs, oldest first, then each run as it ends, until Ctrl-C; a run whose
+    /// mail was waiting is shown again once it is not
     #[arg(long, short = 'f', conflicts_with = "until")]
     follow: bool,
-    /// For scripts; with --follow one object a line
+    /// Print JSON; with --follow, one object per line
     #[arg(long)]
     json: bool,
 }
 
 #[derive(clap::Subcommand)]
 enum Command {
-    /// One run: its steps with their inputs and outputs, its mails and each recipient's reply
+    /// Show one run: its steps with their inputs and outputs, its mails and each recipient's reply
     Show(show::Arguments),
 }
 
@@ -106,7 +106,7 @@ async fn runs(loaded: &Loaded, asked: &RunFilter, as_json: bool) -> anyhow::Resu
         let rows = found.iter().map(|run| look.cells(run)).collect();
         output::print(&Table::new(&columns(), rows, look.width).to_string())?;
         if let Some(oldest) = found.last().filter(|_| is_more_left && look.width.is_some()) {
-            output::print(&format!("older runs are left: add --before {}", oldest.id))?;
+            output::print(&format!("for older runs, add --before {}", oldest.id))?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -121,12 +121,12 @@ async fn nothing(loaded: &Loaded, store: Option<&Store>, asked: &RunFilter) -> a
     };
     if any(asked.flow.clone()).await? {
         let of = asked.flow.as_ref().map_or_else(String::new, |flow| format!(" {flow}"));
-        return Ok(format!("no run is like that; `leadflow history{of}` shows the last ones"));
+        return Ok(format!("no run matches; `leadflow history{of}` shows the latest runs"));
     }
     if let Some(flow) = &asked.flow {
         super::is_on_in_file(loaded, flow).await?;
         if any(None).await? {
-            return Ok(format!("no run of {flow} yet; `leadflow schedule {flow}` tells when it is due"));
+            return Ok(format!("no run of {flow} yet; `leadflow schedule {flow}` shows when it is due"));
         }
     }
     Ok("no run yet; `leadflow run` starts the daemon, `leadflow run --once` runs the flows now".to_owned())

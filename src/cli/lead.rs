@@ -26,15 +26,15 @@ pub(crate) struct Arguments {
 
 #[derive(clap::Subcommand)]
 enum Command {
-    /// What is in the flow's table, newest first: sent, waiting, held, uncertain or not mailed
+    /// List the leads in the flow's table, newest first: sent, waiting, held, uncertain or not mailed
     List(list::Arguments),
-    /// The proof of one lead: when it appeared, which run saw it, which mail carried it, who took it
+    /// Show the proof of one lead: when it appeared, which run saw it, which mail carried it, who accepted it
     Show(show::Arguments),
-    /// The leads of the flow's table as CSV, JSON or one JSON object a line, for a CRM
+    /// Export the leads of the flow's table as CSV, JSON or one JSON object per line, for a CRM
     Export(export::Arguments),
     /// Write a test lead into the flow's table, as Validate in Partner Center does
     Add(add::Arguments),
-    /// Erase a person from the state, its history and its kept mails, and prove it
+    /// Erase a person from the state, its history and its kept mails, and verify it
     Forget(forget::Arguments),
 }
 

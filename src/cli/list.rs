@@ -17,7 +17,7 @@ use super::{daemon, output};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// For scripts
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
@@ -96,7 +96,7 @@ pub(super) async fn list(loaded: &Loaded, arguments: &Arguments) -> anyhow::Resu
     if arguments.json {
         output::print_json(&all)?;
     } else if all.is_empty() {
-        output::print("there is no flow in this file")?;
+        output::print("this file defines no flow")?;
     } else {
         let zone = &loaded.config.settings.time_zone;
         let width = output::width();
@@ -104,7 +104,7 @@ pub(super) async fn list(loaded: &Loaded, arguments: &Arguments) -> anyhow::Resu
         let rows = all.iter().map(|flow| cells(flow, moment, now)).collect();
         output::print(&Table::new(&columns(), rows, width).to_string())?;
         if let Some(holder) = holder.filter(|_| is_running == Some(false)) {
-            let consequence = ", so that no flow runs by itself";
+            let consequence = ", so no flow runs automatically";
             output::complain(&daemon::none_is_running(loaded, holder.as_ref(), consequence));
         }
     }

@@ -41,7 +41,7 @@ use stop::Stopped;
 
 /// A scheduled polling daemon: reads an Azure Storage table and mails its new rows.
 ///
-/// What runs, when, and who hears of it stands in flows.toml. Exit status: 0 done, 1 the work
+/// flows.toml defines what runs, when, and who is notified. Exit status: 0 done, 1 the work
 /// failed, 2 the command line or flows.toml is wrong.
 #[derive(Parser)]
 #[command(version, about, max_term_width = 100)]
@@ -50,7 +50,7 @@ pub(crate) struct Arguments {
     /// packaged service runs]
     #[arg(long, global = true, env = "LEADFLOW_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
-    /// How log lines look
+    /// Format of log lines
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
     log_format: LogFormat,
     #[command(subcommand)]
@@ -59,62 +59,62 @@ pub(crate) struct Arguments {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum LogFormat {
-    /// For people and for the journal
+    /// For people and the journal
     Text,
-    /// One JSON object a line
+    /// One JSON object per line
     Json,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run the daemon, until Ctrl-C or SIGTERM; or the flows once
+    /// Run the daemon until Ctrl-C or SIGTERM, or run the flows once
     ///
-    /// The daemon reads flows.toml anew when it or a template changes, and on SIGHUP. An invalid
+    /// The daemon reloads flows.toml when it or a template changes, and on SIGHUP. An invalid
     /// file changes nothing.
     Run(run::Arguments),
-    /// Look flows.toml and its templates over: every problem with its place and what to write
+    /// Check flows.toml and its templates; show each problem, where it is, and how to fix it
     Check(check::Arguments),
-    /// The flows: on or off, last run, next run, waiting mails
+    /// List the flows: on or off, last run, next run, waiting mails
     List(list::Arguments),
-    /// The run history, newest first
+    /// Show the run history, newest first
     History(history::Arguments),
-    /// Runs, failures, rows, mails and durations by day, with a chart of the mailed rows
+    /// Show runs, failures, rows, mails and durations by day, with a chart of the mailed rows
     Stats(stats::Arguments),
-    /// The next slots of a flow, with the window that each run reads
+    /// Show the next slots of a flow and the window that each run reads
     Schedule(schedule::Arguments),
-    /// The mail that a run of the flow would send now; nothing is sent or recorded
+    /// Show the mail that a run of the flow would send now; nothing is sent or recorded
     Preview(preview::Arguments),
-    /// A flow's mail with made-up rows, really sent, and marked as a test
+    /// Send a flow's mail with made-up rows, marked as a test
     TestMail(test_mail::Arguments),
-    /// Run a flow now, and show what comes of it
+    /// Run a flow now and show the result
     Trigger(trigger::TriggerArguments),
-    /// Mail what a run should have mailed: its window once more, the watermark stays
+    /// Run a past run's window again and mail what it missed; the watermark does not move
     Resubmit(trigger::ResubmitArguments),
-    /// Mail the rows of a range of the past that were not mailed
+    /// Mail the rows of a past time range that were not mailed
     Replay(trigger::ReplayArguments),
-    /// The mails that wait, are held or uncertain: look, try again, give up
+    /// Show, retry, redirect or drop mails that are waiting, held or uncertain
     Outbox(outbox::Arguments),
-    /// Leads: see, prove, export to a CRM, add a test lead, erase a person
+    /// List, prove and export leads, add a test lead, erase a person
     Lead(lead::Arguments),
-    /// The tables of a connection: list, create
+    /// List or create the tables of a connection
     Table(table::Arguments),
-    /// Exit status 1 with the reason when anything is failing, late or held
+    /// Report whether anything is failing, late or held; exit status 1 with the reason if so
     Health(health::Arguments),
-    /// Copy the state, also beside a running daemon
+    /// Copy the state; works beside a running daemon
     Backup(care::BackupArguments),
-    /// Carry the state of a flow over to its new name; the daemon must be stopped
+    /// Move the state of a flow to its new name; the daemon must be stopped
     Rename(care::RenameArguments),
-    /// Start again after the state was lost or damaged; the daemon must be stopped
+    /// Start over after the state was lost or damaged; the daemon must be stopped
     Recover(care::RecoverArguments),
-    /// Turn a flow on that `leadflow off` has turned off
+    /// Turn on a flow that `leadflow off` turned off
     On(on_off::Arguments),
-    /// Turn a flow off, over restarts too; its waiting mails still leave
+    /// Turn a flow off until it is turned on again; queued mails are still sent
     Off(on_off::Arguments),
-    /// Show the whole thing on an embedded table and a mail folder; needs nothing
+    /// Run a self-contained demo (embedded table, mail folder)
     Demo(demo::Arguments),
-    /// Print what makes a shell complete leadflow's commands
+    /// Print a shell completion script
     Completions(shell::CompletionsArguments),
-    /// Print leadflow's manual page, or write the pages of all commands
+    /// Print leadflow's manual page, or write the pages of all commands to a folder
     Man(shell::ManArguments),
 }
 
@@ -278,7 +278,8 @@ fn load_anyway(path: &Path) -> anyhow::Result<Loaded> {
     if let Some(invalid) = &loaded.invalid {
         let what = output::line(&invalid.report.in_short());
         output::complain(&format!(
-            "warning: {what}\n  `leadflow check` shows all; a running daemon goes on with the file as it was"
+            "warning: {what}\n  `leadflow check` shows all; a running daemon continues with the previous version of \
+             the file"
         ));
     }
     Ok(loaded)

@@ -20,7 +20,8 @@ pub(super) fn parse(text: &str, zone: &TimeZone, now: Timestamp) -> Result<Times
         || text.parse::<Date>().ok().and_then(|day| in_zone(day.to_datetime(jiff::civil::Time::midnight())));
     with_offset().or_else(local).or_else(day).or_else(ago).ok_or_else(|| {
         Usage(format!(
-            "`{text}` is no time; write 2026-11-20, 2026-11-20T08:00, 2026-11-20T08:00:00Z or \"3 days\""
+            "`{text}` is not a valid time; write 2026-11-20, 2026-11-20T08:00, 2026-11-20T08:00:00Z or \
+             \"3 days\""
         ))
     })
 }

@@ -26,6 +26,6 @@ pub(super) async fn turn(loaded: &Loaded, arguments: &Arguments, on: bool) -> an
         ))?;
         return Ok(ExitCode::FAILURE);
     }
-    output::print(&format!("{name} is {}", if on { "on" } else { "off; its waiting mails still leave" }))?;
+    output::print(&format!("{name} is {}", if on { "on" } else { "off; its waiting mails are still sent" }))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -26,40 +26,40 @@ pub(crate) struct Arguments {
 
 #[derive(clap::Subcommand)]
 enum Command {
-    /// Mails that wait, are held, or may have arrived more than once
+    /// List mails that are waiting, held, or may have arrived more than once
     List {
-        /// For scripts
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// One mail: where it comes from, each recipient's state and reply, and its text
+    /// Show one mail: where it comes from, each recipient's state and reply, and its text
     Show {
         /// The mail's number
         mail: i64,
-        /// For scripts; without the text
+        /// Print JSON, without the text of the mail
         #[arg(long)]
         json: bool,
     },
-    /// Try a mail now, also for recipients that are held; without a number all that wait or are held
+    /// Retry a mail now, including held recipients; without a number, every waiting or held mail
     Retry {
         /// The mail's number
         mail: Option<i64>,
     },
-    /// Send a mail to another address; recipients that are held are given up
+    /// Send a mail to another address; held recipients are dropped
     Send {
         /// The mail's number
         mail: i64,
-        /// Where it goes instead; once for each address
+        /// The new recipient; repeat for several
         #[arg(long, value_name = "ADDRESS", num_args = 1.., required = true, value_parser = super::address)]
         to: Vec<String>,
-        /// The recipient that is given up, whatever its state is; without it every one that is held
+        /// The recipient to replace, whatever its state [default: every held recipient]
         #[arg(long, value_name = "ADDRESS", value_parser = super::address)]
         instead_of: Option<String>,
-        /// Do not ask, though nothing of the mail is held or waiting
+        /// Do not ask for confirmation when no recipient is held or waiting
         #[arg(long, short)]
         yes: bool,
     },
-    /// Give a mail up for every recipient that has not got it
+    /// Drop a mail for every recipient that has not received it
     Drop {
         /// The mail's number
         mail: i64,
@@ -92,7 +92,7 @@ async fn mails(loaded: &Loaded, filter: OutboxFilter) -> anyhow::Result<Vec<Outb
 async fn one(loaded: &Loaded, mail: i64) -> anyhow::Result<OutboxEntry> {
     match mails(loaded, OutboxFilter::One(mail)).await?.pop() {
         Some(listed) => Ok(listed),
-        None => bail!("there is no mail {mail}; `leadflow outbox list` shows what is open"),
+        None => bail!("there is no mail {mail}; `leadflow outbox list` shows the open mails"),
     }
 }
 
@@ -101,7 +101,7 @@ async fn list(loaded: &Loaded, as_json: bool) -> anyhow::Result<ExitCode> {
     if as_json {
         output::print_json(&found.iter().map(OutboxMailView::from).collect::<Vec<_>>())?;
     } else if found.is_empty() {
-        output::print("no mail waits, is held or uncertain")?;
+        output::print("no mail is waiting, held or uncertain")?;
     } else {
         let zone = &loaded.config.settings.time_zone;
         let now = Clock::System.now();
@@ -111,7 +111,7 @@ async fn list(loaded: &Loaded, as_json: bool) -> anyhow::Result<ExitCode> {
         output::print(&Table::new(&columns(), rows, width).to_string())?;
         if let Some(held) = found.iter().find(|listed| is_held(&listed.mail.recipients)) {
             let ways =
-                output::wrapped(&format!("a held mail waits for you: {}", clears_held(held.mail.id)), "  ");
+                output::wrapped(&format!("a held mail needs you: {}", clears_held(held.mail.id)), "  ");
             output::print(&format!("\n{ways}"))?;
         }
     }
@@ -182,7 +182,7 @@ async fn show(loaded: &Loaded, mail: i64, as_json: bool) -> anyhow::Result<ExitC
     };
     match bytes {
         Some(bytes) => drop(write!(text, "\n{}", super::preview::told(&super::preview::read_back(&bytes)?))),
-        None => text.push_str("\nits text is not kept any more\n"),
+        None => text.push_str("\nits text is no longer kept\n"),
     }
     output::print(text.trim_start())?;
     Ok(ExitCode::SUCCESS)
@@ -193,20 +193,20 @@ async fn retry(loaded: &Loaded, mail: Option<i64>) -> anyhow::Result<ExitCode> {
         let listed = one(loaded, mail).await?;
         if listed.mail.recipients.iter().all(|recipient| recipient.state == State::Sent) {
             bail!(
-                "mail {mail} was sent to every recipient; `leadflow resubmit RUN --again` mails its rows once more"
+                "mail {mail} was sent to every recipient; `leadflow resubmit RUN --again` mails its rows \
+                 again"
             );
         }
         if listed.mail.size.is_none() {
-            bail!("the text of mail {mail} is not kept any more; `leadflow replay` mails its rows");
+            bail!("the text of mail {mail} is no longer kept; `leadflow replay` mails its rows");
         }
     } else if mails(loaded, OutboxFilter::Open).await?.is_empty() {
-        output::print("no mail waits or is held")?;
+        output::print("no mail is waiting or held")?;
         return Ok(ExitCode::SUCCESS);
     }
     let doer = ask::ask(loaded, Request::Retry(mail)).await?;
-    let what =
-        mail.map_or_else(|| "every mail that waits or is held".to_owned(), |mail| format!("mail {mail}"));
-    output::print(&format!("{what} is tried again; `leadflow outbox list` shows what becomes of it"))?;
+    let what = mail.map_or_else(|| "every waiting or held mail".to_owned(), |mail| format!("mail {mail}"));
+    output::print(&format!("{what} is retried; `leadflow outbox list` shows the result"))?;
     if doer == Doer::Here {
         daemon::tell_none_delivers(loaded);
     }
@@ -221,9 +221,9 @@ async fn drop_mail(loaded: &Loaded, mail: i64) -> anyhow::Result<ExitCode> {
     let doer = ask::ask(loaded, Request::Drop(mail)).await?;
     let after = one(loaded, mail).await?;
     if after.mail.recipients.iter().any(|recipient| recipient.dropped().is_some()) {
-        bail!("mail {mail} is being sent just now; try again");
+        bail!("mail {mail} is being sent right now; try again");
     }
-    output::print(&format!("mail {mail} is given up; `leadflow outbox retry {mail}` takes it back"))?;
+    output::print(&format!("mail {mail} is dropped; `leadflow outbox retry {mail}` takes it back"))?;
     if doer == Doer::Here {
         daemon::tell_none_delivers(loaded);
     }

@@ -21,19 +21,19 @@ use super::{moment, output};
 pub(crate) struct Arguments {
     /// The flow's name in flows.toml
     flow: String,
-    /// Every row that the filter matches, mailed or not
+    /// Show every row that the filter matches, mailed or not
     #[arg(long, conflicts_with_all = ["since", "last"])]
     all: bool,
-    /// The newest rows, mailed or not
+    /// Show the newest rows, mailed or not
     #[arg(long, value_name = "COUNT", conflicts_with = "since")]
     last: Option<usize>,
-    /// Rows written since then, mailed or not: 2026-01-05, 2026-01-05T08:00:00 (in the flow's zone), "2 days"
+    /// Show rows written since then, mailed or not: 2026-01-05, 2026-01-05T08:00:00 (in the flow's zone), "2 days"
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
     /// Also write the mail's HTML to this file
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
-    /// For scripts
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
@@ -108,19 +108,20 @@ async fn head(
         ));
     }
     if found.is_first {
-        lines.push("the flow has not read this table yet: rows from before then are not mailed".to_owned());
+        lines
+            .push("the flow has not read this table yet: rows written before then are not mailed".to_owned());
     }
     if found.tests > 0 {
         lines.push(format!("{} among them", output::counted(found.tests, "test lead")));
     }
     if found.hidden_tests > 0 {
         let tests = output::counted(found.hidden_tests, "test lead");
-        lines.push(format!("{tests} left out, since flows.toml has test_leads = \"hide\""));
+        lines.push(format!("{tests} omitted, because flows.toml has test_leads = \"hide\""));
     }
     lines.push(match (rows, verdict == Verdict::Mail) {
         (Rows::New, true) => format!("{condition} is true: a run now would send this"),
         (Rows::New, false) => format!("{condition} is false: a run now would send nothing"),
-        (_, true) => format!("{condition} is true: this would be the mail of these rows"),
+        (_, true) => format!("{condition} is true: these rows would make this mail"),
         (_, false) => format!("{condition} is false: these rows would make no mail"),
     });
     if rows == Rows::New {

@@ -22,10 +22,10 @@ use super::stop::{Stopped, unless_stopped};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Run the flows now, deliver, and exit; exit status 1 while a mail still waits
+    /// Run the flows now, deliver, and exit; exit status 1 if a mail is still waiting
     #[arg(long)]
     once: bool,
-    /// The flows to run once; all that are on without it
+    /// The flows to run once [default: all that are on]
     #[arg(requires = "once")]
     flows: Vec<String>,
 }
@@ -39,7 +39,7 @@ async fn daemon(loaded: Loaded) -> anyhow::Result<ExitCode> {
     listen(&send)?;
     let watch = Watch::start(&loaded.config, send)
         .inspect_err(|error| {
-            warn!("changes of flows.toml are not seen by themselves: {error}; send SIGHUP after a change");
+            warn!("changes of flows.toml are not detected: {error}; send SIGHUP after a change");
         })
         .ok();
     let drive = Drive { clock: Clock::System, ticks: ticker::start(), signals, watch };
@@ -90,7 +90,7 @@ async fn once(loaded: Loaded, names: &[String]) -> anyhow::Result<ExitCode> {
     for RunEnd { flow, result } in ends {
         let Some(ended) = result else {
             output::complain(&format!(
-                "{}: what came of its run could not be recorded; see the log above",
+                "{}: the result of its run could not be recorded; see the log above",
                 flow.name
             ));
             is_done = false;
@@ -101,14 +101,14 @@ async fn once(loaded: Loaded, names: &[String]) -> anyhow::Result<ExitCode> {
         output::print(&line_of(&run))?;
         is_done &= run.outcome.is_well() && waiting == 0;
         if waiting > 0 {
-            output::complain(&format!("{}: mails that still wait: {waiting}", run.flow));
+            output::complain(&format!("{}: mails still waiting: {waiting}", run.flow));
         }
     }
     if let Some(code) = stopped_by {
         return Err(Stopped::in_order(code).into());
     }
     if !is_done {
-        output::complain("not everything was done; `leadflow history show RUN` tells why");
+        output::complain("not everything was done; for the reason: leadflow history show RUN");
     }
     Ok(if is_done { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

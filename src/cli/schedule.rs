@@ -15,10 +15,10 @@ use super::output;
 pub(crate) struct Arguments {
     /// The flow's name in flows.toml
     flow: String,
-    /// How many slots
+    /// How many slots to show
     #[arg(long, short = 'n', default_value_t = 10, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
     count: u16,
-    /// For scripts
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
@@ -49,7 +49,7 @@ pub(super) async fn schedule(loaded: &Loaded, arguments: &Arguments) -> anyhow::
     }
     let mut text = format!("{}: {}", flow.name, flow.recurrence);
     if anchor.is_none() {
-        text.push_str("; it was never run, so its slots count from now");
+        text.push_str("; it has never run, so its slots count from now");
     }
     let head = ["local", "utc", "reads rows later than"];
     let local = |at: Timestamp| at.to_zoned(zone.clone()).strftime("%a %Y-%m-%d %H:%M:%S %Z").to_string();

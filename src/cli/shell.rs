@@ -15,13 +15,13 @@ use super::output;
 
 #[derive(clap::Args)]
 pub(crate) struct CompletionsArguments {
-    /// The shell that completes
+    /// The shell
     shell: Shell,
 }
 
 #[derive(clap::Args)]
 pub(crate) struct ManArguments {
-    /// Write a page for each command into this folder
+    /// Write one page per command into this folder
     #[arg(long, value_name = "FOLDER")]
     to: Option<PathBuf>,
 }

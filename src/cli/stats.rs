@@ -18,10 +18,10 @@ use super::output::{self, counted};
 pub(crate) struct Arguments {
     /// Only this flow
     flow: Option<String>,
-    /// So many days, today among them
+    /// How many days, including today
     #[arg(long, default_value_t = 7, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=3660))]
     days: u16,
-    /// For scripts
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
@@ -57,7 +57,7 @@ pub(super) async fn stats(loaded: &Loaded, arguments: &Arguments) -> anyhow::Res
         if arguments.days == 1 { "today".to_owned() } else { format!("the last {} days", arguments.days) };
     if total.runs == 0 {
         let of = arguments.flow.as_ref().map_or_else(String::new, |flow| format!(" of {flow}"));
-        output::print(&format!("no run{of} in {days}; `leadflow list` tells what is due"))?;
+        output::print(&format!("no run{of} in {days}; `leadflow list` shows what is due"))?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut text = String::new();

@@ -23,7 +23,10 @@ impl Stopped {
 
     /// It was told twice.
     fn at_once(code: u8) -> Self {
-        Self { code, what: "stopped at once: what was under way is recorded as broken off at the next start" }
+        Self {
+            code,
+            what: "stopped at once: what was under way is recorded as interrupted at the next start",
+        }
     }
 }
 
@@ -45,7 +48,8 @@ pub(super) async fn unless_stopped<T>(
                 if stopped_by.is_some() {
                     return Err(Stopped::at_once(code).into());
                 }
-                output::complain("stopping when what is under way has ended, within seconds; once more stops at once");
+                output::complain("stopping when what is under way has ended, within seconds; once more \
+                 stops at once");
                 stopped_by = Some(code);
                 tell.send_replace(true);
             }

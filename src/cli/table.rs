@@ -17,19 +17,19 @@ pub(crate) struct Arguments {
 
 #[derive(clap::Subcommand)]
 enum Command {
-    /// The tables of a connection
+    /// List the tables of a connection
     List {
         /// A table connection of flows.toml
         connection: String,
-        /// For scripts
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Make a table
+    /// Create a table
     Create {
         /// A table connection of flows.toml
         connection: String,
-        /// 3 to 63 letters and digits, a letter first
+        /// 3 to 63 letters and digits, starting with a letter
         name: String,
     },
 }
@@ -42,7 +42,8 @@ pub(super) async fn table(loaded: Loaded, arguments: Arguments) -> anyhow::Resul
                 output::print_json(&names)?;
             } else if names.is_empty() {
                 output::print(&format!(
-                    "{connection} has no table yet; `leadflow table create {connection} NAME` makes one"
+                    "{connection} has no table yet; create one with `leadflow table create {connection} \
+                     NAME`"
                 ))?;
             } else {
                 let lines: Vec<_> = names.iter().map(|name| output::line(name)).collect();
@@ -55,12 +56,12 @@ pub(super) async fn table(loaded: Loaded, arguments: Arguments) -> anyhow::Resul
                 && name.starts_with(|c: char| c.is_ascii_alphabetic());
             if !fits {
                 return Err(Usage(format!(
-                    "`{name}` is no name of a table: 3 to 63 letters and digits, a letter first"
+                    "`{name}` is not a valid table name: use 3 to 63 letters and digits, starting with a letter"
                 ))
                 .into());
             }
             opened(&loaded, &connection, &name).await?.create().await.map_err(with_help)?;
-            output::print(&format!("the table {name} is there; name it in the flow's [table]"))?;
+            output::print(&format!("the table {name} was created; name it in the flow's [table]"))?;
         }
     }
     Ok(ExitCode::SUCCESS)

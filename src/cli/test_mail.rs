@@ -17,10 +17,10 @@ use super::{ask, output};
 pub(crate) struct Arguments {
     /// The flow's name in flows.toml
     flow: String,
-    /// Send it to these addresses and not to the flow's recipients
+    /// Send it to these addresses instead of the flow's recipients
     #[arg(long, value_name = "ADDRESS", num_args = 1.., value_parser = super::address)]
     to: Vec<String>,
-    /// Do not ask; it is asked on a terminal alone, and without --to
+    /// Do not ask for confirmation (asked only on a terminal, and without --to)
     #[arg(long, short)]
     yes: bool,
 }
@@ -45,7 +45,7 @@ pub(super) async fn test_mail(loaded: Loaded, arguments: Arguments) -> anyhow::R
     };
     if arguments.to.is_empty() && !arguments.yes && ask::can_ask() {
         output::print(&output::line(&format!(
-            "a test mail of {} to {} (--to ADDRESS sends it to you alone)",
+            "a test mail of {} to {} (--to ADDRESS sends it only to you)",
             flow.name,
             to.join(", ")
         )))?;

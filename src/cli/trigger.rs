@@ -17,7 +17,7 @@ use super::{Usage, ask, moment, output};
 pub(crate) struct TriggerArguments {
     /// The flow's name in flows.toml
     flow: String,
-    /// For scripts
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
@@ -26,10 +26,10 @@ pub(crate) struct TriggerArguments {
 pub(crate) struct ResubmitArguments {
     /// The run's number
     run: i64,
-    /// Also rows that were mailed
+    /// Also mail rows that were already mailed
     #[arg(long)]
     again: bool,
-    /// For scripts
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
@@ -38,20 +38,20 @@ pub(crate) struct ResubmitArguments {
 pub(crate) struct ReplayArguments {
     /// The flow's name in flows.toml
     flow: String,
-    /// Rows that were written later than this: "2026-11-20", "2026-11-20T08:00" (in `settings.time_zone`),
+    /// Rows written later than this: "2026-11-20", "2026-11-20T08:00" (in `settings.time_zone`),
     /// "2026-11-20T08:00:00Z", or how long ago: "3 days"
     #[arg(long, value_name = "TIME")]
     from: String,
     /// And not later than this [default: now]
     #[arg(long, value_name = "TIME")]
     to: Option<String>,
-    /// Also rows that were mailed
+    /// Also mail rows that were already mailed
     #[arg(long)]
     again: bool,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long, short)]
     yes: bool,
-    /// For scripts; it does not ask, so it needs --yes
+    /// Print JSON; does not ask, so it needs --yes
     #[arg(long)]
     json: bool,
 }
@@ -72,7 +72,8 @@ pub(super) async fn resubmit(loaded: Loaded, arguments: ResubmitArguments) -> an
     super::is_on_in_file(&loaded, &run.flow).await?;
     let Some((from, to)) = window_of(&store, &run).await? else {
         bail!(
-            "run {id} has read nothing, so that there is no window to resubmit; `leadflow trigger {}` runs the flow now",
+            "run {id} has read nothing, so there is no window to resubmit; `leadflow trigger {}` runs the \
+             flow now",
             run.flow
         )
     };
@@ -137,7 +138,8 @@ pub(super) async fn replay(loaded: Loaded, arguments: ReplayArguments) -> anyhow
         let is = if found.mailed == 1 { "is" } else { "are" };
         let already = if arguments.again { "mailed again" } else { "left out" };
         output::print(&format!(
-            "{}: {} {was} written from {} to {} ({}); {} of them {} mailed already and {is} {already}\n{} to mail to {}",
+            "{}: {} {was} written from {} to {} ({}); {} of them {} mailed already and {is} {already}\n{} to mail to \
+             {}",
             flow.name,
             output::counted(found.rows, "row"),
             output::moment(from, zone),
@@ -167,7 +169,7 @@ pub(super) async fn replay(loaded: Loaded, arguments: ReplayArguments) -> anyhow
 /// Asks on a terminal; elsewhere nobody can be asked.
 fn is_agreed(as_json: bool) -> anyhow::Result<bool> {
     if as_json || !ask::can_ask() {
-        return Err(Usage("nobody can be asked here; say --yes if it is to be mailed".to_owned()).into());
+        return Err(Usage("cannot ask for confirmation here; pass --yes to send".to_owned()).into());
     }
     ask::is_agreed("")
 }

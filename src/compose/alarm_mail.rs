@@ -94,7 +94,7 @@ fn subject(notice: &Notice<'_>) -> String {
         ([alarm], []) => format!("leadflow: {}: {}", alarm.kind.title(&alarm.about), alarm.what),
         ([], [raised]) => format!("leadflow: {}", raised.kind.end(&raised.about)),
         (standing, []) => format!("leadflow: {} problems", standing.len()),
-        ([], over) => format!("leadflow: {} problems are over", over.len()),
-        (standing, over) => format!("leadflow: {} wrong, {} over", standing.len(), over.len()),
+        ([], over) => format!("leadflow: {} problems resolved", over.len()),
+        (standing, over) => format!("leadflow: {} new, {} resolved", standing.len(), over.len()),
     }
 }

@@ -22,16 +22,16 @@ impl Section<'_> {
         if !texts.is_empty() && texts.iter().all(|text| parts(text.get_ref()) == 0) {
             self.problems.error(
                 texts[0].span(),
-                format!("{key} names nobody"),
-                "write an address, or leave it out",
+                format!("{key} contains no address"),
+                "write an address, or remove it",
             );
         }
         for text in texts {
             for part in text.get_ref().split(separator).map(str::trim).filter(|part| !part.is_empty()) {
                 let Some(mailbox) = self.mailbox(part, text.span()) else { continue };
                 if found.iter().any(|other| other.address == mailbox.address) {
-                    let message = format!("{} stands twice in {key}", mailbox.address);
-                    self.problems.warn(text.span(), message, "one copy is sent");
+                    let message = format!("{} appears twice in {key}", mailbox.address);
+                    self.problems.warn(text.span(), message, "only one copy is sent");
                 } else {
                     found.push(mailbox);
                 }
@@ -62,23 +62,23 @@ type Wrong = (String, String);
 fn mailbox(text: &str) -> Result<Mailbox, Wrong> {
     // The mail builder panics on line breaks in a name.
     if text.chars().any(char::is_control) {
-        return Err(("an address holds a control character".to_owned(), "take it out".to_owned()));
+        return Err(("an address contains a control character".to_owned(), "remove it".to_owned()));
     }
     let ascii = in_ascii(text);
     let parsed = ascii.parse().ok().or_else(|| with_any_name(&ascii));
     let Some(mailbox): Option<ParsedMailbox> = parsed else {
-        return Err((format!("`{text}` is not a mail address"), remedy(text)));
+        return Err((format!("`{text}` is not a valid mail address"), remedy(text)));
     };
     let ParsedMailbox { name, email } = mailbox;
     let address = email.to_string();
     if !address.is_ascii() {
-        let message = format!("`{text}` has letters before the @ that not every mail server takes");
+        let message = format!("`{text}` has characters before the @ that not every mail server accepts");
         return Err((message, "use an address in ASCII".to_owned()));
     }
     let length = name.as_ref().map_or(0, |name| name.chars().count());
     if length > LONGEST_NAME {
         let message = format!("the name before {address} has {length} characters");
-        return Err((message, format!("write at most {LONGEST_NAME}")));
+        return Err((message, format!("use at most {LONGEST_NAME}")));
     }
     Ok(Mailbox { name, address })
 }
@@ -108,24 +108,25 @@ fn remedy(text: &str) -> String {
         _ => "sales@contoso.example",
     };
     let help = if text.to_ascii_lowercase().starts_with("mailto:") {
-        "leave mailto: out"
+        "remove mailto:"
     } else if text.contains('＠') {
         "this @ is a full-width character; type a plain @"
     } else if text
         .rsplit_once('@')
         .is_some_and(|(before, domain)| !before.contains('@') && domain.contains(','))
     {
-        "a comma stands after the @; write a dot, as in \"sales@contoso.example\""
+        "there is a comma after the @; write a dot, as in \"sales@contoso.example\""
     } else if addresses > 1 {
         "write several addresses as a list, or with ; between them"
     } else if text.contains('<') != text.contains('>') {
-        "the address stands between < and >"
+        "put the address between < and >"
     } else if addresses == 1 && words.len() > 1 {
-        return format!("the address stands between < and >: \"Sales <{one}>\"");
+        return format!("put the address between < and >: \"Sales <{one}>\"");
     } else if !text.contains('@') {
-        "an address has an @, as \"sales@contoso.example\"; where a name holds a ;, write a list"
+        "an address contains an @, as in \"sales@contoso.example\"; if a name contains a ;, write a list"
     } else {
-        "write \"sales@contoso.example\" or \"Sales <sales@contoso.example>\"; several in a list, or with ; between them"
+        "write \"sales@contoso.example\" or \"Sales <sales@contoso.example>\"; several in a list, or with ; between \
+         them"
     };
     help.to_owned()
 }
@@ -170,17 +171,20 @@ mod tests {
             ("a@b.example c@d.example", "as a list, or with ;"),
             ("A <a@b.example>, B <c@d.example>", "as a list, or with ;"),
             ("sales@contoso,example", "write a dot"),
-            ("mailto:a@b.example", "leave mailto: out"),
+            ("mailto:a@b.example", "remove mailto:"),
             ("sales＠contoso.example", "plain @"),
             ("Sales a@b.example", "\"Sales <a@b.example>\""),
             ("a@b.example (Sales)", "\"Sales <a@b.example>\""),
             ("Sales <a@b.example", "between < and >"),
             ("a@b.example>", "between < and >"),
-            ("Sales", "an address has an @"),
+            ("Sales", "an address contains an @"),
             ("a@@b.example", "write \"sales@contoso.example\""),
         ] {
             let (message, found) = mailbox(text).unwrap_err();
-            assert!(message.contains("is not a mail address") && found.contains(help), "{text}: {found}");
+            assert!(
+                message.contains("is not a valid mail address") && found.contains(help),
+                "{text}: {found}"
+            );
         }
     }
 }

@@ -40,10 +40,7 @@ pub(super) fn read(root: &Section<'_>, folders: &Folders) -> Connections {
         let count = kinds.iter().filter(|kind| section.has(kind)).count();
         if count != 1 {
             let name = name.get_ref();
-            section.missing(
-                "kind, or more than one",
-                &format!("write [connections.{name}.KIND] with one of {KINDS}"),
-            );
+            section.not_one("kind", &format!("write [connections.{name}.KIND] with one of {KINDS}"));
         }
         section.finish();
         if let Some(table) = azure.or(embedded) {
@@ -104,16 +101,16 @@ impl Connections {
             return;
         }
         let message = if is_other_kind {
-            format!("the connection `{}` is no {kind} connection", name.get_ref())
+            format!("the connection `{}` is not a {kind} connection", name.get_ref())
         } else {
             format!("there is no connection `{}`", name.get_ref())
         };
-        let known = if list.is_empty() {
-            "there is none".to_owned()
-        } else {
-            format!("there is {}", list.join(", "))
+        let known = match list {
+            [] => format!("there is no {kind} connection yet"),
+            [one] => format!("the only {kind} connection is {one}"),
+            _ => format!("{kind} connections are {}", list.join(", ")),
         };
-        let help = format!("{}for a {kind} {known}", did_you_mean(name.get_ref(), list));
+        let help = format!("{}{known}", did_you_mean(name.get_ref(), list));
         section.problems.error(name.span(), message, help);
     }
 }
@@ -128,8 +125,8 @@ fn azure(section: Section<'_>, folders: &Folders) -> Option<AzureConnection> {
     let cloud = entra::cloud(&section);
     let entra = entra::read(&section, "entra", cloud, folders);
     if given.len() != 1 {
-        section.missing(
-            "way to sign in, or more than one",
+        section.not_one(
+            "way to sign in",
             "write connection_string = { env = \"…\" }, or account with entra, shared_key or sas",
         );
     }
@@ -138,8 +135,8 @@ fn azure(section: Section<'_>, folders: &Folders) -> Option<AzureConnection> {
     }
     for (key, what) in [("account", "names the account"), ("cloud", "names the cloud")] {
         if let Some(span) = section.span_of(key).filter(|_| given == ["connection_string"]) {
-            let message = format!("{key} does not go with connection_string");
-            section.problems.error(span, message, format!("take it out: the connection string {what}"));
+            let message = format!("{key} cannot be combined with connection_string");
+            section.problems.error(span, message, format!("remove it: the connection string already {what}"));
         }
     }
     let ca_file = section.ca_file(folders);

@@ -38,13 +38,9 @@ pub(super) fn read(
     if condition.fewest() > u64::from(max_rows) {
         let span = section.span_of("max_rows").unwrap_or_else(|| section.span());
         let message = format!(
-            "{condition} takes more rows than the mail shows ({max_rows}): the others are in the CSV alone"
+            "{condition} requires more rows than the mail shows ({max_rows}): the others are only in the CSV"
         );
-        section.problems.warn(
-            span,
-            message,
-            "raise max_rows, up to 5000, if people should see them in the mail",
-        );
+        section.problems.warn(span, message, "raise max_rows, up to 5000, to show them in the mail");
     }
     let templates = templates::read(&section, shelf, table, each);
     let per_hour = section.integer("per_hour", 1..=100_000).unwrap_or(PER_HOUR);
@@ -86,13 +82,14 @@ fn check_sender(section: &Section<'_>, connections: &Connections, names: &[Strin
         if graph.mailbox.address != sender {
             let span = section.span_of("connection").unwrap_or_else(|| section.span());
             let message = format!(
-                "mails have the sender {sender} of `{first}`, which the mailbox {} of `{name}` may not send",
+                "mails have the sender {sender} of `{first}`; the mailbox {} of `{name}` may not send as \
+                 that address",
                 graph.mailbox.address
             );
             section.problems.warn(
                 span,
                 message,
-                "give both the same address, or the mailbox the right to send as the other",
+                "give both connections the same address, or give the mailbox permission to send as the other",
             );
         }
     }

@@ -8,7 +8,7 @@ use crate::platform::ownership::Finding;
 /// where that shows, and what to do.
 pub(super) fn text_of(path: &Path, bytes: Vec<u8>) -> (String, Option<Finding>) {
     let mut mistake = if bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(b"\x1f\x8b") {
-        let message = format!("{} is an archive, not a text", path.display());
+        let message = format!("{} is an archive, not a text file", path.display());
         Some(Finding { message, help: "unpack it first".to_owned() })
     } else if is_utf16(&bytes) {
         Some(other(path, "UTF-16", ""))
@@ -32,7 +32,7 @@ fn other(path: &Path, encoding: &str, at: &str) -> Finding {
     } else {
         format!("is {encoding} text, not UTF-8")
     };
-    let help = "save it as UTF-8: editors have that under Save as, or Encoding".to_owned();
+    let help = "save it as UTF-8: look for Save as or Encoding in the editor".to_owned();
     Finding { message: format!("{} {what}{at}", path.display()), help }
 }
 
@@ -60,7 +60,7 @@ mod tests {
             (utf16(b""), "flows.toml is UTF-16 text, not UTF-8"),
             (b"[a]\n# \xbc\xb3\xc1\xa4".to_vec(), "flows.toml is not UTF-8 text (line 2, column 3)"),
             (b"# \xea\xb9\x80 \xff".to_vec(), "flows.toml is not UTF-8 text (line 1, column 5)"),
-            (b"PK\x03\x04\0\0\0".to_vec(), "flows.toml is an archive, not a text"),
+            (b"PK\x03\x04\0\0\0".to_vec(), "flows.toml is an archive, not a text file"),
         ] {
             let found = text_of(path, bytes).1.unwrap();
             assert_eq!(found.message, message);

@@ -4,10 +4,12 @@ use super::reader::Section;
 use super::values::Folders;
 use crate::flow::{Cloud, Entra, Identity};
 
-const HELP: &str = "write { managed_identity = true }, or { tenant_id = \"…\", client_id = \"…\", client_secret = { credential = \"…\" } }";
+const HELP: &str = "write { managed_identity = true }, or { tenant_id = \"…\", client_id = \"…\", client_secret = { \
+ credential = \"…\" } }";
 
 /// The key with its value, for a connection that has none.
-pub(super) const HELP_WHOLE: &str = "write entra = { managed_identity = true }, or entra = { tenant_id = \"…\", client_id = \"…\", client_secret = { credential = \"…\" } }";
+pub(super) const HELP_WHOLE: &str = "write entra = { managed_identity = true }, or entra = { tenant_id = \"…\", \
+ client_id = \"…\", client_secret = { credential = \"…\" } }";
 
 pub(super) fn cloud(section: &Section<'_>) -> Cloud {
     let choices = [("public", Cloud::Public), ("china", Cloud::China), ("usgovernment", Cloud::UsGovernment)];
@@ -24,13 +26,13 @@ pub(super) fn read(outer: &Section<'_>, key: &'static str, cloud: Cloud, folders
     let has = |key: &str| section.has(key);
     if managed == Some(false) {
         let span = section.span_of("managed_identity").unwrap_or_else(|| section.span());
-        section.problems.error(span, "managed_identity = false names nobody", HELP);
+        section.problems.error(span, "managed_identity = false names no identity", HELP);
     } else if managed == Some(true) && (has("tenant_id") || has("client_secret")) {
-        let message = "a managed identity has no tenant_id and no client_secret";
+        let message = "a managed identity takes no tenant_id or client_secret";
         section.problems.error(
             section.span(),
             message,
-            "take them out; client_id names a user-assigned identity",
+            "remove them; client_id names a user-assigned identity",
         );
     } else if !has("managed_identity") {
         for key in ["tenant_id", "client_id", "client_secret"] {
@@ -55,7 +57,7 @@ fn name(section: &Section<'_>, key: &'static str) -> Option<String> {
     let fits = text.get_ref().chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '.');
     if !fits {
         let help = "copy it from entra.microsoft.com: App registrations → the application → Overview";
-        section.problems.error(text.span(), format!("`{}` is no {key}", text.get_ref()), help);
+        section.problems.error(text.span(), format!("`{}` is not a valid {key}", text.get_ref()), help);
     }
     fits.then(|| text.into_inner())
 }

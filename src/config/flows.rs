@@ -47,8 +47,8 @@ pub(super) fn read(
             && name.len() <= 64
             && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
         if !fits {
-            let message = format!("`{name}` is no name for a flow");
-            root.problems.error(span, message, "at most 64 letters, digits, - and _");
+            let message = format!("`{name}` is not a valid flow name");
+            root.problems.error(span, message, "use at most 64 letters, digits, - and _");
         }
         let section = root.inner_section("flows", &name, &table);
         let is_on = is_on(table.get_ref());
@@ -60,7 +60,7 @@ pub(super) fn read(
     if flows.whole.is_empty() && flows.broken.is_empty() {
         root.problems.warn(
             0..0,
-            "there is no flow",
+            "no flow is defined",
             "write [flows.NAME] with its recurrence, table and email",
         );
     }
@@ -164,17 +164,19 @@ fn warn_of_fixed(section: &Section<'_>, length: SignedDuration, each: SignedDura
     let slack = length.saturating_sub(each);
     let message = if slack.is_negative() {
         let lost = words(slack.abs());
-        format!("a fixed window of {} in each {} leaves out the rows of {lost}", words(length), words(each))
+        format!("a fixed window of {} every {} misses the rows of {lost}", words(length), words(each))
     } else if slack.is_zero() {
-        "a fixed window has no memory: a run that comes late loses the rows of that time, and so does a standstill".to_owned()
+        "with a fixed window, rows written while a run is late or leadflow is down are never mailed"
+            .to_owned()
     } else {
         let slack = words(slack);
         format!(
-            "a fixed window has no memory: rows of {slack} are mailed twice, and a run that comes later than {slack} loses rows"
+            "with a fixed window, rows of {slack} are mailed twice, and a run that is more than {slack} late misses \
+             rows"
         )
     };
     let help =
-        "mode = \"covering\" (or no mode) reads from where the last run stopped, and mails each row once";
+        "mode = \"covering\" (the default) reads from where the last run stopped, and mails each row once";
     section.problems.warn(section.span(), message, help);
 }
 
@@ -183,8 +185,12 @@ fn table(section: Section<'_>, connections: &Connections) -> Option<FlowTable> {
     let name = section.text("name");
     match &name {
         Some(name) if !is_table_name(name.get_ref()) => {
-            let message = format!("`{}` is no name of a table", name.get_ref());
-            section.problems.error(name.span(), message, "3 to 63 letters and digits, a letter first");
+            let message = format!("`{}` is not a valid table name", name.get_ref());
+            section.problems.error(
+                name.span(),
+                message,
+                "use 3 to 63 letters and digits, starting with a letter",
+            );
         }
         None if !section.has("name") => {
             section.missing("name", "write the table's name: name = \"marketplaceleads\"");
@@ -218,15 +224,15 @@ fn check_filter(section: &Section<'_>, text: &toml::Spanned<String>, is_azure: b
         Ok(filter) if filter.is_covering() => {
             if is_azure && !filter.names_partitions() {
                 let message =
-                    "the service looks at every row of the table in each run, for only the keys are indexed";
-                let help = "with a large table add a range: PartitionKey ge 'a' and PartitionKey lt 'b'";
+                    "each run makes the service scan the whole table, because only the keys are indexed";
+                let help = "for a large table, add a range: PartitionKey ge 'a' and PartitionKey lt 'b'";
                 section.problems.note(text.span(), message, help);
             }
             true
         }
         Ok(_) => {
-            let message = "the filter does not read from the past time on, so it is not promised that it covers every row";
-            let help = "begin it with Timestamp gt datetime'{{past_time}}' and (…)";
+            let message = "the filter has no lower bound on Timestamp: rows may be missed";
+            let help = "start it with Timestamp gt datetime'{{past_time}}' and (…)";
             section.problems.warn(text.span(), message, help);
             false
         }

@@ -61,15 +61,11 @@ impl<'a> Section<'a> {
         let value = self.value(key)?;
         match value.get_ref() {
             DeValue::String(text) if text.trim().is_empty() => {
-                self.problems.error(
-                    value.span(),
-                    format!("{key} is empty"),
-                    "write something, or leave it out",
-                );
+                self.problems.error(value.span(), format!("{key} is empty"), "give it a value, or remove it");
                 None
             }
             DeValue::String(text) => Some(Spanned::new(value.span(), text.clone().into_owned())),
-            _ => self.expected("a text in quotes", key, value),
+            _ => self.expected("a quoted string", key, value),
         }
     }
 
@@ -121,11 +117,11 @@ impl<'a> Section<'a> {
     pub(super) fn texts(&self, key: &'static str) -> Vec<Spanned<String>> {
         let text = |value: &Spanned<DeValue<'_>>| match value.get_ref() {
             DeValue::String(text) if text.trim().is_empty() => {
-                self.problems.error(value.span(), format!("{key} has an empty text"), "take it out");
+                self.problems.error(value.span(), format!("{key} contains an empty string"), "remove it");
                 None
             }
             DeValue::String(text) => Some(Spanned::new(value.span(), text.clone().into_owned())),
-            _ => self.expected("a text in quotes, or a list of them", key, value),
+            _ => self.expected("a quoted string, or a list of them", key, value),
         };
         self.items(key).into_iter().filter_map(text).collect()
     }
@@ -160,7 +156,7 @@ impl<'a> Section<'a> {
         if found.is_none() {
             let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
             let help = format!("{}one of {}", did_you_mean(word.get_ref(), &words), words.join(", "));
-            self.problems.error(word.span(), format!("`{}` is no {key}", word.get_ref()), help);
+            self.problems.error(word.span(), format!("`{}` is not a valid {key}", word.get_ref()), help);
         }
         found.map(|(_, choice)| *choice)
     }
@@ -184,7 +180,7 @@ impl<'a> Section<'a> {
                     pairs.push((name.span().start, name.get_ref().clone().into_owned(), value));
                 }
                 _ => {
-                    let _: Option<()> = section.expected("a text in quotes", name.get_ref(), value);
+                    let _: Option<()> = section.expected("a quoted string", name.get_ref(), value);
                 }
             }
         }
@@ -235,6 +231,11 @@ impl<'a> Section<'a> {
         self.problems.error(self.span(), format!("[{}] has no {what}", self.name), help);
     }
 
+    /// Says that the table gives none of the choices, or several.
+    pub(super) fn not_one(&self, what: &str, help: &str) {
+        self.problems.error(self.span(), format!("[{}] needs exactly one {what}", self.name), help);
+    }
+
     /// Every key that was not asked for is unknown.
     pub(super) fn finish(self) {
         let known = self.known.into_inner();
@@ -251,7 +252,7 @@ impl<'a> Section<'a> {
 
 fn kind_of(value: &DeValue<'_>) -> &'static str {
     match value {
-        DeValue::String(_) => "a text",
+        DeValue::String(_) => "a string",
         DeValue::Integer(_) => "a whole number",
         DeValue::Float(_) => "a decimal number",
         DeValue::Boolean(_) => "true or false",

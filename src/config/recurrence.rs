@@ -63,8 +63,8 @@ fn schedule(section: &Section<'_>) -> Option<Schedule> {
     let has_fields = FIELDS.into_iter().any(|field| section.has(field));
     match (cron, every) {
         (Some(cron), _) if has_fields => {
-            let help = "write either cron, or frequency and interval";
-            section.problems.error(cron.span(), "cron does not go with the other fields", help);
+            let help = "write either cron or frequency and interval";
+            section.problems.error(cron.span(), "cron cannot be combined with the other fields", help);
             None
         }
         (Some(cron), _) => Some(Schedule::Cron(cron.into_inner())),
@@ -101,11 +101,15 @@ fn start_time(section: &Section<'_>) -> Option<DateTime> {
     let parsed = parsed.filter(|at| (1970..=2199).contains(&at.year()));
     if parsed.is_none() {
         let help = if has_zone {
-            "leave out Z or the offset: it is local time in time_zone"
+            "remove Z or the offset: it is local time in time_zone"
         } else {
             "write start_time = \"2026-01-05T08:00:00\", local time in time_zone, from 1970 to 2199"
         };
-        section.problems.error(text.span(), format!("`{}` is no local date and time", text.get_ref()), help);
+        section.problems.error(
+            text.span(),
+            format!("`{}` is not a valid local date and time", text.get_ref()),
+            help,
+        );
     }
     parsed
 }

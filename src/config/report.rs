@@ -249,7 +249,7 @@ impl fmt::Display for Report {
         let count = self.problems.iter().filter(|problem| problem.level == Level::Error).count();
         let file = self.problems.first().map_or_else(String::new, |problem| problem.place().0);
         let noun = if count == 1 { "problem" } else { "problems" };
-        write!(f, "{file}: {count} {noun} to mend")
+        write!(f, "{file}: {count} {noun} to fix")
     }
 }
 

@@ -85,10 +85,10 @@ pub(super) fn check_found(path: &Path) -> Result<(), Finding> {
     let name = path.display();
     Err(Finding {
         message: format!(
-            "{name} in this folder belongs to {}, and nobody has named it",
+            "{name} in this folder belongs to {}, and was not named on the command line",
             ownership::name_of(owner)
         ),
-        help: format!("if it is the right one, add --config {name}, or type: sudo chown root: {name}"),
+        help: format!("if it is the right file, add --config {name}, or type: sudo chown root: {name}"),
     })
 }
 

@@ -38,7 +38,7 @@ pub(super) fn read(section: Option<Section<'_>>, folders: &Folders, connections:
     if let Some(log) = section.text("log") {
         if telemetry::filter_of(log.get_ref()).is_err() {
             let help = "write error, warn, info or debug";
-            section.problems.error(log.span(), format!("`{}` is no log level", log.get_ref()), help);
+            section.problems.error(log.span(), format!("`{}` is not a valid log level", log.get_ref()), help);
         }
         settings.log = log.into_inner();
     }
@@ -65,7 +65,7 @@ pub(super) fn check_listeners(
     let Some(name) = used.find(is_real) else { return };
     let help =
         format!("write [settings.failures] with connection = \"{name}\" and to = \"ops@contoso.example\"");
-    problems.note_of_all("nobody hears when a flow or a mail connection fails", help);
+    problems.note_of_all("nobody is notified when a flow or a mail connection fails", help);
 }
 
 fn failures(section: Section<'_>, connections: &Connections) -> Failures {
@@ -93,8 +93,8 @@ fn heartbeat_url(section: &Section<'_>, text: &Spanned<String>) -> Option<url::U
     };
     let found = found.filter(is_safe);
     if found.is_none() {
-        let help = "write heartbeat_url = \"https://…\"; http is for this machine only";
-        section.problems.error(text.span(), "heartbeat_url is no https address", help);
+        let help = "write heartbeat_url = \"https://…\"; http is allowed for this machine only";
+        section.problems.error(text.span(), "heartbeat_url is not an https address", help);
     }
     found
 }

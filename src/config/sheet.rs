@@ -91,7 +91,7 @@ pub(super) fn read(section: &Section<'_>) -> Option<Vec<SheetColumn>> {
                 did_you_mean(name.get_ref(), &known),
                 known.join(", ")
             );
-            section.problems.error(name.span(), format!("`{}` is no csv", name.get_ref()), help);
+            section.problems.error(name.span(), format!("`{}` is not a valid csv", name.get_ref()), help);
         }
         return found;
     }
@@ -103,7 +103,7 @@ pub(super) fn read(section: &Section<'_>) -> Option<Vec<SheetColumn>> {
 pub(super) fn separator(section: &Section<'_>) -> Separator {
     let Some(text) = section.text("csv_separator") else { return Separator::default() };
     Separator::parse(text.get_ref()).unwrap_or_else(|| {
-        let message = format!("`{}` is no separator of a CSV", text.get_ref().escape_debug());
+        let message = format!("`{}` is not a valid CSV separator", text.get_ref().escape_debug());
         section.problems.error(text.span(), message, "write \",\", \";\" or \"tab\"");
         Separator::default()
     })

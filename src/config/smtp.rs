@@ -27,12 +27,14 @@ pub(super) fn read(section: Section<'_>, folders: &Folders) -> Option<SmtpConnec
     if let Some(host) =
         host.as_ref().filter(|host| security == Security::None && !is_loopback(host.get_ref()))
     {
-        let message =
-            format!("security = \"none\" would send leads and password readable to {}", host.get_ref());
+        let message = format!(
+            "security = \"none\" would send leads and the password unencrypted to {}",
+            host.get_ref()
+        );
         section.problems.error(
             host.span(),
             message,
-            "write security = \"starttls\" or \"tls\"; none is for this machine only",
+            "write security = \"starttls\" or \"tls\"; none is allowed for this machine only",
         );
     }
     let from = section.address("from");
@@ -43,7 +45,7 @@ pub(super) fn read(section: Section<'_>, folders: &Folders) -> Option<SmtpConnec
     let login_section = section.section("login");
     let has_oauth = login_section.as_ref().is_some_and(|login| login.has("oauth"));
     if let Some(span) = section.span_of("cloud").filter(|_| !has_oauth) {
-        section.problems.error(span, "cloud goes with oauth alone", "take it out");
+        section.problems.error(span, "cloud can only be used with oauth", "remove it");
     }
     let login = login_section.and_then(|section| login(section, cloud, folders));
     let ca_file = section.ca_file(folders);
@@ -68,7 +70,9 @@ fn host(section: &Section<'_>) -> Option<Spanned<String>> {
             Some((host, port)) if host_of(host).is_some() && port.parse::<u16>().is_ok() => {
                 format!("write host = \"{host}\" and port = {port}")
             }
-            _ => "write the name or the address alone, host = \"smtp.contoso.example\"; the port goes into `port`".to_owned(),
+            _ => "write only the name or the address, host = \"smtp.contoso.example\"; the port goes into \
+             `port`"
+                .to_owned(),
         };
         section.problems.error(written.span(), format!("`{name}` is not a valid host name"), help);
         return None;
@@ -98,7 +102,8 @@ fn helo(section: &Section<'_>) -> Option<String> {
     let name = helo_of(written.get_ref());
     if name.is_none() {
         let message = format!("`{}` is not a valid name for EHLO", written.get_ref());
-        let help = "write this machine's full name, helo = \"vm1.contoso.example\", or its address, helo = \"[192.0.2.4]\"";
+        let help = "write this machine's full name, helo = \"vm1.contoso.example\", or its address, helo = \
+         \"[192.0.2.4]\"";
         section.problems.error(written.span(), message, help);
     }
     name
@@ -126,7 +131,7 @@ fn login(section: Section<'_>, cloud: Cloud, folders: &Folders) -> Option<Login>
     let oauth = entra::read(&section, "oauth", cloud, folders);
     match (section.has("password"), section.has("oauth")) {
         (true, true) => {
-            let help = "take one of them out; Office 365 takes oauth";
+            let help = "remove one of them; Office 365 requires oauth";
             section.problems.error(section.span(), "a login has a password or oauth, not both", help);
         }
         (false, false) => section.missing(

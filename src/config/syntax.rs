@@ -79,7 +79,7 @@ fn explained(text: &str, span: Range<usize>, message: &str) -> Mistake {
         .or_else(|| of_value(before, after, message))
         .or_else(|| of_line(before, after, message))
         .unwrap_or_else(|| {
-            let help = "a line is `key = value`, with text in quotes, or a [table]; see https://toml.io";
+            let help = "a line is `key = value`, with strings in quotes, or a [table]; see https://toml.io";
             (message.to_owned(), help.to_owned())
         });
     Mistake { span, message, help }
@@ -110,8 +110,10 @@ fn of_sign(before: &str, after: &str, message: &str) -> Option<Words> {
         message.starts_with("invalid basic string") || message.starts_with("invalid literal string");
     let quotes = ['“', '”', '„', '‟', '‘', '’', '‚', '«', '»', '＂', '＇', '´', '`'];
     if first.is_some_and(|c| quotes.contains(&c)) || (is_open_text && before.ends_with(&quotes[..])) {
-        let help =
-            format!("write straight quotes: {} = \"…\"; word processors and chats turn them", key_of(before));
+        let help = format!(
+            "write straight quotes: {} = \"…\"; word processors and chat programs change them",
+            key_of(before)
+        );
         return Some(("the quotes are curly".to_owned(), help));
     }
     let named = match first? {
@@ -119,13 +121,13 @@ fn of_sign(before: &str, after: &str, message: &str) -> Option<Words> {
         '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}' => "an invisible character",
         '\u{3000}' => "a full-width space",
         '\u{ff01}'..='\u{ff5e}' => "a full-width character",
-        '–' | '—' | '−' => "a dash that is no hyphen",
+        '–' | '—' | '−' => "a dash that is not a hyphen",
         '\0' => "a NUL character",
         c if c.is_control() => "a control character",
         _ => return None,
     };
     Some((
-        format!("{named} stands here"),
+        format!("there is {named} here"),
         "type it again on the keyboard, as a plain space, `=`, quotes or hyphen".to_owned(),
     ))
 }
@@ -135,22 +137,22 @@ fn of_value(before: &str, after: &str, message: &str) -> Option<Words> {
     let is_escape = message.contains("escaped value") || message.contains("unicode");
     if is_escape {
         let help = format!(
-            "in a path write / or \\\\, or put the text in single quotes: {key} = 'C:\\folder\\file'"
+            "in a path write / or \\\\, or put the string in single quotes: {key} = 'C:\\folder\\file'"
         );
         return Some(("a backslash stands for a special character in double quotes".to_owned(), help));
     }
     if message.contains("basic string") || message.contains("literal string, expected") {
-        return words("the text in quotes does not end in its line", "end it with the same quote");
+        return words("the quoted string is not closed on its line", "close it with the same quote");
     }
     if message.contains("leading zero") {
-        return words("a number begins with 0", "leave the 0 out: 8, not 08");
+        return words("a number cannot start with 0", "write 8, not 08");
     }
     if !message.contains("string values must be quoted") && !message.contains("invalid boolean") {
         return None;
     }
     let value = after.split(['#', ',', '}', ']']).next().unwrap_or_default().trim();
     if value.is_empty() {
-        return Some(("the value is missing".to_owned(), format!("write {key} = …, or leave the line out")));
+        return Some(("the value is missing".to_owned(), format!("write {key} = …, or remove the line")));
     }
     let switch = match value.to_ascii_lowercase().as_str() {
         "true" | "yes" | "on" => Some("true"),
@@ -161,7 +163,8 @@ fn of_value(before: &str, after: &str, message: &str) -> Option<Words> {
         Some(switch) => (format!("`{value}` is not a value"), format!("write {key} = {switch}")),
         None if SECRETS.contains(&key) => {
             let help = format!(
-                "a secret does not belong in the file: write {key} = {{ env = \"NAME\" }} or {{ file = \"/path\" }}"
+                "a secret must not be in this file: write {key} = {{ env = \"NAME\" }} or {{ file = \
+                 \"/path\" }}"
             );
             ("the value is not in quotes".to_owned(), help)
         }
@@ -173,53 +176,56 @@ fn of_line(before: &str, after: &str, message: &str) -> Option<Words> {
     if after.starts_with('{') && before.trim().is_empty() {
         return words(
             "this is JSON",
-            "flows.toml is TOML; see docs/flows.md, or begin with the flows.toml that comes with leadflow",
+            "flows.toml is TOML; see docs/flows.md, or start from the flows.toml that comes with leadflow",
         );
     }
     if after.starts_with(':') {
         let help = format!("write {} = \"…\"", key_of(before));
-        return Some(("`:` stands where `=` belongs".to_owned(), help));
+        return Some(("`:` is used where `=` belongs".to_owned(), help));
     }
     if message.contains("unquoted key") && after.chars().next().is_some_and(char::is_alphanumeric) {
         return words(
-            "a name has letters other than a to z",
-            "put the name in quotes; the name of a flow or connection has letters a to z, digits, - and _",
+            "a name contains characters other than a to z",
+            "put the name in quotes; names of flows and connections use a to z, digits, - and _",
         );
     }
     if message.contains("unquoted key") {
         return words(
-            "this cannot begin a line",
-            "a line is `key = value` or [table]; a comment begins with #",
+            "a line cannot start like this",
+            "a line is `key = value` or [table]; a comment starts with #",
         );
     }
     if message.contains("key with no value") {
-        return words("the line has no `=`", "write key = value; a comment begins with #");
+        return words("the line has no `=`", "write key = value; a comment starts with #");
     }
     if message.contains("array elements") {
         return words(
-            "the list before this has no end, or a comma is missing",
-            "end it with ], and write commas between its items",
+            "the list before this is not closed, or a comma is missing",
+            "close it with ], and write commas between its items",
         );
     }
     if message.contains("unclosed array") {
-        return words("the list has no end", "end it with ]");
+        return words("the list is not closed", "close it with ]");
     }
     if message.contains("unclosed inline table") {
-        return words("the table in braces has no end", "end it with }");
+        return words("the table in braces is not closed", "close it with }");
     }
     if message.contains("unclosed table") {
-        return words("the name of the table has no end", "end it with ]");
+        return words("the name of the table is not closed", "close it with ]");
     }
     if !message.contains("expected newline") {
         return None;
     }
     match after.trim_start() {
-        rest if rest.starts_with(';') => words("the line ends with ;", "leave it out"),
-        rest if rest.starts_with("//") => words("`//` does not begin a comment", "begin it with #"),
+        rest if rest.starts_with(';') => words("the line ends with ;", "remove it"),
+        rest if rest.starts_with("//") => words("`//` does not start a comment", "start it with #"),
         rest if rest.starts_with(',') => {
-            words("the line ends with a comma", "leave it out, or put several values into [ ]")
+            words("the line ends with a comma", "remove it, or put several values into [ ]")
         }
-        _ => words("something follows the value", "write one key a line; a text has one pair of quotes"),
+        _ => words(
+            "there is something after the value",
+            "write one key per line; a string has one pair of quotes",
+        ),
     }
 }
 
@@ -248,14 +254,14 @@ fn given_twice(text: &str, parsed: &DeTable<'_>, span: Range<usize>, path: &str)
         first.map(|at| text[..at].matches('\n').count() + 1)
     };
     let name = text[span.clone()].trim_matches(['"', '\'']);
-    let place = line.map_or_else(String::new, |line| format!(": first in line {line}"));
+    let place = line.map_or_else(String::new, |line| format!(": first on line {line}"));
     let (message, help) = if is_header {
         (
-            format!("the table [{path}] is given twice{place}"),
+            format!("the table [{path}] is defined twice{place}"),
             "put its keys together under one header, or give it another name",
         )
     } else {
-        (format!("`{name}` is given twice{place}"), "keep one of them")
+        (format!("`{name}` is defined twice{place}"), "keep one of them")
     };
     Mistake { span, message, help: help.to_owned() }
 }

@@ -100,12 +100,12 @@ impl Shelf {
         let name = |file: &str| self.folder.join(file).display().to_string();
         if let Some(failure) = &self.failure {
             let folder = self.folder.display().to_string();
-            let help = "its owner must let leadflow's user read it; or take it away".to_owned();
+            let help = "let leadflow's user read it, or remove it".to_owned();
             problems.add_in(&folder, "", None, Advice::new(failure).with_help(help), Level::Error);
         }
         for file in &self.misnamed {
-            let message = format!("{} is not used: its name is not that of a template", name(file));
-            let help = format!("call it NAME{HTML} or NAME{TEXT}");
+            let message = format!("{} is ignored: its name is not a template name", name(file));
+            let help = format!("name it NAME{HTML} or NAME{TEXT}");
             let advice = Advice::new(message).with_help(help);
             problems.add_in(&name(file), "", None, advice, Level::Warning);
         }
@@ -219,7 +219,11 @@ pub(super) fn read(
     };
     match (&template, &body) {
         (Some(_), Some(body)) => {
-            section.problems.error(body.span(), "body does not go with template", "leave one of them out");
+            section.problems.error(
+                body.span(),
+                "body cannot be combined with template",
+                "remove one of them",
+            );
             return None;
         }
         (None, Some(body)) => {
@@ -355,16 +359,18 @@ impl Written<'_> {
             }
             let nearest = did_you_mean(name, &known);
             if table.select.is_some() {
-                let help = format!("{nearest}add it to select, or take it out of the template");
-                let message = format!("no row has a column `{name}`, since select does not ask for it");
+                let help = format!("{nearest}add it to select, or remove it from the template");
+                let message = format!("rows have no column `{name}`, because select does not include it");
                 self.report(place, *at, Advice::new(message).with_help(help), Level::Error);
                 continue;
             }
             let message = format!(
-                "no row is known to have a column `{name}`: a run without it is mailed as a plain listing"
+                "no known row has a column `{name}`: if a run's rows lack it, they are mailed as a plain \
+                 listing"
             );
             let help = format!(
-                "{nearest}if the table has such a column, write columns = [\"{name}\"] in the flow's table section: where no row has it, it is empty"
+                "{nearest}if the table has this column, write columns = [\"{name}\"] in the flow's table section; it \
+                 is then empty where rows lack it"
             );
             self.report(place, *at, Advice::new(message).with_help(help), Level::Warning);
         }

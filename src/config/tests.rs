@@ -102,7 +102,8 @@ fn every_problem_has_its_place_and_remedy() {
         ("template =", "csv = {}\ntemplate ="),
         (
             "[flows.leads.table]",
-            "hours = [8]\nstart_time = \"2026-01-05T08:00:00Z\"\n[flows.leads.window]\nunit = \"minute\"\ninterval = 5\nmode = \"fixed\"\n[flows.leads.table]",
+            "hours = [8]\nstart_time = \"2026-01-05T08:00:00Z\"\n[flows.leads.window]\nunit = \"minute\"\ninterval = \
+             5\nmode = \"fixed\"\n[flows.leads.table]",
         ),
         (
             "template = \"marketplace-leads\"",
@@ -123,7 +124,7 @@ fn every_problem_has_its_place_and_remedy() {
 fn a_name_before_an_address_has_its_bound() {
     let named = |length: usize| problems("Partners <", &format!("{} <", "n".repeat(length)));
     assert!(!named(200).contains("characters"), "{}", named(200));
-    let expected = "the name before partners@contoso.example has 201 characters | write at most 200";
+    let expected = "the name before partners@contoso.example has 201 characters | use at most 200";
     assert!(named(201).contains(expected), "{}", named(201));
 }
 
@@ -134,7 +135,7 @@ fn a_literal_secret_is_refused_and_not_shown() {
     let report = parsed(&text).unwrap_err();
     let shown = report.shown(false, 100);
     assert_eq!(report.problems.len(), 2, "{shown}");
-    assert!(shown.contains("a secret must not stand in flows.toml: password"), "{shown}");
+    assert!(shown.contains("a secret must not be in flows.toml: password"), "{shown}");
     assert!(!shown.contains("canary"), "{shown}");
     let helps: Vec<_> = report.problems.iter().filter_map(|problem| problem.help.as_deref()).collect();
     let way = |name: &str| {

@@ -36,7 +36,8 @@ impl Folders {
         let place = Path::new(secrets::OF_PACKAGE).join(&*name);
         if !self.service.as_ref().is_some_and(Reader::is_of_package) {
             return format!(
-                "write {{ credential = \"{name}\" }}, and add LoadCredential={name}:{there} to the service's unit"
+                "write {{ credential = \"{name}\" }}, and add LoadCredential={name}:{there} to the \
+                 service's unit"
             );
         }
         if path == place {
@@ -52,10 +53,10 @@ impl Folders {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let place = self.config.join(&*name);
         if let Some(shut) = refusal.shut.as_ref().filter(|_| path == place) {
-            return format!("it is no secret: type sudo chmod a+rX {}", shut.display());
+            return format!("it is not a secret: type sudo chmod a+rX {}", shut.display());
         }
         format!(
-            "it is no secret: type sudo install -m 644 {} {}, and write ca_file = \"{name}\"",
+            "it is not a secret: type sudo install -m 644 {} {}, and write ca_file = \"{name}\"",
             path.display(),
             place.display()
         )
@@ -83,7 +84,7 @@ impl Section<'_> {
         let length = span.and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok());
         let length = length.filter(|length| !length.is_negative());
         if length.is_none() {
-            let message = format!("`{}` is no duration", text.get_ref());
+            let message = format!("`{}` is not a valid duration", text.get_ref());
             self.problems.error(
                 text.span(),
                 message,
@@ -101,7 +102,7 @@ impl Section<'_> {
             }
             return Some(zone);
         }
-        let message = format!("`{}` is not a time zone", name.get_ref());
+        let message = format!("`{}` is not a valid time zone", name.get_ref());
         self.problems.error(name.span(), message, time_zone::instead_of(name.get_ref()));
         None
     }
@@ -113,7 +114,7 @@ impl Section<'_> {
         if self.is_text(key) {
             let span = self.text(key)?.span();
             let help = of_package(key, folders).unwrap_or_else(|| HELP.to_owned());
-            self.problems.error(span, format!("a secret must not stand in flows.toml: {key}"), help);
+            self.problems.error(span, format!("a secret must not be in flows.toml: {key}"), help);
             return None;
         }
         let section = self.section(key)?;

@@ -27,7 +27,7 @@ pub(super) fn between(old: &Config, new: &Config) -> Vec<String> {
         }
     }
     for name in old.flows.keys().filter(|name| !new.flows.contains_key(*name)) {
-        changes.push(format!("{name} is gone; mails of it that wait still leave"));
+        changes.push(format!("{name} is removed; its waiting mails are still sent"));
     }
     changes
 }
@@ -36,7 +36,7 @@ fn of_settings(old: &Settings, new: &Settings) -> Vec<String> {
     let differ = [
         (old.time_zone != new.time_zone, "time_zone"),
         (old.history != new.history, "history"),
-        (old.log != new.log, "log, which takes a restart"),
+        (old.log != new.log, "log, which needs a restart"),
         (old.failures != new.failures, "failures"),
         (old.heartbeat_url != new.heartbeat_url, "heartbeat_url"),
     ];
@@ -50,7 +50,7 @@ fn of_settings(old: &Settings, new: &Settings) -> Vec<String> {
 fn connection<T: PartialEq>(name: &str, old: Option<&T>, new: Option<&T>) -> Option<String> {
     match (old, new) {
         (None, Some(_)) => Some(format!("the connection {name} is new")),
-        (Some(_), None) => Some(format!("the connection {name} is gone")),
+        (Some(_), None) => Some(format!("the connection {name} is removed")),
         (Some(old), Some(new)) if old != new => Some(format!("the connection {name} changed")),
         _ => None,
     }
@@ -79,7 +79,7 @@ fn differences(old: &Flow, new: &Flow) -> Vec<String> {
     }
     found.extend(recipients(old, new));
     if old.email.connections != new.email.connections {
-        found.push(format!("mail goes by {}", new.email.connections.join(", then ")));
+        found.push(format!("mail is sent by {}", new.email.connections.join(", then ")));
     }
     if old.email.templates.sources() != new.email.templates.sources() {
         found.push("subject or template changed".to_owned());

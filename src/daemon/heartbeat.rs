@@ -40,7 +40,7 @@ impl Heartbeat {
         let Some(client) = self.client.clone() else {
             self.is_under_way.store(false, Ordering::Relaxed);
             return warn!(
-                "the heartbeat cannot be sent: the system has no certificates (package ca-certificates)"
+                "cannot send the heartbeat: the system has no certificates (package ca-certificates)"
             );
         };
         let is_under_way = Arc::clone(&self.is_under_way);
@@ -48,11 +48,11 @@ impl Heartbeat {
         tokio::spawn(async move {
             let answer = client.get(url).send().await.and_then(reqwest::Response::error_for_status);
             let failed = answer.err().map(|error| match error.status() {
-                Some(status) => format!("the service answers {status}"),
+                Some(status) => format!("the service answered {status}"),
                 None => http::NoAnswer::of(&error).reason,
             });
             if let Some(error) = failed.as_ref().filter(|_| !is_failing.load(Ordering::Relaxed)) {
-                warn!("the heartbeat does not get through: {error}; look at settings.heartbeat_url");
+                warn!("the heartbeat failed: {error}; check settings.heartbeat_url");
             }
             is_failing.store(failed.is_some(), Ordering::Relaxed);
             is_under_way.store(false, Ordering::Relaxed);

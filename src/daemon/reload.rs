@@ -25,13 +25,13 @@ impl Daemon {
                 for problem in report.problems.iter().filter(|problem| problem.level == Level::Error) {
                     error!("{}", problem.in_one_line());
                 }
-                error!("{report}: the old flows go on");
+                error!("{report}: leadflow keeps running the previous flows");
                 Some(report.in_short())
             }
             Ok(loaded) => {
                 let refused = self.cannot_be_taken(&loaded.config);
                 match refused {
-                    Some(what) => error!("{what}: the old flows go on"),
+                    Some(what) => error!("{what}: leadflow keeps running the previous flows"),
                     None => self.swap(loaded).await?,
                 }
                 refused.map(str::to_owned)
@@ -53,10 +53,10 @@ impl Daemon {
     /// Why a valid file is not taken.
     fn cannot_be_taken(&self, config: &Config) -> Option<&'static str> {
         if config.settings.state != self.engine.config().settings.state {
-            return Some("settings.state has changed, which takes a restart");
+            return Some("settings.state has changed, which needs a restart");
         }
         let is_emptied = config.flows.is_empty() && !self.engine.config().flows.is_empty();
-        is_emptied.then_some("the file has no flow any more; stop leadflow if that is meant")
+        is_emptied.then_some("the file no longer defines a flow; stop leadflow if that is intended")
     }
 
     fn watch_files(&mut self) {
@@ -91,7 +91,7 @@ fn alarm(what: String, since: Timestamp) -> Alarm {
         since,
         times: 1,
         what,
-        help: "mend the file and save it; until then the flows go on as they were before the change"
+        help: "fix the file and save it; until then leadflow runs the flows as they were before the change"
             .to_owned(),
         look: "leadflow check".to_owned(),
     }

@@ -21,7 +21,7 @@ pub(super) fn of(snapshot: Snapshot, now: Timestamp, time_zone: &TimeZone) -> St
         parts.push(format!("under way: {under_way}"));
     }
     if is_well == Some(false) {
-        parts.push("something is wrong: leadflow health".to_owned());
+        parts.push("there are problems: leadflow health".to_owned());
     }
     parts.join("; ")
 }

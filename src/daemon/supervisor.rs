@@ -64,7 +64,10 @@ impl Supervisor {
         let silence = delivery.silence();
         let is_starving = silence > patience;
         if is_starving && !self.is_starving {
-            error!("the delivery has stood still for {} s: the watchdog is fed no more", silence.as_secs());
+            error!(
+                "delivery has made no progress for {} s; the systemd watchdog is no longer notified",
+                silence.as_secs()
+            );
         }
         self.is_starving = is_starving;
         if !is_starving {

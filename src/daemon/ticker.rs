@@ -35,7 +35,7 @@ async fn guard(ticks: mpsc::Sender<()>) {
         let _ticker = match Ticker::start(send) {
             Ok(ticker) => ticker,
             Err(error) => {
-                error!("the ticker cannot be started: {error}; trying again");
+                error!("cannot start the ticker: {error}; trying again");
                 tokio::time::sleep(AGAIN).await;
                 continue;
             }
@@ -51,7 +51,7 @@ async fn guard(ticks: mpsc::Sender<()>) {
             }
         };
         if is_quiet {
-            warn!("the ticker went quiet, perhaps because the clock was set: it is built anew");
+            warn!("the ticker stopped firing, perhaps because the clock was set: restarting it");
         } else {
             tokio::time::sleep(AGAIN).await;
         }
@@ -72,7 +72,7 @@ impl Ticker {
             runtime.block_on(async {
                 match build(ticks).await {
                     Ok(_scheduler) => drop(stopped.await),
-                    Err(error) => error!("the ticker cannot be built: {error}; trying again"),
+                    Err(error) => error!("cannot build the ticker: {error}; trying again"),
                 }
             });
         };

@@ -83,7 +83,7 @@ impl Watch {
             if let Err(error) = self.watcher.watch(folder, RecursiveMode::NonRecursive)
                 && self.unwatched.insert(folder.clone())
             {
-                warn!("changes in {} are not seen by themselves: {error}", folder.display());
+                warn!("changes in {} are not detected: {error}", folder.display());
             }
         }
         self.folders = folders;

@@ -1,4 +1,4 @@
-//! The end: what is under way may finish, for a while; the rest is broken off and recorded so.
+//! The end: what is under way may finish, for a while; the rest is interrupted, and recorded so.
 
 use std::time::Duration;
 
@@ -38,12 +38,12 @@ impl Engine {
         }
     }
 
-    /// Lets the runs under way finish for a while; those that do not are broken off. Returns the ends of the others.
+    /// Lets the runs under way finish for a while; those that do not are interrupted. Returns the ends of the others.
     pub async fn finish_runs(&mut self) -> Vec<RunEnd> {
         let mut ends = Vec::new();
         let finish = async {
             if let Err(error) = self.withdraw_waiting().await {
-                warn!("runs that wait for their turn are done anew at the next start: {error}");
+                warn!("waiting runs are run again at the next start: {error}");
             }
             while let Some(some) = self.finish_next().await? {
                 ends.extend(some);
@@ -51,7 +51,10 @@ impl Engine {
             Ok::<_, StoreError>(())
         };
         if !matches!(timeout(FOR_RUNS, finish).await, Ok(Ok(()))) {
-            warn!("runs under way are broken off; they moved nothing and are done anew at the next start");
+            warn!(
+                "runs under way are interrupted; they committed nothing and are run again at the next \
+             start"
+            );
             self.break_off().await;
         }
         ends
@@ -81,6 +84,6 @@ impl Engine {
 /// Waits for the mail under way, for a while.
 pub(super) async fn mail_may_finish(finish: impl Future<Output = ()>) {
     if timeout(FOR_MAIL, finish).await.is_err() {
-        warn!("the mail under way is broken off: it is uncertain and is sent again at the next start");
+        warn!("the mail under way is interrupted: it is uncertain and is sent again at the next start");
     }
 }

@@ -113,12 +113,12 @@ impl Engine {
         let now = ctx.clock.now();
         let TakenOver { runs, mails } = ctx.store.take_over(now).await?;
         if runs > 0 {
-            warn!(runs, "the last process ended during runs; they are done anew");
+            warn!(runs, "the last process stopped during runs; they are run again");
         }
         if mails > 0 {
             warn!(
                 mails,
-                "the last process ended while mails were being sent: they are uncertain and are sent again"
+                "the last process stopped while mails were being sent: they are uncertain and are sent again"
             );
         }
         let delivery = deliver(&ctx, Arc::clone(&config));

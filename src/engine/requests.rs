@@ -21,7 +21,7 @@ impl Engine {
                 Request::Off(flow) => self.turn(&flow, true, now),
                 Request::On(flow) => self.turn(&flow, false, now),
                 Request::Retry(_) => {
-                    info!("mails are tried again by command");
+                    info!("mails are retried by command");
                     self.delivery.replace(Arc::clone(&self.config));
                 }
                 Request::Send(mail, _) => {
@@ -56,14 +56,16 @@ impl Engine {
     /// The run that is asked for, where its flow is free.
     async fn take_up(&mut self, id: i64, name: &str, order: Order) -> Result<Option<Job>, StoreError> {
         let Some(flow) = self.config.flows.get(name).cloned() else {
-            let answer = format!("the daemon knows no flow `{name}`; it was perhaps not reloaded yet");
+            let answer = format!(
+                "the daemon does not know the flow `{name}`; perhaps flows.toml was not reloaded yet"
+            );
             self.ctx.store.refuse_request(id, answer).await?;
             return Ok(None);
         };
         if !self.agenda.claim(name) {
             return Ok(None);
         }
-        info!(flow = name, cause = order.cause.word(), "a run is asked for by command");
+        info!(flow = name, cause = order.cause.word(), "a run is requested by command");
         Ok(Some(Job { flow, order }))
     }
 }

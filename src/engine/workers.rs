@@ -150,11 +150,11 @@ async fn work(ctx: RunContext, config: Arc<Config>, job: Job, turn: Turn, claime
         Ok(Ok(Done::Quiet(quiet))) => WorkerEvent::Empty(job, turn, quiet),
         Ok(Ok(Done::Recorded(ended))) => WorkerEvent::Ended(job, turn, Ok(ended)),
         Ok(Err(error)) => {
-            error!(flow, "the run cannot be recorded: {error}");
+            error!(flow, "cannot record the run: {error}");
             WorkerEvent::Ended(job, turn, Err(error))
         }
         Err(_) => {
-            error!(flow, "the run broke off by a fault of leadflow, which the lines before tell of");
+            error!(flow, "the run panicked, which is a bug in leadflow; see the log lines above");
             WorkerEvent::BrokeOff(job, turn)
         }
     }
@@ -164,7 +164,7 @@ async fn record(ctx: RunContext, ended: Vec<(Job, Quiet)>) -> WorkerEvent {
     let (jobs, quiet): (Vec<_>, Vec<_>) = ended.into_iter().unzip();
     let recorded = run::record(&ctx, quiet).await;
     if let Err(error) = &recorded {
-        error!(runs = jobs.len(), "runs that found nothing cannot be recorded: {error}");
+        error!(runs = jobs.len(), "cannot record runs that found nothing: {error}");
     }
     WorkerEvent::Recorded(jobs, recorded)
 }

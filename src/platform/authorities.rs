@@ -18,7 +18,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, Advice> 
         Advice::new(format!("cannot use ca_file {place}: {reason}")).with_help(help)
     };
     let bytes = read_plain(path, LARGEST_AUTHORITIES).map_err(|error| {
-        let help = "name a file that is there and can be read, with the authority's certificate in PEM form";
+        let help = "name an existing, readable file with the authority's certificate in PEM form";
         wrong(&error.to_string(), help.to_owned())
     })?;
     of_pem(&bytes).map_err(|(reason, help)| wrong(&reason, help.replace("FILE", &place.to_string())))
@@ -30,7 +30,7 @@ fn of_pem(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, (String, String)
     if bytes.starts_with(BYTE_ORDER_MARK) {
         // It would hide the first certificate, and the others would count alone.
         let help = r"type: sed -i '1s/^\xEF\xBB\xBF//' FILE";
-        return because("it begins with a byte order mark, as Windows' editors write", help);
+        return because("it starts with a byte order mark, as Windows editors write", help);
     }
     if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
         let help = "type: iconv -f UTF-16 -t ASCII FILE > server.pem, and name server.pem";
@@ -45,7 +45,7 @@ fn of_pem(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, (String, String)
     let found = match found {
         Ok(found) => found,
         Err(error) => {
-            let help = "copy it once more, from -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----";
+            let help = "copy it again, from -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----";
             return because(&foreign::line(&error.to_string(), 200), help);
         }
     };
@@ -55,7 +55,7 @@ fn of_pem(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, (String, String)
     let mut roots = rustls::RootCertStore::empty();
     for (number, certificate) in (1..).zip(&found) {
         if let Err(error) = roots.add(certificate.clone()) {
-            let reason = format!("its certificate {number} is none: {error}");
+            let reason = format!("its certificate {number} is not valid: {error}");
             return because(&reason, "see what is in it: openssl x509 -in FILE -noout -text");
         }
     }
@@ -73,9 +73,9 @@ fn instead(text: &str) -> (String, String) {
     };
     let reason = match kind {
         Some(kind) if kind.len() < 40 => {
-            format!("it holds no certificate; it holds {}", foreign::line(kind, 40))
+            format!("it contains no certificate; it contains {}", foreign::line(kind, 40))
         }
-        _ => "it holds no certificate".to_owned(),
+        _ => "it contains no certificate".to_owned(),
     };
     (reason, help.to_owned())
 }
@@ -102,25 +102,29 @@ mod tests {
             (with_mark, "byte order mark", "sed -i"),
             (utf16, "UTF-16", "iconv -f UTF-16"),
             (der, "DER form", "openssl x509 -inform DER"),
-            (key.serialize_pem().into_bytes(), "it holds PRIVATE KEY", "-----BEGIN CERTIFICATE-----"),
+            (
+                key.serialize_pem().into_bytes(),
+                "it contains no certificate; it contains PRIVATE KEY",
+                "-----BEGIN CERTIFICATE-----",
+            ),
             (
                 b"-----BEGIN PKCS7-----\nMIIB\n-----END PKCS7-----\n".to_vec(),
-                "it holds PKCS7",
+                "contains PKCS7",
                 "openssl pkcs7",
             ),
             (
                 pem.replace("CERTIFICATE", "TRUSTED CERTIFICATE").into_bytes(),
-                "it holds TRUSTED",
+                "contains TRUSTED",
                 "openssl x509",
             ),
-            (Vec::new(), "it holds no certificate", "-----BEGIN CERTIFICATE-----"),
-            (b"hello".to_vec(), "it holds no certificate", "-----BEGIN CERTIFICATE-----"),
-            (b"\xff\x00\x80".to_vec(), "it holds no certificate", "-----BEGIN CERTIFICATE-----"),
-            (pem.as_bytes()[..pem.len() - 40].to_vec(), "", "copy it once more"),
-            (pem.replace("MII", "M!I").into_bytes(), "", "copy it once more"),
+            (Vec::new(), "it contains no certificate", "-----BEGIN CERTIFICATE-----"),
+            (b"hello".to_vec(), "it contains no certificate", "-----BEGIN CERTIFICATE-----"),
+            (b"\xff\x00\x80".to_vec(), "it contains no certificate", "-----BEGIN CERTIFICATE-----"),
+            (pem.as_bytes()[..pem.len() - 40].to_vec(), "", "copy it again"),
+            (pem.replace("MII", "M!I").into_bytes(), "", "copy it again"),
             (
                 b"-----BEGIN CERTIFICATE-----\nTUlJ\n-----END CERTIFICATE-----\n".to_vec(),
-                "its certificate 1 is none",
+                "its certificate 1 is not valid",
                 "openssl x509 -in FILE",
             ),
         ] {

@@ -26,12 +26,12 @@ pub enum SecretError {
     },
     /// The credential is not there.
     #[error(
-        "the systemd credential `{0}` is not there; add `LoadCredential={0}:/path/of/the/secret` to the unit, \
+        "the systemd credential `{0}` does not exist; add `LoadCredential={0}:/path/of/the/secret` to the unit, \
          or {put}", put = put(.0)
     )]
     NoCredential(String),
     /// The reading broke off.
-    #[error("reading the secret did not end; it is tried again")]
+    #[error("reading the secret did not finish; leadflow tries again")]
     Unread,
     /// It is there and empty.
     #[error("the secret from {0} is empty")]
@@ -106,13 +106,13 @@ pub fn look(source: &SecretSource) -> Look {
             Look::NotSeen
         }
         SecretError::NoFile { path, source } if source.kind() == io::ErrorKind::NotFound => {
-            let message = format!("the secret's file {} is not there", path.display());
+            let message = format!("the secret's file {} does not exist", path.display());
             // Without its folder this may be another machine than the service's.
             let is_seen = path.parent().is_some_and(Path::exists);
             Look::missing(is_seen, missing(message))
         }
         SecretError::NoCredential(name) => {
-            let message = format!("the systemd credential `{name}` is not there");
+            let message = format!("the systemd credential `{name}` does not exist");
             let is_seen =
                 env::var_os("CREDENTIALS_DIRECTORY").is_some() || Path::new(UNIT_CREDENTIALS).exists();
             Look::missing(is_seen, missing(message))

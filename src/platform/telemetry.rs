@@ -18,7 +18,7 @@ pub enum Format {
     /// With time and colours on a terminal; without either where the journal adds its own.
     #[default]
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
@@ -60,7 +60,7 @@ pub fn start(level: &str, format: Format) -> Result<(), TryInitError> {
             .try_init(),
     }?;
     if let Some(error) = wrong {
-        warn!("RUST_LOG is not followed: {error}; write it as `info` or `warn,leadflow=debug`");
+        warn!("RUST_LOG is ignored: {error}; write it as `info` or `warn,leadflow=debug`");
     }
     Ok(())
 }

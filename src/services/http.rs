@@ -45,7 +45,7 @@ pub(crate) fn tls_of_system() -> Option<ClientConfig> {
 /// A client to be finished that is yet to be told whom it trusts.
 pub(crate) fn bare_builder() -> reqwest::ClientBuilder {
     know_proxy();
-    // The second time it is there already, which is as good.
+    // The second time it already exists, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
         .user_agent(concat!("leadflow/", env!("CARGO_PKG_VERSION")))
@@ -95,8 +95,8 @@ fn parse_retry_after(value: &str, now: Option<Timestamp>) -> Option<Duration> {
 }
 
 /// What to do about a proxy that asks for a login in the place of a server behind it.
-pub(crate) const LOGIN_FOR_PROXY: &str = "write the login into HTTPS_PROXY, as http://USER:PASSWORD@HOST:PORT, or have the proxy let this machine through \
-     without one";
+pub(crate) const LOGIN_FOR_PROXY: &str = "write the login into HTTPS_PROXY, as http://USER:PASSWORD@HOST:PORT, or \
+ let this machine through the proxy without one";
 
 /// Why there was no whole answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,11 +129,11 @@ impl NoAnswer {
         let innermost = innermost(error);
         match tunnel_error(error) {
             Some(words) if words.contains("authorization required") => Self {
-                reason: format!("the proxy of {} asks for a login (407)", proxy_variable()),
+                reason: format!("the proxy of {} requires a login (407)", proxy_variable()),
                 cause: Cause::ProxyLogin,
             },
             Some(_) => Self {
-                reason: format!("the proxy of {} does not let it through: {innermost}", proxy_variable()),
+                reason: format!("the proxy of {} refused the connection: {innermost}", proxy_variable()),
                 cause: Cause::Proxy,
             },
             None if error.is_timeout() => Self::because(format!("no answer in time ({innermost})")),
@@ -164,12 +164,13 @@ impl NoAnswer {
                 Some(fault.help(host, trust, &save))
             }
             Cause::ProxyLogin => Some(format!(
-                "write the login into {name}, as http://USER:PASSWORD@HOST:PORT with %40 for an @ in the password (a Basic \
-                 login; no other kind is known), or have the proxy let this machine through to {host} without one"
+                "write the login into {name}, as http://USER:PASSWORD@HOST:PORT with %40 for an @ in the password (a \
+                 Basic login; no other kind is supported), or let this machine through the proxy to {host} without \
+                 one"
             )),
             Cause::Proxy => Some(format!(
-                "look at {name}: the proxy must be reached and let this machine through to {host}; NO_PROXY={host} goes \
-                 without it"
+                "check {name}: the proxy must be reachable and let this machine through to {host}; NO_PROXY={host} \
+                 bypasses it"
             )),
             Cause::Other => None,
         }
@@ -205,7 +206,7 @@ pub(crate) fn innermost(error: &reqwest::Error) -> String {
     }
     match words {
         Some(words) => foreign::line(&words, SHOWN),
-        None if error.is_body() || error.is_decode() => "the response broke off".to_owned(),
+        None if error.is_body() || error.is_decode() => "the response ended early".to_owned(),
         None => "no answer".to_owned(),
     }
 }

@@ -118,7 +118,7 @@ impl TlsFault {
             Self::Expired => "the server's certificate has expired".to_owned(),
             Self::NotYetValid => "the server's certificate is not valid yet".to_owned(),
             Self::Name(names) if names.is_empty() => {
-                "the server's certificate names no host (it has no subjectAltName)".to_owned()
+                "the server's certificate has no host name (no subjectAltName)".to_owned()
             }
             Self::Name(names) => {
                 let more = if names.len() > 3 { " and others" } else { "" };
@@ -126,7 +126,8 @@ impl TlsFault {
                 format!("the server's certificate is for another host: {names}{more}")
             }
             Self::UnknownAuthority => {
-                "the server's certificate is self-signed, or signed by an authority that this machine does not trust"
+                "the server's certificate is self-signed, or signed by an authority that this machine \
+                 does not trust"
                     .to_owned()
             }
             Self::Authority => {
@@ -134,9 +135,9 @@ impl TlsFault {
             }
             Self::Certificate(why) => format!("the server's certificate cannot be checked: {why}"),
             Self::Version => "the server speaks only TLS 1.1 or older".to_owned(),
-            Self::Ciphers => "the server and this machine have no cipher of TLS in common".to_owned(),
+            Self::Ciphers => "the server and this machine have no TLS cipher in common".to_owned(),
             Self::Refused(why) => format!("the server refuses TLS ({why})"),
-            Self::ClientCertificate => "the server wants a certificate of this machine".to_owned(),
+            Self::ClientCertificate => "the server requires a client certificate".to_owned(),
             Self::NoTls => "the server does not answer with TLS".to_owned(),
         }
     }
@@ -146,12 +147,14 @@ impl TlsFault {
         match self {
             Self::Expired => {
                 format!(
-                    "have the certificate of {host} renewed; check this machine's clock, too: timedatectl"
+                    "ask for the certificate of {host} to be renewed; check this machine's clock, too: \
+                     timedatectl"
                 )
             }
             Self::NotYetValid => "check this machine's clock: timedatectl set-ntp true".to_owned(),
             Self::Name(_) => format!(
-                "write the name that the certificate has in place of {host}, or have a certificate made for {host}"
+                "write the name that the certificate has in place of {host}, or have a certificate made \
+                 for {host}"
             ),
             Self::UnknownAuthority => match trust {
                 Trust::File(path) => format!(
@@ -177,18 +180,19 @@ impl TlsFault {
             ),
             Self::Certificate(_) => {
                 format!(
-                    "have the certificate of {host} made again: version 3, RSA of 2048 bits or more or ECDSA, SHA-256"
+                    "have the certificate of {host} made again: version 3, RSA of 2048 bits or more or \
+                     ECDSA, SHA-256"
                 )
             }
             Self::Version => format!("have TLS 1.2 or 1.3 turned on at {host}; older ones are not safe"),
             Self::Ciphers => {
                 format!("have TLS 1.3, or 1.2 with ECDHE and AES-GCM or ChaCha20, turned on at {host}")
             }
-            Self::Refused(_) => format!("look at the log of {host} for the reason"),
+            Self::Refused(_) => format!("check the log of {host} for the reason"),
             Self::ClientCertificate => {
-                format!("leadflow has none: let {host} take this machine without one")
+                format!("leadflow has none: configure {host} to accept this machine without one")
             }
-            Self::NoTls => format!("look at the port: what answers at {host} speaks something else"),
+            Self::NoTls => format!("check the port: what answers at {host} speaks another protocol"),
         }
     }
 }

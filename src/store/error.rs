@@ -31,7 +31,7 @@ pub enum StoreError {
         source: std::io::Error,
     },
     /// Another process holds the folder.
-    #[error("another leadflow works on the state folder {folder}: {}", until_free(.holder), folder = .folder.display())]
+    #[error("another leadflow uses the state folder {folder}: {}", until_free(.holder), folder = .folder.display())]
     Busy {
         /// The folder.
         folder: PathBuf,
@@ -47,22 +47,23 @@ pub enum StoreError {
         source: std::io::Error,
     },
     /// The run was taken for ended, so that it must not commit any more.
-    #[error("run {0} is over already")]
+    #[error("run {0} has already ended")]
     RunOver(i64),
     /// Another process works on the state now.
-    #[error("another leadflow works on this state now; this one does nothing more")]
+    #[error("another leadflow now uses this state; this one stops working on it")]
     TakenOver,
     /// A composed mail could not be read back.
     #[error("cannot read the composed mail back from the state folder: {0}")]
     Mail(std::io::Error),
     /// The state folder, or a file of the database in it, is not the one that was opened.
-    #[error("the state in {folder} was deleted or replaced while leadflow ran; nothing more is sent; start leadflow again", folder = .0.display())]
+    #[error("the state in {folder} was deleted or replaced while leadflow was running; nothing more is \
+     sent; start leadflow again", folder = .0.display())]
     Replaced(PathBuf),
     /// The new name of a flow has a state of its own.
-    #[error("the flow `{0}` has a state already; take another name")]
+    #[error("the flow `{0}` already has a state; use another name")]
     NameTaken(String),
     /// Nothing is known of the flow.
-    #[error("nothing is known of a flow `{0}`; `leadflow history` shows what is")]
+    #[error("there is no record of a flow `{0}`; `leadflow history` shows the known flows")]
     Unknown(String),
     /// The database is not whole.
     #[error(
@@ -78,7 +79,7 @@ pub enum StoreError {
     },
     /// The database holds tables of something else.
     #[error(
-        "{folder}/leadflow.db is not a state of leadflow: it has tables of another program; move it away, or name another folder \
+        "{folder}/leadflow.db is not a leadflow state: it has tables of another program; move it away, or name another folder \
          in settings.state; nothing was changed",
         folder = .0.display()
     )]
@@ -100,7 +101,7 @@ pub enum StoreError {
     },
     /// The state is another than the one there was.
     #[error(
-        "the state in {folder} is not the one that {marker} speaks of; put the right one in its place, or start again with \
+        "the state in {folder} is not the one that {marker} refers to; put the right one in its place, or start again with \
          `leadflow recover --since TIME`; if this one is right, delete {marker}",
         folder = .folder.display(), marker = .marker.display()
     )]
@@ -111,10 +112,11 @@ pub enum StoreError {
         marker: PathBuf,
     },
     /// The file system failed, or is one that `SQLite` cannot keep a write-ahead log on.
-    #[error("the state folder {folder} does not take SQLite's write-ahead log; look at its disk, and take a folder on a local one", folder = .0.display())]
+    #[error("the state folder {folder} does not support SQLite's write-ahead log; check its disk, and use \
+     a folder on a local one", folder = .0.display())]
     NoWal(PathBuf),
     /// The operation did not end: the process is stopping, or it has a fault.
-    #[error("an operation on the state did not end")]
+    #[error("an operation on the state did not finish")]
     Stopped,
     /// The engine failed.
     #[error("the state database failed: {message}")]
@@ -126,8 +128,7 @@ pub enum StoreError {
     },
     /// A later version of leadflow has written the database.
     #[error(
-        "the state in {folder} was written by a later leadflow (its schema is {schema}, and this one, leadflow {version}, knows up to \
-         {known}); install the later leadflow again, put a backup from before its installation in place of leadflow.db, or start \
+        "the state in {folder} was written by a later leadflow (its schema is {schema}; this one, leadflow {version}, supports up to {known}); install the later leadflow again, put a backup from before its installation in place of leadflow.db, or start \
          again with `leadflow recover --since TIME`; nothing was changed",
         folder = .folder.display(), version = env!("CARGO_PKG_VERSION"), known = SCHEMA
     )]
@@ -140,7 +141,7 @@ pub enum StoreError {
     /// An earlier version of leadflow has written the database, which a command that only looks leaves as it is.
     #[error(
         "the state in {folder} is still one of an earlier leadflow (its schema is {schema}, this one reads {known}): start leadflow, \
-         or restart it if it runs (sudo systemctl restart leadflow), which brings the state on; nothing was changed",
+         or restart it if it runs (sudo systemctl restart leadflow), which upgrades the state; nothing was changed",
         folder = .folder.display(), known = SCHEMA
     )]
     Earlier {

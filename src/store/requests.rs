@@ -34,7 +34,7 @@ pub enum Request {
 /// What became of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// The daemon has not come to it yet.
+    /// The daemon has not picked up the request yet.
     Waits,
     /// It began this run.
     Run(i64),

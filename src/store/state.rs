@@ -28,7 +28,7 @@ pub async fn open(config: &Config, now: Timestamp) -> Result<Store, StoreError> 
     Ok(store)
 }
 
-/// Opens the state for a command that only looks; `None` where leadflow was never run.
+/// Opens the state for a command that only looks; `None` where leadflow has never run.
 ///
 /// # Errors
 /// As [`open`], but that a damaged database is found only where it is read; [`StoreError::Earlier`].
@@ -37,7 +37,7 @@ pub async fn look(config: &Config) -> Result<Option<Store>, StoreError> {
 }
 
 /// Opens the state for a command that changes it, perhaps beside a daemon; one of an earlier version is brought on. `None`
-/// where leadflow was never run.
+/// where leadflow has never run.
 ///
 /// # Errors
 /// As [`open`], but that a damaged database is found only where it is read.

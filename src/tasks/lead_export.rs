@@ -27,14 +27,14 @@ pub struct LeadExportOptions {
     pub with_do_not_contact: bool,
 }
 
-/// What is written.
+/// The output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LeadExportFormat {
     /// UTF-8 with a byte order mark; CRLF line ends.
     Csv,
     /// One array of objects.
     Json,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Ndjson,
 }
 

@@ -98,7 +98,7 @@ async fn a_flow_that_fails_is_told_once_then_after_repeat_and_its_end_too() {
     daemon.pass(&sandbox, hour * 2, step).await;
     daemon.stop().await;
     let subjects: Vec<_> = told(&messages).into_iter().map(|(subject, _)| subject).skip(2).collect();
-    assert_eq!(subjects, ["leads: 1 new row", "leadflow: leads runs well again"]);
+    assert_eq!(subjects, ["leads: 1 new row", "leadflow: leads runs normally again"]);
     assert_eq!(raised(&sandbox).await, []);
 }
 
@@ -131,11 +131,11 @@ fn case_12_a_file_that_was_broken_by_an_edit_is_told_and_so_is_its_repair() {
     sandbox.edit("frequency = \"hour\"", "frequency = \"hours\"");
     let mails = eventually("the mail", || Some(told(&messages)).filter(|mails| !mails.is_empty()));
     assert!(mails[0].0.starts_with("leadflow: flows.toml has a problem:"), "{:?}", mails[0]);
-    assert!(mails[0].1.contains("flows.toml:13:13: `hours` is no frequency"), "{}", mails[0].1);
+    assert!(mails[0].1.contains("flows.toml:13:13: `hours` is not a valid frequency"), "{}", mails[0].1);
     let ill = sandbox.command(&["health"]).output().unwrap();
     assert_eq!(ill.status.code(), Some(1));
     assert!(
-        String::from_utf8_lossy(&ill.stdout).contains("flows.toml:13:13: `hours` is no frequency"),
+        String::from_utf8_lossy(&ill.stdout).contains("flows.toml:13:13: `hours` is not a valid frequency"),
         "{ill:?}"
     );
     sandbox.edit("frequency = \"hours\"", "frequency = \"hour\"");
@@ -157,7 +157,7 @@ fn the_heartbeat_goes_out_while_all_is_well() {
     let sandbox = Sandbox::new(flow(FlowsToml::new().settings(&url).folder("relay")));
     let daemon = sandbox.daemon();
     eventually("a heartbeat", || (*beats.lock().unwrap() > 0).then_some(()));
-    daemon.wait_for_log("the heartbeat does not get through");
+    daemon.wait_for_log("the heartbeat failed");
     assert!(!daemon.log().contains("canary"), "{}", daemon.log());
     assert!(daemon.stop().success());
 }

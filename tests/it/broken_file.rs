@@ -34,7 +34,7 @@ to = "sales@contoso.example"
 
 /// What an edit may do to a file, and the words of the mistake.
 const MISTAKES: [(&str, &str, &str); 6] = [
-    ("frequency = \"hour\"", "frequency = \"hours\"", "is no frequency"),
+    ("frequency = \"hour\"", "frequency = \"hours\"", "is not a valid frequency"),
     ("frequency = \"hour\"", "frequency = “hour”", "flows.toml:9:"),
     ("[flows.leads.recurrence]", "[flows.leads.recurrence", "flows.toml:8:"),
     ("description = \"Leads\"", "description = \"Leads", "flows.toml:7:"),
@@ -50,9 +50,9 @@ const SHOWN: [(&[&str], &str); 11] = [
     (&["history", "leads"], "sent"),
     (&["history", "show", "1"], "run 1 of leads: sent"),
     (&["stats"], "leads, the last 7 days"),
-    (&["outbox", "list"], "no mail waits"),
+    (&["outbox", "list"], "no mail is waiting"),
     (&["outbox", "show", "1"], "by run 1 of leads"),
-    (&["outbox", "retry"], "no mail waits or is held"),
+    (&["outbox", "retry"], "no mail is waiting or held"),
     (&["off", "leads"], "leads is off"),
     (&["on", "leads"], "leads is on"),
 ];
@@ -145,13 +145,13 @@ fn what_is_asked_beside_a_daemon_is_done_by_the_file_that_it_goes_on_with() {
     daemon.wait_for_log("run=2");
     assert_eq!(sandbox.run(&["lead", "add", "leads", "--test"]).code, 0);
     sandbox.edit("frequency = \"hour\"", "frequency = \"hours\"");
-    daemon.wait_for_log("the old flows go on");
+    daemon.wait_for_log("leadflow keeps running the previous flows");
     let output = sandbox.exits(0, &["trigger", "leads"]);
     assert!(output.stdout.contains("1 new row in 1 mail"), "{output:?}");
     assert_eq!(sandbox.run(&["resubmit", "1"]).code, 0);
     eventually("one reason", || {
         let health = sandbox.run(&["health"]);
-        (health.code == 1 && health.stdout.matches("is no frequency").count() == 1).then_some(())
+        (health.code == 1 && health.stdout.matches("is not a valid frequency").count() == 1).then_some(())
     });
     assert!(daemon.stop().success());
 }

@@ -21,7 +21,7 @@ fn they_answer_before_there_is_a_run() {
     let list = sandbox.run(&["list"]).stdout;
     assert_eq!(list.lines().count(), 2);
     assert!(list.lines().nth(1).unwrap().starts_with("leads  on     every hour"), "{list}");
-    let idle = "no daemon is running, so that no flow runs by itself; start it: leadflow run\n";
+    let idle = "no daemon is running, so no flow runs automatically; start it: leadflow run\n";
     assert_eq!(sandbox.run(&["list"]).stderr, idle);
     assert!(sandbox.run(&["history"]).stdout.starts_with("no run yet"));
     assert_eq!(sandbox.json(&["history", "--json"]), serde_json::json!([]));
@@ -41,7 +41,7 @@ fn a_file_that_is_nowhere_is_looked_for_in_both_places() {
         let output = sandbox.command(arguments).current_dir(sandbox.path("empty")).output().unwrap();
         assert_eq!(output.status.code(), Some(2));
         let said = String::from_utf8(output.stderr).unwrap();
-        assert!(!said.contains("to mend"), "{said}");
+        assert!(!said.contains("to fix"), "{said}");
         said.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ")
     };
     for command in ["check", "list", "run", "health"] {
@@ -57,7 +57,7 @@ fn a_file_that_is_nowhere_is_looked_for_in_both_places() {
 
 fn named_nope(sandbox: &Sandbox, command: &str) -> String {
     let said = sandbox.run(&["--config", "nope.toml", command]).stderr;
-    assert!(!said.contains("to mend"), "{said}");
+    assert!(!said.contains("to fix"), "{said}");
     said
 }
 
@@ -76,7 +76,7 @@ fn they_tell_what_was() {
             "cause    once",
             "window (",
             "condition  length > 0",
-            "new               0",
+            "new                0",
         ],
     );
     assert_eq!(sandbox.json(&["list", "--json"])[0]["last_run"]["outcome"], "nothing-new");
@@ -135,7 +135,7 @@ fn log_lines_can_be_json() {
 fn health_tells_what_is_wrong() {
     let sandbox = sandbox();
     let unrun = sandbox.run(&["health"]).stdout;
-    assert!(unrun.contains("leadflow was never run; start it: leadflow run"), "{unrun}");
+    assert!(unrun.contains("leadflow has never run; start it: leadflow run"), "{unrun}");
     let daemon = sandbox.daemon();
     daemon.wait_for_log("no new rows");
     assert_eq!(sandbox.run(&["list"]).stderr, "");
@@ -165,12 +165,12 @@ fn a_state_is_copied_and_carried_over() {
         sandbox
             .run(&["backup", "copy.db"])
             .stderr
-            .contains("cannot write the copy copy.db: it is there already")
+            .contains("cannot write the copy copy.db: it already exists")
     );
     sandbox.write("flows.toml", &flows("new-leads").to_string());
     assert_eq!(sandbox.run(&["rename", "leads", "newleads"]).code, 2);
     let renamed = sandbox.run(&["rename", "leads", "new-leads"]);
-    assert_eq!((renamed.code, renamed.stdout.as_str()), (0, "what is known of leads is new-leads's now\n"));
+    assert_eq!((renamed.code, renamed.stdout.as_str()), (0, "the state of leads now belongs to new-leads\n"));
     assert!(sandbox.run(&["history", "new-leads"]).stdout.contains("nothing-new"));
     // The copy in place of the state: the old name is back.
     std::fs::remove_dir_all(sandbox.path("state")).unwrap();
@@ -195,7 +195,9 @@ fn a_state_or_table_that_everybody_may_write_is_refused() {
         has(
             &told.stderr,
             &[
-                &format!("every user of this machine can change {path}, and so what leadflow keeps there"),
+                &format!(
+                    "every user of this machine can change {path}, and therefore what leadflow keeps there"
+                ),
                 &format!("type: chmod o-w {path}"),
             ],
         );

@@ -30,8 +30,8 @@ async fn leads_arrive_and_edits_take_effect_while_it_runs() {
     assert_eq!(mails.last().unwrap().to, ["new@contoso.example"]);
 
     sandbox.edit("frequency = \"second\"\ninterval = 2", "frequency = \"seconds\"");
-    daemon.wait_for_log("`seconds` is no frequency; did you mean `second`?");
-    daemon.wait_for_log("the old flows go on");
+    daemon.wait_for_log("`seconds` is not a valid frequency; did you mean `second`?");
+    daemon.wait_for_log("leadflow keeps running the previous flows");
     table.insert(&leads(4..5)).await;
     server.wait_for_keys(&keys(4..5));
 
@@ -66,7 +66,7 @@ async fn a_flow_is_turned_off_and_on_beside_the_daemon() {
     let off = sandbox.run(&["off", "marketplace-leads"]);
     assert_eq!(
         (off.code, off.stdout.as_str()),
-        (0, "marketplace-leads is off; its waiting mails still leave\n")
+        (0, "marketplace-leads is off; its waiting mails are still sent\n")
     );
     assert!(daemon.stop().success());
 
@@ -108,7 +108,7 @@ async fn a_sender_that_is_refused_condemns_no_mail_and_the_next_connection_takes
     let sandbox = Sandbox::with_azurite(flows);
     let output = sandbox.exits(1, &["run", "--once"]);
     let words =
-        "the mail connection fails: the server takes no mail from <…> 550 5.7.60 <…> may not send here";
+        "the mail connection fails: the server accepts no mail from <…> 550 5.7.60 <…> may not send here";
     assert!(output.stderr.contains(words), "{}", output.stderr);
     assert_eq!(sandbox.shown(1)["mails"][0]["recipients"][0]["state"], "waiting");
 
@@ -139,7 +139,9 @@ async fn a_file_that_is_emptied_stops_no_flow() {
     let sandbox = every_two_seconds(&table, server.port);
     let daemon = sandbox.daemon();
     std::fs::write(sandbox.path("flows.toml"), "").unwrap();
-    daemon.wait_for_log("the file has no flow any more; stop leadflow if that is meant: the old flows go on");
+    daemon.wait_for_log(
+        "the file no longer defines a flow; stop leadflow if that is intended: leadflow keeps running the previous flows",
+    );
     table.insert(&leads(0..1)).await;
     server.wait_for_keys(&keys(0..1));
     assert!(daemon.stop().success());
@@ -151,7 +153,7 @@ fn a_state_folder_that_is_taken_away_ends_it() {
     let mut daemon = sandbox.daemon();
     std::fs::remove_dir_all(sandbox.path("state")).unwrap();
     assert_eq!(daemon.wait().code(), Some(1));
-    daemon.wait_for_log("was deleted or replaced while leadflow ran; nothing more is sent");
+    daemon.wait_for_log("was deleted or replaced while leadflow was running; nothing more is sent");
 }
 
 #[test]
@@ -162,7 +164,11 @@ fn a_busy_state_ends_nothing() {
     assert_eq!(sandbox.run(&["off", "leads"]).code, 0, "from now on the daemon has nothing to write");
     daemon.signal("STOP");
     let asked = sandbox.run(&["on", "leads"]);
-    assert!(asked.code == 1 && asked.stderr.contains("has not come to it yet"), "{}", asked.stderr);
+    assert!(
+        asked.code == 1 && asked.stderr.contains("has not picked up the request yet"),
+        "{}",
+        asked.stderr
+    );
     let writing = Writing::begin(&sandbox.path("state"));
     daemon.signal("CONT");
     daemon.wait_for_log("database is locked; trying again");

@@ -68,11 +68,17 @@ fn edits(sandbox: &Sandbox, daemon: &Daemon) {
     let two = "to = \"sales@contoso.example; new@contoso.example\"";
     edit_is_taken(sandbox, daemon, "to = \"sales@contoso.example\"", two, "leads: recipients +1");
     // Broken: the old one goes on, and somebody hears of it. Mended.
-    edit_is_taken(sandbox, daemon, "frequency = \"hour\"", "frequency = \"our\"", "the old flows go on");
+    edit_is_taken(
+        sandbox,
+        daemon,
+        "frequency = \"hour\"",
+        "frequency = \"our\"",
+        "leadflow keeps running the previous flows",
+    );
     eventually("the alarm", || {
         mails(sandbox)
             .iter()
-            .find(|(to, text)| to == "ops@contoso.example" && text.contains("`our` is no frequency"))
+            .find(|(to, text)| to == "ops@contoso.example" && text.contains("`our` is not a valid frequency"))
             .map(drop)
     });
     edit_is_taken(

@@ -56,7 +56,7 @@ async fn what_keeps_leads_from_coming() {
 
     sandbox.edit(" and Country eq 'KR'", "");
     sandbox.edit("template = \"marketplace-leads\"", "body = \"{{#each rows}}{{Region}}{{/each}}\"");
-    let words = ["✗ the newest row has no column Region, which the template names", "it has PartitionKey"];
+    let words = ["✗ the newest row has no column Region, which the template uses", "it has PartitionKey"];
     shows(&sandbox.run(&["check", "--online"]), &words);
 
     sandbox.edit(&format!("name = \"{}\"", table.name), "name = \"marketleads\"");
@@ -107,7 +107,7 @@ async fn a_preview_shows_real_rows_and_records_nothing() {
         &["0 rows since", "is false: these rows would make no mail"],
     );
     let wrong = sandbox.run(&["preview", "marketplace-leads", "--since", "soon"]);
-    assert_eq!((wrong.code, wrong.stderr.contains("`soon` is no time")), (2, true));
+    assert_eq!((wrong.code, wrong.stderr.contains("`soon` is not a valid time")), (2, true));
     assert!(server.mails().is_empty() && !sandbox.path("state").exists());
     sandbox.run_once();
     assert_eq!(server.mails()[0].row_keys().len(), keys(0..3).len(), "all are still news");
@@ -136,7 +136,7 @@ async fn a_test_mail_is_really_sent_and_marked() {
 fn a_missing_secret_is_seen_offline() {
     let sandbox = Sandbox::new(guide("leads", 1));
     let of_service = sandbox.exits(0, &["check", "--strict"]);
-    let words = ["☞ not looked at: the environment variable LEADS_STORAGE", "check --online` signs in"];
+    let words = ["☞ not checked: the environment variable LEADS_STORAGE", "check --online` where"];
     shows(&of_service, &words);
 
     sandbox.write("mail-password", "\n");
@@ -144,17 +144,17 @@ fn a_missing_secret_is_seen_offline() {
     shows(&empty, &["no problems in the file", "connection relay\n  ✗ the secret from ", "is empty"]);
     std::fs::remove_file(sandbox.path("mail-password")).unwrap();
     let missing = sandbox.exits(1, &["check"]);
-    shows(&missing, &["✗ the secret's file ", "mail-password is not there", "put the secret into it"]);
+    shows(&missing, &["✗ the secret's file ", "mail-password does not exist", "put the secret into it"]);
     assert_eq!(sandbox.json(&["check", "--json"])["ok"], false);
 
     sandbox.edit("\"mail-password\"", "\"/nowhere/mail-password\"");
     let of_another_machine = sandbox.exits(0, &["check", "--strict"]);
-    shows(&of_another_machine, &["☞ the secret's file /nowhere/mail-password is not there"]);
+    shows(&of_another_machine, &["☞ the secret's file /nowhere/mail-password does not exist"]);
     sandbox.edit("{ file = \"/nowhere/mail-password\" }", "{ credential = \"smtp-password\" }");
     let yet = sandbox.exits(0, &["check", "--strict"]);
     shows(
         &yet,
-        &["☞ the systemd credential `smtp-password` is not there", "    type: sudo sh -c 'umask 077"],
+        &["☞ the systemd credential `smtp-password` does not exist", "    type: sudo sh -c 'umask 077"],
     );
     let mut command = sandbox.command(&["check"]);
     let given = command.env("CREDENTIALS_DIRECTORY", sandbox.path(".")).output().unwrap();
@@ -199,7 +199,7 @@ fn what_a_connection_string_gives_away_is_said_offline() {
         ),
         (
             "AccountName=contoso;AccountKey=Y2FuYXJ5;TableEndpoint=https://contoso.table.cosmos.azure.com",
-            "✗ this is Cosmos DB, where a filter on Timestamp finds no row",
+            "✗ this is Cosmos DB, where a filter on Timestamp matches no rows",
         ),
         (
             "AccountName=contoso",

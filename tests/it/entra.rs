@@ -46,10 +46,10 @@ async fn check_tells_each_step_that_works() {
     shows(
         &output,
         &[
-            "✓ Entra ID gives this machine's managed identity a token for Azure Storage",
+            "✓ Entra ID issued this machine's managed identity a token for Azure Storage",
             "✓ signed in, and the table",
             "✓ 3 rows match the filter",
-            "✓ Entra ID gives this machine's managed identity a token for Microsoft Graph",
+            "✓ Entra ID issued this machine's managed identity a token for Microsoft Graph",
             &format!("✓ {MAILBOX} lets this machine's managed identity send"),
         ],
     );
@@ -64,7 +64,9 @@ async fn check_tells_each_step_that_works() {
     shows(
         &output,
         &[
-            &format!("✓ Entra ID gives the application {APPLICATION} a token for Office 365 Exchange Online"),
+            &format!(
+                "✓ Entra ID issued the application {APPLICATION} a token for Office 365 Exchange Online"
+            ),
             &format!("✓ signed in to 127.0.0.1:{} as {MAILBOX}", server.port),
         ],
     );
@@ -81,7 +83,7 @@ async fn check_tells_each_step_that_fails_and_what_mends_it() {
     microsoft.state().take_back(STORAGE);
     microsoft.state().take_back(GRAPH);
     failing(&[
-        "✓ Entra ID gives this machine's managed identity a token for Azure Storage",
+        "✓ Entra ID issued this machine's managed identity a token for Azure Storage",
         "the role Storage Table Data Reader on the account `contosoleads` is missing",
         "az role assignment create --assignee CLIENT-ID --role \"Storage Table Data Reader\"",
         "the permission Mail.Send is missing",
@@ -111,7 +113,7 @@ async fn check_tells_each_step_that_fails_and_what_mends_it() {
         ),
     ] {
         sandbox.edit(from, to);
-        failing(&[words, "look at"]);
+        failing(&[words, "check "]);
         sandbox.edit(to, from);
     }
     microsoft.state().is_secret_expired = true;
@@ -129,7 +131,11 @@ fn check_tells_what_smtp_lacks() {
     assert_eq!(output.code, 1);
     shows(
         &output,
-        &["✓ Entra ID gives", "does not accept the token for `leads@contoso.example`: 535", "SMTP.SendAsApp"],
+        &[
+            "✓ Entra ID issued",
+            "does not accept the token for `leads@contoso.example`: 535",
+            "SMTP.SendAsApp",
+        ],
     );
 }
 
@@ -168,10 +174,10 @@ fn without_a_metadata_service_it_says_so_at_once() {
     let output = command.env("LEADFLOW_TEST_IMDS", format!("http://127.0.0.1:{port}")).output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(
-        said.contains("✗ the metadata service of this machine gives no token: Connection refused"),
+        said.contains("✗ the metadata service of this machine returned no token: Connection refused"),
         "{said}"
     );
-    assert!(said.contains("works on an Azure virtual machine alone"), "{said}");
+    assert!(said.contains("only works on an Azure virtual machine"), "{said}");
     assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
 }
 
@@ -214,7 +220,7 @@ fn a_signature_is_shown_and_its_end_is_an_alarm() {
     };
     write(90, "r");
     let output = sandbox.exits(0, &["check"]);
-    shows(&output, &["connection marketplace\n  ✓ the shared access signature ends at ", "Z, in 90 days"]);
+    shows(&output, &["connection marketplace\n  ✓ the shared access signature expires at ", "Z, in 90 days"]);
     write(90, "raud");
     shows(&sandbox.run(&["check"]), &["may do more than read (sp=raud)", "--permissions r is enough"]);
     write(13, "a");
@@ -222,7 +228,7 @@ fn a_signature_is_shown_and_its_end_is_an_alarm() {
     shows(
         &output,
         &[
-            "✗ the shared access signature ends at",
+            "✗ the shared access signature expires at",
             "in 13 days",
             "✗ the shared access signature reads no rows (sp=a)",
         ],

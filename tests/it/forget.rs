@@ -90,7 +90,7 @@ async fn a_table_that_was_read_once_and_is_not_any_more_is_told() {
     sandbox.edit(&format!("name = \"{}\"", table.name), &format!("name = \"{}\"", other.name));
     sandbox.run_once();
     let told = sandbox.exits(1, &["lead", "forget", ANA, "--table", "--yes"]);
-    let words = format!("/{} was not looked at: one has read it, and no flow reads it now", table.name);
+    let words = format!("/{} was not searched: one has read it, and no flow reads it now", table.name);
     assert!(told.stdout.contains(&words) && told.stdout.contains("erased: 1 mail,"), "{}", told.stdout);
 }
 
@@ -111,9 +111,9 @@ fn stubborn(answer: &'static str, code: &'static str) -> Requests {
 async fn what_the_service_says_of_a_deletion_is_no_proof() {
     for (answer, code, words) in [
         ("204 No Content", "", "the service says that it was deleted"),
-        ("404 Not Found", "ResourceNotFound", "the service says that there is none"),
+        ("404 Not Found", "ResourceNotFound", "the service says that the row does not exist"),
         ("403 Forbidden", "AuthorizationPermissionMismatch", "needs the permission"),
-        ("412 Precondition Failed", "UpdateConditionNotSatisfied", "it was written anew meanwhile"),
+        ("412 Precondition Failed", "UpdateConditionNotSatisfied", "it was rewritten in the meantime"),
     ] {
         let service = stubborn(answer, code);
         let sandbox = Sandbox::with_storage(flow(connections(), "one", "leads"), service.storage());
@@ -155,7 +155,7 @@ async fn rows_that_appear_meanwhile_go_too_and_a_table_that_cannot_be_read_is_to
         &told.stdout,
         &[
             "2 rows\n",
-            "the table gone of the connection marketplace could not be read to its end: there is no table `gone`",
+            "cannot read the table gone of the connection marketplace to its end: there is no table `gone`",
         ],
     );
     // A key that only the table knows cannot be looked up in one that is not read.
@@ -179,11 +179,14 @@ async fn another_persons_lead_that_names_the_person_is_told_and_stays() {
     let sandbox = Sandbox::with_azurite(flow(connections(), "one", &table.name));
     sandbox.run_once();
     let told = sandbox.exits(1, &["lead", "forget", "same", "--table", "--yes"]);
-    has(&told.stderr, &["2 rows, which need not be one person's; give the address", ANA, "eva@c.example"]);
+    has(
+        &told.stderr,
+        &["2 rows, which may belong to different people; give the address", ANA, "eva@c.example"],
+    );
     let told = sandbox.exits(1, &["lead", "forget", "p/same", "--table", "--yes"]);
     has(
         &told.stdout,
-        &["1 row\n", "the row p/bob of the table", "is another person's lead and names this one"],
+        &["1 row\n", "the row p/bob of the table", "is another person's lead and names this person"],
     );
     assert_eq!(sandbox.json(&["lead", "list", "one", "--json"]).as_array().unwrap().len(), 2);
 }
@@ -254,11 +257,11 @@ async fn texts_of_the_history_go_however_they_came_there() {
     let told = sandbox.exits(0, &["lead", "forget", ANA, "--yes"]);
     assert!(
         told.stdout.contains("1 file of mail folders")
-            && told.stdout.contains("stays in its table (--table deletes it)\nlooked again at"),
+            && told.stdout.contains("stays in its table (--table deletes it)\nverified: searched"),
         "{}",
         told.stdout
     );
-    assert!(told.stdout.contains("\nname and address stand in that 1 row alone\n"), "{}", told.stdout);
+    assert!(told.stdout.contains("\nthe name and address are only in that 1 row\n"), "{}", told.stdout);
     assert!(told.stdout.contains(", 0 kept mails and "), "{}", told.stdout);
     let kept = std::fs::read(&state).unwrap();
     for needle in ["Ana Silva", "fabrikam.example"] {
@@ -296,5 +299,5 @@ fn an_embedded_table_a_folder_and_a_state_that_cannot_be_read() {
     std::fs::write(sandbox.path("state/leadflow.db"), "no database").unwrap();
     let _ = std::fs::remove_file(sandbox.path("state/leadflow.db-wal"));
     let told = sandbox.exits(1, &["lead", "forget", "bo@c.example", "--yes", "--table"]);
-    has(&told.stdout, &["the state could not be looked through", "1 row\n"]);
+    has(&told.stdout, &["cannot search the state", "1 row\n"]);
 }

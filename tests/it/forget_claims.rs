@@ -29,7 +29,7 @@ fn an_address_is_found_however_it_was_copied_and_what_was_not_found_is_said() {
     let spelled = ["ana@예시.exampel", "joana@예시.example"];
     for text in spelled {
         let told = sandbox.exits(0, &["lead", "forget", text, "--yes"]);
-        has(&told.stdout, &[&format!("nothing of {text} was found"), "no row tells a name"]);
+        has(&told.stdout, &[&format!("nothing about {text} was found"), "no row gives a name"]);
     }
     for text in ["Ana Silva <ana@예시.example>", "mailto:ana@예시.example", "ana@xn--vv4b11d.example,"] {
         let told = sandbox.run(&["lead", "forget", text, "--yes"]);
@@ -39,7 +39,7 @@ fn an_address_is_found_however_it_was_copied_and_what_was_not_found_is_said() {
             told.stdout
         );
         assert!(
-            told.stdout.contains("name and address stand in that 1 row alone\n"),
+            told.stdout.contains("the name and address are only in that 1 row\n"),
             "{text}: {}",
             told.stdout
         );
@@ -68,7 +68,7 @@ fn a_key_of_several_rows_erases_none_that_may_be_anothers() {
         has(
             &told.stderr,
             &[
-                "need not be one person's",
+                "may belong to different people",
                 "2026/1 in the table stock of the connection demo: neither address nor name",
             ],
         );
@@ -92,7 +92,7 @@ fn a_database_that_was_put_aside_and_half_a_mail_are_looked_through() {
     let aside = sandbox.path("state/leadflow.db.until-20260301T080000Z");
     std::fs::copy(sandbox.path("state/leadflow.db"), &aside).unwrap();
     let told = sandbox.exits(1, &["lead", "forget", ANA, "--table", "--yes"]);
-    let rm = format!("delete it if you need it no more: rm {}", aside.display());
+    let rm = format!("delete it if you no longer need it: rm {}", aside.display());
     has(
         &told.stdout,
         &[
@@ -106,7 +106,7 @@ fn a_database_that_was_put_aside_and_half_a_mail_are_looked_through() {
     std::fs::write(&aside, [&whole[..4096], &vec![0; whole.len() - 4096]].concat()).unwrap();
     let told = sandbox.run(&["lead", "forget", ANA, "--table", "--yes"]);
     assert!(
-        told.code == 1 && told.stdout.contains("is a database that cannot be looked through"),
+        told.code == 1 && told.stdout.contains("is a database that cannot be searched"),
         "{}",
         told.stdout
     );

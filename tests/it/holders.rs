@@ -76,9 +76,9 @@ fn beside_a_command_that_works_on_the_state_no_daemon_is_seen_and_no_request_lie
     let ill = sandbox.exits(1, &["health"]);
     has(&ill.stdout, &["no daemon is running; ", &who]);
     assert_eq!(sandbox.json(&["list", "--json"])[0]["daemon_is_running"], false);
-    has(&sandbox.run(&["list"]).stderr, &["no daemon is running, so that no flow runs by itself; ", &who]);
+    has(&sandbox.run(&["list"]).stderr, &["no daemon is running, so no flow runs automatically; ", &who]);
     let second = sandbox.exits(1, &["run"]);
-    has(&second.stderr, &["another leadflow works on the state folder", "wait until it has ended"]);
+    has(&second.stderr, &["another leadflow uses the state folder", "wait until it has ended"]);
 
     let refused = sandbox.exits(1, &["off", "leads"]);
     has(

@@ -340,6 +340,6 @@ async fn a_reply_before_the_end_of_the_message_is_not_the_one_to_its_end() {
     let port = server(&Arc::new(Mutex::new(Journal { answers, ..Journal::default() })));
     let mut session = Session::open(&connection(port)).await.unwrap();
     let handover = session.send(letter(1, &["a@contoso.example".to_owned()], "Subject: 1\r\n\r\n")).await;
-    assert!(handover.into_result().unwrap_err().advice.message.contains("out of turn: 250 queued"));
+    assert!(handover.into_result().unwrap_err().advice.message.contains("an unexpected reply: 250 queued"));
     assert!(!session.is_usable());
 }

@@ -188,7 +188,7 @@ fn export_has_the_separator_that_is_asked_for(sandbox: &Sandbox) {
     );
     assert_eq!(semicolons.stdout.matches(";\"O\"\"Hara, Jr.\";").count(), 1_667, "quoted for its quotes");
     let wrong = sandbox.run(&["lead", "export", "leads", "--separator", "|"]);
-    assert_eq!((wrong.code, wrong.stderr.contains("`|` is no separator of a CSV")), (2, true));
+    assert_eq!((wrong.code, wrong.stderr.contains("`|` is not a valid CSV separator")), (2, true));
 }
 
 #[tokio::test]
@@ -271,7 +271,7 @@ async fn a_test_lead_is_written_listed_hidden_and_proved() {
     assert!(!mails[0].text().contains("Test Lead"), "{}", mails[0].text());
     let shown = sandbox.run(&["lead", "show", "marketplace-leads", &key]).stdout;
     assert!(
-        shown.contains("test lead") && shown.contains("not mailed: before the flow's begin, hidden"),
+        shown.contains("test lead") && shown.contains("not mailed: written before the flow started, hidden"),
         "{shown}"
     );
     assert!(sandbox.run_once().stdout.contains("nothing-new"));
@@ -330,7 +330,7 @@ async fn the_proof_of_a_lead_that_was_late_uncertain_replayed_or_deleted() {
     let none = sandbox.run(&["lead", "show", "marketplace-leads", "lead-00009"]);
     assert_eq!((none.code, none.stderr.contains("the table has no row `lead-00009`")), (1, true));
     let none = sandbox.run(&["lead", "show", "marketplace-leads", "p/lead-00009"]);
-    assert!(none.stderr.contains("nothing is known of `p/lead-00009`"), "{}", none.stderr);
+    assert!(none.stderr.contains("there is no record of `p/lead-00009`"), "{}", none.stderr);
 }
 
 #[tokio::test]
@@ -354,9 +354,9 @@ async fn a_person_is_forgotten_to_the_last_byte() {
     };
     assert!(stands("Silva 1"), "its subject");
     let asked = sandbox.run(&["lead", "forget", "Customer1@fabrikam.example"]);
-    assert_eq!((asked.code, asked.stderr.contains("say --yes")), (2, true), "{}", asked.stderr);
+    assert_eq!((asked.code, asked.stderr.contains("pass --yes")), (2, true), "{}", asked.stderr);
     let forgotten = sandbox.exits(0, &["lead", "forget", "Customer1@fabrikam.example", "--yes", "--table"]);
-    has(&forgotten.stdout, &["erased: 1 mail,", "1 row\n", "neither name nor address stands in them"]);
+    has(&forgotten.stdout, &["erased: 1 mail,", "1 row\n", "neither the name nor the address is in them"]);
     for needle in ["customer1@fabrikam.example", "Ana Silva 1", "Silva 1"] {
         assert!(!stands(needle), "{needle} still stands");
     }

@@ -27,8 +27,8 @@ async fn beyond_per_hour_the_mails_of_a_flow_wait_and_none_is_lost() {
     insert(&sandbox, 0..12);
     let once = sandbox.run(&["run", "--once"]);
     assert_eq!(once.code, 1, "mails wait");
-    assert!(once.stderr.contains("many: mails that still wait: 7"), "{}", once.stderr);
-    assert!(once.stderr.contains("per_hour = 5 is used up: the other mails wait"), "{}", once.stderr);
+    assert!(once.stderr.contains("many: mails still waiting: 7"), "{}", once.stderr);
+    assert!(once.stderr.contains("per_hour = 5 is reached: the other mails wait"), "{}", once.stderr);
     assert_eq!(messages.lock().unwrap().len(), 6, "five of the one flow, and the other's digest");
     let show = sandbox.run(&["history", "show", "1"]).stdout;
     assert!(show.contains("next try") && show.contains("per_hour"), "{show}");
@@ -99,18 +99,23 @@ fn runs_that_wait_for_their_turn_are_claimed_and_taken_back_when_they_are_not_to
     let slow = (0..6).fold(connections, |flows, number| flow(flows, &format!("a{number}")));
     let sandbox = Sandbox::with_storage(flow(slow.clone(), "gone"), service.storage());
     let mut daemon = sandbox.daemon();
-    let running = || {
-        let found = sandbox.json(&["history", "--status", "running", "--json"]);
+    let that_are = |outcome| {
+        let found = sandbox.json(&["history", "--status", outcome, "--json"]);
         let flows = found.as_array().unwrap().iter().map(|run| run["flow"].as_str().unwrap().to_owned());
         flows.collect::<Vec<_>>()
     };
-    eventually("all to be claimed", || (running().len() == 7).then_some(()));
+    eventually("all to be claimed", || (that_are("running").len() == 7).then_some(()));
     eventually("four of them to ask", || (service.count() == 4).then_some(()));
     sandbox.write("flows.toml", &slow.to_string());
     daemon.wait_for_log("flows.toml is reloaded");
-    assert_eq!(running(), ["a5", "a4", "a3", "a2", "a1", "a0"], "the other flows keep their claims");
+    assert_eq!(
+        that_are("running"),
+        ["a5", "a4", "a3", "a2", "a1", "a0"],
+        "the other flows keep their claims"
+    );
     daemon.signal("TERM");
     assert!(daemon.wait().success());
-    assert_eq!(running(), ["a3", "a2", "a1", "a0"], "what had not begun is no run");
+    assert_eq!(that_are("running"), Vec::<String>::new(), "what had not begun is not a run");
+    assert_eq!(that_are("interrupted"), ["a3", "a2", "a1", "a0"]);
     assert_eq!(service.count(), 4, "at most four at a time ask one service");
 }

@@ -204,7 +204,7 @@ fn a_mended_secret_is_tried_beside_a_file_with_mistakes() {
     let daemon = sandbox.daemon();
     daemon.wait_for_log("cannot read the secret from");
     sandbox.edit("\"hour\"", "\"hours\"");
-    daemon.wait_for_log("the old flows go on");
+    daemon.wait_for_log("leadflow keeps running the previous flows");
     assert!(!daemon.log().contains("cannot connect to 127.0.0.1:1"), "{}", daemon.log());
     sandbox.write("password", "canary");
     // Before the connection has had its rest of half a minute.

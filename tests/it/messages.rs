@@ -78,7 +78,7 @@ async fn an_unknown_table() {
     let other = |flows: String| flows.replace("name = \"leads", "name = \"nosuchleads");
     says(
         &failed(1, other, same).await,
-        &["there is no table `nosuchleads", "in the account `devstoreaccount1`", "look at `name`"],
+        &["there is no table `nosuchleads", "in the account `devstoreaccount1`", "check `name`"],
     );
 }
 
@@ -107,12 +107,8 @@ async fn a_table_service_that_cannot_be_reached() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let away =
         |_| format!("AccountName=contoso;AccountKey=Y2FuYXJ5;TableEndpoint=http://127.0.0.1:{port}/contoso");
-    let words = [
-        "trying again in",
-        &format!("127.0.0.1:{port} cannot be reached"),
-        "Connection refused",
-        "the firewall",
-    ];
+    let words =
+        ["trying again in", &format!("cannot reach 127.0.0.1:{port}"), "Connection refused", "the firewall"];
     says(&failed(1, same, away).await, &words);
 }
 
@@ -125,7 +121,7 @@ async fn a_mail_server_that_cannot_be_reached() {
         &[
             &format!("cannot connect to 127.0.0.1:{port}"),
             "Connection refused",
-            "look at host, port and security",
+            "check host, port and security",
         ],
     );
     assert!(output.stdout.contains("waiting"), "{}", output.stdout);
@@ -147,7 +143,7 @@ async fn an_unknown_authority() {
 #[tokio::test]
 async fn a_wrong_mail_password() {
     let server = MailServer::start(&["--auth", "leads:another-password"]);
-    let words = ["does not accept the login `leads`", "535", "look at the username and at the password in"];
+    let words = ["does not accept the login `leads`", "535", "check the username, and the password in"];
     says(&failed(server.port, same, same).await, &words);
 }
 

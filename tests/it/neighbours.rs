@@ -137,11 +137,14 @@ async fn a_flow_that_waits_longer_than_its_recurrence_is_an_alarm_that_names_wha
     }
     let alarm = eventually_async("the alarm", async || raised(&sandbox).await.pop()).await;
     assert_eq!((alarm.kind.word(), alarm.about.as_str()), ("held-up", "slow"), "{alarm:?}");
-    has(&alarm.what, &["f4 and 1 other wait longer than their recurrence", "f0, f1, f2, f3", "from slow"]);
+    has(
+        &alarm.what,
+        &["f4 and 1 other wait longer than their recurrence", "f0, f1, f2, f3", "waiting for slow"],
+    );
     let health = sandbox.exits(1, &["health"]);
     has(
         &health.stdout,
-        &["the table connection slow holds its flows up", "f4 and 1 other wait", "leadflow check --online"],
+        &["the table connection slow delays its flows", "f4 and 1 other wait", "leadflow check --online"],
     );
     let json = sandbox.json(&["health", "--json"]);
     assert_eq!(

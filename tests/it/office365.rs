@@ -241,7 +241,7 @@ fn throttled_for_minutes_it_waits_as_long_as_graph_asks() {
     ] {
         microsoft.state().graph.push_back(scripted);
         let began = now();
-        stays_behind(&sandbox, "waiting", &["takes no mail of", words]);
+        stays_behind(&sandbox, "waiting", &["accepts no mail from", words]);
         let (next_try, ended) = (next_try(), now());
         assert!(next_try.duration_since(began) >= SignedDuration::from_secs(240), "{next_try}");
         assert!(next_try.duration_since(ended) < SignedDuration::from_secs(330), "{next_try}");
@@ -285,7 +285,7 @@ fn a_504_that_did_deliver_is_uncertain_and_sends_the_same_again() {
         let microsoft = Microsoft::start();
         let sandbox = sandbox(&microsoft, graph(MANAGED));
         microsoft.state().graph.push_back(scripted);
-        stays_behind(&sandbox, "uncertain", &["the mail does not go through"]);
+        stays_behind(&sandbox, "uncertain", &["the mail is not accepted"]);
         sandbox.run_once();
         let mails = microsoft.state().mails.clone();
         assert_eq!((mails.len(), &mails[0].bytes), (2, &mails[1].bytes), "the very same mail");

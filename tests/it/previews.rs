@@ -76,7 +76,7 @@ fn a_preview_knows_what_gathers_is_hidden_changed_or_off() {
     let gathering = sandbox.run(&["preview", "leads"]).stdout;
     has(
         &gathering,
-        &["2 new rows since", "1 test lead left out", "length >= 3 is false: a run now would send nothing"],
+        &["2 new rows since", "1 test lead omitted", "length >= 3 is false: a run now would send nothing"],
     );
     assert_eq!(previewed_and_mailed(&sandbox), (0, 0));
     sandbox.table().insert(&[lead(2)]);

@@ -61,7 +61,7 @@ async fn a_flow_that_is_off_at_first_begins_when_it_is_turned_on() {
     table.insert(&leads(0..1)).await;
     let_the_window_pass();
     sandbox.edit("enabled = false", "enabled = true");
-    daemon.wait_for_log("the flow begins");
+    daemon.wait_for_log("the flow starts");
     daemon.wait_for_log("no new rows");
     assert!(server.mails().is_empty());
     assert!(daemon.stop().success());
@@ -155,7 +155,7 @@ fn a_database_that_is_taken_away_is_noticed_before_more_is_sent() {
         std::fs::rename(sandbox.path("state").join(file), sandbox.path("elsewhere")).unwrap();
         sandbox.table().insert(&[row("r")]);
         assert_eq!(daemon.wait().code(), Some(1), "{file}");
-        daemon.wait_for_log("was deleted or replaced while leadflow ran; nothing more is sent");
+        daemon.wait_for_log("was deleted or replaced while leadflow was running; nothing more is sent");
         assert!(server.mails().is_empty());
     }
 }

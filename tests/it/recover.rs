@@ -43,11 +43,11 @@ fn case_08_a_state_that_is_gone_is_missed_and_recovered() {
     refused(&sandbox, "is gone: ");
 
     let wrong = sandbox.exits(2, &["recover", "--since", "yesterday"]);
-    assert!(wrong.stderr.contains("`yesterday` is no time"), "{}", wrong.stderr);
+    assert!(wrong.stderr.contains("`yesterday` is not a valid time"), "{}", wrong.stderr);
     let recovered = sandbox.exits(0, &["recover", "--since", "2 days"]);
     assert!(recovered.stdout.contains("every flow begins at"), "{}", recovered.stdout);
     let again = sandbox.run(&["recover", "--since", "2 days"]);
-    assert_eq!((again.code, again.stderr.contains("is whole; there is nothing to recover")), (1, true));
+    assert_eq!((again.code, again.stderr.contains("is complete; there is nothing to recover")), (1, true));
     let once = sandbox.run_once();
     assert!(once.stdout.contains("2 new rows in 1 mail"), "{}", once.stdout);
     assert_eq!(Mail::in_folder(&sandbox.path("mail")).len(), 2);
@@ -78,7 +78,7 @@ fn case_07_a_damaged_or_foreign_state_is_refused() {
 
     let recovered = sandbox.run(&["recover", "--since", "2026-01-01"]);
     assert!(
-        recovered.stdout.contains("the old database lies in"),
+        recovered.stdout.contains("the old database was moved to"),
         "{}{}",
         recovered.stdout,
         recovered.stderr
@@ -121,7 +121,7 @@ fn a_schema_that_cannot_be_used_is_named_with_its_file_and_recovered() {
             );
         }
         let recovered = sandbox.exits(0, &["recover", "--since", "2 days"]);
-        assert!(recovered.stdout.contains("the old database lies in"), "{}", recovered.stdout);
+        assert!(recovered.stdout.contains("the old database was moved to"), "{}", recovered.stdout);
         assert!(sandbox.run_once().stdout.contains("1 new row in 1 mail"));
     }
 }

@@ -42,13 +42,13 @@ const LOGIN: &str =
 
 #[test]
 fn a_refused_login_says_what_mends_it() {
-    const PASSWORD: &str = "look at the username and at the password";
-    const WAITS: &str = "it is tried again by itself";
+    const PASSWORD: &str = "check the username, and the password";
+    const WAITS: &str = "leadflow tries again";
     for (offers, reply, words, never) in [
         (
             "AUTH CRAM-MD5 NTLM",
             "",
-            &["it offers CRAM-MD5, NTLM", "have the server offer PLAIN or LOGIN"][..],
+            &["it offers CRAM-MD5, NTLM", "make the server offer PLAIN or LOGIN"][..],
             &[PASSWORD][..],
         ),
         ("AUTH XOAUTH2", "", &["it offers XOAUTH2", "write `oauth` in place of `password`"], &[PASSWORD]),
@@ -78,7 +78,7 @@ fn a_refused_login_says_what_mends_it() {
         (
             "AUTH PLAIN LOGIN",
             "503 5.5.1 AUTH not available",
-            &["does not let clients sign in here"],
+            &["does not let clients sign in on this port"],
             &[PASSWORD],
         ),
     ] {
@@ -99,9 +99,9 @@ const LOGIN_WANTED: &str = "login = { username =";
 type Refusal = (&'static str, &'static str, bool, &'static [&'static str], &'static [&'static str]);
 
 const REFUSALS: [Refusal; 11] = [
-    ("MAIL", "530 5.7.0 Authentication required", false, &[LOGIN_WANTED], &["look at its"]),
-    ("MAIL", "530 5.7.57 Client not authenticated to send mail", false, &[LOGIN_WANTED], &["look at its"]),
-    ("MAIL", "530 5.7.0 Authentication required", true, &["whether this login may send"], &[LOGIN_WANTED]),
+    ("MAIL", "530 5.7.0 Authentication required", false, &[LOGIN_WANTED], &["check its"]),
+    ("MAIL", "530 5.7.57 Client not authenticated to send mail", false, &[LOGIN_WANTED], &["check its"]),
+    ("MAIL", "530 5.7.0 Authentication required", true, &["whether it may send"], &[LOGIN_WANTED]),
     (
         "MAIL",
         "530 5.7.0 Must issue a STARTTLS command first",
@@ -113,31 +113,31 @@ const REFUSALS: [Refusal; 11] = [
         "RCPT",
         "454 4.7.1 <x@y.example>: Relay access denied",
         false,
-        &["for those who sign in", LOGIN_WANTED],
+        &["relays mail only after sign-in", LOGIN_WANTED],
         &[],
     ),
     (
         "RCPT",
         "554 5.7.1 <x@y.example>: Relay access denied",
         false,
-        &["for those who sign in", LOGIN_WANTED],
+        &["relays mail only after sign-in", LOGIN_WANTED],
         &[],
     ),
-    ("RCPT", "550 5.7.1 Unable to relay", true, &["have its administrator permit it"], &[LOGIN_WANTED]),
-    ("MAIL", "454 4.3.0 Temporary failure", true, &["it is tried again by itself"], &["password"]),
-    ("MAIL", "421 4.3.2 shutting down", false, &["it is tried again by itself"], &[LOGIN_WANTED]),
+    ("RCPT", "550 5.7.1 Unable to relay", true, &["ask its administrator to permit it"], &[LOGIN_WANTED]),
+    ("MAIL", "454 4.3.0 Temporary failure", true, &["leadflow tries again"], &["password"]),
+    ("MAIL", "421 4.3.2 shutting down", false, &["leadflow tries again"], &[LOGIN_WANTED]),
     (
         "greeting",
         "554 5.7.1 your address is listed",
         false,
-        &["takes no connection", "refuses this machine's address"],
+        &["refuses connections", "refuses this machine's address"],
         &[LOGIN_WANTED],
     ),
     (
         "greeting",
         "421 4.3.2 too many connections",
         false,
-        &["it is tried again by itself"],
+        &["leadflow tries again"],
         &["refuses this machine"],
     ),
 ];
@@ -161,8 +161,8 @@ fn a_refused_mail_says_what_mends_it() {
 #[test]
 fn a_server_that_starts_no_tls_says_why() {
     for (reply, words) in [
-        ("454 4.7.0 TLS not available due to local problem", "it is tried again by itself"),
-        ("502 5.5.1 no", "look at host, port and security"),
+        ("454 4.7.0 TLS not available due to local problem", "leadflow tries again"),
+        ("502 5.5.1 no", "check host, port and security"),
     ] {
         let server = Script::start(move |step, _| match step {
             "EHLO" => say("250-scripted\r\n250 STARTTLS"),
@@ -243,7 +243,7 @@ fn a_certificate_that_is_not_trusted_says_how_to_trust_it() {
             "name the file in ca_file: openssl s_client -connect 127.0.0.1:",
             "| openssl x509 >",
         ];
-        shows(&said, "without ca_file", &words, &["UnknownIssuer", "look at the network"]);
+        shows(&said, "without ca_file", &words, &["UnknownIssuer", "check the network"]);
     }
     let (_, other) = self_signed(&["localhost"], false);
     for (sandbox, said) in of(&other) {
@@ -281,18 +281,18 @@ fn other_certificates_and_other_tls_have_their_own_remedies() {
         );
     }
     // Alerts: a fatal one (2) of the kind protocol_version (70) or handshake_failure (40).
-    for (alert, words) in [(70, "TLS 1.1 or older"), (40, "no cipher of TLS in common")] {
+    for (alert, words) in [(70, "TLS 1.1 or older"), (40, "no TLS cipher in common")] {
         let said = said_of_tls("", move |mut stream| {
             let _ = stream.read(&mut [0; 1 << 10]);
             let _ = stream.write_all(&[21, 3, 1, 0, 2, 2, alert]);
         });
         for (_, said) in said {
-            shows(&said, "alert", &[words], &["look at the network"]);
+            shows(&said, "alert", &[words], &["check the network"]);
         }
     }
     let [(_, mail), (_, table)] = said_of_tls("", |mut stream| drop(stream.write_all(b"220 mail ready\r\n")));
     shows(&mail, "no TLS", &["does not answer with TLS", "write security = \"starttls\""], &[]);
-    shows(&table, "no TLS", &["does not answer with TLS", "look at the port"], &[]);
+    shows(&table, "no TLS", &["does not answer with TLS", "check the port"], &[]);
 }
 
 /// A proxy that answers every request so.
@@ -313,10 +313,10 @@ fn a_proxy_that_wants_a_login_or_lets_nobody_through_says_so() {
         (
             proxy("407 Proxy Authentication Required"),
             azure(),
-            ["asks for a login (407)", "http://USER:PASSWORD@HOST:PORT"],
+            ["requires a login (407)", "http://USER:PASSWORD@HOST:PORT"],
         ),
-        (proxy("403 Forbidden"), embedded(), ["does not let it through", "NO_PROXY="]),
-        (closed, embedded(), ["does not let it through: Connection refused", "NO_PROXY="]),
+        (proxy("403 Forbidden"), embedded(), ["refused the connection", "NO_PROXY="]),
+        (closed, embedded(), ["refused the connection: Connection refused", "NO_PROXY="]),
     ] {
         let is_azure = table.to_string().contains("azure_table");
         let flows = table.graph(&application("entra")).guide_flow("leads");
@@ -328,10 +328,10 @@ fn a_proxy_that_wants_a_login_or_lets_nobody_through_says_so() {
         let said = String::from_utf8(output.stdout).unwrap();
         let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(!said.contains("canary"), "{said}");
-        shows(&said, words[0], &words, &["look at the account's name", "look at the network"]);
-        assert!(said.contains("Entra ID cannot be reached"), "{said}");
+        shows(&said, words[0], &words, &["check the account's name", "check the network"]);
+        assert!(said.contains("cannot reach Entra ID"), "{said}");
         if is_azure {
-            assert!(said.contains("contoso.table.core.windows.net cannot be reached"), "{said}");
+            assert!(said.contains("cannot reach contoso.table.core.windows.net"), "{said}");
             assert_eq!(said.matches(words[1]).count(), 2, "{said}");
         }
     }
@@ -366,7 +366,7 @@ fn check_looks_into_the_authorities_of_mail_and_table() {
         };
         check(None, 2, &["cannot use ca_file", "No such file", "flows.toml:"]);
         check(Some(&format!("\u{feff}{pem}{pem}")), 2, &["byte order mark", "sed -i '1s/^"]);
-        check(Some("hello"), 2, &["it holds no certificate", "-----BEGIN CERTIFICATE-----"]);
+        check(Some("hello"), 2, &["it contains no certificate", "-----BEGIN CERTIFICATE-----"]);
         sandbox.write("ca.pem", &pem);
         assert!(!flat(&[&sandbox.run(&["check"])]).contains("ca_file"), "a good one");
     }

@@ -120,7 +120,7 @@ fn replay_says_what_it_would_do_and_mails_what_was_not_mailed() {
             "\n1 row to mail to sales@",
         ],
     );
-    assert!(asked.stderr.contains("say --yes"), "{}", asked.stderr);
+    assert!(asked.stderr.contains("pass --yes"), "{}", asked.stderr);
     assert_eq!(sandbox.texts().len(), 1);
 
     let daemon = sandbox.daemon();
@@ -134,7 +134,7 @@ fn replay_says_what_it_would_do_and_mails_what_was_not_mailed() {
     assert_eq!(sandbox.texts(), ["new", "old", "old"]);
     assert!(daemon.stop().success());
     for (arguments, words) in [
-        (["--from", "tomorrow", "--to", "now"], "`tomorrow` is no time"),
+        (["--from", "tomorrow", "--to", "now"], "`tomorrow` is not a valid time"),
         (["--from", "2026-01-02", "--to", "2026-01-01"], "--from is not before --to"),
     ] {
         let wrong = sandbox.run(&[&["replay", "leads"][..], &arguments[..]].concat());
@@ -146,8 +146,8 @@ fn replay_says_what_it_would_do_and_mails_what_was_not_mailed() {
 fn mails_of_the_outbox_are_looked_at_tried_again_and_given_up() {
     let (port, messages) = smtp(|count| Some(if count < 2 { "554 this is spam" } else { "250 queued" }));
     let sandbox = flow(FlowsToml::new().smtp("relay", port));
-    assert_eq!(sandbox.run(&["outbox", "list"]).stdout, "no mail waits, is held or uncertain\n");
-    assert_eq!(sandbox.run(&["outbox", "retry"]).stdout, "no mail waits or is held\n");
+    assert_eq!(sandbox.run(&["outbox", "list"]).stdout, "no mail is waiting, held or uncertain\n");
+    assert_eq!(sandbox.run(&["outbox", "retry"]).stdout, "no mail is waiting or held\n");
     insert(&sandbox, &["a"], 0);
     assert_eq!(sandbox.run(&["run", "--once"]).code, 1);
     let listed = sandbox.run(&["outbox", "list"]).stdout;
@@ -184,6 +184,6 @@ fn mails_of_the_outbox_are_looked_at_tried_again_and_given_up() {
     let none = sandbox.run(&["outbox", "show", "9"]);
     assert_eq!(
         (none.code, none.stderr.as_str()),
-        (1, "error: there is no mail 9; `leadflow outbox list` shows what is open\n")
+        (1, "error: there is no mail 9; `leadflow outbox list` shows the open mails\n")
     );
 }

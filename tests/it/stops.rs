@@ -19,7 +19,7 @@ fn a_run_that_does_not_end_in_time_is_interrupted_when_the_daemon_stops() {
     let daemon = sandbox.daemon();
     eventually("a run that hangs", || (service.count() > 0).then_some(()));
     daemon.signal("TERM");
-    daemon.wait_for_log("runs under way are broken off");
+    daemon.wait_for_log("runs under way are interrupted");
     assert!(daemon.stop().success());
     assert_eq!(sandbox.runs()[0]["outcome"], "interrupted");
     let daemon = sandbox.daemon();

@@ -61,7 +61,7 @@ fn a_held_mail_goes_to_the_right_address_and_health_is_clear() {
         (sent.code, sent.stdout.as_str()),
         (
             0,
-            "mail 1 goes to sales@contoso.example; salse@contoso.example is given up; `leadflow outbox show 1` shows what becomes of it\n"
+            "mail 1 is sent to sales@contoso.example; salse@contoso.example is dropped; `leadflow outbox show 1` shows the result\n"
         )
     );
     assert!(
@@ -123,8 +123,7 @@ fn a_mail_that_everybody_has_goes_out_once_more_only_when_that_is_said() {
         (given_up.code, given_up.stderr.as_str()),
         (
             1,
-            "error: nothing of mail 1 is held or waiting: it was sent to boss@contoso.example, and given up for \
-             salse@contoso.example; --yes sends it once more, to stranger@x.example\n"
+            "error: no recipient of mail 1 is held or waiting: it was sent to boss@contoso.example, and dropped for salse@contoso.example; --yes sends it again, to stranger@x.example\n"
         )
     );
     let daemon = sandbox.daemon();
@@ -142,7 +141,7 @@ fn a_mail_that_all_have_is_asked_about_on_a_terminal() {
     assert!(refused.stderr.contains("it was sent to sales@contoso.example"), "{}", refused.stderr);
     let send = "outbox send 1 --to stranger@x.example";
     let (code, said) = sandbox.on_a_terminal(send, "n");
-    assert!(said.contains("it goes once more, to stranger@x.example"), "{said}");
+    assert!(said.contains("it is sent again, to stranger@x.example"), "{said}");
     assert!(said.contains("go on? [y/N]") && said.contains("nothing was done"), "{said}");
     assert_eq!((code, recipients(&sandbox).len()), (1, 2));
     let (code, said) = sandbox.on_a_terminal(send, "y");
@@ -175,12 +174,12 @@ fn what_cannot_be_sent_says_why() {
         (&["9", "--to", "a@b.example"][..], 1, "there is no mail 9"),
         (&["1"], 2, "--to"),
         (&["1", "--to", "nobody"], 2, "write an address such as sales@contoso.example"),
-        (&["1", "--to", "salse@contoso.example"], 1, "cannot take its own place; `leadflow outbox retry`"),
+        (&["1", "--to", "salse@contoso.example"], 1, "cannot replace itself; `leadflow outbox retry`"),
         (&["1", "--to", "boss@contoso.example"], 1, "it was sent to boss@contoso.example already"),
         (
             &["1", "--to", "a@b.example", "--instead-of", "x@b.example"],
             1,
-            "it does not go to x@b.example; it goes to salse@contoso.example, boss@contoso.example",
+            "it is not addressed to x@b.example; it is addressed to salse@contoso.example, boss@contoso.example",
         ),
     ] {
         let output = sandbox.exits(code, &[&["outbox", "send"][..], arguments].concat());

@@ -17,7 +17,7 @@ fn a_backup_is_private_whole_and_never_through_a_link() {
     assert_eq!(backup(&path).code, 0);
     let found = fs::metadata(&path).unwrap();
     assert_eq!((found.uid(), found.mode() & 0o7777), (0, 0o600));
-    assert!(backup(&path).stderr.contains("there already"));
+    assert!(backup(&path).stderr.contains("already exists"));
     for target in [office.treasure(), office.path("root/new")] {
         plant(&copies.join("link"), &target);
         let output = backup(&copies.join("link"));

@@ -224,7 +224,7 @@ reloaded() {
     edit 's/^frequency = .*/frequency = "seconds"/'
     expect "a reload that fails" not inside systemctl reload leadflow
     expect "the reason in the journal" said "did you mean .second.? one of"
-    eventually "the status" status_says "something is wrong: leadflow health"
+    eventually "the status" status_says "there are problems: leadflow health"
     same "running" active "$(inside systemctl is-active leadflow)"
     more 1
     edit 's/^frequency = .*/frequency = "second"/'

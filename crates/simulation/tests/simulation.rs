@@ -27,7 +27,8 @@ fn the_promise_holds_in_some_hundred_histories() {
     let result = first_violation(0..250, Options::default());
     let sum = result.unwrap_or_else(|(seed, violation)| {
         panic!(
-            "seed {seed}: {violation}\n{}\ncargo run -p leadflow-simulation --example simulate -- --seed {seed} --verbose",
+            "seed {seed}: {violation}\n{}\ncargo run -p leadflow-simulation --example simulate -- --seed {seed} \
+             --verbose",
             violation.events.join("\n")
         )
     });

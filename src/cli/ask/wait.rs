@@ -114,12 +114,13 @@ pub(super) async fn until_answered(
             Answer::Run(run) => return Ok(Some(run)),
             Answer::Refused(reason) => bail!("{reason}"),
             Answer::Waits if is_gone => bail!(
-                "the daemon has ended before it picked up the request, which remains queued: it is done when a daemon starts: {}",
+                "the daemon has ended before it picked up the request, which remains queued: it is done \
+                 when a daemon starts: {}",
                 daemon.how_to_start()
             ),
             // A daemon that is gone is waited for longer.
             Answer::Waits if asked.elapsed() > patience && daemon.gone_since.is_none() => {
-                bail!("the daemon has not come to it yet; it does what was asked as soon as it can")
+                bail!("the daemon has not picked up the request yet; it remains queued")
             }
             Answer::Waits => sleep(PAUSE).await,
         }
@@ -139,8 +140,8 @@ pub(super) async fn until_sent(
         let is_gone = daemon.is_gone();
         let Some(run) = store.run(id).await? else {
             bail!(
-                "run {id} did not come to its turn, for leadflow stopped or flows.toml has changed; what was asked \
-                 for still waits, and is done as soon as it can be"
+                "run {id} did not start, because leadflow stopped or flows.toml changed; the request \
+                 remains queued"
             )
         };
         match run.outcome {

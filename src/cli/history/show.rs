@@ -20,7 +20,7 @@ use crate::cli::output;
 pub(crate) struct Arguments {
     /// The run's number
     run: i64,
-    /// For scripts
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
@@ -39,7 +39,8 @@ pub(super) async fn show(loaded: &Loaded, arguments: &Arguments) -> anyhow::Resu
     let mut page = Page { text: String::new(), width: output::width(), is_cut: false };
     page.run(&run, &steps, &mails, &loaded.config.settings.time_zone);
     if page.is_cut {
-        let _ = write!(page.text, "\nwhat ends with … is whole in: leadflow history show {id} --json");
+        let _ =
+            write!(page.text, "\nvalues that end with … are complete in: leadflow history show {id} --json");
     }
     output::print(&page.text)?;
     Ok(ExitCode::SUCCESS)
@@ -98,8 +99,8 @@ impl Page {
         self.text.push('\n');
         self.line(&format!("mail {}: {}", mail.id, mail.subject));
         let size =
-            mail.size.map_or_else(|| "deleted, since it is sent".to_owned(), |size| format!("{size} bytes"));
-        let reason = if mail.is_paced { " (per_hour is used up)" } else { "" };
+            mail.size.map_or_else(|| "deleted after sending".to_owned(), |size| format!("{size} bytes"));
+        let reason = if mail.is_paced { " (per_hour is reached)" } else { "" };
         let next_try = mail.next_try.map(|at| output::moment(at, zone) + reason);
         let facts = [
             ("Message-ID", Some(mail.message_id.clone())),

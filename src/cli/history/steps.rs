@@ -91,7 +91,7 @@ fn new_rows(inputs: &NewRowsInputs, outputs: &NewRowsOutputs) -> Vec<Fact> {
     known([
         ("rows scanned", Some(inputs.rows.to_string())),
         ("new", Some(outputs.new.to_string())),
-        ("handed on before", Some(outputs.known.to_string())),
+        ("already processed", Some(outputs.known.to_string())),
         ("hidden test leads", outputs.hidden_test_leads.flatten().map(|leads| leads.to_string())),
     ])
 }

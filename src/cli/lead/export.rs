@@ -21,33 +21,33 @@ use crate::cli::{Usage, ask, flow_named, moment, output};
 pub(crate) struct Arguments {
     /// The flow's name in flows.toml
     flow: String,
-    /// Only rows that were written later: "2026-11-20", "2026-11-20T08:00:00Z", "3 days"
+    /// Only rows written later than this: "2026-11-20", "2026-11-20T08:00:00Z", "3 days"
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
-    /// The file to write; standard output without it
+    /// The file to write [default: standard output]
     #[arg(long, value_name = "FILE")]
     to: Option<PathBuf>,
-    /// What is written
+    /// The output format
     #[arg(long, value_name = "FORMAT", default_value = "csv")]
     format: Format,
-    /// The columns: dynamics365, salesforce or hubspot; without it those of the flow's `csv`, or all
+    /// The columns: dynamics365, salesforce or hubspot [default: the flow's `csv`, or all]
     #[arg(long, value_name = "PRESET")]
     columns: Option<String>,
-    /// Also leads that say "do not contact", which are left out otherwise
+    /// Also export leads marked "do not contact", which are omitted otherwise
     #[arg(long)]
     do_not_contact: bool,
-    /// What stands between the cells of a CSV: "," or ";" or tab; without it the flow's `csv_separator`
+    /// The separator of the CSV: "," or ";" or tab [default: the flow's `csv_separator`]
     #[arg(long, value_name = "SEPARATOR")]
     separator: Option<String>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Format {
-    /// UTF-8 with a byte order mark, as Excel wants it; CRLF line ends
+    /// UTF-8 with a byte order mark, as Excel expects it; CRLF line ends
     Csv,
     /// One array of objects
     Json,
-    /// One JSON object a line
+    /// One JSON object per line
     Ndjson,
 }
 
@@ -83,7 +83,7 @@ pub(super) async fn export(loaded: &Loaded, arguments: &Arguments) -> anyhow::Re
     if leads.left_out() > 0 {
         let leads = output::counted(leads.left_out(), "lead");
         output::complain(&format!(
-            "left out: {leads} marked \"do not contact\"; --do-not-contact exports them as well"
+            "omitted: {leads} marked \"do not contact\"; --do-not-contact exports them as well"
         ));
     }
     Ok(ExitCode::SUCCESS)
@@ -109,7 +109,7 @@ fn options_of(loaded: &Loaded, flow: &Flow, arguments: &Arguments) -> anyhow::Re
 fn separator_of(flow: &Flow, wanted: Option<&str>) -> Result<Separator, Usage> {
     let Some(text) = wanted else { return Ok(flow.email.csv_separator) };
     Separator::parse(text).ok_or_else(|| {
-        Usage(format!("`{}` is no separator of a CSV; write \",\", \";\" or tab", text.escape_debug()))
+        Usage(format!("`{}` is not a valid CSV separator; write \",\", \";\" or tab", text.escape_debug()))
     })
 }
 

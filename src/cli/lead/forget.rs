@@ -12,29 +12,30 @@ use crate::cli::{Usage, ask, output};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// The person's address, or the key of a lead: `RowKey`, or `PartitionKey/RowKey`
+    /// The person's mail address, or the key of a lead: `RowKey`, or `PartitionKey/RowKey`
     person: String,
     /// Also delete the person's rows from the tables of the flows
     #[arg(long)]
     table: bool,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long, short)]
     yes: bool,
-    /// For scripts; needs --yes
+    /// Print JSON; needs --yes
     #[arg(long)]
     json: bool,
 }
 
 /// What is not looked at, and why no success can speak of it.
-const NOT_TOUCHED: &str =
-    "backups, the log, the mail servers and the recipients' mailboxes are not leadflow's to erase";
+const NOT_TOUCHED: &str = "leadflow cannot erase backups, the log, mail servers or the recipients' \
+ mailboxes";
 
 pub(super) async fn forget(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let config = &loaded.config;
     let known = match forget::find(config, &Asked::of(&arguments.person)).await {
         Ok(known) => known,
         Err(rows) => bail!(
-            "the key {} is that of {} rows, which need not be one person's; give the address, or PartitionKey/RowKey:{}",
+            "{} is the key of {} rows, which may belong to different people; give the address, or \
+             PartitionKey/RowKey:{}",
             arguments.person,
             rows.len(),
             some_of(&rows)
@@ -43,15 +44,13 @@ pub(super) async fn forget(loaded: &Loaded, arguments: &Arguments) -> anyhow::Re
     if !known.person.is_known() && known.look.rows.is_empty() {
         let unread = lines_of(known.look.unread.iter().map(|(_, left)| left));
         bail!(
-            "no table has a row `{}`, so it is not known whom to forget; give the address{unread}",
+            "no table has a row `{}`, so leadflow does not know whom to forget; give the address{unread}",
             arguments.person
         );
     }
     if !arguments.yes {
         if arguments.json {
-            return Err(
-                Usage("nobody is asked with --json; say --yes if it is to be erased".to_owned()).into()
-            );
+            return Err(Usage("--json does not ask for confirmation; pass --yes to erase".to_owned()).into());
         }
         output::print(&asked(&known, arguments))?;
         if !is_agreed()? {
@@ -74,7 +73,8 @@ fn asked(known: &Known, arguments: &Arguments) -> String {
     let look = &known.look;
     let unread = lines_of(look.unread.iter().map(|(_, left)| left));
     format!(
-        "{} of {} in {}{unread}\nwhat names the person is erased from the state, its history and its kept mails{}",
+        "{} of {} in {}{unread}\neverything that names the person is erased from the state, its history and its kept \
+         mails{}",
         count(look.rows.len(), "row"),
         arguments.person,
         count(look.read.len(), "table"),
@@ -107,7 +107,7 @@ fn text_of(told: &Told, arguments: &Arguments) -> String {
     }
     let _ = writeln!(
         text,
-        "looked again at {} of {}, {} and {} ({})",
+        "verified: searched {} of {}, {} and {} ({}) again",
         count(look.scanned, "row"),
         count(look.read.len(), "table"),
         count(searched.mails, "kept mail"),
@@ -117,7 +117,7 @@ fn text_of(told: &Told, arguments: &Arguments) -> String {
     if told.is_nothing() {
         let _ = writeln!(
             text,
-            "nothing of {} was found: compare it with the lead's own address (`leadflow lead list FLOW`)",
+            "nothing about {} was found: compare it with the lead's own address (`leadflow lead list FLOW`)",
             arguments.person
         );
     }
@@ -132,19 +132,19 @@ fn text_of(told: &Told, arguments: &Arguments) -> String {
 /// What was not found in all that was looked through, or in the rows alone that stay.
 fn seen(LookedFor { address, name }: LookedFor, staying: usize) -> String {
     let alone = match staying {
-        1 => "that 1 row alone".to_owned(),
-        rows => format!("those {rows} rows alone"),
+        1 => "only in that 1 row".to_owned(),
+        rows => format!("only in those {rows} rows"),
     };
     let place = if staying == 0 { "none of them" } else { alone.as_str() };
     match (address, name) {
         (true, false) => {
-            format!("the address stands in {place}; no row tells a name that could be looked for")
+            format!("the address is in {place}; no row gives a name to search for")
         }
         (false, true) => {
-            format!("the name stands in {place}; no row tells an address that could be looked for")
+            format!("the name is in {place}; no row gives an address to search for")
         }
-        _ if staying == 0 => "neither name nor address stands in them".to_owned(),
-        _ => format!("name and address stand in {alone}"),
+        _ if staying == 0 => "neither the name nor the address is in them".to_owned(),
+        _ => format!("the name and address are {alone}"),
     }
 }
 
@@ -170,7 +170,7 @@ fn count(number: usize, thing: &str) -> String {
 
 fn is_agreed() -> anyhow::Result<bool> {
     if !ask::can_ask() {
-        return Err(Usage("nobody can be asked here; say --yes if it is to be erased".to_owned()).into());
+        return Err(Usage("cannot ask for confirmation here; pass --yes to erase".to_owned()).into());
     }
     ask::is_agreed("this cannot be undone; ")
 }

@@ -23,10 +23,10 @@ use crate::cli::{ask, flow_named, output, state_of};
 pub(crate) struct Arguments {
     /// The flow's name in flows.toml
     flow: String,
-    /// How many of the newest
+    /// How many of the newest leads to show
     #[arg(long, short = 'n', default_value_t = 20, value_name = "COUNT")]
     limit: usize,
-    /// For scripts
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
@@ -52,7 +52,8 @@ pub(super) async fn list(loaded: &Loaded, arguments: &Arguments) -> anyhow::Resu
         output::print_json(&rows.collect::<Vec<_>>())?;
     } else if newest.is_empty() {
         output::print(&format!(
-            "the table {} has no row that the filter matches; `leadflow lead add {} --test` writes a test lead",
+            "the table {} has no row that the filter matches; `leadflow lead add {} --test` writes a test \
+             lead",
             flow.table.name, flow.name
         ))?;
     } else {
@@ -91,15 +92,15 @@ fn told(rows: &[Row], states: &[State], zone: &TimeZone) -> String {
     let mut note = |words: &str| text.extend(["\n\n", &output::wrapped(words, "")]);
     if states.iter().any(|state| state.word == NOT_MAILED) {
         note(
-            "not mailed: written before the flow's begin, a hidden test lead, or passed over by the condition; \
-             `leadflow lead show` tells more",
+            "not mailed: written before the flow started, a hidden test lead, or skipped by the condition; for \
+             details: leadflow lead show",
         );
     }
     if states.iter().any(|state| state.word == NOT_KEPT) {
         note("no longer kept: the mail was sent or dropped, and is older than the history");
     }
     if states.iter().any(|state| state.is_open) {
-        note("`leadflow outbox list` shows the mails that wait, are held or uncertain");
+        note("`leadflow outbox list` shows the waiting, held and uncertain mails");
     }
     text
 }

@@ -18,9 +18,9 @@ use crate::cli::{flow_named, history, output, state_of};
 pub(crate) struct Arguments {
     /// The flow's name in flows.toml
     flow: String,
-    /// `RowKey`, or `PartitionKey/RowKey`, which also finds a lead that is not in the table any more
+    /// `RowKey`, or `PartitionKey/RowKey`, which also finds a lead that is no longer in the table
     key: String,
-    /// For scripts
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
@@ -49,7 +49,7 @@ pub(super) async fn show(loaded: &Loaded, arguments: &Arguments) -> anyhow::Resu
         (Some(row), _) => Mark::of(row),
         (None, Some(partition)) => Mark::of_keys(partition, row_key),
         (None, None) => {
-            bail!("the table has no row `{row_key}`; for one that was deleted name it PartitionKey/RowKey")
+            bail!("the table has no row `{row_key}`; for a deleted row, write PartitionKey/RowKey")
         }
     };
     let steps = match state_of(loaded).await? {
@@ -58,7 +58,7 @@ pub(super) async fn show(loaded: &Loaded, arguments: &Arguments) -> anyhow::Resu
     };
     if row.is_none() && steps.is_empty() {
         bail!(
-            "nothing is known of `{}`: it is not in the table, and {} has not seen it",
+            "there is no record of `{}`: it is not in the table, and {} has not seen it",
             arguments.key,
             flow.name
         );
@@ -108,24 +108,29 @@ fn told(key: &str, row: Option<&Row>, steps: &[Step], zone: &TimeZone) -> String
             );
             let written =
                 row.at().map_or_else(|| output::line(&row.timestamp), |at| output::moment(at, zone));
-            let _ = writeln!(text, "\nwritten {written}, says the table (a later write moves it)");
+            let _ = writeln!(
+                text,
+                "\nwritten {written} according to the table (a later write changes \
+             this)"
+            );
         }
-        None => text.push_str("  it is not in the table any more\n"),
+        None => text.push_str("  it is no longer in the table\n"),
     }
     if steps.is_empty() {
         text.push_str("\nnot read yet: the flow's next run reads it, if its filter matches\n");
     }
     for step in steps {
         let of_run = step.of_run.as_ref().map_or_else(
-            || " (not in the history any more)".to_owned(),
+            || " (no longer in the history)".to_owned(),
             |run| format!(", {} ({})", output::moment(run.started, zone), run.cause),
         );
         let _ = writeln!(text, "\nread by run {}{of_run}", step.run);
         match &step.mail {
             Some(listed) => text.push_str(history::told_mail(&listed.mail, zone).trim_start()),
-            None if step.is_mailed => text.push_str("  its mail is not in the history any more\n"),
-            None => text
-                .push_str("  not mailed: before the flow's begin, hidden, or passed over by the condition\n"),
+            None if step.is_mailed => text.push_str("  its mail is no longer in the history\n"),
+            None => text.push_str(
+                "  not mailed: written before the flow started, hidden, or skipped by the condition\n",
+            ),
         }
     }
     text

@@ -19,17 +19,19 @@ pub(super) async fn send(
 ) -> anyhow::Result<ExitCode> {
     let before = super::one(loaded, mail).await?;
     if before.mail.size.is_none() {
-        bail!("the text of mail {mail} is not kept any more; `leadflow replay` mails its rows");
+        bail!("the text of mail {mail} is no longer kept; `leadflow replay` mails its rows");
     }
     redirect.of(&before.mail.recipients).map_err(|reason| anyhow!("mail {mail} is not sent: {reason}"))?;
     if !yes && !before.mail.recipients.iter().any(|known| known.dropped().is_some()) {
-        let why =
-            format!("nothing of mail {mail} is held or waiting: it was {}", settled(&before.mail.recipients));
+        let why = format!(
+            "no recipient of mail {mail} is held or waiting: it was {}",
+            settled(&before.mail.recipients)
+        );
         let to = redirect.to.join(", ");
         if !ask::can_ask() {
-            bail!("{}", output::line(&format!("{why}; --yes sends it once more, to {to}")));
+            bail!("{}", output::line(&format!("{why}; --yes sends it again, to {to}")));
         }
-        output::print(&output::line(&format!("{why}; it goes once more, to {to}")))?;
+        output::print(&output::line(&format!("{why}; it is sent again, to {to}")))?;
         if !ask::is_agreed("")? {
             output::print("nothing was done")?;
             return Ok(ExitCode::FAILURE);
@@ -38,7 +40,7 @@ pub(super) async fn send(
     let doer = ask::ask(loaded, Request::Send(mail, redirect.clone())).await?;
     let after = super::one(loaded, mail).await?;
     if !redirect.to.iter().all(|to| after.mail.recipients.iter().any(|known| goes_to(known, to))) {
-        bail!("mail {mail} is being sent just now; try again");
+        bail!("mail {mail} is being sent right now; try again");
     }
     output::print(&told(mail, redirect, &before, &after))?;
     for note in notes(loaded, &before, &after) {
@@ -58,8 +60,8 @@ fn settled(recipients: &[Recipient]) -> String {
     };
     match (of(State::Sent), of(State::Dropped)) {
         (sent, none) if none.is_empty() => format!("sent to {sent}"),
-        (none, dropped) if none.is_empty() => format!("given up for {dropped}"),
-        (sent, dropped) => format!("sent to {sent}, and given up for {dropped}"),
+        (none, dropped) if none.is_empty() => format!("dropped for {dropped}"),
+        (sent, dropped) => format!("sent to {sent}, and dropped for {dropped}"),
     }
 }
 
@@ -79,12 +81,12 @@ fn given_up<'a>(before: &OutboxEntry, after: &'a OutboxEntry) -> Vec<&'a str> {
 fn told(mail: i64, redirect: &Redirect, before: &OutboxEntry, after: &OutboxEntry) -> String {
     let given_up = match given_up(before, after).as_slice() {
         [] => String::new(),
-        [one] => format!("; {one} is given up"),
-        all => format!("; {} are given up", all.join(", ")),
+        [one] => format!("; {one} is dropped"),
+        all => format!("; {} are dropped", all.join(", ")),
     };
     let to = redirect.to.join(", ");
     output::line(&format!(
-        "mail {mail} goes to {to}{given_up}; `leadflow outbox show {mail}` shows what becomes of it"
+        "mail {mail} is sent to {to}{given_up}; `leadflow outbox show {mail}` shows the result"
     ))
 }
 

@@ -50,7 +50,7 @@ fn composed(config: &Config, decision: &Decision, now: Timestamp) -> Option<NewM
             rows: Vec::new(),
         }),
         Err(error) => {
-            error!("the mail about a failure cannot be made: {error}");
+            error!("cannot compose the mail about a failure: {error}");
             None
         }
     }

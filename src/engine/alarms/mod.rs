@@ -58,6 +58,6 @@ fn log(decision: &Decision) {
         info!(alarm = kind, about = raised.about, "{}", raised.kind.end(&raised.about));
     }
     if !decision.tell.is_empty() {
-        warn!(problems = decision.tell.len(), "a mail to settings.failures.to tells it");
+        warn!(problems = decision.tell.len(), "reporting to settings.failures.to by mail");
     }
 }

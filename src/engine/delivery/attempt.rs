@@ -175,8 +175,7 @@ impl<'a> Attempt<'a> {
         let told = self.told();
         let unheard = || {
             if is_worn_out {
-                let words =
-                    format!("this mail failed {BREAKS} times, while others went through; last: {told}");
+                let words = format!("this mail failed {BREAKS} times while others were sent; last: {told}");
                 Receipt::Refused(words)
             } else if self.is_declined_for_good() {
                 Receipt::Refused(told.clone())

@@ -145,7 +145,7 @@ impl Postman {
         if until.is_some() {
             warn!(connection = name, mail = id, help, "the mail connection fails: {said}");
         } else {
-            warn!(connection = name, mail = id, help, "the mail does not go through: {said}");
+            warn!(connection = name, mail = id, help, "the mail is not accepted: {said}");
         }
         if until.is_some() || !is_known {
             self.note_failure(name, error).await;
@@ -219,6 +219,6 @@ impl Postman {
 /// How a connection is, is worth less than the replies that are still to be recorded.
 fn is_noted(result: Result<(), StoreError>) {
     if let Err(error) = result {
-        warn!("how the mail connection is cannot be noted: {error}");
+        warn!("cannot record the health of the mail connection: {error}");
     }
 }

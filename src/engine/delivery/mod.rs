@@ -90,7 +90,7 @@ impl Postman {
         if mails > 0 {
             warn!(
                 mails,
-                "replies of mails could not be recorded: the mails are uncertain and are sent again"
+                "replies to mails could not be recorded: the mails are uncertain and are sent again"
             );
         }
         Ok(())
@@ -164,7 +164,7 @@ impl Postman {
         let now = self.clock.now();
         let deferred = self.store.defer_flow_if_used_up(&flow.name, per_hour, now).await?;
         let Some(DeferredFlow { mails, until }) = deferred else { return Ok(true) };
-        info!(flow = flow.name, mails, %until, "per_hour = {per_hour} is used up: the other mails wait");
+        info!(flow = flow.name, mails, %until, "per_hour = {per_hour} is reached: the other mails wait");
         Ok(false)
     }
 
@@ -180,7 +180,7 @@ impl Postman {
                 break;
             }
             let Some(connection) = config.mails.get(name) else {
-                attempt.fails(format!("flows.toml has no mail connection `{name}` any more"), None);
+                attempt.fails(format!("flows.toml no longer has a mail connection `{name}`"), None);
                 continue;
             };
             let rest = self.connections().rest(name, &mail.connections, connection, self.clock.now());
@@ -193,7 +193,7 @@ impl Postman {
                 None => self.try_over(name, connection, &mut attempt, session).await?,
             }
             if attempt.taken_back {
-                info!(mail = mail.id, "a person has decided over the mail before it was sent");
+                info!(mail = mail.id, "a person changed the mail before it was sent");
                 return Ok(Delivered::Tried);
             }
         }
@@ -201,7 +201,7 @@ impl Postman {
             End::Rests(until) => self.pause(&mail.connections, until).await?,
             End::NobodyTakes(until) => {
                 let told = without_addresses(&attempt.told());
-                error!(flow = mail.flow, run = mail.run, mail = mail.id, %until, "no connection takes mail: {told}");
+                error!(flow = mail.flow, run = mail.run, mail = mail.id, %until, "no connection accepts mail: {told}");
                 self.record(&attempt, Some(until)).await?;
             }
             End::Tried => self.record(&attempt, None).await?,
@@ -236,7 +236,7 @@ impl Postman {
         for tries_left in (0..RECORD_TRIES).rev() {
             match self.store.record_attempt(record.clone(), now).await {
                 Err(error) if tries_left > 0 && error.is_passing() => {
-                    warn!(mail = mail.id, "the replies cannot be recorded: {error}; trying again");
+                    warn!(mail = mail.id, "cannot record the replies: {error}; trying again");
                     tokio::time::sleep(RECORD_AGAIN).await;
                 }
                 result => {

@@ -199,7 +199,7 @@ impl Round<'_> {
         if !error.is_passing() {
             return Err(error);
         }
-        error!("the outbox cannot be read or written: {error}; trying again");
+        error!("cannot read or write the outbox: {error}; trying again");
         self.bell.is_fresh.store(true, Ordering::Relaxed);
         Ok(())
     }

@@ -156,12 +156,11 @@ fn words(flow: &Flow, decided: &Decided, mails: usize) -> (Outcome, String) {
         Verdict::NothingNew => (Outcome::NothingNew, "no new rows".to_owned()),
         Verdict::Gather => (
             Outcome::ConditionFalse,
-            format!("{rows}, but {} is false: they gather until it holds", flow.condition),
+            format!("{rows}, but {} is false: they gather until it is true", flow.condition),
         ),
-        Verdict::PassOver => (
-            Outcome::ConditionFalse,
-            format!("{rows}, but {} is false: they are passed over", flow.condition),
-        ),
+        Verdict::PassOver => {
+            (Outcome::ConditionFalse, format!("{rows}, but {} is false: they are skipped", flow.condition))
+        }
     };
     (outcome, words + &tests + &hidden)
 }

@@ -18,10 +18,11 @@ pub enum RunError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The rows found no room in the state folder.
-    #[error("cannot keep the rows in the state folder: {0}")]
+    #[error("cannot store the rows in the state folder: {0}")]
     Spool(#[from] std::io::Error),
     /// There are more new rows than a run can hand on.
-    #[error("the table has more than {rows} new rows, or {} GiB of them, which is more than one run can mail", bytes >> 30)]
+    #[error("the table has more than {rows} new rows, or {} GiB of them, which is more than one run can \
+     mail", bytes >> 30)]
     TooMuch {
         /// How many rows it can.
         rows: usize,
@@ -40,15 +41,16 @@ impl RunError {
     /// What to do about it.
     pub fn help(&self) -> &str {
         match self {
-            Self::Table(error) => error.advice.help.as_deref().unwrap_or("the next run begins anew"),
+            Self::Table(error) => error.advice.help.as_deref().unwrap_or("the next run starts again"),
             Self::Compose(_) | Self::Store(_) | Self::Spool(_) => {
-                "look at the state folder: its free space and who may write there"
+                "check the state folder: its free space and its permissions"
             }
             Self::TooMuch { .. } => {
-                "nothing was recorded; narrow the flow's filter, or begin later with `leadflow recover --since` and mail what lies before in ranges with `leadflow replay`"
+                "nothing was recorded; narrow the flow's filter, or start later with `leadflow recover --since` and \
+                 mail the earlier rows in ranges with `leadflow replay`"
             }
-            Self::NoConnection(_) => "write the connection, then reload",
-            Self::Stopped => "the next run begins anew",
+            Self::NoConnection(_) => "add the connection, then reload",
+            Self::Stopped => "the next run starts again",
         }
     }
 }

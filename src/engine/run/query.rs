@@ -164,7 +164,7 @@ async fn handed_on(
 /// Where the next run may go on, or why the clocks cannot be trusted.
 fn watermark(place: &RunContext, flow: &Flow, first: &Page) -> Result<Timestamp, String> {
     let found = match first.served.began() {
-        None => Err("the table service tells no time".to_owned()),
+        None => Err("the table service sent no Date header".to_owned()),
         Some(began) => {
             let apart = place.clock.now().duration_since(began);
             if apart.abs() > CLOCKS_DIFFER {
@@ -180,7 +180,10 @@ fn watermark(place: &RunContext, flow: &Flow, first: &Page) -> Result<Timestamp,
         }
     };
     if let Err(problem) = &found {
-        warn!(flow = flow.name, "{problem}: the watermark stays, so runs read more and more");
+        warn!(
+            flow = flow.name,
+            "{problem}; the watermark is not advanced, so each run reads more than the last"
+        );
     }
     found
 }

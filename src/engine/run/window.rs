@@ -130,7 +130,7 @@ async fn begin(
     let begin = preset.unwrap_or_else(|| flow.window.begin(&first));
     place.store.begin_source(source.id, begin).await?;
     crash_point("begin-recorded");
-    info!(flow = flow.name, "the flow begins: rows before {begin} are not mailed");
+    info!(flow = flow.name, "the flow starts: rows before {begin} are not mailed");
     Ok(Past { begin, watermark: None, looked_back: None })
 }
 

@@ -74,7 +74,7 @@ pub(crate) fn open_database_to_read(folder: &Folder, name: &str) -> Result<Conne
     let db = match read_schema(&db) {
         Err(error) if needs_an_index(&error) && !is_without_log(folder, name)? => {
             let message = format!(
-                "the write-ahead log of {} is still to be taken in, by who may write there: start leadflow, or type sudo \
+                "the write-ahead log of {} must first be merged by a user who may write there: start leadflow, or type sudo \
                  before the command",
                 path.display()
             );
@@ -107,7 +107,8 @@ fn is_without_log(folder: &Folder, name: &str) -> io::Result<bool> {
 }
 
 fn replaced(path: &std::path::Path) -> DatabaseError {
-    let message = format!("{} was replaced while it was opened; look who may write there", path.display());
+    let message =
+        format!("{} was replaced while it was being opened; check who may write there", path.display());
     io::Error::other(message).into()
 }
 

@@ -69,14 +69,14 @@ impl Draft {
         let (parent, name) = split(path)?;
         let way = way::walk(parent)?;
         let users = trusted_users().into_iter().chain(sudo_user()).chain(service).collect();
-        let judged = judge(&way.entries, &Trust { users, service: None }, "the copy before it is whole");
+        let judged = judge(&way.entries, &Trust { users, service: None }, "the previous copy is complete");
         judged.map_err(|finding| {
             io::Error::other(Finding { help: format!("{}, or name another folder", finding.help), ..finding })
         })?;
         let folder = Folder::found(way)?;
         if folder.entry(&name)?.is_some() {
             let help = "name another file".to_owned();
-            return Err(io::Error::other(Finding { message: "it is there already".to_owned(), help }));
+            return Err(io::Error::other(Finding { message: "it already exists".to_owned(), help }));
         }
         Self::begin(folder, name, true, 0o600)
     }
@@ -99,7 +99,9 @@ impl Draft {
     pub fn keep(mut self) -> io::Result<()> {
         self.file.sync_all()?;
         if !self.folder.is_still(&self.part, &fs::fstat(&self.file)?) {
-            return Err(io::Error::other("it was replaced while it was written; look who may write there"));
+            return Err(io::Error::other(
+                "it was replaced while it was being written; check who may write there",
+            ));
         }
         if self.is_new {
             self.folder.rename_to_new(&self.part, &self.name)?;
@@ -143,7 +145,7 @@ fn may_be_replaced(entry: &Entry) -> io::Result<()> {
         Kind::File => return Ok(()),
         Kind::Folder => return Err(io::ErrorKind::IsADirectory.into()),
         Kind::Link(target) => (format!("a link to {}", target.display()), "name the file itself"),
-        Kind::Other(kind) => (format!("a {kind}, and not a plain file"), "name another"),
+        Kind::Other(kind) => (format!("a {kind}, not a plain file"), "name another"),
     };
     let message = format!("{} is {what}", entry.path.display());
     Err(io::Error::other(Finding { message, help: help.to_owned() }))

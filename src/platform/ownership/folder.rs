@@ -121,7 +121,7 @@ impl Folder {
             Kind::Link(target) => {
                 return Err(Finding {
                     message: format!(
-                        "{path} is a link to {}, and leadflow follows none there",
+                        "{path} is a link to {}; leadflow does not follow links there",
                         target.display()
                     ),
                     help: format!("put the file itself in its place, after: rm {path}"),
@@ -137,15 +137,15 @@ impl Folder {
                 message: format!(
                     "{path} belongs to {owner}, who is neither root nor the owner of its folder"
                 ),
-                help: format!("if it is the right one, type: sudo chown {ours}: {path}"),
+                help: format!("if it is the right file, type: sudo chown {ours}: {path}"),
             });
         }
         judge_file(entry)?;
         if names > 1 {
             return Err(Finding {
-                message: format!("{path} has {names} names (hard links), so that it may be another's file"),
+                message: format!("{path} has {names} names (hard links), so it may be someone else's file"),
                 help: format!(
-                    "if it is the right one, type: cp -p {path} {path}.one && mv {path}.one {path}"
+                    "if it is the right file, type: cp -p {path} {path}.one && mv {path}.one {path}"
                 ),
             });
         }
@@ -165,7 +165,7 @@ impl Folder {
         let opened = fs::fstat(&file)?;
         if (opened.st_dev, opened.st_ino) != (found.st_dev, found.st_ino) {
             return Err(io::Error::other(format!(
-                "{} was replaced meanwhile",
+                "{} was replaced in the meantime",
                 self.path.join(name).display()
             )));
         }

@@ -112,7 +112,8 @@ fn whose(entry: &Entry, above: Option<&Entry>, trust: &Trust, loss: &str) -> Res
     };
     Err(Finding {
         message: format!(
-            "{path}{place} belongs to {owner}, who is neither root nor the user that leadflow runs as, and can so change {loss}"
+            "{path}{place} belongs to {owner}, who is neither root nor the user that leadflow runs as, and can \
+             therefore change {loss}"
         ),
         help: format!("if what it holds is right, type: sudo chown{option} root: {path}"),
     })
@@ -137,26 +138,27 @@ fn rights(entry: &Entry, is_on_the_way: bool, loss: &str) -> Result<Option<Findi
     let way = if is_on_the_way { ", a folder on the way" } else { "" };
     if entry.mode & 0o002 != 0 {
         return Err(Finding {
-            message: format!("every user of this machine can change {path}{way}, and so {loss}"),
+            message: format!("every user of this machine can change {path}{way}, and therefore {loss}"),
             help: format!(
-                "type: chmod o-w {path} (with sudo, if it is not yours); of folders that everybody may write only \
-                 Kubernetes' mounts of a ConfigMap or Secret are taken"
+                "type: chmod o-w {path} (with sudo, if it is not yours); of folders that everyone may write to, only \
+                 Kubernetes mounts of a ConfigMap or Secret are accepted"
             ),
         });
     }
     if entry.has_writers {
         return Ok(Some(Finding {
             message: format!(
-                "an access control list lets others than its owner change {path}{way}, and so {loss}"
+                "an access control list lets users other than its owner change {path}{way}, and therefore \
+                 {loss}"
             ),
-            help: format!("see them with getfacl {path}; if they should not: setfacl -b {path}"),
+            help: format!("see it with getfacl {path}; to remove it: setfacl -b {path}"),
         }));
     }
     // A group with its owner's number is that user's own.
     let is_shared = entry.mode & 0o020 != 0 && entry.gid != entry.uid;
     Ok(is_shared.then(|| Finding {
         message: format!(
-            "the group {} can change {path}{way}, and so {loss}",
+            "the group {} can change {path}{way}, and therefore {loss}",
             super::name_of_group(entry.gid)
         ),
         help: format!("if it should not: chmod g-w {path}"),
@@ -170,7 +172,7 @@ pub(super) const KEPT: &str = "what leadflow keeps there";
 pub(crate) fn not_plain(path: &Path, kind: &str) -> Finding {
     let path = path.display();
     Finding {
-        message: format!("{path} is a {kind}, and not a plain file"),
+        message: format!("{path} is a {kind}, not a plain file"),
         // Whoever names a device by mistake is told of no command that would delete it.
         help: "name a plain file instead".to_owned(),
     }

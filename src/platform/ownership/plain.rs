@@ -78,7 +78,7 @@ fn read_open(path: &Path, file: &File, largest: u64) -> io::Result<Vec<u8>> {
     }
     let size = size.max(bytes.len() as u64);
     if size > largest {
-        let message = format!("it has {size} bytes, and {largest} are the most that such a file needs");
+        let message = format!("it is {size} bytes; the limit is {largest}");
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
     }
     Ok(bytes)

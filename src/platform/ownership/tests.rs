@@ -85,9 +85,10 @@ fn traps_in_a_folder_are_named_and_neither_followed_nor_waited_for() {
         ("link", "is a link to"),
         (
             "dangling",
-            "is a link to nowhere, and leadflow follows none there; put the file itself in its place, after: rm",
+            "is a link to nowhere; leadflow does not follow links there; put the file itself in its place, \
+             after: rm",
         ),
-        ("pipe", "is a pipe, and not a plain file; move it away: mv "),
+        ("pipe", "is a pipe, not a plain file; move it away: mv "),
         ("socket", "is a socket"),
         ("folder", "is a folder"),
         ("second", "has 2 names"),
@@ -158,7 +159,7 @@ fn a_draft_is_private_from_its_first_byte_and_gone_when_it_is_not_kept() {
     drop(draft);
     assert_eq!(names(), 0);
     Draft::new(&path, None).unwrap().keep().unwrap();
-    assert!(reason(Draft::new(&path, None)).contains("it is there already; name another file"));
+    assert!(reason(Draft::new(&path, None)).contains("it already exists; name another file"));
     // Somebody is first.
     fs::remove_file(&path).unwrap();
     let draft = Draft::new(&path, None).unwrap();
@@ -191,7 +192,7 @@ fn a_draft_takes_the_place_of_plain_files_alone() {
     put("treasure").unwrap();
     assert_eq!(fs::read(here.join("treasure")).unwrap(), b"new");
     // A new one takes no name that a link has, wherever it leads.
-    assert!(reason(Draft::new(&here.join("link"), None)).contains("there already"));
+    assert!(reason(Draft::new(&here.join("link"), None)).contains("already exists"));
     fs::set_permissions(&here, fs::Permissions::from_mode(0o777)).unwrap();
     let said = reason(Draft::new(&here.join("new"), None));
     assert!(
@@ -208,7 +209,7 @@ fn only_plain_files_are_read_and_no_more_of_them_than_they_may_hold() {
     assert_eq!(read_plain(&path, 5).unwrap(), b"12345");
     assert!(reason(read_plain(&path, 4)).contains("5 bytes"));
     pipe(&here.join("pipe"));
-    assert!(reason(read_plain(&here.join("pipe"), 5)).contains("is a pipe, and not a plain file"));
+    assert!(reason(read_plain(&here.join("pipe"), 5)).contains("is a pipe, not a plain file"));
     assert!(read_plain(&here, 5).is_err());
     // It says that it is empty.
     assert!(read_plain(Path::new("/proc/self/environ"), 0).is_err());

@@ -131,7 +131,7 @@ pub(super) fn make(way: Way, mode: u32, owner: Option<(u32, u32)>) -> io::Result
         if let Some((user, group)) = owner.filter(|(user, _)| is_made && now != *user) {
             if now != uzers::get_effective_uid() {
                 return Err(io::Error::other(format!(
-                    "{} was replaced meanwhile",
+                    "{} was replaced in the meantime",
                     path.join(name).display()
                 )));
             }

@@ -126,7 +126,7 @@ mod tests {
 
     const HOSTILE: &str = "a\u{1b}[31mb\u{1b}]0;t\u{7}c\r\nERROR d\u{9b}1me\u{202e}f\0g\u{8}\u{2028}h";
 
-    /// What is written of an event that holds hostile text in its message and its fields.
+    /// The output format of an event that holds hostile text in its message and its fields.
     fn written(format: Format, has_color: bool) -> String {
         #[derive(Clone, Default)]
         struct Kept(Arc<Mutex<Vec<u8>>>);

@@ -50,18 +50,17 @@ pub(super) fn explained(
     match (exchange, &entra.identity) {
         (Some(Exchange::NoAnswer(why)), Identity::Managed { .. }) => {
             let error = EntraError::new(format!(
-                "the metadata service of this machine gives no token: {}",
+                "the metadata service of this machine returned no token: {}",
                 why.reason
             ));
-            let help = "a managed identity works on an Azure virtual machine alone (and 169.254.169.254 must not be \
-                        blocked there); elsewhere write entra = { tenant_id = \"…\", client_id = \"…\", client_secret = { … } }";
+            let help = "a managed identity only works on an Azure virtual machine (where 169.254.169.254 must not be \
+             blocked); elsewhere write entra = { tenant_id = \"…\", client_id = \"…\", client_secret = { … } }";
             EntraError { is_passing: true, ..error.help(help) }
         }
         (Some(Exchange::NoAnswer(why)), Identity::Application { .. }) => {
-            let error =
-                EntraError::new(format!("Entra ID cannot be reached to sign in {who}: {}", why.reason));
+            let error = EntraError::new(format!("cannot reach Entra ID to sign in {who}: {}", why.reason));
             let help = why.help(entra.cloud.sign_in_host(), Trust::SystemAlone);
-            let general = || "look at the network, the firewall, and HTTPS_PROXY".to_owned();
+            let general = || "check the network, the firewall, and HTTPS_PROXY".to_owned();
             EntraError { is_passing: true, ..error.help(help.unwrap_or_else(general)) }
         }
         (Some(Exchange::Refused { status, retry_after, body }), identity) => {
@@ -80,18 +79,20 @@ pub(super) fn explained(
 }
 fn managed(client_id: Option<&str>, status: u16, words: &str) -> EntraError {
     match (status, client_id) {
-        (400, None) => EntraError::new(format!("this machine has no managed identity of its own: {words}")).help(
+        (400, None) => EntraError::new(format!("this machine has no managed identity of its own: \
+         {words}")).help(
             "portal: the virtual machine → Security → Identity → System assigned → On; or \
              az vm identity assign --resource-group GROUP --name MACHINE; or name a user-assigned one by its client_id",
         ),
-        (400, Some(id)) => EntraError::new(format!("the managed identity {id} is not assigned to this machine: {words}"))
+        (400, Some(id)) => EntraError::new(format!("the managed identity {id} is not assigned to this machine: \
+         {words}"))
             .help(
                 "portal: the virtual machine → Security → Identity → User assigned → Add; or \
                  az vm identity assign --resource-group GROUP --name MACHINE --identities IDENTITY; client_id is the \
                  identity's Client ID, not its Object ID",
             ),
         _ => EntraError::new(format!("the metadata service of this machine answered {status}: {words}"))
-            .help("it is tried again; if it stays so, look at the machine's health in the portal"),
+            .help("leadflow tries again; if it persists, check the machine's health in the portal"),
     }
 }
 
@@ -111,20 +112,23 @@ fn application(
     let (what, help) = match code {
         Some(7_000_215) => (
             format!("Entra ID does not accept the client secret of {client} (AADSTS7000215)"),
-            format!("the secret's Value is wanted, not its Secret ID; {new_secret}"),
+            format!("use the secret's Value, not its Secret ID; {new_secret}"),
         ),
         Some(7_000_222) => (format!("the client secret of {client} has expired (AADSTS7000222)"), new_secret),
         Some(700_016) => (
             format!("there is no application {client} in the tenant {tenant} (AADSTS700016)"),
-            "look at client_id and tenant_id: entra.microsoft.com → App registrations → the application → Overview".to_owned(),
+            "check client_id and tenant_id: entra.microsoft.com → App registrations → the application → \
+             Overview".to_owned(),
         ),
         Some(90_002 | 900_021 | 900_023) => (
             format!("there is no tenant {tenant} (AADSTS{})", code.unwrap_or_default()),
-            "look at tenant_id: entra.microsoft.com → Overview → Tenant ID; and at `cloud`, if it is none of the public one".to_owned(),
+            "check tenant_id (entra.microsoft.com → Overview → Tenant ID), and `cloud` if the tenant is not in the \
+             public cloud".to_owned(),
         ),
         Some(7_000_112) => (
             format!("the application {client} is turned off (AADSTS7000112)"),
-            "entra.microsoft.com → Enterprise applications → the application → Properties → Enabled for users to sign-in".to_owned(),
+            "entra.microsoft.com → Enterprise applications → the application → Properties → Enabled for users to \
+             sign-in".to_owned(),
         ),
         Some(65_001 | 501_051 | 650_051 | 650_052 | 650_056 | 650_057) => (
             format!("the application {client} has no consent for {} (AADSTS{}): {words}", audience.name(), code.unwrap_or_default()),
@@ -132,16 +136,17 @@ fn application(
         ),
         Some(500_011) => (
             format!("the tenant {tenant} has no {} (AADSTS500011): {words}", audience.name()),
-            "look at tenant_id: it must be the tenant that has the mailboxes, or the storage account's; and at `cloud`".to_owned(),
+            "check tenant_id, which must be the tenant of the mailboxes or of the storage account, and \
+             `cloud`".to_owned(),
         ),
         Some(53_003 | 530_004) => (
-            format!("a conditional access policy keeps {client} out: {words}"),
-            "entra.microsoft.com → Conditional Access → Policies: look at those for workload identities".to_owned(),
+            format!("a conditional access policy blocks {client}: {words}"),
+            "entra.microsoft.com → Conditional Access → Policies: check those for workload identities".to_owned(),
         ),
         _ => (
-            format!("Entra ID gives no token to {client} ({status}): {words}"),
-            "look at tenant_id, client_id and client_secret; entra.microsoft.com → Enterprise applications → the \
-             application → Sign-in logs → Service principal sign-ins tells more"
+            format!("Entra ID returned no token for {client} ({status}): {words}"),
+            "check tenant_id, client_id and client_secret; details: entra.microsoft.com → Enterprise applications → \
+             the application → Sign-in logs → Service principal sign-ins"
                 .to_owned(),
         ),
     };
@@ -203,10 +208,10 @@ mod tests {
         for (code, message, help) in [
             (7_000_215, "does not accept the client secret of c", "the systemd credential graph-secret"),
             (7_000_222, "has expired", "az ad app credential reset --id c --append"),
-            (700_016, "no application c in the tenant t", "look at client_id"),
+            (700_016, "no application c in the tenant t", "check client_id"),
             (90_002, "no tenant t", "Tenant ID"),
             (65_001, "no consent for Office 365 Exchange Online", "SMTP.SendAsApp"),
-            (1, "gives no token to c (401): AADSTS1: Words of ….", "Sign-in logs"),
+            (1, "returned no token for c (401): AADSTS1: Words of ….", "Sign-in logs"),
         ] {
             let body = format!(
                 r#"{{"error":"invalid_client","error_description":"AADSTS{code}: Words of canary-of-this-test. Trace ID: 1 Correlation ID: 2","error_codes":[{code}]}}"#

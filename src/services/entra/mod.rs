@@ -129,7 +129,7 @@ impl Tokens {
                 self.entra.who(),
                 foreign::line(&error.to_string(), 240)
             ))
-            .help("look at `entra` in flows.toml")
+            .help("check `entra` in flows.toml")
         };
         match &self.entra.identity {
             Identity::Managed { client_id } => {

@@ -51,7 +51,7 @@ impl Wire {
         let url = place_of(request.url());
         let is_local = url.scheme() == "http";
         if is_local && !is_of_this_machine(&url) {
-            return Err(NoAnswer::because("a token is asked for over https only"));
+            return Err(NoAnswer::because("a token is requested over https only"));
         }
         let mut builder = http::builder().connect_timeout(TO_CONNECT).timeout(IN_ALL);
         if is_local {

@@ -132,7 +132,7 @@ impl Graph {
             },
             Sent::Lost(reason) => {
                 self.usable = false;
-                Receipt::Unknown(format!("no answer to the whole request: {reason}"))
+                Receipt::Unknown(format!("no answer after the whole request was sent: {reason}"))
             }
             Sent::Broke(why) => {
                 self.usable = false;
@@ -191,7 +191,7 @@ impl Graph {
         let pieces = watched(body.clone(), Arc::clone(&all_written));
         let Ok(mut bearer) = HeaderValue::from_str(&format!("Bearer {}", token.secret.expose_secret()))
         else {
-            return Sent::Unsent(NoAnswer::because("the token is none that a header can carry"));
+            return Sent::Unsent(NoAnswer::because("the token is not valid in a header"));
         };
         bearer.set_sensitive(true);
         let request = self
@@ -232,7 +232,7 @@ impl Graph {
     fn no_connection(&self, why: &NoAnswer) -> ConnectError {
         let place = self.url.host_str().unwrap_or_default();
         let help = why.help(place, Trust::SystemAlone);
-        let help = help.as_deref().unwrap_or("look at the network, the firewall, and HTTPS_PROXY");
+        let help = help.as_deref().unwrap_or("check the network, the firewall, and HTTPS_PROXY");
         ConnectError::new(format!("{place} cannot be reached: {}", why.reason), Some(help))
     }
 }

@@ -147,7 +147,7 @@ impl Smtp {
     /// a session that has taken a letter may have had enough, and a new one may not.
     async fn begin(&mut self, from: &str) -> Result<(), Fault> {
         let sender = from.parse::<Address>().map_err(|error| {
-            let help = "look at `from` of the connection";
+            let help = "check `from` of the connection";
             Fault::Connection(ConnectError::new(
                 format!("`{from}` is no address to send from: {error}"),
                 Some(help),
@@ -277,7 +277,8 @@ impl Smtp {
         if whose == Whose::Connection {
             return Fault::Refused(self.takes_no_mail(from, &Broken::Refused(reply.clone())));
         }
-        let general = "its policy may be meant for the sender, for a recipient or for this mail: whether other mails go through shows which";
+        let general = "its policy may be meant for the sender, for a recipient or for this mail: whether other mails \
+         go through shows which";
         let help = remedy::of_policy(reply, self.has_login).unwrap_or(general);
         let words = format!("the server declines the mail: {}", reply.words());
         Fault::Broke { error: ConnectError::new(words, Some(help)), at: None }
@@ -293,18 +294,17 @@ impl Smtp {
     fn takes_no_mail(&self, from: &str, broken: &Broken) -> ConnectError {
         let help = match broken {
             Broken::Refused(reply) => remedy::of_refusal(reply, self.has_login),
-            _ => "look at the mail server, and whether it takes mail from this sender",
+            _ => "check the mail server, and whether it accepts mail from this sender",
         };
-        ConnectError::new(format!("the server takes no mail from {from}: {broken}"), Some(help))
+        ConnectError::new(format!("the server accepts no mail from {from}: {broken}"), Some(help))
     }
 }
 
 /// The session broke while a letter was being handed over.
 fn broke(broken: &Broken, at: Option<usize>) -> Fault {
     let place = if at.is_some() { "at a recipient" } else { "in the message" };
-    let help =
-        "look at the mail server, and at what stands between: it ends sessions in the middle of a mail";
-    Fault::Broke { error: ConnectError::new(format!("the session broke {place}: {broken}"), Some(help)), at }
+    let help = "check the mail server, and anything in between: it ends sessions in the middle of a mail";
+    Fault::Broke { error: ConnectError::new(format!("the session ended {place}: {broken}"), Some(help)), at }
 }
 
 /// 5xx is final, everything else is for later.

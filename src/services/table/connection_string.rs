@@ -45,13 +45,13 @@ pub enum ConnectionStringError {
     #[error("the AccountKey is not complete: it is not valid base64")]
     BadKey,
     /// The endpoint is no address.
-    #[error("the TableEndpoint is no address of a table account")]
+    #[error("the TableEndpoint is not the address of a table account")]
     BadEndpoint,
     /// The account's name cannot be one.
-    #[error("the account name is not made of 3 to 24 lower case letters and digits")]
+    #[error("the account name must be 3 to 24 lower case letters and digits")]
     BadAccount,
     /// `http:` to another machine.
-    #[error("the endpoint is not protected: http is accepted for this machine only")]
+    #[error("the endpoint is not encrypted: http is allowed for this machine only")]
     Unprotected,
     /// An endpoint of the second region.
     #[error("the endpoint is a secondary one, which lags behind by minutes: rows would be missed")]
@@ -63,10 +63,11 @@ impl ConnectionStringError {
     pub fn help(&self) -> &'static str {
         match self {
             Self::Unprotected => "write https",
-            Self::Secondary => "take the primary endpoint, without -secondary",
-            Self::BadAccount => "write the name of the storage account alone, not its address",
+            Self::Secondary => "use the primary endpoint, without -secondary",
+            Self::BadAccount => "write only the name of the storage account, not its address",
             _ => {
-                "copy the whole connection string from the portal: Security + networking → Access keys → Connection string"
+                "copy the whole connection string from the portal: Security + networking → Access keys → Connection \
+                 string"
             }
         }
     }

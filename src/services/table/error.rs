@@ -66,10 +66,10 @@ impl TableError {
     /// What was sent makes no sense.
     pub(super) fn no_page(target: &Target, reason: &str) -> Self {
         let reason = foreign::line(&without_value(reason), SHOWN);
-        let message = format!("{} sent something that is no table response: {reason}", target.host);
+        let message = format!("{} sent an invalid table response: {reason}", target.host);
         Self::new(message)
             .of_kind(TableErrorKind::Passing)
-            .help("look at the endpoint, and at a proxy between; the next run begins anew")
+            .help("check the endpoint, and any proxy in between; the next run starts again")
     }
 
     /// As [`TableError::of_failure`], of an exchange that was to write or delete.
@@ -85,7 +85,7 @@ impl TableError {
                 ))
                 .help(
                     "portal: the storage account → Access control (IAM) → Add role assignment → Storage Table Data \
-                     Contributor; take it away again afterwards, leadflow itself only reads",
+                     Contributor; remove it again afterwards, leadflow itself only reads",
                 )
                 .of_kind(TableErrorKind::NoRole)
             }
@@ -93,8 +93,9 @@ impl TableError {
                 "reading it may still be allowed; writing needs the role Storage Table Data Contributor",
             ),
             (412, _) => {
-                Self::new(format!("the row of the table `{table}` in `{account}` is not as it was read"))
-                    .help("it was written anew meanwhile; ask again")
+                Self::new(format!("the row of the table `{table}` in `{account}` has changed since it was \
+                 read"))
+                    .help("it was rewritten in the meantime; run the command again")
             }
             _ => error,
         }
@@ -106,11 +107,11 @@ impl TableError {
             Failure::NoAnswer(why) => {
                 let trust = target.ca_file.as_deref().map_or(Trust::System, Trust::File);
                 let help = why.help(&target.host, trust).unwrap_or_else(|| {
-                    "look at the account's name, the network and the firewall; the next run reads what this one missed"
+                    "check the account's name, the network and the firewall; the next run reads what this \
+                     one missed"
                         .to_owned()
                 });
-                let error =
-                    Self::new(format!("{} cannot be reached: {}", target.host, why.reason)).help(help);
+                let error = Self::new(format!("cannot reach {}: {}", target.host, why.reason)).help(help);
                 if why.is_lasting() { error } else { error.of_kind(TableErrorKind::Passing) }
             }
             Failure::NoToken(error) => {
@@ -122,7 +123,7 @@ impl TableError {
             }
             Failure::NoPage(reason) => Self::no_page(target, &reason),
             Failure::TooLarge(limit) => Self::new(format!(
-                "a response of {} is larger than {} MiB, which no row of the service is",
+                "a response of {} exceeds {} MiB, more than any row of the service",
                 target.host,
                 limit >> 20
             )),
@@ -190,14 +191,16 @@ mod tests {
                 error(
                     403,
                     None,
-                    "<?xml?><Error><Code>AuthenticationFailed</Code><Message>Server failed</Message></Error>",
+                    "<?xml?><Error><Code>AuthenticationFailed</Code><Message>Server \
+                     failed</Message></Error>",
                 ),
                 "the account `contoso` does not accept the key or signature from the environment variable X",
                 false,
             ),
             (
                 error(403, Some("AuthorizationFailure"), ""),
-                "the account `contoso` denies this machine access to the table `leads` (AuthorizationFailure)",
+                "the account `contoso` denies this machine access to the table `leads` \
+                 (AuthorizationFailure)",
                 false,
             ),
             (
@@ -212,7 +215,7 @@ mod tests {
             (error(503, Some("ServerBusy"), ""), "h answered 503 ServerBusy", true),
             (
                 error(302, None, "<html>"),
-                "h answered with a redirect (302), which no table service does",
+                "h answered with a redirect (302), which a table service never does",
                 false,
             ),
         ] {

@@ -71,16 +71,16 @@ const OF_PROXIES: &[Meaning] = &[
     row(
         &[300..=399],
         NONE,
-        "{host} answered with a redirect ({status}), which no table service does",
-        "check the endpoint, and a proxy or sign-in page between",
+        "{host} answered with a redirect ({status}), which a table service never does",
+        "check the endpoint, and any proxy or sign-in page in between",
     ),
-    row(&[407..=407], NONE, "a proxy before {host} asks for a login (407)", http::LOGIN_FOR_PROXY),
+    row(&[407..=407], NONE, "a proxy in front of {host} requires a login (407)", http::LOGIN_FOR_PROXY),
     row(
         &[0..=499],
         NONE,
-        "{host} answered {status} with a web page, which no table service does",
-        "a proxy or a firewall between answers in its place: let this machine through to the host, or \
-         set HTTPS_PROXY; otherwise check the endpoint",
+        "{host} answered {status} with a web page, which a table service never does",
+        "a proxy or firewall answers in its place: let this machine through to the host, or set HTTPS_PROXY; \
+         otherwise check the endpoint",
     )
     .only(Only::Page),
 ];
@@ -89,27 +89,28 @@ const OF_TOKENS: &[Meaning] = &[
     row(
         &[403..=403],
         &["AuthorizationPermissionMismatch"],
-        "{sign_in} may not read the table `{table}`: the role Storage Table Data Reader on the account `{account}` is missing",
+        "{sign_in} may not read the table `{table}`: the role Storage Table Data Reader on the account `{account}` \
+         is missing",
         "portal: the storage account → Access control (IAM) → Add role assignment → Storage Table Data Reader; or \
          az role assignment create --assignee CLIENT-ID --role \"Storage Table Data Reader\" --scope \
-         $(az storage account show --name {account} --query id -o tsv); it takes some minutes to work",
+         $(az storage account show --name {account} --query id -o tsv); it takes some minutes to take effect",
     )
     .only(Only::Entra)
     .kind(TableErrorKind::NoRole),
     row(
         &[403..=403],
         NONE,
-        "the account `{account}` keeps {sign_in} out ({code}){said}",
-        "portal: the storage account → Security + networking → Networking: this machine's network must be let in; a \
-         role is one thing, the firewall another",
+        "the account `{account}` blocks {sign_in} ({code}){said}",
+        "portal: the storage account → Security + networking → Networking: this machine's network must be allowed; a \
+         role is not enough",
     )
     .only(Only::Entra),
     row(
         &[401..=401],
         NONE,
         "the account `{account}` does not accept the token of {sign_in} ({code}){said}",
-        "the identity must be of the tenant that the storage account's subscription trusts; look at tenant_id, at `cloud`, \
-         and at this machine's clock",
+        "the identity must belong to the tenant that the storage account's subscription trusts; check tenant_id, \
+         `cloud`, and this machine's clock",
     )
     .only(Only::Entra),
 ];
@@ -122,20 +123,20 @@ const OF_KEYS: &[Meaning] = &[
         &["KeyBasedAuthenticationNotPermitted"],
         "the account `{account}` does not accept keys: access by key is turned off",
         "sign in with `entra`, see docs/entra.md; or portal: the storage account → Settings → \
-         Configuration → Allow storage account key access → Enabled. Signatures made with a key \
-         need it, too",
+         Configuration → Allow storage account key access → Enabled; signatures made with a key need it, too",
     ),
     row(
         REFUSES_LOGIN,
         NONE,
-        "the signature from {sign_in} has ended, or has not begun yet",
+        "the signature from {sign_in} has expired, or is not valid yet",
         "make a new one, see docs/azure.md; if it should be valid now, check this machine's clock",
     )
     .only(Only::LoginFor(Detail::TimeFrame)),
     row(
         REFUSES_LOGIN,
         NONE,
-        "the account `{account}` does not accept the key or signature from {sign_in}: it was made with another key",
+        "the account `{account}` does not accept the key or signature from {sign_in}: it was made with \
+         another key",
         "copy it again from the portal (Security + networking → Access keys): the key was rotated, or is \
          that of another account",
     )
@@ -152,7 +153,7 @@ const OF_KEYS: &[Meaning] = &[
         REFUSES_LOGIN,
         NONE,
         "the account `{account}` does not accept the key or signature from {sign_in}: it is not complete",
-        "copy it again as a whole: a cut end, a line break or a changed & spoils it",
+        "copy it again as a whole: a missing end, a line break or a changed & makes it invalid",
     )
     .only(Only::LoginFor(Detail::Malformed)),
     row(
@@ -160,7 +161,7 @@ const OF_KEYS: &[Meaning] = &[
         NONE,
         "the account `{account}` does not accept the key or signature from {sign_in}",
         "copy the key again from the portal (Security + networking → Access keys), or make a new signature \
-         (docs/azure.md): keys are rotated, signatures end; this machine's clock may be at most 15 minutes off",
+         (docs/azure.md): keys are rotated, signatures expire; this machine's clock may be at most 15 minutes off",
     )
     .only(Only::Login),
 ];
@@ -177,14 +178,15 @@ const OF_SIGNATURES: &[Meaning] = &[
     row(
         &[403..=403],
         &["AuthorizationServiceMismatch"],
-        "the signature from {sign_in} is for another service, as for blobs: it gives no access to the table `{table}` in \
+        "the signature from {sign_in} is for another service, such as blobs: it gives no access to the table `{table}` in \
          `{account}`",
         "make one for tables (Allowed services: Table), see docs/azure.md",
     ),
     row(
         &[403..=403],
         &["AuthorizationResourceTypeMismatch"],
-        "the signature from {sign_in} is not for rows: it gives no access to the table `{table}` in `{account}`",
+        "the signature from {sign_in} is not for rows: it gives no access to the table `{table}` in \
+         `{account}`",
         "make one with Allowed resource types: Object (and Container), see docs/azure.md",
     ),
     row(
@@ -197,7 +199,8 @@ const OF_SIGNATURES: &[Meaning] = &[
     row(
         &[403..=403],
         &["AuthorizationProtocolMismatch"],
-        "the signature from {sign_in} is for HTTPS alone: it gives no access to the table `{table}` in `{account}`",
+        "the signature from {sign_in} is for HTTPS only: it gives no access to the table `{table}` in \
+         `{account}`",
         "write https in the endpoint",
     ),
 ];
@@ -231,14 +234,15 @@ const OF_ACCOUNTS: &[Meaning] = &[
         ANY,
         &["ContainerNotFound", "BlobNotFound", "QueueNotFound", "UnsupportedHttpVerb", "InvalidUri"],
         "{host} is not a table endpoint ({code})",
-        "write the table endpoint of the account, as https://ACCOUNT.table.core.windows.net; blobs and queues have others",
+        "write the table endpoint of the account, such as https://ACCOUNT.table.core.windows.net; blobs and queues \
+         have others",
     ),
     row(
         &[403..=403],
         NONE,
         "the account `{account}` denies this machine access to the table `{table}` ({code}){said}",
-        "portal: the storage account → Security + networking → Networking: let this machine's public address \
-         or network in; a signature also needs the permission `r` for tables",
+        "portal: the storage account → Security + networking → Networking: allow this machine's public address or \
+         network; a signature also needs the permission `r` for tables",
     ),
 ];
 
@@ -247,14 +251,14 @@ const OF_REQUESTS: &[Meaning] = &[
         &[404..=404],
         &["TableNotFound", "ResourceNotFound", ""],
         "there is no table `{table}` in the account `{account}`",
-        "look at `name` in the flow's [table]; the portal lists the account's tables under Storage browser",
+        "check `name` in the flow's [table]; the portal lists the account's tables under Storage browser",
     )
     .kind(TableErrorKind::NoTable),
     row(
         &[409..=409],
         &["TableAlreadyExists"],
         "there is a table `{table}` in the account `{account}` already",
-        "nothing is to be done, or take another name",
+        "there is nothing to do, or choose another name",
     ),
     row(
         &[409..=409],
@@ -265,14 +269,14 @@ const OF_REQUESTS: &[Meaning] = &[
     row(
         &[400..=400],
         &["InvalidResourceName", "OutOfRangeInput"],
-        "`{table}` is not a name of a table{said}",
-        "3 to 63 letters and digits, a letter first",
+        "`{table}` is not a valid table name{said}",
+        "use 3 to 63 letters and digits, starting with a letter",
     ),
     row(
         &[400..=400],
         NONE,
         "the service does not accept the query ({code}){said}",
-        "look at the flow's filter and select; constants must have the type of their property",
+        "check the flow's filter and select; constants must have the type of their property",
     ),
     row(
         &[501..=501, 505..=505],
@@ -284,6 +288,6 @@ const OF_REQUESTS: &[Meaning] = &[
         ANY,
         NONE,
         "{host} answered {status} {code}{said}",
-        "it is tried again; if it stays so, look at the account's health in the portal",
+        "leadflow tries again; if it persists, check the account's health in the portal",
     ),
 ];

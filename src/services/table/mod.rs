@@ -146,7 +146,7 @@ impl Table {
     /// Makes the table.
     ///
     /// # Errors
-    /// When it is there already, or the login may not make one.
+    /// When it already exists, or the login may not make one.
     pub async fn create(&self) -> Result<(), TableError> {
         match self {
             Self::Azure(azure) => azure.create().await,

@@ -44,26 +44,27 @@ impl Progress {
         self.empty = if rows == 0 { self.empty + 1 } else { 0 };
         if self.mark.as_ref() == Some(next) {
             return Err(TableError::new(
-                "the table service goes round in circles: it named the same next page twice",
+                "the table service returned the same continuation token twice",
             )
             .help(
-                "nothing was recorded, the next run begins anew; if it stays so, tell the service's operator",
+                "nothing was recorded, the next run starts again; if it persists, contact the service's operator",
             ));
         }
         if self.pages == self.marked_at {
             (self.mark, self.marked_at) = (Some(next.clone()), self.pages * 2);
         }
         let endless = if self.empty >= MOST_EMPTY {
-            format!("it sent {MOST_EMPTY} pages without a row one after the other, and named one more")
+            format!("it sent {MOST_EMPTY} pages in a row without a row, and promised one more")
         } else if self.pages >= MOST_PAGES {
-            format!("it sent {MOST_PAGES} pages, and named one more")
+            format!("it sent {MOST_PAGES} pages, and promised one more")
         } else if since >= LONGEST {
-            format!("after {} hours and {} pages it named one more", LONGEST.as_secs() / 3600, self.pages)
+            format!("after {} hours and {} pages it promised one more", LONGEST.as_secs() / 3600, self.pages)
         } else {
             return Ok(());
         };
-        Err(TableError::new(format!("the table service comes to no end: {endless}")).help(
-            "nothing was recorded, the next run begins anew; narrow the filter by PartitionKey if the table is that large",
+        Err(TableError::new(format!("the table service does not come to an end: {endless}")).help(
+            "nothing was recorded, the next run starts again; narrow the filter by PartitionKey if the table is that \
+             large",
         ))
     }
 }
@@ -91,10 +92,7 @@ mod tests {
         let fast = Duration::from_millis(1);
         let (page, message) = ends(|_| 0, |page| page, fast);
         assert_eq!(page, 100_000);
-        assert!(
-            message.ends_with("100000 pages without a row one after the other, and named one more"),
-            "{message}"
-        );
+        assert!(message.ends_with("100000 pages in a row without a row, and promised one more"), "{message}");
         let (page, message) = ends(|_| 1, |page| page, fast);
         assert_eq!((page, message.contains("it sent 1000000 pages")), (1_000_000, true), "{message}");
         let (page, message) = ends(|page| usize::from(page % 99_999 == 0), |page| page, fast);
@@ -108,7 +106,7 @@ mod tests {
         for (before, circle) in [(0, 1), (0, 2), (3, 1), (10, 7), (1_000, 999), (5, 40_000)] {
             let next = |page| if page <= before { page } else { before + 1 + (page - before) % circle };
             let (page, message) = ends(|_| 1, next, Duration::ZERO);
-            assert!(message.contains("goes round in circles"), "{message}");
+            assert!(message.contains("same continuation token twice"), "{message}");
             assert!(page <= 3 * (before + circle) + 1, "{before} and {circle}: {page}");
         }
     }

@@ -68,7 +68,8 @@ mod tests {
         (
             403,
             "",
-            "The MAC signature found in the HTTP request 'canary=' is not the same as any computed signature.",
+            "The MAC signature found in the HTTP request 'canary=' is not the same as any computed \
+             signature.",
         ),
         (403, "", "Signature did not match. String to sign used was r canary"),
         (403, "", "Request date header too old: 'Fri, 10 Jul 2020 10:16:22 GMT'"),

@@ -70,16 +70,16 @@ impl Signature {
 pub(super) fn fault(query: &str, table: &str) -> Option<(&'static str, String)> {
     let help = |words: &str| words.to_owned();
     if query.starts_with(['"', '\'']) || query.ends_with(['"', '\'']) {
-        return Some(("stands in quotes", help("leave the quotes out")));
+        return Some(("is in quotes", help("remove the quotes")));
     }
     if query.contains("://") {
-        return Some(("is a whole URL", help("leave out what stands before the `?`, and the `?`")));
+        return Some(("is a whole URL", help("remove everything up to and including the `?`")));
     }
     if query.contains("&amp;") {
-        return Some(("was copied from a web page: it has `&amp;` in it", help("write & for each &amp;")));
+        return Some(("was copied from a web page: it contains `&amp;`", help("write & for each &amp;")));
     }
     if query.trim_start_matches('?').contains(char::is_whitespace) {
-        return Some(("has a space or a line break in it", help("copy it again as one line")));
+        return Some(("contains a space or a line break", help("copy it again as one line")));
     }
     let find = |name: &str| {
         let mut pairs = form_urlencoded::parse(query.trim_start_matches('?').as_bytes());
@@ -147,10 +147,10 @@ mod tests {
             assert_eq!(fault(query, "leads"), None, "{query}");
         }
         for (query, message) in [
-            (format!("\"{good}\""), "stands in quotes"),
+            (format!("\"{good}\""), "is in quotes"),
             (format!("https://contoso.table.core.windows.net/leads?{good}"), "is a whole URL"),
-            (good.replace('&', "&amp;"), "was copied from a web page: it has `&amp;` in it"),
-            (good.replace("&sp", "\n&sp"), "has a space or a line break in it"),
+            (good.replace('&', "&amp;"), "was copied from a web page: it contains `&amp;`"),
+            (good.replace("&sp", "\n&sp"), "contains a space or a line break"),
             ("sv=2019-02-02&se=2027-12-31&sp=r&tn=leads".to_owned(), "has no `sig`"),
             ("AccountName=contoso;AccountKey=canary".to_owned(), "has no `sig`"),
             ("ss=b&srt=o&sig=canary".to_owned(), "is for another service than tables"),

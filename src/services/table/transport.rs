@@ -231,7 +231,7 @@ fn check_continuation(headers: &HeaderMap) -> Result<(), String> {
     }
     let has = |name: &str| headers.contains_key(format!("{CONTINUATION}{name}"));
     if has("nextrowkey") && !has("nextpartitionkey") {
-        return Err("its continuation names no partition".to_owned());
+        return Err("its continuation token has no partition".to_owned());
     }
     Ok(())
 }

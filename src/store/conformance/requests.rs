@@ -30,7 +30,7 @@ pub(in crate::store) async fn a_mail_that_is_being_sent_is_neither_dropped_nor_s
         assert_eq!(store.take_requests(at(4)).await.unwrap(), [], "nobody is told that it was done");
         let answer = store.answer(id).await.unwrap();
         let Answer::Refused(why) = answer else { panic!("{answer:?}") };
-        assert!(why.contains("is being sent just now"), "{why}");
+        assert!(why.contains("is being sent right now"), "{why}");
     }
 }
 

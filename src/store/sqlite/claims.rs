@@ -23,7 +23,8 @@ impl Database {
         if last_moment(&tx)?.is_some_and(|last| last.duration_since(now) > SET_BACK) {
             clock_went_back(&tx, None, now)?;
         }
-        let new = "INSERT OR REPLACE INTO meta (name, value) VALUES ('owner', lower(hex(randomblob(8)))) RETURNING value";
+        let new = "INSERT OR REPLACE INTO meta (name, value) VALUES ('owner', lower(hex(randomblob(8)))) RETURNING \
+         value";
         let owner = tx.query_row(new, [], |row| row.get(0))?;
         let runs = interrupt_runs(&tx, now)?;
         crash_point("runs-interrupted");

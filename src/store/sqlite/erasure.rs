@@ -109,8 +109,10 @@ impl Database {
     fn rows_with(&self, text: &Text, is_found: &dyn Fn(&str) -> bool) -> Result<Vec<Value>, Failure> {
         let Text { table, keys, column, only, .. } = text;
         let keys = keys.join(", ");
-        let look =
-            format!("SELECT {column}, json_array({keys}) FROM {table} WHERE {column} IS NOT NULL AND {only}");
+        let look = format!(
+            "SELECT {column}, json_array({keys}) FROM {table} WHERE {column} IS NOT NULL AND \
+             {only}"
+        );
         let mut ask = self.db.prepare(&look)?;
         let mut rows = ask.query([])?;
         let mut found = Vec::new();

@@ -148,7 +148,8 @@ fn see_on(db: &Connection, flow: &str, is_on: bool, now: Timestamp) -> rusqlite:
     let is_new = "last_slot IS NULL AND due_since IS NULL";
     if is_on {
         db.prepare_cached(&format!(
-            "UPDATE flows SET seen_on = ?2, anchor = iif({is_new}, ?2, anchor) WHERE name = ?1 AND seen_on IS NULL"
+            "UPDATE flows SET seen_on = ?2, anchor = iif({is_new}, ?2, anchor) WHERE name = ?1 AND \
+             seen_on IS NULL"
         ))?
         .execute(params![flow, to_db(now)])?;
     } else {

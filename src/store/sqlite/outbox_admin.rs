@@ -64,7 +64,7 @@ impl Database {
 }
 
 /// Lets a mail be tried now, also for recipients that were held or dropped; without a number
-/// every mail that waits or is held. Returns how many. Sessions that broke are forgotten. A mail
+/// every waiting or held mail. Returns how many. Sessions that broke are forgotten. A mail
 /// that is being sent goes on.
 pub(super) fn retry(tx: &Transaction<'_>, mail: Option<i64>, now: Timestamp) -> Result<usize, Failure> {
     // What a person has dropped is tried again only when its number is named.
@@ -108,7 +108,10 @@ pub(super) fn redirect(
     now: Timestamp,
 ) -> Result<bool, Failure> {
     let is_free = tx
-        .prepare("SELECT 1 FROM mails WHERE id = ?1 AND sending = 0 AND EXISTS (SELECT 1 FROM texts WHERE mail = mails.id)")?
+        .prepare(
+            "SELECT 1 FROM mails WHERE id = ?1 AND sending = 0 AND EXISTS (SELECT 1 FROM texts WHERE mail = \
+         mails.id)",
+        )?
         .exists([mail])?;
     let before = recipients_of(tx, mail)?;
     let Some(recipients) = redirect.of(&before).ok().filter(|_| is_free) else { return Ok(false) };

@@ -88,7 +88,7 @@ fn refusal(tx: &Transaction<'_>, request: &Request) -> Result<Option<String>, Fa
     let (Request::Drop(mail) | Request::Send(mail, _)) = request else { return Ok(None) };
     let is_under_way =
         tx.prepare_cached("SELECT 1 FROM mails WHERE id = ?1 AND sending <> 0")?.exists([mail])?;
-    Ok(is_under_way.then(|| format!("mail {mail} is being sent just now; try again")))
+    Ok(is_under_way.then(|| format!("mail {mail} is being sent right now; try again")))
 }
 
 /// Does what a request says that needs no run, then takes it away. Doing it twice does no harm.

@@ -185,7 +185,8 @@ fn begin(tx: &Transaction<'_>, owner: &str, run: &NewRun) -> Result<ClaimedRun, 
         .query_row(params![flow, since, started], |row| Ok((row.get(0)?, row.get(1)?, source_at(row, 2)?)))?;
     execute(
         tx,
-        "INSERT INTO runs (flow, cause, due, started, outcome, owner) VALUES (?1, ?2, ?3, ?4, 'running', ?5)",
+        "INSERT INTO runs (flow, cause, due, started, outcome, owner) VALUES (?1, ?2, ?3, ?4, 'running', \
+         ?5)",
         params![flow, order.cause.word(), order.due.map(to_db), started, owner],
     )?;
     let id = tx.last_insert_rowid();

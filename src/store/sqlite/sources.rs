@@ -38,7 +38,8 @@ impl Database {
         };
         if visit.is_to_stay {
             tx.execute(
-                "UPDATE sources SET left_since = iif(id = ?2, NULL, coalesce(left_since, ?3)) WHERE flow = ?1",
+                "UPDATE sources SET left_since = iif(id = ?2, NULL, coalesce(left_since, ?3)) WHERE flow \
+                 = ?1",
                 params![flow, source.id, to_db(visit.now)],
             )?;
             tx.execute("UPDATE flows SET source_id = ?2 WHERE id = ?1", [flow, source.id])?;
@@ -54,7 +55,8 @@ impl Database {
             "UPDATE sources SET begin = ?2, watermark = NULL, looked_back = NULL WHERE id = ?1",
             params![source, to_db(begin)],
         )?;
-        let done = "UPDATE flows SET preset_begin = NULL WHERE id = (SELECT flow FROM sources WHERE id = ?1)";
+        let done = "UPDATE flows SET preset_begin = NULL WHERE id = (SELECT flow FROM sources WHERE id = \
+         ?1)";
         tx.execute(done, [source])?;
         tx.commit()?;
         Ok(())
@@ -109,7 +111,8 @@ impl Database {
         )?;
         for table in ["earlier", "keys"] {
             let some = format!(
-                "DELETE FROM {table} WHERE source = ?1 AND key IN (SELECT key FROM {table} WHERE source = ?1 LIMIT ?2)"
+                "DELETE FROM {table} WHERE source = ?1 AND key IN (SELECT key FROM {table} WHERE source = \
+                 ?1 LIMIT ?2)"
             );
             if tx.execute(&some, params![source, DELETED_TOGETHER])? > 0 {
                 tx.commit()?;
@@ -159,7 +162,8 @@ pub(super) fn move_on(db: &Connection, source: i64, past: Option<Past>) -> rusql
     match past {
         Some(Past { begin, watermark, looked_back }) => db
             .prepare_cached(
-                "UPDATE sources SET first_due = NULL, begin = ?2, watermark = ?3, looked_back = ?4 WHERE id = ?1",
+                "UPDATE sources SET first_due = NULL, begin = ?2, watermark = ?3, looked_back = ?4 WHERE \
+                 id = ?1",
             )?
             .execute(params![source, to_db(begin), moment(watermark), moment(looked_back)])?,
         // Should the window become a covering one, it begins then.

@@ -32,7 +32,8 @@ fn migrations_are_sound() {
 #[test]
 fn every_table_of_the_schema_is_looked_for() {
     let database = Database::in_memory().unwrap();
-    let names = "SELECT group_concat(name, ' ') FROM (SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%' ORDER BY name)";
+    let names = "SELECT group_concat(name, ' ') FROM (SELECT name FROM sqlite_schema WHERE type = 'table' \
+     AND name NOT LIKE 'sqlite%' ORDER BY name)";
     assert_eq!(database.raw(names).unwrap(), Some(TABLES.join(" ")));
 }
 
@@ -41,7 +42,7 @@ fn a_second_lock_is_refused_and_the_first_one_frees_the_folder() {
     let folder = tempfile::tempdir().unwrap();
     let lock = Lock::take(folder.path(), &Holder::Daemon).unwrap();
     let error = Lock::take(folder.path(), &Holder::Daemon).unwrap_err();
-    assert!(error.to_string().starts_with("another leadflow works on"), "{error}");
+    assert!(error.to_string().starts_with("another leadflow uses"), "{error}");
     drop(lock);
     Lock::take(folder.path(), &Holder::Daemon).unwrap();
 }
@@ -61,7 +62,7 @@ fn a_database_of_another_program_is_left_alone() {
     let db = Connection::open(folder.path().join("leadflow.db")).unwrap();
     db.execute_batch("CREATE TABLE theirs (x)").unwrap();
     for error in [Store::open(folder.path()).unwrap_err(), Store::open_to_read(folder.path()).unwrap_err()] {
-        assert!(error.to_string().contains("is not a state of leadflow"), "{error}");
+        assert!(error.to_string().contains("is not a leadflow state"), "{error}");
     }
     let tables: i64 = db.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get(0)).unwrap();
     assert_eq!(tables, 1);

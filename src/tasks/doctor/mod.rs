@@ -171,7 +171,8 @@ async fn table(
                 TableErrorKind::Passing | TableErrorKind::NoRole | TableErrorKind::Lasting => None,
             };
             let help = names.map(|names| match names.as_slice() {
-                [] => "the account has no table yet; press Validate in Partner Center, or make one in the portal"
+                [] => "the account has no table yet; press Validate in Partner Center, or create one in \
+                 the portal"
                     .to_owned(),
                 names => format!("the account has {}", names.join(", ")),
             });
@@ -192,9 +193,9 @@ async fn table(
 
 fn clocks(server: Option<Timestamp>, clock: &Clock, visit: &mut Visit<'_>) {
     let Some(server) = server else {
-        let help = "runs read more and more, since the place where one stopped is kept in the service's time"
+        let help = "each run reads more than the last, because the watermark is kept in the service's time"
             .to_owned();
-        return visit.wrong("the table service tells no time", Some(help));
+        return visit.wrong("the table service sent no Date header", Some(help));
     };
     let apart = clock.now().duration_since(server).abs();
     if apart > CLOCKS_DIFFER {
@@ -209,7 +210,7 @@ fn clocks(server: Option<Timestamp>, clock: &Clock, visit: &mut Visit<'_>) {
 fn cosmos(table: &Table, flow: &Flow, visit: &mut Visit<'_>) {
     if table.is_cosmos() && flow.table.filter.as_ref().is_some_and(|filter| filter.contains("Timestamp")) {
         let help = "filter on a column of your own, such as CreatedTime".to_owned();
-        visit.wrong("this is Cosmos DB, where a filter on Timestamp finds no row", Some(help));
+        visit.wrong("this is Cosmos DB, where a filter on Timestamp matches no rows", Some(help));
     }
 }
 
@@ -228,7 +229,7 @@ async fn rows(table: &Table, flow: &Arc<Flow>, visit: &mut Visit<'_>) -> Result<
                 "in Partner Center press Validate beside the connection string: it writes a test lead",
             )
         } else {
-            ("the table has rows, and the filter matches none of them", "look at the flow's filter")
+            ("the table has rows, and the filter matches none of them", "check the flow's filter")
         };
         visit.wrong(message, Some(help.to_owned()));
         return Ok(false);
@@ -282,7 +283,7 @@ fn columns(row: &Columns<'_>, flow: &Flow, visit: &mut Visit<'_>) {
     if !missing.is_empty() {
         let names: Vec<_> = missing.into_iter().collect();
         let known: Vec<_> = row.iter().map(|(name, _)| name).collect();
-        let message = format!("the newest row has no column {}, which the template names", names.join(", "));
+        let message = format!("the newest row has no column {}, which the template uses", names.join(", "));
         visit.wrong(message, Some(format!("it has {}", known.join(", "))));
     } else if row.find("CustomerInfo").is_some() {
         visit.well("the newest row is a lead");

@@ -30,7 +30,7 @@ pub(super) fn look(config: &Config, found: &mut Vec<Finding>) {
     if !not_seen.is_empty() {
         let places: Vec<String> = not_seen.into_iter().collect();
         let mut visit = Visit { about: "secrets".to_owned(), found };
-        let help = "`leadflow check --online` signs in with them, typed where they can be read".to_owned();
-        visit.add(Verdict::Open, format!("not looked at: {}", places.join(", ")), Some(help));
+        let help = "run `leadflow check --online` where they can be read to sign in with them".to_owned();
+        visit.add(Verdict::Open, format!("not checked: {}", places.join(", ")), Some(help));
     }
 }

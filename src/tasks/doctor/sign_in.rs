@@ -23,7 +23,7 @@ pub(super) async fn token(
     visit: &mut Visit<'_>,
 ) -> bool {
     match services.tokens(name, entra).token(audience).await {
-        Ok(_) => visit.well(format!("Entra ID gives {} a token for {}", entra.who(), audience.name())),
+        Ok(_) => visit.well(format!("Entra ID issued {} a token for {}", entra.who(), audience.name())),
         Err(error) => {
             visit.tell(Verdict::Wrong, error.advice);
             return false;
@@ -106,17 +106,17 @@ fn end(signature: &Signature, now: Timestamp, visit: &mut Visit<'_>) {
         visit.wrong(format!("the shared access signature is not valid before {begins}"), Some(help));
     }
     let Some(ends) = signature.ends else {
-        visit.well("the shared access signature ends when its stored access policy says so");
+        visit.well("the shared access signature expires with its stored access policy");
         return;
     };
     let left = ends.duration_since(now);
     let days = counted(left.as_hours().unsigned_abs() / 24, "day");
     let renew = format!("make a new one and put it into {}, see docs/azure.md", signature.place);
     if left <= SignedDuration::ZERO {
-        visit.wrong(format!("the shared access signature ended at {ends}"), Some(renew));
+        visit.wrong(format!("the shared access signature expired at {ends}"), Some(renew));
     } else if left < EXPIRES_SOON {
-        visit.wrong(format!("the shared access signature ends at {ends}, in {days}"), Some(renew));
+        visit.wrong(format!("the shared access signature expires at {ends}, in {days}"), Some(renew));
     } else {
-        visit.well(format!("the shared access signature ends at {ends}, in {days}"));
+        visit.well(format!("the shared access signature expires at {ends}, in {days}"));
     }
 }

@@ -20,19 +20,19 @@ pub(super) fn look(path: &Path, person: &Person) -> Option<Left> {
     let mut head = Vec::new();
     open_inside(path).ok()?.take(DATABASE.len() as u64).read_to_end(&mut head).ok()?;
     let what = if LOGS.iter().any(|log| head.starts_with(log)) {
-        format!("{} is a database's log, which cannot be looked through", path.display())
+        format!("{} is a database's log, which cannot be searched", path.display())
     } else if head == DATABASE {
         match is_in_database(path, person) {
             Ok(false) => return None,
             Ok(true) => format!("{} is an earlier or copied database, and names the person", path.display()),
-            Err(error) => format!("{} is a database that cannot be looked through: {error}", path.display()),
+            Err(error) => format!("{} is a database that cannot be searched: {error}", path.display()),
         }
     } else {
         return None;
     };
     Some(Left {
         what,
-        help: format!("leadflow does not use it; delete it if you need it no more: rm {}", path.display()),
+        help: format!("leadflow does not use it; delete it if you no longer need it: rm {}", path.display()),
     })
 }
 
@@ -118,7 +118,7 @@ mod tests {
         std::fs::write(at("broken"), [&whole[..100], &[b'x'; 5_000]].concat()).unwrap();
         std::fs::write(at("log"), [LOGS[1], &[0; 40]].concat()).unwrap();
         std::fs::write(at("text"), "no database").unwrap();
-        assert!(look(&at("broken"), &person).unwrap().what.contains("cannot be looked through: "));
+        assert!(look(&at("broken"), &person).unwrap().what.contains("cannot be searched: "));
         assert!(look(&at("log"), &person).unwrap().what.contains("a database's log"));
         assert_eq!(look(&at("text"), &person), None);
     }

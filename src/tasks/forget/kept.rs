@@ -142,7 +142,7 @@ pub(super) async fn search_state(
         if is_of_person(store, *mail, person).await? {
             left.push(Left {
                 what: format!("the text of mail {mail} names the person"),
-                help: "it was made meanwhile; ask again".to_owned(),
+                help: "it was made in the meantime; run the command again".to_owned(),
             });
         }
     }
@@ -154,8 +154,8 @@ pub(super) async fn search_state(
 
 fn still_there(path: &Path) -> Left {
     Left {
-        what: format!("name or address still stands in {}", path.display()),
-        help: "ask again; what is left then is no work of leadflow's: look into the file".to_owned(),
+        what: format!("the name or address is still in {}", path.display()),
+        help: "run the command again; what is left then is not from leadflow: look into the file".to_owned(),
     }
 }
 
@@ -263,7 +263,7 @@ fn files_of(folder: &Path, left: &mut Vec<Left>) -> Vec<PathBuf> {
 
 fn unreadable(path: &Path, error: &io::Error) -> Left {
     Left {
-        what: format!("{} could not be looked at: {error}", path.display()),
-        help: "let this user read and delete it, then ask again".to_owned(),
+        what: format!("cannot search {}: {error}", path.display()),
+        help: "let this user read and delete it, then run the command again".to_owned(),
     }
 }

@@ -86,7 +86,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// Looks for the person in the tables of all flows.
 ///
 /// # Errors
-/// With the rows, where the key names several that need not be one person's.
+/// With the rows, where the key names several that may belong to different people.
 pub async fn find(config: &Config, asked: &Asked) -> Result<Known, Vec<String>> {
     let services = Online::new(Clock::System);
     let mut person = Person::of(asked);
@@ -164,7 +164,9 @@ async fn search(config: &Config, person: &Person, with_tables: bool, told: &mut 
         for mail in &told.erased.waiting {
             told.left.push(Left {
                 what: format!("mail {mail} is still to be sent"),
-                help: format!("`leadflow outbox drop {mail}`, or wait until it has left, then ask again"),
+                help: format!(
+                    "`leadflow outbox drop {mail}`, or wait until it is sent, then run the command again"
+                ),
             });
         }
         match kept::search_state(&store, person, &told.erased.waiting, &mut told.left).await {
@@ -173,9 +175,10 @@ async fn search(config: &Config, person: &Person, with_tables: bool, told: &mut 
         }
         if !told.erased.is_log_empty {
             told.left.push(Left {
-                what: "the state's write-ahead log could not be emptied, for somebody reads the state"
+                what: "the state's write-ahead log could not be emptied, because another process is \
+                 reading the state"
                     .to_owned(),
-                help: "ask again, or stop leadflow first".to_owned(),
+                help: "run the command again, or stop leadflow first".to_owned(),
             });
         }
     }
@@ -192,10 +195,10 @@ async fn open_state(config: &Config, left: &mut Vec<Left>) -> Option<Store> {
         Ok(Some(store)) => return Some(store),
         Ok(None) => left.push(Left {
             what: format!(
-                "there is no state in {}: leadflow was never run with this flows.toml",
+                "there is no state in {}: leadflow has never run with this flows.toml",
                 config.settings.state.display()
             ),
-            help: "if it was, look at settings.state".to_owned(),
+            help: "if it was, check settings.state".to_owned(),
         }),
         Err(error) => failed(&error, left),
     }
@@ -204,8 +207,8 @@ async fn open_state(config: &Config, left: &mut Vec<Left>) -> Option<Store> {
 
 fn failed(error: &StoreError, left: &mut Vec<Left>) {
     left.push(Left {
-        what: format!("the state could not be looked through: {error}"),
-        help: "ask again once it can be read and written".to_owned(),
+        what: format!("cannot search the state: {error}"),
+        help: "run the command again once it can be read and written".to_owned(),
     });
 }
 
@@ -240,10 +243,10 @@ async fn wait_for_runs(config: &Config, flows: &[String]) -> Vec<Left> {
         if runs.is_empty() || began.elapsed() >= FOR_RUNS {
             let left = |run: crate::history::Run| Left {
                 what: format!(
-                    "run {} of {} is under way and may have read a row of the person",
+                    "run {} of {} is under way and may have read a row of this person",
                     run.id, run.flow
                 ),
-                help: format!("ask again when it has ended: `leadflow history show {}`", run.id),
+                help: format!("run the command again when it has ended: `leadflow history show {}`", run.id),
             };
             return runs.into_iter().map(left).collect();
         }

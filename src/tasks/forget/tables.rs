@@ -85,8 +85,8 @@ pub(super) async fn look(services: &Online, config: &Config, person: &Person) ->
                 all.read.push(place);
             }
             Err(error) => {
-                let what = format!("{} could not be read to its end: {error}", place.words());
-                let help = format!("{}; then ask again", error.help());
+                let what = format!("cannot read {} to its end: {error}", place.words());
+                let help = format!("{}; then run the command again", error.help());
                 all.unread.push((place, Left { what, help }));
             }
         }
@@ -169,8 +169,8 @@ pub(super) async fn delete(services: &Online, config: &Config, person: &Person, 
     });
     deleted.left = left.collect();
     let unseen = seen.keys().filter(|key| unread(&key.0)).map(|key| Left {
-        what: format!("whether the row {}/{} is gone from {} was not seen", key.1, key.2, key.0.words()),
-        help: "ask again once the table can be read".to_owned(),
+        what: format!("could not verify that the row {}/{} is gone from {}", key.1, key.2, key.0.words()),
+        help: "run the command again once the table can be read".to_owned(),
     });
     deleted.left.extend(unseen);
     deleted
@@ -188,7 +188,7 @@ async fn delete_one(services: &Online, config: &Config, found: &Found) -> Option
     };
     match table.delete(&found.row).await {
         Ok(true) => None,
-        Ok(false) => Some("asked to delete it, the service says that there is none".to_owned()),
+        Ok(false) => Some("the service says that the row does not exist".to_owned()),
         Err(error) => {
             let help = error.advice.help.as_ref().map_or_else(String::new, |help| format!(" ({help})"));
             Some(format!("{error}{help}"))
@@ -201,9 +201,10 @@ fn still_there(found: &Found, why: Option<String>) -> Left {
     let why = why.unwrap_or_else(|| "the service says that it was deleted".to_owned());
     Left {
         what: format!("the row {partition_key}/{row_key} is still in {}: {why}", found.place.words()),
-        help: "let leadflow delete (a SAS needs the permission `d`), or delete the row in the portal (Storage browser), then ask \
-               again"
-            .to_owned(),
+        help:
+            "let leadflow delete (a SAS needs the permission `d`), or delete the row in the portal (Storage \
+         browser), then run the command again"
+                .to_owned(),
     }
 }
 
@@ -211,12 +212,12 @@ fn still_there(found: &Found, why: Option<String>) -> Left {
 pub(super) fn named(look: &Look) -> impl Iterator<Item = Left> + '_ {
     look.named.iter().map(|found| Left {
         what: format!(
-            "the row {}/{} of {} is another person's lead and names this one",
+            "the row {}/{} of {} is another person's lead and names this person",
             found.row.partition_key,
             found.row.row_key,
             found.place.words()
         ),
-        help: "mend the row by hand; leadflow deletes no lead of another person".to_owned(),
+        help: "edit the row by hand; leadflow deletes no lead of another person".to_owned(),
     })
 }
 
@@ -228,10 +229,11 @@ pub(super) fn partly_seen(config: &Config) -> Vec<Left> {
         if signature.is_some_and(|signature| signature.is_of_a_range) {
             left.push(Left {
                 what: format!(
-                    "the signature of {} opens a range of its rows alone (spk, epk)",
+                    "the signature of {} covers only a range of its rows (spk, epk)",
                     place.words()
                 ),
-                help: "the others were not looked at; take a signature for the whole table, then ask again"
+                help: "the others were not searched; use a signature for the whole table, then run the \
+                 command again"
                     .to_owned(),
             });
         }
@@ -254,9 +256,9 @@ pub(super) async fn earlier(config: &Config, store: &Store) -> Result<Vec<Left>,
         left.extend(unread.map(|identity| {
             Left {
                 what: format!(
-                    "the table {identity} was not looked at: {flow} has read it, and no flow reads it now"
+                    "the table {identity} was not searched: {flow} has read it, and no flow reads it now"
                 ),
-                help: "look there by hand; leadflow remembers the table for as long as settings.history says"
+                help: "search it by hand; leadflow remembers the table for as long as settings.history says"
                     .to_owned(),
             }
         }));

@@ -44,7 +44,7 @@ pub struct Preview {
     pub past_time: Timestamp,
     /// The flow has not read this table yet: older rows will not be mailed.
     pub is_first: bool,
-    /// Of [`Rows::New`], rows that the run would read, and that the flow has handed on before.
+    /// Of [`Rows::New`], rows that the run would read, and that the flow has already processed.
     pub left_out: u64,
     /// Test leads among the rows that the flow does not mail.
     pub hidden_tests: u64,

@@ -286,7 +286,7 @@ fn daemon_and_what_it_tells_systemd() {
     ];
     echo.play(Stage::Rows, Way::Plain);
     let well = sandbox.daemon_with(&environment);
-    well.wait_for_log("the heartbeat does not get through");
+    well.wait_for_log("the heartbeat failed");
     assert!(well.stop().success());
     echo.play(Stage::Html, Way::Plain);
     says_nothing(&sandbox, &echo, "run --once", ("info", "text"));

@@ -29,7 +29,7 @@ fn an_export_for_a_crm_says_who_is_not_to_be_contacted_and_what_is_a_test() {
         let rows: Vec<Value> = serde_json::from_str(&plain.stdout).unwrap();
         assert_eq!(rows.len(), 2, "{preset}: {}", plain.stdout);
         let told =
-            "2 rows\nleft out: 2 leads marked \"do not contact\"; --do-not-contact exports them as well\n";
+            "2 rows\nomitted: 2 leads marked \"do not contact\"; --do-not-contact exports them as well\n";
         assert_eq!(plain.stderr, told);
         let all = export(&["--do-not-contact"]);
         let rows: Vec<Value> = serde_json::from_str(&all.stdout).unwrap();

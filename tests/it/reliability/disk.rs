@@ -73,7 +73,7 @@ fn sync_fails(number: u32) {
     let mut daemon = sandbox.daemon_with(&[("LD_PRELOAD", library()), ("DISK_FAILS_SYNC", &number)]);
     let status = daemon.wait();
     assert_eq!(status.code(), Some(1), "sync {number}: {status}\n{}", daemon.log());
-    let words = ["disk I/O error", "does not take SQLite's write-ahead log"];
+    let words = ["disk I/O error", "does not support SQLite's write-ahead log"];
     assert!(words.iter().any(|words| daemon.log().contains(words)), "sync {number}: {}", daemon.log());
     insert(&table, 3..5);
     let daemon = sandbox.daemon();

@@ -18,7 +18,7 @@ fn case_09_a_second_daemon_leaves_and_so_does_once() {
     let daemon = sandbox.daemon();
     for arguments in [vec!["run"], vec!["run", "--once"]] {
         let second = sandbox.exits(1, &arguments);
-        assert!(second.stderr.contains("another leadflow works on the state folder"), "{}", second.stderr);
+        assert!(second.stderr.contains("another leadflow uses the state folder"), "{}", second.stderr);
     }
     assert!(daemon.stop().success());
 }
@@ -62,7 +62,7 @@ fn case_12_a_file_that_is_cut_off_changes_nothing() {
     // In a name, in a text, in a table's head, and before the flow that stands last.
     let ends = ["fil", "subject = \"새", "[flows.marketplace-leads.em", "[flows.marketplace-leads]"];
     for (number, end) in ends.into_iter().enumerate() {
-        let refusals = || daemon.log().matches("the old flows go on").count();
+        let refusals = || daemon.log().matches("leadflow keeps running the previous flows").count();
         let before = refusals();
         let at = changed.find(end).unwrap() + if end.ends_with(']') { 0 } else { end.len() };
         // In place, as `>` and a full disk do; not by a new name.
@@ -101,13 +101,13 @@ fn case_13_a_file_that_everybody_may_change_is_refused() {
     }
     daemon.signal("HUP");
     daemon.wait_for_log("every user of this machine can change");
-    daemon.wait_for_log("the old flows go on");
+    daemon.wait_for_log("leadflow keeps running the previous flows");
     assert!(daemon.stop().success());
 
     allow(0o644);
     sandbox.write("templates/_a.html.hbs", "");
     fs::set_permissions(sandbox.path("templates"), fs::Permissions::from_mode(0o777)).unwrap();
-    says(&["check"], 2, &["templates, and so who gets the leads"]);
+    says(&["check"], 2, &["templates, and therefore who gets"]);
     fs::set_permissions(sandbox.path("templates"), fs::Permissions::from_mode(0o755)).unwrap();
 
     allow(0o664);

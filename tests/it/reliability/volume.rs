@@ -20,7 +20,7 @@ fn case_18_a_row_behind_the_scan_is_in_the_next_run() {
     let sandbox = every_second(&table, server.port);
     // The first of its two pages is read, and then nothing happens for a while.
     let daemon = sandbox.daemon_with(&[("FAILPOINTS", "page-read=1*sleep(5000)")]);
-    daemon.wait_for_log("the flow begins");
+    daemon.wait_for_log("the flow starts");
     std::thread::sleep(Duration::from_millis(2_500));
     let mut row = lead(1_100);
     row["PartitionKey"] = "00".into();

@@ -119,11 +119,11 @@ fn expiring(name: &str, (ends, place): &(Timestamp, String), now: Timestamp) -> 
     let left = ends.duration_since(now);
     let what = if left > SignedDuration::ZERO {
         format!(
-            "the shared access signature ends at {ends}, in {}; runs fail from then on",
+            "the shared access signature expires at {ends}, in {}; runs fail after that",
             counted(left.as_hours().unsigned_abs() / 24, "day")
         )
     } else {
-        format!("the shared access signature ended at {ends}")
+        format!("the shared access signature expired at {ends}")
     };
     (left < EXPIRES_SOON).then(|| Alarm {
         kind: Kind::Expiring,
@@ -131,7 +131,10 @@ fn expiring(name: &str, (ends, place): &(Timestamp, String), now: Timestamp) -> 
         since: ends.checked_sub(EXPIRES_SOON).unwrap_or(now),
         times: 1,
         what,
-        help: format!("make a new one (az storage table generate-sas) and put it into {place}; no run is missed meanwhile"),
+        help: format!(
+            "make a new one (az storage table generate-sas) and put it into {place}; no rows are missed \
+         meanwhile"
+        ),
         look: "leadflow check".to_owned(),
     })
 }
@@ -144,8 +147,8 @@ fn connection(name: &str, state: &ConnectionState) -> Alarm {
         times: state.failures,
         what: state.what.clone(),
         help: format!(
-            "{}; `leadflow outbox retry` tries the mails that wait at once",
-            state.help.as_deref().unwrap_or("look at the connection in flows.toml")
+            "{}; `leadflow outbox retry` retries the waiting mails now",
+            state.help.as_deref().unwrap_or("check the connection in flows.toml")
         ),
         look: "leadflow check --online".to_owned(),
     }
@@ -161,17 +164,17 @@ fn of_reading(flow: &Flow, state: &FlowState, planned: Option<Timestamp>, now: T
             about: about.clone(),
             since: state.last_read.unwrap_or(now),
             times: 1,
-            what: format!("{problem}; no row is lost, but each run reads more than the one before"),
+            what: format!(
+                "{problem}; no row is lost, but the watermark is not advanced, so each run reads more than \
+             the last"
+            ),
             help: "set this machine's clock: timedatectl set-ntp true".to_owned(),
             look: "leadflow check --online".to_owned(),
         });
     }
     if state.failures > 0 {
-        let (run, what, help) = state.last_failure.clone().unwrap_or((
-            0,
-            "the run is not in the history any more".to_owned(),
-            None,
-        ));
+        let (run, what, help) =
+            state.last_failure.clone().unwrap_or((0, "the run is no longer in the history".to_owned(), None));
         alarms.push(Alarm {
             kind: Kind::Failing,
             about,
@@ -179,7 +182,7 @@ fn of_reading(flow: &Flow, state: &FlowState, planned: Option<Timestamp>, now: T
             times: state.failures,
             what,
             help: format!(
-                "{}; a run that goes well ends this: `leadflow trigger {}` starts one at once",
+                "{}; the next successful run clears this; `leadflow trigger {}` starts one now",
                 help.as_deref().unwrap_or("the next run reads what this one missed"),
                 flow.name
             ),
@@ -193,10 +196,10 @@ fn of_reading(flow: &Flow, state: &FlowState, planned: Option<Timestamp>, now: T
             since,
             times: 1,
             what: format!(
-                "no run has read the table to its end since {since}, though it is to run {}",
+                "no run has read the whole table since {since}, although the flow is scheduled {}",
                 flow.recurrence
             ),
-            help: "look whether a run hangs, then restart leadflow: systemctl restart leadflow".to_owned(),
+            help: "check for a stuck run, then restart leadflow: systemctl restart leadflow".to_owned(),
         });
     }
     alarms
@@ -229,7 +232,8 @@ fn held(name: &str, state: &FlowState) -> Option<Alarm> {
         since,
         times: 1,
         what: format!(
-            "{} not tried any more, since a server refused a recipient for good or never took the mail to its end",
+            "{} no longer retried: a server permanently refused a recipient, or never accepted the whole \
+             mail",
             mails(count)
         ),
         help: clears_held(oldest) + if count > 1 { "; `leadflow outbox list` has the others" } else { "" },
@@ -254,8 +258,9 @@ fn waiting(name: &str, state: &FlowState, now: Timestamp) -> Option<Alarm> {
         since,
         times: 1,
         what: format!("{} waiting{reply}", mails(count)),
-        help: "they are tried again by themselves, and at once by `leadflow outbox retry`; look at the mail server"
-            .to_owned(),
+        help:
+            "they are retried automatically; `leadflow outbox retry` retries them now; check the mail server"
+                .to_owned(),
         look: format!("leadflow history {name}"),
     })
 }

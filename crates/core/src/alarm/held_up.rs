@@ -30,7 +30,8 @@ impl HeldUp {
         };
         let (waits, their) = if *others == 0 { ("waits", "its") } else { ("wait", "their") };
         format!(
-            "{flow}{more} {waits} longer than {their} recurrence, since {since}: the runs of {} have not come back from {connection}",
+            "{flow}{more} {waits} longer than {their} recurrence, since {since}: the runs of {} are still waiting \
+             for {connection}",
             holders.join(", ")
         )
     }
@@ -44,8 +45,8 @@ pub(super) fn alarm(connection: &str, since: Timestamp, what: String) -> Alarm {
         since,
         times: 1,
         what,
-        help: "look whether the table service answers, and at where its secret lies; flows of other connections go on, and what \
-               waits is made up for"
+        help: "check that the table service answers and that its secret can be read; flows of other connections \
+         continue, and the waiting runs catch up afterwards"
             .to_owned(),
         look: "leadflow check --online".to_owned(),
     }

@@ -134,11 +134,11 @@ impl Kind {
             Self::Connection => format!("the mail connection {about} fails"),
             Self::Clock => format!("{about}: the clocks differ"),
             Self::Failing => format!("{about} fails"),
-            Self::HeldUp => format!("the table connection {about} holds its flows up"),
-            Self::Late => format!("{about} stands still"),
+            Self::HeldUp => format!("the table connection {about} delays its flows"),
+            Self::Late => format!("{about} is stalled"),
             Self::Held => format!("mails of {about} are held"),
             Self::Waiting => format!("mails of {about} wait"),
-            Self::Expiring => format!("the access of {about} ends soon"),
+            Self::Expiring => format!("the access of {about} expires soon"),
         }
     }
 
@@ -148,10 +148,10 @@ impl Kind {
             Self::File => "flows.toml is valid again".to_owned(),
             Self::Connection => format!("the mail connection {about} works again"),
             Self::Clock => format!("{about}: the clocks agree again"),
-            Self::HeldUp => format!("the table connection {about} holds no flow up any more"),
-            Self::Failing | Self::Late => format!("{about} runs well again"),
-            Self::Held => format!("no mail of {about} is held any more"),
-            Self::Waiting => format!("the mails of {about} have left"),
+            Self::HeldUp => format!("the table connection {about} no longer delays its flows"),
+            Self::Failing | Self::Late => format!("{about} runs normally again"),
+            Self::Held => format!("no mails of {about} are held any longer"),
+            Self::Waiting => format!("the waiting mails of {about} have been sent"),
             Self::Expiring => format!("the access of {about} is renewed"),
         }
     }

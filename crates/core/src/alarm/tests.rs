@@ -178,9 +178,9 @@ fn a_signature_is_an_alarm_from_14_days_before_its_end() {
     assert_eq!(standing(&config(), &facts, at("06T00:00:00")), []);
     let alarms = standing(&config(), &facts, at("06T00:00:01"));
     assert_eq!((alarms[0].kind, alarms[0].about.as_str()), (Kind::Expiring, "t"));
-    assert!(alarms[0].what.contains("ends at 2026-01-20T00:00:00Z, in 13 days"), "{}", alarms[0].what);
+    assert!(alarms[0].what.contains("expires at 2026-01-20T00:00:00Z, in 13 days"), "{}", alarms[0].what);
     assert!(alarms[0].help.contains("the file sas"));
-    assert!(standing(&config(), &facts, at("20T00:00:00"))[0].what.contains("ended at"));
+    assert!(standing(&config(), &facts, at("20T00:00:00"))[0].what.contains("expired at"));
 }
 
 #[test]
@@ -199,8 +199,8 @@ fn a_connection_that_holds_flows_up_is_told_once_and_not_for_each_of_its_flows()
         let alarms = standing(&config(), &facts, at("05T18:00:00")).into_iter();
         alarms.map(|alarm| (alarm.kind, alarm.about, alarm.what)).collect::<Vec<_>>()
     };
-    let words = "leads and 1 other wait longer than their recurrence, since 2026-01-05T11:00:00Z: the runs of a, b have not come \
-                 back from t";
+    let words = "leads and 1 other wait longer than their recurrence, since 2026-01-05T11:00:00Z: the \
+     runs of a, b are still waiting for t";
     assert_eq!(told("t"), [(Kind::HeldUp, "t".to_owned(), words.to_owned())]);
     assert_eq!(
         told("gone").iter().map(|alarm| alarm.0).collect::<Vec<_>>(),

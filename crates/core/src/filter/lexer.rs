@@ -58,10 +58,10 @@ impl Lexer<'_> {
         loop {
             let rest = &self.text[self.at..];
             let Some(end) = rest.find('\'') else {
-                let help = "end it with '; a quote inside is written twice: 'o''hara'".to_owned();
+                let help = "close it with '; a quote inside is written twice: 'o''hara'".to_owned();
                 return Err(FilterError {
                     span: start..self.text.len(),
-                    message: "the text does not end".to_owned(),
+                    message: "the text is not closed".to_owned(),
                     help,
                 });
             };
@@ -98,8 +98,8 @@ impl Lexer<'_> {
         };
         number.ok_or_else(|| FilterError {
             span: start..self.at,
-            message: format!("`{word}` is no number"),
-            help: "numbers are written 123, 123L, 1.5 or -1.5e3; text stands in single quotes".to_owned(),
+            message: format!("`{word}` is not a valid number"),
+            help: "write a number as 123, 123L, 1.5 or -1.5e3, and text in single quotes".to_owned(),
         })
     }
 
@@ -130,22 +130,23 @@ impl Lexer<'_> {
             "datetime" => match moment(value) {
                 Some(at) => Ok(Constant::Moment(at)),
                 None => wrong(
-                    format!("`{value}` is no date"),
+                    format!("`{value}` is not a valid date"),
                     "write datetime'2026-01-05T08:00:00Z', or datetime'{{past_time}}'",
                 ),
             },
             "guid" => match uuid::Uuid::try_parse(value) {
                 Ok(guid) => Ok(Constant::Guid(guid.to_string())),
-                Err(_) => {
-                    wrong(format!("`{value}` is no guid"), "write guid'a455c695-df98-5678-aaaa-81d3367e5a34'")
-                }
+                Err(_) => wrong(
+                    format!("`{value}` is not a valid guid"),
+                    "write guid'a455c695-df98-5678-aaaa-81d3367e5a34'",
+                ),
             },
             "X" | "binary" => match hexadecimal(value).or_else(|| BASE64_STANDARD.decode(value).ok()) {
                 Some(bytes) => Ok(Constant::Binary(bytes)),
                 None => wrong(format!("`{value}` is not hexadecimal"), "write X'0a1b'"),
             },
             _ => wrong(
-                format!("`{kind}'…'` is no literal of Azure Tables"),
+                format!("`{kind}'…'` is not a literal of Azure Tables"),
                 "literals are 'text', datetime'…', guid'…', X'…', numbers, true and false",
             ),
         }
@@ -183,13 +184,16 @@ fn unknown_sign(rest: &str, start: usize) -> FilterError {
         Some((sign, word)) => (*sign, format!("write {word}")),
         None if rest.starts_with(['"', '“', '”', '‘', '’']) => (
             &rest[..rest.chars().next().map_or(1, char::len_utf8)],
-            "text stands in single quotes: 'text'".to_owned(),
+            "write text in single quotes: 'text'".to_owned(),
         ),
-        None if rest.starts_with("{{") => (
-            rest.split_inclusive("}}").next().unwrap_or(rest),
-            "it stands as datetime'{{past_time}}'".to_owned(),
-        ),
-        None => (&rest[..rest.chars().next().map_or(1, char::len_utf8)], "take it out".to_owned()),
+        None if rest.starts_with("{{") => {
+            (rest.split_inclusive("}}").next().unwrap_or(rest), "write datetime'{{past_time}}'".to_owned())
+        }
+        None => (&rest[..rest.chars().next().map_or(1, char::len_utf8)], "remove it".to_owned()),
     };
-    FilterError { span: start..start + sign.len(), message: format!("`{sign}` is no part of a filter"), help }
+    FilterError {
+        span: start..start + sign.len(),
+        message: format!("`{sign}` is not valid in a filter"),
+        help,
+    }
 }

@@ -63,9 +63,7 @@ impl Parser {
     fn not(&mut self) -> Result<Expression, FilterError> {
         self.depth += 1;
         if self.depth > DEEPEST {
-            return Err(
-                self.wrong("the filter is nested too deeply", "take out brackets that are not needed")
-            );
+            return Err(self.wrong("the filter is nested too deeply", "remove brackets that are not needed"));
         }
         let inner = if self.takes_word("not") {
             Expression::Not(Box::new(self.not()?))
@@ -85,13 +83,13 @@ impl Parser {
     fn comparison(&mut self) -> Result<Expression, FilterError> {
         self.comparisons += 1;
         if self.comparisons > MOST_COMPARISONS {
-            return Err(self.wrong("the service takes at most 15 comparisons in a filter", "take some out"));
+            return Err(self.wrong("the service accepts at most 15 comparisons in a filter", "remove some"));
         }
         let property = match self.peek() {
             Some(Token::Word(word)) if is_name(word) => word.clone(),
             Some(Token::Constant(_)) => {
                 return Err(self.wrong(
-                    "a constant stands where a property should",
+                    "there is a constant where a property belongs",
                     "write the property first: Property eq 'text'",
                 ));
             }
@@ -109,7 +107,7 @@ impl Parser {
         }
         let Some(comparison) = self.comparison_word()? else {
             if ["PartitionKey", "RowKey", "Timestamp"].contains(&property.as_str()) {
-                let message = format!("{property} alone says nothing: it is not true or false");
+                let message = format!("{property} alone is not a condition: it is not true or false");
                 let help = format!("compare it: {property} eq …");
                 return Err(FilterError { span: name_span, message, help });
             }
@@ -149,7 +147,7 @@ impl Parser {
             } else {
                 "comparisons are eq ne gt ge lt le".to_owned()
             };
-            Err(self.wrong(&format!("`{word}` is no comparison"), &help))
+            Err(self.wrong(&format!("`{word}` is not a comparison"), &help))
         }
     }
 

@@ -90,21 +90,21 @@ fn what_is_read_as_the_past_time_is_filled() {
 #[test]
 fn says_where_it_is_wrong() {
     for (text, wrong, message) in [
-        ("Name == 'a'", "==", "`==` is no part of a filter"),
-        ("Name eq \"a\"", "\"", "`\"` is no part of a filter"),
-        ("Name eq 'a", "'a", "the text does not end"),
-        ("Name EQ 'a'", "EQ", "`EQ` is no comparison"),
+        ("Name == 'a'", "==", "`==` is not valid in a filter"),
+        ("Name eq \"a\"", "\"", "`\"` is not valid in a filter"),
+        ("Name eq 'a", "'a", "the text is not closed"),
+        ("Name EQ 'a'", "EQ", "`EQ` is not a comparison"),
         ("Timestamp gt '{{past_time}}'", "'{{past_time}}'", "Timestamp is a date"),
-        ("Timestamp gt datetime'yesterday'", "datetime'yesterday'", "`yesterday` is no date"),
-        ("Timestamp gt {{past_time}}", "{{past_time}}", "`{{past_time}}` is no part of a filter"),
+        ("Timestamp gt datetime'yesterday'", "datetime'yesterday'", "`yesterday` is not a valid date"),
+        ("Timestamp gt {{past_time}}", "{{past_time}}", "`{{past_time}}` is not valid in a filter"),
         ("RowKey eq 5", "5", "RowKey is text"),
         ("startswith(Name, 'a')", "startswith", "Azure Tables has no function startswith"),
-        ("'a' eq Name", "'a'", "a constant stands where a property should"),
+        ("'a' eq Name", "'a'", "there is a constant where a property belongs"),
         ("(Name eq 'a'", "", "a ( is not closed"),
         ("Name eq 'a' Count eq 1", "Count", "the filter should end here"),
-        ("Count eq 12x", "12x", "`12x` is no number"),
-        ("Count eq 1.5L", "1.5L", "`1.5L` is no number"),
-        ("Count eq 1+2", "+", "`+` is no part of a filter"),
+        ("Count eq 12x", "12x", "`12x` is not a valid number"),
+        ("Count eq 1.5L", "1.5L", "`1.5L` is not a valid number"),
+        ("Count eq 1+2", "+", "`+` is not valid in a filter"),
         ("not and", "and", "expected a comparison"),
         ("eq eq 5", "eq", "expected a comparison"),
         ("Name ('a')", "(", "expected a comparison"),
@@ -125,9 +125,9 @@ fn says_what_to_write_instead() {
         ("Open Or Name", "write or"),
         ("Name is 'a'", COMPARISONS),
         ("Name = 'a'", "write eq"),
-        ("Name eq “a”", "text stands in single quotes: 'text'"),
-        ("Timestamp gt {{past_time}} and Open", "it stands as datetime'{{past_time}}'"),
-        ("Open § Name", "take it out"),
+        ("Name eq “a”", "write text in single quotes: 'text'"),
+        ("Timestamp gt {{past_time}} and Open", "write datetime'{{past_time}}'"),
+        ("Open § Name", "remove it"),
     ] {
         assert_eq!(Filter::parse(text).unwrap_err().help, help, "{text}");
     }
@@ -140,7 +140,7 @@ fn fifteen_comparisons_and_a_hundred_brackets_are_the_most() {
         Filter::parse(&vec![one; count].join(" or ")).map_err(|error| error.message)
     };
     assert!(many(15, 8).is_ok());
-    assert_eq!(many(16, 0).unwrap_err(), "the service takes at most 15 comparisons in a filter");
+    assert_eq!(many(16, 0).unwrap_err(), "the service accepts at most 15 comparisons in a filter");
     assert!(many(1, 99).is_ok());
     for brackets in [100, 100_000] {
         assert_eq!(many(1, brackets).unwrap_err(), "the filter is nested too deeply", "{brackets}");

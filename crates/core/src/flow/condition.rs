@@ -128,7 +128,7 @@ pub enum ConditionError {
     #[error("expected one of > >= < <= == != after `length`")]
     NoOperator,
     /// It is false whatever comes.
-    #[error("no number of rows is less than 0")]
+    #[error("the number of rows is never less than 0")]
     Never,
     /// No whole number follows.
     #[error("expected a whole number, not `{0}`")]
@@ -205,7 +205,7 @@ mod tests {
         let error = |text: &str| text.parse::<Condition>().unwrap_err().to_string();
         assert_eq!(error("count > 0"), "a condition compares `length`, the number of new rows");
         assert_eq!(error("length => 0"), "expected one of > >= < <= == != after `length`");
-        assert_eq!(error("length < 0"), "no number of rows is less than 0");
+        assert_eq!(error("length < 0"), "the number of rows is never less than 0");
         assert_eq!(error("length > -1"), "expected a whole number, not `-1`");
         assert_eq!("length>=5".parse::<Condition>().unwrap().to_string(), "length >= 5");
     }

@@ -95,7 +95,7 @@ pub enum WindowInputs {
         from: Timestamp,
         /// The last `Timestamp`.
         to: Timestamp,
-        /// Also rows that were mailed.
+        /// Also mail rows that were already mailed.
         again: bool,
     },
 }
@@ -173,7 +173,7 @@ pub struct NewRowsInputs {
 pub struct NewRowsOutputs {
     /// Rows that are new, and to be mailed.
     pub new: u64,
-    /// Rows that were handed on before.
+    /// Rows that were already processed.
     pub known: u64,
     /// New test leads that the flow does not mail, `Some(None)` for none; `None` of an earlier version, which
     /// did not hide any.

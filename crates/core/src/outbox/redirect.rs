@@ -18,12 +18,10 @@ pub enum NotRedirected {
     #[error("it was sent to {0} already")]
     SentBefore(String),
     /// That recipient is to be given up and is to get it.
-    #[error(
-        "{0} cannot take its own place; `leadflow outbox retry` sends the mail to the same address again"
-    )]
+    #[error("{0} cannot replace itself; `leadflow outbox retry` sends the mail to the same address again")]
     Itself(String),
     /// It was never meant for that recipient.
-    #[error("it does not go to {0}; it goes to {1}")]
+    #[error("it is not addressed to {0}; it is addressed to {1}")]
     NoRecipient(String, String),
 }
 

@@ -75,7 +75,7 @@ pub fn instead_of(name: &str) -> String {
         return write(&["UTC".to_owned()]);
     }
     if name.eq_ignore_ascii_case("local") {
-        return "name the zone, as \"Europe/Paris\" or \"Asia/Seoul\"".to_owned();
+        return "name the zone, such as \"Europe/Paris\" or \"Asia/Seoul\"".to_owned();
     }
     if let Some(zone) = of_windows(name) {
         return format!("this is a Windows name; {}", write(&[zone]));
@@ -108,7 +108,7 @@ pub fn surprise(name: &str) -> Option<(String, String)> {
     let (side, other) = if hours.is_positive() { ("behind", '-') } else { ("ahead of", '+') };
     let hours = hours.unsigned_abs();
     let message =
-        format!("`{name}` is {hours} h {side} UTC: names that begin with Etc/ have their sign reversed");
+        format!("`{name}` is {hours} h {side} UTC: names that start with Etc/ have their sign reversed");
     Some((message, format!("if the other side is meant, write \"Etc/GMT{other}{hours}\"")))
 }
 
@@ -117,7 +117,7 @@ fn write(zones: &[String]) -> String {
     let words = match quoted.split_last() {
         Some((last, [])) => last.clone(),
         Some((last, others)) => format!("{} or {last}", others.join(", ")),
-        None => "an IANA name as \"Europe/Paris\" or \"Asia/Seoul\"".to_owned(),
+        None => "an IANA name such as \"Europe/Paris\" or \"Asia/Seoul\"".to_owned(),
     };
     format!("write {words}")
 }

@@ -192,19 +192,19 @@ impl Walk<'_> {
             Context::Harmless => return,
             Context::Address | Context::PartOfAddress if has_helper || is_own => return,
             Context::Address => (
-                "a value is an address as it is, and may lead anywhere",
+                "a value is used as a whole address, so it may lead anywhere",
                 "write {{safe_url …}}, {{mailto …}} or {{tel …}} around it",
             ),
             Context::PartOfAddress => (
-                "a value is a part of an address as it is, and may end it and add another",
+                "a value is used unescaped in an address, so it may end it and add another",
                 "write {{url_encode …}} around it; for an address of a mail href=\"{{mailto …}}\"",
             ),
             Context::Unquoted => (
-                "a value stands in a tag without quotes, and may add attributes to it",
+                "a value is used in a tag without quotes, so it may add attributes",
                 "put quotes around the attribute's value: title=\"{{…}}\"",
             ),
             Context::Code => (
-                "a value stands in a script or a style, where escaping is no help",
+                "a value is used in a script or a style, where escaping does not help",
                 "show it as text; mail programs run no scripts",
             ),
         };
@@ -249,7 +249,7 @@ impl Walk<'_> {
             Some("@partial-block") if self.has_block || self.loops > 0 => {
                 self.wrong(
                     at,
-                    "`@partial-block` stands twice, or in a loop",
+                    "`@partial-block` appears twice, or in a loop",
                     "put it once, and the loop around the partial",
                 );
             }
@@ -262,7 +262,7 @@ impl Walk<'_> {
                 );
                 self.wrong(at, format!("there is no partial `{name}`"), help);
             }
-            None => self.wrong(at, "the partial's name must stand in the template", "write {{> _name}}"),
+            None => self.wrong(at, "the partial's name must be written in the template", "write {{> _name}}"),
         }
         for parameter in call.params.iter().chain(call.hash.values()) {
             self.parameter(parameter, at);
@@ -292,10 +292,10 @@ mod tests {
 
     #[test]
     fn a_value_that_escaping_does_not_keep_harmless_is_told() {
-        let address = "a value is an address as it is, and may lead anywhere";
-        let part = "a value is a part of an address as it is, and may end it and add another";
-        let unquoted = "a value stands in a tag without quotes, and may add attributes to it";
-        let code = "a value stands in a script or a style, where escaping is no help";
+        let address = "a value is used as a whole address, so it may lead anywhere";
+        let part = "a value is used unescaped in an address, so it may end it and add another";
+        let unquoted = "a value is used in a tag without quotes, so it may add attributes";
+        let code = "a value is used in a script or a style, where escaping does not help";
         for (text, expected) in [
             ("<p title=\"{{lead.name}}\">{{lead.name}}</p>", &[][..]),
             ("<a href=\"{{lead.email}}\">", &[address]),
@@ -315,7 +315,7 @@ mod tests {
 
     #[test]
     fn what_fails_or_does_not_end_is_refused_wherever_it_stands() {
-        let twice = "`@partial-block` stands twice, or in a loop";
+        let twice = "`@partial-block` appears twice, or in a loop";
         for (text, expected) in [
             ("{{#if (not (shout length))}}x{{/if}}", &["there is no helper `shout`"][..]),
             (
@@ -336,7 +336,8 @@ mod tests {
 
     #[test]
     fn loops_are_counted_where_they_are_within_each_other() {
-        let text = "{{#each rows}}{{#if a}}{{#each columns}}{{> _a}}{{/each}}{{/if}}{{/each}}{{#each rows}}{{> _a}}{{/each}}";
+        let text = "{{#each rows}}{{#if a}}{{#each columns}}{{> _a}}{{/each}}{{/if}}{{/each}}{{#each \
+         rows}}{{> _a}}{{/each}}";
         let found = walk(&Template::compile(text).unwrap(), &["_a".to_owned()], true);
         let partial = |loops| Finding::Partial("_a".to_owned(), loops);
         assert_eq!(found, [Finding::Loops(1), Finding::Loops(2), partial(2), Finding::Loops(1), partial(1)]);

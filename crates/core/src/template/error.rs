@@ -36,7 +36,7 @@ pub(super) fn of_rendering(error: &RenderError, place: &Place) -> TemplateError 
                     .to_owned(),
             ),
         ),
-        Reason::MissingVariable(None) => ("a value that it names is not there".to_owned(), None),
+        Reason::MissingVariable(None) => ("a value that it uses does not exist".to_owned(), None),
         reason => (first_line(&reason.to_string()), None),
     };
     TemplateError { place: place.clone(), at, message, help }

@@ -56,11 +56,11 @@ fn date((helper, context): Arguments<'_, '_>) -> Answer {
     }
     let flow_zone = || context.data()["flow"]["time_zone"].as_str();
     let zone = helper.param(2).and_then(|p| p.value().as_str()).or_else(flow_zone).unwrap_or("UTC");
-    let unknown = |_| wrong(format!("`{zone}` is not a time zone; {}", time_zone::instead_of(zone)));
+    let unknown = |_| wrong(format!("`{zone}` is not a valid time zone; {}", time_zone::instead_of(zone)));
     let zone = TimeZone::get(zone).map_err(unknown)?;
     let Some(at) = moment(text) else { return Ok(text.into()) };
     let shown = strtime::format(format, &at.to_zoned(zone));
-    Ok(shown.map_err(|error| wrong(format!("`{format}` is no date format: {error}")))?.into())
+    Ok(shown.map_err(|error| wrong(format!("`{format}` is not a valid date format: {error}")))?.into())
 }
 
 /// A day as it is written without a time. It is the same day in every zone.

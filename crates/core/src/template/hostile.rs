@@ -104,7 +104,8 @@ fn whole() -> Vec<String> {
     [
         include_str!("../../../../templates/marketplace-leads.html.hbs"),
         include_str!("../../../../templates/rows.txt.hbs"),
-        "{{#each rows}}{{#if Company}}{{Company}}{{else if Description}}-{{else}}{{default lead.name (default lead.email \"x\")}}{{/if}}{{/each}}",
+        "{{#each rows}}{{#if Company}}{{Company}}{{else if Description}}-{{else}}{{default lead.name (default \
+         lead.email \"x\")}}{{/if}}{{/each}}",
         "{{> _a length=1}}{{#with lead as |l|}}{{l.email}}{{/with}}{{date now '%d.%m.%Y' 'Asia/Seoul'}}",
     ]
     .map(str::to_owned)
@@ -171,7 +172,7 @@ fn what_repeats_itself_ends_soon() {
 #[test]
 fn what_is_too_much_is_refused() {
     let deep = "the template is nested too deeply";
-    let endless = "the template repeats without end";
+    let endless = "the template repeats endlessly";
     for (text, message) in [
         (format!("{{{{default\n{}1{}}}}}", "(not\n".repeat(3_000), ")".repeat(3_000)), deep),
         (format!("{{{{default \"}}}}\" {}1{}}}}}", "(not ".repeat(3_000), ")".repeat(3_000)), deep),
@@ -182,7 +183,7 @@ fn what_is_too_much_is_refused() {
         ("{{> _many}}".repeat(40), endless),
         (
             "{{#> _twice}}{{#> _twice}}x{{/_twice}}{{/_twice}}".to_owned(),
-            "`@partial-block` stands twice, or in a loop",
+            "`@partial-block` appears twice, or in a loop",
         ),
         ("{{length}}\n".repeat(2_001), "the template has more than 2000 tags"),
         ("\\".repeat(100_000), "the template has a hundred backslashes in a row"),

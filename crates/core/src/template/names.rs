@@ -267,8 +267,10 @@ impl<'a> Walk<'a> {
         let Some(Parameter::Literal(literal)) = format else { return };
         let Some(format) = literal.as_str() else { return };
         if let Some(meant) = date_format::meant(format) {
-            let message =
-                format!("the date format `{format}` is not one of `date`: its letters are shown as they are");
+            let message = format!(
+                "the date format `{format}` is not one of `date`: its letters are shown as they \
+                 are"
+            );
             self.doubt(at, message, format!("write \"{meant}\""));
         } else if !format.contains('%') {
             let message = format!("the date format `{format}` has no %: it is shown instead of the date");

@@ -63,10 +63,11 @@ pub(super) fn register(
             check::escape_all(&mut template);
         }
         let wrong = if cycles.contains(&name) {
-            Some(("the template uses itself, directly or by its partials", "take one of the {{> …}} out"))
+            Some(("the template uses itself, directly or through its partials", "remove one of the {{> …}}"))
         } else if endless.contains(&name) {
             Some((
-                "the template repeats without end: more than two `each` within each other, or a thousand partials",
+                "the template repeats endlessly: more than two `each` within each other, or a thousand \
+                 partials",
                 "one `each` over the rows and one over the columns of a row are enough",
             ))
         } else {

@@ -39,7 +39,8 @@ pub(super) fn mistake(text: &str) -> Option<Mistake> {
         }
     }
     let (name, start) = open.pop()?;
-    let words = (format!("the block `{{{{#{name}}}}}` has no end"), format!("close it with {{{{/{name}}}}}"));
+    let words =
+        (format!("the block `{{{{#{name}}}}}` is not closed"), format!("close it with {{{{/{name}}}}}"));
     Some(at_place(text, start, words))
 }
 
@@ -64,7 +65,7 @@ fn has_curly_quotes(inner: &str) -> bool {
 fn curly() -> Words {
     (
         "the quotes are curly".to_owned(),
-        "write straight quotes: \"…\"; word processors and chats turn them".to_owned(),
+        "write straight quotes: \"…\"; word processors and chat programs change them".to_owned(),
     )
 }
 
@@ -87,7 +88,7 @@ fn next_tag(text: &str, from: usize) -> Result<Option<(Option<Tag<'_>>, usize)>,
         if let Some(inner) = rest.strip_prefix(begin) {
             let length = inner
                 .find(end)
-                .ok_or_else(|| words(&format!("{name} has no end"), &format!("close it with {end}")))?;
+                .ok_or_else(|| words(&format!("{name} is not closed"), &format!("close it with {end}")))?;
             return Ok(Some((None, start + begin.len() + length + end.len())));
         }
     }
@@ -95,7 +96,7 @@ fn next_tag(text: &str, from: usize) -> Result<Option<(Option<Tag<'_>>, usize)>,
     let open = &"{{{"[..braces];
     let close = &"}}}"[..braces];
     let end = rest.find("}}").filter(|end| !rest[braces..*end].contains("{{"));
-    let end = end.ok_or_else(|| words("the braces have no end", &format!("close {open} with {close}")))?;
+    let end = end.ok_or_else(|| words("the braces are not closed", &format!("close {open} with {close}")))?;
     if !rest[end..].starts_with(close) {
         return Err(words(&format!("{open} is closed by two braces"), &format!("close it with {close}")));
     }
@@ -113,18 +114,18 @@ fn of_tag(inner: &str) -> Option<Words> {
     if inner.trim().is_empty() {
         return words(
             "there is nothing between the braces",
-            "write the name of a value, as {{length}}, or take the braces out",
+            "write the name of a value, as in {{length}}, or remove the braces",
         );
     }
     if inner.matches('"').count() % 2 == 1 {
-        return words("a text in quotes does not end", "close it with \"");
+        return words("a quoted string is not closed", "close it with \"");
     }
     if outside.matches('(').count() != outside.matches(')').count() {
         return words("the brackets do not match", "close each ( with a ), as in {{#if (eq length 1)}}");
     }
     if outside.contains("['") {
         return words(
-            "a column is not named by ['…']",
+            "['…'] does not name a column",
             "write {{[Column Name]}}, or {{lookup this \"Column Name\"}}",
         );
     }
@@ -141,7 +142,7 @@ fn of_tag(inner: &str) -> Option<Words> {
     let is_partial = inner.trim_start().starts_with('>');
     let (_, helper) = operators.iter().find(|(sign, _)| !is_partial && outside.contains(sign))?;
     let help = format!("write the helper first: {{{{#if ({helper} length 3)}}}}");
-    Some(("handlebars has no signs for comparisons".to_owned(), help))
+    Some(("handlebars has no comparison operators".to_owned(), help))
 }
 
 fn of_block<'a>(tag: &Tag<'a>, open: &mut Vec<(&'a str, usize)>, text: &str) -> Option<Words> {
@@ -155,7 +156,7 @@ fn of_block<'a>(tag: &Tag<'a>, open: &mut Vec<(&'a str, usize)>, text: &str) -> 
     let is_else = inner == "^" || inner.split_whitespace().next() == Some("else");
     if is_else && open.is_empty() {
         return Some((
-            "`{{else}}` stands outside of a block".to_owned(),
+            "`{{else}}` is outside of a block".to_owned(),
             "it belongs between {{#if …}} and {{/if}}".to_owned(),
         ));
     }
@@ -164,12 +165,15 @@ fn of_block<'a>(tag: &Tag<'a>, open: &mut Vec<(&'a str, usize)>, text: &str) -> 
         Some((opened, _)) if opened == closing => None,
         Some((opened, start)) => {
             let line = text[..start].matches('\n').count() + 1;
-            let message = format!("`{{{{/{closing}}}}}` closes the block `{{{{#{opened}}}}}` of line {line}");
+            let message = format!(
+                "`{{{{/{closing}}}}}` closes the block `{{{{#{opened}}}}}` of line \
+             {line}"
+            );
             Some((message, format!("close that one first, with {{{{/{opened}}}}}")))
         }
         None => {
             let message = format!("`{{{{/{closing}}}}}` closes a block that was not opened");
-            Some((message, format!("open it with {{{{#{closing} …}}}}, or take this out")))
+            Some((message, format!("open it with {{{{#{closing} …}}}}, or remove this")))
         }
     }
 }
@@ -205,7 +209,8 @@ mod tests {
             "{{}}",
             "{{!-- hi",
             "{{{{raw}}}} {{x",
-            "{{!-- {{ --}}{{! x }}\\{{x {{{{raw}}}}{{/x{{{{/raw}}}}{{~#if x~}}“{{else}}”{{^}}{{/if}}{{> _a}}{{#>layout}}{{/layout}}",
+            "{{!-- {{ --}}{{! x }}\\{{x {{{{raw}}}}{{/x{{{{/raw}}}}{{~#if x~}}“{{else}}”{{^}}{{/if}}{{> \
+             _a}}{{#>layout}}{{/layout}}",
             "{{date x \"“%Y”\"}}",
             "ab {{!-- abc def {{}}--}}{{length}",
             "ab {{{{raw}}}} abc {{}} {{{{/raw}}}}{{length}",

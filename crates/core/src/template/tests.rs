@@ -31,7 +31,7 @@ fn what_templates_name_is_known_with_its_place() {
     let risks: Vec<_> = templates.risks().iter().map(|risk| risk.message.as_str()).collect();
     assert_eq!(
         risks,
-        ["a value is an address as it is, and may lead anywhere", "there is no value `lenght`"]
+        ["a value is used as a whole address, so it may lead anywhere", "there is no value `lenght`"]
     );
     assert_eq!(templates.sources(), &sources);
     let digest = Templates::compile(html("many")).unwrap();
@@ -54,7 +54,8 @@ fn a_value_that_is_not_there_is_told_as_the_doubt_of_its_place() {
 
 #[test]
 fn lines_of_a_text_are_indented_however_the_value_stands_there() {
-    let text = "{{{x}}}\n{{#if x}}{{{x}}}{{else}}{{{x}}}{{/if}}\n{{#if y}}{{else}}{{{x}}}{{/if}}\n{{#> _a}}{{{x}}}{{/_a}}";
+    let text = "{{{x}}}\n{{#if x}}{{{x}}}{{else}}{{{x}}}{{/if}}\n{{#if y}}{{else}}{{{x}}}{{/if}}\n{{#> \
+     _a}}{{{x}}}{{/_a}}";
     let mut sources =
         Sources { text: Some(Source { place: Place::Body, text: text.to_owned() }), ..Sources::default() };
     let block = Source { place: Place::Body, text: "{{> @partial-block}}".to_owned() };
@@ -69,7 +70,7 @@ fn lines_of_a_text_are_indented_however_the_value_stands_there() {
 #[test]
 fn says_all_that_is_wrong_and_where() {
     for (text, at, message) in [
-        ("<p>\n{{#if length}}", Some((2, 1)), "the block `{{#if}}` has no end"),
+        ("<p>\n{{#if length}}", Some((2, 1)), "the block `{{#if}}` is not closed"),
         ("<p>{{#if (eq length ‘1’)}}x{{/if}}", Some((1, 21)), "the quotes are curly"),
         ("{{length 1 as |x}}", Some((1, 12)), "invalid handlebars syntax"),
         ("a\n {{shout length}}", Some((2, 2)), "there is no helper `shout`"),

@@ -84,7 +84,8 @@ fn main() -> ExitCode {
     eprintln!("seed {seed}: {violation}");
     let fault = arguments.break_it.map_or_else(String::new, |name| format!(" --break {name}"));
     eprintln!(
-        "again: cargo run --release -p leadflow-simulation --example simulate -- --seed {seed} --verbose{fault}"
+        "again: cargo run --release -p leadflow-simulation --example simulate -- --seed {seed} \
+         --verbose{fault}"
     );
     ExitCode::FAILURE
 }

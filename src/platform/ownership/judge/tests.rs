@@ -58,20 +58,21 @@ fn a_file_is_roots_or_ours_and_nobody_else_may_write_it() {
         &of(0o644, STRANGER),
         &["refused: /etc/flows.toml belongs to user 1666", "sudo chown root: /etc/flows.toml"],
     );
-    let open = "refused: every user of this machine can change /etc/flows.toml, and so who gets the leads";
+    let open =
+        "refused: every user of this machine can change /etc/flows.toml, and therefore who gets the leads";
     says(&of(0o666, ROOT), &[open, "chmod o-w /etc/flows.toml"]);
     let group = shared(file(FLOWS, 0o664, ROOT));
     says(
         &[etc.clone(), group],
-        &["warning:", "can change /etc/flows.toml, and so", "chmod g-w /etc/flows.toml"],
+        &["warning:", "can change /etc/flows.toml, and therefore", "chmod g-w /etc/flows.toml"],
     );
     let listed = Entry { has_writers: true, ..file(FLOWS, 0o664, ROOT) };
     says(
         &[etc.clone(), listed],
-        &["warning: an access control list lets others", "setfacl -b /etc/flows.toml"],
+        &["warning: an access control list lets users", "setfacl -b /etc/flows.toml"],
     );
     let pipe = entry(FLOWS, Kind::Other("pipe"), 0o644, ROOT);
-    says(&[etc, pipe], &["refused: /etc/flows.toml is a pipe, and not a plain file"]);
+    says(&[etc, pipe], &["refused: /etc/flows.toml is a pipe, not a plain file"]);
 }
 
 #[test]
@@ -83,7 +84,7 @@ fn so_is_every_folder_of_the_way() {
         &below(folder("/srv", 0o755, STRANGER), ROOT),
         &["refused: /srv belongs to user 1666", "chown root: /srv"],
     );
-    let open = ["refused:", "/srv, a folder on the way, and so who gets the leads", "chmod o-w /srv"];
+    let open = ["refused:", "/srv, a folder on the way, and therefore who gets the leads", "chmod o-w /srv"];
     says(&below(folder("/srv", 0o757, ROOT), ROOT), &open);
     let group = ["warning:", "can change /srv, a folder on the way", "chmod g-w /srv"];
     says(&below(shared(folder("/srv", 0o775, ROOT)), SERVICE), &group);

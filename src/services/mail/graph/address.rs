@@ -103,7 +103,8 @@ mod tests {
         let rest = addressed_to(BYTES, &["partners@contoso.example"]);
         assert_eq!(
             rest,
-            "From: leads@contoso.example\r\nSubject: a\r\n b\r\nTo: partners@contoso.example\r\n\r\nTo: nobody@contoso.example\r\n"
+            "From: leads@contoso.example\r\nSubject: a\r\n b\r\nTo: partners@contoso.example\r\n\r\nTo: \
+             nobody@contoso.example\r\n"
         );
         let trial = addressed_to(BYTES, &["me@contoso.example"]);
         assert!(trial.contains("\r\nBcc: me@contoso.example\r\n") && !trial.contains("sales@"), "{trial}");

@@ -111,17 +111,17 @@ pub(super) fn of(reply: &Reply, connection: &GraphConnection) -> Verdict {
         }),
         401 => connection_fails(
             format!("Graph does not accept the token of {who}: {words}"),
-            "look at tenant_id (it must be the mailbox's tenant), at `cloud`, and at this machine's clock"
-                .to_owned(),
+            "check tenant_id (it must be the mailbox's tenant), `cloud`, and this machine's clock".to_owned(),
         ),
         400.. if reply.code == "ErrorSendAsDenied" => connection_fails(
             format!("{mailbox} may not send with this sender: {words}"),
-            "the sender is that of the first connection of the flow's list: let both have the same address"
+            "the sender is that of the first connection in the flow's list: give both the same address"
                 .to_owned(),
         ),
         400.. if OF_SENDER.contains(&reply.code.as_str()) => connection_fails(
             format!("{mailbox} may not send now: {words}"),
-            "look at the mailbox in the Exchange admin center: its limits, its size, and whether it is restricted"
+            "check the mailbox in the Exchange admin center: its limits, its size, and whether it is \
+             restricted"
                 .to_owned(),
         ),
         403 => connection_fails(
@@ -131,15 +131,16 @@ pub(super) fn of(reply: &Reply, connection: &GraphConnection) -> Verdict {
         400 | 404 if reply.status == 404 || OF_MAILBOX.contains(&reply.code.as_str()) => connection_fails(
             format!("there is no mailbox {mailbox} that Graph can send from: {words}"),
             format!(
-                "look at `mailbox`: Get-EXOMailbox -Identity {mailbox} must find it; it needs an Exchange Online licence or be shared"
+                "check `mailbox`: Get-EXOMailbox -Identity {mailbox} must find it; it needs an Exchange Online \
+                 licence or be shared"
             ),
         ),
         429 | 503 | 509 => connection_fails(
-            format!("Graph takes no mail of {mailbox} for now: {words}"),
-            "it is tried again when Graph lets it; per_minute sets a slower pace".to_owned(),
+            format!("Graph currently accepts no mail from {mailbox}: {words}"),
+            "leadflow tries again when Graph allows it; per_minute sets a slower pace".to_owned(),
         ),
         407 => connection_fails(
-            format!("a proxy before Graph asks for a login: {words}"),
+            format!("a proxy in front of Graph requires a login: {words}"),
             crate::services::http::LOGIN_FOR_PROXY.to_owned(),
         ),
         502 | 504 => Verdict::Unknown(words),
@@ -149,7 +150,7 @@ pub(super) fn of(reply: &Reply, connection: &GraphConnection) -> Verdict {
         413 | 415 => Verdict::Refused(words),
         _ => connection_fails(
             format!("Graph answered {words}, which sendMail never does"),
-            "look at a proxy between".to_owned(),
+            "check for a proxy in between".to_owned(),
         ),
     }
 }
@@ -164,7 +165,7 @@ fn permission(connection: &GraphConnection) -> String {
     };
     format!(
         "in Exchange Online PowerShell: New-ManagementRoleAssignment -App {app} -Role \"Application Mail.Send\" \
-         -CustomResourceScope SCOPE, with a scope that holds {}; it takes up to 2 hours to work; see docs/office365.md",
+         -CustomResourceScope SCOPE, with a scope that contains {}; it takes up to 2 hours to take effect; see docs/office365.md",
         connection.mailbox.address
     )
 }

@@ -100,7 +100,8 @@ async fn connect(
     let (mut wire, offers) = greeted.map_err(|broken| remedy::no_connection(&broken, stage, &name, smtp))?;
     let (Security::StartTls, Some(tls)) = (smtp.security, &tls) else { return Ok((wire, offers)) };
     if !offers.starttls {
-        let help = "write security = \"tls\" and port = 465, or port = 587; unprotected mail is sent on this machine only";
+        let help = "write security = \"tls\" and port = 465, or port = 587; unencrypted mail is allowed on this \
+         machine only";
         return Err(ConnectError::new(format!("{place} offers no STARTTLS"), Some(help)));
     }
     let protect = async {

@@ -25,14 +25,14 @@ pub(super) enum Stage {
 
 /// Of what is over by itself.
 pub(super) const WAITED_OUT: &str =
-    "it is tried again by itself, and the mails wait; look at the mail server if it stays so";
+    "leadflow tries again, and the mails wait; check the mail server if it persists";
 const FOR_NAME: &str = "the server does not accept the name that this machine gives in EHLO: set the connection's `helo` to \
      this machine's full host name, such as helo = \"vm1.contoso.example\"";
-const FOR_PORT: &str = "look at host, port and security: `tls` is usually port 465 and `starttls` port 587";
-const FOR_PROTECTION: &str = "the server wants TLS first: write security = \"starttls\" and port = 587";
+const FOR_PORT: &str = "check host, port and security: `tls` is usually port 465 and `starttls` port 587";
+const FOR_PROTECTION: &str = "the server requires TLS first: write security = \"starttls\" and port = 587";
 const FOR_LOGIN: &str =
-    "the server wants a login: write login = { username = \"…\", password = { credential = \"…\" } }";
-const FOR_PASSWORDS: &str = "the server takes no passwords any more: use a `graph` connection, or write `oauth` in place of \
+    "the server requires a login: write login = { username = \"…\", password = { credential = \"…\" } }";
+const FOR_PASSWORDS: &str = "the server no longer accepts passwords: use a `graph` connection, or write `oauth` in place of \
      `password`; see docs/office365.md";
 
 /// Why there is no connection; `name` is what this machine called itself.
@@ -53,9 +53,9 @@ pub(super) fn no_connection(
         }
         (_, Broken::Refused(reply)) => {
             let lasting =
-                "the server refuses this machine's address, or takes no mail at all: ask its administrator";
+                "the server refuses this machine's address, or accepts no mail at all: ask its administrator";
             let help = if reply.class() == 4 { WAITED_OUT } else { lasting };
-            (format!("{place} takes no connection: {broken}"), help.to_owned())
+            (format!("{place} refuses connections: {broken}"), help.to_owned())
         }
         (_, Broken::Tls(fault)) => (format!("cannot connect to {place}: {broken}"), of_tls(fault, smtp)),
         (_, broken) => (format!("cannot connect to {place}: {broken}"), of_network(stage, broken, smtp)),
@@ -79,13 +79,18 @@ fn of_tls(fault: &TlsFault, smtp: &SmtpConnection) -> String {
 fn of_network(stage: Stage, broken: &Broken, smtp: &SmtpConnection) -> String {
     match (stage, broken) {
         (_, Broken::NoSuchHost(_)) => {
-            format!("look at `host`: this machine finds no address of {0}, and `getent hosts {0}` shows none", smtp.host)
+            format!(
+                "check `host`: this machine finds no address for {0}; `getent hosts {0}` shows what \
+             it finds",
+                smtp.host
+            )
         }
         (_, Broken::NoWay(_)) if smtp.port == 25 => {
-            format!("{FOR_PORT}; clouds such as Azure let nothing out to port 25")
+            format!("{FOR_PORT}; clouds such as Azure block outgoing port 25")
         }
         (Stage::Greeting, Broken::Timeout(_)) if smtp.security != Security::Tls => {
-            "a server that wants TLS from the first byte says nothing before: write security = \"tls\" (usually port 465)"
+            "a server that expects TLS from the first byte stays silent: write security = \"tls\" \
+             (usually port 465)"
                 .to_owned()
         }
         _ => FOR_PORT.to_owned(),
@@ -104,14 +109,15 @@ pub(super) fn is_passing(broken: &Broken) -> bool {
 /// A server that offers none of the mechanisms for a password.
 pub(super) fn of_mechanisms(offers: &Offers) -> &'static str {
     if offers.is_empty() {
-        return "clients sign in at port 587 (security = \"starttls\") or 465 (\"tls\"); leave `login` out where the server \
-                wants none";
+        return "clients sign in at port 587 (security = \"starttls\") or 465 (\"tls\"); remove `login` if the server \
+         needs none";
     }
     if offers.takes_tokens() {
-        return "the server takes tokens and no passwords: write `oauth` in place of `password`, see docs/office365.md";
+        return "the server accepts tokens, not passwords: write `oauth` in place of `password`, see \
+         docs/office365.md";
     }
-    "have the server offer PLAIN or LOGIN over TLS, or use another server: leadflow knows no other way to sign in with a \
-     password"
+    "make the server offer PLAIN or LOGIN over TLS, or use another server: leadflow supports no other way to sign in \
+     with a password"
 }
 
 /// What mends a refused password, which lies in `source`.
@@ -119,14 +125,15 @@ pub(super) fn of_login(broken: &Broken, user: &str, source: &str) -> String {
     if is_passing(broken) {
         return WAITED_OUT.to_owned();
     }
-    let general = || format!("look at the username and at the password in {source}");
+    let general = || format!("check the username, and the password in {source}");
     let Broken::Refused(reply) = broken else { return general() };
     let code = reply.code;
     let enhanced = reply.enhanced();
     let says = |words: &str| says(reply, words);
     if says("application-specific") || says("app password") || says("app-specific") {
         return format!(
-            "the server wants an app password: make one in the account of {user} and put it into {source}"
+            "the server requires an app password: create one in the account of {user} and put it into \
+             {source}"
         );
     }
     if says("smtpclientauthentication is disabled") {
@@ -136,8 +143,8 @@ pub(super) fn of_login(broken: &Broken, user: &str, source: &str) -> String {
         (_, Some((7, 30 | 139))) => FOR_PASSWORDS.to_owned(),
         (530 | 538, _) | (_, Some((7, 11))) => FOR_PROTECTION.to_owned(),
         (500..=504, _) => {
-            "the server does not let clients sign in here: they do at port 587 (security = \"starttls\") or \
-                           465 (\"tls\"); leave `login` out where it wants none"
+            "the server does not let clients sign in on this port: use port 587 (security = \"starttls\") or 465 \
+             (\"tls\"); remove `login` if it needs none"
                 .to_owned()
         }
         _ => general(),
@@ -181,20 +188,22 @@ pub(super) fn of_refusal(reply: &Reply, has_login: bool) -> &'static str {
     match (reply.code, reply.enhanced()) {
         (_, Some((7, 30))) => FOR_PASSWORDS,
         (_, Some((7, 60) | (2, 252))) => {
-            "let the login send as this address (Send As), or set `from` to the login's own address"
+            "give the login permission to send as this address (Send As), or set `from` to the login's \
+             own address"
         }
         (530 | 535, _) | (_, Some((7, 57 | 8 | 9))) if has_login => {
-            "look at the login's username and password, and whether this login may send mail"
+            "check the login's username and password, and whether it may send mail"
         }
         (530 | 535, _) | (_, Some((7, 57 | 8 | 9))) => FOR_LOGIN,
         (_, Some((4, 5) | (1, 90..=92) | (2, 0 | 2) | (7, 232 | 233))) => {
-            "the sender has used up what it may send; it is tried again, and another connection in the list helps"
+            "the sender has reached its sending limit; leadflow tries again, and another connection in \
+             the list helps"
         }
         (_, Some((7, 64))) => {
-            "the server knows neither this machine nor its certificate: it wants a connector or a `login`"
+            "the server knows neither this machine nor its certificate: it needs a connector or a `login`"
         }
         (400..=499, _) => WAITED_OUT,
-        _ => "look at the mail server, and whether it takes mail from this sender",
+        _ => "check the mail server, and whether it accepts mail from this sender",
     }
 }
 
@@ -204,11 +213,12 @@ pub(super) fn of_policy(reply: &Reply, has_login: bool) -> Option<&'static str> 
     match has_login {
         _ if !is_about_relay => None,
         true => Some(
-            "the server does not pass mail of this login on to other domains: have its administrator permit it",
+            "the server does not relay mail of this login to other domains: ask its administrator to \
+             permit it",
         ),
         false => Some(
-            "the server passes mail on only for those who sign in: write login = { username = \"…\", password = { \
-             credential = \"…\" } }, or have its administrator let this machine's address through",
+            "the server relays mail only after sign-in: write login = { username = \"…\", password = { credential = \
+             \"…\" } }, or ask its administrator to allow this machine's address",
         ),
     }
 }

@@ -69,7 +69,7 @@ pub(super) async fn by_password(wire: &mut Wire, by: By<'_>, source: &str) -> Re
     let user = credentials.user;
     let Some(broken) = refusal else {
         let message = format!(
-            "{place} offers no login that leadflow knows for a password (PLAIN or LOGIN); it offers {}",
+            "{place} offers no password login that leadflow supports (PLAIN or LOGIN); it offers {}",
             cleaned(&offers.logins())
         );
         return Err(ConnectError::new(message, Some(remedy::of_mechanisms(offers))));
@@ -124,12 +124,12 @@ pub(super) async fn by_token(wire: &mut Wire, by: By<'_>) -> Result<(), ConnectE
         }
         Ok(reply) if (500..=504).contains(&reply.code) && !offers.has(Mechanism::Xoauth2) => {
             let message = format!(
-                "{place} does not take tokens (XOAUTH2): {}; it offers {}",
+                "{place} does not accept tokens (XOAUTH2): {}; it offers {}",
                 reply.words(),
                 cleaned(&offers.logins())
             );
             let help =
-                "write `password` in place of `oauth`, or look at host: Office 365 is smtp.office365.com";
+                "write `password` in place of `oauth`, or check host: Office 365 is smtp.office365.com";
             return Err(ConnectError::new(message, Some(help)));
         }
         Ok(reply) => (reply.words(), Some(reply)),

@@ -34,7 +34,7 @@ impl Tls {
         };
         let name = ServerName::try_from(smtp.host.clone()).map_err(|_| {
             let help = "write the server's host name or address in `host`";
-            ConnectError::new(format!("`{}` is no name that a certificate can have", smtp.host), Some(help))
+            ConnectError::new(format!("`{}` cannot be a name in a certificate", smtp.host), Some(help))
         })?;
         Ok(Self { connector: TlsConnector::from(Arc::new(config)), name })
     }

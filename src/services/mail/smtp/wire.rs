@@ -85,7 +85,7 @@ impl Wire {
     pub(super) async fn protect(self, tls: &Tls) -> Result<Self, Broken> {
         if !self.heard.is_empty() {
             let slipped_in = self.shown();
-            return Err(Broken::OutOfTurn(format!("more came before it was protected: {slipped_in}")));
+            return Err(Broken::OutOfTurn(format!("more arrived before TLS was started: {slipped_in}")));
         }
         let stream = tls.over(self.stream).await.map_err(|error| lost(&error))?;
         Ok(Self { stream: Box::new(stream), ..self })
@@ -130,7 +130,7 @@ impl Wire {
                 }
                 Err(Unreadable::NoReply(said)) => {
                     let said = cleaned(&said);
-                    return Err(Broken::Unreadable(format!("`{said}` is no SMTP reply")));
+                    return Err(Broken::Unreadable(format!("`{said}` is not an SMTP reply")));
                 }
             }
             self.heard.reserve(PIECE);
@@ -191,8 +191,8 @@ impl fmt::Display for Broken {
             Self::Timeout(after) => write!(f, "no answer within {} s", after.as_secs()),
             Self::NoSuchHost(reason) | Self::NoWay(reason) | Self::Lost(reason) => f.write_str(reason),
             Self::Tls(fault) => f.write_str(&cleaned(&fault.words())),
-            Self::Unreadable(heard) => write!(f, "the server speaks no SMTP: {heard}"),
-            Self::OutOfTurn(heard) => write!(f, "the server spoke out of turn: {heard}"),
+            Self::Unreadable(heard) => write!(f, "the server does not speak SMTP: {heard}"),
+            Self::OutOfTurn(heard) => write!(f, "the server sent an unexpected reply: {heard}"),
             Self::Refused(reply) => f.write_str(&reply.words()),
         }
     }

@@ -36,10 +36,11 @@ fn cron(text: &str, zone: &TimeZone) -> Result<Plan, DefinitionError> {
         help: Some("five fields: minute hour day month weekday, as in \"0 9 * * MON-FRI\"".to_owned()),
     };
     let parser = CronParser::builder().seconds(Seconds::Optional).year(Year::Disallowed).build();
-    let cron =
-        parser.parse(text).map_err(|error| wrong(format!("`{text}` is no cron expression: {error}")))?;
+    let cron = parser
+        .parse(text)
+        .map_err(|error| wrong(format!("`{text}` is not a valid cron expression: {error}")))?;
     let start = Timestamp::UNIX_EPOCH.to_zoned(zone.clone());
-    cron.find_next_occurrence(&start, false).map_err(|_| wrong(format!("`{text}` never comes due")))?;
+    cron.find_next_occurrence(&start, false).map_err(|_| wrong(format!("`{text}` never fires")))?;
     Ok(Plan::Cron(Box::new(cron)))
 }
 
@@ -62,7 +63,7 @@ fn plan_of_interval(every: &Every, zone: &TimeZone) -> Result<Plan, Vec<Definiti
     if bases.iter().any(never) {
         return Err(vec![wrong(
             "month_days",
-            "not every month that may be the first has such a day",
+            "the first month may not have this day",
             "use -1 for the last day, or write a start_time",
         )]);
     }
@@ -93,8 +94,8 @@ fn wrong_fields(every: &Every) -> Vec<DefinitionError> {
         ("month_days", !every.month_days.is_empty(), frequency == Frequency::Month, "month"),
     ] {
         if used && !fits {
-            let message = format!("{field} does not go with frequency \"{}\"", frequency.word());
-            let help = format!("it goes with {frequencies}; leave it out, or change the frequency");
+            let message = format!("{field} cannot be used with frequency \"{}\"", frequency.word());
+            let help = format!("it is for {frequencies}; remove it, or change the frequency");
             errors.push(wrong(field, message, &help));
         }
     }

@@ -160,11 +160,15 @@ fn says_all_that_is_wrong() {
         errors.into_iter().map(|error| error.message).collect::<Vec<_>>().join("; ")
     };
     let every = Every { hours: vec![24], week_days: vec![Weekday::Monday], ..every(Frequency::Day, 501) };
-    let expected = "interval 501 is out of range; week_days does not go with frequency \"day\"; 24 is out of range for hours";
+    let expected = "interval 501 is out of range; week_days cannot be used with frequency \"day\"; 24 is \
+     out of range for hours";
     assert_eq!(wrong(Schedule::Every(every.clone())), expected);
     let longest = Every { hours: vec![], week_days: vec![], interval: 500, ..every };
     assert_eq!(in_zone(Schedule::Every(longest), "UTC").length(), SignedDuration::from_hours(500 * 24));
-    assert!(wrong(Schedule::Cron("61 * * * *".to_owned())).starts_with("`61 * * * *` is no cron expression"));
+    assert!(
+        wrong(Schedule::Cron("61 * * * *".to_owned()))
+            .starts_with("`61 * * * *` is not a valid cron expression")
+    );
     let never = Every {
         month_days: vec![31],
         hours: vec![],
@@ -174,7 +178,7 @@ fn says_all_that_is_wrong() {
         start_time: Some("2026-02-01T00:00:00".parse().unwrap()),
         minutes: vec![],
     };
-    assert_eq!(wrong(Schedule::Every(never)), "not every month that may be the first has such a day");
+    assert_eq!(wrong(Schedule::Every(never)), "the first month may not have this day");
 }
 
 #[test]

@@ -94,10 +94,10 @@ impl Kind {
             Self::Rows if name == "length" => "write `length`: it is the number of rows".to_owned(),
             Self::Rows => "write {{#each rows}}…{{/each}}: a row has the columns and `lead`".to_owned(),
             Self::Others | Self::Texts => "it is a list: write {{#each …}} around it".to_owned(),
-            Self::Plain => "it is one value, which has none within".to_owned(),
+            Self::Plain => "it is a single value and has no fields".to_owned(),
             Self::Mail if near.is_empty() => {
                 format!(
-                    "columns are values of a row: write it within {{{{#each rows}}}}; {} {}",
+                    "columns belong to a row: write it within {{{{#each rows}}}}; {} {}",
                     self.words(),
                     known.join(", ")
                 )

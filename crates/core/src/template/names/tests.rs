@@ -30,10 +30,10 @@ fn a_misspelt_value_is_found_wherever_it_is_asked_for() {
         ("{{#if rows.length}}x{{/if}}", "rows.length", "write `length`"),
         ("{{#each rows as |row at|}}{{#if row.lead.emial}}x{{/if}}{{/each}}", "row.lead.emial", "`email`"),
         ("{{#each rows as |row|}}{{#if ../row}}x{{/if}}{{/each}}", "../row", "did you mean `rows`?"),
-        ("{{#with \"x\"}}{{#if length}}x{{/if}}{{/with}}", "length", "it is one value"),
+        ("{{#with \"x\"}}{{#if length}}x{{/if}}{{/with}}", "length", "it is a single value"),
         ("{{#if Company}}x{{/if}}", "Company", "write it within {{#each rows}}"),
         ("{{#each lead.others}}{{#if valu}}x{{/if}}{{/each}}", "valu", "did you mean `value`?"),
-        ("{{#if lead.email.domain}}x{{/if}}", "lead.email.domain", "it is one value"),
+        ("{{#if lead.email.domain}}x{{/if}}", "lead.email.domain", "it is a single value"),
         ("{{#if (lookup lead \"emial\")}}x{{/if}}", "emial", "did you mean `email`?"),
         ("{{#each rows}}{{> _row}}{{/each}}", "lead.frist_name", "did you mean `first_name`?"),
         ("{{#each rows}}{{> _row this}}{{/each}}", "lead.frist_name", "did you mean `first_name`?"),
@@ -65,10 +65,12 @@ fn a_hundred_doubts_are_enough() {
 #[test]
 fn what_is_right_is_not_doubted() {
     for text in [
-        "{{#each rows}}{{#each this}}{{#unless (or (eq @key \"lead\") (eq this null))}}{{this}}{{/unless}}{{/each}}{{/each}}",
+        "{{#each rows}}{{#each this}}{{#unless (or (eq @key \"lead\") (eq this \
+         null))}}{{this}}{{/unless}}{{/each}}{{/each}}",
         "{{#each rows}}{{#if (eq @index ../length)}}{{lead.others.0.name}}{{@../key}}{{/if}}{{/each}}",
         "{{#each rows as |row at|}}{{#if (and row.[Last Name] at)}}{{row.Company.x}}{{/if}}{{/each}}",
-        "{{#each columns as |column|}}{{lookup @root.rows.0 column}}{{/each}}{{#with flow}}{{name}}{{/with}}",
+        "{{#each columns as |column|}}{{lookup @root.rows.0 column}}{{/each}}{{#with \
+         flow}}{{name}}{{/with}}",
         "{{#each rows}}{{> _row ../lead note=\"x\"}}{{/each}}{{#each lead}}{{this}}{{@key}}{{/each}}",
         "{{#if (gt (len rows) 1)}}{{date now \"%d %b %Y\"}}{{this.length}}{{./length}}{{/if}}",
     ] {
@@ -96,7 +98,8 @@ fn a_date_format_of_another_language_is_told_in_this_one() {
 
 #[test]
 fn columns_and_fields_are_told() {
-    let text = "{{length}}{{#each rows}}{{Region}}{{#if [Last Name]}}{{lead.email}}{{/if}}{{lookup this \"City\"}}{{#each lead.others}}{{value}}{{/each}}{{/each}}{{rows.0.Zip}}";
+    let text = "{{length}}{{#each rows}}{{Region}}{{#if [Last Name]}}{{lead.email}}{{/if}}{{lookup this \
+     \"City\"}}{{#each lead.others}}{{value}}{{/each}}{{/each}}{{rows.0.Zip}}";
     let template = Template::compile(text).unwrap();
     let found = of_mail([("body", &template)], &[]).into_iter().map(|(_, named)| match named {
         Named::Column { name, .. } => name,
