@@ -18,7 +18,7 @@ use leadflow::config;
 use leadflow::filter::Filter;
 use leadflow::flow::{Config, Flow};
 use leadflow::planner::{Agenda, Known};
-use leadflow::rows::row::{Mark, Row};
+use leadflow::rows::row::{Row, RowMark};
 use leadflow::store::Store;
 use serde::Deserialize;
 use tempfile::TempDir;
@@ -103,8 +103,8 @@ fn dedupe(bencher: Bencher<'_, '_>) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let store = Store::open(folder.path()).unwrap();
     bencher.counter(ItemsCount::new(ROWS)).bench_local(|| {
-        let keys: Vec<_> = rows.iter().map(|row| Mark::of(row).key).collect();
-        runtime.block_on(store.seen_rows(1, keys)).unwrap()
+        let ids: Vec<_> = rows.iter().map(|row| RowMark::new(row).id).collect();
+        runtime.block_on(store.seen_rows(1, ids)).unwrap()
     });
 }
 

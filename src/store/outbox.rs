@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::{Engine, Store, StoreError};
 use crate::outbox::Recipient;
-use crate::rows::row::Mark;
+use crate::rows::row::RowMark;
 
 /// A mail to be put into the outbox.
 #[derive(Debug, Clone)]
@@ -22,7 +22,7 @@ pub struct NewMessage {
     /// RFC 5322 text.
     pub bytes: Vec<u8>,
     /// The rows it carries.
-    pub rows: Vec<Mark>,
+    pub rows: Vec<RowMark>,
 }
 
 /// A mail out of the outbox.

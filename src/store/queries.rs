@@ -9,7 +9,7 @@ use crate::alarm::{ConnectionState, FlowState, Raised};
 use crate::history::{Outcome, RecordedStep, Run};
 use crate::outbox::Recipient;
 use crate::planner::Known;
-use crate::rows::row::Key;
+use crate::rows::row::RowId;
 use crate::stats::Sample;
 
 /// Which runs of the history are wanted; what is not said does not matter.
@@ -228,21 +228,21 @@ impl Store {
     pub async fn last_provenance(
         &self,
         flow: &str,
-        keys: Vec<Key>,
+        ids: Vec<RowId>,
     ) -> Result<Vec<Option<Provenance>>, StoreError> {
         let flow = flow.to_owned();
         let Engine::Sqlite(sqlite) = &self.engine;
-        sqlite.call(move |db| db.last_provenance(&flow, &keys)).await
+        sqlite.call(move |db| db.last_provenance(&flow, &ids)).await
     }
 
     /// Everything that was done with a row, oldest first.
     ///
     /// # Errors
     /// As every operation.
-    pub async fn provenance(&self, flow: &str, key: Key) -> Result<Vec<Provenance>, StoreError> {
+    pub async fn provenance(&self, flow: &str, id: RowId) -> Result<Vec<Provenance>, StoreError> {
         let flow = flow.to_owned();
         let Engine::Sqlite(sqlite) = &self.engine;
-        sqlite.call(move |db| db.provenance(&flow, key)).await
+        sqlite.call(move |db| db.provenance(&flow, id)).await
     }
 
     /// What the alarms follow from.

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Engine, NewMessage, OldRows, Store, StoreError};
 use crate::history::{Order, Outcome, RecordedStep};
 use crate::planner::Known;
-use crate::rows::row::{Key, Mark, Version};
+use crate::rows::row::{RowId, RowMark, RowVersion};
 use crate::schedule::window::Past;
 
 /// A run that begins.
@@ -45,7 +45,7 @@ pub struct ScanResult {
     /// Begin, watermark and deep scan as they are from now on; `None` leaves them (a fixed window).
     pub past: Option<Past>,
     /// Rows that are not news any more, unmailed: hidden or passed over.
-    pub passed_over: Vec<Mark>,
+    pub passed_over: Vec<RowMark>,
     /// As they are, of the flow's first run: rows from before begin.
     pub before_begin: Option<Box<OldRows>>,
     /// How many new rows the run had.
@@ -232,9 +232,13 @@ impl Store {
     ///
     /// # Errors
     /// As every operation.
-    pub async fn seen_rows(&self, source: i64, keys: Vec<Key>) -> Result<Vec<Option<Version>>, StoreError> {
+    pub async fn seen_rows(
+        &self,
+        source: i64,
+        ids: Vec<RowId>,
+    ) -> Result<Vec<Option<RowVersion>>, StoreError> {
         let Engine::Sqlite(sqlite) = &self.engine;
-        sqlite.call(move |db| db.seen_rows(source, &keys)).await
+        sqlite.call(move |db| db.seen_rows(source, &ids)).await
     }
 
     /// Which version of each of these rows of a source was mailed, in their order; `None` for none. Of a row that
@@ -242,9 +246,13 @@ impl Store {
     ///
     /// # Errors
     /// As every operation.
-    pub async fn mailed_rows(&self, source: i64, keys: Vec<Key>) -> Result<Vec<Option<Version>>, StoreError> {
+    pub async fn mailed_rows(
+        &self,
+        source: i64,
+        ids: Vec<RowId>,
+    ) -> Result<Vec<Option<RowVersion>>, StoreError> {
         let Engine::Sqlite(sqlite) = &self.engine;
-        sqlite.call(move |db| db.mailed_rows(source, &keys)).await
+        sqlite.call(move |db| db.mailed_rows(source, &ids)).await
     }
 
     /// Commits a run: seen rows, mails, watermark and run record, all or nothing. The mails are taken one at a

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::engine::run::{RunError, source_of};
 use crate::flow::{Config, Flow};
 use crate::platform::clock::Clock;
-use crate::rows::row::{Mark, Version};
+use crate::rows::row::{RowMark, RowVersion};
 use crate::services::Online;
 use crate::store::Store;
 
@@ -43,14 +43,15 @@ pub async fn look(
     let mut scan = table.scan(flow.table.query(from).keys_only());
     while let Some(page) = scan.next().await? {
         let rows = page.rows.iter().filter(|row| row.is_within(from, to));
-        let marks: Vec<Mark> = rows.map(Mark::of).collect();
-        let keys: Vec<_> = marks.iter().map(|mark| mark.key).collect();
+        let marks: Vec<RowMark> = rows.map(RowMark::new).collect();
+        let ids: Vec<_> = marks.iter().map(|mark| mark.id).collect();
         let mailed = match source {
-            Some((store, source)) => store.mailed_rows(source, keys).await?,
+            Some((store, source)) => store.mailed_rows(source, ids).await?,
             None => Vec::new(),
         };
-        let is_done =
-            |(mark, mailed): &(&Mark, Option<Version>)| flow.table.notify_on.is_known(mark.version, *mailed);
+        let is_done = |(mark, mailed): &(&RowMark, Option<RowVersion>)| {
+            flow.table.notify_on.is_known(mark.version, *mailed)
+        };
         found.rows += marks.len() as u64;
         found.mailed += marks.iter().zip(mailed).filter(is_done).count() as u64;
         progress(found.rows);

@@ -9,7 +9,7 @@ use leadflow::config::Loaded;
 use leadflow::outbox::{self, Recipient};
 use leadflow::platform::clock::Clock;
 use leadflow::rows::newest::Newest;
-use leadflow::rows::row::{Mark, Row};
+use leadflow::rows::row::{Row, RowMark};
 use leadflow::schedule::window::EVER;
 use leadflow::store::{OutboxFilter, Provenance, Store};
 use leadflow::views::leads::{LeadRowView, LeadView};
@@ -135,10 +135,10 @@ struct State {
 async fn states(flow: &str, rows: &[Row], store: Option<&Store>) -> anyhow::Result<Vec<State>> {
     let plain = |word: &str, run| State { word: word.to_owned(), run, mail: None, is_open: false };
     let Some(store) = store else { return Ok(rows.iter().map(|_| plain(NOT_READ, None)).collect()) };
-    let keys: Vec<_> = rows.iter().map(|row| Mark::of(row).key).collect();
+    let ids: Vec<_> = rows.iter().map(|row| RowMark::new(row).id).collect();
     let mut mails = HashMap::new();
     let mut states = Vec::new();
-    for known in store.last_provenance(flow, keys).await? {
+    for known in store.last_provenance(flow, ids).await? {
         states.push(match known {
             None => plain(NOT_READ, None),
             Some(Provenance { run, mail: None }) => plain(NOT_MAILED, Some(run)),

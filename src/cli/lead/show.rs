@@ -7,7 +7,7 @@ use anyhow::bail;
 use jiff::tz::TimeZone;
 use leadflow::config::Loaded;
 use leadflow::history::Run;
-use leadflow::rows::row::{Mark, Row};
+use leadflow::rows::row::{Row, RowMark};
 use leadflow::store::{OutboxEntry, OutboxFilter, Provenance, Store};
 use leadflow::views::leads::{HandedOnView, LeadProofView, LeadView, RowView};
 
@@ -46,8 +46,8 @@ pub(super) async fn show(loaded: &Loaded, arguments: &Arguments) -> anyhow::Resu
     }
     let row = rows.pop();
     let mark = match (&row, partition) {
-        (Some(row), _) => Mark::of(row),
-        (None, Some(partition)) => Mark::of_keys(partition, row_key),
+        (Some(row), _) => RowMark::new(row),
+        (None, Some(partition)) => RowMark::from_keys(partition, row_key),
         (None, None) => {
             bail!("the table has no row `{row_key}`; for a deleted row, write PartitionKey/RowKey")
         }
@@ -73,9 +73,9 @@ pub(super) async fn show(loaded: &Loaded, arguments: &Arguments) -> anyhow::Resu
     Ok(ExitCode::SUCCESS)
 }
 
-async fn steps(store: &Store, flow: &str, mark: &Mark) -> anyhow::Result<Vec<Step>> {
+async fn steps(store: &Store, flow: &str, mark: &RowMark) -> anyhow::Result<Vec<Step>> {
     let mut steps = Vec::new();
-    for Provenance { run, mail } in store.provenance(flow, mark.key).await? {
+    for Provenance { run, mail } in store.provenance(flow, mark.id).await? {
         let entry = match mail {
             Some(mail) => store.outbox(OutboxFilter::One(mail)).await?.pop(),
             None => None,

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use tracing::warn;
 
 use super::RunError;
-use super::marks::Marks;
+use super::marks::RowMarks;
 use super::record::Record;
 use super::window::Opened;
 use crate::compose::spool::Spool;
@@ -15,7 +15,7 @@ use crate::flow::{Flow, TestLeads};
 use crate::history::{NewRowsInputs, NewRowsOutputs, QueryInputs, QueryOutputs, Step};
 use crate::platform::faults::crash_point;
 use crate::rows::lead;
-use crate::rows::row::{Mark, Row, Version};
+use crate::rows::row::{Row, RowMark, RowVersion};
 use crate::schedule::window::CLOCKS_DIFFER;
 use crate::services::table::{Page, TableReader};
 
@@ -25,9 +25,9 @@ pub(super) struct Found {
     /// The rows, in the order of the scan.
     pub(super) spool: Spool,
     /// Their marks, in the same order.
-    pub(super) marks: Marks,
+    pub(super) marks: RowMarks,
     /// New test leads that the flow does not mail.
-    pub(super) hidden: Marks,
+    pub(super) hidden: RowMarks,
     /// Of a flow's first run, test leads among the rows: *Validate* wrote them before anybody listened.
     pub(super) tests: u64,
     /// The scan's start in the server's time, or why the watermark stays where it is.
@@ -54,8 +54,8 @@ pub(super) async fn new_rows(
         QueryInputs { table: table.address(), filter: query.filter.clone(), select: query.select.clone() };
     let mut found = Found {
         spool: Spool::new(&place.folder).knowing(flow.email.named_columns()),
-        marks: Marks::default(),
-        hidden: Marks::default(),
+        marks: RowMarks::default(),
+        hidden: RowMarks::default(),
         tests: 0,
         watermark: Err(NOTHING_READ.to_owned()),
     };
@@ -109,12 +109,12 @@ async fn keep_new(
     found: &mut Found,
 ) -> Result<(), RunError> {
     let rows: Vec<Row> = page.rows.into_iter().filter(|row| is_of_range(window, row)).collect();
-    let marks: Vec<Mark> = rows.iter().map(Mark::of).collect();
+    let marks: Vec<RowMark> = rows.iter().map(RowMark::new).collect();
     let handed_on = handed_on(place, window, &marks).await?;
     let hides = flow.email.test_leads == TestLeads::Hide;
     for ((row, mark), handed_on) in rows.iter().zip(marks).zip(handed_on) {
-        let handed_on = window.version_before_begin(mark.key)?.or(handed_on);
-        let is_seen = found.marks.contains(mark.key) || found.hidden.contains(mark.key);
+        let handed_on = window.version_before_begin(mark.id)?.or(handed_on);
+        let is_seen = found.marks.contains(mark.id) || found.hidden.contains(mark.id);
         if flow.table.notify_on.is_known(mark.version, handed_on) || is_seen {
             continue;
         }
@@ -142,8 +142,8 @@ fn is_of_range(window: &Opened, row: &Row) -> bool {
 async fn handed_on(
     place: &RunContext,
     window: &Opened,
-    marks: &[Mark],
-) -> Result<Vec<Option<Version>>, RunError> {
+    marks: &[RowMark],
+) -> Result<Vec<Option<RowVersion>>, RunError> {
     if marks.is_empty() {
         return Ok(Vec::new());
     }
@@ -154,10 +154,10 @@ async fn handed_on(
         (Some((_, true)), _) | (None, None) => return Ok(vec![None; marks.len()]),
     };
     let source = window.source;
-    let keys = marks.iter().map(|mark| mark.key).collect::<Vec<_>>();
+    let ids = marks.iter().map(|mark| mark.id).collect::<Vec<_>>();
     let store = &place.store;
     let found =
-        if is_past { store.mailed_rows(source, keys).await } else { store.seen_rows(source, keys).await };
+        if is_past { store.mailed_rows(source, ids).await } else { store.seen_rows(source, ids).await };
     Ok(found?)
 }
 

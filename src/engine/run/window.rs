@@ -10,7 +10,7 @@ use crate::engine::RunContext;
 use crate::flow::Flow;
 use crate::history::{CoveringInputs, Range, Step, WindowInputs, WindowOutputs};
 use crate::platform::faults::crash_point;
-use crate::rows::row::{Key, Mark, Version};
+use crate::rows::row::{RowId, RowMark, RowVersion};
 use crate::schedule::window::{EVER, FirstAnswer, Mode, Past, Reason};
 use crate::services::table::TableReader;
 use crate::store::{ClaimedRun, OldRows, Source, StoreError, Visit};
@@ -36,8 +36,8 @@ pub(super) struct Opened {
 
 impl Opened {
     /// Which version of a row there was before begin.
-    pub(super) fn version_before_begin(&self, key: Key) -> Result<Option<Version>, StoreError> {
-        Ok(self.before_begin.as_ref().map(|old| old.version(key)).transpose()?.flatten())
+    pub(super) fn version_before_begin(&self, id: RowId) -> Result<Option<RowVersion>, StoreError> {
+        Ok(self.before_begin.as_ref().map(|old| old.version(id)).transpose()?.flatten())
     }
 
     /// One that moves nothing.
@@ -186,7 +186,7 @@ async fn open_first(
     let mut scan = table.scan(flow.table.query(EVER).keys_only());
     while let Some(page) = scan.next().await? {
         let old = page.rows.iter().filter(|row| !row.is_after(begin));
-        old_rows.extend(old.map(Mark::of));
+        old_rows.extend(old.map(RowMark::new));
         if old_rows.is_full() {
             old_rows = settled(place, old_rows).await?;
         }

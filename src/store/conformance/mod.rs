@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use super::*;
 use crate::history::{Cause, Order, Outcome, Range};
 use crate::outbox::{Receipt, Recipient, State as Standing};
-use crate::rows::row::{Key, Mark, Version};
+use crate::rows::row::{RowId, RowMark, RowVersion};
 use crate::schedule::window::Past;
 
 /// A state of some engine, empty at first.
@@ -81,8 +81,8 @@ macro_rules! conforms {
 }
 pub(in crate::store) use conforms;
 
-fn mark(number: u8) -> Mark {
-    Mark { key: Key([number; 16]), version: Version(i64::from(number)) }
+fn mark(number: u8) -> RowMark {
+    RowMark { id: RowId([number; 16]), version: RowVersion(i64::from(number)) }
 }
 
 fn at(second: i64) -> Timestamp {
@@ -181,7 +181,7 @@ fn replies(mail: i64, recipients: Vec<Recipient>, next_try: Timestamp) -> Attemp
     AttemptRecord { mail, recipients, next_try, broke_over: None, defer_lane: None }
 }
 
-fn mail(recipients: &[String], rows: &[Mark]) -> NewMessage {
+fn mail(recipients: &[String], rows: &[RowMark]) -> NewMessage {
     NewMessage {
         connections: recipients.to_vec(),
         sender: "leads@contoso.example".to_owned(),

@@ -30,19 +30,19 @@ pub(in crate::store) async fn a_run_whose_end_was_not_recorded_is_interrupted_an
 pub(in crate::store) async fn a_commit_is_all_or_nothing(state: &impl State) {
     let store = opened(state).await;
     let to = addresses();
-    let keys = [mark(1)];
+    let rows = [mark(1)];
     let run = begun(&store, 1).await;
-    let broken = [Ok(mail(&to, &keys)), Err(std::io::Error::other("disk"))];
+    let broken = [Ok(mail(&to, &rows)), Err(std::io::Error::other("disk"))];
     store.commit_run(run, scanned(2), broken.into_iter()).await.unwrap_err();
     assert_eq!(read(&store).await, None);
-    assert_eq!(store.seen_rows(HERE, vec![Key([1; 16]), Key([9; 16])]).await.unwrap(), [None, None]);
+    assert_eq!(store.seen_rows(HERE, vec![RowId([1; 16]), RowId([9; 16])]).await.unwrap(), [None, None]);
     assert_eq!(next(&store, at(9)).await, None);
 
-    store.commit_run(run, scanned(2), std::iter::once(Ok(mail(&to, &keys)))).await.unwrap();
+    store.commit_run(run, scanned(2), std::iter::once(Ok(mail(&to, &rows)))).await.unwrap();
     assert_eq!(read(&store).await.unwrap().watermark, Some(at(2)));
     assert_eq!(
-        store.seen_rows(HERE, vec![Key([1; 16]), Key([9; 16]), Key([2; 16])]).await.unwrap(),
-        [Some(Version(1)), Some(Version(9)), None]
+        store.seen_rows(HERE, vec![RowId([1; 16]), RowId([9; 16]), RowId([2; 16])]).await.unwrap(),
+        [Some(RowVersion(1)), Some(RowVersion(9)), None]
     );
     let seen = store.run(run).await.unwrap().unwrap();
     assert_eq!((seen.outcome, seen.rows, seen.mails), (Outcome::Waiting, 1, 1));
@@ -125,9 +125,9 @@ pub(in crate::store) async fn history_ends_and_what_waits_stays(state: &impl Sta
         [waits]
     );
     assert_eq!(
-        store.seen_rows(HERE, vec![Key([1; 16])]).await.unwrap(),
-        [Some(Version(1))],
-        "keys outlive the history"
+        store.seen_rows(HERE, vec![RowId([1; 16])]).await.unwrap(),
+        [Some(RowVersion(1))],
+        "seen rows outlive the history"
     );
 }
 

@@ -7,20 +7,20 @@ pub(in crate::store) async fn what_is_known_of_a_table_waits_until_the_flow_come
 ) {
     let store = opened(state).await;
     let to = addresses();
-    let keys = [mark(1)];
+    let rows = [mark(1)];
     let run = begun(&store, 1).await;
-    store.commit_run(run, scanned(2), std::iter::once(Ok(mail(&to, &keys)))).await.unwrap();
+    store.commit_run(run, scanned(2), std::iter::once(Ok(mail(&to, &rows)))).await.unwrap();
     let here = visit(&store, "here/leads", 5).await;
     assert_eq!(here.past.unwrap().watermark, Some(at(2)));
 
     let there = visit(&store, "there/leads", 6).await;
     assert_eq!((there.first_due, there.past), (Some(at(6)), None));
     assert_eq!(visit(&store, "there/leads", 7).await, there, "it was first due once");
-    assert_eq!(store.seen_rows(there.id, vec![Key([1; 16])]).await.unwrap(), [None]);
+    assert_eq!(store.seen_rows(there.id, vec![RowId([1; 16])]).await.unwrap(), [None]);
     store.begin_source(there.id, at(5)).await.unwrap();
     let past = Past { begin: at(5), watermark: None, looked_back: None };
     assert_eq!(visit(&store, "there/leads", 7).await.past, Some(past));
-    let proof = store.provenance("leads", Key([1; 16])).await.unwrap();
+    let proof = store.provenance("leads", RowId([1; 16])).await.unwrap();
     assert!(
         matches!(proof.as_slice(), [Provenance { mail: Some(_), .. }]),
         "its mail is still proved: {proof:?}"
@@ -37,14 +37,14 @@ pub(in crate::store) async fn what_is_known_of_a_table_waits_until_the_flow_come
     };
     let back = store.visit_source(back).await.unwrap();
     assert_eq!(back, Source { identity: "https://here/leads".to_owned(), ..here });
-    assert_eq!(store.seen_rows(back.id, vec![Key([1; 16])]).await.unwrap(), [Some(Version(1))]);
+    assert_eq!(store.seen_rows(back.id, vec![RowId([1; 16])]).await.unwrap(), [Some(RowVersion(1))]);
 
     while store.prune_sources(at(8)).await.unwrap() {}
     assert_eq!(store.sources("leads").await.unwrap().len(), 2, "it was left at that moment");
     while store.prune_sources(at(9)).await.unwrap() {}
     let left: Vec<_> = store.sources("leads").await.unwrap().into_iter().map(|source| source.id).collect();
     assert_eq!(left, [HERE]);
-    assert_eq!(store.seen_rows(HERE, vec![Key([1; 16])]).await.unwrap(), [Some(Version(1))]);
+    assert_eq!(store.seen_rows(HERE, vec![RowId([1; 16])]).await.unwrap(), [Some(RowVersion(1))]);
 }
 
 pub(in crate::store) async fn a_slot_stays_due_until_the_table_was_read(state: &impl State) {
@@ -151,23 +151,23 @@ pub(in crate::store) async fn another_table_is_due_from_when_the_flow_is_on(stat
 pub(in crate::store) async fn what_was_mailed_stays_proved_when_a_first_scan_finds_it(state: &impl State) {
     let store = opened(state).await;
     let to = addresses();
-    let keys = [mark(1), mark(2)];
+    let rows = [mark(1), mark(2)];
     let replayed = begun(&store, 1).await;
     let scanned_past = ScanResult { past: None, passed_over: vec![], ..scanned(2) };
-    store.commit_run(replayed, scanned_past, std::iter::once(Ok(mail(&to, &keys)))).await.unwrap();
+    store.commit_run(replayed, scanned_past, std::iter::once(Ok(mail(&to, &rows)))).await.unwrap();
     let first = begun(&store, 3).await;
     // The one as it was, the other written again.
-    let written_again = Mark { version: Version(99), ..mark(2) };
+    let written_again = RowMark { version: RowVersion(99), ..mark(2) };
     let before_begin = ScanResult { passed_over: vec![mark(1), written_again], ..scanned(4) };
     store.commit_run(first, before_begin, std::iter::empty()).await.unwrap();
-    let ask = [Key([1; 16]), Key([2; 16]), Key([3; 16])];
+    let ask = [RowId([1; 16]), RowId([2; 16]), RowId([3; 16])];
     assert_eq!(
         store.mailed_rows(HERE, ask.to_vec()).await.unwrap(),
-        [Some(Version(1)), Some(Version(!99)), None]
+        [Some(RowVersion(1)), Some(RowVersion(!99)), None]
     );
     assert_eq!(
         store.seen_rows(HERE, ask.to_vec()).await.unwrap(),
-        [Some(Version(1)), Some(Version(99)), None]
+        [Some(RowVersion(1)), Some(RowVersion(99)), None]
     );
 }
 
@@ -249,7 +249,7 @@ pub(in crate::store) async fn the_last_that_was_done_with_a_row_is_told_whicheve
     let second = begun(&store, 4).await;
     let scan = ScanResult { source: there, passed_over: vec![mark(2)], ..scanned(5) };
     store.commit_run(second, scan, std::iter::empty()).await.unwrap();
-    let ask = [1, 2, 3].map(|number| Key([number; 16])).to_vec();
+    let ask = [1, 2, 3].map(|number| RowId([number; 16])).to_vec();
     let told = store.last_provenance("leads", ask.clone()).await.unwrap();
     let mailed = store.mails_of(first).await.unwrap()[0].id;
     let expected = [

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use tempfile::NamedTempFile;
 
 use super::Failure;
-use crate::rows::row::{Key, Mark, Version};
+use crate::rows::row::{RowId, RowMark, RowVersion};
 use crate::store::StoreError;
 
 /// Marks that are kept in memory, 24 bytes each.
@@ -24,8 +24,8 @@ const FILE: &str = "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA 
 pub struct OldRows {
     folder: PathBuf,
     most: usize,
-    /// Those that are in no file yet; in the order of their keys once all are there.
-    recent: Vec<Mark>,
+    /// Those that are in no file yet; in the order of their ids once all are there.
+    recent: Vec<RowMark>,
     file: Option<Mutex<(Connection, NamedTempFile)>>,
 }
 
@@ -36,7 +36,7 @@ impl OldRows {
     }
 
     /// Adds the marks of a page.
-    pub(crate) fn extend(&mut self, marks: impl Iterator<Item = Mark>) {
+    pub(crate) fn extend(&mut self, marks: impl Iterator<Item = RowMark>) {
         self.recent.extend(marks);
     }
 
@@ -57,8 +57,8 @@ impl OldRows {
     fn put_in_order(&mut self) -> Result<(), Failure> {
         // Of a row that came twice the later version counts.
         self.recent.reverse();
-        self.recent.sort_by_key(|mark| mark.key);
-        self.recent.dedup_by_key(|mark| mark.key);
+        self.recent.sort_by_key(|mark| mark.id);
+        self.recent.dedup_by_key(|mark| mark.id);
         if !self.is_full() && self.file.is_none() {
             return Ok(());
         }
@@ -70,8 +70,8 @@ impl OldRows {
             let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
             let tx = file.0.transaction()?;
             let mut put = tx.prepare("INSERT OR REPLACE INTO marks (key, version) VALUES (?1, ?2)")?;
-            for Mark { key, version } in self.recent.drain(..) {
-                put.execute(params![key.0, version.0])?;
+            for RowMark { id, version } in self.recent.drain(..) {
+                put.execute(params![id.0, version.0])?;
             }
             drop(put);
             tx.commit()?;
@@ -104,31 +104,31 @@ impl OldRows {
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub(crate) fn version(&self, key: Key) -> Result<Option<Version>, StoreError> {
-        Ok(self.version_of(key)?)
+    pub(crate) fn version(&self, id: RowId) -> Result<Option<RowVersion>, StoreError> {
+        Ok(self.version_of(id)?)
     }
 
-    fn version_of(&self, key: Key) -> Result<Option<Version>, Failure> {
+    fn version_of(&self, id: RowId) -> Result<Option<RowVersion>, Failure> {
         let Some(file) = &self.file else {
-            let at = self.recent.binary_search_by_key(&key, |mark| mark.key);
+            let at = self.recent.binary_search_by_key(&id, |mark| mark.id);
             return Ok(at.ok().map(|at| self.recent[at].version));
         };
         let file = file.lock().unwrap_or_else(PoisonError::into_inner);
         let mut ask = file.0.prepare_cached("SELECT version FROM marks WHERE key = ?1")?;
-        Ok(ask.query_row([key.0], |row| row.get(0).map(Version)).optional()?)
+        Ok(ask.query_row([id.0], |row| row.get(0).map(RowVersion)).optional()?)
     }
 
-    /// Hands out each of them in the order of their keys, once they are settled.
+    /// Hands out each of them in the order of their ids, once they are settled.
     ///
     /// # Errors
     /// When the file cannot be read, or what takes them fails.
-    pub(super) fn each(&self, mut take: impl FnMut(Mark) -> Result<(), Failure>) -> Result<(), Failure> {
+    pub(super) fn each(&self, mut take: impl FnMut(RowMark) -> Result<(), Failure>) -> Result<(), Failure> {
         let Some(file) = &self.file else { return self.recent.iter().copied().try_for_each(take) };
         let file = file.lock().unwrap_or_else(PoisonError::into_inner);
         let mut ask = file.0.prepare("SELECT key, version FROM marks ORDER BY key")?;
         let mut rows = ask.query([])?;
         while let Some(row) = rows.next()? {
-            take(Mark { key: Key(row.get(0)?), version: Version(row.get(1)?) })?;
+            take(RowMark { id: RowId(row.get(0)?), version: RowVersion(row.get(1)?) })?;
         }
         Ok(())
     }
@@ -146,8 +146,8 @@ fn open(folder: &Path) -> rusqlite::Result<(Connection, NamedTempFile)> {
 mod tests {
     use super::*;
 
-    fn mark(number: i64, version: i64) -> Mark {
-        Mark { version: Version(version), ..Mark::of_keys("p", &number.to_string()) }
+    fn mark(number: i64, version: i64) -> RowMark {
+        RowMark { version: RowVersion(version), ..RowMark::from_keys("p", &number.to_string()) }
     }
 
     #[test]
@@ -166,12 +166,12 @@ mod tests {
             old.settle().unwrap();
             assert_eq!((old.count().unwrap(), old.file.is_some()), (3_100, most == 700));
             for (number, page) in [(0, 0), (99, 0), (100, 1), (2_999, 29), (3_099, 29)] {
-                assert_eq!(old.version(mark(number, 0).key).unwrap(), Some(Version(page)), "{number}");
+                assert_eq!(old.version(mark(number, 0).id).unwrap(), Some(RowVersion(page)), "{number}");
             }
-            assert_eq!(old.version(mark(3_100, 0).key).unwrap(), None);
+            assert_eq!(old.version(mark(3_100, 0).id).unwrap(), None);
             let mut found = Vec::new();
             old.each(|mark| {
-                found.push(mark.key);
+                found.push(mark.id);
                 Ok(())
             })
             .unwrap();

@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension as _, Row, params};
 
 use super::{Database, Failure};
-use crate::rows::row::Key;
+use crate::rows::row::RowId;
 use crate::store::Provenance;
 
 /// The tables that a flow reads or has read.
@@ -15,24 +15,24 @@ impl Database {
     pub(crate) fn last_provenance(
         &self,
         flow: &str,
-        keys: &[Key],
+        ids: &[RowId],
     ) -> Result<Vec<Option<Provenance>>, Failure> {
         // Of whichever table it has read: a row that was copied to another one is the same lead.
         let mut ask = self.db.prepare_cached(&format!(
             "SELECT run, mail FROM keys WHERE source IN {SOURCES} AND key = ?2 ORDER BY run DESC LIMIT 1"
         ))?;
-        let of = |key: &Key| Ok(ask.query_row(params![flow, key.0], provenance_of).optional()?);
-        keys.iter().map(of).collect()
+        let of = |id: &RowId| Ok(ask.query_row(params![flow, id.0], provenance_of).optional()?);
+        ids.iter().map(of).collect()
     }
 
     /// Everything that was done with a row, oldest first.
-    pub(crate) fn provenance(&self, flow: &str, key: Key) -> Result<Vec<Provenance>, Failure> {
+    pub(crate) fn provenance(&self, flow: &str, id: RowId) -> Result<Vec<Provenance>, Failure> {
         let mut ask = self.db.prepare_cached(&format!(
             "SELECT run, mail FROM earlier WHERE source IN {SOURCES} AND key = ?2
              UNION SELECT run, mail FROM keys WHERE source IN {SOURCES} AND key = ?2
              ORDER BY run"
         ))?;
-        let found = ask.query_map(params![flow, key.0], provenance_of)?;
+        let found = ask.query_map(params![flow, id.0], provenance_of)?;
         Ok(found.collect::<Result<_, _>>()?)
     }
 }

@@ -16,7 +16,7 @@ use super::steps::insert_steps;
 use super::{Database, Failure, from_db, to_db};
 use crate::history::{Outcome, Run};
 use crate::platform::faults::crash_point;
-use crate::rows::row::{Key, Mark, Version};
+use crate::rows::row::{RowId, RowMark, RowVersion};
 use crate::store::{ClaimedRun, FailedRun, NewMessage, NewRun, ScanResult, StoreError};
 
 pub(super) const RUNS: &str =
@@ -69,29 +69,29 @@ impl Database {
 
     /// Which version of each of these rows of a source was mailed, in their order; `None` for none. Of a row that
     /// was written again since and passed over it is one that the row does not have.
-    pub(crate) fn mailed_rows(&self, source: i64, keys: &[Key]) -> Result<Vec<Option<Version>>, Failure> {
+    pub(crate) fn mailed_rows(&self, source: i64, ids: &[RowId]) -> Result<Vec<Option<RowVersion>>, Failure> {
         self.versions(
             source,
-            keys,
+            ids,
             "SELECT iif(mail IS NULL, ~version, version) FROM keys WHERE source = ?1 AND key = ?2
              AND (mail IS NOT NULL OR EXISTS (SELECT 1 FROM earlier WHERE earlier.source = ?1 AND earlier.key = ?2))",
         )
     }
 
     /// Which version of each of these rows of a source was handed on, in their order; `None` for none.
-    pub(crate) fn seen_rows(&self, source: i64, keys: &[Key]) -> Result<Vec<Option<Version>>, Failure> {
-        self.versions(source, keys, "SELECT version FROM keys WHERE source = ?1 AND key = ?2")
+    pub(crate) fn seen_rows(&self, source: i64, ids: &[RowId]) -> Result<Vec<Option<RowVersion>>, Failure> {
+        self.versions(source, ids, "SELECT version FROM keys WHERE source = ?1 AND key = ?2")
     }
 
-    fn versions(&self, source: i64, keys: &[Key], ask: &str) -> Result<Vec<Option<Version>>, Failure> {
+    fn versions(&self, source: i64, ids: &[RowId], ask: &str) -> Result<Vec<Option<RowVersion>>, Failure> {
         // Without it each look would take the lock of the database anew.
         let _together = Transaction::new_unchecked(&self.db, TransactionBehavior::Deferred)?;
         let mut ask = self.db.prepare_cached(ask)?;
-        let mut version = |key: &Key| {
-            let found = ask.query_row(params![source, key.0], |row| row.get(0)).optional()?;
-            Ok(found.map(Version))
+        let mut version = |id: &RowId| {
+            let found = ask.query_row(params![source, id.0], |row| row.get(0)).optional()?;
+            Ok(found.map(RowVersion))
         };
-        keys.iter().map(&mut version).collect()
+        ids.iter().map(&mut version).collect()
     }
 
     /// Commits a scan: keys, mails, watermark and run record, all or nothing.
@@ -213,8 +213,8 @@ fn record_scan(
         .ok_or(StoreError::RunOver(run))?;
     if let Some(old) = &scanned.before_begin {
         let mut insert = tx.prepare_cached(INSERT_KEY)?;
-        old.each(|Mark { key, version }| {
-            insert.execute(params![scanned.source, key.0, version.0, run, None::<i64>])?;
+        old.each(|RowMark { id, version }| {
+            insert.execute(params![scanned.source, id.0, version.0, run, None::<i64>])?;
             Ok(())
         })?;
     }
@@ -263,13 +263,13 @@ fn insert_keys(
     source: i64,
     run: i64,
     mail: Option<i64>,
-    mut rows: Vec<Mark>,
+    mut rows: Vec<RowMark>,
 ) -> Result<(), Failure> {
     let mut insert = tx.prepare_cached(INSERT_KEY)?;
     // In the order of the tree that they go into.
-    rows.sort_unstable_by_key(|mark| mark.key);
-    for Mark { key, version } in rows {
-        insert.execute(params![source, key.0, version.0, run, mail])?;
+    rows.sort_unstable_by_key(|mark| mark.id);
+    for RowMark { id, version } in rows {
+        insert.execute(params![source, id.0, version.0, run, mail])?;
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use super::{Left, databases};
 use crate::flow::{Config, MailConnection, TableConnection};
 use crate::platform::ownership::{open_inside, remove_inside};
 use crate::platform::pieces::find_in_file;
-use crate::rows::row::Key;
+use crate::rows::row::RowId;
 use crate::store::{IsFound, Store, StoreError, state};
 
 /// What was erased.
@@ -65,12 +65,12 @@ impl Erased {
 ///
 /// # Errors
 /// When the state cannot be read or written.
-pub(super) async fn erase_state(store: &Store, person: &Person, keys: &[Key]) -> Result<Erased, StoreError> {
+pub(super) async fn erase_state(store: &Store, person: &Person, ids: &[RowId]) -> Result<Erased, StoreError> {
     let mut erased = Erased::default();
     let mut mails: Vec<i64> = Vec::new();
     for flow in store.flow_names().await? {
-        for key in keys {
-            mails.extend(store.provenance(&flow, *key).await?.into_iter().filter_map(|found| found.mail));
+        for id in ids {
+            mails.extend(store.provenance(&flow, *id).await?.into_iter().filter_map(|found| found.mail));
         }
     }
     for mail in store.kept_mails().await? {

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use crate::flow::Config;
 use crate::history::Outcome;
 use crate::platform::clock::Clock;
-use crate::rows::row::{Key, Mark};
+use crate::rows::row::{RowId, RowMark};
 use crate::services::Online;
 use crate::store::state;
 use crate::store::{Lock, RunFilter, Store, StoreError};
@@ -108,11 +108,11 @@ pub async fn find(config: &Config, asked: &Asked) -> Result<Known, Vec<String>> 
 pub async fn forget(config: &Config, known: Known, from_tables: bool) -> Told {
     let Known { mut person, look } = known;
     let mut told = Told { found: look.rows.len(), ..Told::default() };
-    let mut keys: Vec<Key> = look.rows.iter().map(|found| Mark::of(&found.row).key).collect();
+    let mut ids: Vec<RowId> = look.rows.iter().map(|found| RowMark::new(&found.row).id).collect();
     let places: Vec<Place> = look.rows.iter().map(|found| found.place.clone()).collect();
     let unread: Vec<Place> = look.unread.iter().map(|(place, _)| place.clone()).collect();
-    // First what the keys of the rows lead to: once the rows are gone nothing else names them.
-    told.erased = erase(config, &person, &keys, &mut Vec::new()).await;
+    // First what the ids of the rows lead to: once the rows are gone nothing else names them.
+    told.erased = erase(config, &person, &ids, &mut Vec::new()).await;
     if from_tables {
         let deleted = tables::delete(&Online::new(Clock::System), config, &person, look).await;
         told.rows = deleted.rows;
@@ -123,7 +123,7 @@ pub async fn forget(config: &Config, known: Known, from_tables: bool) -> Told {
     }
     // Rows that appeared meanwhile.
     told.look.rows.iter().for_each(|found| person.learn(&found.row));
-    keys.extend(told.look.rows.iter().map(|found| Mark::of(&found.row).key));
+    ids.extend(told.look.rows.iter().map(|found| RowMark::new(&found.row).id));
     told.left.extend(told.look.unread.iter().map(|(_, left)| left.clone()));
     told.left.extend(tables::named(&told.look));
     told.left.extend(tables::partly_seen(config));
@@ -136,7 +136,7 @@ pub async fn forget(config: &Config, known: Known, from_tables: bool) -> Told {
         }
     }
     let mut left = Vec::new();
-    let again = erase(config, &person, &keys, &mut left).await;
+    let again = erase(config, &person, &ids, &mut left).await;
     told.erased = std::mem::take(&mut told.erased).and(again);
     told.left.extend(left);
     search(config, &person, from_tables, &mut told).await;
@@ -145,10 +145,10 @@ pub async fn forget(config: &Config, known: Known, from_tables: bool) -> Told {
 }
 
 /// What names the person goes from the state and the mail folders, as far as it can.
-async fn erase(config: &Config, person: &Person, keys: &[Key], left: &mut Vec<Left>) -> Erased {
+async fn erase(config: &Config, person: &Person, ids: &[RowId], left: &mut Vec<Left>) -> Erased {
     let mut erased = Erased::default();
     if let Some(store) = open_state(config, left).await {
-        match kept::erase_state(&store, person, keys).await {
+        match kept::erase_state(&store, person, ids).await {
             Ok(of_state) => erased = of_state,
             Err(error) => failed(&error, left),
         }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::engine::run::{RunError, source_of};
 use crate::flow::Flow;
 use crate::platform::clock::Clock;
-use crate::rows::row::{Key, Mark, Row};
+use crate::rows::row::{Row, RowId, RowMark};
 use crate::schedule::window::{FirstAnswer, Mode, Past};
 use crate::services::table::{Table, TableReader as _};
 use crate::store::{Source, Store, StoreError};
@@ -21,7 +21,7 @@ pub(crate) struct Standing {
     pub(crate) is_first: bool,
     /// The number of the table whose rows it remembers; `None` where it remembers none.
     source: Option<i64>,
-    seen: HashSet<Key>,
+    seen: HashSet<RowId>,
 }
 
 impl Standing {
@@ -66,15 +66,15 @@ impl Standing {
         store: Option<&Store>,
         left_out: &mut u64,
     ) -> Result<Vec<Row>, StoreError> {
-        let marks: Vec<_> = rows.iter().map(Mark::of).collect();
-        let keys: Vec<_> = marks.iter().map(|mark| mark.key).collect();
+        let marks: Vec<_> = rows.iter().map(RowMark::new).collect();
+        let ids: Vec<_> = marks.iter().map(|mark| mark.id).collect();
         let handed_on = match (self.source, store) {
-            (Some(source), Some(store)) => store.seen_rows(source, keys).await?,
+            (Some(source), Some(store)) => store.seen_rows(source, ids).await?,
             _ => vec![None; marks.len()],
         };
         let mut news = Vec::new();
         for ((row, mark), handed_on) in rows.into_iter().zip(marks).zip(handed_on) {
-            if !self.seen.insert(mark.key) {
+            if !self.seen.insert(mark.id) {
                 continue;
             }
             let is_of_before = self.is_first && !row.is_after(self.past_time);

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::{Config, Flow, TableConnection};
 use crate::filter;
 use crate::rows::query::Query;
-use crate::rows::row::Version;
+use crate::rows::row::RowVersion;
 
 /// `[flows.NAME.table]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,7 +94,7 @@ pub enum NotifyOn {
 
 impl NotifyOn {
     /// Whether a row of this version is news no more, by the version that was handed on, if any was.
-    pub fn is_known(self, version: Version, handed_on: Option<Version>) -> bool {
+    pub fn is_known(self, version: RowVersion, handed_on: Option<RowVersion>) -> bool {
         match self {
             Self::New => handed_on.is_some(),
             Self::Change => handed_on == Some(version),

@@ -1,4 +1,4 @@
-//! A row of a table, kept as the text the service sent, and its key.
+//! A row of a table, kept as the text that the service sent, and its mark.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -156,34 +156,34 @@ pub fn is_annotation(name: &str) -> bool {
     name.starts_with("odata.") || name.ends_with("@odata.type")
 }
 
-/// The name under which a flow remembers a row: the first 16 bytes of a SHA-256 of its two keys.
+/// By which the state recognises a row: the first 16 bytes of a SHA-256 of its `PartitionKey` and `RowKey`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Key(pub [u8; 16]);
+pub struct RowId(pub [u8; 16]);
 
 /// Which of a row's versions it is: 8 bytes of a SHA-256 of its `Timestamp`, which moves with each
 /// write, as the `ETag` does, which is made of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Version(pub i64);
+pub struct RowVersion(pub i64);
 
-/// What a flow remembers of a row.
+/// What the state remembers of a row that a run has processed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mark {
+pub struct RowMark {
     /// Which row.
-    pub key: Key,
+    pub id: RowId,
     /// Which version of it.
-    pub version: Version,
+    pub version: RowVersion,
 }
 
-impl Mark {
+impl RowMark {
     /// The mark of a row that is not at hand; its version is of no use.
-    pub fn of_keys(partition_key: &str, row_key: &str) -> Self {
-        Self { key: Key(hash::<16>(&[partition_key, row_key])), version: Version(0) }
+    pub fn from_keys(partition_key: &str, row_key: &str) -> Self {
+        Self { id: RowId(hash::<16>(&[partition_key, row_key])), version: RowVersion(0) }
     }
 
     /// The mark of a row.
-    pub fn of(row: &Row) -> Self {
-        let key = hash::<16>(&[&row.partition_key, &row.row_key]);
-        Self { key: Key(key), version: Version(i64::from_le_bytes(hash(&[&row.timestamp]))) }
+    pub fn new(row: &Row) -> Self {
+        let id = hash::<16>(&[&row.partition_key, &row.row_key]);
+        Self { id: RowId(id), version: RowVersion(i64::from_le_bytes(hash(&[&row.timestamp]))) }
     }
 }
 
@@ -199,7 +199,7 @@ fn hash<const N: usize>(parts: &[&str]) -> [u8; N] {
     short
 }
 
-impl fmt::Debug for Key {
+impl fmt::Debug for RowId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
@@ -218,21 +218,21 @@ mod tests {
     }
 
     #[test]
-    fn keys_part_where_the_border_between_the_two_names_lies() {
-        assert_ne!(Mark::of(&row("ab", "c", "t")).key, Mark::of(&row("a", "bc", "t")).key);
+    fn ids_differ_where_the_border_between_the_two_keys_does() {
+        assert_ne!(RowMark::new(&row("ab", "c", "t")).id, RowMark::new(&row("a", "bc", "t")).id);
     }
 
     #[test]
-    fn a_key_is_written_as_32_digits() {
-        let key = Key([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 255]);
-        assert_eq!(format!("{key:?}"), "000102030405060708090a0b0c0d0eff");
+    fn an_id_is_written_as_32_digits() {
+        let id = RowId([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 255]);
+        assert_eq!(format!("{id:?}"), "000102030405060708090a0b0c0d0eff");
     }
 
     #[test]
-    fn a_merge_changes_the_version_and_not_the_key() {
-        let before = Mark::of(&row("p", "r", "1"));
-        let after = Mark::of(&row("p", "r", "2"));
-        assert_eq!(before.key, after.key);
+    fn a_merge_changes_the_version_and_not_the_id() {
+        let before = RowMark::new(&row("p", "r", "1"));
+        let after = RowMark::new(&row("p", "r", "2"));
+        assert_eq!(before.id, after.id);
         assert_ne!(before.version, after.version);
     }
 
