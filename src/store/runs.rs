@@ -11,7 +11,7 @@ use super::{Engine, NewMessage, OldRows, Store, StoreError};
 use crate::history::{Order, Outcome, RecordedStep};
 use crate::planner::Known;
 use crate::rows::row::{RowId, RowMark, RowVersion};
-use crate::schedule::window::Past;
+use crate::schedule::window::Progress;
 
 /// A run that begins.
 #[derive(Debug, Clone)]
@@ -42,8 +42,8 @@ pub struct ClaimedRun {
 pub struct ScanResult {
     /// The number of the table that was read.
     pub source: i64,
-    /// Begin, watermark and deep scan as they are from now on; `None` leaves them (a fixed window).
-    pub past: Option<Past>,
+    /// How far the table is read from now on; `None` leaves it (a fixed window).
+    pub progress: Option<Progress>,
     /// Rows that are not news any more, unmailed: hidden or passed over.
     pub passed_over: Vec<RowMark>,
     /// As they are, of the flow's first run: rows from before begin.
@@ -84,8 +84,8 @@ pub struct Source {
     pub identity: String,
     /// The slot that the flow was first to read it for; `None` once it was read.
     pub first_due: Option<Timestamp>,
-    /// Begin, watermark and deep scan; `None` before its begin, and with a fixed window.
-    pub past: Option<Past>,
+    /// How far it was read; `None` before its baseline is set, and with a fixed window.
+    pub progress: Option<Progress>,
 }
 
 /// A flow's way to a table that it did not read last.

@@ -163,8 +163,8 @@ impl World {
         postman.start_over().await.unwrap();
         postman.deliver(config, || false).await.unwrap();
         if reads {
-            let read = self.place.store.sources("leads").await.unwrap()[0].past;
-            self.begin = self.begin.or(read.map(|past| past.begin));
+            let read = self.place.store.sources("leads").await.unwrap()[0].progress;
+            self.begin = self.begin.or(read.map(|progress| progress.baseline));
             self.rows.values_mut().filter(|row| row.is_there).for_each(|row| row.was_read = true);
         }
     }

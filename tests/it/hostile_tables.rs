@@ -176,7 +176,7 @@ async fn ends_as_it_should(script: Vec<Answer>) {
         ended.summary
     );
     assert!(!ended.summary.contains("Y2FuYXJ5") && ended.summary.len() < 1_000, "{}", ended.summary);
-    let read = place.store.sources("leads").await.unwrap()[0].past.unwrap();
+    let read = place.store.sources("leads").await.unwrap()[0].progress.unwrap();
     let lanes = place.store.due_lanes(Clock::System.now()).await.unwrap();
     let served = served.lock().unwrap().clone();
     if ended.outcome == Outcome::Failed {

@@ -127,8 +127,8 @@ async fn case_16_and_case_17_late_rows_are_found_by_the_overlap_and_by_the_look_
     office.write(&[4], 60 * 48);
     assert_eq!(office.run_after(60).await, (Outcome::NothingNew, vec![]), "twelve hours late");
     assert_eq!(office.run_after(180).await, mailed("lead-00003"), "the look-back of the day");
-    let read = office.place.store.sources("leads").await.unwrap()[0].past.unwrap();
-    assert_eq!(read.looked_back, Some(office.clock.now()), "once a day");
+    let read = office.place.store.sources("leads").await.unwrap()[0].progress.unwrap();
+    assert_eq!(read.last_deep_scan, Some(office.clock.now()), "once a day");
     assert_eq!(office.run_after(60 * 24 * 3).await, (Outcome::NothingNew, vec![]));
 }
 

@@ -50,8 +50,9 @@ fn begins_of(
     let mut begins = [None; TABLES];
     for (table, begin) in begins.iter_mut().enumerate() {
         let identity = identity(table);
-        let past = sources.iter().find(|source| source.identity == identity).and_then(|source| source.past);
-        *begin = past.map(|past| past.begin.as_microsecond());
+        let progress =
+            sources.iter().find(|source| source.identity == identity).and_then(|source| source.progress);
+        *begin = progress.map(|progress| progress.baseline.as_microsecond());
         let Some((due, by_machine)) = state.flows[flow].tables[table].due else { continue };
         // A clock that was ahead, and nobody who could tell, or could measure when it was set right.
         let is_unknown = state.set_back_unseen.is_some() || state.flows[flow].tables[table].began_dateless;

@@ -12,7 +12,7 @@ use crate::flow::condition::Verdict;
 use crate::flow::{Config, Flow, NoConnection};
 use crate::history::{CommitInputs, CommitOutputs, Outcome, RenderInputs, RenderOutputs, RenderedMail, Step};
 use crate::platform::faults::crash_point;
-use crate::schedule::window::Past;
+use crate::schedule::window::Progress;
 use crate::store::{NewMessage, ScanResult};
 use crate::text::counted::counted;
 
@@ -75,8 +75,9 @@ pub(super) async fn commit(
     let count = decided.mails.as_ref().map_or(0, |mails| mails.list().len());
     let (outcome, summary) = words(flow, &decided, count);
     let Decided { window, found, verdict, mails } = decided;
-    let past = moved(&window, &found, verdict, now);
-    let outputs = CommitOutputs { watermark: past.and_then(|past| past.watermark), mails: count as u64 };
+    let progress = moved(&window, &found, verdict, now);
+    let outputs =
+        CommitOutputs { watermark: progress.and_then(|progress| progress.watermark), mails: count as u64 };
     record.step(Step::Commit { inputs: CommitInputs { verdict }, outputs });
     let mut passed_over = Vec::new();
     let marks = found.marks.into_vec();
@@ -88,7 +89,7 @@ pub(super) async fn commit(
     }
     let scanned = ScanResult {
         source: window.source,
-        past,
+        progress,
         passed_over,
         before_begin: window.before_begin,
         rows: found.spool.len(),
@@ -122,23 +123,23 @@ pub(super) async fn commit(
 }
 
 /// Begin, watermark and deep scan after the run.
-fn moved(window: &Opened, found: &Found, verdict: Verdict, now: jiff::Timestamp) -> Option<Past> {
-    let mut past = window.reading?;
+fn moved(window: &Opened, found: &Found, verdict: Verdict, now: jiff::Timestamp) -> Option<Progress> {
+    let mut progress = window.reading?;
     if window.is_first {
-        past.looked_back = Some(past.begin);
+        progress.last_deep_scan = Some(progress.baseline);
     }
     // Rows that gather must be found again, the deep scan's too.
     if verdict == Verdict::Gather {
-        return Some(past);
+        return Some(progress);
     }
     // No watermark: the clocks cannot be trusted, this machine's for the look-back neither.
     if let Ok(watermark) = &found.watermark {
-        past.watermark = Some(*watermark);
+        progress.watermark = Some(*watermark);
         if window.is_first || window.looks_back {
-            past.looked_back = Some(now);
+            progress.last_deep_scan = Some(now);
         }
     }
-    Some(past)
+    Some(progress)
 }
 
 fn words(flow: &Flow, decided: &Decided, mails: usize) -> (Outcome, String) {

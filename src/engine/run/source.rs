@@ -31,7 +31,7 @@ mod tests {
                 id,
                 identity: (*identity).to_owned(),
                 first_due: None,
-                past: None,
+                progress: None,
             };
             let sources: Vec<_> = (1..).zip(identities).map(source).collect();
             source_of(&table, &sources).map(|source| source.id)

@@ -11,7 +11,7 @@ use crate::flow::Flow;
 use crate::history::{CoveringInputs, Range, Step, WindowInputs, WindowOutputs};
 use crate::platform::faults::crash_point;
 use crate::rows::row::{RowId, RowMark, RowVersion};
-use crate::schedule::window::{EVER, FirstAnswer, Mode, Past, Reason};
+use crate::schedule::window::{EVER, FirstAnswer, Mode, Progress, Reason};
 use crate::services::table::TableReader;
 use crate::store::{ClaimedRun, OldRows, Source, StoreError, Visit};
 
@@ -23,7 +23,7 @@ pub(super) struct Opened {
     /// Rows with a later `Timestamp` are read.
     pub(super) past_time: Timestamp,
     /// Begin, watermark and deep scan before this run; `None` for a fixed window.
-    pub(super) reading: Option<Past>,
+    pub(super) reading: Option<Progress>,
     /// No scan of this table was committed yet.
     pub(super) is_first: bool,
     /// Of the first run, rows from before begin, which are never mailed.
@@ -75,15 +75,15 @@ pub(super) async fn open(
     if flow.window.mode == Mode::Fixed {
         return Box::pin(open_fixed(place, flow, table, source.id, record)).await;
     }
-    let past = match source.past {
-        Some(past) => past,
+    let progress = match source.progress {
+        Some(progress) => progress,
         None => Box::pin(begin(place, flow, table, &source, due)).await?,
     };
     // Until the first scan is committed, what lies before begin is not known.
-    if past.looked_back.is_none() {
-        return Box::pin(open_first(place, flow, table, source.id, past, record)).await;
+    if progress.last_deep_scan.is_none() {
+        return Box::pin(open_first(place, flow, table, source.id, progress, record)).await;
     }
-    Ok(open_again(place, flow, source.id, past, record))
+    Ok(open_again(place, flow, source.id, progress, record))
 }
 
 /// The table that the flow reads now is another than the last one, or is written in another way.
@@ -100,7 +100,7 @@ async fn visit(
     let is_to_stay = range == Range::New;
     let visit = Visit { flow: flow.name.clone(), identity, known, due, now, is_to_stay };
     let source = place.store.visit_source(visit).await?;
-    if let Some(Past { watermark: Some(watermark), .. }) = source.past.filter(|_| is_to_stay) {
+    if let Some(Progress { watermark: Some(watermark), .. }) = source.progress.filter(|_| is_to_stay) {
         info!(
             flow = flow.name,
             "the flow has read this table before, up to {watermark}: it continues from there"
@@ -127,11 +127,11 @@ async fn begin(
     let preset = place.store.preset_begin_of(&flow.name).await?;
     let due = source.first_due.map_or(due, |first| first.min(due));
     let first = FirstAnswer { due, now, served, is_first_try };
-    let begin = preset.unwrap_or_else(|| flow.window.begin(&first));
-    place.store.begin_source(source.id, begin).await?;
+    let baseline = preset.unwrap_or_else(|| flow.window.baseline(&first));
+    place.store.begin_source(source.id, baseline).await?;
     crash_point("begin-recorded");
-    info!(flow = flow.name, "the flow starts: rows before {begin} are not mailed");
-    Ok(Past { begin, watermark: None, looked_back: None })
+    info!(flow = flow.name, "the flow starts: rows before {baseline} are not mailed");
+    Ok(Progress { baseline, watermark: None, last_deep_scan: None })
 }
 
 /// Power Automate's way: the server's time minus the window, and no memory.
@@ -149,22 +149,28 @@ async fn open_fixed(
     Ok(Opened::standing(source, past_time, None))
 }
 
-fn open_again(place: &RunContext, flow: &Flow, source: i64, past: Past, record: &mut Record) -> Opened {
+fn open_again(
+    place: &RunContext,
+    flow: &Flow,
+    source: i64,
+    progress: Progress,
+    record: &mut Record,
+) -> Opened {
     let now = place.clock.now();
-    let found = flow.window.past_time(now, &past);
-    let looks_back = flow.window.look_back_is_due(now, &past);
-    let Past { begin, watermark, .. } = past;
+    let found = flow.window.past_time(now, &progress);
+    let looks_back = flow.window.deep_scan_is_due(now, &progress);
+    let Progress { baseline, watermark, .. } = progress;
     let inputs = WindowInputs::Covering(CoveringInputs::Later {
         window_s: flow.window.length.as_secs(),
         overlap_s: flow.window.overlap.as_secs(),
-        begin,
+        begin: baseline,
         watermark,
     });
     record.step(Step::Window { inputs, outputs: since(found.at, found.reason.words()) });
     Opened {
         source,
         past_time: found.at,
-        reading: Some(past),
+        reading: Some(progress),
         is_first: false,
         before_begin: None,
         looks_back,
@@ -178,14 +184,14 @@ async fn open_first(
     flow: &Flow,
     table: &dyn TableReader,
     source: i64,
-    past: Past,
+    progress: Progress,
     record: &mut Record,
 ) -> Result<Opened, RunError> {
-    let begin = past.begin;
+    let baseline = progress.baseline;
     let mut old_rows = OldRows::new(&place.folder);
     let mut scan = table.scan(flow.table.query(EVER).keys_only());
     while let Some(page) = scan.next().await? {
-        let old = page.rows.iter().filter(|row| !row.is_after(begin));
+        let old = page.rows.iter().filter(|row| !row.is_after(baseline));
         old_rows.extend(old.map(RowMark::new));
         if old_rows.is_full() {
             old_rows = settled(place, old_rows).await?;
@@ -199,13 +205,13 @@ async fn open_first(
     let rows_before = old_rows.count()?;
     let outputs = WindowOutputs {
         rows_before: Some(rows_before as u64),
-        ..since(begin, "the flow's first run: rows before it are not mailed")
+        ..since(baseline, "the flow's first run: rows before it are not mailed")
     };
     record.step(Step::Window { inputs, outputs });
     Ok(Opened {
         source,
-        past_time: begin,
-        reading: Some(past),
+        past_time: baseline,
+        reading: Some(progress),
         is_first: true,
         // A run that passes over none may be recorded with others.
         before_begin: (!old_rows.is_empty()).then(|| Box::new(old_rows)),

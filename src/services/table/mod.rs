@@ -8,9 +8,9 @@ mod embedded;
 mod error;
 mod identity;
 mod meanings;
-mod progress;
 mod refusal;
 mod sas;
+mod scan_bounds;
 mod target;
 mod transport;
 
@@ -25,7 +25,7 @@ use tokio::time::Instant;
 use crate::platform::clock::Clock;
 use crate::rows::row::Row;
 
-use progress::Progress;
+use scan_bounds::ScanBounds;
 
 pub use crate::rows::query::Query;
 pub(crate) use azure::Account;
@@ -106,7 +106,7 @@ pub struct Scan<'a> {
     table: &'a dyn TableReader,
     query: Query,
     next: Cursor,
-    progress: Progress,
+    bounds: ScanBounds,
     began: Instant,
 }
 
@@ -253,7 +253,7 @@ impl TableReader for Table {
 
 impl<'a> Scan<'a> {
     fn new(table: &'a dyn TableReader, query: Query) -> Self {
-        Self { table, query, next: Cursor::Start, progress: Progress::new(), began: Instant::now() }
+        Self { table, query, next: Cursor::Start, bounds: ScanBounds::new(), began: Instant::now() }
     }
 
     /// The next page; `None` at the clean end of the scan.
@@ -268,7 +268,7 @@ impl<'a> Scan<'a> {
         };
         let (page, next) = self.table.page(&self.query, from).await?;
         if let Some(token) = next {
-            self.progress.note(page.rows.len(), &token, self.began.elapsed())?;
+            self.bounds.note(page.rows.len(), &token, self.began.elapsed())?;
             self.next = Cursor::At(token);
         }
         Ok(Some(page))

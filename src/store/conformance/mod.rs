@@ -16,7 +16,7 @@ use super::*;
 use crate::history::{Cause, Order, Outcome, Range};
 use crate::outbox::{Receipt, Recipient, State as Standing};
 use crate::rows::row::{RowId, RowMark, RowVersion};
-use crate::schedule::window::Past;
+use crate::schedule::window::Progress;
 
 /// A state of some engine, empty at first.
 pub(in crate::store) trait State {
@@ -126,10 +126,10 @@ async fn begun(store: &Store, second: i64) -> i64 {
 }
 
 fn scanned(second: i64) -> ScanResult {
-    let past = Past { begin: at(0), watermark: Some(at(second)), looked_back: None };
+    let progress = Progress { baseline: at(0), watermark: Some(at(second)), last_deep_scan: None };
     ScanResult {
         source: HERE,
-        past: Some(past),
+        progress: Some(progress),
         passed_over: vec![mark(9)],
         before_begin: None,
         rows: 1,
@@ -142,8 +142,8 @@ fn scanned(second: i64) -> ScanResult {
 }
 
 /// How far `leads` has read the table that it read first.
-async fn read(store: &Store) -> Option<Past> {
-    store.sources("leads").await.unwrap()[0].past
+async fn read(store: &Store) -> Option<Progress> {
+    store.sources("leads").await.unwrap()[0].progress
 }
 
 /// Claims the next mail of the first lane that has one.

@@ -60,7 +60,7 @@ pub(in crate::store) async fn runs_are_claimed_together_recorded_together_and_ta
     let begun = store.claim_runs(vec![new("leads", 2), new("b", 2), asked]).await.unwrap();
     let runs: Vec<i64> = begun.iter().map(|begun| begun.run).collect();
     assert_eq!((begun[0].run, begun[0].due_since), (runs[0], at(2)));
-    assert_eq!(begun[0].source.as_ref().map(|source| source.past), Some(None));
+    assert_eq!(begun[0].source.as_ref().map(|source| source.progress), Some(None));
     assert_eq!(store.answer(request).await.unwrap(), Answer::Run(runs[2]));
     let quiet = ScanResult { passed_over: vec![], outcome: Outcome::NothingNew, ..scanned(3) };
     let quiet = Arc::new(quiet);
@@ -78,7 +78,7 @@ pub(in crate::store) async fn runs_are_claimed_together_recorded_together_and_ta
     assert_eq!(store.run(runs[2]).await.unwrap(), None);
     assert_eq!(store.answer(request).await.unwrap(), Answer::Waits);
     let again = store.claim_runs(vec![new("leads", 5)]).await.unwrap().remove(0);
-    assert_eq!(again.source.unwrap().past, quiet.past);
+    assert_eq!(again.source.unwrap().progress, quiet.progress);
     assert!(again.run > runs[2], "no number twice");
 }
 

@@ -11,15 +11,15 @@ pub(in crate::store) async fn what_is_known_of_a_table_waits_until_the_flow_come
     let run = begun(&store, 1).await;
     store.commit_run(run, scanned(2), std::iter::once(Ok(mail(&to, &rows)))).await.unwrap();
     let here = visit(&store, "here/leads", 5).await;
-    assert_eq!(here.past.unwrap().watermark, Some(at(2)));
+    assert_eq!(here.progress.unwrap().watermark, Some(at(2)));
 
     let there = visit(&store, "there/leads", 6).await;
-    assert_eq!((there.first_due, there.past), (Some(at(6)), None));
+    assert_eq!((there.first_due, there.progress), (Some(at(6)), None));
     assert_eq!(visit(&store, "there/leads", 7).await, there, "it was first due once");
     assert_eq!(store.seen_rows(there.id, vec![RowId([1; 16])]).await.unwrap(), [None]);
     store.begin_source(there.id, at(5)).await.unwrap();
-    let past = Past { begin: at(5), watermark: None, looked_back: None };
-    assert_eq!(visit(&store, "there/leads", 7).await.past, Some(past));
+    let progress = Progress { baseline: at(5), watermark: None, last_deep_scan: None };
+    assert_eq!(visit(&store, "there/leads", 7).await.progress, Some(progress));
     let proof = store.provenance("leads", RowId([1; 16])).await.unwrap();
     assert!(
         matches!(proof.as_slice(), [Provenance { mail: Some(_), .. }]),
@@ -153,7 +153,7 @@ pub(in crate::store) async fn what_was_mailed_stays_proved_when_a_first_scan_fin
     let to = addresses();
     let rows = [mark(1), mark(2)];
     let replayed = begun(&store, 1).await;
-    let scanned_past = ScanResult { past: None, passed_over: vec![], ..scanned(2) };
+    let scanned_past = ScanResult { progress: None, passed_over: vec![], ..scanned(2) };
     store.commit_run(replayed, scanned_past, std::iter::once(Ok(mail(&to, &rows)))).await.unwrap();
     let first = begun(&store, 3).await;
     // The one as it was, the other written again.
@@ -176,7 +176,7 @@ pub(in crate::store) async fn a_table_that_is_half_forgotten_is_not_come_back_to
     visit(&store, "there/leads", 5).await;
     assert!(store.prune_sources(at(6)).await.unwrap(), "there may be more");
     let back = visit(&store, "here/leads", 7).await;
-    assert!(back.id != HERE && back.past.is_none() && back.first_due == Some(at(7)), "{back:?}");
+    assert!(back.id != HERE && back.progress.is_none() && back.first_due == Some(at(7)), "{back:?}");
 }
 
 pub(in crate::store) async fn what_runs_are_due_since_follows_a_clock_that_is_set_back(state: &impl State) {

@@ -227,7 +227,7 @@ fn record_scan(
         count += 1;
     }
     if is_of_new_rows {
-        move_on(tx, scanned.source, scanned.past)?;
+        move_on(tx, scanned.source, scanned.progress)?;
     }
     let now = to_db(scanned.now);
     let rows = i64::try_from(scanned.rows).unwrap_or(i64::MAX);

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 
 use super::flows::see;
 use super::{Database, Failure, from_db, to_db};
-use crate::schedule::window::Past;
+use crate::schedule::window::Progress;
 use crate::store::{Source, Visit};
 
 const COLUMNS: &str = "sources.id, identity, first_due, begin, watermark, looked_back";
@@ -135,7 +135,7 @@ fn insert(tx: &Transaction<'_>, flow: i64, visit: &Visit) -> rusqlite::Result<So
         id: tx.last_insert_rowid(),
         identity: visit.identity.clone(),
         first_due: visit.is_to_stay.then_some(visit.due),
-        past: None,
+        progress: None,
     })
 }
 
@@ -151,21 +151,21 @@ pub(super) fn source_at(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<
 fn source_of(row: &Row<'_>, first: usize) -> rusqlite::Result<Source> {
     let moment = |column| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(first + column)?.map(from_db));
     let watermark = moment(4)?;
-    let looked_back = moment(5)?;
-    let past = moment(3)?.map(|begin| Past { begin, watermark, looked_back });
-    Ok(Source { id: row.get(first)?, identity: row.get(first + 1)?, first_due: moment(2)?, past })
+    let last_deep_scan = moment(5)?;
+    let progress = moment(3)?.map(|baseline| Progress { baseline, watermark, last_deep_scan });
+    Ok(Source { id: row.get(first)?, identity: row.get(first + 1)?, first_due: moment(2)?, progress })
 }
 
 /// Notes how far a source has been read.
-pub(super) fn move_on(db: &Connection, source: i64, past: Option<Past>) -> rusqlite::Result<()> {
+pub(super) fn move_on(db: &Connection, source: i64, progress: Option<Progress>) -> rusqlite::Result<()> {
     let moment = |at: Option<Timestamp>| at.map(to_db);
-    match past {
-        Some(Past { begin, watermark, looked_back }) => db
+    match progress {
+        Some(Progress { baseline, watermark, last_deep_scan }) => db
             .prepare_cached(
                 "UPDATE sources SET first_due = NULL, begin = ?2, watermark = ?3, looked_back = ?4 WHERE \
                  id = ?1",
             )?
-            .execute(params![source, to_db(begin), moment(watermark), moment(looked_back)])?,
+            .execute(params![source, to_db(baseline), moment(watermark), moment(last_deep_scan)])?,
         // Should the window become a covering one, it begins then.
         None => db
             .prepare_cached("UPDATE sources SET first_due = NULL WHERE id = ?1 AND first_due IS NOT NULL")?

@@ -8,7 +8,7 @@ use crate::engine::run::{RunError, source_of};
 use crate::flow::Flow;
 use crate::platform::clock::Clock;
 use crate::rows::row::{Row, RowId, RowMark};
-use crate::schedule::window::{FirstAnswer, Mode, Past};
+use crate::schedule::window::{FirstAnswer, Mode, Progress};
 use crate::services::table::{Table, TableReader as _};
 use crate::store::{Source, Store, StoreError};
 
@@ -46,12 +46,14 @@ impl Standing {
             None => Vec::new(),
         };
         let known = source_of(table, &known);
-        let past_time = match known.and_then(|source| source.past) {
-            Some(past @ Past { looked_back: Some(_), .. }) => flow.window.past_time(clock.now(), &past).at,
-            Some(past) => past.begin,
-            None => begin(flow, table, clock, store, known).await?,
+        let past_time = match known.and_then(|source| source.progress) {
+            Some(progress @ Progress { last_deep_scan: Some(_), .. }) => {
+                flow.window.past_time(clock.now(), &progress).at
+            }
+            Some(progress) => progress.baseline,
+            None => baseline(flow, table, clock, store, known).await?,
         };
-        let is_first = known.is_none_or(|source| source.past.is_none());
+        let is_first = known.is_none_or(|source| source.progress.is_none());
         Ok(Self { past_time, is_first, source: known.map(|source| source.id), seen })
     }
 
@@ -88,8 +90,8 @@ impl Standing {
     }
 }
 
-/// Where the flow would begin.
-async fn begin(
+/// The baseline that the flow would get.
+async fn baseline(
     flow: &Flow,
     table: &Table,
     clock: &Clock,
@@ -104,5 +106,5 @@ async fn begin(
     let served = table.ask_time().await?.began();
     let now = clock.now();
     let due = known.and_then(|source| source.first_due).map_or(now, |first| first.min(now));
-    Ok(flow.window.begin(&FirstAnswer { due, now, served, is_first_try: known.is_none() }))
+    Ok(flow.window.baseline(&FirstAnswer { due, now, served, is_first_try: known.is_none() }))
 }

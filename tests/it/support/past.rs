@@ -7,7 +7,7 @@ use leadflow::history::{
     WindowOutputs,
 };
 use leadflow::outbox::{Receipt, Recipient};
-use leadflow::schedule::window::Past;
+use leadflow::schedule::window::Progress;
 use leadflow::store::{AttemptRecord, FailedRun, NewMessage, NewRun, Retention, ScanResult, Store, Visit};
 use serde_json::json;
 
@@ -215,10 +215,10 @@ impl PastState {
 }
 
 fn scanned(source: i64, now: Timestamp, outcome: Outcome, summary: &str) -> ScanResult {
-    let past = Past { begin: now, watermark: Some(now), looked_back: Some(now) };
+    let progress = Progress { baseline: now, watermark: Some(now), last_deep_scan: Some(now) };
     ScanResult {
         source,
-        past: Some(past),
+        progress: Some(progress),
         passed_over: Vec::new(),
         before_begin: None,
         rows: summary.split(' ').next().and_then(|count| count.parse().ok()).unwrap_or_default(),

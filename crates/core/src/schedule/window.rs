@@ -24,15 +24,15 @@ pub enum Mode {
     Fixed,
 }
 
-/// What earlier runs of the flow left.
+/// How far earlier runs of the flow have read its table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Past {
-    /// Rows before it are not mailed.
-    pub begin: Timestamp,
+pub struct Progress {
+    /// Rows from before it are never mailed.
+    pub baseline: Timestamp,
     /// How far the table has been read, in the table server's time.
     pub watermark: Option<Timestamp>,
     /// The last deep scan.
-    pub looked_back: Option<Timestamp>,
+    pub last_deep_scan: Option<Timestamp>,
 }
 
 /// The moment a run reads from.
@@ -53,8 +53,8 @@ pub enum Reason {
     Watermark,
     /// The day's deep scan.
     LookBack,
-    /// The flow's begin: no scan reaches behind it.
-    Begin,
+    /// The flow's baseline: no scan reaches behind it.
+    Baseline,
 }
 
 impl Reason {
@@ -64,7 +64,7 @@ impl Reason {
             Self::Window => "now − window",
             Self::Watermark => "watermark − overlap",
             Self::LookBack => "the day's look-back",
-            Self::Begin => "the flow's begin",
+            Self::Baseline => "the flow's begin",
         }
     }
 }
@@ -73,36 +73,36 @@ impl Reason {
 pub const EVER: Timestamp = Timestamp::constant(-11_644_473_600, 0);
 
 /// Time between two deep scans.
-const LOOK_BACK_EVERY: SignedDuration = SignedDuration::from_hours(24);
+const DEEP_SCAN_EVERY: SignedDuration = SignedDuration::from_hours(24);
 
 impl Window {
     /// The past time of a run of a covering flow that starts at `now`.
     ///
-    /// `min(now − window, watermark − overlap)`, once a day `now − look_back`, never before `begin`.
-    pub fn past_time(&self, now: Timestamp, past: &Past) -> PastTime {
+    /// `min(now − window, watermark − overlap)`, once a day `now − look_back`, never before the baseline.
+    pub fn past_time(&self, now: Timestamp, progress: &Progress) -> PastTime {
         let mut found = PastTime { at: before(now, self.length), reason: Reason::Window };
         let mut reach = |at: Timestamp, reason| {
             if at < found.at {
                 found = PastTime { at, reason };
             }
         };
-        match past.watermark {
+        match progress.watermark {
             Some(watermark) => reach(before(watermark, self.overlap), Reason::Watermark),
-            None => reach(past.begin, Reason::Begin),
+            None => reach(progress.baseline, Reason::Baseline),
         }
-        if self.look_back_is_due(now, past) {
+        if self.deep_scan_is_due(now, progress) {
             reach(before(now, self.look_back), Reason::LookBack);
         }
-        if found.at < past.begin {
-            return PastTime { at: past.begin, reason: Reason::Begin };
+        if found.at < progress.baseline {
+            return PastTime { at: progress.baseline, reason: Reason::Baseline };
         }
         found
     }
 
     /// Whether the deep scan of the day is still to come.
-    pub fn look_back_is_due(&self, now: Timestamp, past: &Past) -> bool {
-        let last = past.looked_back.unwrap_or(past.begin);
-        now.duration_since(last) >= LOOK_BACK_EVERY
+    pub fn deep_scan_is_due(&self, now: Timestamp, progress: &Progress) -> bool {
+        let last = progress.last_deep_scan.unwrap_or(progress.baseline);
+        now.duration_since(last) >= DEEP_SCAN_EVERY
     }
 
     /// The past time of a fixed window.
@@ -110,9 +110,9 @@ impl Window {
         before(now, self.length)
     }
 
-    /// The begin of a covering flow: one window before it was first due, in the table server's time. What
-    /// cannot be known is taken to be on the safe side: it begins rather too early than too late.
-    pub fn begin(&self, first: &FirstAnswer) -> Timestamp {
+    /// The baseline of a covering flow: one window before it was first due, in the table server's time. What
+    /// cannot be known is taken to be on the safe side: the baseline lies rather too early than too late.
+    pub fn baseline(&self, first: &FirstAnswer) -> Timestamp {
         let FirstAnswer { due, now, served, is_first_try } = *first;
         let due_there = match served {
             // This machine's clock alone, which may be as far ahead as nobody would notice.
@@ -166,9 +166,9 @@ mod tests {
     }
 
     #[test]
-    fn the_furthest_of_window_and_watermark_never_before_begin() {
-        let begin = at("01T00:00:00");
-        let looked_back = Some(at("09T12:00:01"));
+    fn the_furthest_of_window_and_watermark_never_before_the_baseline() {
+        let baseline = at("01T00:00:00");
+        let last_deep_scan = Some(at("09T12:00:01"));
         for (watermark, expected, reason) in [
             // Ran an hour ago: the overlap reaches further than the window.
             (Some(at("10T11:00:00")), at("10T10:45:00"), Reason::Watermark),
@@ -178,15 +178,15 @@ mod tests {
             (Some(at("10T11:15:00")), at("10T11:00:00"), Reason::Window),
             // Stood still for six days.
             (Some(at("04T11:00:00")), at("04T10:45:00"), Reason::Watermark),
-            // The watermark is a moment after begin.
-            (Some(at("01T00:00:05")), begin, Reason::Begin),
-            // It reaches to begin, and no further.
-            (Some(at("01T00:15:00")), begin, Reason::Watermark),
+            // The watermark is a moment after the baseline.
+            (Some(at("01T00:00:05")), baseline, Reason::Baseline),
+            // It reaches to the baseline, and no further.
+            (Some(at("01T00:15:00")), baseline, Reason::Watermark),
             // No scan has ever completed.
-            (None, begin, Reason::Begin),
+            (None, baseline, Reason::Baseline),
         ] {
-            let past = Past { begin, watermark, looked_back };
-            let found = window().past_time(at("10T12:00:00"), &past);
+            let progress = Progress { baseline, watermark, last_deep_scan };
+            let found = window().past_time(at("10T12:00:00"), &progress);
             assert_eq!((found.at, found.reason), (expected, reason), "watermark {watermark:?}");
         }
     }
@@ -203,13 +203,13 @@ mod tests {
 
     #[test]
     fn every_reason_has_its_own_words() {
-        let words = [Reason::Window, Reason::Watermark, Reason::LookBack, Reason::Begin].map(Reason::words);
+        let words = [Reason::Window, Reason::Watermark, Reason::LookBack, Reason::Baseline].map(Reason::words);
         let expected = ["now − window", "watermark − overlap", "the day's look-back", "the flow's begin"];
         assert_eq!(words, expected);
     }
 
     #[test]
-    fn begins_one_window_before_it_was_first_due() {
+    fn the_baseline_is_one_window_before_it_was_first_due() {
         let cases = [
             ("the first run succeeds", "10T12:00:00", "10T12:00:02", Some("10T12:00:01"), "10T10:59:59"),
             (
@@ -259,37 +259,41 @@ mod tests {
         for (what, due, now, served, expected) in cases {
             let first =
                 FirstAnswer { due: at(due), now: at(now), served: served.map(at), is_first_try: true };
-            assert_eq!(window().begin(&first), at(expected), "{what}");
+            assert_eq!(window().baseline(&first), at(expected), "{what}");
         }
         // By a clock that was four minutes ahead and is right by now.
         let due = at("10T12:04:00");
         let now = at("10T12:00:40");
         let first = FirstAnswer { due, now, served: Some(now), is_first_try: false };
-        assert_eq!(window().begin(&first), at("10T10:55:40"));
+        assert_eq!(window().baseline(&first), at("10T10:55:40"));
     }
 
     #[test]
-    fn looks_back_once_a_day() {
-        let mut past = Past {
-            begin: at("01T00:00:00"),
+    fn a_deep_scan_is_due_once_a_day() {
+        let mut progress = Progress {
+            baseline: at("01T00:00:00"),
             watermark: Some(at("20T11:00:00")),
-            looked_back: Some(at("19T12:00:01")),
+            last_deep_scan: Some(at("19T12:00:01")),
         };
         let now = at("20T12:00:00");
-        assert_eq!(window().past_time(now, &past).reason, Reason::Watermark);
-        past.looked_back = Some(at("19T12:00:00"));
-        let found = window().past_time(now, &past);
+        assert_eq!(window().past_time(now, &progress).reason, Reason::Watermark);
+        progress.last_deep_scan = Some(at("19T12:00:00"));
+        let found = window().past_time(now, &progress);
         assert_eq!((found.at, found.reason), (at("13T12:00:00"), Reason::LookBack));
-        past.begin = at("18T00:00:00");
-        let found = window().past_time(now, &past);
-        assert_eq!((found.at, found.reason), (at("18T00:00:00"), Reason::Begin));
+        progress.baseline = at("18T00:00:00");
+        let found = window().past_time(now, &progress);
+        assert_eq!((found.at, found.reason), (at("18T00:00:00"), Reason::Baseline));
     }
 
     #[test]
     fn the_clock_of_the_machine_can_only_widen() {
-        let past = Past { begin: at("01T00:00:00"), watermark: Some(at("10T11:00:00")), looked_back: None };
+        let progress = Progress {
+            baseline: at("01T00:00:00"),
+            watermark: Some(at("10T11:00:00")),
+            last_deep_scan: None,
+        };
         for now in [at("05T00:00:00"), at("10T11:00:01"), at("30T00:00:00")] {
-            assert!(window().past_time(now, &past).at <= at("10T10:45:00"));
+            assert!(window().past_time(now, &progress).at <= at("10T10:45:00"));
         }
     }
 }

@@ -15,7 +15,7 @@ const LONGEST: Duration = Duration::from_hours(24);
 
 /// What a scan has come to, in memory that does not grow.
 #[derive(Debug)]
-pub(super) struct Progress {
+pub(super) struct ScanBounds {
     pages: u64,
     /// Pages without a row since the last one with a row.
     empty: u64,
@@ -25,7 +25,7 @@ pub(super) struct Progress {
     marked_at: u64,
 }
 
-impl Progress {
+impl ScanBounds {
     pub(super) fn new() -> Self {
         Self { pages: 0, empty: 0, mark: None, marked_at: 1 }
     }
@@ -75,11 +75,11 @@ mod tests {
 
     /// Pages until the error, and the error; each page tells its number.
     fn ends(rows: impl Fn(u64) -> usize, next: impl Fn(u64) -> u64, pace: Duration) -> (u64, String) {
-        let mut progress = Progress::new();
+        let mut bounds = ScanBounds::new();
         for page in 1.. {
             let token = (next(page).to_string(), None);
             let since = pace.saturating_mul(u32::try_from(page).unwrap());
-            if let Err(error) = progress.note(rows(page), &token, since) {
+            if let Err(error) = bounds.note(rows(page), &token, since) {
                 assert!(error.advice.help.is_some() && !error.is_passing());
                 return (page, error.advice.message);
             }
@@ -113,11 +113,11 @@ mod tests {
 
     #[test]
     fn a_table_of_a_hundred_million_rows_is_none_of_it() {
-        let mut progress = Progress::new();
+        let mut bounds = ScanBounds::new();
         for page in 0..100_000_u64 {
             let rows = usize::from(page % 90_000 == 0);
             let since = Duration::from_millis(500 * page);
-            progress.note(rows, &(page.to_string(), None), since).unwrap();
+            bounds.note(rows, &(page.to_string(), None), since).unwrap();
         }
     }
 }
