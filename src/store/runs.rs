@@ -44,10 +44,10 @@ pub struct ScanResult {
     pub source: i64,
     /// How far the table is read from now on; `None` leaves it (a fixed window).
     pub progress: Option<Progress>,
-    /// Rows that are not news any more, unmailed: hidden or passed over.
-    pub passed_over: Vec<RowMark>,
-    /// As they are, of the flow's first run: rows from before begin.
-    pub before_begin: Option<Box<OldRows>>,
+    /// Skipped rows: they are seen from now on and no message carries them.
+    pub skipped: Vec<RowMark>,
+    /// Of the flow's first run, rows from before the baseline. They are skipped, too.
+    pub old_rows: Option<Box<OldRows>>,
     /// How many new rows the run had.
     pub rows: u64,
     /// What came of it so far.

@@ -188,17 +188,17 @@ impl Owed<'_> {
             && self.matches(this, scan.file)
             && !is_widened
             && !self.is_excused(this)
-            && !journal.passed_over.contains(&version)
+            && !journal.skipped.contains(&version)
     }
 
     /// Where new rows alone are news: a write to a row that stood there before the begin, or that
     /// was passed over.
     fn is_excused(&self, this: &Version) -> bool {
-        let passed_over = &self.state.flows[self.flow].passed_over;
+        let skipped = &self.state.flows[self.flow].skipped;
         let excuses = |(number, old): (usize, &Version)| {
             old.table == this.table
                 && old.key == this.key
-                && (old.timestamp <= self.begin(old.table) || passed_over.contains(&number))
+                && (old.timestamp <= self.begin(old.table) || skipped.contains(&number))
         };
         !self.plan.is_change && self.state.versions.iter().enumerate().any(excuses)
     }

@@ -138,7 +138,7 @@ impl SimulatedTable {
             }
         }
         if passes_over {
-            state.flows[self.flow].passed_over.extend(seen);
+            state.flows[self.flow].skipped.extend(seen);
         }
         Ok((rows, next))
     }

@@ -95,7 +95,7 @@ pub(super) struct Version {
 pub(super) struct FlowJournal {
     pub(super) tables: [TableJournal; TABLES],
     /// Versions that a run with `length == 0` has seen.
-    pub(super) passed_over: BTreeSet<usize>,
+    pub(super) skipped: BTreeSet<usize>,
     /// Rows of both kinds are asked for since.
     pub(super) is_wide_since: Option<i64>,
     pub(super) calm_runs: u32,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::query::Found;
 use super::record::Record;
-use super::window::Opened;
+use super::window::ScanPlan;
 use super::{RunError, Way};
 use crate::compose::{Composed, Mails, Scene, compose};
 use crate::engine::RunContext;
@@ -18,7 +18,7 @@ use crate::text::counted::counted;
 
 /// All that a run has found out.
 pub(super) struct Decided {
-    pub(super) window: Opened,
+    pub(super) plan: ScanPlan,
     pub(super) found: Found,
     pub(super) verdict: Verdict,
     /// The mails, where the condition holds.
@@ -31,14 +31,14 @@ pub(super) async fn render(
     config: &Config,
     flow: &Arc<Flow>,
     run: i64,
-    window: &Opened,
+    plan: &ScanPlan,
     mut found: Found,
     record: &mut Record,
 ) -> Result<(Option<Mails>, Found), RunError> {
     let name = flow.email.connections.first().cloned().unwrap_or_default();
     let connection = config.mails.get(&name).cloned().ok_or(NoConnection(name))?;
     let max_bytes = config.max_message_bytes(&flow.email.connections);
-    let past_time = window.past_time;
+    let past_time = plan.past_time;
     let now = place.clock.now();
     let folder = place.folder.clone();
     let hidden_tests = found.hidden.len() as u64;
@@ -74,24 +74,24 @@ pub(super) async fn commit(
     let now = place.clock.now();
     let count = decided.mails.as_ref().map_or(0, |mails| mails.list().len());
     let (outcome, summary) = words(flow, &decided, count);
-    let Decided { window, found, verdict, mails } = decided;
-    let progress = moved(&window, &found, verdict, now);
+    let Decided { plan, found, verdict, mails } = decided;
+    let progress = moved(&plan, &found, verdict, now);
     let outputs =
         CommitOutputs { watermark: progress.and_then(|progress| progress.watermark), mails: count as u64 };
     record.step(Step::Commit { inputs: CommitInputs { verdict }, outputs });
-    let mut passed_over = Vec::new();
+    let mut skipped = Vec::new();
     let marks = found.marks.into_vec();
-    if window.past.is_none() {
-        passed_over.extend(found.hidden.into_vec());
+    if plan.replay.is_none() {
+        skipped.extend(found.hidden.into_vec());
     }
-    if verdict == Verdict::PassOver && window.past.is_none() {
-        passed_over.extend(&marks);
+    if verdict == Verdict::PassOver && plan.replay.is_none() {
+        skipped.extend(&marks);
     }
     let scanned = ScanResult {
-        source: window.source,
+        source: plan.source,
         progress,
-        passed_over,
-        before_begin: window.before_begin,
+        skipped,
+        old_rows: plan.old_rows,
         rows: found.spool.len(),
         outcome,
         summary: summary.clone(),
@@ -99,7 +99,7 @@ pub(super) async fn commit(
         steps: record.take_steps(),
         now,
     };
-    if mails.is_none() && scanned.passed_over.is_empty() && scanned.before_begin.is_none() {
+    if mails.is_none() && scanned.skipped.is_empty() && scanned.old_rows.is_none() {
         return Ok(Way::Quiet(scanned));
     }
     let connections = flow.email.connections.clone();
@@ -122,10 +122,10 @@ pub(super) async fn commit(
     Ok(Way::Committed(outcome, summary))
 }
 
-/// Begin, watermark and deep scan after the run.
-fn moved(window: &Opened, found: &Found, verdict: Verdict, now: jiff::Timestamp) -> Option<Progress> {
-    let mut progress = window.reading?;
-    if window.is_first {
+/// How far the table is read after the run.
+fn moved(plan: &ScanPlan, found: &Found, verdict: Verdict, now: jiff::Timestamp) -> Option<Progress> {
+    let mut progress = plan.progress?;
+    if plan.is_first {
         progress.last_deep_scan = Some(progress.baseline);
     }
     // Rows that gather must be found again, the deep scan's too.
@@ -135,7 +135,7 @@ fn moved(window: &Opened, found: &Found, verdict: Verdict, now: jiff::Timestamp)
     // No watermark: the clocks cannot be trusted, this machine's for the look-back neither.
     if let Ok(watermark) = &found.watermark {
         progress.watermark = Some(*watermark);
-        if window.is_first || window.looks_back {
+        if plan.is_first || plan.is_deep_scan {
             progress.last_deep_scan = Some(now);
         }
     }

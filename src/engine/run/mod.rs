@@ -229,20 +229,20 @@ async fn rows_way(
     let table = place.services.table(config.table_of(flow)?).await?;
     let Claimed { begun, order, started } = claimed;
     let run = begun.run;
-    let window = window::open(place, flow, &*table, (begun, started), order.range, record).await?;
-    let found = query::new_rows(place, flow, &*table, &window, record).await?;
+    let plan = window::plan_scan(place, flow, &*table, (begun, started), order.range, record).await?;
+    let found = query::new_rows(place, flow, &*table, &plan, record).await?;
     let verdict = decide(flow, found.spool.len(), record);
     // It is never closed.
     let _desk = if verdict == Verdict::Mail { place.desks.acquire().await.ok() } else { None };
     let (mails, found) = match verdict {
-        Verdict::Mail => Box::pin(commit::render(place, config, flow, run, &window, found, record)).await?,
+        Verdict::Mail => Box::pin(commit::render(place, config, flow, run, &plan, found, record)).await?,
         Verdict::NothingNew | Verdict::Gather | Verdict::PassOver => (None, found),
     };
     for note in mails.iter().flat_map(crate::compose::Mails::notes) {
         warn!(flow = flow.name, run, "{note}");
     }
     crash_point("before-commit");
-    let decided = commit::Decided { window, found, verdict, mails };
+    let decided = commit::Decided { plan, found, verdict, mails };
     commit::commit(place, flow, run, decided, record).await
 }
 

@@ -8,7 +8,7 @@ use tracing::warn;
 use super::RunError;
 use super::marks::RowMarks;
 use super::record::Record;
-use super::window::Opened;
+use super::window::ScanPlan;
 use crate::compose::spool::Spool;
 use crate::engine::RunContext;
 use crate::flow::{Flow, TestLeads};
@@ -46,10 +46,10 @@ pub(super) async fn new_rows(
     place: &RunContext,
     flow: &Flow,
     table: &dyn TableReader,
-    window: &Opened,
+    plan: &ScanPlan,
     record: &mut Record,
 ) -> Result<Found, RunError> {
-    let query = flow.table.query(window.past_time);
+    let query = flow.table.query(plan.past_time);
     let inputs =
         QueryInputs { table: table.address(), filter: query.filter.clone(), select: query.select.clone() };
     let mut found = Found {
@@ -81,7 +81,7 @@ pub(super) async fn new_rows(
         waited += page.served.took;
         outputs.service_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
         // The service works on the next page while this one is looked through.
-        let kept = keep_new(place, flow, window, page, &mut found);
+        let kept = keep_new(place, flow, plan, page, &mut found);
         let (kept, following) = tokio::join!(kept, scan.next());
         kept?;
         crash_point("page-read");
@@ -104,21 +104,21 @@ pub(super) async fn new_rows(
 async fn keep_new(
     place: &RunContext,
     flow: &Flow,
-    window: &Opened,
+    plan: &ScanPlan,
     page: Page,
     found: &mut Found,
 ) -> Result<(), RunError> {
-    let rows: Vec<Row> = page.rows.into_iter().filter(|row| is_of_range(window, row)).collect();
+    let rows: Vec<Row> = page.rows.into_iter().filter(|row| is_of_range(plan, row)).collect();
     let marks: Vec<RowMark> = rows.iter().map(RowMark::new).collect();
-    let handed_on = handed_on(place, window, &marks).await?;
+    let handed_on = handed_on(place, plan, &marks).await?;
     let hides = flow.email.test_leads == TestLeads::Hide;
     for ((row, mark), handed_on) in rows.iter().zip(marks).zip(handed_on) {
-        let handed_on = window.version_before_begin(mark.id)?.or(handed_on);
+        let handed_on = plan.old_version(mark.id)?.or(handed_on);
         let is_seen = found.marks.contains(mark.id) || found.hidden.contains(mark.id);
         if flow.table.notify_on.is_known(mark.version, handed_on) || is_seen {
             continue;
         }
-        let is_test = (hides || window.is_first) && lead::is_test(row);
+        let is_test = (hides || plan.is_first) && lead::is_test(row);
         if hides && is_test {
             found.hidden.push(mark);
         } else {
@@ -133,31 +133,31 @@ async fn keep_new(
     Ok(())
 }
 
-/// Of a run of the past, whether the row was written in its range; the filter may not look at time.
-fn is_of_range(window: &Opened, row: &Row) -> bool {
-    window.past.is_none_or(|(to, _)| row.is_within(window.past_time, to))
+/// Of a replay, whether the row was written in its range; the filter may not look at time.
+fn is_of_range(plan: &ScanPlan, row: &Row) -> bool {
+    plan.replay.is_none_or(|(to, _)| row.is_within(plan.past_time, to))
 }
 
 /// Which version of each row is not to be handed on any more.
 async fn handed_on(
     place: &RunContext,
-    window: &Opened,
+    plan: &ScanPlan,
     marks: &[RowMark],
 ) -> Result<Vec<Option<RowVersion>>, RunError> {
     if marks.is_empty() {
         return Ok(Vec::new());
     }
-    let is_past = match (window.past, &window.reading) {
+    let is_replay = match (plan.replay, &plan.progress) {
         (None, Some(_)) => false,
-        // Rows from before begin, and those that were passed over, were not mailed.
+        // Rows from before the baseline, and skipped ones, were not mailed.
         (Some((_, false)), _) => true,
         (Some((_, true)), _) | (None, None) => return Ok(vec![None; marks.len()]),
     };
-    let source = window.source;
+    let source = plan.source;
     let ids = marks.iter().map(|mark| mark.id).collect::<Vec<_>>();
     let store = &place.store;
     let found =
-        if is_past { store.mailed_rows(source, ids).await } else { store.seen_rows(source, ids).await };
+        if is_replay { store.mailed_rows(source, ids).await } else { store.seen_rows(source, ids).await };
     Ok(found?)
 }
 

@@ -17,51 +17,51 @@ use crate::store::{ClaimedRun, OldRows, Source, StoreError, Visit};
 
 /// What a run reads, and what it already knows.
 #[derive(Debug)]
-pub(super) struct Opened {
+pub(super) struct ScanPlan {
     /// The number of the table that is read.
     pub(super) source: i64,
     /// Rows with a later `Timestamp` are read.
     pub(super) past_time: Timestamp,
-    /// Begin, watermark and deep scan before this run; `None` for a fixed window.
-    pub(super) reading: Option<Progress>,
+    /// How far the table was read before this run; `None` for a fixed window.
+    pub(super) progress: Option<Progress>,
     /// No scan of this table was committed yet.
     pub(super) is_first: bool,
-    /// Of the first run, rows from before begin, which are never mailed.
-    pub(super) before_begin: Option<Box<OldRows>>,
+    /// Of the first run, rows from before the baseline, which are never mailed.
+    pub(super) old_rows: Option<Box<OldRows>>,
     /// This is the deep scan of the day.
-    pub(super) looks_back: bool,
+    pub(super) is_deep_scan: bool,
     /// The range of the past that the run is about, and whether what was mailed is mailed again.
-    pub(super) past: Option<(Timestamp, bool)>,
+    pub(super) replay: Option<(Timestamp, bool)>,
 }
 
-impl Opened {
-    /// Which version of a row there was before begin.
-    pub(super) fn version_before_begin(&self, id: RowId) -> Result<Option<RowVersion>, StoreError> {
-        Ok(self.before_begin.as_ref().map(|old| old.version(id)).transpose()?.flatten())
+impl ScanPlan {
+    /// Which version of a row there was before the baseline.
+    pub(super) fn old_version(&self, id: RowId) -> Result<Option<RowVersion>, StoreError> {
+        Ok(self.old_rows.as_ref().map(|old| old.version(id)).transpose()?.flatten())
     }
 
-    /// One that moves nothing.
-    fn standing(source: i64, past_time: Timestamp, past: Option<(Timestamp, bool)>) -> Self {
+    /// A scan after which baseline and watermark stay where they are.
+    fn that_moves_nothing(source: i64, past_time: Timestamp, replay: Option<(Timestamp, bool)>) -> Self {
         Self {
             source,
             past_time,
-            reading: None,
+            progress: None,
             is_first: false,
-            before_begin: None,
-            looks_back: false,
-            past,
+            old_rows: None,
+            is_deep_scan: false,
+            replay,
         }
     }
 }
 
-pub(super) async fn open(
+pub(super) async fn plan_scan(
     place: &RunContext,
     flow: &Flow,
     table: &dyn TableReader,
     (begun, started): (ClaimedRun, Timestamp),
     range: Range,
     record: &mut Record,
-) -> Result<Opened, RunError> {
+) -> Result<ScanPlan, RunError> {
     let due = (begun.due_since, begun.is_first_try);
     let source = match begun.source {
         Some(source) if source.identity == table.identity() => source,
@@ -70,20 +70,20 @@ pub(super) async fn open(
     if let Range::Past { from, to, again } = range {
         let inputs = WindowInputs::Past { from, to, again };
         record.step(Step::Window { inputs, outputs: since(from, "as it was asked") });
-        return Ok(Opened::standing(source.id, from, Some((to, again))));
+        return Ok(ScanPlan::that_moves_nothing(source.id, from, Some((to, again))));
     }
     if flow.window.mode == Mode::Fixed {
-        return Box::pin(open_fixed(place, flow, table, source.id, record)).await;
+        return Box::pin(plan_fixed_scan(place, flow, table, source.id, record)).await;
     }
     let progress = match source.progress {
         Some(progress) => progress,
-        None => Box::pin(begin(place, flow, table, &source, due)).await?,
+        None => Box::pin(set_baseline(place, flow, table, &source, due)).await?,
     };
-    // Until the first scan is committed, what lies before begin is not known.
+    // Until the first scan is committed, what lies before the baseline is not known.
     if progress.last_deep_scan.is_none() {
-        return Box::pin(open_first(place, flow, table, source.id, progress, record)).await;
+        return Box::pin(plan_first_scan(place, flow, table, source.id, progress, record)).await;
     }
-    Ok(open_again(place, flow, source.id, progress, record))
+    Ok(plan_later_scan(place, flow, source.id, progress, record))
 }
 
 /// The table that the flow reads now is another than the last one, or is written in another way.
@@ -109,15 +109,15 @@ async fn visit(
     Ok(source)
 }
 
-/// The flow's begin, one window before it was first due unless `recover` has said otherwise; it is recorded
+/// The flow's baseline, one window before it was first due unless `recover` has said otherwise; it is recorded
 /// before anything is read, so that it stays where it is should this run fail.
-async fn begin(
+async fn set_baseline(
     place: &RunContext,
     flow: &Flow,
     table: &dyn TableReader,
     source: &Source,
     (due, is_first_try): (Timestamp, bool),
-) -> Result<Past, RunError> {
+) -> Result<Progress, RunError> {
     let served = table.ask_time().await?.began();
     // Read at once: the state may keep the run waiting.
     let now = place.clock.now();
@@ -135,30 +135,30 @@ async fn begin(
 }
 
 /// Power Automate's way: the server's time minus the window, and no memory.
-async fn open_fixed(
+async fn plan_fixed_scan(
     place: &RunContext,
     flow: &Flow,
     table: &dyn TableReader,
     source: i64,
     record: &mut Record,
-) -> Result<Opened, RunError> {
+) -> Result<ScanPlan, RunError> {
     let now = table.ask_time().await?.date.unwrap_or_else(|| place.clock.now());
     let past_time = flow.window.length_before(now);
     let inputs = WindowInputs::Fixed { window_s: flow.window.length.as_secs(), server_time: now };
     record.step(Step::Window { inputs, outputs: since(past_time, Reason::Window.words()) });
-    Ok(Opened::standing(source, past_time, None))
+    Ok(ScanPlan::that_moves_nothing(source, past_time, None))
 }
 
-fn open_again(
+fn plan_later_scan(
     place: &RunContext,
     flow: &Flow,
     source: i64,
     progress: Progress,
     record: &mut Record,
-) -> Opened {
+) -> ScanPlan {
     let now = place.clock.now();
     let found = flow.window.past_time(now, &progress);
-    let looks_back = flow.window.deep_scan_is_due(now, &progress);
+    let is_deep_scan = flow.window.deep_scan_is_due(now, &progress);
     let Progress { baseline, watermark, .. } = progress;
     let inputs = WindowInputs::Covering(CoveringInputs::Later {
         window_s: flow.window.length.as_secs(),
@@ -167,26 +167,26 @@ fn open_again(
         watermark,
     });
     record.step(Step::Window { inputs, outputs: since(found.at, found.reason.words()) });
-    Opened {
+    ScanPlan {
         source,
         past_time: found.at,
-        reading: Some(progress),
+        progress: Some(progress),
         is_first: false,
-        before_begin: None,
-        looks_back,
-        past: None,
+        old_rows: None,
+        is_deep_scan,
+        replay: None,
     }
 }
 
-/// What lies before begin is known from now on, so that a later write to an old row is no news.
-async fn open_first(
+/// Records as seen what lies before the baseline, so that a later write to an old row is not mailed.
+async fn plan_first_scan(
     place: &RunContext,
     flow: &Flow,
     table: &dyn TableReader,
     source: i64,
     progress: Progress,
     record: &mut Record,
-) -> Result<Opened, RunError> {
+) -> Result<ScanPlan, RunError> {
     let baseline = progress.baseline;
     let mut old_rows = OldRows::new(&place.folder);
     let mut scan = table.scan(flow.table.query(EVER).keys_only());
@@ -208,15 +208,15 @@ async fn open_first(
         ..since(baseline, "the flow's first run: rows before it are not mailed")
     };
     record.step(Step::Window { inputs, outputs });
-    Ok(Opened {
+    Ok(ScanPlan {
         source,
         past_time: baseline,
-        reading: Some(progress),
+        progress: Some(progress),
         is_first: true,
-        // A run that passes over none may be recorded with others.
-        before_begin: (!old_rows.is_empty()).then(|| Box::new(old_rows)),
-        looks_back: false,
-        past: None,
+        // Without any, the run may be recorded with others.
+        old_rows: (!old_rows.is_empty()).then(|| Box::new(old_rows)),
+        is_deep_scan: false,
+        replay: None,
     })
 }
 

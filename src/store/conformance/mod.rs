@@ -130,8 +130,8 @@ fn scanned(second: i64) -> ScanResult {
     ScanResult {
         source: HERE,
         progress: Some(progress),
-        passed_over: vec![mark(9)],
-        before_begin: None,
+        skipped: vec![mark(9)],
+        old_rows: None,
         rows: 1,
         outcome: Outcome::Waiting,
         summary: "1 new row".to_owned(),

@@ -62,7 +62,7 @@ pub(in crate::store) async fn runs_are_claimed_together_recorded_together_and_ta
     assert_eq!((begun[0].run, begun[0].due_since), (runs[0], at(2)));
     assert_eq!(begun[0].source.as_ref().map(|source| source.progress), Some(None));
     assert_eq!(store.answer(request).await.unwrap(), Answer::Run(runs[2]));
-    let quiet = ScanResult { passed_over: vec![], outcome: Outcome::NothingNew, ..scanned(3) };
+    let quiet = ScanResult { skipped: vec![], outcome: Outcome::NothingNew, ..scanned(3) };
     let quiet = Arc::new(quiet);
     let scan = |run| (run, Arc::clone(&quiet));
     store.commit_empty_scans(vec![scan(runs[0]), scan(99)]).await.unwrap_err();

@@ -153,13 +153,13 @@ pub(in crate::store) async fn what_was_mailed_stays_proved_when_a_first_scan_fin
     let to = addresses();
     let rows = [mark(1), mark(2)];
     let replayed = begun(&store, 1).await;
-    let scanned_past = ScanResult { progress: None, passed_over: vec![], ..scanned(2) };
+    let scanned_past = ScanResult { progress: None, skipped: vec![], ..scanned(2) };
     store.commit_run(replayed, scanned_past, std::iter::once(Ok(mail(&to, &rows)))).await.unwrap();
     let first = begun(&store, 3).await;
     // The one as it was, the other written again.
     let written_again = RowMark { version: RowVersion(99), ..mark(2) };
-    let before_begin = ScanResult { passed_over: vec![mark(1), written_again], ..scanned(4) };
-    store.commit_run(first, before_begin, std::iter::empty()).await.unwrap();
+    let old_rows = ScanResult { skipped: vec![mark(1), written_again], ..scanned(4) };
+    store.commit_run(first, old_rows, std::iter::empty()).await.unwrap();
     let ask = [RowId([1; 16]), RowId([2; 16]), RowId([3; 16])];
     assert_eq!(
         store.mailed_rows(HERE, ask.to_vec()).await.unwrap(),
@@ -247,7 +247,7 @@ pub(in crate::store) async fn the_last_that_was_done_with_a_row_is_told_whicheve
     store.commit_run(first, scanned(2), std::iter::once(Ok(mail(&addresses(), &[mark(1)])))).await.unwrap();
     let there = visit(&store, "there/leads", 3).await.id;
     let second = begun(&store, 4).await;
-    let scan = ScanResult { source: there, passed_over: vec![mark(2)], ..scanned(5) };
+    let scan = ScanResult { source: there, skipped: vec![mark(2)], ..scanned(5) };
     store.commit_run(second, scan, std::iter::empty()).await.unwrap();
     let ask = [1, 2, 3].map(|number| RowId([number; 16])).to_vec();
     let told = store.last_provenance("leads", ask.clone()).await.unwrap();

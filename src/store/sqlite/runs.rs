@@ -211,14 +211,14 @@ fn record_scan(
         .query_row(params![run, owner], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         .optional()?
         .ok_or(StoreError::RunOver(run))?;
-    if let Some(old) = &scanned.before_begin {
+    if let Some(old) = &scanned.old_rows {
         let mut insert = tx.prepare_cached(INSERT_KEY)?;
         old.each(|RowMark { id, version }| {
             insert.execute(params![scanned.source, id.0, version.0, run, None::<i64>])?;
             Ok(())
         })?;
     }
-    insert_keys(tx, scanned.source, run, None, scanned.passed_over.clone())?;
+    insert_keys(tx, scanned.source, run, None, scanned.skipped.clone())?;
     let mut count = 0_i64;
     for mail in mails {
         let mail = mail.map_err(StoreError::Mail)?;

@@ -219,8 +219,8 @@ fn scanned(source: i64, now: Timestamp, outcome: Outcome, summary: &str) -> Scan
     ScanResult {
         source,
         progress: Some(progress),
-        passed_over: Vec::new(),
-        before_begin: None,
+        skipped: Vec::new(),
+        old_rows: None,
         rows: summary.split(' ').next().and_then(|count| count.parse().ok()).unwrap_or_default(),
         outcome,
         summary: summary.to_owned(),
