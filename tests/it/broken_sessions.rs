@@ -175,7 +175,7 @@ fn what_breaks_one_connection_goes_by_the_next() {
 struct Driven {
     _folder: tempfile::TempDir,
     config: std::sync::Arc<Config>,
-    place: RunContext,
+    ctx: RunContext,
     clock: DrivenClock,
     tables: Tables,
     postman: Postman,
@@ -190,10 +190,10 @@ impl Driven {
         let clock = DrivenClock::new("2026-03-02T08:00:00Z".parse().unwrap());
         let state = folder.path().join("state");
         let store = Store::open(&state).unwrap();
-        let place = RunContext::online(store, Clock::Driven(clock.clone()), state.clone());
+        let ctx = RunContext::online(store, Clock::Driven(clock.clone()), state.clone());
         let tables = Tables::open(&state.join("demo.db"));
-        let postman = Postman::new(&place);
-        Self { _folder: folder, config, place, clock, tables, postman }
+        let postman = Postman::new(&ctx);
+        Self { _folder: folder, config, ctx, clock, tables, postman }
     }
 
     /// The flow runs on rows of these keys; nothing is sent yet.
@@ -201,7 +201,7 @@ impl Driven {
         self.tables.insert(keys, self.clock.now());
         self.clock.advance(SignedDuration::from_secs(5));
         for flow in ["poison", "leads"].map(|name| &self.config.flows[name]) {
-            run::run(&self.place, &self.config, flow, &Order::new(Cause::Schedule, None)).await.unwrap();
+            run::run(&self.ctx, &self.config, flow, &Order::new(Cause::Schedule, None)).await.unwrap();
         }
     }
 
@@ -222,7 +222,7 @@ impl Driven {
     }
 
     async fn listed(&self) -> Vec<OutboxEntry> {
-        self.place.store.outbox(OutboxFilter::Open).await.unwrap()
+        self.ctx.store.outbox(OutboxFilter::Open).await.unwrap()
     }
 }
 

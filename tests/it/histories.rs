@@ -70,7 +70,7 @@ struct World {
     without_table: Arc<Config>,
     without_mail: Arc<Config>,
     clock: DrivenClock,
-    place: RunContext,
+    ctx: RunContext,
     table: Embedded,
     rows: BTreeMap<String, Written>,
     begin: Option<Timestamp>,
@@ -103,7 +103,7 @@ impl World {
         let without_mail = load("c.toml", "demo.db", &no("no-folder"));
         let clock = DrivenClock::new("2026-03-02T08:00:00Z".parse().unwrap());
         let state = folder.path().join("state");
-        let place = opened(&state, &clock);
+        let ctx = opened(&state, &clock);
         let table = Embedded::open(&state.join("demo.db"), "leads");
         Self {
             folder,
@@ -111,7 +111,7 @@ impl World {
             without_table,
             without_mail,
             clock,
-            place,
+            ctx,
             table,
             rows: BTreeMap::new(),
             begin: None,
@@ -148,8 +148,8 @@ impl World {
             Event::RunWithoutMail => self.run(&Arc::clone(&self.without_mail), true).await,
             Event::Restart => {
                 let now = self.clock.now();
-                self.place = opened(&self.state(), &self.clock);
-                self.place.store.take_over(now).await.unwrap();
+                self.ctx = opened(&self.state(), &self.clock);
+                self.ctx.store.take_over(now).await.unwrap();
             }
         }
     }
@@ -158,12 +158,12 @@ impl World {
     async fn run(&mut self, config: &Config, reads: bool) {
         self.clock.advance(SignedDuration::from_secs(2));
         let flow = &config.flows["leads"];
-        run::run(&self.place, config, flow, &Order::new(Cause::Schedule, None)).await.unwrap();
-        let postman = Postman::new(&self.place);
+        run::run(&self.ctx, config, flow, &Order::new(Cause::Schedule, None)).await.unwrap();
+        let postman = Postman::new(&self.ctx);
         postman.start_over().await.unwrap();
         postman.deliver(config, || false).await.unwrap();
         if reads {
-            let read = self.place.store.sources("leads").await.unwrap()[0].progress;
+            let read = self.ctx.store.sources("leads").await.unwrap()[0].progress;
             self.begin = self.begin.or(read.map(|progress| progress.baseline));
             self.rows.values_mut().filter(|row| row.is_there).for_each(|row| row.was_read = true);
         }

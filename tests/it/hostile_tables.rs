@@ -164,10 +164,10 @@ async fn ends_as_it_should(script: Vec<Answer>) {
     let config = config::load(&path).unwrap().config;
     let state = folder.path().join("state");
     let store = Store::open(&state).unwrap();
-    let place = RunContext::online(store, Clock::System, state);
+    let ctx = RunContext::online(store, Clock::System, state);
     let flow = &config.flows["leads"];
     let order = Order::new(Cause::Schedule, None);
-    let running = run::run(&place, &config, flow, &order);
+    let running = run::run(&ctx, &config, flow, &order);
     let ended = timeout(Duration::from_secs(50), running).await;
     let ended = ended.unwrap_or_else(|_| panic!("hangs: {script:?}")).unwrap();
     assert!(
@@ -176,8 +176,8 @@ async fn ends_as_it_should(script: Vec<Answer>) {
         ended.summary
     );
     assert!(!ended.summary.contains("Y2FuYXJ5") && ended.summary.len() < 1_000, "{}", ended.summary);
-    let read = place.store.sources("leads").await.unwrap()[0].progress.unwrap();
-    let lanes = place.store.due_lanes(Clock::System.now()).await.unwrap();
+    let read = ctx.store.sources("leads").await.unwrap()[0].progress.unwrap();
+    let lanes = ctx.store.due_lanes(Clock::System.now()).await.unwrap();
     let served = served.lock().unwrap().clone();
     if ended.outcome == Outcome::Failed {
         assert!(read.watermark.is_none() && lanes.is_empty(), "{}: {served:?}", ended.summary);

@@ -22,7 +22,7 @@ use crate::support::{eventually, now};
 struct Office {
     folder: tempfile::TempDir,
     config: std::sync::Arc<Config>,
-    place: RunContext,
+    ctx: RunContext,
     clock: DrivenClock,
     table: Embedded,
     seen: usize,
@@ -45,9 +45,9 @@ impl Office {
         let clock = DrivenClock::new("2026-03-02T08:00:00Z".parse().unwrap());
         let state = folder.path().join("state");
         let store = Store::open(&state).unwrap();
-        let place = RunContext::online(store, Clock::Driven(clock.clone()), state.clone());
+        let ctx = RunContext::online(store, Clock::Driven(clock.clone()), state.clone());
         let table = Embedded::open(&state.join("demo.db"), "marketplaceleads");
-        Self { folder, config, place, clock, table, seen: 0 }
+        Self { folder, config, ctx, clock, table, seen: 0 }
     }
 
     /// Writes leads whose `Timestamp` is so many minutes ago.
@@ -61,10 +61,10 @@ impl Office {
         self.clock.advance(SignedDuration::from_mins(minutes));
         let flow = &self.config.flows["leads"];
         let ended =
-            run::run(&self.place, &self.config, flow, &Order::new(Cause::Schedule, None)).await.unwrap();
-        let postman = Postman::new(&self.place);
+            run::run(&self.ctx, &self.config, flow, &Order::new(Cause::Schedule, None)).await.unwrap();
+        let postman = Postman::new(&self.ctx);
         postman.deliver(&self.config, || false).await.unwrap();
-        let run = self.place.store.run(ended.run).await.unwrap().unwrap();
+        let run = self.ctx.store.run(ended.run).await.unwrap().unwrap();
         (run.outcome, self.new_mails())
     }
 
@@ -127,7 +127,7 @@ async fn case_16_and_case_17_late_rows_are_found_by_the_overlap_and_by_the_look_
     office.write(&[4], 60 * 48);
     assert_eq!(office.run_after(60).await, (Outcome::NothingNew, vec![]), "twelve hours late");
     assert_eq!(office.run_after(180).await, mailed("lead-00003"), "the look-back of the day");
-    let read = office.place.store.sources("leads").await.unwrap()[0].progress.unwrap();
+    let read = office.ctx.store.sources("leads").await.unwrap()[0].progress.unwrap();
     assert_eq!(read.last_deep_scan, Some(office.clock.now()), "once a day");
     assert_eq!(office.run_after(60 * 24 * 3).await, (Outcome::NothingNew, vec![]));
 }

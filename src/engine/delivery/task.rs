@@ -38,22 +38,22 @@ struct Bell {
 
 impl Delivery {
     /// One that delivers from now on.
-    pub(crate) fn start(place: &RunContext, config: Arc<Config>) -> Self {
-        Self::with(Bell::default(), place, config)
+    pub(crate) fn start(ctx: &RunContext, config: Arc<Config>) -> Self {
+        Self::with(Bell::default(), ctx, config)
     }
 
     /// One whose task ends at once: mails leave by [`Delivery::postman`] alone.
-    pub(crate) fn at_rest(place: &RunContext, config: Arc<Config>) -> Self {
-        Self::with(Bell { is_stopping: AtomicBool::new(true), ..Bell::default() }, place, config)
+    pub(crate) fn at_rest(ctx: &RunContext, config: Arc<Config>) -> Self {
+        Self::with(Bell { is_stopping: AtomicBool::new(true), ..Bell::default() }, ctx, config)
     }
 
-    fn with(bell: Bell, place: &RunContext, config: Arc<Config>) -> Self {
+    fn with(bell: Bell, ctx: &RunContext, config: Arc<Config>) -> Self {
         let (config, mut receive) = watch::channel(config);
         // The first one counts as a change: whatever waits is tried at once.
         receive.mark_changed();
         let bell = Arc::new(bell);
         let pulse = Pulse::start();
-        let postman = Arc::new(Postman::new(place));
+        let postman = Arc::new(Postman::new(ctx));
         let work = deliver(Arc::clone(&postman), receive, Arc::clone(&bell), pulse.clone());
         let task = tokio::spawn(work);
         Self { config, bell, pulse, postman, task }

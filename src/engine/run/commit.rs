@@ -27,7 +27,7 @@ pub(super) struct Decided {
 
 /// Renders the mails on a thread that may block.
 pub(super) async fn render(
-    place: &RunContext,
+    ctx: &RunContext,
     config: &Config,
     flow: &Arc<Flow>,
     run: i64,
@@ -39,8 +39,8 @@ pub(super) async fn render(
     let connection = config.mails.get(&name).cloned().ok_or(NoConnection(name))?;
     let max_bytes = config.max_message_bytes(&flow.email.connections);
     let past_time = plan.past_time;
-    let now = place.clock.now();
-    let folder = place.folder.clone();
+    let now = ctx.clock.now();
+    let folder = ctx.folder.clone();
     let hidden_tests = found.hidden.len() as u64;
     let of_flow = Arc::clone(flow);
     let work = move || {
@@ -50,7 +50,7 @@ pub(super) async fn render(
         let mails = compose(&scene, &mut found.spool, &folder)?;
         Ok::<_, RunError>((mails, found))
     };
-    let (mails, found) = place.runner.run(work).await.ok_or(RunError::Stopped)??;
+    let (mails, found) = ctx.runner.run(work).await.ok_or(RunError::Stopped)??;
     let of_mail =
         |mail: &Composed| RenderedMail { subject: mail.subject.clone(), rows: mail.rows.len() as u64 };
     let inputs = RenderInputs { rows: found.marks.len() as u64, max_rows: flow.email.max_rows as u64 };
@@ -65,13 +65,13 @@ pub(super) async fn render(
 
 /// Commits all or nothing, or says what there is to commit where that is no row.
 pub(super) async fn commit(
-    place: &RunContext,
+    ctx: &RunContext,
     flow: &Arc<Flow>,
     run: i64,
     decided: Decided,
     record: &mut Record,
 ) -> Result<Way, RunError> {
-    let now = place.clock.now();
+    let now = ctx.clock.now();
     let count = decided.mails.as_ref().map_or(0, |mails| mails.list().len());
     let (outcome, summary) = words(flow, &decided, count);
     let Decided { plan, found, verdict, mails } = decided;
@@ -117,7 +117,7 @@ pub(super) async fn commit(
             rows: marks.get(mail.rows).unwrap_or_default().to_vec(),
         })
     });
-    Box::pin(place.store.commit_run(run, scanned, messages)).await?;
+    Box::pin(ctx.store.commit_run(run, scanned, messages)).await?;
     crash_point("after-commit");
     Ok(Way::Committed(outcome, summary))
 }

@@ -87,15 +87,15 @@ pub struct Ended {
 /// # Errors
 /// Only when the run could not even be claimed or recorded: the state fails.
 pub async fn run(
-    place: &RunContext,
+    ctx: &RunContext,
     config: &Config,
     flow: &Arc<Flow>,
     order: &Order,
 ) -> Result<Ended, StoreError> {
-    let claimed = claim(place, vec![(flow.name.clone(), *order)]).await?.pop().ok_or(StoreError::Stopped)?;
-    match work(place, config, flow, claimed).await? {
+    let claimed = claim(ctx, vec![(flow.name.clone(), *order)]).await?.pop().ok_or(StoreError::Stopped)?;
+    match work(ctx, config, flow, claimed).await? {
         Done::Recorded(ended) => Ok(ended),
-        Done::Quiet(quiet) => record(place, vec![*quiet]).await?.pop().ok_or(StoreError::Stopped),
+        Done::Quiet(quiet) => record(ctx, vec![*quiet]).await?.pop().ok_or(StoreError::Stopped),
     }
 }
 
@@ -104,13 +104,13 @@ pub async fn run(
 /// # Errors
 /// When the state fails.
 pub(crate) async fn claim(
-    place: &RunContext,
+    ctx: &RunContext,
     wanted: Vec<(String, Order)>,
 ) -> Result<Vec<Claimed>, StoreError> {
-    let started = place.clock.now();
+    let started = ctx.clock.now();
     let orders: Vec<Order> = wanted.iter().map(|(_, order)| *order).collect();
     let new = wanted.into_iter().map(|(flow, order)| NewRun { flow, order, started });
-    let begun = place.store.claim_runs(new.collect()).await?;
+    let begun = ctx.store.claim_runs(new.collect()).await?;
     crash_point("run-claimed");
     Ok(begun.into_iter().zip(orders).map(|(begun, order)| Claimed { begun, order, started }).collect())
 }
@@ -120,7 +120,7 @@ pub(crate) async fn claim(
 /// # Errors
 /// Only when the run could not be recorded: the state fails.
 pub(crate) async fn work(
-    place: &RunContext,
+    ctx: &RunContext,
     config: &Config,
     flow: &Arc<Flow>,
     claimed: Claimed,
@@ -130,22 +130,22 @@ pub(crate) async fn work(
     let cause = claimed.order.cause;
     let started = claimed.started;
     let due_since = claimed.begun.due_since;
-    record.turn(place.clock.now().duration_since(started));
-    let result = rows_way(place, config, flow, claimed, &mut record).await;
+    record.turn(ctx.clock.now().duration_since(started));
+    let result = rows_way(ctx, config, flow, claimed, &mut record).await;
     let told = Told { flow: Arc::clone(flow), run, cause, facts: record.facts(), started };
     match result {
         Ok(Way::Quiet(scanned)) => Ok(Done::Quiet(Box::new(Quiet { told, scanned: Arc::new(scanned) }))),
         Ok(Way::Committed(outcome, summary)) => {
-            told.ended(outcome, &summary, place.clock.now());
+            told.ended(outcome, &summary, ctx.clock.now());
             Ok(Done::Recorded(Ended { run, outcome, summary }))
         }
         Err(RunError::Store(error)) if error.is_lasting() => Err(error),
         Err(failure) => {
             // The connection string or the certificates may be others by now.
-            place.services.renew(&flow.table.connection);
-            told.failed(&failure, place.clock.now());
+            ctx.services.renew(&flow.table.connection);
+            told.failed(&failure, ctx.clock.now());
             let summary = failure.to_string();
-            Box::pin(end_failed(place, (run, due_since), &failure, record)).await?;
+            Box::pin(end_failed(ctx, (run, due_since), &failure, record)).await?;
             Ok(Done::Recorded(Ended { run, outcome: Outcome::Failed, summary }))
         }
     }
@@ -155,9 +155,9 @@ pub(crate) async fn work(
 ///
 /// # Errors
 /// When the state fails; then nothing has moved.
-pub(crate) async fn record(place: &RunContext, quiet: Vec<Quiet>) -> Result<Vec<Ended>, StoreError> {
+pub(crate) async fn record(ctx: &RunContext, quiet: Vec<Quiet>) -> Result<Vec<Ended>, StoreError> {
     let scans = quiet.iter().map(|quiet| (quiet.told.run, Arc::clone(&quiet.scanned)));
-    place.store.commit_empty_scans(scans.collect()).await?;
+    ctx.store.commit_empty_scans(scans.collect()).await?;
     crash_point("after-commit");
     let ended = |Quiet { told, scanned }: Quiet| {
         let ScanResult { outcome, summary, now, .. } = scanned.as_ref();
@@ -220,22 +220,22 @@ enum Way {
 
 /// What few runs come to is boxed, so that the others, which may be thousands, are not made large by it.
 async fn rows_way(
-    place: &RunContext,
+    ctx: &RunContext,
     config: &Config,
     flow: &Arc<Flow>,
     claimed: Claimed,
     record: &mut Record,
 ) -> Result<Way, RunError> {
-    let table = place.services.table(config.table_of(flow)?).await?;
+    let table = ctx.services.table(config.table_of(flow)?).await?;
     let Claimed { begun, order, started } = claimed;
     let run = begun.run;
-    let plan = window::plan_scan(place, flow, &*table, (begun, started), order.range, record).await?;
-    let found = query::new_rows(place, flow, &*table, &plan, record).await?;
+    let plan = window::plan_scan(ctx, flow, &*table, (begun, started), order.range, record).await?;
+    let found = query::new_rows(ctx, flow, &*table, &plan, record).await?;
     let verdict = decide(flow, found.spool.len(), record);
     // It is never closed.
-    let _desk = if verdict == Verdict::Mail { place.desks.acquire().await.ok() } else { None };
+    let _desk = if verdict == Verdict::Mail { ctx.desks.acquire().await.ok() } else { None };
     let (mails, found) = match verdict {
-        Verdict::Mail => Box::pin(commit::render(place, config, flow, run, &plan, found, record)).await?,
+        Verdict::Mail => Box::pin(commit::render(ctx, config, flow, run, &plan, found, record)).await?,
         Verdict::NothingNew | Verdict::Gather | Verdict::PassOver => (None, found),
     };
     for note in mails.iter().flat_map(crate::compose::Mails::notes) {
@@ -243,7 +243,7 @@ async fn rows_way(
     }
     crash_point("before-commit");
     let decided = commit::Decided { plan, found, verdict, mails };
-    commit::commit(place, flow, run, decided, record).await
+    commit::commit(ctx, flow, run, decided, record).await
 }
 
 fn decide(flow: &Flow, length: u64, record: &mut Record) -> Verdict {
@@ -255,7 +255,7 @@ fn decide(flow: &Flow, length: u64, record: &mut Record) -> Verdict {
 }
 
 async fn end_failed(
-    place: &RunContext,
+    ctx: &RunContext,
     (run, due_since): (i64, Timestamp),
     failure: &RunError,
     mut record: Record,
@@ -266,5 +266,5 @@ async fn end_failed(
         steps: record.take_steps(),
         due_since,
     };
-    place.store.fail_run(run, failed, place.clock.now()).await
+    ctx.store.fail_run(run, failed, ctx.clock.now()).await
 }

@@ -43,7 +43,7 @@ const MOST_BYTES: u64 = 2 << 30;
 const NOTHING_READ: &str = "nothing was read";
 
 pub(super) async fn new_rows(
-    place: &RunContext,
+    ctx: &RunContext,
     flow: &Flow,
     table: &dyn TableReader,
     plan: &ScanPlan,
@@ -53,7 +53,7 @@ pub(super) async fn new_rows(
     let inputs =
         QueryInputs { table: table.address(), filter: query.filter.clone(), select: query.select.clone() };
     let mut found = Found {
-        spool: Spool::new(&place.folder).knowing(flow.email.named_columns()),
+        spool: Spool::new(&ctx.folder).knowing(flow.email.named_columns()),
         marks: RowMarks::default(),
         hidden: RowMarks::default(),
         tests: 0,
@@ -74,14 +74,14 @@ pub(super) async fn new_rows(
             }
         };
         if outputs.pages == 0 {
-            found.watermark = watermark(place, flow, &page);
+            found.watermark = watermark(ctx, flow, &page);
         }
         outputs.pages += 1;
         outputs.rows += page.rows.len() as u64;
         waited += page.served.took;
         outputs.service_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
         // The service works on the next page while this one is looked through.
-        let kept = keep_new(place, flow, plan, page, &mut found);
+        let kept = keep_new(ctx, flow, plan, page, &mut found);
         let (kept, following) = tokio::join!(kept, scan.next());
         kept?;
         crash_point("page-read");
@@ -102,7 +102,7 @@ pub(super) async fn new_rows(
 
 /// Appends those rows of the page that the flow has not handed on, and that this scan has not seen.
 async fn keep_new(
-    place: &RunContext,
+    ctx: &RunContext,
     flow: &Flow,
     plan: &ScanPlan,
     page: Page,
@@ -110,7 +110,7 @@ async fn keep_new(
 ) -> Result<(), RunError> {
     let rows: Vec<Row> = page.rows.into_iter().filter(|row| is_of_range(plan, row)).collect();
     let marks: Vec<RowMark> = rows.iter().map(RowMark::new).collect();
-    let handed_on = handed_on(place, plan, &marks).await?;
+    let handed_on = handed_on(ctx, plan, &marks).await?;
     let hides = flow.email.test_leads == TestLeads::Hide;
     for ((row, mark), handed_on) in rows.iter().zip(marks).zip(handed_on) {
         let handed_on = plan.old_version(mark.id)?.or(handed_on);
@@ -140,7 +140,7 @@ fn is_of_range(plan: &ScanPlan, row: &Row) -> bool {
 
 /// Which version of each row is not to be handed on any more.
 async fn handed_on(
-    place: &RunContext,
+    ctx: &RunContext,
     plan: &ScanPlan,
     marks: &[RowMark],
 ) -> Result<Vec<Option<RowVersion>>, RunError> {
@@ -155,18 +155,18 @@ async fn handed_on(
     };
     let source = plan.source;
     let ids = marks.iter().map(|mark| mark.id).collect::<Vec<_>>();
-    let store = &place.store;
+    let store = &ctx.store;
     let found =
         if is_replay { store.mailed_rows(source, ids).await } else { store.seen_rows(source, ids).await };
     Ok(found?)
 }
 
 /// Where the next run may go on, or why the clocks cannot be trusted.
-fn watermark(place: &RunContext, flow: &Flow, first: &Page) -> Result<Timestamp, String> {
+fn watermark(ctx: &RunContext, flow: &Flow, first: &Page) -> Result<Timestamp, String> {
     let found = match first.served.began() {
         None => Err("the table service sent no Date header".to_owned()),
         Some(began) => {
-            let apart = place.clock.now().duration_since(began);
+            let apart = ctx.clock.now().duration_since(began);
             if apart.abs() > CLOCKS_DIFFER {
                 let ahead = if apart.is_positive() { "ahead of" } else { "behind" };
                 let apart = apart.abs();

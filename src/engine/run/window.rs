@@ -55,7 +55,7 @@ impl ScanPlan {
 }
 
 pub(super) async fn plan_scan(
-    place: &RunContext,
+    ctx: &RunContext,
     flow: &Flow,
     table: &dyn TableReader,
     (begun, started): (ClaimedRun, Timestamp),
@@ -65,7 +65,7 @@ pub(super) async fn plan_scan(
     let due = (begun.due_since, begun.is_first_try);
     let source = match begun.source {
         Some(source) if source.identity == table.identity() => source,
-        _ => Box::pin(visit(place, flow, table, (due.0, started), range)).await?,
+        _ => Box::pin(visit(ctx, flow, table, (due.0, started), range)).await?,
     };
     if let Range::Past { from, to, again } = range {
         let inputs = WindowInputs::Past { from, to, again };
@@ -73,33 +73,33 @@ pub(super) async fn plan_scan(
         return Ok(ScanPlan::that_moves_nothing(source.id, from, Some((to, again))));
     }
     if flow.window.mode == Mode::Fixed {
-        return Box::pin(plan_fixed_scan(place, flow, table, source.id, record)).await;
+        return Box::pin(plan_fixed_scan(ctx, flow, table, source.id, record)).await;
     }
     let progress = match source.progress {
         Some(progress) => progress,
-        None => Box::pin(set_baseline(place, flow, table, &source, due)).await?,
+        None => Box::pin(set_baseline(ctx, flow, table, &source, due)).await?,
     };
     // Until the first scan is committed, what lies before the baseline is not known.
     if progress.last_deep_scan.is_none() {
-        return Box::pin(plan_first_scan(place, flow, table, source.id, progress, record)).await;
+        return Box::pin(plan_first_scan(ctx, flow, table, source.id, progress, record)).await;
     }
-    Ok(plan_later_scan(place, flow, source.id, progress, record))
+    Ok(plan_later_scan(ctx, flow, source.id, progress, record))
 }
 
 /// The table that the flow reads now is another than the last one, or is written in another way.
 async fn visit(
-    place: &RunContext,
+    ctx: &RunContext,
     flow: &Flow,
     table: &dyn TableReader,
     (due, now): (Timestamp, Timestamp),
     range: Range,
 ) -> Result<Source, StoreError> {
     let identity = table.identity();
-    let sources = place.store.sources(&flow.name).await?;
+    let sources = ctx.store.sources(&flow.name).await?;
     let known = source_of(table, &sources).map(|source| source.id);
     let is_to_stay = range == Range::New;
     let visit = Visit { flow: flow.name.clone(), identity, known, due, now, is_to_stay };
-    let source = place.store.visit_source(visit).await?;
+    let source = ctx.store.visit_source(visit).await?;
     if let Some(Progress { watermark: Some(watermark), .. }) = source.progress.filter(|_| is_to_stay) {
         info!(
             flow = flow.name,
@@ -112,7 +112,7 @@ async fn visit(
 /// The flow's baseline, one window before it was first due unless `recover` has said otherwise; it is recorded
 /// before anything is read, so that it stays where it is should this run fail.
 async fn set_baseline(
-    place: &RunContext,
+    ctx: &RunContext,
     flow: &Flow,
     table: &dyn TableReader,
     source: &Source,
@@ -120,15 +120,15 @@ async fn set_baseline(
 ) -> Result<Progress, RunError> {
     let served = table.ask_time().await?.began();
     // Read at once: the state may keep the run waiting.
-    let now = place.clock.now();
+    let now = ctx.clock.now();
     if served.is_none() {
         warn!(flow = flow.name, "the table service sent no Date header; using this machine's clock");
     }
-    let preset = place.store.preset_begin_of(&flow.name).await?;
+    let preset = ctx.store.preset_begin_of(&flow.name).await?;
     let due = source.first_due.map_or(due, |first| first.min(due));
     let first = FirstAnswer { due, now, served, is_first_try };
     let baseline = preset.unwrap_or_else(|| flow.window.baseline(&first));
-    place.store.begin_source(source.id, baseline).await?;
+    ctx.store.begin_source(source.id, baseline).await?;
     crash_point("begin-recorded");
     info!(flow = flow.name, "the flow starts: rows before {baseline} are not mailed");
     Ok(Progress { baseline, watermark: None, last_deep_scan: None })
@@ -136,13 +136,13 @@ async fn set_baseline(
 
 /// Power Automate's way: the server's time minus the window, and no memory.
 async fn plan_fixed_scan(
-    place: &RunContext,
+    ctx: &RunContext,
     flow: &Flow,
     table: &dyn TableReader,
     source: i64,
     record: &mut Record,
 ) -> Result<ScanPlan, RunError> {
-    let now = table.ask_time().await?.date.unwrap_or_else(|| place.clock.now());
+    let now = table.ask_time().await?.date.unwrap_or_else(|| ctx.clock.now());
     let past_time = flow.window.length_before(now);
     let inputs = WindowInputs::Fixed { window_s: flow.window.length.as_secs(), server_time: now };
     record.step(Step::Window { inputs, outputs: since(past_time, Reason::Window.words()) });
@@ -150,13 +150,13 @@ async fn plan_fixed_scan(
 }
 
 fn plan_later_scan(
-    place: &RunContext,
+    ctx: &RunContext,
     flow: &Flow,
     source: i64,
     progress: Progress,
     record: &mut Record,
 ) -> ScanPlan {
-    let now = place.clock.now();
+    let now = ctx.clock.now();
     let found = flow.window.past_time(now, &progress);
     let is_deep_scan = flow.window.deep_scan_is_due(now, &progress);
     let Progress { baseline, watermark, .. } = progress;
@@ -180,7 +180,7 @@ fn plan_later_scan(
 
 /// Records as seen what lies before the baseline, so that a later write to an old row is not mailed.
 async fn plan_first_scan(
-    place: &RunContext,
+    ctx: &RunContext,
     flow: &Flow,
     table: &dyn TableReader,
     source: i64,
@@ -188,16 +188,16 @@ async fn plan_first_scan(
     record: &mut Record,
 ) -> Result<ScanPlan, RunError> {
     let baseline = progress.baseline;
-    let mut old_rows = OldRows::new(&place.folder);
+    let mut old_rows = OldRows::new(&ctx.folder);
     let mut scan = table.scan(flow.table.query(EVER).keys_only());
     while let Some(page) = scan.next().await? {
         let old = page.rows.iter().filter(|row| !row.is_after(baseline));
         old_rows.extend(old.map(RowMark::new));
         if old_rows.is_full() {
-            old_rows = settled(place, old_rows).await?;
+            old_rows = settled(ctx, old_rows).await?;
         }
     }
-    let old_rows = settled(place, old_rows).await?;
+    let old_rows = settled(ctx, old_rows).await?;
     let inputs = WindowInputs::Covering(CoveringInputs::First {
         window_s: flow.window.length.as_secs(),
         table: table.address(),
@@ -226,7 +226,7 @@ fn since(past_time: Timestamp, reason: &str) -> WindowOutputs {
 }
 
 /// The same, in order and, where they are many, in a file.
-async fn settled(place: &RunContext, mut old: OldRows) -> Result<OldRows, RunError> {
+async fn settled(ctx: &RunContext, mut old: OldRows) -> Result<OldRows, RunError> {
     let work = move || old.settle().map(|()| old);
-    Ok(place.runner.run(work).await.ok_or(RunError::Stopped)??)
+    Ok(ctx.runner.run(work).await.ok_or(RunError::Stopped)??)
 }
