@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::query::Found;
-use super::record::Record;
+use super::query::NewRows;
+use super::recorder::StepRecorder;
 use super::window::ScanPlan;
 use super::{RunError, Way};
 use crate::compose::{Composed, Mails, Scene, compose};
@@ -17,9 +17,9 @@ use crate::store::{NewMessage, ScanResult};
 use crate::text::counted::counted;
 
 /// All that a run has found out.
-pub(super) struct Decided {
+pub(super) struct RunDecision {
     pub(super) plan: ScanPlan,
-    pub(super) found: Found,
+    pub(super) new_rows: NewRows,
     pub(super) verdict: Verdict,
     /// The mails, where the condition holds.
     pub(super) mails: Option<Mails>,
@@ -32,35 +32,35 @@ pub(super) async fn render(
     flow: &Arc<Flow>,
     run: i64,
     plan: &ScanPlan,
-    mut found: Found,
-    record: &mut Record,
-) -> Result<(Option<Mails>, Found), RunError> {
+    mut new_rows: NewRows,
+    recorder: &mut StepRecorder,
+) -> Result<(Option<Mails>, NewRows), RunError> {
     let name = flow.email.connections.first().cloned().unwrap_or_default();
     let connection = config.mails.get(&name).cloned().ok_or(NoConnection(name))?;
     let max_bytes = config.max_message_bytes(&flow.email.connections);
     let past_time = plan.past_time;
     let now = ctx.clock.now();
     let folder = ctx.folder.clone();
-    let hidden_tests = found.hidden.len() as u64;
+    let hidden_tests = new_rows.hidden.len() as u64;
     let of_flow = Arc::clone(flow);
     let work = move || {
         let from = connection.from();
         let scene =
             Scene { flow: &of_flow, run, past_time, now, from, max_bytes, is_test: false, hidden_tests };
-        let mails = compose(&scene, &mut found.spool, &folder)?;
-        Ok::<_, RunError>((mails, found))
+        let mails = compose(&scene, &mut new_rows.spool, &folder)?;
+        Ok::<_, RunError>((mails, new_rows))
     };
-    let (mails, found) = ctx.runner.run(work).await.ok_or(RunError::Stopped)??;
+    let (mails, new_rows) = ctx.runner.run(work).await.ok_or(RunError::Stopped)??;
     let of_mail =
         |mail: &Composed| RenderedMail { subject: mail.subject.clone(), rows: mail.rows.len() as u64 };
-    let inputs = RenderInputs { rows: found.marks.len() as u64, max_rows: flow.email.max_rows as u64 };
+    let inputs = RenderInputs { rows: new_rows.marks.len() as u64, max_rows: flow.email.max_rows as u64 };
     let outputs = RenderOutputs::Made {
         mails: mails.list().iter().map(of_mail).collect(),
         bytes: mails.size(),
         notes: mails.notes().to_vec(),
     };
-    record.step(Step::Render { inputs, outputs });
-    Ok((Some(mails), found))
+    recorder.push(Step::Render { inputs, outputs });
+    Ok((Some(mails), new_rows))
 }
 
 /// Commits all or nothing, or says what there is to commit where that is no row.
@@ -68,21 +68,21 @@ pub(super) async fn commit(
     ctx: &RunContext,
     flow: &Arc<Flow>,
     run: i64,
-    decided: Decided,
-    record: &mut Record,
+    decided: RunDecision,
+    recorder: &mut StepRecorder,
 ) -> Result<Way, RunError> {
     let now = ctx.clock.now();
     let count = decided.mails.as_ref().map_or(0, |mails| mails.list().len());
     let (outcome, summary) = words(flow, &decided, count);
-    let Decided { plan, found, verdict, mails } = decided;
-    let progress = moved(&plan, &found, verdict, now);
+    let RunDecision { plan, new_rows, verdict, mails } = decided;
+    let progress = moved(&plan, &new_rows, verdict, now);
     let outputs =
         CommitOutputs { watermark: progress.and_then(|progress| progress.watermark), mails: count as u64 };
-    record.step(Step::Commit { inputs: CommitInputs { verdict }, outputs });
+    recorder.push(Step::Commit { inputs: CommitInputs { verdict }, outputs });
     let mut skipped = Vec::new();
-    let marks = found.marks.into_vec();
+    let marks = new_rows.marks.into_vec();
     if plan.replay.is_none() {
-        skipped.extend(found.hidden.into_vec());
+        skipped.extend(new_rows.hidden.into_vec());
     }
     if verdict == Verdict::PassOver && plan.replay.is_none() {
         skipped.extend(&marks);
@@ -92,11 +92,11 @@ pub(super) async fn commit(
         progress,
         skipped,
         old_rows: plan.old_rows,
-        rows: found.spool.len(),
+        rows: new_rows.spool.len(),
         outcome,
         summary: summary.clone(),
-        clock_problem: found.watermark.err(),
-        steps: record.take_steps(),
+        clock_problem: new_rows.watermark.err(),
+        steps: recorder.take_steps(),
         now,
     };
     if mails.is_none() && scanned.skipped.is_empty() && scanned.old_rows.is_none() {
@@ -123,7 +123,7 @@ pub(super) async fn commit(
 }
 
 /// How far the table is read after the run.
-fn moved(plan: &ScanPlan, found: &Found, verdict: Verdict, now: jiff::Timestamp) -> Option<Progress> {
+fn moved(plan: &ScanPlan, new_rows: &NewRows, verdict: Verdict, now: jiff::Timestamp) -> Option<Progress> {
     let mut progress = plan.progress?;
     if plan.is_first {
         progress.last_deep_scan = Some(progress.baseline);
@@ -133,7 +133,7 @@ fn moved(plan: &ScanPlan, found: &Found, verdict: Verdict, now: jiff::Timestamp)
         return Some(progress);
     }
     // No watermark: the clocks cannot be trusted, this machine's for the look-back neither.
-    if let Ok(watermark) = &found.watermark {
+    if let Ok(watermark) = &new_rows.watermark {
         progress.watermark = Some(*watermark);
         if plan.is_first || plan.is_deep_scan {
             progress.last_deep_scan = Some(now);
@@ -142,13 +142,13 @@ fn moved(plan: &ScanPlan, found: &Found, verdict: Verdict, now: jiff::Timestamp)
     Some(progress)
 }
 
-fn words(flow: &Flow, decided: &Decided, mails: usize) -> (Outcome, String) {
-    let rows = counted(decided.found.spool.len(), "new row");
-    let tests = match decided.found.tests {
+fn words(flow: &Flow, decided: &RunDecision, mails: usize) -> (Outcome, String) {
+    let rows = counted(decided.new_rows.spool.len(), "new row");
+    let tests = match decided.new_rows.tests {
         0 => String::new(),
         tests => format!(", {} among them", counted(tests, "test lead")),
     };
-    let hidden = match decided.found.hidden.len() as u64 {
+    let hidden = match decided.new_rows.hidden.len() as u64 {
         0 => String::new(),
         hidden => format!(", {} hidden", counted(hidden, "test lead")),
     };

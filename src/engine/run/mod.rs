@@ -15,7 +15,7 @@ mod commit;
 mod error;
 mod marks;
 mod query;
-mod record;
+mod recorder;
 mod source;
 mod window;
 
@@ -32,7 +32,7 @@ use crate::platform::faults::crash_point;
 use crate::store::{ClaimedRun, FailedRun, NewRun, ScanResult, StoreError};
 
 pub use error::RunError;
-use record::{Facts, Record};
+use recorder::{RunFacts, StepRecorder};
 pub use source::source_of;
 
 /// A run that is claimed and has done nothing yet.
@@ -125,14 +125,14 @@ pub(crate) async fn work(
     flow: &Arc<Flow>,
     claimed: Claimed,
 ) -> Result<Done, StoreError> {
-    let mut record = Record::default();
+    let mut recorder = StepRecorder::default();
     let run = claimed.run();
     let cause = claimed.order.cause;
     let started = claimed.started;
     let due_since = claimed.begun.due_since;
-    record.turn(ctx.clock.now().duration_since(started));
-    let result = rows_way(ctx, config, flow, claimed, &mut record).await;
-    let told = Told { flow: Arc::clone(flow), run, cause, facts: record.facts(), started };
+    recorder.record_turn(ctx.clock.now().duration_since(started));
+    let result = rows_way(ctx, config, flow, claimed, &mut recorder).await;
+    let told = Told { flow: Arc::clone(flow), run, cause, facts: recorder.facts(), started };
     match result {
         Ok(Way::Quiet(scanned)) => Ok(Done::Quiet(Box::new(Quiet { told, scanned: Arc::new(scanned) }))),
         Ok(Way::Committed(outcome, summary)) => {
@@ -145,7 +145,7 @@ pub(crate) async fn work(
             ctx.services.renew(&flow.table.connection);
             told.failed(&failure, ctx.clock.now());
             let summary = failure.to_string();
-            Box::pin(end_failed(ctx, (run, due_since), &failure, record)).await?;
+            Box::pin(end_failed(ctx, (run, due_since), &failure, recorder)).await?;
             Ok(Done::Recorded(Ended { run, outcome: Outcome::Failed, summary }))
         }
     }
@@ -174,7 +174,7 @@ struct Told {
     flow: Arc<Flow>,
     run: i64,
     cause: Cause,
-    facts: Facts,
+    facts: RunFacts,
     started: Timestamp,
 }
 
@@ -187,7 +187,7 @@ impl Told {
     fn ended(self, outcome: Outcome, summary: &str, now: Timestamp) {
         let run = self.run;
         let took_ms = self.took_ms(now);
-        let Facts { past_time, pages, scanned, new, mails } = self.facts;
+        let RunFacts { past_time, pages, scanned, new, mails } = self.facts;
         let past_time = past_time.map(|at| at.to_string());
         let flow = &self.flow.name;
         let cause = self.cause.word();
@@ -198,7 +198,7 @@ impl Told {
     fn failed(self, failure: &RunError, now: Timestamp) {
         let run = self.run;
         let took_ms = self.took_ms(now);
-        let Facts { past_time, pages, scanned, new, .. } = self.facts;
+        let RunFacts { past_time, pages, scanned, new, .. } = self.facts;
         let past_time = past_time.map(|at| at.to_string());
         let flow = &self.flow.name;
         let cause = self.cause.word();
@@ -224,33 +224,33 @@ async fn rows_way(
     config: &Config,
     flow: &Arc<Flow>,
     claimed: Claimed,
-    record: &mut Record,
+    recorder: &mut StepRecorder,
 ) -> Result<Way, RunError> {
     let table = ctx.services.table(config.table_of(flow)?).await?;
     let Claimed { begun, order, started } = claimed;
     let run = begun.run;
-    let plan = window::plan_scan(ctx, flow, &*table, (begun, started), order.range, record).await?;
-    let found = query::new_rows(ctx, flow, &*table, &plan, record).await?;
-    let verdict = decide(flow, found.spool.len(), record);
+    let plan = window::plan_scan(ctx, flow, &*table, (begun, started), order.range, recorder).await?;
+    let new_rows = query::new_rows(ctx, flow, &*table, &plan, recorder).await?;
+    let verdict = decide(flow, new_rows.spool.len(), recorder);
     // It is never closed.
     let _desk = if verdict == Verdict::Mail { ctx.desks.acquire().await.ok() } else { None };
-    let (mails, found) = match verdict {
-        Verdict::Mail => Box::pin(commit::render(ctx, config, flow, run, &plan, found, record)).await?,
-        Verdict::NothingNew | Verdict::Gather | Verdict::PassOver => (None, found),
+    let (mails, new_rows) = match verdict {
+        Verdict::Mail => Box::pin(commit::render(ctx, config, flow, run, &plan, new_rows, recorder)).await?,
+        Verdict::NothingNew | Verdict::Gather | Verdict::PassOver => (None, new_rows),
     };
     for note in mails.iter().flat_map(crate::compose::Mails::notes) {
         warn!(flow = flow.name, run, "{note}");
     }
     crash_point("before-commit");
-    let decided = commit::Decided { plan, found, verdict, mails };
-    commit::commit(ctx, flow, run, decided, record).await
+    let decided = commit::RunDecision { plan, new_rows, verdict, mails };
+    commit::commit(ctx, flow, run, decided, recorder).await
 }
 
-fn decide(flow: &Flow, length: u64, record: &mut Record) -> Verdict {
+fn decide(flow: &Flow, length: u64, recorder: &mut StepRecorder) -> Verdict {
     let verdict = flow.condition.decide(length);
     let inputs = ConditionInputs { condition: flow.condition.to_string(), length };
     let outputs = ConditionOutputs { result: verdict == Verdict::Mail, then: verdict };
-    record.step(Step::Condition { inputs, outputs });
+    recorder.push(Step::Condition { inputs, outputs });
     verdict
 }
 
@@ -258,12 +258,12 @@ async fn end_failed(
     ctx: &RunContext,
     (run, due_since): (i64, Timestamp),
     failure: &RunError,
-    mut record: Record,
+    mut recorder: StepRecorder,
 ) -> Result<(), StoreError> {
     let failed = FailedRun {
         summary: failure.to_string(),
         help: failure.help().to_owned(),
-        steps: record.take_steps(),
+        steps: recorder.take_steps(),
         due_since,
     };
     ctx.store.fail_run(run, failed, ctx.clock.now()).await

@@ -7,7 +7,7 @@ use tracing::warn;
 
 use super::RunError;
 use super::marks::RowMarks;
-use super::record::Record;
+use super::recorder::StepRecorder;
 use super::window::ScanPlan;
 use crate::compose::spool::Spool;
 use crate::engine::RunContext;
@@ -21,7 +21,7 @@ use crate::services::table::{Page, TableReader};
 
 /// The new rows of a run.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(super) struct NewRows {
     /// The rows, in the order of the scan.
     pub(super) spool: Spool,
     /// Their marks, in the same order.
@@ -47,12 +47,12 @@ pub(super) async fn new_rows(
     flow: &Flow,
     table: &dyn TableReader,
     plan: &ScanPlan,
-    record: &mut Record,
-) -> Result<Found, RunError> {
+    recorder: &mut StepRecorder,
+) -> Result<NewRows, RunError> {
     let query = flow.table.query(plan.past_time);
     let inputs =
         QueryInputs { table: table.address(), filter: query.filter.clone(), select: query.select.clone() };
-    let mut found = Found {
+    let mut new_rows = NewRows {
         spool: Spool::new(&ctx.folder).knowing(flow.email.named_columns()),
         marks: RowMarks::default(),
         hidden: RowMarks::default(),
@@ -69,64 +69,64 @@ pub(super) async fn new_rows(
             Ok(None) => break,
             Err(error) => {
                 outputs.failure = Some(error.to_string());
-                record.step(Step::Query { inputs, outputs });
+                recorder.push(Step::Query { inputs, outputs });
                 return Err(error.into());
             }
         };
         if outputs.pages == 0 {
-            found.watermark = watermark(ctx, flow, &page);
+            new_rows.watermark = watermark(ctx, flow, &page);
         }
         outputs.pages += 1;
         outputs.rows += page.rows.len() as u64;
         waited += page.served.took;
         outputs.service_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
         // The service works on the next page while this one is looked through.
-        let kept = keep_new(ctx, flow, plan, page, &mut found);
+        let kept = keep_new(ctx, flow, plan, page, &mut new_rows);
         let (kept, following) = tokio::join!(kept, scan.next());
         kept?;
         crash_point("page-read");
         next = following;
     }
     let rows = outputs.rows;
-    record.step(Step::Query { inputs, outputs });
-    let new = found.marks.len() as u64;
-    let hidden = found.hidden.len() as u64;
+    recorder.push(Step::Query { inputs, outputs });
+    let new = new_rows.marks.len() as u64;
+    let hidden = new_rows.hidden.len() as u64;
     let outputs = NewRowsOutputs {
         new,
         known: rows - new - hidden,
         hidden_test_leads: Some((hidden > 0).then_some(hidden)),
     };
-    record.step(Step::NewRows { inputs: NewRowsInputs { rows }, outputs });
-    Ok(found)
+    recorder.push(Step::NewRows { inputs: NewRowsInputs { rows }, outputs });
+    Ok(new_rows)
 }
 
-/// Appends those rows of the page that the flow has not handed on, and that this scan has not seen.
+/// Appends the rows of the page that are not seen, and that this scan has not met before.
 async fn keep_new(
     ctx: &RunContext,
     flow: &Flow,
     plan: &ScanPlan,
     page: Page,
-    found: &mut Found,
+    new_rows: &mut NewRows,
 ) -> Result<(), RunError> {
     let rows: Vec<Row> = page.rows.into_iter().filter(|row| is_of_range(plan, row)).collect();
     let marks: Vec<RowMark> = rows.iter().map(RowMark::new).collect();
-    let handed_on = handed_on(ctx, plan, &marks).await?;
+    let seen = seen_versions(ctx, plan, &marks).await?;
     let hides = flow.email.test_leads == TestLeads::Hide;
-    for ((row, mark), handed_on) in rows.iter().zip(marks).zip(handed_on) {
-        let handed_on = plan.old_version(mark.id)?.or(handed_on);
-        let is_seen = found.marks.contains(mark.id) || found.hidden.contains(mark.id);
-        if flow.table.notify_on.is_known(mark.version, handed_on) || is_seen {
+    for ((row, mark), seen) in rows.iter().zip(marks).zip(seen) {
+        let seen = plan.old_version(mark.id)?.or(seen);
+        let is_in_scan = new_rows.marks.contains(mark.id) || new_rows.hidden.contains(mark.id);
+        if flow.table.notify_on.is_known(mark.version, seen) || is_in_scan {
             continue;
         }
         let is_test = (hides || plan.is_first) && lead::is_test(row);
         if hides && is_test {
-            found.hidden.push(mark);
+            new_rows.hidden.push(mark);
         } else {
-            found.tests += u64::from(is_test);
-            found.spool.push(row)?;
-            found.marks.push(mark);
+            new_rows.tests += u64::from(is_test);
+            new_rows.spool.push(row)?;
+            new_rows.marks.push(mark);
         }
-        if found.marks.len() + found.hidden.len() > MOST_ROWS || found.spool.size() > MOST_BYTES {
+        if new_rows.marks.len() + new_rows.hidden.len() > MOST_ROWS || new_rows.spool.size() > MOST_BYTES {
             return Err(RunError::TooMuch { rows: MOST_ROWS, bytes: MOST_BYTES });
         }
     }
@@ -138,8 +138,8 @@ fn is_of_range(plan: &ScanPlan, row: &Row) -> bool {
     plan.replay.is_none_or(|(to, _)| row.is_within(plan.past_time, to))
 }
 
-/// Which version of each row is not to be handed on any more.
-async fn handed_on(
+/// Which version of each row is seen, and so is not to be processed again.
+async fn seen_versions(
     ctx: &RunContext,
     plan: &ScanPlan,
     marks: &[RowMark],

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use tracing::{info, warn};
 
 use super::RunError;
-use super::record::Record;
+use super::recorder::StepRecorder;
 use super::source::source_of;
 use crate::engine::RunContext;
 use crate::flow::Flow;
@@ -60,7 +60,7 @@ pub(super) async fn plan_scan(
     table: &dyn TableReader,
     (begun, started): (ClaimedRun, Timestamp),
     range: Range,
-    record: &mut Record,
+    recorder: &mut StepRecorder,
 ) -> Result<ScanPlan, RunError> {
     let due = (begun.due_since, begun.is_first_try);
     let source = match begun.source {
@@ -69,11 +69,11 @@ pub(super) async fn plan_scan(
     };
     if let Range::Past { from, to, again } = range {
         let inputs = WindowInputs::Past { from, to, again };
-        record.step(Step::Window { inputs, outputs: since(from, "as it was asked") });
+        recorder.push(Step::Window { inputs, outputs: since(from, "as it was asked") });
         return Ok(ScanPlan::that_moves_nothing(source.id, from, Some((to, again))));
     }
     if flow.window.mode == Mode::Fixed {
-        return Box::pin(plan_fixed_scan(ctx, flow, table, source.id, record)).await;
+        return Box::pin(plan_fixed_scan(ctx, flow, table, source.id, recorder)).await;
     }
     let progress = match source.progress {
         Some(progress) => progress,
@@ -81,9 +81,9 @@ pub(super) async fn plan_scan(
     };
     // Until the first scan is committed, what lies before the baseline is not known.
     if progress.last_deep_scan.is_none() {
-        return Box::pin(plan_first_scan(ctx, flow, table, source.id, progress, record)).await;
+        return Box::pin(plan_first_scan(ctx, flow, table, source.id, progress, recorder)).await;
     }
-    Ok(plan_later_scan(ctx, flow, source.id, progress, record))
+    Ok(plan_later_scan(ctx, flow, source.id, progress, recorder))
 }
 
 /// The table that the flow reads now is another than the last one, or is written in another way.
@@ -140,12 +140,12 @@ async fn plan_fixed_scan(
     flow: &Flow,
     table: &dyn TableReader,
     source: i64,
-    record: &mut Record,
+    recorder: &mut StepRecorder,
 ) -> Result<ScanPlan, RunError> {
     let now = table.ask_time().await?.date.unwrap_or_else(|| ctx.clock.now());
     let past_time = flow.window.length_before(now);
     let inputs = WindowInputs::Fixed { window_s: flow.window.length.as_secs(), server_time: now };
-    record.step(Step::Window { inputs, outputs: since(past_time, Reason::Window.words()) });
+    recorder.push(Step::Window { inputs, outputs: since(past_time, Reason::Window.words()) });
     Ok(ScanPlan::that_moves_nothing(source, past_time, None))
 }
 
@@ -154,7 +154,7 @@ fn plan_later_scan(
     flow: &Flow,
     source: i64,
     progress: Progress,
-    record: &mut Record,
+    recorder: &mut StepRecorder,
 ) -> ScanPlan {
     let now = ctx.clock.now();
     let found = flow.window.past_time(now, &progress);
@@ -166,7 +166,7 @@ fn plan_later_scan(
         begin: baseline,
         watermark,
     });
-    record.step(Step::Window { inputs, outputs: since(found.at, found.reason.words()) });
+    recorder.push(Step::Window { inputs, outputs: since(found.at, found.reason.words()) });
     ScanPlan {
         source,
         past_time: found.at,
@@ -185,7 +185,7 @@ async fn plan_first_scan(
     table: &dyn TableReader,
     source: i64,
     progress: Progress,
-    record: &mut Record,
+    recorder: &mut StepRecorder,
 ) -> Result<ScanPlan, RunError> {
     let baseline = progress.baseline;
     let mut old_rows = OldRows::new(&ctx.folder);
@@ -207,7 +207,7 @@ async fn plan_first_scan(
         rows_before: Some(rows_before as u64),
         ..since(baseline, "the flow's first run: rows before it are not mailed")
     };
-    record.step(Step::Window { inputs, outputs });
+    recorder.push(Step::Window { inputs, outputs });
     Ok(ScanPlan {
         source,
         past_time: baseline,

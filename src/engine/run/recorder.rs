@@ -7,15 +7,15 @@ use crate::history::{RecordedStep, Step};
 
 /// The steps so far; each takes from the end of the one before.
 #[derive(Debug)]
-pub(super) struct Record {
+pub(super) struct StepRecorder {
     steps: Vec<RecordedStep>,
     since: Instant,
-    facts: Facts,
+    facts: RunFacts,
 }
 
-/// What the run's line in the log tells of its steps; `None` where it did not come so far.
+/// What the run's line in the log shows of its steps; `None` where it did not come so far.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Facts {
+pub(super) struct RunFacts {
     pub(super) past_time: Option<Timestamp>,
     pub(super) pages: Option<u64>,
     pub(super) scanned: Option<u64>,
@@ -23,14 +23,14 @@ pub(super) struct Facts {
     pub(super) mails: Option<u64>,
 }
 
-impl Default for Record {
+impl Default for StepRecorder {
     fn default() -> Self {
-        Self { steps: Vec::new(), since: Instant::now(), facts: Facts::default() }
+        Self { steps: Vec::new(), since: Instant::now(), facts: RunFacts::default() }
     }
 }
 
-impl Record {
-    pub(super) fn step(&mut self, step: Step) {
+impl StepRecorder {
+    pub(super) fn push(&mut self, step: Step) {
         self.facts.add(&step);
         let took = SignedDuration::try_from(self.since.elapsed()).unwrap_or_default();
         self.steps.push(RecordedStep { step, took });
@@ -38,7 +38,7 @@ impl Record {
     }
 
     /// The run has waited for its turn; a moment of it is not worth a step.
-    pub(super) fn turn(&mut self, waited: SignedDuration) {
+    pub(super) fn record_turn(&mut self, waited: SignedDuration) {
         if waited >= SignedDuration::from_secs(1) {
             self.steps.push(RecordedStep { step: Step::Turn, took: waited });
         }
@@ -48,12 +48,12 @@ impl Record {
         std::mem::take(&mut self.steps)
     }
 
-    pub(super) fn facts(&self) -> Facts {
+    pub(super) fn facts(&self) -> RunFacts {
         self.facts.clone()
     }
 }
 
-impl Facts {
+impl RunFacts {
     fn add(&mut self, step: &Step) {
         match step {
             Step::Window { outputs, .. } => self.past_time = Some(outputs.past_time),
