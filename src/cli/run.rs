@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use leadflow::config::Loaded;
 use leadflow::daemon::ticker;
 use leadflow::daemon::{self, Drive, Signal, Watch};
-use leadflow::engine::{Engine, RunContext, RunEnd};
+use leadflow::engine::{Engine, FinishedRun, RunContext};
 use leadflow::flow::{Config, Flow};
 use leadflow::history::{Cause, Order, Run};
 use leadflow::platform::clock::Clock;
@@ -87,7 +87,7 @@ async fn once(loaded: Loaded, names: &[String]) -> anyhow::Result<ExitCode> {
     let wanted = wanted.into_iter().map(|flow| (flow, order)).collect();
     let (ends, stopped_by) = unless_stopped(async |stop| Ok(engine.run_now(wanted, stop).await?)).await?;
     let mut is_done = true;
-    for RunEnd { flow, result } in ends {
+    for FinishedRun { flow, result } in ends {
         let Some(ended) = result else {
             output::complain(&format!(
                 "{}: the result of its run could not be recorded; see the log above",

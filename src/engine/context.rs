@@ -24,17 +24,24 @@ pub struct RunContext {
     /// Where work that may block is done.
     pub(crate) runner: Runner,
     /// Of those who compose mails, which takes memory and no service.
-    pub(super) desks: Arc<Semaphore>,
+    pub(super) compose_permits: Arc<Semaphore>,
 }
 
 /// Runs that compose at the same time.
-const DESKS: usize = 4;
+const MAX_COMPOSING: usize = 4;
 
 impl RunContext {
     /// One whose blocking work is done where that of the store is.
     pub fn new(store: Store, clock: Clock, folder: PathBuf, services: Arc<dyn Services>) -> Self {
         let runner = store.runner().clone();
-        Self { store, clock, folder, services, runner, desks: Arc::new(Semaphore::new(DESKS)) }
+        Self {
+            store,
+            clock,
+            folder,
+            services,
+            runner,
+            compose_permits: Arc::new(Semaphore::new(MAX_COMPOSING)),
+        }
     }
 
     /// One over the network.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tracing::{error, warn};
 
-use super::{Engine, RunEnd};
+use super::{Engine, FinishedRun};
 use crate::store::StoreError;
 
 /// How long runs may go on after a stop; what they have not committed is done anew.
@@ -29,7 +29,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the state fails for good.
-    pub async fn finish_next(&mut self) -> Result<Option<Vec<RunEnd>>, StoreError> {
+    pub async fn finish_next(&mut self) -> Result<Option<Vec<FinishedRun>>, StoreError> {
         // Those under way may hang; what has ended is not lost with them.
         self.workers.record(&self.ctx);
         match self.workers.next().await {
@@ -39,7 +39,7 @@ impl Engine {
     }
 
     /// Lets the runs under way finish for a while; those that do not are interrupted. Returns the ends of the others.
-    pub async fn finish_runs(&mut self) -> Vec<RunEnd> {
+    pub async fn finish_runs(&mut self) -> Vec<FinishedRun> {
         let mut ends = Vec::new();
         let finish = async {
             if let Err(error) = self.withdraw_waiting().await {

@@ -31,7 +31,7 @@ use crate::planner::{Agenda, Known};
 use crate::store::{Changes, Request, StoreError, TakenOver};
 use alarms::Ends;
 use delivery::Delivery;
-use run::Ended;
+use run::RunResult;
 use workers::Workers;
 
 pub use context::RunContext;
@@ -65,11 +65,11 @@ pub struct Engine {
 
 /// The end of a run.
 #[derive(Debug)]
-pub struct RunEnd {
+pub struct FinishedRun {
     /// The flow, as it was run.
     pub flow: Arc<Flow>,
     /// What came of it; `None` where that could not be recorded, and the run is done again.
-    pub result: Option<Ended>,
+    pub result: Option<RunResult>,
 }
 
 /// What goes on.

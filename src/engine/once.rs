@@ -6,7 +6,7 @@ use tokio::sync::watch;
 
 use super::finish::mail_may_finish;
 use super::workers::Job;
-use super::{Engine, RunEnd};
+use super::{Engine, FinishedRun};
 use crate::flow::Flow;
 use crate::history::{Cause, Order};
 use crate::store::StoreError;
@@ -23,7 +23,7 @@ impl Engine {
         mut self,
         wanted: Vec<(Arc<Flow>, Order)>,
         mut stop: watch::Receiver<bool>,
-    ) -> Result<Vec<RunEnd>, StoreError> {
+    ) -> Result<Vec<FinishedRun>, StoreError> {
         // What waits already leaves before what the runs make.
         self.delivery.postman().start_over().await?;
         let mut ends = Vec::new();
@@ -52,7 +52,7 @@ impl Engine {
         Ok(ends)
     }
 
-    async fn finish_all(&mut self, ends: &mut Vec<RunEnd>) -> Result<(), StoreError> {
+    async fn finish_all(&mut self, ends: &mut Vec<FinishedRun>) -> Result<(), StoreError> {
         while let Some(some) = self.finish_next().await? {
             ends.extend(some);
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Engine;
-use super::run::Claimed;
+use super::run::PendingRun;
 use super::workers::Job;
 use crate::flow::Config;
 use crate::platform::faults::crash_point;
@@ -45,8 +45,8 @@ impl Engine {
 
     /// The runs that wait for their turn, as the new file has their flows; where it has them no more, the
     /// claims are taken back.
-    async fn keep_waiting(&mut self, config: &Config) -> Result<Vec<(Job, Claimed)>, StoreError> {
-        let is_kept = |(job, _): &(Job, Claimed)| {
+    async fn keep_waiting(&mut self, config: &Config) -> Result<Vec<(Job, PendingRun)>, StoreError> {
+        let is_kept = |(job, _): &(Job, PendingRun)| {
             let flow = config.flows.get(&job.flow.name);
             flow.is_some_and(|flow| flow.enabled || job.order.request.is_some())
         };

@@ -8,9 +8,9 @@ use tokio::task::JoinError;
 use tracing::error;
 
 use super::alarms::{self, Seen};
-use super::run::{self, Claimed, Ended};
+use super::run::{self, PendingRun, RunResult};
 use super::workers::{Job, WorkerEvent};
-use super::{Engine, RunEnd};
+use super::{Engine, FinishedRun};
 use crate::alarm::Kind;
 use crate::flow::Flow;
 use crate::history::{Outcome, Range};
@@ -78,7 +78,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the state fails for good, or the delivery has ended, which it does by such a failure alone.
-    pub async fn next(&mut self) -> Result<Vec<RunEnd>, StoreError> {
+    pub async fn next(&mut self) -> Result<Vec<FinishedRun>, StoreError> {
         let event = tokio::select! {
             // One order, so that a simulation can be played again.
             biased;
@@ -125,8 +125,8 @@ impl Engine {
                 break;
             }
             let wanted = some.iter().map(|job| (job.flow.name.clone(), job.order)).collect();
-            match run::claim(&self.ctx, wanted).await {
-                Ok(claimed) => self.workers.add(some.into_iter().zip(claimed)),
+            match run::claim_runs(&self.ctx, wanted).await {
+                Ok(pending) => self.workers.add(some.into_iter().zip(pending)),
                 Err(error) => {
                     for job in some.into_iter().chain(jobs) {
                         self.give_back(&job);
@@ -135,13 +135,13 @@ impl Engine {
                 }
             }
         }
-        self.workers.go_on(&self.ctx, &self.config);
+        self.workers.start_runs(&self.ctx, &self.config);
         Ok(())
     }
 
     /// Takes back the claims of runs whose turn has not come.
-    pub(super) async fn withdraw(&self, waiting: &[(Job, Claimed)]) -> Result<(), StoreError> {
-        let runs: Vec<i64> = waiting.iter().map(|(_, claimed)| claimed.run()).collect();
+    pub(super) async fn withdraw(&self, waiting: &[(Job, PendingRun)]) -> Result<(), StoreError> {
+        let runs: Vec<i64> = waiting.iter().map(|(_, pending)| pending.run()).collect();
         self.ctx.store.withdraw_runs(runs).await
     }
 
@@ -149,11 +149,11 @@ impl Engine {
     pub(super) fn take_in(
         &mut self,
         event: Result<WorkerEvent, JoinError>,
-    ) -> Result<Vec<RunEnd>, StoreError> {
+    ) -> Result<Vec<FinishedRun>, StoreError> {
         let ends = match event {
             Ok(WorkerEvent::Empty(job, turn, empty)) => {
                 self.workers.end_turn(&turn);
-                self.workers.keep(job, *empty);
+                self.workers.keep_empty_run(job, *empty);
                 Vec::new()
             }
             Ok(WorkerEvent::Ended(job, turn, result)) => {
@@ -165,7 +165,7 @@ impl Engine {
                 self.workers.end_turn(&turn);
                 self.delivery.wake();
                 self.failed(&job);
-                vec![RunEnd { flow: job.flow, result: None }]
+                vec![FinishedRun { flow: job.flow, result: None }]
             }
             Ok(WorkerEvent::Recorded(jobs, results)) => {
                 self.workers.end_recording();
@@ -176,15 +176,15 @@ impl Engine {
                 Vec::new()
             }
         };
-        self.workers.go_on(&self.ctx, &self.config);
+        self.workers.start_runs(&self.ctx, &self.config);
         Ok(ends)
     }
 
     fn end_together(
         &mut self,
         jobs: Vec<Job>,
-        results: Result<Vec<Ended>, StoreError>,
-    ) -> Result<Vec<RunEnd>, StoreError> {
+        results: Result<Vec<RunResult>, StoreError>,
+    ) -> Result<Vec<FinishedRun>, StoreError> {
         match results {
             Ok(results) => jobs.into_iter().zip(results).map(|(job, it)| self.end(job, Ok(it))).collect(),
             Err(error) if error.is_lasting() => Err(error),
@@ -193,7 +193,7 @@ impl Engine {
     }
 
     /// Only a run of the new rows says that they can be read.
-    fn end(&mut self, job: Job, result: Result<Ended, StoreError>) -> Result<RunEnd, StoreError> {
+    fn end(&mut self, job: Job, result: Result<RunResult, StoreError>) -> Result<FinishedRun, StoreError> {
         let ended = match result {
             Ok(ended) => ended,
             Err(error) if error.is_lasting() => return Err(error),
@@ -204,7 +204,7 @@ impl Engine {
             (_, Range::New) => self.agenda.succeeded(&job.flow.name),
             (_, Range::Past { .. }) => self.agenda.ended(&job.flow.name),
         }
-        Ok(RunEnd { flow: job.flow, result: Some(ended) })
+        Ok(FinishedRun { flow: job.flow, result: Some(ended) })
     }
 
     fn failed(&mut self, job: &Job) {
@@ -214,9 +214,9 @@ impl Engine {
         }
     }
 
-    fn not_recorded(&mut self, job: Job) -> RunEnd {
+    fn not_recorded(&mut self, job: Job) -> FinishedRun {
         self.give_back(&job);
-        RunEnd { flow: job.flow, result: None }
+        FinishedRun { flow: job.flow, result: None }
     }
 
     /// A run that did not come to be: what it was for is due again at the next tick.

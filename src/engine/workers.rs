@@ -1,5 +1,5 @@
-//! The runs that are claimed: those under way, those that wait for their turn, and those that have handed
-//! on no row and wait to be recorded.
+//! The runs that are claimed: those under way, those that wait for their turn, and those that have
+//! processed no row and wait to be recorded.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tracing::error;
 
 use super::RunContext;
-use super::run::{self, Claimed, Done, Ended, Quiet};
+use super::run::{self, EmptyRun, PendingRun, RunEnd, RunResult};
 use super::turns::{Turn, Turns, Waiting};
 use crate::alarm::HeldUp;
 use crate::flow::{Config, Flow};
@@ -35,49 +35,49 @@ pub(super) struct Job {
 #[derive(Debug)]
 pub(super) enum WorkerEvent {
     /// A run has ended, and what came of it; or why that could not be recorded.
-    Ended(Job, Turn, Result<Ended, StoreError>),
+    Ended(Job, Turn, Result<RunResult, StoreError>),
     /// A run has broken off by a fault of leadflow.
     BrokeOff(Job, Turn),
-    /// A run that handed on no row is to be recorded.
-    Empty(Job, Turn, Box<Quiet>),
+    /// A run that processed no row is to be recorded.
+    Empty(Job, Turn, Box<EmptyRun>),
     /// Those that were to be are recorded; or why they could not be.
-    Recorded(Vec<Job>, Result<Vec<Ended>, StoreError>),
+    Recorded(Vec<Job>, Result<Vec<RunResult>, StoreError>),
 }
 
 /// The runs of an engine.
 #[derive(Debug, Default)]
 pub(super) struct Workers {
     work: JoinSet<WorkerEvent>,
-    turns: Turns<(Job, Claimed)>,
-    quiet: Vec<(Job, Quiet)>,
+    turns: Turns<(Job, PendingRun)>,
+    empty_runs: Vec<(Job, EmptyRun)>,
     is_recording: bool,
 }
 
 impl Workers {
     /// Jobs that are claimed.
-    pub(super) fn add(&mut self, jobs: impl IntoIterator<Item = (Job, Claimed)>) {
-        for (job, claimed) in jobs {
+    pub(super) fn add(&mut self, jobs: impl IntoIterator<Item = (Job, PendingRun)>) {
+        for (job, pending) in jobs {
             let flow = Arc::clone(&job.flow);
-            self.turns.add(&flow.table.connection, &flow.name, (job, claimed));
+            self.turns.add(&flow.table.connection, &flow.name, (job, pending));
         }
     }
 
     /// Starts those whose turn has come, and records those that wait for it.
-    pub(super) fn go_on(&mut self, ctx: &RunContext, config: &Arc<Config>) {
-        while let Some((turn, (job, claimed))) = self.turns.next(Instant::now()) {
-            self.work.spawn(work(ctx.clone(), Arc::clone(config), job, turn, claimed));
+    pub(super) fn start_runs(&mut self, ctx: &RunContext, config: &Arc<Config>) {
+        while let Some((turn, (job, pending))) = self.turns.next(Instant::now()) {
+            self.work.spawn(execute(ctx.clone(), Arc::clone(config), job, turn, pending));
         }
-        if self.quiet.len() >= TOGETHER || self.count() == 0 {
+        if self.empty_runs.len() >= TOGETHER || self.count() == 0 {
             self.record(ctx);
         }
     }
 
     /// Records those that wait for it, unless others are being recorded.
     pub(super) fn record(&mut self, ctx: &RunContext) {
-        if !self.is_recording && !self.quiet.is_empty() {
+        if !self.is_recording && !self.empty_runs.is_empty() {
             self.is_recording = true;
-            let together = self.quiet.len().min(TOGETHER);
-            self.work.spawn(record(ctx.clone(), self.quiet.drain(..together).collect()));
+            let together = self.empty_runs.len().min(TOGETHER);
+            self.work.spawn(record_empty_runs(ctx.clone(), self.empty_runs.drain(..together).collect()));
         }
     }
 
@@ -87,8 +87,8 @@ impl Workers {
     }
 
     /// The run is recorded with the next ones.
-    pub(super) fn keep(&mut self, job: Job, quiet: Quiet) {
-        self.quiet.push((job, quiet));
+    pub(super) fn keep_empty_run(&mut self, job: Job, run: EmptyRun) {
+        self.empty_runs.push((job, run));
     }
 
     /// A run gives its turn to another.
@@ -107,7 +107,7 @@ impl Workers {
     }
 
     /// Those that wait for their turn, which they do not any more.
-    pub(super) fn take_waiting(&mut self) -> Vec<(Job, Claimed)> {
+    pub(super) fn take_waiting(&mut self) -> Vec<(Job, PendingRun)> {
         self.turns.take_waiting()
     }
 
@@ -119,9 +119,9 @@ impl Workers {
     /// The table connections whose flows wait for their turn longer than their recurrence. What was before
     /// `planned` does not count: the machine slept, perhaps.
     pub(super) fn held_up(&self, planned: Timestamp, now: Timestamp) -> Vec<HeldUp> {
-        let late_since = |waiting: &Waiting<(Job, Claimed)>| {
-            let (job, claimed) = &waiting.run;
-            let since = claimed.started().max(planned);
+        let late_since = |waiting: &Waiting<(Job, PendingRun)>| {
+            let (job, pending) = &waiting.run;
+            let since = pending.started().max(planned);
             is_beyond_recurrence(&job.flow, since, now).then(|| (waiting.flow.clone(), since))
         };
         let held_up = self.turns.lines().filter_map(|(connection, waiting, under_way)| {
@@ -143,12 +143,18 @@ fn is_beyond_recurrence(flow: &Flow, since: Timestamp, now: Timestamp) -> bool {
 }
 
 /// A fault in one run ends neither the daemon nor the flow.
-async fn work(ctx: RunContext, config: Arc<Config>, job: Job, turn: Turn, claimed: Claimed) -> WorkerEvent {
+async fn execute(
+    ctx: RunContext,
+    config: Arc<Config>,
+    job: Job,
+    turn: Turn,
+    pending: PendingRun,
+) -> WorkerEvent {
     let flow = &job.flow.name;
-    let work = Box::pin(run::work(&ctx, &config, &job.flow, claimed));
+    let work = Box::pin(run::execute(&ctx, &config, &job.flow, pending));
     match AssertUnwindSafe(work).catch_unwind().await {
-        Ok(Ok(Done::Quiet(quiet))) => WorkerEvent::Empty(job, turn, quiet),
-        Ok(Ok(Done::Recorded(ended))) => WorkerEvent::Ended(job, turn, Ok(ended)),
+        Ok(Ok(RunEnd::Empty(run))) => WorkerEvent::Empty(job, turn, run),
+        Ok(Ok(RunEnd::Recorded(result))) => WorkerEvent::Ended(job, turn, Ok(result)),
         Ok(Err(error)) => {
             error!(flow, "cannot record the run: {error}");
             WorkerEvent::Ended(job, turn, Err(error))
@@ -160,9 +166,9 @@ async fn work(ctx: RunContext, config: Arc<Config>, job: Job, turn: Turn, claime
     }
 }
 
-async fn record(ctx: RunContext, ended: Vec<(Job, Quiet)>) -> WorkerEvent {
-    let (jobs, quiet): (Vec<_>, Vec<_>) = ended.into_iter().unzip();
-    let recorded = run::record(&ctx, quiet).await;
+async fn record_empty_runs(ctx: RunContext, ended: Vec<(Job, EmptyRun)>) -> WorkerEvent {
+    let (jobs, runs): (Vec<_>, Vec<_>) = ended.into_iter().unzip();
+    let recorded = run::record_empty_runs(&ctx, runs).await;
     if let Err(error) = &recorded {
         error!(runs = jobs.len(), "cannot record runs that found nothing: {error}");
     }

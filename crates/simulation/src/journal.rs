@@ -7,7 +7,7 @@ use super::state::Waiting;
 use super::story::{HOUR, MINUTE};
 use super::table::number_of;
 use super::{Break, Violation, state};
-use leadflow::engine::RunEnd;
+use leadflow::engine::FinishedRun;
 use leadflow::flow::Flow;
 use leadflow::history::Outcome;
 
@@ -97,8 +97,8 @@ impl Machine {
     }
 
     /// Tells the oracle of the end of a run.
-    pub(super) fn note_end(&self, end: RunEnd, process: &mut Process) {
-        let RunEnd { flow, result } = end;
+    pub(super) fn note_end(&self, end: FinishedRun, process: &mut Process) {
+        let FinishedRun { flow, result } = end;
         let name = &flow.name;
         let mut state = self.world.lock();
         let Some(ended) = result else {

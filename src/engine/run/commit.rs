@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::query::NewRows;
 use super::recorder::StepRecorder;
 use super::window::ScanPlan;
-use super::{RunError, Way};
+use super::{RunError, StepsResult};
 use crate::compose::{Composed, Mails, Scene, compose};
 use crate::engine::RunContext;
 use crate::flow::condition::Verdict;
@@ -70,7 +70,7 @@ pub(super) async fn commit(
     run: i64,
     decided: RunDecision,
     recorder: &mut StepRecorder,
-) -> Result<Way, RunError> {
+) -> Result<StepsResult, RunError> {
     let now = ctx.clock.now();
     let count = decided.mails.as_ref().map_or(0, |mails| mails.list().len());
     let (outcome, summary) = words(flow, &decided, count);
@@ -100,7 +100,7 @@ pub(super) async fn commit(
         now,
     };
     if mails.is_none() && scanned.skipped.is_empty() && scanned.old_rows.is_none() {
-        return Ok(Way::Quiet(scanned));
+        return Ok(StepsResult::Empty(scanned));
     }
     let connections = flow.email.connections.clone();
     let sender = mails.as_ref().map(|mails| mails.sender().to_owned()).unwrap_or_default();
@@ -119,7 +119,7 @@ pub(super) async fn commit(
     });
     Box::pin(ctx.store.commit_run(run, scanned, messages)).await?;
     crash_point("after-commit");
-    Ok(Way::Committed(outcome, summary))
+    Ok(StepsResult::Committed(outcome, summary))
 }
 
 /// How far the table is read after the run.

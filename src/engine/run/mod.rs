@@ -1,15 +1,15 @@
-//! The row's way, from a slot that has come due to a mail that lies in the outbox.
+//! A row's way, from a slot that is due to a message in the outbox.
 //!
 //! 1. **due**: the slot is claimed, with all others of its tick; a flow never runs beside itself.
-//! 2. **window**: how far back this run reads, and what the flow's first run passes over.
+//! 2. **window**: how far back this run reads, and which rows the flow's first run skips.
 //! 3. **query**: every page to the clean end, into a bounded spool.
-//! 4. **new rows**: those that the flow has not handed on yet, told page by page.
+//! 4. **new rows**: those that are not seen yet, page by page.
 //! 5. **condition**: whether they make a mail.
 //! 6. **render**: the final bytes.
-//! 7. **commit**: keys, mails, watermark and record in one transaction. Until here nothing has moved. Runs
-//!    that found nothing to hand on may share one.
-//! 8. **send** is the outbox's, from what was committed.
-//! 9. **history** is what each step noted on its way.
+//! 7. **commit**: seen rows, messages, watermark and record in one transaction. Until here nothing has moved. Runs
+//!    that process no row may share one.
+//! 8. **send** is the work of the delivery, from what was committed.
+//! 9. **history** is what each step recorded.
 
 mod commit;
 mod error;
@@ -37,16 +37,16 @@ pub use source::source_of;
 
 /// A run that is claimed and has done nothing yet.
 #[derive(Debug)]
-pub(crate) struct Claimed {
-    begun: ClaimedRun,
+pub(crate) struct PendingRun {
+    claim: ClaimedRun,
     order: Order,
     started: Timestamp,
 }
 
-impl Claimed {
+impl PendingRun {
     /// The run's number.
     pub(crate) fn run(&self) -> i64 {
-        self.begun.run
+        self.claim.run
     }
 
     /// When it was claimed.
@@ -57,23 +57,23 @@ impl Claimed {
 
 /// How a run has come to its end.
 #[derive(Debug)]
-pub(crate) enum Done {
+pub(crate) enum RunEnd {
     /// It is recorded.
-    Recorded(Ended),
-    /// It has handed on no row and is to be recorded, perhaps together with others.
-    Quiet(Box<Quiet>),
+    Recorded(RunResult),
+    /// It has processed no row and is to be recorded, perhaps together with others.
+    Empty(Box<EmptyRun>),
 }
 
-/// What a run that handed on no row leaves to be recorded.
+/// What a run that processed no row leaves to be recorded.
 #[derive(Debug)]
-pub(crate) struct Quiet {
-    told: Told,
+pub(crate) struct EmptyRun {
+    line: RunLogLine,
     scanned: Arc<ScanResult>,
 }
 
 /// What came of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ended {
+pub struct RunResult {
     /// The run's number.
     pub run: i64,
     /// What came of it so far; its mail may still wait.
@@ -91,11 +91,12 @@ pub async fn run(
     config: &Config,
     flow: &Arc<Flow>,
     order: &Order,
-) -> Result<Ended, StoreError> {
-    let claimed = claim(ctx, vec![(flow.name.clone(), *order)]).await?.pop().ok_or(StoreError::Stopped)?;
-    match work(ctx, config, flow, claimed).await? {
-        Done::Recorded(ended) => Ok(ended),
-        Done::Quiet(quiet) => record(ctx, vec![*quiet]).await?.pop().ok_or(StoreError::Stopped),
+) -> Result<RunResult, StoreError> {
+    let pending =
+        claim_runs(ctx, vec![(flow.name.clone(), *order)]).await?.pop().ok_or(StoreError::Stopped)?;
+    match execute(ctx, config, flow, pending).await? {
+        RunEnd::Recorded(result) => Ok(result),
+        RunEnd::Empty(run) => record_empty_runs(ctx, vec![*run]).await?.pop().ok_or(StoreError::Stopped),
     }
 }
 
@@ -103,74 +104,79 @@ pub async fn run(
 ///
 /// # Errors
 /// When the state fails.
-pub(crate) async fn claim(
+pub(crate) async fn claim_runs(
     ctx: &RunContext,
     wanted: Vec<(String, Order)>,
-) -> Result<Vec<Claimed>, StoreError> {
+) -> Result<Vec<PendingRun>, StoreError> {
     let started = ctx.clock.now();
     let orders: Vec<Order> = wanted.iter().map(|(_, order)| *order).collect();
     let new = wanted.into_iter().map(|(flow, order)| NewRun { flow, order, started });
-    let begun = ctx.store.claim_runs(new.collect()).await?;
+    let claims = ctx.store.claim_runs(new.collect()).await?;
     crash_point("run-claimed");
-    Ok(begun.into_iter().zip(orders).map(|(begun, order)| Claimed { begun, order, started }).collect())
+    Ok(claims.into_iter().zip(orders).map(|(claim, order)| PendingRun { claim, order, started }).collect())
 }
 
-/// Does what was claimed, up to the record of a run that handed on no row.
+/// Does what was claimed, except for the record of a run that processes no row.
 ///
 /// # Errors
 /// Only when the run could not be recorded: the state fails.
-pub(crate) async fn work(
+pub(crate) async fn execute(
     ctx: &RunContext,
     config: &Config,
     flow: &Arc<Flow>,
-    claimed: Claimed,
-) -> Result<Done, StoreError> {
+    pending: PendingRun,
+) -> Result<RunEnd, StoreError> {
     let mut recorder = StepRecorder::default();
-    let run = claimed.run();
-    let cause = claimed.order.cause;
-    let started = claimed.started;
-    let due_since = claimed.begun.due_since;
+    let run = pending.run();
+    let cause = pending.order.cause;
+    let started = pending.started;
+    let due_since = pending.claim.due_since;
     recorder.record_turn(ctx.clock.now().duration_since(started));
-    let result = rows_way(ctx, config, flow, claimed, &mut recorder).await;
-    let told = Told { flow: Arc::clone(flow), run, cause, facts: recorder.facts(), started };
+    let result = run_steps(ctx, config, flow, pending, &mut recorder).await;
+    let line = RunLogLine { flow: Arc::clone(flow), run, cause, facts: recorder.facts(), started };
     match result {
-        Ok(Way::Quiet(scanned)) => Ok(Done::Quiet(Box::new(Quiet { told, scanned: Arc::new(scanned) }))),
-        Ok(Way::Committed(outcome, summary)) => {
-            told.ended(outcome, &summary, ctx.clock.now());
-            Ok(Done::Recorded(Ended { run, outcome, summary }))
+        Ok(StepsResult::Empty(scanned)) => {
+            Ok(RunEnd::Empty(Box::new(EmptyRun { line, scanned: Arc::new(scanned) })))
+        }
+        Ok(StepsResult::Committed(outcome, summary)) => {
+            line.log_end(outcome, &summary, ctx.clock.now());
+            Ok(RunEnd::Recorded(RunResult { run, outcome, summary }))
         }
         Err(RunError::Store(error)) if error.is_lasting() => Err(error),
         Err(failure) => {
             // The connection string or the certificates may be others by now.
             ctx.services.renew(&flow.table.connection);
-            told.failed(&failure, ctx.clock.now());
+            line.log_failure(&failure, ctx.clock.now());
             let summary = failure.to_string();
             Box::pin(end_failed(ctx, (run, due_since), &failure, recorder)).await?;
-            Ok(Done::Recorded(Ended { run, outcome: Outcome::Failed, summary }))
+            Ok(RunEnd::Recorded(RunResult { run, outcome: Outcome::Failed, summary }))
         }
     }
 }
 
-/// Records runs that handed on no row, all or none.
+/// Records runs that processed no row, all or none.
 ///
 /// # Errors
 /// When the state fails; then nothing has moved.
-pub(crate) async fn record(ctx: &RunContext, quiet: Vec<Quiet>) -> Result<Vec<Ended>, StoreError> {
-    let scans = quiet.iter().map(|quiet| (quiet.told.run, Arc::clone(&quiet.scanned)));
+pub(crate) async fn record_empty_runs(
+    ctx: &RunContext,
+    runs: Vec<EmptyRun>,
+) -> Result<Vec<RunResult>, StoreError> {
+    let scans = runs.iter().map(|run| (run.line.run, Arc::clone(&run.scanned)));
     ctx.store.commit_empty_scans(scans.collect()).await?;
     crash_point("after-commit");
-    let ended = |Quiet { told, scanned }: Quiet| {
+    let result = |EmptyRun { line, scanned }: EmptyRun| {
         let ScanResult { outcome, summary, now, .. } = scanned.as_ref();
-        let run = told.run;
-        told.ended(*outcome, summary, *now);
-        Ended { run, outcome: *outcome, summary: summary.clone() }
+        let run = line.run;
+        line.log_end(*outcome, summary, *now);
+        RunResult { run, outcome: *outcome, summary: summary.clone() }
     };
-    Ok(quiet.into_iter().map(ended).collect())
+    Ok(runs.into_iter().map(result).collect())
 }
 
 /// The run's one line in the log.
 #[derive(Debug)]
-struct Told {
+struct RunLogLine {
     flow: Arc<Flow>,
     run: i64,
     cause: Cause,
@@ -178,13 +184,13 @@ struct Told {
     started: Timestamp,
 }
 
-impl Told {
+impl RunLogLine {
     /// The JSON of the log has no number of 128 bits.
     fn took_ms(&self, now: Timestamp) -> u64 {
         u64::try_from(now.duration_since(self.started).as_millis()).unwrap_or_default()
     }
 
-    fn ended(self, outcome: Outcome, summary: &str, now: Timestamp) {
+    fn log_end(self, outcome: Outcome, summary: &str, now: Timestamp) {
         let run = self.run;
         let took_ms = self.took_ms(now);
         let RunFacts { past_time, pages, scanned, new, mails } = self.facts;
@@ -195,7 +201,7 @@ impl Told {
         info!(flow, run, cause, outcome, new, scanned, pages, mails, past_time, took_ms, "{summary}");
     }
 
-    fn failed(self, failure: &RunError, now: Timestamp) {
+    fn log_failure(self, failure: &RunError, now: Timestamp) {
         let run = self.run;
         let took_ms = self.took_ms(now);
         let RunFacts { past_time, pages, scanned, new, .. } = self.facts;
@@ -211,29 +217,29 @@ impl Told {
     }
 }
 
-/// Where the row's way has come to.
-enum Way {
+/// What the steps of a run led to.
+enum StepsResult {
     Committed(Outcome, String),
-    /// No row is handed on, and the rest may be committed with that of other runs.
-    Quiet(ScanResult),
+    /// No row is processed; the rest may be committed with that of other runs.
+    Empty(ScanResult),
 }
 
-/// What few runs come to is boxed, so that the others, which may be thousands, are not made large by it.
-async fn rows_way(
+/// Rare branches are boxed: thousands of these futures may be alive at once.
+async fn run_steps(
     ctx: &RunContext,
     config: &Config,
     flow: &Arc<Flow>,
-    claimed: Claimed,
+    pending: PendingRun,
     recorder: &mut StepRecorder,
-) -> Result<Way, RunError> {
+) -> Result<StepsResult, RunError> {
     let table = ctx.services.table(config.table_of(flow)?).await?;
-    let Claimed { begun, order, started } = claimed;
-    let run = begun.run;
-    let plan = window::plan_scan(ctx, flow, &*table, (begun, started), order.range, recorder).await?;
+    let PendingRun { claim, order, started } = pending;
+    let run = claim.run;
+    let plan = window::plan_scan(ctx, flow, &*table, (claim, started), order.range, recorder).await?;
     let new_rows = query::new_rows(ctx, flow, &*table, &plan, recorder).await?;
     let verdict = decide(flow, new_rows.spool.len(), recorder);
     // It is never closed.
-    let _desk = if verdict == Verdict::Mail { ctx.desks.acquire().await.ok() } else { None };
+    let _permit = if verdict == Verdict::Mail { ctx.compose_permits.acquire().await.ok() } else { None };
     let (mails, new_rows) = match verdict {
         Verdict::Mail => Box::pin(commit::render(ctx, config, flow, run, &plan, new_rows, recorder)).await?,
         Verdict::NothingNew | Verdict::Gather | Verdict::PassOver => (None, new_rows),

@@ -58,12 +58,12 @@ pub(super) async fn plan_scan(
     ctx: &RunContext,
     flow: &Flow,
     table: &dyn TableReader,
-    (begun, started): (ClaimedRun, Timestamp),
+    (claim, started): (ClaimedRun, Timestamp),
     range: Range,
     recorder: &mut StepRecorder,
 ) -> Result<ScanPlan, RunError> {
-    let due = (begun.due_since, begun.is_first_try);
-    let source = match begun.source {
+    let due = (claim.due_since, claim.is_first_try);
+    let source = match claim.source {
         Some(source) if source.identity == table.identity() => source,
         _ => Box::pin(visit(ctx, flow, table, (due.0, started), range)).await?,
     };
