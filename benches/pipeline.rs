@@ -17,7 +17,7 @@ use leadflow::compose::{Scene, compose};
 use leadflow::config;
 use leadflow::filter::Filter;
 use leadflow::flow::{Config, Flow};
-use leadflow::planner::{Agenda, Known};
+use leadflow::planner::{Planner, ScheduleState};
 use leadflow::rows::row::{Row, RowMark};
 use leadflow::store::Store;
 use serde::Deserialize;
@@ -149,17 +149,17 @@ fn planner(bencher: Bencher<'_, '_>, flows: usize) {
     let config = config(flows);
     let mut now: Timestamp = "2026-11-24T18:33:00Z".parse().unwrap();
     let known = |name: &String| {
-        (name.clone(), Known { anchor: now, last_slot: None, is_off: false, is_failing: false })
+        (name.clone(), ScheduleState { anchor: now, last_slot: None, is_off: false, is_failing: false })
     };
     let known: BTreeMap<_, _> = config.flows.keys().map(known).collect();
-    let mut agenda = Agenda::default();
-    agenda.replace(&config.flows, &known, now);
+    let mut planner = Planner::default();
+    planner.replace(&config.flows, &known, now);
     bencher.counter(ItemsCount::new(flows)).bench_local(|| {
         now += SignedDuration::from_mins(1);
-        let due = agenda.due(now);
+        let due = planner.due(now);
         assert_eq!(due.len(), flows);
         for due in due {
-            agenda.ended(&due.flow.name);
+            planner.ended(&due.flow.name);
         }
     });
 }

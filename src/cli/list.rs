@@ -124,9 +124,9 @@ fn columns() -> [Column; 7] {
 }
 
 fn view_of(flow: &Named, overview: FlowOverview, is_running: Option<bool>, now: Timestamp) -> FlowView {
-    let FlowOverview { known, off_since, last_run, waiting_mails } = overview;
+    let FlowOverview { schedule, off_since, last_run, waiting_mails } = overview;
     let next_run = match flow {
-        Named::Whole(flow) => known.and_then(|known| planner::next_run(flow, &known, now)),
+        Named::Whole(flow) => schedule.and_then(|state| planner::next_run(flow, &state, now)),
         Named::Broken { .. } => None,
     };
     FlowView {

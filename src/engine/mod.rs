@@ -27,7 +27,7 @@ use tracing::warn;
 
 use crate::alarm::Alarm;
 use crate::flow::{Config, Flow};
-use crate::planner::{Agenda, Known};
+use crate::planner::{Planner, ScheduleState};
 use crate::store::{Changes, Request, StoreError, TakenOver};
 use alarms::Ends;
 use delivery::Delivery;
@@ -43,7 +43,7 @@ pub use tick::Tick;
 pub struct Engine {
     ctx: RunContext,
     config: Arc<Config>,
-    agenda: Agenda,
+    planner: Planner,
     workers: Workers,
     delivery: Delivery,
     /// Of the state, where commands leave what they ask for.
@@ -126,7 +126,7 @@ impl Engine {
         let mut engine = Self {
             ctx,
             config,
-            agenda: Agenda::default(),
+            planner: Planner::default(),
             workers: Workers::default(),
             delivery,
             changes,
@@ -139,8 +139,8 @@ impl Engine {
             is_well: None,
         };
         let now = engine.ctx.clock.now();
-        let known = engine.known(&engine.config, Some(now)).await?;
-        engine.agenda.replace(&engine.config.flows, &known, now);
+        let states = engine.schedule_states(&engine.config, Some(now)).await?;
+        engine.planner.replace(&engine.config.flows, &states, now);
         engine.planned = now;
         Ok(engine)
     }
@@ -166,15 +166,15 @@ impl Engine {
 
     /// What goes on now.
     pub fn snapshot(&self) -> Snapshot {
-        let (on, off) = self.agenda.on_and_off();
-        let next = self.agenda.next().map(|(flow, next)| (flow.to_owned(), next));
+        let (on, off) = self.planner.on_and_off();
+        let next = self.planner.next().map(|(flow, next)| (flow.to_owned(), next));
         Snapshot { on, off, next, under_way: self.workers.count(), is_well: self.is_well }
     }
 
     /// The planner, for who puts faults into it.
     #[doc(hidden)]
-    pub fn planner(&mut self) -> &mut Agenda {
-        &mut self.agenda
+    pub fn planner(&mut self) -> &mut Planner {
+        &mut self.planner
     }
 
     /// flows.toml as it is now cannot be used, or can be again; told at the next tick.
@@ -190,16 +190,16 @@ impl Engine {
 
     /// What the state knows of the flows of a file. It notes since when what is due counts as late, where that is
     /// said.
-    async fn known(
+    async fn schedule_states(
         &self,
         config: &Arc<Config>,
         planned: Option<Timestamp>,
-    ) -> Result<BTreeMap<String, Known>, StoreError> {
+    ) -> Result<BTreeMap<String, ScheduleState>, StoreError> {
         let flows = config.flows.iter().map(|(name, flow)| (name.clone(), flow.enabled));
-        let known = self.ctx.store.plan_of(flows.collect(), self.ctx.clock.now()).await?;
+        let states = self.ctx.store.schedule_states(flows.collect(), self.ctx.clock.now()).await?;
         if let Some(planned) = planned {
             self.ctx.store.set_planned(planned).await?;
         }
-        Ok(known)
+        Ok(states)
     }
 }

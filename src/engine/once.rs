@@ -31,12 +31,12 @@ impl Engine {
             if *stop.borrow() {
                 break;
             }
-            if !self.agenda.claim(&flow.name) {
+            if !self.planner.claim(&flow.name) {
                 continue;
             }
             if order.cause == Cause::Once {
                 // No daemon makes up for them.
-                order.since = self.agenda.missed(&flow.name);
+                order.since = self.planner.missed(&flow.name);
             }
             self.claim(vec![Job { flow, order }]).await?;
             let is_stopped = tokio::select! {
@@ -61,7 +61,7 @@ impl Engine {
 
     /// Whether the flow is on, by the file and by the state.
     pub fn is_on(&self, flow: &str) -> bool {
-        self.agenda.is_on(flow)
+        self.planner.is_on(flow)
     }
 
     /// Waits only for a connection's `per_minute`.

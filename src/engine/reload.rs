@@ -18,14 +18,14 @@ impl Engine {
     pub async fn reload(&mut self, config: Arc<Config>) -> Result<(), StoreError> {
         // All that can fail comes before anything is swapped.
         let now = self.ctx.clock.now();
-        let known = self.known(&config, Some(now)).await?;
+        let states = self.schedule_states(&config, Some(now)).await?;
         let waiting = self.keep_waiting(&config).await?;
         crash_point("before-swap");
         self.config = config;
         self.ctx.services.renew_all();
         self.delivery.replace(Arc::clone(&self.config));
         self.workers.add(waiting);
-        self.agenda.replace(&self.config.flows, &known, now);
+        self.planner.replace(&self.config.flows, &states, now);
         self.planned = now;
         crash_point("swapped");
         Ok(())
@@ -36,10 +36,10 @@ impl Engine {
     /// # Errors
     /// When the state fails.
     pub async fn try_anew(&mut self) -> Result<(), StoreError> {
-        let known = self.known(&self.config, None).await?;
+        let states = self.schedule_states(&self.config, None).await?;
         self.ctx.services.renew_all();
         self.delivery.replace(Arc::clone(&self.config));
-        self.agenda.replace(&self.config.flows, &known, self.ctx.clock.now());
+        self.planner.replace(&self.config.flows, &states, self.ctx.clock.now());
         Ok(())
     }
 

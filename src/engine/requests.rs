@@ -49,7 +49,7 @@ impl Engine {
     }
 
     fn turn(&mut self, flow: &str, is_off: bool, now: Timestamp) {
-        self.agenda.set_off(flow, is_off, now);
+        self.planner.set_off(flow, is_off, now);
         info!(flow, "turned {} by command", if is_off { "off" } else { "on" });
     }
 
@@ -62,7 +62,7 @@ impl Engine {
             self.ctx.store.refuse_request(id, answer).await?;
             return Ok(None);
         };
-        if !self.agenda.claim(name) {
+        if !self.planner.claim(name) {
             return Ok(None);
         }
         info!(flow = name, cause = order.cause.word(), "a run is requested by command");

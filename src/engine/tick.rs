@@ -14,7 +14,7 @@ use super::{Engine, FinishedRun};
 use crate::alarm::Kind;
 use crate::flow::Flow;
 use crate::history::{Outcome, Range};
-use crate::planner::Due;
+use crate::planner::DueRun;
 use crate::platform::clock::SET_BACK;
 use crate::platform::faults::hang_point;
 use crate::store::StoreError;
@@ -56,7 +56,7 @@ impl Engine {
         }
         hang_point("planner").await;
         let jobs: Vec<Job> =
-            self.agenda.due(now).into_iter().map(|Due { flow, order }| Job { flow, order }).collect();
+            self.planner.due(now).into_iter().map(|DueRun { flow, order }| Job { flow, order }).collect();
         let due = jobs.iter().map(|job| Arc::clone(&job.flow)).collect();
         self.claim(jobs).await?;
         self.workers.record(&self.ctx);
@@ -95,7 +95,7 @@ impl Engine {
         let passed = |(before, at): (Timestamp, Duration)| set_back(before, now, steady.saturating_sub(at));
         if let Some(by) = before.and_then(passed) {
             self.ctx.store.clock_went_back(by, now).await?;
-            self.agenda.set_back(by);
+            self.planner.set_back(by);
         }
         self.last_tick = Some((now, steady));
         Ok(before.map(|(before, _)| before))
@@ -201,16 +201,16 @@ impl Engine {
         };
         match (ended.outcome, job.order.range) {
             (Outcome::Failed, _) => self.failed(&job),
-            (_, Range::New) => self.agenda.succeeded(&job.flow.name),
-            (_, Range::Past { .. }) => self.agenda.ended(&job.flow.name),
+            (_, Range::New) => self.planner.succeeded(&job.flow.name),
+            (_, Range::Past { .. }) => self.planner.ended(&job.flow.name),
         }
         Ok(FinishedRun { flow: job.flow, result: Some(ended) })
     }
 
     fn failed(&mut self, job: &Job) {
         match job.order.range {
-            Range::New => self.agenda.failed(&job.flow.name, self.ctx.clock.now()),
-            Range::Past { .. } => self.agenda.ended(&job.flow.name),
+            Range::New => self.planner.failed(&job.flow.name, self.ctx.clock.now()),
+            Range::Past { .. } => self.planner.ended(&job.flow.name),
         }
     }
 
@@ -221,7 +221,7 @@ impl Engine {
 
     /// A run that did not come to be: what it was for is due again at the next tick.
     pub(super) fn give_back(&mut self, job: &Job) {
-        self.agenda.give_back(&job.flow.name, &job.order);
+        self.planner.return_slot(&job.flow.name, &job.order);
     }
 }
 

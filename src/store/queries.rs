@@ -8,7 +8,7 @@ use super::{Engine, Store, StoreError};
 use crate::alarm::{ConnectionState, FlowState, Raised};
 use crate::history::{Outcome, RecordedStep, Run};
 use crate::outbox::Recipient;
-use crate::planner::Known;
+use crate::planner::ScheduleState;
 use crate::rows::row::RowId;
 use crate::stats::Sample;
 
@@ -94,7 +94,7 @@ pub struct Provenance {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct FlowOverview {
     /// What the plan needs; `None` if the flow was never seen.
-    pub known: Option<Known>,
+    pub schedule: Option<ScheduleState>,
     /// Since when `leadflow off` keeps it off.
     pub off_since: Option<Timestamp>,
     /// Its newest run.

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Engine, NewMessage, OldRows, Store, StoreError};
 use crate::history::{Order, Outcome, RecordedStep};
-use crate::planner::Known;
+use crate::planner::ScheduleState;
 use crate::rows::row::{RowId, RowMark, RowVersion};
 use crate::schedule::window::Progress;
 
@@ -120,13 +120,13 @@ impl Store {
     ///
     /// # Errors
     /// As every operation.
-    pub async fn plan_of(
+    pub async fn schedule_states(
         &self,
         flows: Vec<(String, bool)>,
         now: Timestamp,
-    ) -> Result<BTreeMap<String, Known>, StoreError> {
+    ) -> Result<BTreeMap<String, ScheduleState>, StoreError> {
         let Engine::Sqlite(sqlite) = &self.engine;
-        sqlite.call(move |db| db.plan_of(flows.iter().map(|(name, is_on)| (name, *is_on)), now)).await
+        sqlite.call(move |db| db.schedule_states(flows.iter().map(|(name, is_on)| (name, *is_on)), now)).await
     }
 
     /// Notes that what is due counts as late from now on: a start, a reload, or the end of a standstill.

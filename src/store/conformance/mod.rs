@@ -103,7 +103,7 @@ const HERE: i64 = 1;
 
 /// The flow is seen, on.
 async fn see(store: &Store, flow: &str, second: i64) {
-    store.plan_of(vec![(flow.to_owned(), true)], at(second)).await.unwrap();
+    store.schedule_states(vec![(flow.to_owned(), true)], at(second)).await.unwrap();
 }
 
 /// From now on `leads` reads this table.
@@ -162,7 +162,7 @@ async fn overview(store: &Store, flow: &str) -> FlowOverview {
 
 /// The newest slot that a run of the flow has taken.
 async fn slot(store: &Store, flow: &str) -> Option<Timestamp> {
-    overview(store, flow).await.known.unwrap().last_slot
+    overview(store, flow).await.schedule.unwrap().last_slot
 }
 
 fn failed(summary: &str) -> FailedRun {

@@ -90,7 +90,7 @@ pub(in crate::store) async fn a_flow_that_was_never_on_is_first_seen_when_it_is(
     let store = opened(state).await;
     let plan = async |is_enabled, second| {
         let flows = vec![("late".to_owned(), is_enabled)];
-        store.plan_of(flows, at(second)).await.unwrap().remove("late").unwrap().anchor
+        store.schedule_states(flows, at(second)).await.unwrap().remove("late").unwrap().anchor
     };
     let turn = async |request, second| {
         store.leave_request(request, at(second)).await.unwrap();
@@ -105,7 +105,7 @@ pub(in crate::store) async fn a_flow_that_was_never_on_is_first_seen_when_it_is(
     turn(off.clone(), 50).await;
     turn(on.clone(), 60).await;
     assert_eq!(
-        overview(&store, "late").await.known.unwrap().anchor,
+        overview(&store, "late").await.schedule.unwrap().anchor,
         at(60),
         "it has taken no slot meanwhile"
     );
@@ -118,13 +118,13 @@ pub(in crate::store) async fn a_flow_that_was_never_on_is_first_seen_when_it_is(
     store.fail_run(run.run, failed("no table"), at(61)).await.unwrap();
     turn(off, 70).await;
     turn(on, 80).await;
-    assert_eq!(overview(&store, "late").await.known.unwrap().anchor, at(60));
+    assert_eq!(overview(&store, "late").await.schedule.unwrap().anchor, at(60));
 }
 
 pub(in crate::store) async fn another_table_is_due_from_when_the_flow_is_on(state: &impl State) {
     let store = opened(state).await;
     let plan = async |is_enabled, second| {
-        store.plan_of(vec![("leads".to_owned(), is_enabled)], at(second)).await.unwrap();
+        store.schedule_states(vec![("leads".to_owned(), is_enabled)], at(second)).await.unwrap();
     };
     let claim = async |store: &Store, second| {
         let order = Order { since: Some(at(110)), ..Order::new(Cause::Schedule, Some(at(second))) };

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{Database, Failure, from_db, to_db};
-use crate::planner::Known;
+use crate::planner::ScheduleState;
 use crate::store::{FlowOverview, RunFilter};
 
 /// As far as a look-back reaches, if nothing else is said.
@@ -15,21 +15,21 @@ const FAR_BACK: SignedDuration = SignedDuration::from_hours(7 * 24);
 impl Database {
     /// What the plan needs of these flows, which are all of the file, each with whether that has it on; one that was
     /// never seen is seen `now`. While a flow has never been on it is seen anew each time.
-    pub(crate) fn plan_of<'a>(
+    pub(crate) fn schedule_states<'a>(
         &mut self,
         flows: impl Iterator<Item = (&'a String, bool)>,
         now: Timestamp,
-    ) -> Result<BTreeMap<String, Known>, Failure> {
+    ) -> Result<BTreeMap<String, ScheduleState>, Failure> {
         let tx = self.db.transaction()?;
         let look = |(flow, is_enabled): (&String, bool)| {
             see(&tx, flow, now)?;
-            let known = known(&tx, flow)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+            let known = schedule_state(&tx, flow)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
             see_on(&tx, flow, is_enabled && !known.is_off, now)?;
             // Seen on for the first time, perhaps.
             let anchor = see(&tx, flow, now)?;
-            Ok::<_, rusqlite::Error>((flow.clone(), Known { anchor: from_db(anchor), ..known }))
+            Ok::<_, rusqlite::Error>((flow.clone(), ScheduleState { anchor: from_db(anchor), ..known }))
         };
-        let known: BTreeMap<String, Known> = flows.map(look).collect::<Result<_, _>>()?;
+        let known: BTreeMap<String, ScheduleState> = flows.map(look).collect::<Result<_, _>>()?;
         let names = serde_json::json!(known.keys().collect::<Vec<_>>()).to_string();
         tx.execute(
             "UPDATE flows SET seen_on = NULL
@@ -44,7 +44,7 @@ impl Database {
     pub(crate) fn overview(&self, flow: &str) -> Result<FlowOverview, Failure> {
         let newest = RunFilter { flow: Some(flow.to_owned()), limit: Some(1), ..RunFilter::default() };
         Ok(FlowOverview {
-            known: known(&self.db, flow)?,
+            schedule: schedule_state(&self.db, flow)?,
             off_since: self.off_since(flow)?,
             last_run: self.find_runs(&newest)?.pop(),
             waiting_mails: self.waiting_mails(flow)?,
@@ -159,13 +159,18 @@ fn see_on(db: &Connection, flow: &str, is_on: bool, now: Timestamp) -> rusqlite:
     Ok(())
 }
 
-fn known(db: &Connection, flow: &str) -> rusqlite::Result<Option<Known>> {
+fn schedule_state(db: &Connection, flow: &str) -> rusqlite::Result<Option<ScheduleState>> {
     let mut ask = db.prepare_cached(
         "SELECT anchor, last_slot, off_since IS NOT NULL, failures > 0 FROM flows WHERE name = ?1",
     )?;
     let known = |row: &Row<'_>| {
         let last_slot = row.get::<_, Option<i64>>(1)?.map(from_db);
-        Ok(Known { anchor: from_db(row.get(0)?), last_slot, is_off: row.get(2)?, is_failing: row.get(3)? })
+        Ok(ScheduleState {
+            anchor: from_db(row.get(0)?),
+            last_slot,
+            is_off: row.get(2)?,
+            is_failing: row.get(3)?,
+        })
     };
     ask.query_row([flow], known).optional()
 }

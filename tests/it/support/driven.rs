@@ -61,7 +61,7 @@ impl Driven {
     async fn is_done(&self, sandbox: &Sandbox, now: Timestamp) -> bool {
         let store = Store::open(&sandbox.path("state")).unwrap();
         let is_taken = |flow: &FlowOverview| {
-            let slot = flow.known.as_ref().unwrap().last_slot;
+            let slot = flow.schedule.as_ref().unwrap().last_slot;
             slot.is_some_and(|slot| now.duration_since(slot) < SignedDuration::from_hours(1))
         };
         let is_due = |mail: &MessageRecord| mail.is_sending || mail.next_try.is_some_and(|at| at <= now);

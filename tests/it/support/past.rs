@@ -110,7 +110,7 @@ impl PastState {
         let past = Self { store, now: now(), says: None };
         let flows = flows.iter().map(|flow| ((*flow).to_owned(), true)).collect();
         done(past.store.take_over(past.now)).unwrap();
-        done(past.store.plan_of(flows, past.ago(50))).unwrap();
+        done(past.store.schedule_states(flows, past.ago(50))).unwrap();
         past
     }
 

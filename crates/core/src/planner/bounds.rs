@@ -10,8 +10,8 @@ fn at(text: &str) -> Timestamp {
     format!("2026-01-{text}Z").parse().unwrap()
 }
 
-fn known(anchor: &str, last_slot: Option<&str>) -> Known {
-    Known { anchor: at(anchor), last_slot: last_slot.map(at), is_off: false, is_failing: false }
+fn known(anchor: &str, last_slot: Option<&str>) -> ScheduleState {
+    ScheduleState { anchor: at(anchor), last_slot: last_slot.map(at), is_off: false, is_failing: false }
 }
 
 fn hourly() -> FlowBuilder {
@@ -23,22 +23,22 @@ fn each_minute() -> FlowBuilder {
 }
 
 /// A planner that has loaded these at that moment, each under the name of its flow.
-fn planner(flows: Vec<(FlowBuilder, Known)>, now: &str) -> Agenda {
-    let mut agenda = Agenda::default();
-    load(&mut agenda, flows, now);
-    agenda
+fn loaded(flows: Vec<(FlowBuilder, ScheduleState)>, now: &str) -> Planner {
+    let mut planner = Planner::default();
+    load(&mut planner, flows, now);
+    planner
 }
 
-fn load(agenda: &mut Agenda, flows: Vec<(FlowBuilder, Known)>, now: &str) {
+fn load(planner: &mut Planner, flows: Vec<(FlowBuilder, ScheduleState)>, now: &str) {
     let built = flows.into_iter().map(|(flow, known)| (flow.build(), known));
     let named = built.map(|(flow, known)| ((flow.name.clone(), flow.clone()), (flow.name.clone(), known)));
     let (flows, known): (BTreeMap<_, _>, BTreeMap<_, _>) = named.unzip();
-    agenda.replace(&flows, &known, at(now));
+    planner.replace(&flows, &known, at(now));
 }
 
 /// The slots of the runs that are due then.
-fn due(agenda: &mut Agenda, now: &str) -> Vec<Option<Timestamp>> {
-    agenda.due(at(now)).into_iter().map(|due| due.order.due).collect()
+fn due(planner: &mut Planner, now: &str) -> Vec<Option<Timestamp>> {
+    planner.due(at(now)).into_iter().map(|due| due.order.due).collect()
 }
 
 #[test]
@@ -46,128 +46,128 @@ fn a_minute_between_two_ticks_is_no_pause() {
     let slot = Some(at("08T10:00:00"));
     for (tick, expected) in [("08T10:00:30", vec![slot]), ("08T10:00:31", vec![])] {
         let flow = (hourly().without_catch_up(), known("08T08:00:00", Some("08T09:00:00")));
-        let mut agenda = planner(vec![flow], "08T09:59:00");
-        assert_eq!(due(&mut agenda, "08T09:59:30"), []);
-        assert_eq!(due(&mut agenda, tick), expected, "at {tick}");
+        let mut planner = loaded(vec![flow], "08T09:59:00");
+        assert_eq!(due(&mut planner, "08T09:59:30"), []);
+        assert_eq!(due(&mut planner, tick), expected, "at {tick}");
     }
 }
 
 #[test]
 fn a_clock_that_goes_back_by_a_minute_moves_no_slot() {
     for (back, next) in [("08T10:00:00", "08T10:02:00"), ("08T09:59:59", "08T10:00:59")] {
-        let mut agenda = planner(vec![(each_minute(), known("08T10:01:00", None))], "08T10:01:00");
-        assert_eq!(due(&mut agenda, "08T10:01:00"), [Some(at("08T10:01:00"))]);
-        agenda.ended("leads");
-        assert_eq!(due(&mut agenda, "08T10:01:30"), []);
-        assert_eq!(due(&mut agenda, back), []);
-        assert_eq!(agenda.next(), Some(("leads", at(next))), "set back to {back}");
+        let mut planner = loaded(vec![(each_minute(), known("08T10:01:00", None))], "08T10:01:00");
+        assert_eq!(due(&mut planner, "08T10:01:00"), [Some(at("08T10:01:00"))]);
+        planner.ended("leads");
+        assert_eq!(due(&mut planner, "08T10:01:30"), []);
+        assert_eq!(due(&mut planner, back), []);
+        assert_eq!(planner.next(), Some(("leads", at(next))), "set back to {back}");
     }
 }
 
 #[test]
 fn an_anchor_that_lies_ahead_is_put_right_and_one_within_a_minute_is_waited_for() {
-    let mut agenda = planner(vec![(each_minute(), known("09T10:00:00", Some("08T09:00:00")))], "08T10:00:00");
-    assert_eq!(due(&mut agenda, "08T10:00:00"), []);
-    assert_eq!(agenda.next(), Some(("leads", at("08T10:01:00"))), "not tomorrow");
+    let mut planner = loaded(vec![(each_minute(), known("09T10:00:00", Some("08T09:00:00")))], "08T10:00:00");
+    assert_eq!(due(&mut planner, "08T10:00:00"), []);
+    assert_eq!(planner.next(), Some(("leads", at("08T10:01:00"))), "not tomorrow");
     for (anchor, next) in [("08T10:01:00", "08T10:01:00"), ("08T10:01:01", "08T11:00:00")] {
-        let mut agenda = planner(vec![(hourly(), known(anchor, Some("08T09:00:00")))], "08T10:00:00");
-        assert_eq!(due(&mut agenda, "08T10:00:00"), []);
-        assert_eq!(agenda.next(), Some(("leads", at(next))), "an anchor at {anchor}");
+        let mut planner = loaded(vec![(hourly(), known(anchor, Some("08T09:00:00")))], "08T10:00:00");
+        assert_eq!(due(&mut planner, "08T10:00:00"), []);
+        assert_eq!(planner.next(), Some(("leads", at(next))), "an anchor at {anchor}");
     }
 }
 
 #[test]
 fn a_retry_that_lies_further_ahead_than_any_wait_is_made_now() {
-    let failing = Known { is_failing: true, ..known("08T08:00:00", Some("08T10:00:00")) };
+    let failing = ScheduleState { is_failing: true, ..known("08T08:00:00", Some("08T10:00:00")) };
     for (tick, runs) in [("08T09:50:00", 0), ("08T09:49:59", 1), ("07T10:20:00", 1)] {
-        let mut agenda = planner(vec![(hourly(), failing)], "08T10:20:00");
-        assert_eq!(due(&mut agenda, tick).len(), runs, "set back to {tick}");
+        let mut planner = loaded(vec![(hourly(), failing)], "08T10:20:00");
+        assert_eq!(due(&mut planner, tick).len(), runs, "set back to {tick}");
     }
 }
 
 #[test]
 fn a_failed_run_waits_for_a_slot_of_the_next_five_minutes() {
     for (failed, waits) in [("08T10:55:00", true), ("08T10:54:59", false)] {
-        let mut agenda = planner(vec![(hourly(), known("08T10:00:00", None))], "08T10:00:00");
-        assert_eq!(due(&mut agenda, "08T10:00:00").len(), 1);
-        agenda.failed("leads", at(failed));
-        assert_eq!(agenda.next() == Some(("leads", at("08T11:00:00"))), waits, "failed at {failed}");
+        let mut planner = loaded(vec![(hourly(), known("08T10:00:00", None))], "08T10:00:00");
+        assert_eq!(due(&mut planner, "08T10:00:00").len(), 1);
+        planner.failed("leads", at(failed));
+        assert_eq!(planner.next() == Some(("leads", at("08T11:00:00"))), waits, "failed at {failed}");
     }
 }
 
 #[test]
 fn after_a_run_that_went_well_the_next_failure_is_the_first_again() {
-    let mut agenda = planner(vec![(hourly(), known("08T10:00:00", None))], "08T10:00:00");
-    assert_eq!(due(&mut agenda, "08T10:00:00").len(), 1);
-    agenda.failed("leads", at("08T10:00:00"));
-    assert_eq!(due(&mut agenda, "08T10:01:00"), [None]);
-    agenda.failed("leads", at("08T10:01:00"));
-    assert_eq!(due(&mut agenda, "08T10:03:00"), [None]);
-    agenda.succeeded("leads");
-    assert!(agenda.claim("leads"), "no run of it is under way");
-    agenda.failed("leads", at("08T10:10:00"));
-    let (_, next) = agenda.next().unwrap();
+    let mut planner = loaded(vec![(hourly(), known("08T10:00:00", None))], "08T10:00:00");
+    assert_eq!(due(&mut planner, "08T10:00:00").len(), 1);
+    planner.failed("leads", at("08T10:00:00"));
+    assert_eq!(due(&mut planner, "08T10:01:00"), [None]);
+    planner.failed("leads", at("08T10:01:00"));
+    assert_eq!(due(&mut planner, "08T10:03:00"), [None]);
+    planner.succeeded("leads");
+    assert!(planner.claim("leads"), "no run of it is under way");
+    planner.failed("leads", at("08T10:10:00"));
+    let (_, next) = planner.next().unwrap();
     assert!(next <= at("08T10:11:00"), "{next}");
 }
 
 #[test]
 fn a_flow_that_is_claimed_is_not_due_beside_it() {
-    let mut agenda = planner(vec![(hourly(), known("08T10:00:00", None))], "08T10:00:00");
-    assert!(agenda.claim("leads"));
-    assert!(!agenda.claim("leads"), "it runs already");
-    assert_eq!(due(&mut agenda, "08T10:00:00"), []);
-    agenda.ended("leads");
-    assert_eq!(due(&mut agenda, "08T10:00:01").len(), 1);
+    let mut planner = loaded(vec![(hourly(), known("08T10:00:00", None))], "08T10:00:00");
+    assert!(planner.claim("leads"));
+    assert!(!planner.claim("leads"), "it runs already");
+    assert_eq!(due(&mut planner, "08T10:00:00"), []);
+    planner.ended("leads");
+    assert_eq!(due(&mut planner, "08T10:00:01").len(), 1);
 }
 
 #[test]
 fn only_who_comes_back_passes_over_what_is_not_made_up_for() {
     let on = || (hourly().without_catch_up(), known("08T08:00:00", Some("08T09:00:00")));
-    let mut agenda = planner(vec![on()], "08T09:59:00");
-    agenda.set_off("leads", false, at("08T10:00:00"));
-    assert_eq!(due(&mut agenda, "08T10:00:00").len(), 1, "it was on already");
-    let mut agenda = planner(vec![on()], "08T09:59:00");
-    agenda.set_off("leads", true, at("08T09:59:30"));
-    agenda.set_off("leads", false, at("08T11:30:00"));
-    assert_eq!(due(&mut agenda, "08T11:30:00"), []);
-    assert_eq!(due(&mut agenda, "08T11:59:30"), []);
-    let next = agenda.due(at("08T12:00:00")).remove(0).order;
+    let mut planner = loaded(vec![on()], "08T09:59:00");
+    planner.set_off("leads", false, at("08T10:00:00"));
+    assert_eq!(due(&mut planner, "08T10:00:00").len(), 1, "it was on already");
+    let mut planner = loaded(vec![on()], "08T09:59:00");
+    planner.set_off("leads", true, at("08T09:59:30"));
+    planner.set_off("leads", false, at("08T11:30:00"));
+    assert_eq!(due(&mut planner, "08T11:30:00"), []);
+    assert_eq!(due(&mut planner, "08T11:59:30"), []);
+    let next = planner.due(at("08T12:00:00")).remove(0).order;
     assert_eq!(next.since, Some(at("08T10:00:00")), "its run covers what was passed over");
 }
 
 #[test]
 fn a_failed_run_is_tried_at_once_when_its_flow_is_turned_on() {
-    let mut agenda = planner(vec![(hourly(), known("08T10:00:00", None))], "08T10:00:00");
-    assert_eq!(due(&mut agenda, "08T10:00:00").len(), 1);
-    agenda.failed("leads", at("08T10:30:00"));
-    agenda.set_off("leads", true, at("08T10:30:01"));
-    agenda.set_off("leads", false, at("08T10:30:02"));
-    assert_eq!(due(&mut agenda, "08T10:30:02"), [None]);
+    let mut planner = loaded(vec![(hourly(), known("08T10:00:00", None))], "08T10:00:00");
+    assert_eq!(due(&mut planner, "08T10:00:00").len(), 1);
+    planner.failed("leads", at("08T10:30:00"));
+    planner.set_off("leads", true, at("08T10:30:01"));
+    planner.set_off("leads", false, at("08T10:30:02"));
+    assert_eq!(due(&mut planner, "08T10:30:02"), [None]);
 }
 
 #[test]
 fn a_flow_that_the_file_turns_on_again_begins_anew() {
     let seen = known("08T06:00:00", Some("08T07:00:00"));
-    let mut agenda = planner(vec![(hourly().without_catch_up().disabled(), seen)], "08T07:30:00");
-    load(&mut agenda, vec![(hourly().without_catch_up(), seen)], "08T08:40:00");
-    assert_eq!(due(&mut agenda, "08T08:40:00"), []);
-    assert_eq!(agenda.next(), Some(("leads", at("08T09:00:00"))));
+    let mut planner = loaded(vec![(hourly().without_catch_up().disabled(), seen)], "08T07:30:00");
+    load(&mut planner, vec![(hourly().without_catch_up(), seen)], "08T08:40:00");
+    assert_eq!(due(&mut planner, "08T08:40:00"), []);
+    assert_eq!(planner.next(), Some(("leads", at("08T09:00:00"))));
 }
 
 #[test]
 fn another_recurrence_goes_by_its_own_slots() {
     let seen = known("08T08:00:00", Some("08T08:00:00"));
-    let mut agenda = planner(vec![(hourly().without_catch_up(), seen)], "08T08:35:00");
+    let mut planner = loaded(vec![(hourly().without_catch_up(), seen)], "08T08:35:00");
     let often = FlowBuilder::new("leads", every(Frequency::Minute, 10));
-    load(&mut agenda, vec![(often, seen)], "08T08:36:00");
-    assert_eq!(due(&mut agenda, "08T08:36:00"), [Some(at("08T08:30:00"))]);
+    load(&mut planner, vec![(often, seen)], "08T08:36:00");
+    assert_eq!(due(&mut planner, "08T08:36:00"), [Some(at("08T08:30:00"))]);
 }
 
 #[test]
 fn what_is_on_is_counted_and_is_next() {
     let named = |name: &str, minutes| FlowBuilder::new(name, every(Frequency::Minute, minutes));
     let seen = known("08T08:00:00", Some("08T10:00:00"));
-    let off = Known { is_off: true, ..seen };
+    let off = ScheduleState { is_off: true, ..seen };
     let flows = vec![
         (named("on", 30), seen),
         (named("other", 50), seen),
@@ -175,11 +175,11 @@ fn what_is_on_is_counted_and_is_next() {
         (named("disabled", 20).disabled(), seen),
         (named("both", 5).disabled(), off),
     ];
-    let agenda = planner(flows, "08T10:00:00");
-    assert_eq!(agenda.on_and_off(), (2, 3));
-    let are_on = ["on", "other", "off", "disabled", "both", "unknown"].map(|flow| agenda.is_on(flow));
+    let planner = loaded(flows, "08T10:00:00");
+    assert_eq!(planner.on_and_off(), (2, 3));
+    let are_on = ["on", "other", "off", "disabled", "both", "unknown"].map(|flow| planner.is_on(flow));
     assert_eq!(are_on, [true, true, false, false, false, false]);
-    assert_eq!(agenda.next(), Some(("on", at("08T10:30:00"))));
+    assert_eq!(planner.next(), Some(("on", at("08T10:30:00"))));
 }
 
 #[test]
@@ -188,7 +188,7 @@ fn the_next_run_is_that_of_a_flow_which_is_on() {
     let now = at("08T10:20:00");
     assert_eq!(next_run(&hourly().build(), &seen, now), Some(at("08T11:00:00")));
     assert_eq!(next_run(&hourly().disabled().build(), &seen, now), None);
-    assert_eq!(next_run(&hourly().build(), &Known { is_off: true, ..seen }, now), None);
+    assert_eq!(next_run(&hourly().build(), &ScheduleState { is_off: true, ..seen }, now), None);
 }
 
 #[test]
@@ -199,8 +199,10 @@ fn the_first_slot_of_all_counts_as_missed_until_it_is_taken() {
     assert_eq!(first_missed(&flow, &known("08T08:20:00", Some("08T08:20:00")), now), Some(at("08T09:20:00")));
     assert_eq!(first_missed(&flow, &known("08T08:20:00", Some("08T10:20:00")), now), None);
     let missed = known("08T08:20:00", Some("08T08:20:00"));
-    for (known, expected) in [(missed, Some(at("08T09:20:00"))), (Known { is_off: true, ..missed }, None)] {
-        assert_eq!(planner(vec![(hourly(), known)], "08T10:20:00").missed("leads"), expected);
+    for (known, expected) in
+        [(missed, Some(at("08T09:20:00"))), (ScheduleState { is_off: true, ..missed }, None)]
+    {
+        assert_eq!(loaded(vec![(hourly(), known)], "08T10:20:00").missed("leads"), expected);
     }
 }
 

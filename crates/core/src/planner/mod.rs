@@ -13,7 +13,7 @@ use crate::schedule::recurrence::Recurrence;
 
 /// The flows of an engine and their next slots.
 #[derive(Debug, Default)]
-pub struct Agenda {
+pub struct Planner {
     entries: BTreeMap<String, Entry>,
     /// Flows whose run is under way, also those that are not in the file any more.
     running: BTreeSet<String>,
@@ -22,9 +22,9 @@ pub struct Agenda {
     soonest: Option<Timestamp>,
 }
 
-/// What the state knows of a flow when it is planned.
+/// What the state knows of a flow's schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Known {
+pub struct ScheduleState {
     /// The moment the flow was first seen.
     pub anchor: Timestamp,
     /// The newest slot that a run has taken.
@@ -37,7 +37,7 @@ pub struct Known {
 
 /// A flow whose slot has come, or whose failed run is to be tried again.
 #[derive(Debug, Clone)]
-pub struct Due {
+pub struct DueRun {
     /// The flow.
     pub flow: Arc<Flow>,
     /// A run of its newest slot that has passed, or a retry.
@@ -72,19 +72,19 @@ const SOON: SignedDuration = SignedDuration::from_mins(5);
 /// The smallest step of a moment.
 const INSTANT: SignedDuration = SignedDuration::from_nanos(1);
 
-impl Agenda {
-    /// Takes the flows of a file that was loaded at `now`; `known` says what the state knows.
+impl Planner {
+    /// Takes the flows of a file that was loaded at `now`; `states` says what the state knows.
     /// Runs that are under way stay so, a flow whose recurrence is the same goes on, and failed runs are tried
     /// again at once: somebody may have mended what they failed by.
     pub fn replace(
         &mut self,
         flows: &BTreeMap<String, Arc<Flow>>,
-        known: &BTreeMap<String, Known>,
+        states: &BTreeMap<String, ScheduleState>,
         now: Timestamp,
     ) {
         let old = std::mem::take(&mut self.entries);
         let entry = |(name, flow): (&String, &Arc<Flow>)| {
-            let mut entry = Entry::new(flow, known.get(name)?, now);
+            let mut entry = Entry::new(flow, states.get(name)?, now);
             let is_same = |old: &&Entry| old.flow.enabled && old.flow.recurrence == flow.recurrence;
             if let Some(old) = old.get(name).filter(is_same) {
                 entry.move_on(old.after);
@@ -96,8 +96,8 @@ impl Agenda {
         self.soonest = None;
     }
 
-    /// The flows that are due at `now`; they count as running until [`Agenda::ended`].
-    pub fn due(&mut self, now: Timestamp) -> Vec<Due> {
+    /// The flows that are due at `now`; they count as running until [`Planner::ended`].
+    pub fn due(&mut self, now: Timestamp) -> Vec<DueRun> {
         let last_tick = self.last_tick.replace(now);
         let paused = last_tick.is_some_and(|last| now.duration_since(last).abs() > MISSED);
         if !paused && self.soonest.is_some_and(|soonest| now < soonest) {
@@ -116,7 +116,7 @@ impl Agenda {
             }
             if let Some(order) = entry.take(now) {
                 self.running.insert(name.clone());
-                due.push(Due { flow: Arc::clone(&entry.flow), order });
+                due.push(DueRun { flow: Arc::clone(&entry.flow), order });
             }
             soonest = soonest.min(entry.soonest().unwrap_or(Timestamp::MAX));
         }
@@ -171,7 +171,7 @@ impl Agenda {
     }
 
     /// The run did not come to be recorded: what it was for is due again.
-    pub fn give_back(&mut self, flow: &str, order: &Order) {
+    pub fn return_slot(&mut self, flow: &str, order: &Order) {
         self.running.remove(flow);
         if let Some(entry) = self.entries.get_mut(flow) {
             if let Some(slot) = order.due {
@@ -214,23 +214,23 @@ impl Agenda {
 }
 
 impl Entry {
-    fn new(flow: &Arc<Flow>, known: &Known, now: Timestamp) -> Self {
-        let unseen = known.anchor - INSTANT;
-        let after = match known.last_slot {
+    fn new(flow: &Arc<Flow>, state: &ScheduleState, now: Timestamp) -> Self {
+        let unseen = state.anchor - INSTANT;
+        let after = match state.last_slot {
             Some(last) if flow.catch_up => last,
             Some(last) => last.max(now),
-            None if flow.catch_up || known.anchor >= now => unseen,
+            None if flow.catch_up || state.anchor >= now => unseen,
             None => now,
         };
-        let retry = Retry { failures: 0, at: known.is_failing.then_some(now) };
+        let retry = Retry { failures: 0, at: state.is_failing.then_some(now) };
         let mut entry = Self {
             flow: Arc::clone(flow),
-            anchor: known.anchor,
+            anchor: state.anchor,
             after,
             next: None,
-            missed: first_missed(flow, known, now),
+            missed: first_missed(flow, state, now),
             retry,
-            is_off: known.is_off,
+            is_off: state.is_off,
         };
         entry.move_on(after);
         entry
@@ -304,9 +304,9 @@ impl Entry {
 }
 
 /// The first slot that has passed and no run has taken.
-pub fn first_missed(flow: &Flow, known: &Known, now: Timestamp) -> Option<Timestamp> {
-    let after = known.last_slot.unwrap_or(known.anchor - INSTANT);
-    flow.recurrence.next(known.anchor, after).filter(|slot| *slot <= now)
+pub fn first_missed(flow: &Flow, state: &ScheduleState, now: Timestamp) -> Option<Timestamp> {
+    let after = state.last_slot.unwrap_or(state.anchor - INSTANT);
+    flow.recurrence.next(state.anchor, after).filter(|slot| *slot <= now)
 }
 
 /// From 0 to 1, another number for most flows: those that fail together do not come back together.
@@ -316,8 +316,8 @@ fn spread(flow: &str) -> f64 {
 }
 
 /// When the flow runs next after `now`, as `leadflow list` shows it.
-pub fn next_run(flow: &Arc<Flow>, known: &Known, now: Timestamp) -> Option<Timestamp> {
-    if known.is_off || !flow.enabled { None } else { Entry::new(flow, known, now).next }
+pub fn next_run(flow: &Arc<Flow>, state: &ScheduleState, now: Timestamp) -> Option<Timestamp> {
+    if state.is_off || !flow.enabled { None } else { Entry::new(flow, state, now).next }
 }
 
 /// The last slot that is not later than `now`, of which `first` is one.

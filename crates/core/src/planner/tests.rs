@@ -17,23 +17,24 @@ fn in_paris(every: Every) -> Arc<Flow> {
     FlowBuilder::new("leads", every).time_zone("Europe/Paris").build()
 }
 
-fn agenda(flow: &Arc<Flow>, anchor: &str, last_slot: Option<&str>, now: &str) -> Agenda {
-    let known = Known { anchor: at(anchor), last_slot: last_slot.map(at), is_off: false, is_failing: false };
-    let mut agenda = Agenda::default();
+fn loaded(flow: &Arc<Flow>, anchor: &str, last_slot: Option<&str>, now: &str) -> Planner {
+    let known =
+        ScheduleState { anchor: at(anchor), last_slot: last_slot.map(at), is_off: false, is_failing: false };
+    let mut planner = Planner::default();
     let flows = BTreeMap::from([("leads".to_owned(), Arc::clone(flow))]);
-    agenda.replace(&flows, &BTreeMap::from([("leads".to_owned(), known)]), at(now));
-    agenda
+    planner.replace(&flows, &BTreeMap::from([("leads".to_owned(), known)]), at(now));
+    planner
 }
 
 /// The slots that are taken when it is ticked each second from one moment to another.
-fn ticked(agenda: &mut Agenda, from: &str, to: &str) -> Vec<String> {
+fn ticked(planner: &mut Planner, from: &str, to: &str) -> Vec<String> {
     let mut now = at(from);
     let end = at(to);
     let mut slots = Vec::new();
     while now <= end {
-        for due in agenda.due(now) {
+        for due in planner.due(now) {
             slots.push(due.order.due.map_or("retry".to_owned(), |slot| slot.to_string()));
-            agenda.ended("leads");
+            planner.ended("leads");
         }
         now += SignedDuration::from_secs(1);
     }
@@ -43,8 +44,8 @@ fn ticked(agenda: &mut Agenda, from: &str, to: &str) -> Vec<String> {
 #[test]
 fn three_days_over_the_change_of_clocks_in_a_moment() {
     let flow = in_paris(Every { hours: vec![2, 9], minutes: vec![30], ..every(Frequency::Day, 1) });
-    let mut agenda =
-        agenda(&flow, "2026-03-01T00:00:00Z", Some("2026-03-27T08:30:00Z"), "2026-03-28T00:00:00Z");
+    let mut planner =
+        loaded(&flow, "2026-03-01T00:00:00Z", Some("2026-03-27T08:30:00Z"), "2026-03-28T00:00:00Z");
     let expected = [
         "2026-03-28T01:30:00Z",
         "2026-03-28T08:30:00Z",
@@ -53,7 +54,7 @@ fn three_days_over_the_change_of_clocks_in_a_moment() {
         "2026-03-30T00:30:00Z",
         "2026-03-30T07:30:00Z",
     ];
-    assert_eq!(ticked(&mut agenda, "2026-03-28T00:00:00Z", "2026-03-30T23:59:59Z"), expected);
+    assert_eq!(ticked(&mut planner, "2026-03-28T00:00:00Z", "2026-03-30T23:59:59Z"), expected);
 }
 
 #[test]
@@ -61,9 +62,9 @@ fn missed_slots_are_one_run_and_a_restart_repeats_none() {
     let hourly = hourly();
     let anchor = "2026-01-01T00:20:00Z";
     let last = Some("2026-01-05T08:20:00Z");
-    let mut agenda = agenda(&hourly, anchor, last, "2026-01-08T10:00:00Z");
+    let mut planner = loaded(&hourly, anchor, last, "2026-01-08T10:00:00Z");
     assert_eq!(
-        ticked(&mut agenda, "2026-01-08T10:00:00Z", "2026-01-08T10:20:00Z"),
+        ticked(&mut planner, "2026-01-08T10:00:00Z", "2026-01-08T10:20:00Z"),
         ["2026-01-08T09:20:00Z", "2026-01-08T10:20:00Z"]
     );
 }
@@ -73,37 +74,43 @@ fn without_catch_up_the_next_slot_is_waited_for() {
     let flow = FlowBuilder::new("leads", every(Frequency::Hour, 1)).without_catch_up().build();
     let anchor = "2026-01-01T00:20:00Z";
     let last = Some("2026-01-05T08:20:00Z");
-    let mut agenda = agenda(&flow, anchor, last, "2026-01-08T10:00:00Z");
-    assert_eq!(ticked(&mut agenda, "2026-01-08T10:00:00Z", "2026-01-08T10:30:00Z"), ["2026-01-08T10:20:00Z"]);
+    let mut planner = loaded(&flow, anchor, last, "2026-01-08T10:00:00Z");
+    assert_eq!(
+        ticked(&mut planner, "2026-01-08T10:00:00Z", "2026-01-08T10:30:00Z"),
+        ["2026-01-08T10:20:00Z"]
+    );
     // Asleep from half past ten to noon.
-    assert_eq!(ticked(&mut agenda, "2026-01-08T12:00:00Z", "2026-01-08T12:10:00Z"), Vec::<String>::new());
-    assert_eq!(ticked(&mut agenda, "2026-01-08T12:10:01Z", "2026-01-08T12:20:00Z"), ["2026-01-08T12:20:00Z"]);
+    assert_eq!(ticked(&mut planner, "2026-01-08T12:00:00Z", "2026-01-08T12:10:00Z"), Vec::<String>::new());
+    assert_eq!(
+        ticked(&mut planner, "2026-01-08T12:10:01Z", "2026-01-08T12:20:00Z"),
+        ["2026-01-08T12:20:00Z"]
+    );
 }
 
 #[test]
 fn a_flow_that_was_never_seen_runs_at_once_and_never_beside_itself() {
     let flow = in_paris(every(Frequency::Second, 2));
     let now = "2026-01-08T10:00:00Z";
-    let mut agenda = agenda(&flow, now, None, now);
-    assert_eq!(agenda.due(at(now)).len(), 1);
-    assert!(agenda.due(at("2026-01-08T10:00:05Z")).is_empty(), "its run is under way");
-    agenda.ended("leads");
-    let due = agenda.due(at("2026-01-08T10:00:05Z"));
+    let mut planner = loaded(&flow, now, None, now);
+    assert_eq!(planner.due(at(now)).len(), 1);
+    assert!(planner.due(at("2026-01-08T10:00:05Z")).is_empty(), "its run is under way");
+    planner.ended("leads");
+    let due = planner.due(at("2026-01-08T10:00:05Z"));
     assert_eq!(due[0].order.due.unwrap(), at("2026-01-08T10:00:04Z"), "the slots of the meantime are one");
 }
 
 #[test]
 fn a_clock_that_goes_back_does_not_silence_it() {
     let flow = in_paris(every(Frequency::Minute, 1));
-    let mut agenda = agenda(&flow, "2026-01-01T00:00:00Z", None, "2026-01-08T10:00:00Z");
-    assert_eq!(agenda.due(at("2026-01-08T10:00:00Z")).len(), 1);
-    agenda.ended("leads");
-    assert!(agenda.due(at("2026-01-05T10:00:30Z")).is_empty());
-    assert_eq!(agenda.due(at("2026-01-05T10:01:00Z")).len(), 1);
+    let mut planner = loaded(&flow, "2026-01-01T00:00:00Z", None, "2026-01-08T10:00:00Z");
+    assert_eq!(planner.due(at("2026-01-08T10:00:00Z")).len(), 1);
+    planner.ended("leads");
+    assert!(planner.due(at("2026-01-05T10:00:30Z")).is_empty());
+    assert_eq!(planner.due(at("2026-01-05T10:01:00Z")).len(), 1);
     // First seen by a clock that was days ahead.
-    let mut agenda = self::agenda(&flow, "2026-01-08T10:00:00Z", None, "2026-01-08T10:00:00Z");
-    assert!(agenda.due(at("2026-01-05T10:00:00Z")).is_empty());
-    assert_eq!(agenda.due(at("2026-01-05T10:01:00Z")).len(), 1);
+    let mut planner = loaded(&flow, "2026-01-08T10:00:00Z", None, "2026-01-08T10:00:00Z");
+    assert!(planner.due(at("2026-01-05T10:00:00Z")).is_empty());
+    assert_eq!(planner.due(at("2026-01-05T10:01:00Z")).len(), 1);
 }
 
 #[test]
@@ -111,92 +118,96 @@ fn a_reload_takes_no_slot_and_forgets_no_run() {
     let flow = FlowBuilder::new("leads", every(Frequency::Hour, 1)).without_catch_up().build();
     let anchor = "2026-01-01T00:00:00Z";
     let last = Some("2026-01-08T09:00:00Z");
-    let mut agenda = agenda(&flow, anchor, last, "2026-01-08T09:30:00Z");
-    agenda.due(at("2026-01-08T09:59:59Z"));
-    let due = agenda.due(at("2026-01-08T10:00:00Z")).remove(0);
-    let known = Known { anchor: at(anchor), last_slot: last.map(at), is_off: false, is_failing: false };
+    let mut planner = loaded(&flow, anchor, last, "2026-01-08T09:30:00Z");
+    planner.due(at("2026-01-08T09:59:59Z"));
+    let due = planner.due(at("2026-01-08T10:00:00Z")).remove(0);
+    let known =
+        ScheduleState { anchor: at(anchor), last_slot: last.map(at), is_off: false, is_failing: false };
     let known = BTreeMap::from([("leads".to_owned(), known)]);
     // Gone, and back again while its run is under way and another slot comes due.
-    agenda.replace(&BTreeMap::new(), &known, at("2026-01-08T10:59:58Z"));
-    agenda.replace(
+    planner.replace(&BTreeMap::new(), &known, at("2026-01-08T10:59:58Z"));
+    planner.replace(
         &BTreeMap::from([("leads".to_owned(), Arc::clone(&flow))]),
         &known,
         at("2026-01-08T10:59:59Z"),
     );
-    agenda.due(at("2026-01-08T10:59:59Z"));
-    assert!(agenda.due(at("2026-01-08T11:00:00Z")).is_empty());
-    agenda.replace(
+    planner.due(at("2026-01-08T10:59:59Z"));
+    assert!(planner.due(at("2026-01-08T11:00:00Z")).is_empty());
+    planner.replace(
         &BTreeMap::from([("leads".to_owned(), Arc::clone(&flow))]),
         &known,
         at("2026-01-08T11:00:01Z"),
     );
-    agenda.ended("leads");
-    let due_again = agenda.due(at("2026-01-08T11:00:02Z"));
+    planner.ended("leads");
+    let due_again = planner.due(at("2026-01-08T11:00:02Z"));
     assert_eq!(due_again[0].order.due.unwrap(), at("2026-01-08T11:00:00Z"));
-    agenda.give_back("leads", &due_again[0].order);
-    assert_eq!(agenda.due(at("2026-01-08T11:00:03Z"))[0].order.due.unwrap(), at("2026-01-08T11:00:00Z"));
+    planner.return_slot("leads", &due_again[0].order);
+    assert_eq!(planner.due(at("2026-01-08T11:00:03Z"))[0].order.due.unwrap(), at("2026-01-08T11:00:00Z"));
     assert_eq!(due.order.due.unwrap(), at("2026-01-08T10:00:00Z"));
 }
 
 #[test]
 fn off_and_on_again_is_one_catch_up_run() {
     let flow = hourly();
-    let mut agenda =
-        agenda(&flow, "2026-01-01T00:00:00Z", Some("2026-01-08T09:00:00Z"), "2026-01-08T09:30:00Z");
-    agenda.set_off("leads", true, at("2026-01-08T09:30:00Z"));
-    assert_eq!(ticked(&mut agenda, "2026-01-08T09:30:00Z", "2026-01-08T12:30:00Z"), Vec::<String>::new());
-    agenda.set_off("leads", false, at("2026-01-08T12:30:01Z"));
-    assert_eq!(ticked(&mut agenda, "2026-01-08T12:30:01Z", "2026-01-08T12:59:59Z"), ["2026-01-08T12:00:00Z"]);
+    let mut planner =
+        loaded(&flow, "2026-01-01T00:00:00Z", Some("2026-01-08T09:00:00Z"), "2026-01-08T09:30:00Z");
+    planner.set_off("leads", true, at("2026-01-08T09:30:00Z"));
+    assert_eq!(ticked(&mut planner, "2026-01-08T09:30:00Z", "2026-01-08T12:30:00Z"), Vec::<String>::new());
+    planner.set_off("leads", false, at("2026-01-08T12:30:01Z"));
+    assert_eq!(
+        ticked(&mut planner, "2026-01-08T12:30:01Z", "2026-01-08T12:59:59Z"),
+        ["2026-01-08T12:00:00Z"]
+    );
 }
 
 #[test]
 fn a_failed_run_is_tried_again_before_a_slot_that_is_far() {
     let daily = in_paris(Every { hours: vec![9], ..every(Frequency::Day, 1) });
-    let mut agenda =
-        agenda(&daily, "2026-01-01T00:00:00Z", Some("2026-01-07T08:00:00Z"), "2026-01-08T07:59:59Z");
-    assert_eq!(agenda.due(at("2026-01-08T08:00:00Z")).len(), 1);
-    agenda.failed("leads", at("2026-01-08T08:00:20Z"));
-    let (_, next) = agenda.next().unwrap();
+    let mut planner =
+        loaded(&daily, "2026-01-01T00:00:00Z", Some("2026-01-07T08:00:00Z"), "2026-01-08T07:59:59Z");
+    assert_eq!(planner.due(at("2026-01-08T08:00:00Z")).len(), 1);
+    planner.failed("leads", at("2026-01-08T08:00:20Z"));
+    let (_, next) = planner.next().unwrap();
     let mut now = next;
     let mut waits = Vec::new();
     for _ in 0..9 {
-        assert!(agenda.due(now - SignedDuration::from_secs(1)).is_empty());
-        let due = agenda.due(now).remove(0);
+        assert!(planner.due(now - SignedDuration::from_secs(1)).is_empty());
+        let due = planner.due(now).remove(0);
         assert_eq!((due.order.cause, due.order.due), (Cause::Retry, None));
-        agenda.failed("leads", now);
-        waits.push(agenda.next().unwrap().1.duration_since(now).as_secs());
-        now = agenda.next().unwrap().1;
+        planner.failed("leads", now);
+        waits.push(planner.next().unwrap().1.duration_since(now).as_secs());
+        now = planner.next().unwrap().1;
     }
     let full = [60, 120, 240, 480, 960, 1_800, 1_800, 1_800, 1_800];
     assert!(waits.iter().zip(full).all(|(wait, full)| *wait <= full && *wait >= full * 4 / 5), "{waits:?}");
-    agenda.due(now);
-    agenda.succeeded("leads");
-    assert_eq!(agenda.next().unwrap().1, at("2026-01-09T08:00:00Z"), "nothing is left to try");
+    planner.due(now);
+    planner.succeeded("leads");
+    assert_eq!(planner.next().unwrap().1, at("2026-01-09T08:00:00Z"), "nothing is left to try");
 }
 
 #[test]
 fn a_slot_that_is_near_is_waited_for() {
     let flow = in_paris(every(Frequency::Minute, 5));
-    let mut agenda = agenda(&flow, "2026-01-08T10:00:00Z", None, "2026-01-08T10:00:00Z");
-    agenda.due(at("2026-01-08T10:00:00Z"));
-    agenda.failed("leads", at("2026-01-08T10:00:01Z"));
-    assert_eq!(agenda.next().unwrap().1, at("2026-01-08T10:05:00Z"));
+    let mut planner = loaded(&flow, "2026-01-08T10:00:00Z", None, "2026-01-08T10:00:00Z");
+    planner.due(at("2026-01-08T10:00:00Z"));
+    planner.failed("leads", at("2026-01-08T10:00:01Z"));
+    assert_eq!(planner.next().unwrap().1, at("2026-01-08T10:05:00Z"));
     // Of retries too: the last one before the slot is that slot's.
     let hourly = hourly();
-    let mut agenda = self::agenda(&hourly, "2026-01-08T10:00:00Z", None, "2026-01-08T10:00:00Z");
-    agenda.due(at("2026-01-08T10:00:00Z"));
-    agenda.failed("leads", at("2026-01-08T10:56:00Z"));
-    assert_eq!(agenda.next().unwrap().1, at("2026-01-08T11:00:00Z"));
+    let mut planner = loaded(&hourly, "2026-01-08T10:00:00Z", None, "2026-01-08T10:00:00Z");
+    planner.due(at("2026-01-08T10:00:00Z"));
+    planner.failed("leads", at("2026-01-08T10:56:00Z"));
+    assert_eq!(planner.next().unwrap().1, at("2026-01-08T11:00:00Z"));
 }
 
 #[test]
 fn a_failed_run_that_waits_for_a_slot_is_tried_when_the_clock_goes_back() {
     let flow = hourly();
-    let mut agenda = agenda(&flow, "2026-01-08T10:00:00Z", None, "2026-01-08T10:00:00Z");
-    agenda.due(at("2026-01-08T10:00:00Z"));
-    agenda.failed("leads", at("2026-01-08T10:57:00Z"));
-    assert_eq!(agenda.next().unwrap().1, at("2026-01-08T11:00:00Z"));
-    let due = agenda.due(at("2026-01-05T11:00:30Z"));
+    let mut planner = loaded(&flow, "2026-01-08T10:00:00Z", None, "2026-01-08T10:00:00Z");
+    planner.due(at("2026-01-08T10:00:00Z"));
+    planner.failed("leads", at("2026-01-08T10:57:00Z"));
+    assert_eq!(planner.next().unwrap().1, at("2026-01-08T11:00:00Z"));
+    let due = planner.due(at("2026-01-05T11:00:30Z"));
     assert_eq!(due[0].order.cause, Cause::Retry, "the next slot is an hour away again");
 }
 
@@ -205,53 +216,54 @@ fn a_failed_run_is_tried_at_once_after_a_start_and_a_change_of_the_file() {
     let hourly = hourly();
     let anchor = "2026-01-08T10:00:00Z";
     let now = at("2026-01-08T10:20:00Z");
-    let known = Known { anchor: at(anchor), last_slot: Some(at(anchor)), is_off: false, is_failing: true };
+    let known =
+        ScheduleState { anchor: at(anchor), last_slot: Some(at(anchor)), is_off: false, is_failing: true };
     let flows = BTreeMap::from([("leads".to_owned(), Arc::clone(&hourly))]);
-    let mut agenda = Agenda::default();
-    agenda.replace(&flows, &BTreeMap::from([("leads".to_owned(), known)]), now);
-    assert_eq!(agenda.due(now)[0].order.cause, Cause::Retry);
-    agenda.failed("leads", now);
-    assert!(agenda.due(now + SignedDuration::from_secs(1)).is_empty());
+    let mut planner = Planner::default();
+    planner.replace(&flows, &BTreeMap::from([("leads".to_owned(), known)]), now);
+    assert_eq!(planner.due(now)[0].order.cause, Cause::Retry);
+    planner.failed("leads", now);
+    assert!(planner.due(now + SignedDuration::from_secs(1)).is_empty());
     let later = now + SignedDuration::from_secs(2);
-    agenda.replace(&flows, &BTreeMap::from([("leads".to_owned(), known)]), later);
-    let order = agenda.due(later).remove(0).order;
-    agenda.give_back("leads", &order);
-    assert!(agenda.due(later).is_empty(), "it could not be recorded, and is not done anew each second");
-    assert_eq!(agenda.due(later + SignedDuration::from_secs(60))[0].order.cause, Cause::Retry);
-    agenda.failed("leads", later);
-    agenda.set_off("leads", true, later);
-    assert!(agenda.due(later + SignedDuration::from_mins(20)).is_empty(), "it is off");
+    planner.replace(&flows, &BTreeMap::from([("leads".to_owned(), known)]), later);
+    let order = planner.due(later).remove(0).order;
+    planner.return_slot("leads", &order);
+    assert!(planner.due(later).is_empty(), "it could not be recorded, and is not done anew each second");
+    assert_eq!(planner.due(later + SignedDuration::from_secs(60))[0].order.cause, Cause::Retry);
+    planner.failed("leads", later);
+    planner.set_off("leads", true, later);
+    assert!(planner.due(later + SignedDuration::from_mins(20)).is_empty(), "it is off");
 }
 
 #[test]
 fn slots_that_are_not_made_up_for_are_covered_all_the_same() {
     let flow = FlowBuilder::new("leads", every(Frequency::Hour, 1)).without_catch_up().build();
-    let mut agenda =
-        agenda(&flow, "2026-01-01T00:00:00Z", Some("2026-01-05T08:00:00Z"), "2026-01-08T10:30:00Z");
-    agenda.due(at("2026-01-08T10:59:59Z"));
-    let order = agenda.due(at("2026-01-08T11:00:00Z")).remove(0).order;
+    let mut planner =
+        loaded(&flow, "2026-01-01T00:00:00Z", Some("2026-01-05T08:00:00Z"), "2026-01-08T10:30:00Z");
+    planner.due(at("2026-01-08T10:59:59Z"));
+    let order = planner.due(at("2026-01-08T11:00:00Z")).remove(0).order;
     assert_eq!(
         (order.due, order.since),
         (Some(at("2026-01-08T11:00:00Z")), Some(at("2026-01-05T09:00:00Z")))
     );
-    agenda.give_back("leads", &order);
-    let again = agenda.due(at("2026-01-08T11:00:01Z")).remove(0).order;
+    planner.return_slot("leads", &order);
+    let again = planner.due(at("2026-01-08T11:00:01Z")).remove(0).order;
     assert_eq!(again, order);
-    agenda.ended("leads");
-    agenda.due(at("2026-01-08T11:59:59Z"));
-    let next = agenda.due(at("2026-01-08T12:00:00Z")).remove(0).order;
+    planner.ended("leads");
+    planner.due(at("2026-01-08T11:59:59Z"));
+    let next = planner.due(at("2026-01-08T12:00:00Z")).remove(0).order;
     assert_eq!(next.since, next.due, "none was missed since");
 }
 
 #[test]
 fn a_slot_that_nobody_could_claim_is_earlier_when_the_clock_is_set_back() {
     let flow = hourly();
-    let mut agenda = agenda(&flow, "2026-01-08T10:00:00Z", None, "2026-01-08T10:00:00Z");
-    let order = agenda.due(at("2026-01-08T10:00:10Z")).remove(0).order;
-    agenda.give_back("leads", &order);
-    agenda.set_back(SignedDuration::from_hours(27));
-    assert!(agenda.due(at("2026-01-07T07:10:00Z")).is_empty(), "the next slot is to come");
-    let order = agenda.due(at("2026-01-07T08:10:00Z")).remove(0).order;
+    let mut planner = loaded(&flow, "2026-01-08T10:00:00Z", None, "2026-01-08T10:00:00Z");
+    let order = planner.due(at("2026-01-08T10:00:10Z")).remove(0).order;
+    planner.return_slot("leads", &order);
+    planner.set_back(SignedDuration::from_hours(27));
+    assert!(planner.due(at("2026-01-07T07:10:00Z")).is_empty(), "the next slot is to come");
+    let order = planner.due(at("2026-01-07T08:10:00Z")).remove(0).order;
     assert_eq!(
         (order.due, order.since),
         (Some(at("2026-01-07T08:10:00Z")), Some(at("2026-01-07T07:00:00Z")))
