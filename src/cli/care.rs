@@ -8,7 +8,7 @@ use anyhow::bail;
 use leadflow::config::Loaded;
 use leadflow::platform::clock::Clock;
 use leadflow::store::state;
-use leadflow::store::{Holder, Lock, StoreError};
+use leadflow::store::{Lock, Owner, StoreError};
 
 use super::{moment, output};
 
@@ -51,7 +51,7 @@ pub(super) async fn backup(loaded: &Loaded, arguments: &BackupArguments) -> anyh
 pub(super) async fn rename(loaded: &Loaded, arguments: &RenameArguments) -> anyhow::Result<ExitCode> {
     let RenameArguments { old, new } = arguments;
     super::flow_named(&loaded.config, new)?;
-    let _lock = Lock::take(&loaded.config.settings.state, &Holder::command("rename"))?;
+    let _lock = Lock::take(&loaded.config.settings.state, &Owner::command("rename"))?;
     state::open(&loaded.config, Clock::System.now()).await?.rename(old, new).await?;
     output::print(&format!("the state of {old} now belongs to {new}"))?;
     Ok(ExitCode::SUCCESS)
@@ -61,7 +61,7 @@ pub(super) async fn recover(loaded: &Loaded, arguments: &RecoverArguments) -> an
     let config = &loaded.config;
     let now = Clock::System.now();
     let since = moment::parse(&arguments.since, &config.settings.time_zone, now)?;
-    let _lock = Lock::take(&config.settings.state, &Holder::command("recover"))?;
+    let _lock = Lock::take(&config.settings.state, &Owner::command("recover"))?;
     match state::is_whole(config, now).await {
         Ok(true) => {
             bail!("the state in {} is complete; there is nothing to recover", config.settings.state.display())

@@ -1,19 +1,19 @@
 //! Whether a daemon runs, and how it is started.
 
 use leadflow::config::{self, Loaded};
-use leadflow::store::{Holder, Lock};
+use leadflow::store::{Lock, Owner};
 
 use super::output;
 
 /// Who works on the state, which is there; `None` for nobody. It fails for who may not look.
-pub(super) fn holder(loaded: &Loaded) -> anyhow::Result<Option<Holder>> {
-    Ok(Lock::holder(&loaded.config.settings.state)?)
+pub(super) fn owner(loaded: &Loaded) -> anyhow::Result<Option<Owner>> {
+    Ok(Lock::owner(&loaded.config.settings.state)?)
 }
 
 /// That no daemon is running, with what to type; a command that works on the state now is none.
-pub(super) fn none_is_running(loaded: &Loaded, holder: Option<&Holder>, consequence: &str) -> String {
+pub(super) fn none_is_running(loaded: &Loaded, owner: Option<&Owner>, consequence: &str) -> String {
     let start = how_to_start(loaded);
-    match holder {
+    match owner {
         Some(command) => format!(
             "no daemon is running{consequence}; {command} works on the state now: when it has ended, \
              start one: {start}"

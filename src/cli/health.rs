@@ -6,7 +6,7 @@ use leadflow::alarm::{Alarm, Kind, Raised, clears_held};
 use leadflow::config::Loaded;
 use leadflow::engine::alarms;
 use leadflow::platform::clock::Clock;
-use leadflow::store::{Holder, Store};
+use leadflow::store::{Owner, Store};
 use leadflow::views::health::HealthView;
 
 use super::{daemon, output};
@@ -56,11 +56,11 @@ async fn look(loaded: &Loaded, store: &Store) -> anyhow::Result<Found> {
     let mut reasons = Vec::new();
     let config = &loaded.config;
     // Who may read the state and not the lock learns of a daemon that is gone by what is late.
-    let holder = daemon::holder(loaded);
-    let is_running = !matches!(holder, Ok(None | Some(Holder::Command { .. })));
-    match &holder {
-        Ok(Some(Holder::Daemon)) => {}
-        Ok(holder) => reasons.push(daemon::none_is_running(loaded, holder.as_ref(), "")),
+    let owner = daemon::owner(loaded);
+    let is_running = !matches!(owner, Ok(None | Some(Owner::Command { .. })));
+    match &owner {
+        Ok(Some(Owner::Daemon)) => {}
+        Ok(owner) => reasons.push(daemon::none_is_running(loaded, owner.as_ref(), "")),
         Err(error) => {
             output::complain(&format!("note: it is not known whether a daemon is running: {error}"));
         }

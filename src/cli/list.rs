@@ -8,7 +8,7 @@ use leadflow::config::Loaded;
 use leadflow::flow::Flow;
 use leadflow::planner;
 use leadflow::platform::clock::Clock;
-use leadflow::store::{FlowOverview, Holder, Store};
+use leadflow::store::{FlowOverview, Owner, Store};
 use leadflow::views::flows::FlowView;
 use leadflow::views::runs::RunView;
 
@@ -83,8 +83,8 @@ pub(super) async fn list(loaded: &Loaded, arguments: &Arguments) -> anyhow::Resu
     let store = super::state_of(loaded).await?;
     let now = Clock::System.now();
     // Who may look and not lock cannot know.
-    let holder = if store.is_some() { daemon::holder(loaded).ok() } else { Some(None) };
-    let is_running = holder.as_ref().map(|holder| *holder == Some(Holder::Daemon));
+    let owner = if store.is_some() { daemon::owner(loaded).ok() } else { Some(None) };
+    let is_running = owner.as_ref().map(|owner| *owner == Some(Owner::Daemon));
     let flows = flows(loaded, store.as_ref()).await?;
     let mut known = match &store {
         Some(store) => store.overview(flows.iter().map(|flow| flow.name().to_owned()).collect()).await?,
@@ -103,9 +103,9 @@ pub(super) async fn list(loaded: &Loaded, arguments: &Arguments) -> anyhow::Resu
         let moment = |at| output::moment_within(at, zone, now, width);
         let rows = all.iter().map(|flow| cells(flow, moment, now)).collect();
         output::print(&Table::new(&columns(), rows, width).to_string())?;
-        if let Some(holder) = holder.filter(|_| is_running == Some(false)) {
+        if let Some(owner) = owner.filter(|_| is_running == Some(false)) {
             let consequence = ", so no flow runs automatically";
-            output::complain(&daemon::none_is_running(loaded, holder.as_ref(), consequence));
+            output::complain(&daemon::none_is_running(loaded, owner.as_ref(), consequence));
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -12,7 +12,7 @@ use leadflow::flow::{Config, Flow};
 use leadflow::history::{Cause, Order, Run};
 use leadflow::platform::clock::Clock;
 use leadflow::store::state;
-use leadflow::store::{Holder, Lock};
+use leadflow::store::{Lock, Owner};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
@@ -72,7 +72,7 @@ async fn once(loaded: Loaded, names: &[String]) -> anyhow::Result<ExitCode> {
         let find = |name: &String| super::flow_named(&config, name).cloned();
         names.iter().map(find).collect::<Result<_, _>>()?
     };
-    let _lock = Lock::take(&config.settings.state, &Holder::command("run --once"))?;
+    let _lock = Lock::take(&config.settings.state, &Owner::command("run --once"))?;
     let file = config.path.display();
     let state = config.settings.state.display();
     info!(flows = flows.len(), %file, %state, "running once");

@@ -18,7 +18,7 @@ use crate::engine::{Engine, RunContext};
 use crate::platform::clock::Clock;
 use crate::platform::faults::crash_point;
 use crate::store::state;
-use crate::store::{Holder, Lock, StoreError};
+use crate::store::{Lock, Owner, StoreError};
 use heartbeat::Heartbeat;
 use supervisor::Supervisor;
 
@@ -66,7 +66,7 @@ pub async fn run(loaded: Loaded, drive: Drive) -> Result<(), StoreError> {
     let Drive { clock, mut ticks, mut signals, watch } = drive;
     let Loaded { config, warnings, .. } = loaded;
     tell_warnings(warnings);
-    let lock = Lock::take(&config.settings.state, &Holder::Daemon)?;
+    let lock = Lock::take(&config.settings.state, &Owner::Daemon)?;
     let store = state::open(&config, clock.now()).await?;
     crash_point("state-opened");
     let ctx = RunContext::online(store, clock, config.settings.state.clone());

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::sqlite::Holder;
+use super::sqlite::Owner;
 use super::sqlite::SCHEMA;
 use super::sqlite::files;
 
@@ -31,12 +31,12 @@ pub enum StoreError {
         source: std::io::Error,
     },
     /// Another process holds the folder.
-    #[error("another leadflow uses the state folder {folder}: {}", until_free(.holder), folder = .folder.display())]
+    #[error("another leadflow uses the state folder {folder}: {}", until_free(.owner), folder = .folder.display())]
     Busy {
         /// The folder.
         folder: PathBuf,
         /// Who holds it.
-        holder: Holder,
+        owner: Owner,
     },
     /// A copy of the state cannot be written.
     #[error("cannot write the copy {file}: {why}", file = .file.display(), why = crate::platform::ownership::explained(.file, .source))]
@@ -159,12 +159,12 @@ pub enum StoreError {
 }
 
 /// Who has the state, and what to do about it.
-fn until_free(holder: &Holder) -> String {
-    let way = match holder {
-        Holder::Daemon => "stop it first",
-        Holder::Command { .. } => "wait until it has ended",
+fn until_free(owner: &Owner) -> String {
+    let way = match owner {
+        Owner::Daemon => "stop it first",
+        Owner::Command { .. } => "wait until it has ended",
     };
-    format!("{holder}; {way}, or name another folder in settings.state")
+    format!("{owner}; {way}, or name another folder in settings.state")
 }
 
 impl StoreError {

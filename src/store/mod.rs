@@ -27,7 +27,7 @@ pub use queries::{
 };
 pub use requests::{Answer, Request};
 pub use runs::{ClaimedRun, FailedRun, NewRun, ScanResult, Source, TakenOver, Visit};
-pub use sqlite::{Changes, Holder, Lock, OldRows};
+pub use sqlite::{Changes, Lock, OldRows, Owner};
 use sqlite::{Database, Shared};
 
 use crate::platform::blocking::Runner;

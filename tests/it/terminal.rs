@@ -7,7 +7,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use leadflow::history::Outcome;
-use leadflow::store::{Holder, Lock};
+use leadflow::store::{Lock, Owner};
 use serde_json::Value;
 
 use crate::support::eventually;
@@ -103,7 +103,7 @@ fn all_is_well() {
     for flow in ["marketplace-leads", "renewals"] {
         past.scanned((flow, 1), 90, Outcome::NothingNew, "no new rows");
     }
-    let _as_a_daemon_does = Lock::take(&sandbox.path("state"), &Holder::Daemon).unwrap();
+    let _as_a_daemon_does = Lock::take(&sandbox.path("state"), &Owner::Daemon).unwrap();
     snapshot("well", &sandbox, &["health"]);
 }
 

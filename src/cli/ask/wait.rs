@@ -8,7 +8,7 @@ use indicatif::ProgressBar;
 use leadflow::config::Loaded;
 use leadflow::history::{Outcome, Run};
 use leadflow::store::state;
-use leadflow::store::{Answer, Holder, Lock, MessageRecord, Store, StoreError};
+use leadflow::store::{Answer, Lock, MessageRecord, Owner, Store, StoreError};
 use tokio::time::sleep;
 
 use super::PAUSE;
@@ -29,17 +29,17 @@ pub(super) async fn until_ours(
     let began = Instant::now();
     let mut is_told = false;
     loop {
-        let holder = match Lock::take(folder, &Holder::command(name)) {
+        let owner = match Lock::take(folder, &Owner::command(name)) {
             Ok(lock) => return Ok(Some(lock)),
-            Err(StoreError::Busy { holder: Holder::Daemon, .. }) => return Ok(None),
-            Err(StoreError::Busy { holder, .. }) => holder,
+            Err(StoreError::Busy { owner: Owner::Daemon, .. }) => return Ok(None),
+            Err(StoreError::Busy { owner, .. }) => owner,
             Err(other) => return Err(other.into()),
         };
         if began.elapsed() > patience {
-            bail!("{holder} still works on the state; nothing was done: ask again when it has ended");
+            bail!("{owner} still works on the state; nothing was done: ask again when it has ended");
         }
         if !is_told {
-            output::complain(&format!("waiting for {holder}, which works on the state"));
+            output::complain(&format!("waiting for {owner}, which works on the state"));
             is_told = true;
         }
         sleep(PAUSE).await;
@@ -78,12 +78,12 @@ impl<'a> DaemonWatch<'a> {
         if self.is_here {
             return false;
         }
-        match Lock::holder(&self.loaded.config.settings.state) {
-            Ok(Some(Holder::Daemon)) | Err(_) => {
+        match Lock::owner(&self.loaded.config.settings.state) {
+            Ok(Some(Owner::Daemon)) | Err(_) => {
                 self.gone_since = None;
                 false
             }
-            Ok(None | Some(Holder::Command { .. })) => {
+            Ok(None | Some(Owner::Command { .. })) => {
                 let since = *self.gone_since.get_or_insert_with(|| {
                     output::complain("the daemon has ended; waiting whether it starts again");
                     Instant::now()

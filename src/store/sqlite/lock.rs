@@ -18,9 +18,9 @@ pub struct Lock {
     file: File,
 }
 
-/// Who works on a state.
+/// Which process works on a state.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Holder {
+pub enum Owner {
     /// The daemon. It hears what commands ask for, and works until it is told to end.
     Daemon,
     /// A command that does its work itself. It hears no other command, and ends by itself.
@@ -32,7 +32,7 @@ pub enum Holder {
     },
 }
 
-impl Holder {
+impl Owner {
     /// This process, which does what was typed.
     pub fn command(name: &str) -> Self {
         Self::Command { name: name.to_owned(), process: std::process::id() }
@@ -55,7 +55,7 @@ impl Holder {
     }
 }
 
-impl fmt::Display for Holder {
+impl fmt::Display for Owner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Daemon => f.write_str("the daemon"),
@@ -64,15 +64,15 @@ impl fmt::Display for Holder {
     }
 }
 
-/// The file whose lock keeps a second process out; it says who holds it.
+/// The file whose lock keeps a second process out; it names the owner.
 const LOCK: &str = "leadflow.lock";
 /// What the daemon writes into it.
 const DAEMON: &str = "daemon";
-/// How long the lock may be held by somebody who only looks whether it is held, or not yet say who holds it.
+/// How long the lock may be held by a process that only asks whether it is held, or not yet name its owner.
 const A_LOOK: Duration = Duration::from_millis(50);
-/// Between two tries.
+/// Between two attempts.
 const SOON: Duration = Duration::from_millis(5);
-/// More bytes than any holder writes.
+/// More bytes than any owner writes.
 const LARGEST: u64 = 200;
 
 impl Lock {
@@ -80,7 +80,7 @@ impl Lock {
     ///
     /// # Errors
     /// [`StoreError::Busy`] when another process holds it; when the folder cannot be written.
-    pub fn take(folder: &Path, holder: &Holder) -> Result<Self, StoreError> {
+    pub fn take(folder: &Path, owner: &Owner) -> Result<Self, StoreError> {
         let failed = |source| StoreError::Folder { folder: folder.to_owned(), source };
         let place = Folder::make(folder, 0o700, Use::Own).map_err(failed)?;
         let mut file = files::file(&place, LOCK).map_err(failed)?;
@@ -90,17 +90,17 @@ impl Lock {
                 Ok(()) => break,
                 Err(TryLockError::WouldBlock) if began.elapsed() < A_LOOK => thread::sleep(SOON),
                 Err(TryLockError::WouldBlock) => {
-                    let holder = said(&mut file).unwrap_or(Holder::Daemon);
-                    return Err(StoreError::Busy { folder: folder.to_owned(), holder });
+                    let owner = owner_in(&mut file).unwrap_or(Owner::Daemon);
+                    return Err(StoreError::Busy { folder: folder.to_owned(), owner });
                 }
                 Err(TryLockError::Error(source)) => return Err(failed(source)),
             }
         }
-        let line = holder.line();
+        let line = owner.line();
         let written = file.set_len(0).and_then(|()| file.write_all(line.as_bytes()));
-        match (written, holder) {
+        match (written, owner) {
             // A file that says nothing is taken for the daemon's, which goes on when the disk is full.
-            (Err(source), Holder::Command { .. }) => Err(failed(source)),
+            (Err(source), Owner::Command { .. }) => Err(failed(source)),
             _ => Ok(Self { path: folder.join(LOCK), file }),
         }
     }
@@ -109,7 +109,7 @@ impl Lock {
     ///
     /// # Errors
     /// When it may not be asked.
-    pub fn holder(folder: &Path) -> Result<Option<Holder>, StoreError> {
+    pub fn owner(folder: &Path) -> Result<Option<Owner>, StoreError> {
         let failed = |source| StoreError::Folder { folder: folder.to_owned(), source };
         let place = Folder::open(folder, Use::Own).map_err(failed)?;
         let began = Instant::now();
@@ -118,10 +118,10 @@ impl Lock {
             match file.try_lock_shared() {
                 Ok(()) => return Ok(None),
                 Err(TryLockError::Error(source)) => return Err(failed(source)),
-                Err(TryLockError::WouldBlock) => match said(&mut file) {
+                Err(TryLockError::WouldBlock) => match owner_in(&mut file) {
                     None if began.elapsed() < A_LOOK => thread::sleep(SOON),
                     // An earlier version says nothing.
-                    holder => return Ok(Some(holder.unwrap_or(Holder::Daemon))),
+                    owner => return Ok(Some(owner.unwrap_or(Owner::Daemon))),
                 },
             }
         }
@@ -140,10 +140,10 @@ impl Drop for Lock {
     }
 }
 
-fn said(file: &mut File) -> Option<Holder> {
+fn owner_in(file: &mut File) -> Option<Owner> {
     let mut text = String::new();
     file.take(LARGEST).read_to_string(&mut text).ok()?;
-    Holder::parse(&text)
+    Owner::parse(&text)
 }
 
 #[cfg(test)]
@@ -154,15 +154,15 @@ mod tests {
     fn the_lock_says_who_holds_it() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path();
-        assert_eq!(Lock::holder(path).unwrap(), None);
-        for holder in [Holder::Daemon, Holder::command("run --once"), Holder::command("outbox retry")] {
-            let lock = Lock::take(path, &holder).unwrap();
-            assert_eq!(Lock::holder(path).unwrap().as_ref(), Some(&holder));
-            let refused = Lock::take(path, &Holder::Daemon).unwrap_err();
-            assert!(matches!(&refused, StoreError::Busy { holder: told, .. } if *told == holder));
-            assert!(refused.to_string().contains(&holder.to_string()), "{refused}");
+        assert_eq!(Lock::owner(path).unwrap(), None);
+        for owner in [Owner::Daemon, Owner::command("run --once"), Owner::command("outbox retry")] {
+            let lock = Lock::take(path, &owner).unwrap();
+            assert_eq!(Lock::owner(path).unwrap().as_ref(), Some(&owner));
+            let refused = Lock::take(path, &Owner::Daemon).unwrap_err();
+            assert!(matches!(&refused, StoreError::Busy { owner: named, .. } if *named == owner));
+            assert!(refused.to_string().contains(&owner.to_string()), "{refused}");
             drop(lock);
-            assert_eq!(Lock::holder(path).unwrap(), None);
+            assert_eq!(Lock::owner(path).unwrap(), None);
         }
     }
 
@@ -171,10 +171,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = File::create_new(folder.path().join(LOCK)).unwrap();
         file.try_lock().unwrap();
-        assert_eq!(Lock::holder(folder.path()).unwrap(), Some(Holder::Daemon));
+        assert_eq!(Lock::owner(folder.path()).unwrap(), Some(Owner::Daemon));
         assert!(matches!(
-            Lock::take(folder.path(), &Holder::Daemon),
-            Err(StoreError::Busy { holder: Holder::Daemon, .. })
+            Lock::take(folder.path(), &Owner::Daemon),
+            Err(StoreError::Busy { owner: Owner::Daemon, .. })
         ));
     }
 }

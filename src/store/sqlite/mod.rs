@@ -38,7 +38,7 @@ use in_place::OpenFiles;
 
 pub use changes::Changes;
 pub(crate) use failure::Failure;
-pub use lock::{Holder, Lock};
+pub use lock::{Lock, Owner};
 pub use old_rows::OldRows;
 pub(super) use open::SCHEMA;
 pub(super) use shared::Shared;

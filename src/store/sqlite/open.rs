@@ -78,7 +78,7 @@ impl Database {
         let place = Folder::open(folder, Use::Own).map_err(failed)?;
         let db = open_database_to_read(&place, FILES[0]).map_err(|error| failure_of(folder, error))?;
         db.busy_timeout(PATIENCE)?;
-        let is_being_made = || Lock::holder(folder).map_or(true, |holder| holder.is_some());
+        let is_being_made = || Lock::owner(folder).map_or(true, |owner| owner.is_some());
         let began = Instant::now();
         let mut schema = schema_of(&db)?;
         // Whoever has the lock makes it at this moment.

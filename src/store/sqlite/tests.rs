@@ -40,11 +40,11 @@ fn every_table_of_the_schema_is_looked_for() {
 #[test]
 fn a_second_lock_is_refused_and_the_first_one_frees_the_folder() {
     let folder = tempfile::tempdir().unwrap();
-    let lock = Lock::take(folder.path(), &Holder::Daemon).unwrap();
-    let error = Lock::take(folder.path(), &Holder::Daemon).unwrap_err();
+    let lock = Lock::take(folder.path(), &Owner::Daemon).unwrap();
+    let error = Lock::take(folder.path(), &Owner::Daemon).unwrap_err();
     assert!(error.to_string().starts_with("another leadflow uses"), "{error}");
     drop(lock);
-    Lock::take(folder.path(), &Holder::Daemon).unwrap();
+    Lock::take(folder.path(), &Owner::Daemon).unwrap();
 }
 
 #[test]

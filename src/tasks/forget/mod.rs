@@ -225,7 +225,7 @@ fn flows_of<'a>(config: &Config, places: impl Iterator<Item = &'a Place>) -> Vec
 /// Runs that may have read a row before it was deleted are to end first: what they have made of it can then
 /// be erased. Those that do not end are told.
 async fn wait_for_runs(config: &Config, flows: &[String]) -> Vec<Left> {
-    if flows.is_empty() || !matches!(Lock::holder(&config.settings.state), Ok(Some(_))) {
+    if flows.is_empty() || !matches!(Lock::owner(&config.settings.state), Ok(Some(_))) {
         return Vec::new();
     }
     let Ok(Some(store)) = state::look(config).await else { return Vec::new() };
