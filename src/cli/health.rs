@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use leadflow::alarm::{Alarm, Kind, Raised, clears_held};
+use leadflow::alarm::{Alarm, AlarmKind, RaisedAlarm, clears_held};
 use leadflow::config::Loaded;
 use leadflow::engine::alarms;
 use leadflow::platform::clock::Clock;
@@ -71,16 +71,16 @@ async fn look(loaded: &Loaded, store: &Store) -> anyhow::Result<Found> {
             reasons.push(format!("{name} has never run; run it now: leadflow trigger {name}"));
         }
     }
-    let alarms = alarms::standing(&facts, config, is_running, Clock::System.now());
+    let alarms = alarms::current_alarms(&facts, config, is_running, Clock::System.now());
     // Of the file that it goes on with, where the one of now is another.
     let raised = if is_running { facts.raised } else { Vec::new() };
-    let is_told = |raised: &Raised| match raised.kind {
-        Kind::File => loaded.invalid.is_none(),
+    let is_told = |raised: &RaisedAlarm| match raised.kind {
+        AlarmKind::File => loaded.invalid.is_none(),
         _ => loaded.invalid.is_some() && !alarms.iter().any(|alarm| raised.is_of(alarm)),
     };
     reasons.extend(raised.iter().filter(|raised| is_told(raised)).map(told));
     reasons.extend(alarms.iter().map(reason));
-    if let Some((mail, reply)) = facts.held_notice {
+    if let Some((mail, reply)) = facts.held_alarm_mail {
         let reply = output::line(&reply);
         let ways = clears_held(mail);
         reasons.push(format!(
@@ -91,9 +91,13 @@ async fn look(loaded: &Loaded, store: &Store) -> anyhow::Result<Found> {
     Ok(Found { reasons, alarms })
 }
 
-fn told(raised: &Raised) -> String {
+fn told(raised: &RaisedAlarm) -> String {
     let what = output::line(&raised.what);
-    if raised.kind == Kind::File { what } else { format!("{}: {what}", raised.kind.title(&raised.about)) }
+    if raised.kind == AlarmKind::File {
+        what
+    } else {
+        format!("{}: {what}", raised.kind.title(&raised.about))
+    }
 }
 
 fn reason(alarm: &Alarm) -> String {

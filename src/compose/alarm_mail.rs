@@ -7,18 +7,18 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::message::{self, Address, Parts};
-use crate::alarm::{Alarm, Raised};
+use crate::alarm::{Alarm, RaisedAlarm};
 use crate::flow::{Importance, Mailbox};
 use crate::template::cell;
 use crate::template::{Renderer, TemplateError};
 
-/// What a notice tells, and whom.
+/// What an alarm mail says, and to whom.
 #[derive(Debug, Clone, Copy)]
-pub struct Notice<'a> {
+pub struct AlarmMail<'a> {
     /// What is wrong.
-    pub standing: &'a [Alarm],
+    pub raised: &'a [Alarm],
     /// What is over.
-    pub over: &'a [Raised],
+    pub over: &'a [RaisedAlarm],
     /// Sender.
     pub from: &'a Mailbox,
     /// Recipients.
@@ -31,9 +31,9 @@ pub struct Notice<'a> {
     pub now: Timestamp,
 }
 
-/// A notice that is ready to go.
+/// An alarm mail that is ready to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Composed {
+pub struct ComposedAlarmMail {
     /// Subject.
     pub subject: String,
     /// With angle brackets.
@@ -46,17 +46,17 @@ pub struct Composed {
 ///
 /// # Errors
 /// When the message cannot be built, in the words of the builder.
-pub fn compose(notice: &Notice<'_>) -> Result<Composed, String> {
+pub fn compose(mail: &AlarmMail<'_>) -> Result<ComposedAlarmMail, String> {
     let failed = |error: TemplateError| error.to_string();
-    let data = cell::shown(data(notice));
+    let data = cell::shown(data(mail));
     let html = Renderer::of_html(include_str!("alarm_mail.html.hbs")).map_err(failed)?;
     let text = Renderer::of_text(include_str!("alarm_mail.txt.hbs")).map_err(failed)?;
-    let message_id = format!("<{}@{}>", Uuid::new_v4(), notice.from.domain());
-    let subject = cell::subject(&subject(notice));
-    let importance = (!notice.standing.is_empty()).then_some(Importance::High);
+    let message_id = format!("<{}@{}>", Uuid::new_v4(), mail.from.domain());
+    let subject = cell::subject(&subject(mail));
+    let importance = (!mail.raised.is_empty()).then_some(Importance::High);
     let parts = Parts {
-        address: Address { from: notice.from, to: notice.to, cc: &[], reply_to: None, importance },
-        date: notice.now,
+        address: Address { from: mail.from, to: mail.to, cc: &[], reply_to: None, importance },
+        date: mail.now,
         message_id: &message_id,
         headers: vec![("X-Leadflow-Notice", "yes".to_owned())],
         rendered: crate::template::Rendered {
@@ -67,34 +67,34 @@ pub fn compose(notice: &Notice<'_>) -> Result<Composed, String> {
         csv: None,
     };
     let bytes = message::build(parts)?.bytes;
-    Ok(Composed { subject, message_id, bytes })
+    Ok(ComposedAlarmMail { subject, message_id, bytes })
 }
 
-fn data(notice: &Notice<'_>) -> Value {
-    let standing = notice.standing.iter().map(|alarm| {
+fn data(mail: &AlarmMail<'_>) -> Value {
+    let raised = mail.raised.iter().map(|alarm| {
         json!({
             "title": alarm.kind.title(&alarm.about), "since": alarm.since.to_string(), "times": alarm.times,
             "what": alarm.what, "help": alarm.help, "look": alarm.look,
         })
     });
-    let over = notice.over.iter().map(|raised| {
+    let over = mail.over.iter().map(|raised| {
         json!({
             "title": raised.kind.end(&raised.about), "since": raised.since.to_string(), "what": raised.what,
         })
     });
     json!({
-        "standing": standing.collect::<Vec<_>>(), "over": over.collect::<Vec<_>>(),
-        "host": ClientId::default().to_string(), "file": notice.file,
-        "flow": { "time_zone": notice.time_zone.iana_name().unwrap_or("UTC") },
+        "standing": raised.collect::<Vec<_>>(), "over": over.collect::<Vec<_>>(),
+        "host": ClientId::default().to_string(), "file": mail.file,
+        "flow": { "time_zone": mail.time_zone.iana_name().unwrap_or("UTC") },
     })
 }
 
-fn subject(notice: &Notice<'_>) -> String {
-    match (notice.standing, notice.over) {
+fn subject(mail: &AlarmMail<'_>) -> String {
+    match (mail.raised, mail.over) {
         ([alarm], []) => format!("leadflow: {}: {}", alarm.kind.title(&alarm.about), alarm.what),
         ([], [raised]) => format!("leadflow: {}", raised.kind.end(&raised.about)),
-        (standing, []) => format!("leadflow: {} problems", standing.len()),
+        (raised, []) => format!("leadflow: {} problems", raised.len()),
         ([], over) => format!("leadflow: {} problems resolved", over.len()),
-        (standing, over) => format!("leadflow: {} new, {} resolved", standing.len(), over.len()),
+        (raised, over) => format!("leadflow: {} new, {} resolved", raised.len(), over.len()),
     }
 }

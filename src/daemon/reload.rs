@@ -7,7 +7,7 @@ use tracing::{error, info};
 
 use super::supervisor::Supervisor;
 use super::{Daemon, change, tell_warnings};
-use crate::alarm::{Alarm, Kind};
+use crate::alarm::{Alarm, AlarmKind};
 use crate::config::{self, Level, Loaded};
 use crate::flow::Config;
 use crate::store::StoreError;
@@ -86,7 +86,7 @@ impl Daemon {
 /// The alarm about a file that is not taken.
 fn alarm(what: String, since: Timestamp) -> Alarm {
     Alarm {
-        kind: Kind::File,
+        kind: AlarmKind::File,
         about: String::new(),
         since,
         times: 1,

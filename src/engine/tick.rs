@@ -11,7 +11,7 @@ use super::alarms::{self, Seen};
 use super::run::{self, PendingRun, RunResult};
 use super::workers::{Job, WorkerEvent};
 use super::{Engine, FinishedRun};
-use crate::alarm::Kind;
+use crate::alarm::AlarmKind;
 use crate::flow::Flow;
 use crate::history::{Outcome, Range};
 use crate::planner::DueRun;
@@ -107,11 +107,11 @@ impl Engine {
         let now = self.ctx.clock.now();
         let seen =
             Seen { file: self.invalid_file.clone(), held_up: self.workers.held_up(self.planned, now), ends };
-        let standing = alarms::look_and_tell(&self.ctx, &self.config, seen).await?;
+        let alarms = alarms::look_and_tell(&self.ctx, &self.config, seen).await?;
         self.delivery.wake();
         self.ctx.services.tidy();
         // What ends in days must not silence the switch that tells of a dead daemon.
-        let is_well = standing.iter().all(|alarm| alarm.kind == Kind::Expiring);
+        let is_well = alarms.iter().all(|alarm| alarm.kind == AlarmKind::Expiring);
         self.is_well = Some(is_well);
         Ok(is_well)
     }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::sqlite::Database;
 use super::{Engine, NewMessage, Store, StoreError};
-use crate::alarm::Notice;
+use crate::alarm::AlarmUpdate;
 
 /// How long the state keeps what is over.
 #[derive(Debug, Clone, Copy)]
@@ -38,18 +38,18 @@ pub struct Absence {
 pub type IsFound = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 
 impl Store {
-    /// Commits which alarms stand and which are over, with the mail that tells it.
+    /// Commits which alarms are raised and which are over, with the mail about them.
     ///
     /// # Errors
     /// As every operation.
     pub async fn commit_alarms(
         &self,
-        notice: Notice,
+        update: AlarmUpdate,
         mail: Option<NewMessage>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let Engine::Sqlite(sqlite) = &self.engine;
-        sqlite.call(move |db| db.commit_alarms(&notice, mail.as_ref(), now)).await
+        sqlite.call(move |db| db.commit_alarms(&update, mail.as_ref(), now)).await
     }
 
     /// Deletes what is older than it is kept. The seen rows stay. Returns how many runs are deleted.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::{Engine, Store, StoreError};
-use crate::alarm::{ConnectionState, FlowState, Raised};
+use crate::alarm::{ConnectionState, FlowState, RaisedAlarm};
 use crate::history::{Outcome, RecordedStep, Run};
 use crate::outbox::Recipient;
 use crate::planner::ScheduleState;
@@ -113,9 +113,9 @@ pub struct AlarmFacts {
     /// Since when what is due counts as late: a start, a reload, or the end of a standstill.
     pub planned: Option<Timestamp>,
     /// The alarms that were raised and are not over.
-    pub raised: Vec<Raised>,
+    pub raised: Vec<RaisedAlarm>,
     /// The oldest mail about leadflow's own work that is held, and what a server said of such a one.
-    pub held_notice: Option<(i64, String)>,
+    pub held_alarm_mail: Option<(i64, String)>,
 }
 
 impl Store {

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use leadflow::alarm::Kind;
+use leadflow::alarm::AlarmKind;
 use leadflow::outbox::Receipt;
 use serde_json::{Value, json};
 
@@ -250,7 +250,7 @@ async fn texts_of_the_history_go_however_they_came_there() {
     let reply = Receipt::Accepted("250 thanks for <ANA@fabrikam.example>".to_owned());
     past.mailed(("one", 4), 90, "Ana Silva is new", &[reply]);
     past.purge();
-    past.alarm(Kind::Failing, "one", "a%40b ana%40fabrikam.example");
+    past.alarm(AlarmKind::Failing, "one", "a%40b ana%40fabrikam.example");
     drop(past);
     let state = sandbox.path("state/leadflow.db");
     leave_in_unused_bytes(&state, "ana@fabrikam.example");

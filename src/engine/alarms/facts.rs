@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::ends::{self, SignatureEnds};
-use crate::alarm::{self, Alarm, Facts, HeldUp, Kind, Noted};
+use crate::alarm::{self, Alarm, AlarmKind, Facts, HeldUp, NotedAlarms};
 use crate::flow::Config;
 use crate::store::AlarmFacts;
 
@@ -20,27 +20,27 @@ pub(in crate::engine) struct Seen {
 
 impl Seen {
     /// Everything that is wrong, as the engine knows it.
-    pub(super) fn standing(self, facts: &AlarmFacts, config: &Config, now: Timestamp) -> Vec<Alarm> {
+    pub(super) fn current_alarms(self, facts: &AlarmFacts, config: &Config, now: Timestamp) -> Vec<Alarm> {
         let noted = |held_up: HeldUp| {
             let what = held_up.words();
             (held_up.connection, (held_up.since, what))
         };
         let held_up = self.held_up.into_iter().map(noted).collect();
-        let mut standing = alarm::standing(config, &together(facts, held_up, self.ends), now);
-        standing.extend(self.file);
-        standing
+        let mut current = alarm::current_alarms(config, &together(facts, held_up, self.ends), now);
+        current.extend(self.file);
+        current
     }
 }
 
 /// Everything that is wrong, as the state tells it to a command; `is_running` says whether a daemon is there,
 /// which has noted what only it sees.
-pub fn standing(facts: &AlarmFacts, config: &Config, is_running: bool, now: Timestamp) -> Vec<Alarm> {
-    let held_up = facts.raised.iter().filter(|raised| is_running && raised.kind == Kind::HeldUp);
+pub fn current_alarms(facts: &AlarmFacts, config: &Config, is_running: bool, now: Timestamp) -> Vec<Alarm> {
+    let held_up = facts.raised.iter().filter(|raised| is_running && raised.kind == AlarmKind::HeldUp);
     let held_up = held_up.map(|raised| (raised.about.clone(), (raised.since, raised.what.clone())));
-    alarm::standing(config, &together(facts, held_up.collect(), ends::read(config)), now)
+    alarm::current_alarms(config, &together(facts, held_up.collect(), ends::read(config)), now)
 }
 
-fn together(facts: &AlarmFacts, held_up: Noted, ends: SignatureEnds) -> Facts {
+fn together(facts: &AlarmFacts, held_up: NotedAlarms, ends: SignatureEnds) -> Facts {
     Facts {
         flows: facts.flows.clone(),
         connections: facts.connections.clone(),

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use tracing::error;
 
 use crate::alarm::Decision;
-use crate::compose::alarm_mail::{self, Composed};
+use crate::compose::alarm_mail::{self, ComposedAlarmMail};
 use crate::flow::Config;
 use crate::platform::blocking::Runner;
 use crate::store::NewMessage;
@@ -18,7 +18,7 @@ pub(super) async fn mail(
     decision: &Decision,
     now: Timestamp,
 ) -> Option<NewMessage> {
-    let is_quiet = decision.tell.is_empty() && decision.tell_over.is_empty();
+    let is_quiet = decision.to_mail.is_empty() && decision.over_to_mail.is_empty();
     if is_quiet || config.settings.failures.is_none() {
         return None;
     }
@@ -30,17 +30,17 @@ pub(super) async fn mail(
 fn composed(config: &Config, decision: &Decision, now: Timestamp) -> Option<NewMessage> {
     let failures = config.settings.failures.as_ref()?;
     let from = failures.connections.iter().find_map(|name| config.mails.get(name))?.from();
-    let notice = alarm_mail::Notice {
-        standing: &decision.tell,
-        over: &decision.tell_over,
+    let mail = alarm_mail::AlarmMail {
+        raised: &decision.to_mail,
+        over: &decision.over_to_mail,
         from,
         to: &failures.to,
         time_zone: &config.settings.time_zone,
         file: &config.path.display().to_string(),
         now,
     };
-    match alarm_mail::compose(&notice) {
-        Ok(Composed { subject, message_id, bytes }) => Some(NewMessage {
+    match alarm_mail::compose(&mail) {
+        Ok(ComposedAlarmMail { subject, message_id, bytes }) => Some(NewMessage {
             connections: failures.connections.clone(),
             sender: from.address.clone(),
             recipients: failures.to.iter().map(|to| to.address.clone()).collect(),

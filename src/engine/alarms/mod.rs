@@ -16,7 +16,7 @@ use crate::store::StoreError;
 
 pub(super) use ends::Ends;
 pub(super) use facts::Seen;
-pub use facts::standing;
+pub use facts::current_alarms;
 
 /// Looks, logs what is new and what is over, and puts the mail that tells it into the outbox.
 /// Returns what stands.
@@ -30,15 +30,15 @@ pub(super) async fn look_and_tell(
 ) -> Result<Vec<Alarm>, StoreError> {
     let now = ctx.clock.now();
     let facts = ctx.store.alarm_facts().await?;
-    let standing = seen.standing(&facts, config, now);
-    if standing.is_empty() && facts.raised.is_empty() {
-        return Ok(standing);
+    let current = seen.current_alarms(&facts, config, now);
+    if current.is_empty() && facts.raised.is_empty() {
+        return Ok(current);
     }
-    let decision = alarm::decide(standing, facts.raised, config.settings.failures.as_ref(), now);
+    let decision = alarm::decide(current, facts.raised, config.settings.failures.as_ref(), now);
     let mail = mail::mail(&ctx.runner, config, &decision, now).await;
-    ctx.store.commit_alarms(decision.notice.clone(), mail, now).await?;
+    ctx.store.commit_alarms(decision.update.clone(), mail, now).await?;
     log(&decision);
-    Ok(decision.notice.stand)
+    Ok(decision.update.raised)
 }
 
 fn log(decision: &Decision) {
@@ -57,7 +57,7 @@ fn log(decision: &Decision) {
         let kind = raised.kind.word();
         info!(alarm = kind, about = raised.about, "{}", raised.kind.end(&raised.about));
     }
-    if !decision.tell.is_empty() {
-        warn!(problems = decision.tell.len(), "reporting to settings.failures.to by mail");
+    if !decision.to_mail.is_empty() {
+        warn!(problems = decision.to_mail.len(), "reporting to settings.failures.to by mail");
     }
 }

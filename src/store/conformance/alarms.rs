@@ -1,7 +1,7 @@
 //! What the alarms follow from, and what is recorded of them.
 
 use super::*;
-use crate::alarm::{Alarm, Kind as AlarmKind, Notice};
+use crate::alarm::{Alarm, AlarmKind, AlarmUpdate};
 
 fn alarm(kind: AlarmKind, about: &str, what: &str) -> Alarm {
     Alarm {
@@ -21,21 +21,22 @@ pub(in crate::store) async fn an_alarm_stands_until_it_is_over_and_knows_the_mai
     let store = opened(state).await;
     let failing = (AlarmKind::Failing, "leads".to_owned());
     let stand = vec![alarm(AlarmKind::Failing, "leads", "no table"), alarm(AlarmKind::File, "", "line 1")];
-    let notice = Notice { stand, told: vec![failing.clone()], over: vec![] };
-    store.commit_alarms(notice, Some(mail(&addresses(), &[])), at(2)).await.unwrap();
+    let update = AlarmUpdate { raised: stand, mailed: vec![failing.clone()], over: vec![] };
+    store.commit_alarms(update, Some(mail(&addresses(), &[])), at(2)).await.unwrap();
     let raised = store.alarm_facts().await.unwrap().raised;
     let known: Vec<_> = raised.iter().map(|one| (one.kind, one.mailed, one.is_mail_waiting)).collect();
     assert_eq!(known, [(AlarmKind::Failing, Some(at(2)), true), (AlarmKind::File, None, false)]);
 
     let later = Alarm { since: at(9), ..alarm(AlarmKind::Failing, "leads", "still no table") };
-    let notice = Notice { stand: vec![later], told: vec![], over: vec![(AlarmKind::File, String::new())] };
-    store.commit_alarms(notice, None, at(3)).await.unwrap();
+    let update =
+        AlarmUpdate { raised: vec![later], mailed: vec![], over: vec![(AlarmKind::File, String::new())] };
+    store.commit_alarms(update, None, at(3)).await.unwrap();
     let raised = store.alarm_facts().await.unwrap().raised;
     let [one] = raised.as_slice() else { panic!("{raised:?}") };
     assert_eq!((one.since, one.what.as_str(), one.mailed), (at(1), "still no table", Some(at(2))));
 
-    let notice = Notice { over: vec![failing], ..Notice::default() };
-    store.commit_alarms(notice, None, at(4)).await.unwrap();
+    let update = AlarmUpdate { over: vec![failing], ..AlarmUpdate::default() };
+    store.commit_alarms(update, None, at(4)).await.unwrap();
     assert_eq!(store.alarm_facts().await.unwrap().raised, []);
 }
 
@@ -43,14 +44,14 @@ pub(in crate::store) async fn a_mail_about_an_alarm_belongs_to_no_flow_and_is_a_
     state: &impl State,
 ) {
     let store = opened(state).await;
-    store.commit_alarms(Notice::default(), Some(mail(&addresses(), &[])), at(2)).await.unwrap();
-    assert_eq!(store.alarm_facts().await.unwrap().held_notice, None);
+    store.commit_alarms(AlarmUpdate::default(), Some(mail(&addresses(), &[])), at(2)).await.unwrap();
+    assert_eq!(store.alarm_facts().await.unwrap().held_alarm_mail, None);
     let taken = take(&store, at(2)).await;
     assert_eq!((taken.run, taken.flow.as_deref()), (None, None));
     let refuse = |known: &Recipient| known.after(Receipt::Refused("550 no".to_owned()));
     let after = taken.recipients.iter().map(refuse).collect();
     store.record_attempt(replies(taken.id, after, at(3)), at(3)).await.unwrap();
-    let held = store.alarm_facts().await.unwrap().held_notice;
+    let held = store.alarm_facts().await.unwrap().held_alarm_mail;
     assert_eq!(held, Some((taken.id, "550 no".to_owned())));
 }
 

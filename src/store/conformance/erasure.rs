@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::*;
-use crate::alarm::{Alarm, Kind as AlarmKind, Notice};
+use crate::alarm::{Alarm, AlarmKind, AlarmUpdate};
 use crate::history::{RecordedStep, Step};
 
 const NAME: &str = "Ada Lovelace";
@@ -78,7 +78,10 @@ pub(in crate::store) async fn every_text_that_names_a_person_is_replaced_but_of_
         help: String::new(),
         look: String::new(),
     };
-    store.commit_alarms(Notice { stand: vec![alarm], ..Notice::default() }, None, at(5)).await.unwrap();
+    store
+        .commit_alarms(AlarmUpdate { raised: vec![alarm], ..AlarmUpdate::default() }, None, at(5))
+        .await
+        .unwrap();
     let request = store.leave_request(Request::Retry(None), at(6)).await.unwrap();
     store.refuse_request(request, format!("not for {NAME}")).await.unwrap();
     let (waits, _) = run_with_a_mail(&store, 7, "query").await;

@@ -9,7 +9,7 @@ use super::breaks::blame_mails;
 use super::identity::planned;
 use super::outbox::insert_mail;
 use super::{Database, Failure, from_db, to_db};
-use crate::alarm::{ConnectionState, FlowState, HeldMails, Kind, Notice, Raised};
+use crate::alarm::{AlarmKind, AlarmUpdate, ConnectionState, FlowState, HeldMails, RaisedAlarm};
 use crate::store::{AlarmFacts, ConnectionFailure, NewMessage};
 
 impl Database {
@@ -20,7 +20,7 @@ impl Database {
             connections: self.failing_connections()?,
             planned: planned(&self.db)?,
             raised: self.alarms()?,
-            held_notice: self.held_notice()?,
+            held_alarm_mail: self.held_alarm_mail()?,
         })
     }
 
@@ -109,7 +109,7 @@ impl Database {
     }
 
     /// The oldest mail about leadflow's own work that is held, and what a server said of such a one.
-    fn held_notice(&self) -> Result<Option<(i64, String)>, Failure> {
+    fn held_alarm_mail(&self) -> Result<Option<(i64, String)>, Failure> {
         let (mail, reply): (Option<i64>, Option<String>) = self.db.query_row(
             "SELECT min(mails.id), max(reply) FROM recipients JOIN mails ON mails.id = recipients.mail
              WHERE recipients.state = 'held' AND mails.run IS NULL",
@@ -120,14 +120,14 @@ impl Database {
     }
 
     /// The alarms that were raised and are not over.
-    pub(crate) fn alarms(&self) -> Result<Vec<Raised>, Failure> {
+    pub(crate) fn alarms(&self) -> Result<Vec<RaisedAlarm>, Failure> {
         let mut ask = self.db.prepare_cached(
             "SELECT kind, about, since, what, mailed, EXISTS (SELECT 1 FROM mails WHERE mails.id = alarms.mail
                  AND next_try IS NOT NULL) FROM alarms ORDER BY since, kind, about",
         )?;
         let rows = ask.query_map([], |row| {
             let raised = |kind| {
-                Ok(Raised {
+                Ok(RaisedAlarm {
                     kind,
                     about: row.get(1)?,
                     since: from_db(row.get(2)?),
@@ -136,20 +136,20 @@ impl Database {
                     is_mail_waiting: row.get(5)?,
                 })
             };
-            Kind::of_word(&row.get::<_, String>(0)?).map(raised).transpose()
+            AlarmKind::of_word(&row.get::<_, String>(0)?).map(raised).transpose()
         })?;
         Ok(rows.filter_map(Result::transpose).collect::<Result<_, _>>()?)
     }
 
-    /// Commits which alarms stand and which are over, with the mail that tells it.
+    /// Commits which alarms are raised and which are over, with the mail about them.
     pub(crate) fn commit_alarms(
         &mut self,
-        notice: &Notice,
+        update: &AlarmUpdate,
         mail: Option<&NewMessage>,
         now: Timestamp,
     ) -> Result<(), Failure> {
         let tx = self.db.transaction()?;
-        for alarm in &notice.stand {
+        for alarm in &update.raised {
             tx.execute(
                 "INSERT INTO alarms (kind, about, since, what) VALUES (?1, ?2, ?3, ?4)
                  ON CONFLICT (kind, about) DO UPDATE SET what = excluded.what",
@@ -158,14 +158,14 @@ impl Database {
         }
         if let Some(mail) = mail {
             let id = insert_mail(&tx, None, mail, now)?;
-            for (kind, about) in &notice.told {
+            for (kind, about) in &update.mailed {
                 tx.execute(
                     "UPDATE alarms SET mailed = ?3, mail = ?4 WHERE kind = ?1 AND about = ?2",
                     params![kind.word(), about, to_db(now), id],
                 )?;
             }
         }
-        for (kind, about) in &notice.over {
+        for (kind, about) in &update.over {
             tx.execute("DELETE FROM alarms WHERE kind = ?1 AND about = ?2", params![kind.word(), about])?;
         }
         tx.commit()?;

@@ -1,6 +1,6 @@
 //! Every command on a state, a table and a file full of what terminals obey.
 
-use leadflow::alarm::Kind;
+use leadflow::alarm::AlarmKind;
 use leadflow::store::ConnectionFailure;
 use serde_json::{Value, json};
 
@@ -24,7 +24,7 @@ fn does_something(c: char) -> bool {
 fn sandbox() -> Sandbox {
     let sandbox = Sandbox::new(past::flows());
     let mut past = PastState::make_saying(&sandbox, &hostile());
-    past.alarm(Kind::File, "", &hostile());
+    past.alarm(AlarmKind::File, "", &hostile());
     for _ in 0..9 {
         let failure =
             ConnectionFailure { connection: "folder".to_owned(), what: hostile(), help: Some(hostile()) };

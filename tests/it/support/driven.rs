@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 use jiff::Timestamp;
-use leadflow::alarm::Raised;
+use leadflow::alarm::RaisedAlarm;
 use leadflow::config;
 use leadflow::daemon;
 use leadflow::daemon::Drive;
@@ -81,6 +81,6 @@ impl Driven {
 }
 
 /// The alarms that were raised and are not over; no command shows those of another time.
-pub(crate) async fn raised(sandbox: &Sandbox) -> Vec<Raised> {
+pub(crate) async fn raised(sandbox: &Sandbox) -> Vec<RaisedAlarm> {
     Store::open(&sandbox.path("state")).unwrap().alarm_facts().await.unwrap().raised
 }

@@ -1,7 +1,7 @@
 //! A state with a past: runs of every kind, as many minutes ago as they say.
 
 use jiff::{SignedDuration, Timestamp};
-use leadflow::alarm::{Alarm, Kind, Notice};
+use leadflow::alarm::{Alarm, AlarmKind, AlarmUpdate};
 use leadflow::history::{
     Cause, CoveringInputs, Order, Outcome, QueryInputs, QueryOutputs, RecordedStep, Step, WindowInputs,
     WindowOutputs,
@@ -198,12 +198,12 @@ impl PastState {
     }
 
     /// An alarm that was raised.
-    pub(crate) fn alarm(&mut self, kind: Kind, about: &str, what: &str) {
+    pub(crate) fn alarm(&mut self, kind: AlarmKind, about: &str, what: &str) {
         let (about, what) = (about.to_owned(), what.to_owned());
         let (help, look) = (String::new(), String::new());
         let alarm = Alarm { kind, about, since: self.ago(50), times: 1, what, help, look };
-        let notice = Notice { stand: vec![alarm], ..Notice::default() };
-        done(self.store.commit_alarms(notice, None, self.now)).unwrap();
+        let update = AlarmUpdate { raised: vec![alarm], ..AlarmUpdate::default() };
+        done(self.store.commit_alarms(update, None, self.now)).unwrap();
     }
 
     /// As if a week had gone by: the bytes of what was sent are not kept any more.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Alarm, Kind, held_up};
+use super::{Alarm, AlarmKind, held_up};
 use crate::flow::{Config, Flow};
 use crate::text::counted::counted;
 
@@ -69,13 +69,13 @@ pub struct Facts {
     /// Since when what is due counts as late.
     pub planned: Option<Timestamp>,
     /// Table connections that hold their flows up.
-    pub held_up: Noted,
+    pub held_up: NotedAlarms,
     /// When the signatures of table connections end, and where each lies.
     pub ends: BTreeMap<String, (Timestamp, String)>,
 }
 
 /// By name, since when and what happens.
-pub type Noted = BTreeMap<String, (Timestamp, String)>;
+pub type NotedAlarms = BTreeMap<String, (Timestamp, String)>;
 
 /// How long before its end a signature is an alarm.
 pub const EXPIRES_SOON: SignedDuration = SignedDuration::from_hours(14 * 24);
@@ -91,7 +91,7 @@ const FAILED_TRIES: u32 = 3;
 
 /// Everything that is wrong at `now`, causes before their effects; an effect whose cause stands is
 /// left out.
-pub fn standing(config: &Config, facts: &Facts, now: Timestamp) -> Vec<Alarm> {
+pub fn current_alarms(config: &Config, facts: &Facts, now: Timestamp) -> Vec<Alarm> {
     let mut alarms: Vec<Alarm> = facts
         .connections
         .iter()
@@ -105,7 +105,8 @@ pub fn standing(config: &Config, facts: &Facts, now: Timestamp) -> Vec<Alarm> {
         let flow = config.flows.get(name).filter(|flow| flow.enabled && !state.is_off);
         let of_reading = flow.into_iter().flat_map(|flow| of_reading(flow, state, facts.planned, now));
         let is_told = |kind| {
-            kind == Kind::Late && flow.is_some_and(|flow| facts.held_up.contains_key(&flow.table.connection))
+            kind == AlarmKind::Late
+                && flow.is_some_and(|flow| facts.held_up.contains_key(&flow.table.connection))
         };
         alarms.extend(of_reading.filter(|alarm| !is_told(alarm.kind)));
         alarms.extend(held(name, state));
@@ -126,7 +127,7 @@ fn expiring(name: &str, (ends, place): &(Timestamp, String), now: Timestamp) -> 
         format!("the shared access signature expired at {ends}")
     };
     (left < EXPIRES_SOON).then(|| Alarm {
-        kind: Kind::Expiring,
+        kind: AlarmKind::Expiring,
         about: name.to_owned(),
         since: ends.checked_sub(EXPIRES_SOON).unwrap_or(now),
         times: 1,
@@ -141,7 +142,7 @@ fn expiring(name: &str, (ends, place): &(Timestamp, String), now: Timestamp) -> 
 
 fn connection(name: &str, state: &ConnectionState) -> Alarm {
     Alarm {
-        kind: Kind::Connection,
+        kind: AlarmKind::Connection,
         about: name.to_owned(),
         since: state.failing_since,
         times: state.failures,
@@ -160,7 +161,7 @@ fn of_reading(flow: &Flow, state: &FlowState, planned: Option<Timestamp>, now: T
     let mut alarms = Vec::new();
     if let Some(problem) = &state.clock_problem {
         alarms.push(Alarm {
-            kind: Kind::Clock,
+            kind: AlarmKind::Clock,
             about: about.clone(),
             since: state.last_read.unwrap_or(now),
             times: 1,
@@ -176,7 +177,7 @@ fn of_reading(flow: &Flow, state: &FlowState, planned: Option<Timestamp>, now: T
         let (run, what, help) =
             state.last_failure.clone().unwrap_or((0, "the run is no longer in the history".to_owned(), None));
         alarms.push(Alarm {
-            kind: Kind::Failing,
+            kind: AlarmKind::Failing,
             about,
             since: state.failing_since.unwrap_or(now),
             times: state.failures,
@@ -190,7 +191,7 @@ fn of_reading(flow: &Flow, state: &FlowState, planned: Option<Timestamp>, now: T
         });
     } else if let Some(since) = late_since(flow, state, planned, now) {
         alarms.push(Alarm {
-            kind: Kind::Late,
+            kind: AlarmKind::Late,
             look: format!("leadflow history {about}"),
             about,
             since,
@@ -227,7 +228,7 @@ fn late_since(
 fn held(name: &str, state: &FlowState) -> Option<Alarm> {
     let HeldMails { count, since, oldest } = state.held?;
     Some(Alarm {
-        kind: Kind::Held,
+        kind: AlarmKind::Held,
         about: name.to_owned(),
         since,
         times: 1,
@@ -253,7 +254,7 @@ fn waiting(name: &str, state: &FlowState, now: Timestamp) -> Option<Alarm> {
     let (count, since) = state.waiting.filter(|(_, since)| now.duration_since(*since) > LATE_MAIL)?;
     let reply = state.waiting_reply.as_ref().map_or_else(String::new, |reply| format!("; last: {reply}"));
     Some(Alarm {
-        kind: Kind::Waiting,
+        kind: AlarmKind::Waiting,
         about: name.to_owned(),
         since,
         times: 1,

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Alarm, Kind};
+use super::{Alarm, AlarmKind};
 
 /// Flows wait for a turn on their table connection longer than their recurrence: runs of others hold it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +40,7 @@ impl HeldUp {
 /// The alarm of what was noted.
 pub(super) fn alarm(connection: &str, since: Timestamp, what: String) -> Alarm {
     Alarm {
-        kind: Kind::HeldUp,
+        kind: AlarmKind::HeldUp,
         about: connection.to_owned(),
         since,
         times: 1,

@@ -9,12 +9,14 @@ use jiff::Timestamp;
 
 use crate::flow::Failures;
 
-pub use facts::{ConnectionState, EXPIRES_SOON, Facts, FlowState, HeldMails, Noted, clears_held, standing};
+pub use facts::{
+    ConnectionState, EXPIRES_SOON, Facts, FlowState, HeldMails, NotedAlarms, clears_held, current_alarms,
+};
 pub use held_up::HeldUp;
 
 /// What kind of thing is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
+pub enum AlarmKind {
     /// flows.toml or a template was edited into something invalid.
     File,
     /// A mail connection fails.
@@ -39,7 +41,7 @@ pub enum Kind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alarm {
     /// What kind of thing.
-    pub kind: Kind,
+    pub kind: AlarmKind,
     /// The flow or the connection; empty for the whole.
     pub about: String,
     /// Since when.
@@ -56,9 +58,9 @@ pub struct Alarm {
 
 /// An alarm that was raised and is not over, as the state keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Raised {
+pub struct RaisedAlarm {
     /// What kind of thing.
-    pub kind: Kind,
+    pub kind: AlarmKind,
     /// The flow or the connection; empty for the whole.
     pub about: String,
     /// Since when.
@@ -71,52 +73,52 @@ pub struct Raised {
     pub is_mail_waiting: bool,
 }
 
-impl Raised {
+impl RaisedAlarm {
     /// Whether it is about the same.
     pub fn is_of(&self, alarm: &Alarm) -> bool {
         (self.kind, &self.about) == (alarm.kind, &alarm.about)
     }
 }
 
-/// What is to be recorded, together with the mail that tells it.
+/// What is to be recorded of the alarms, together with the mail about them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Notice {
-    /// Alarms that stand.
-    pub stand: Vec<Alarm>,
-    /// Those of them that the mail tells.
-    pub told: Vec<(Kind, String)>,
+pub struct AlarmUpdate {
+    /// Alarms that are raised now.
+    pub raised: Vec<Alarm>,
+    /// Those of them that the mail is about.
+    pub mailed: Vec<(AlarmKind, String)>,
     /// Alarms that are over.
-    pub over: Vec<(Kind, String)>,
+    pub over: Vec<(AlarmKind, String)>,
 }
 
-/// What a look at the alarms comes to.
+/// What is to be done about the alarms.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Decision {
     /// Alarms that nobody knew of: each is an ERROR line of the log.
     pub new: Vec<Alarm>,
-    /// Alarms that a mail is to tell, for the first time or again.
-    pub tell: Vec<Alarm>,
+    /// Alarms that are to be mailed, for the first time or again.
+    pub to_mail: Vec<Alarm>,
     /// Alarms that are over.
-    pub over: Vec<Raised>,
-    /// Those of them that a mail had told, so that another one is to tell their end.
-    pub tell_over: Vec<Raised>,
+    pub over: Vec<RaisedAlarm>,
+    /// Those of them that were mailed, so that their end is mailed, too.
+    pub over_to_mail: Vec<RaisedAlarm>,
     /// What is to be recorded.
-    pub notice: Notice,
+    pub update: AlarmUpdate,
 }
 
-const WORDS: [(Kind, &str); 9] = [
-    (Kind::File, "file"),
-    (Kind::Connection, "connection"),
-    (Kind::Clock, "clock"),
-    (Kind::Failing, "failing"),
-    (Kind::HeldUp, "held-up"),
-    (Kind::Late, "late"),
-    (Kind::Held, "held"),
-    (Kind::Waiting, "waiting"),
-    (Kind::Expiring, "expiring"),
+const WORDS: [(AlarmKind, &str); 9] = [
+    (AlarmKind::File, "file"),
+    (AlarmKind::Connection, "connection"),
+    (AlarmKind::Clock, "clock"),
+    (AlarmKind::Failing, "failing"),
+    (AlarmKind::HeldUp, "held-up"),
+    (AlarmKind::Late, "late"),
+    (AlarmKind::Held, "held"),
+    (AlarmKind::Waiting, "waiting"),
+    (AlarmKind::Expiring, "expiring"),
 ];
 
-impl Kind {
+impl AlarmKind {
     /// The word of the kind in the database and in `leadflow health --json`.
     pub fn word(self) -> &'static str {
         WORDS.iter().find(|(kind, _)| *kind == self).map_or("", |(_, word)| word)
@@ -157,42 +159,42 @@ impl Kind {
     }
 }
 
-/// Compares what stands with what was raised, and says what is to be told and recorded.
+/// Compares what is wrong now with what was raised, and decides what is mailed and recorded.
 ///
-/// A mail tells an alarm once, and again when `repeat` has passed and the mail before has left.
-/// Without `[settings.failures]` nothing is told by mail.
+/// An alarm is mailed once, and again when `repeat` has passed and the mail before has left.
+/// Without `[settings.failures]` nothing is mailed.
 pub fn decide(
-    standing: Vec<Alarm>,
-    raised: Vec<Raised>,
+    current: Vec<Alarm>,
+    raised: Vec<RaisedAlarm>,
     failures: Option<&Failures>,
     now: Timestamp,
 ) -> Decision {
     let mut decision = Decision::default();
-    for alarm in &standing {
+    for alarm in &current {
         let known = raised.iter().find(|raised| raised.is_of(alarm));
         if known.is_none() {
             decision.new.push(alarm.clone());
         }
-        if failures.is_some_and(|failures| is_to_be_told(alarm, known, failures, now)) {
-            decision.notice.told.push((alarm.kind, alarm.about.clone()));
-            decision.tell.push(alarm.clone());
+        if failures.is_some_and(|failures| is_to_be_mailed(alarm, known, failures, now)) {
+            decision.update.mailed.push((alarm.kind, alarm.about.clone()));
+            decision.to_mail.push(alarm.clone());
         }
     }
-    let stands = |raised: &Raised| standing.iter().any(|alarm| raised.is_of(alarm));
-    for raised in raised.into_iter().filter(|raised| !stands(raised)) {
-        decision.notice.over.push((raised.kind, raised.about.clone()));
+    let is_current = |raised: &RaisedAlarm| current.iter().any(|alarm| raised.is_of(alarm));
+    for raised in raised.into_iter().filter(|raised| !is_current(raised)) {
+        decision.update.over.push((raised.kind, raised.about.clone()));
         if failures.is_some() && raised.mailed.is_some() {
-            decision.tell_over.push(raised.clone());
+            decision.over_to_mail.push(raised.clone());
         }
         decision.over.push(raised);
     }
-    decision.notice.stand = standing;
+    decision.update.raised = current;
     decision
 }
 
-fn is_to_be_told(alarm: &Alarm, known: Option<&Raised>, failures: &Failures, now: Timestamp) -> bool {
+fn is_to_be_mailed(alarm: &Alarm, known: Option<&RaisedAlarm>, failures: &Failures, now: Timestamp) -> bool {
     match known.and_then(|known| Some((known.mailed?, known.is_mail_waiting))) {
-        None => alarm.kind != Kind::Failing || alarm.times >= failures.after,
+        None => alarm.kind != AlarmKind::Failing || alarm.times >= failures.after,
         // The absolute value: a clock that was set back must not silence it.
         Some((mailed, is_waiting)) => !is_waiting && now.duration_since(mailed).abs() >= failures.repeat,
     }

@@ -34,7 +34,7 @@ fn well() -> FlowState {
     }
 }
 
-fn kinds(state: FlowState, connections: &[u32], now: &str) -> Vec<Kind> {
+fn kinds(state: FlowState, connections: &[u32], now: &str) -> Vec<AlarmKind> {
     let connections = connections.iter().map(|failures| {
         let what = "no answer".to_owned();
         let failing_since = at("05T10:00:00");
@@ -43,7 +43,7 @@ fn kinds(state: FlowState, connections: &[u32], now: &str) -> Vec<Kind> {
     let planned = Some(at("02T00:00:00"));
     let flows = BTreeMap::from([("leads".to_owned(), state)]);
     let facts = Facts { flows, connections: connections.collect(), planned, ..Facts::default() };
-    standing(&config(), &facts, at(now)).into_iter().map(|alarm| alarm.kind).collect()
+    current_alarms(&config(), &facts, at(now)).into_iter().map(|alarm| alarm.kind).collect()
 }
 
 #[test]
@@ -60,23 +60,23 @@ fn each_fact_raises_its_alarm_and_causes_hide_their_effects() {
     for (state, connections, now, expected) in [
         (well(), vec![], "05T10:30:00", vec![]),
         (well(), vec![], "05T13:05:00", vec![]),
-        (well(), vec![], "05T13:05:01", vec![Kind::Late]),
+        (well(), vec![], "05T13:05:01", vec![AlarmKind::Late]),
         (FlowState { is_off: true, ..well() }, vec![], "09T00:00:00", vec![]),
         (FlowState { on_since: Some(at("08T23:00:00")), ..well() }, vec![], "09T00:00:00", vec![]),
-        (FlowState { last_read: None, ..well() }, vec![], "02T03:05:01", vec![Kind::Late]),
-        (failing.clone(), vec![], "05T10:30:00", vec![Kind::Failing]),
-        (failing, vec![], "09T00:00:00", vec![Kind::Failing]),
+        (FlowState { last_read: None, ..well() }, vec![], "02T03:05:01", vec![AlarmKind::Late]),
+        (failing.clone(), vec![], "05T10:30:00", vec![AlarmKind::Failing]),
+        (failing, vec![], "09T00:00:00", vec![AlarmKind::Failing]),
         (waiting.clone(), vec![], "05T10:00:00", vec![]),
-        (waiting.clone(), vec![], "05T10:00:01", vec![Kind::Waiting]),
-        (waiting, vec![3], "05T10:30:00", vec![Kind::Connection]),
+        (waiting.clone(), vec![], "05T10:00:01", vec![AlarmKind::Waiting]),
+        (waiting, vec![3], "05T10:30:00", vec![AlarmKind::Connection]),
         (well(), vec![2], "05T10:30:00", vec![]),
-        (held.clone(), vec![3], "05T10:30:00", vec![Kind::Connection, Kind::Held]),
-        (FlowState { is_off: true, ..held }, vec![], "05T10:30:00", vec![Kind::Held]),
+        (held.clone(), vec![3], "05T10:30:00", vec![AlarmKind::Connection, AlarmKind::Held]),
+        (FlowState { is_off: true, ..held }, vec![], "05T10:30:00", vec![AlarmKind::Held]),
         (
             FlowState { clock_problem: Some("no time".into()), ..well() },
             vec![],
             "05T10:30:00",
-            vec![Kind::Clock],
+            vec![AlarmKind::Clock],
         ),
     ] {
         let words = format!("{state:?} {connections:?} at {now}");
@@ -106,7 +106,7 @@ fn alarm(times: u32) -> Alarm {
     let text = String::new;
     let since = at("05T10:00:00");
     Alarm {
-        kind: Kind::Failing,
+        kind: AlarmKind::Failing,
         about: "leads".into(),
         since,
         times,
@@ -116,11 +116,11 @@ fn alarm(times: u32) -> Alarm {
     }
 }
 
-fn raised(mailed: Option<&str>, is_mail_waiting: bool) -> Raised {
+fn raised(mailed: Option<&str>, is_mail_waiting: bool) -> RaisedAlarm {
     let about = "leads".to_owned();
     let since = at("05T10:00:00");
     let what = String::new();
-    Raised { kind: Kind::Failing, about, since, what, mailed: mailed.map(at), is_mail_waiting }
+    RaisedAlarm { kind: AlarmKind::Failing, about, since, what, mailed: mailed.map(at), is_mail_waiting }
 }
 
 #[test]
@@ -131,11 +131,11 @@ fn an_alarm_is_told_once_then_again_after_repeat_and_its_end_is_told() {
         after: 2,
         repeat: SignedDuration::from_hours(24),
     };
-    let told = |standing: Vec<Alarm>, raised: Vec<Raised>, now: &str| {
-        let decision = decide(standing, raised, Some(&failures), at(now));
-        (decision.new.len(), decision.tell.len(), decision.tell_over.len(), decision.notice.over.len())
+    let told = |current: Vec<Alarm>, raised: Vec<RaisedAlarm>, now: &str| {
+        let decision = decide(current, raised, Some(&failures), at(now));
+        (decision.new.len(), decision.to_mail.len(), decision.over_to_mail.len(), decision.update.over.len())
     };
-    for (standing, known, now, expected) in [
+    for (current, known, now, expected) in [
         (vec![alarm(1)], vec![], "05T10:00:00", (1, 0, 0, 0)),
         (vec![alarm(2)], vec![raised(None, false)], "05T11:00:00", (0, 1, 0, 0)),
         (vec![alarm(3)], vec![raised(Some("05T11:00:00"), false)], "06T10:59:59", (0, 0, 0, 0)),
@@ -146,19 +146,19 @@ fn an_alarm_is_told_once_then_again_after_repeat_and_its_end_is_told() {
         (vec![], vec![raised(None, false)], "05T12:00:00", (0, 0, 0, 1)),
         (vec![], vec![], "05T12:00:00", (0, 0, 0, 0)),
     ] {
-        assert_eq!(told(standing, known, now), expected, "at {now}");
+        assert_eq!(told(current, known, now), expected, "at {now}");
     }
     let silent = decide(vec![alarm(9)], vec![], None, at("05T10:00:00"));
-    assert_eq!((silent.new.len(), silent.tell.len()), (1, 0), "without [settings.failures]");
+    assert_eq!((silent.new.len(), silent.to_mail.len()), (1, 0), "without [settings.failures]");
 }
 
 #[test]
 fn every_kind_has_its_own_words() {
     let words = WORDS.map(|(kind, word)| {
-        assert_eq!((kind.word(), Kind::of_word(word)), (word, Some(kind)));
+        assert_eq!((kind.word(), AlarmKind::of_word(word)), (word, Some(kind)));
         format!("{word}: {} | {}", kind.title("leads"), kind.end("leads"))
     });
-    assert_eq!(Kind::of_word("lost"), None);
+    assert_eq!(AlarmKind::of_word("lost"), None);
     insta::assert_snapshot!(words.join("\n"));
 }
 
@@ -175,12 +175,12 @@ fn alarms_of_one_kind_about_others_are_others() {
 fn a_signature_is_an_alarm_from_14_days_before_its_end() {
     let ends = BTreeMap::from([("t".to_owned(), (at("20T00:00:00"), "the file sas".to_owned()))]);
     let facts = Facts { ends, ..Facts::default() };
-    assert_eq!(standing(&config(), &facts, at("06T00:00:00")), []);
-    let alarms = standing(&config(), &facts, at("06T00:00:01"));
-    assert_eq!((alarms[0].kind, alarms[0].about.as_str()), (Kind::Expiring, "t"));
+    assert_eq!(current_alarms(&config(), &facts, at("06T00:00:00")), []);
+    let alarms = current_alarms(&config(), &facts, at("06T00:00:01"));
+    assert_eq!((alarms[0].kind, alarms[0].about.as_str()), (AlarmKind::Expiring, "t"));
     assert!(alarms[0].what.contains("expires at 2026-01-20T00:00:00Z, in 13 days"), "{}", alarms[0].what);
     assert!(alarms[0].help.contains("the file sas"));
-    assert!(standing(&config(), &facts, at("20T00:00:00"))[0].what.contains("expired at"));
+    assert!(current_alarms(&config(), &facts, at("20T00:00:00"))[0].what.contains("expired at"));
 }
 
 #[test]
@@ -196,15 +196,15 @@ fn a_connection_that_holds_flows_up_is_told_once_and_not_for_each_of_its_flows()
         };
         let held_up = BTreeMap::from([(of.connection.clone(), (of.since, of.words()))]);
         let facts = Facts { flows: flows.clone(), held_up, ..Facts::default() };
-        let alarms = standing(&config(), &facts, at("05T18:00:00")).into_iter();
+        let alarms = current_alarms(&config(), &facts, at("05T18:00:00")).into_iter();
         alarms.map(|alarm| (alarm.kind, alarm.about, alarm.what)).collect::<Vec<_>>()
     };
     let words = "leads and 1 other wait longer than their recurrence, since 2026-01-05T11:00:00Z: the \
      runs of a, b are still waiting for t";
-    assert_eq!(told("t"), [(Kind::HeldUp, "t".to_owned(), words.to_owned())]);
+    assert_eq!(told("t"), [(AlarmKind::HeldUp, "t".to_owned(), words.to_owned())]);
     assert_eq!(
         told("gone").iter().map(|alarm| alarm.0).collect::<Vec<_>>(),
-        [Kind::Late],
+        [AlarmKind::Late],
         "not in the file any more"
     );
 }
