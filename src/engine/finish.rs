@@ -72,7 +72,7 @@ impl Engine {
 
     /// Lets the mail under way finish; no other is begun.
     pub async fn stop_delivery(&mut self) {
-        self.delivery.stop().await;
+        self.delivery_task.stop().await;
     }
 
     /// Lets the mail under way finish for a while.

@@ -30,7 +30,7 @@ use crate::flow::{Config, Flow};
 use crate::planner::{Planner, ScheduleState};
 use crate::store::{Changes, Request, StoreError, TakenOver};
 use alarms::Ends;
-use delivery::Delivery;
+use delivery::DeliveryTask;
 use run::RunResult;
 use workers::Workers;
 
@@ -45,7 +45,7 @@ pub struct Engine {
     config: Arc<Config>,
     planner: Planner,
     workers: Workers,
-    delivery: Delivery,
+    delivery_task: DeliveryTask,
     /// Of the state, where commands leave what they ask for.
     changes: Changes,
     ends: Ends,
@@ -93,7 +93,7 @@ impl Engine {
     /// # Errors
     /// When the state fails.
     pub async fn start(ctx: RunContext, config: Arc<Config>) -> Result<Self, StoreError> {
-        Self::begin(ctx, config, Delivery::start).await
+        Self::begin(ctx, config, DeliveryTask::start).await
     }
 
     /// As [`Engine::start`], for [`Engine::run_now`]: nothing is delivered before its runs have ended, since both beside
@@ -102,13 +102,13 @@ impl Engine {
     /// # Errors
     /// When the state fails.
     pub async fn start_once(ctx: RunContext, config: Arc<Config>) -> Result<Self, StoreError> {
-        Self::begin(ctx, config, Delivery::at_rest).await
+        Self::begin(ctx, config, DeliveryTask::at_rest).await
     }
 
     async fn begin(
         ctx: RunContext,
         config: Arc<Config>,
-        deliver: fn(&RunContext, Arc<Config>) -> Delivery,
+        deliver: fn(&RunContext, Arc<Config>) -> DeliveryTask,
     ) -> Result<Self, StoreError> {
         let now = ctx.clock.now();
         let TakenOver { runs, mails } = ctx.store.take_over(now).await?;
@@ -121,14 +121,14 @@ impl Engine {
                 "the last process stopped while mails were being sent: they are uncertain and are sent again"
             );
         }
-        let delivery = deliver(&ctx, Arc::clone(&config));
+        let delivery_task = deliver(&ctx, Arc::clone(&config));
         let changes = ctx.store.changes();
         let mut engine = Self {
             ctx,
             config,
             planner: Planner::default(),
             workers: Workers::default(),
-            delivery,
+            delivery_task,
             changes,
             ends: Ends::default(),
             invalid_file: None,
@@ -185,7 +185,7 @@ impl Engine {
 
     /// Beats as long as the delivery comes round, which each tick makes it do.
     pub(crate) fn delivery_pulse(&self) -> &Pulse {
-        self.delivery.pulse()
+        self.delivery_task.pulse()
     }
 
     /// What the state knows of the flows of a file. It notes since when what is due counts as late, where that is

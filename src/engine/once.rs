@@ -25,7 +25,7 @@ impl Engine {
         mut stop: watch::Receiver<bool>,
     ) -> Result<Vec<FinishedRun>, StoreError> {
         // What waits already leaves before what the runs make.
-        self.delivery.postman().start_over().await?;
+        self.delivery_task.delivery().retry_all_now().await?;
         let mut ends = Vec::new();
         for (flow, mut order) in wanted {
             if *stop.borrow() {
@@ -66,10 +66,10 @@ impl Engine {
 
     /// Waits only for a connection's `per_minute`.
     async fn deliver_all(&self, mut stop: watch::Receiver<bool>) -> Result<(), StoreError> {
-        let postman = self.delivery.postman();
+        let delivery = self.delivery_task.delivery();
         let told = stop.clone();
         loop {
-            let deliver = postman.deliver(&self.config, || *told.borrow());
+            let deliver = delivery.deliver(&self.config, || *told.borrow());
             tokio::pin!(deliver);
             let round = tokio::select! {
                 biased;

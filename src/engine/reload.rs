@@ -23,7 +23,7 @@ impl Engine {
         crash_point("before-swap");
         self.config = config;
         self.ctx.services.renew_all();
-        self.delivery.replace(Arc::clone(&self.config));
+        self.delivery_task.replace(Arc::clone(&self.config));
         self.workers.add(waiting);
         self.planner.replace(&self.config.flows, &states, now);
         self.planned = now;
@@ -38,7 +38,7 @@ impl Engine {
     pub async fn try_anew(&mut self) -> Result<(), StoreError> {
         let states = self.schedule_states(&self.config, None).await?;
         self.ctx.services.renew_all();
-        self.delivery.replace(Arc::clone(&self.config));
+        self.delivery_task.replace(Arc::clone(&self.config));
         self.planner.replace(&self.config.flows, &states, self.ctx.clock.now());
         Ok(())
     }

@@ -22,11 +22,11 @@ impl Engine {
                 Request::On(flow) => self.turn(&flow, false, now),
                 Request::Retry(_) => {
                     info!("mails are retried by command");
-                    self.delivery.replace(Arc::clone(&self.config));
+                    self.delivery_task.replace(Arc::clone(&self.config));
                 }
                 Request::Send(mail, _) => {
                     info!(mail, "a mail is sent to another address by command");
-                    self.delivery.replace(Arc::clone(&self.config));
+                    self.delivery_task.replace(Arc::clone(&self.config));
                 }
                 Request::Drop(mail) => info!(mail, "a mail is dropped by command"),
                 Request::Run { flow, cause, range } => {

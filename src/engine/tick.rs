@@ -60,7 +60,7 @@ impl Engine {
         let due = jobs.iter().map(|job| Arc::clone(&job.flow)).collect();
         self.claim(jobs).await?;
         self.workers.record(&self.ctx);
-        self.delivery.tick();
+        self.delivery_task.tick();
         let steady = self.ctx.clock.steady();
         if self.chores_done.is_none_or(|at| steady.saturating_sub(at) >= CHORES) {
             self.chores_done = Some(steady);
@@ -83,7 +83,7 @@ impl Engine {
             // One order, so that a simulation can be played again.
             biased;
             Some(event) = self.workers.next() => event,
-            failed = self.delivery.ended() => return Err(failed.err().unwrap_or(StoreError::Stopped)),
+            failed = self.delivery_task.ended() => return Err(failed.err().unwrap_or(StoreError::Stopped)),
         };
         self.take_in(event)
     }
@@ -108,7 +108,7 @@ impl Engine {
         let seen =
             Seen { file: self.invalid_file.clone(), held_up: self.workers.held_up(self.planned, now), ends };
         let alarms = alarms::look_and_tell(&self.ctx, &self.config, seen).await?;
-        self.delivery.wake();
+        self.delivery_task.notify();
         self.ctx.services.tidy();
         // What ends in days must not silence the switch that tells of a dead daemon.
         let is_well = alarms.iter().all(|alarm| alarm.kind == AlarmKind::Expiring);
@@ -158,12 +158,12 @@ impl Engine {
             }
             Ok(WorkerEvent::Ended(job, turn, result)) => {
                 self.workers.end_turn(&turn);
-                self.delivery.wake();
+                self.delivery_task.notify();
                 vec![self.end(job, result)?]
             }
             Ok(WorkerEvent::BrokeOff(job, turn)) => {
                 self.workers.end_turn(&turn);
-                self.delivery.wake();
+                self.delivery_task.notify();
                 self.failed(&job);
                 vec![FinishedRun { flow: job.flow, result: None }]
             }

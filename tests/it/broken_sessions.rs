@@ -4,7 +4,7 @@ use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
 use leadflow::config;
-use leadflow::engine::delivery::Postman;
+use leadflow::engine::delivery::Delivery;
 use leadflow::engine::{RunContext, run};
 use leadflow::flow::Config;
 use leadflow::history::{Cause, Order};
@@ -171,14 +171,14 @@ fn what_breaks_one_connection_goes_by_the_next() {
     assert_eq!(office.listed(), json!([]));
 }
 
-/// A postman whose clock is driven from one moment of a mail to the next.
+/// A delivery whose clock is driven from one moment of a mail to the next.
 struct Driven {
     _folder: tempfile::TempDir,
     config: std::sync::Arc<Config>,
     ctx: RunContext,
     clock: DrivenClock,
     tables: Tables,
-    postman: Postman,
+    delivery: Delivery,
 }
 
 impl Driven {
@@ -192,8 +192,8 @@ impl Driven {
         let store = Store::open(&state).unwrap();
         let ctx = RunContext::online(store, Clock::Driven(clock.clone()), state.clone());
         let tables = Tables::open(&state.join("demo.db"));
-        let postman = Postman::new(&ctx);
-        Self { _folder: folder, config, ctx, clock, tables, postman }
+        let delivery = Delivery::new(&ctx);
+        Self { _folder: folder, config, ctx, clock, tables, delivery }
     }
 
     /// The flow runs on rows of these keys; nothing is sent yet.
@@ -211,7 +211,7 @@ impl Driven {
         let mut rounds = Rounds(0);
         loop {
             rounds.0 += 1;
-            let round = self.postman.deliver(&self.config, || false).await.unwrap();
+            let round = self.delivery.deliver(&self.config, || false).await.unwrap();
             match round.next_try.filter(|at| *at < until) {
                 Some(at) => self.clock.set(at.max(self.clock.now())),
                 None => break,

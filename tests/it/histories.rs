@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use leadflow::config;
-use leadflow::engine::delivery::Postman;
+use leadflow::engine::delivery::Delivery;
 use leadflow::engine::{RunContext, run};
 use leadflow::flow::Config;
 use leadflow::history::{Cause, Order};
@@ -159,9 +159,9 @@ impl World {
         self.clock.advance(SignedDuration::from_secs(2));
         let flow = &config.flows["leads"];
         run::run(&self.ctx, config, flow, &Order::new(Cause::Schedule, None)).await.unwrap();
-        let postman = Postman::new(&self.ctx);
-        postman.start_over().await.unwrap();
-        postman.deliver(config, || false).await.unwrap();
+        let delivery = Delivery::new(&self.ctx);
+        delivery.retry_all_now().await.unwrap();
+        delivery.deliver(config, || false).await.unwrap();
         if reads {
             let read = self.ctx.store.sources("leads").await.unwrap()[0].progress;
             self.begin = self.begin.or(read.map(|progress| progress.baseline));

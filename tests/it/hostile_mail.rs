@@ -252,7 +252,7 @@ fn letter<'a>(id: i64, to: &'a [String], bytes: &'a str) -> Letter<'a> {
     Letter { id, from: "leads@contoso.example", recipients: to, bytes: bytes.as_bytes() }
 }
 
-/// Hands three letters over as the postman does; returns what each recipient was told to be.
+/// Hands three letters over as the delivery does; returns what each recipient was told to be.
 async fn hand_over(port: u16, recipients: usize) -> Vec<(String, String, Receipt)> {
     let connection = connection(port);
     let to: Vec<String> = (0..recipients).map(|number| format!("to{number}@contoso.example")).collect();

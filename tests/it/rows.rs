@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use leadflow::config;
-use leadflow::engine::delivery::Postman;
+use leadflow::engine::delivery::Delivery;
 use leadflow::engine::{RunContext, run};
 use leadflow::flow::Config;
 use leadflow::history::{Cause, Order, Outcome};
@@ -62,8 +62,8 @@ impl Office {
         let flow = &self.config.flows["leads"];
         let ended =
             run::run(&self.ctx, &self.config, flow, &Order::new(Cause::Schedule, None)).await.unwrap();
-        let postman = Postman::new(&self.ctx);
-        postman.deliver(&self.config, || false).await.unwrap();
+        let delivery = Delivery::new(&self.ctx);
+        delivery.deliver(&self.config, || false).await.unwrap();
         let run = self.ctx.store.run(ended.run).await.unwrap().unwrap();
         (run.outcome, self.new_mails())
     }

@@ -1,4 +1,4 @@
-//! What the postman knows of the mail connections: which rest after a failure, and their pace.
+//! What the delivery knows of the mail connections: which rest after a failure, and their pace.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -72,7 +72,7 @@ const MINUTE: Duration = Duration::from_mins(1);
 
 impl Connections {
     /// Lets every connection be tried at once.
-    pub(super) fn start_over(&mut self) {
+    pub(super) fn reset(&mut self) {
         for standing in self.0.values_mut() {
             (standing.failures, standing.until, standing.waits_until) = (0, None, None);
             standing.refused.clear();

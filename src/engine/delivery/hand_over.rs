@@ -5,7 +5,7 @@ use tracing::warn;
 
 use super::attempt::Attempt;
 use super::connections::BREAK_REST;
-use super::{OpenSession, Postman, jitter};
+use super::{Delivery, OpenSession, jitter};
 use crate::flow::MailConnection;
 use crate::outbox::{self, Receipt};
 use crate::platform::faults::crash_point;
@@ -16,7 +16,7 @@ use crate::store::{ConnectionFailure, StoreError};
 /// Recipients of a try at whom sessions break, and that are set aside for the others' sake.
 const MOST_ASIDE: usize = 3;
 
-impl Postman {
+impl Delivery {
     /// Hands the mail over by one connection, for all recipients that are still to be judged. One at
     /// whom the session breaks is set aside, so that the others get the mail.
     pub(super) async fn try_over(

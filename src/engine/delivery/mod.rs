@@ -32,11 +32,11 @@ use crate::services::mail::MailSession;
 use crate::store::{AttemptRecord, DeferredFlow, QueuedMessage, Store, StoreError};
 use attempt::{Attempt, End};
 use connections::{Connections, Rest};
-pub(crate) use task::Delivery;
+pub(crate) use task::DeliveryTask;
 
-/// The one who delivers; there is one in a process.
+/// Takes messages from the outbox and hands them over. There is one in a process.
 #[derive(Debug)]
-pub struct Postman {
+pub struct Delivery {
     store: Store,
     clock: Clock,
     services: Arc<dyn Services>,
@@ -60,8 +60,8 @@ const RECORD_TRIES: u32 = 5;
 /// Between two of them.
 const RECORD_AGAIN: Duration = Duration::from_secs(1);
 
-impl Postman {
-    /// A postman for the state and the mail servers of this context.
+impl Delivery {
+    /// The delivery of the state and the mail servers of this context.
     pub fn new(ctx: &RunContext) -> Self {
         Self {
             store: ctx.store.clone(),
@@ -76,16 +76,16 @@ impl Postman {
     ///
     /// # Errors
     /// When the state fails.
-    pub async fn start_over(&self) -> Result<(), StoreError> {
-        self.connections().start_over();
+    pub async fn retry_all_now(&self) -> Result<(), StoreError> {
+        self.connections().reset();
         self.store.retry_all_now(self.clock.now()).await
     }
 
-    /// Doubts the mails whose replies could not be recorded; no lane may be under way.
+    /// Marks the messages uncertain whose replies could not be recorded; no lane may be under way.
     ///
     /// # Errors
     /// When the state fails.
-    pub async fn settle(&self) -> Result<(), StoreError> {
+    pub async fn mark_interrupted_uncertain(&self) -> Result<(), StoreError> {
         let mails = self.store.mark_interrupted_uncertain(self.clock.now()).await?;
         if mails > 0 {
             warn!(
@@ -135,7 +135,7 @@ impl Postman {
     /// connection's `per_minute`.
     ///
     /// # Errors
-    /// As [`Postman::deliver`].
+    /// As [`Delivery::deliver`].
     pub async fn deliver_lane(
         &self,
         config: &Config,
@@ -186,7 +186,7 @@ impl Postman {
             let rest = self.connections().rest(name, &mail.connections, connection, self.clock.now());
             match rest {
                 Some(Rest::Paced(until)) if attempt.is_untried() => {
-                    self.pause(&mail.connections, until).await?;
+                    self.defer_lane(&mail.connections, until).await?;
                     return Ok(Delivered::Paced);
                 }
                 Some(Rest::Paced(until) | Rest::Failed(until)) => attempt.rests(until),
@@ -198,7 +198,7 @@ impl Postman {
             }
         }
         match attempt.end(self.clock.now()) {
-            End::Rests(until) => self.pause(&mail.connections, until).await?,
+            End::Rests(until) => self.defer_lane(&mail.connections, until).await?,
             End::NobodyTakes(until) => {
                 let told = without_addresses(&attempt.told());
                 error!(flow = mail.flow, run = mail.run, mail = mail.id, %until, "no connection accepts mail: {told}");
@@ -209,11 +209,11 @@ impl Postman {
         Ok(Delivered::Tried)
     }
 
-    async fn pause(&self, connections: &[String], until: Timestamp) -> Result<(), StoreError> {
+    async fn defer_lane(&self, connections: &[String], until: Timestamp) -> Result<(), StoreError> {
         self.store.defer_lane(connections, until, self.clock.now()).await
     }
 
-    /// Writes down what the try came to; `pause` puts off all mails of the same lane until then.
+    /// Writes down what the try came to; `pause` defers all messages of the same lane until then.
     async fn record(&self, attempt: &Attempt<'_>, pause: Option<Timestamp>) -> Result<(), StoreError> {
         let mail = attempt.mail;
         let recipients = attempt.recipients();
@@ -249,7 +249,7 @@ impl Postman {
             self.connections().is_suspected(name);
         }
         crash_point("reply-recorded");
-        tell(mail, attempt.over.as_deref(), &recipients, next_try);
+        log_attempt(mail, attempt.over.as_deref(), &recipients, next_try);
         Ok(())
     }
 
@@ -265,7 +265,12 @@ enum Delivered {
 }
 
 /// One line a mail, without addresses.
-fn tell(mail: &QueuedMessage, connection: Option<&str>, recipients: &[Recipient], next_try: Timestamp) {
+fn log_attempt(
+    mail: &QueuedMessage,
+    connection: Option<&str>,
+    recipients: &[Recipient],
+    next_try: Timestamp,
+) {
     let count = |state| recipients.iter().filter(|recipient| recipient.state == state).count();
     let sent = count(State::Sent);
     let held = count(State::Held);

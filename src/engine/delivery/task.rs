@@ -10,7 +10,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tracing::error;
 
-use super::Postman;
+use super::Delivery;
 use crate::engine::Pulse;
 use crate::engine::RunContext;
 use crate::flow::Config;
@@ -18,13 +18,13 @@ use crate::outbox;
 use crate::platform::faults::hang_point;
 use crate::store::StoreError;
 
-/// A handle to the task.
+/// A handle to the task that delivers beside the runs.
 #[derive(Debug)]
-pub(crate) struct Delivery {
+pub(crate) struct DeliveryTask {
     config: watch::Sender<Arc<Config>>,
     bell: Arc<Bell>,
     pulse: Pulse,
-    postman: Arc<Postman>,
+    delivery: Arc<Delivery>,
     task: JoinHandle<Result<(), StoreError>>,
 }
 
@@ -36,13 +36,13 @@ struct Bell {
     is_stopping: AtomicBool,
 }
 
-impl Delivery {
+impl DeliveryTask {
     /// One that delivers from now on.
     pub(crate) fn start(ctx: &RunContext, config: Arc<Config>) -> Self {
         Self::with(Bell::default(), ctx, config)
     }
 
-    /// One whose task ends at once: mails leave by [`Delivery::postman`] alone.
+    /// One whose task ends at once: mails leave by [`DeliveryTask::delivery`] alone.
     pub(crate) fn at_rest(ctx: &RunContext, config: Arc<Config>) -> Self {
         Self::with(Bell { is_stopping: AtomicBool::new(true), ..Bell::default() }, ctx, config)
     }
@@ -53,10 +53,10 @@ impl Delivery {
         receive.mark_changed();
         let bell = Arc::new(bell);
         let pulse = Pulse::start();
-        let postman = Arc::new(Postman::new(ctx));
-        let work = deliver(Arc::clone(&postman), receive, Arc::clone(&bell), pulse.clone());
+        let delivery = Arc::new(Delivery::new(ctx));
+        let work = deliver(Arc::clone(&delivery), receive, Arc::clone(&bell), pulse.clone());
         let task = tokio::spawn(work);
-        Self { config, bell, pulse, postman, task }
+        Self { config, bell, pulse, delivery, task }
     }
 
     /// Beats each time the task comes round, which each tick makes it do.
@@ -64,9 +64,9 @@ impl Delivery {
         &self.pulse
     }
 
-    /// Who delivers, with what is known of the connections.
-    pub(crate) fn postman(&self) -> &Postman {
-        &self.postman
+    /// What delivers, with what is known of the connections.
+    pub(crate) fn delivery(&self) -> &Delivery {
+        &self.delivery
     }
 
     /// Looks whether the time of a mail has come.
@@ -75,7 +75,7 @@ impl Delivery {
     }
 
     /// There may be new mail.
-    pub(crate) fn wake(&self) {
+    pub(crate) fn notify(&self) {
         self.bell.is_fresh.store(true, Ordering::Relaxed);
         self.bell.rung.notify_one();
     }
@@ -100,13 +100,13 @@ impl Delivery {
 }
 
 async fn deliver(
-    postman: Arc<Postman>,
+    delivery: Arc<Delivery>,
     mut config: watch::Receiver<Arc<Config>>,
     bell: Arc<Bell>,
     pulse: Pulse,
 ) -> Result<(), StoreError> {
     let mut round =
-        Round { postman: &postman, bell: &bell, busy: Vec::new(), next_try: None, has_doubt: false };
+        Round { delivery: &delivery, bell: &bell, busy: Vec::new(), next_try: None, has_doubt: false };
     let mut lanes = FuturesUnordered::new();
     let mut of_now = Arc::clone(&config.borrow());
     let mut is_new = false;
@@ -121,11 +121,11 @@ async fn deliver(
             if config.has_changed().unwrap_or(false) {
                 (of_now, is_new) = (Arc::clone(&config.borrow_and_update()), true);
             }
-            match round.due_lanes(is_new, postman.clock.now()).await {
+            match round.due_lanes(is_new, delivery.clock.now()).await {
                 Ok(due) => {
                     is_new = false;
                     let start =
-                        |lane| deliver_lane(&postman, lane, Arc::clone(&of_now), config.clone(), &bell);
+                        |lane| deliver_lane(&delivery, lane, Arc::clone(&of_now), config.clone(), &bell);
                     lanes.extend(due.into_iter().map(start));
                 }
                 Err(error) => round.endure(error)?,
@@ -151,20 +151,20 @@ async fn deliver(
 
 /// Delivers a lane's mails, until the file changes or the daemon stops.
 async fn deliver_lane(
-    postman: &Postman,
+    delivery: &Delivery,
     lane: Vec<String>,
     of_now: Arc<Config>,
     config: watch::Receiver<Arc<Config>>,
     bell: &Bell,
 ) -> (Vec<String>, Result<(), StoreError>) {
     let stop = || bell.is_stopping.load(Ordering::Relaxed) || !Arc::ptr_eq(&config.borrow(), &of_now);
-    let ended = postman.deliver_lane(&of_now, &lane, stop).await;
+    let ended = delivery.deliver_lane(&of_now, &lane, stop).await;
     (lane, ended.map(drop))
 }
 
 /// Which lanes are under way, and when the next mail is due.
 struct Round<'a> {
-    postman: &'a Postman,
+    delivery: &'a Delivery,
     bell: &'a Bell,
     busy: Vec<Vec<String>>,
     next_try: Option<Timestamp>,
@@ -180,16 +180,16 @@ impl Round<'_> {
             return Ok(Vec::new());
         }
         if self.has_doubt && self.busy.is_empty() {
-            self.postman.settle().await?;
+            self.delivery.mark_interrupted_uncertain().await?;
             self.has_doubt = false;
         }
         if is_new {
-            self.postman.start_over().await?;
+            self.delivery.retry_all_now().await?;
         }
-        let mut due = self.postman.lanes().await?;
+        let mut due = self.delivery.lanes().await?;
         due.retain(|lane| !self.busy.contains(lane));
         // The last that can fail: a lane that is called busy and is not started would rest for ever.
-        self.next_try = self.postman.next_try().await?;
+        self.next_try = self.delivery.next_try().await?;
         self.busy.extend(due.iter().cloned());
         Ok(due)
     }
