@@ -80,7 +80,7 @@ impl Engine {
                     return result;
                 }
             };
-            let Some(next_try) = round.next_try.filter(|_| round.is_paced) else { return Ok(()) };
+            let Some(next_try) = round.next_try.filter(|_| round.is_rate_limited) else { return Ok(()) };
             let wait = next_try.duration_since(self.ctx.clock.now());
             tokio::select! {
                 () = tokio::time::sleep(wait.try_into().unwrap_or_default()) => {}

@@ -1,4 +1,4 @@
-//! One try of a mail over the connections of its list: what was heard of each recipient so far,
+//! One attempt of a message over the connections of its list: what was heard of each recipient so far,
 //! and what became of the connections.
 
 use jiff::Timestamp;
@@ -7,7 +7,7 @@ use crate::outbox::{self, BREAKS, Receipt, Recipient};
 use crate::services::mail::{ConnectError, Letter};
 use crate::store::QueuedMessage;
 
-/// A try under way.
+/// An attempt under way.
 #[derive(Debug)]
 pub(super) struct Attempt<'a> {
     pub(super) mail: &'a QueuedMessage,
@@ -17,8 +17,8 @@ pub(super) struct Attempt<'a> {
     pub(super) over: Option<String>,
     /// Why connections took nothing, or not everything.
     reasons: Vec<String>,
-    /// When those that rest are tried again.
-    rests: Vec<Timestamp>,
+    /// When those in backoff may be tried again.
+    retry_at: Vec<Timestamp>,
     /// Connections whose session broke in the middle of the mail, or that refused it as if the fault were theirs.
     broken: Vec<String>,
     /// One of them broke, or took the mail and said nothing.
@@ -32,32 +32,32 @@ pub(super) struct Attempt<'a> {
     declined: Option<bool>,
 }
 
-/// Recipients of a mail that one letter goes to, by their places among all of them.
+/// Recipients of a mail that one letter goes to, by their indexes among all of them.
 #[derive(Debug)]
-pub(super) struct Addressed {
-    places: Vec<usize>,
+pub(super) struct PendingRecipients {
+    indexes: Vec<usize>,
     addresses: Vec<String>,
 }
 
-/// What a try came to.
+/// How an attempt ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
-    /// Every connection rests, and the mail was not tried.
-    Rests(Timestamp),
-    /// No connection took it, by no fault of the mail: all of its lane wait until then.
-    NobodyTakes(Timestamp),
+pub(super) enum AttemptEnd {
+    /// Every connection is in backoff, and the message was not attempted.
+    AllInBackoff(Timestamp),
+    /// No connection took it, by no fault of the message: all of its lane is deferred until then.
+    NoneAvailable(Timestamp),
     /// It was judged, or a session broke: it waits by itself if it waits.
-    Tried,
+    Attempted,
 }
 
 impl<'a> Attempt<'a> {
-    pub(super) fn of(mail: &'a QueuedMessage) -> Self {
+    pub(super) fn new(mail: &'a QueuedMessage) -> Self {
         Self {
             mail,
             heard: vec![None; mail.recipients.len()],
             over: None,
             reasons: Vec::new(),
-            rests: Vec::new(),
+            retry_at: Vec::new(),
             broken: Vec::new(),
             has_broken: false,
             is_aside: false,
@@ -72,18 +72,18 @@ impl<'a> Attempt<'a> {
     }
 
     /// Recipients that are still to be judged, but for those.
-    pub(super) fn addressed(&self, but: &[usize]) -> Addressed {
-        let is_open = |place: &usize| {
-            self.mail.recipients[*place].is_due() && self.heard[*place].is_none() && !but.contains(place)
+    pub(super) fn pending_recipients(&self, but: &[usize]) -> PendingRecipients {
+        let is_open = |index: &usize| {
+            self.mail.recipients[*index].is_due() && self.heard[*index].is_none() && !but.contains(index)
         };
-        let places: Vec<usize> = (0..self.heard.len()).filter(is_open).collect();
-        let addresses = places.iter().map(|place| self.mail.recipients[*place].address.clone()).collect();
-        Addressed { places, addresses }
+        let indexes: Vec<usize> = (0..self.heard.len()).filter(is_open).collect();
+        let addresses = indexes.iter().map(|index| self.mail.recipients[*index].address.clone()).collect();
+        PendingRecipients { indexes, addresses }
     }
 
     /// Every recipient is judged.
     pub(super) fn is_judged(&self) -> bool {
-        self.addressed(&[]).places.is_empty()
+        self.pending_recipients(&[]).indexes.is_empty()
     }
 
     /// No connection was tried yet.
@@ -91,24 +91,24 @@ impl<'a> Attempt<'a> {
         self.reasons.is_empty() && self.over.is_none()
     }
 
-    pub(super) fn hears(&mut self, connection: &str, of: &Addressed, receipts: &[Option<Receipt>]) {
-        for (place, receipt) in of.places.iter().zip(receipts) {
+    pub(super) fn hears(&mut self, connection: &str, of: &PendingRecipients, receipts: &[Option<Receipt>]) {
+        for (index, receipt) in of.indexes.iter().zip(receipts) {
             if receipt.is_some() {
-                self.heard[*place].clone_from(receipt);
+                self.heard[*index].clone_from(receipt);
                 self.over = Some(connection.to_owned());
             }
         }
     }
 
-    /// A connection takes nothing, and rests until then if it is known when.
+    /// A connection takes nothing, and is in backoff until then if it is known when.
     pub(super) fn fails(&mut self, reason: String, until: Option<Timestamp>) {
         self.reasons.push(reason);
-        self.rests.extend(until);
+        self.retry_at.extend(until);
     }
 
-    /// A connection takes nothing now, as is known.
-    pub(super) fn rests(&mut self, until: Timestamp) {
-        self.rests.push(until);
+    /// A connection is in backoff.
+    pub(super) fn is_in_backoff(&mut self, until: Timestamp) {
+        self.retry_at.push(until);
     }
 
     /// The session broke in the middle of the mail, which can be the mail's fault or cannot.
@@ -141,21 +141,21 @@ impl<'a> Attempt<'a> {
 
     /// Every connection was tried, and those that take the mail do not take it for everybody.
     fn is_declined_for_good(&self) -> bool {
-        self.declined == Some(true) && self.rests.is_empty() && !self.has_broken
+        self.declined == Some(true) && self.retry_at.is_empty() && !self.has_broken
     }
 
-    pub(super) fn told(&self) -> String {
+    pub(super) fn reasons_text(&self) -> String {
         self.reasons.join("; ")
     }
 
-    pub(super) fn end(&self, now: Timestamp) -> End {
-        let until = self.rests.iter().min().copied().unwrap_or(now + outbox::LONGEST_WAIT);
+    pub(super) fn end(&self, now: Timestamp) -> AttemptEnd {
+        let until = self.retry_at.iter().min().copied().unwrap_or(now + outbox::LONGEST_WAIT);
         if self.is_untried() {
-            End::Rests(until)
+            AttemptEnd::AllInBackoff(until)
         } else if self.has_broken || self.declined.is_some() || self.is_judged() {
-            End::Tried
+            AttemptEnd::Attempted
         } else {
-            End::NobodyTakes(until)
+            AttemptEnd::NoneAvailable(until)
         }
     }
 
@@ -167,12 +167,12 @@ impl<'a> Attempt<'a> {
         (self.has_broken || self.is_aside).then(|| if is_whole { self.broken.clone() } else { Vec::new() })
     }
 
-    /// What the try makes of the recipients. A mail that has broken every connection too often is
+    /// The recipients after the attempt. A mail that has broken every connection too often is
     /// held for those whom none has judged.
     pub(super) fn recipients(&self) -> Vec<Recipient> {
         let is_worn_out =
             self.mail.breaks + 1 >= BREAKS && self.suspects().is_some_and(|over| !over.is_empty());
-        let told = self.told();
+        let told = self.reasons_text();
         let unheard = || {
             if is_worn_out {
                 let words = format!("this mail failed {BREAKS} times while others were sent; last: {told}");
@@ -194,14 +194,14 @@ impl<'a> Attempt<'a> {
     }
 }
 
-impl Addressed {
+impl PendingRecipients {
     pub(super) fn len(&self) -> usize {
-        self.places.len()
+        self.indexes.len()
     }
 
-    /// The place of the letter's recipient of this number among those of the mail.
-    pub(super) fn place(&self, at: usize) -> Option<usize> {
-        self.places.get(at).copied()
+    /// The index of the handed over recipient of this number among those of the message.
+    pub(super) fn index(&self, at: usize) -> Option<usize> {
+        self.indexes.get(at).copied()
     }
 
     pub(super) fn letter<'a>(&'a self, mail: &'a QueuedMessage) -> Letter<'a> {

@@ -1,4 +1,4 @@
-//! What the delivery knows of the mail connections: which rest after a failure, and their pace.
+//! What the delivery knows of the mail connections: which are in backoff after a failure, and how fast they send.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -10,14 +10,14 @@ use crate::outbox;
 
 /// The connections by name.
 #[derive(Debug, Default)]
-pub(super) struct Connections(BTreeMap<String, Standing>);
+pub(super) struct Connections(BTreeMap<String, ConnectionHealth>);
 
 #[derive(Debug, Default)]
-struct Standing {
+struct ConnectionHealth {
     /// Failures in a row.
     failures: u32,
-    /// It rests until then.
-    until: Option<Timestamp>,
+    /// Nothing is attempted over it until then.
+    backoff_until: Option<Timestamp>,
     /// Mails that it has refused since it last worked, as many as count.
     refused: Vec<i64>,
     /// The state knows that it works.
@@ -39,19 +39,19 @@ struct Breaks {
     mails: u32,
     /// The mail in the middle of which the last one broke.
     last: Option<i64>,
-    /// Rests in a row.
-    rests: u32,
-    /// The connection rests for this lane until then.
+    /// Backoffs in a row.
+    backoffs: u32,
+    /// Nothing of this lane is attempted over the connection until then.
     until: Option<Timestamp>,
 }
 
 /// Why a connection takes no mail now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Rest {
+pub(super) enum Backoff {
     /// It has failed, and is tried again then.
     Failed(Timestamp),
     /// Its `per_minute` is used up until then, or its server wants to be left alone.
-    Paced(Timestamp),
+    RateLimited(Timestamp),
 }
 
 /// Sessions in a row that break in the middle of different mails before the connection is taken
@@ -63,9 +63,9 @@ const BREAKS_BY_KNOWN: u32 = 5;
 /// Mails that a connection refuses, and takes no other meanwhile, before it is surely its own fault.
 const REFUSALS: usize = 3;
 
-/// The longest rest after them: every one may keep a mail that would go through waiting for one that
+/// The longest backoff after them: each may keep a mail that would go through waiting for one that
 /// breaks.
-pub(super) const BREAK_REST: SignedDuration = SignedDuration::from_mins(5);
+pub(super) const MAX_BREAK_BACKOFF: SignedDuration = SignedDuration::from_mins(5);
 
 /// The span of `per_minute`.
 const MINUTE: Duration = Duration::from_mins(1);
@@ -73,38 +73,38 @@ const MINUTE: Duration = Duration::from_mins(1);
 impl Connections {
     /// Lets every connection be tried at once.
     pub(super) fn reset(&mut self) {
-        for standing in self.0.values_mut() {
-            (standing.failures, standing.until, standing.waits_until) = (0, None, None);
-            standing.refused.clear();
-            standing.breaks.clear();
+        for health in self.0.values_mut() {
+            (health.failures, health.backoff_until, health.waits_until) = (0, None, None);
+            health.refused.clear();
+            health.breaks.clear();
         }
     }
 
     /// Whether the connection takes a mail of this lane now.
-    pub(super) fn rest(
+    pub(super) fn backoff(
         &mut self,
         name: &str,
         lane: &[String],
         connection: &MailConnection,
         now: Timestamp,
-    ) -> Option<Rest> {
-        let standing = self.0.entry(name.to_owned()).or_default();
-        let for_lane = standing.breaks.get(lane).and_then(|breaks| breaks.until);
-        let rests = [standing.until, for_lane].into_iter().flatten();
-        if let Some(until) = rests.filter(|until| !outbox::is_due(*until, now)).max() {
-            return Some(Rest::Failed(until));
+    ) -> Option<Backoff> {
+        let health = self.0.entry(name.to_owned()).or_default();
+        let for_lane = health.breaks.get(lane).and_then(|breaks| breaks.until);
+        let until = [health.backoff_until, for_lane].into_iter().flatten();
+        if let Some(until) = until.filter(|until| !outbox::is_due(*until, now)).max() {
+            return Some(Backoff::Failed(until));
         }
-        if let Some(until) = standing.waits_until.filter(|until| !outbox::is_due(*until, now)) {
-            return Some(Rest::Paced(until));
+        if let Some(until) = health.waits_until.filter(|until| !outbox::is_due(*until, now)) {
+            return Some(Backoff::RateLimited(until));
         }
         let per_minute = connection.per_minute()?;
-        while standing.sent.front().is_some_and(|at| at.elapsed() >= MINUTE) {
-            standing.sent.pop_front();
+        while health.sent.front().is_some_and(|at| at.elapsed() >= MINUTE) {
+            health.sent.pop_front();
         }
         let most = usize::try_from(per_minute).unwrap_or(usize::MAX);
-        let oldest = standing.sent.front().filter(|_| standing.sent.len() >= most)?;
+        let oldest = health.sent.front().filter(|_| health.sent.len() >= most)?;
         let wait = SignedDuration::try_from(MINUTE.saturating_sub(oldest.elapsed())).ok()?;
-        Some(Rest::Paced(now + outbox::in_micros(wait)))
+        Some(Backoff::RateLimited(now + outbox::in_micros(wait)))
     }
 
     /// A mail goes over the connection.
@@ -112,7 +112,7 @@ impl Connections {
         self.0.entry(name.to_owned()).or_default().sent.push_back(Instant::now());
     }
 
-    /// The connection has failed, perhaps by refusing a mail; returns until when it rests, which is at least
+    /// The connection has failed, perhaps by refusing a mail; returns until when its backoff lasts, which is at least
     /// as long as its server has asked for, and not long while one mail alone may be to blame.
     pub(super) fn failed(
         &mut self,
@@ -121,19 +121,19 @@ impl Connections {
         (now, jitter): (Timestamp, f64),
         asked: Option<Duration>,
     ) -> Timestamp {
-        let standing = self.0.entry(name.to_owned()).or_default();
-        standing.failures += 1;
+        let health = self.0.entry(name.to_owned()).or_default();
+        health.failures += 1;
         match refused {
-            Some(mail) if standing.refused.len() < REFUSALS && !standing.refused.contains(&mail) => {
-                standing.refused.push(mail);
+            Some(mail) if health.refused.len() < REFUSALS && !health.refused.contains(&mail) => {
+                health.refused.push(mail);
             }
             _ => {}
         }
-        let is_of_few = refused.is_some() && standing.refused.len() < REFUSALS;
-        let longest = if is_of_few { BREAK_REST } else { outbox::LONGEST_WAIT };
-        let wait = outbox::wait(standing.failures, jitter).min(longest);
+        let is_of_few = refused.is_some() && health.refused.len() < REFUSALS;
+        let longest = if is_of_few { MAX_BREAK_BACKOFF } else { outbox::LONGEST_WAIT };
+        let wait = outbox::wait(health.failures, jitter).min(longest);
         let until = now + wait.max(asked.map(capped).unwrap_or_default());
-        standing.until = Some(until);
+        health.backoff_until = Some(until);
         until
     }
 
@@ -143,7 +143,7 @@ impl Connections {
     }
 
     /// A session broke in the middle of a mail, which may have been to blame for it before. Returns
-    /// until when the connection rests for the mail's lane, if it does: others of the lane have broken
+    /// until when the connection is in backoff for the mail's lane, if it is: others of the lane have broken
     /// there, too, and no mail has gone through since.
     pub(super) fn breaks(
         &mut self,
@@ -153,17 +153,17 @@ impl Connections {
         longest: SignedDuration,
         (now, jitter): (Timestamp, f64),
     ) -> Option<Timestamp> {
-        let standing = self.0.entry(name.to_owned()).or_default();
-        let breaks = standing.breaks.entry(lane.to_vec()).or_default();
+        let health = self.0.entry(name.to_owned()).or_default();
+        let breaks = health.breaks.entry(lane.to_vec()).or_default();
         if breaks.last.replace(mail) != Some(mail) {
             breaks.mails += 1;
         }
         let enough = if is_known { BREAKS_BY_KNOWN } else { BREAKS };
-        if breaks.mails < enough && breaks.rests == 0 && standing.failures == 0 {
+        if breaks.mails < enough && breaks.backoffs == 0 && health.failures == 0 {
             return None;
         }
-        breaks.rests += 1;
-        breaks.until = Some(now + outbox::wait(breaks.rests, jitter).min(longest));
+        breaks.backoffs += 1;
+        breaks.until = Some(now + outbox::wait(breaks.backoffs, jitter).min(longest));
         breaks.until
     }
 
@@ -180,15 +180,15 @@ impl Connections {
     /// The connection works, and perhaps has taken a mail; returns whether the state does not know
     /// it yet.
     pub(super) fn works(&mut self, name: &str, has_taken: bool) -> bool {
-        let standing = self.0.entry(name.to_owned()).or_default();
-        (standing.failures, standing.until) = (0, None);
-        standing.refused.clear();
+        let health = self.0.entry(name.to_owned()).or_default();
+        (health.failures, health.backoff_until) = (0, None);
+        health.refused.clear();
         if has_taken {
-            standing.breaks.clear();
+            health.breaks.clear();
         }
-        let is_news = !standing.is_known_well || (has_taken && !standing.is_cleared);
-        standing.is_known_well = true;
-        standing.is_cleared |= has_taken;
+        let is_news = !health.is_known_well || (has_taken && !health.is_cleared);
+        health.is_known_well = true;
+        health.is_cleared |= has_taken;
         is_news
     }
 }
@@ -206,7 +206,7 @@ mod tests {
     use crate::flow::{Cloud, Entra, Identity};
 
     #[test]
-    fn a_server_that_asks_for_a_rest_gets_it() {
+    fn a_server_that_asks_to_be_left_alone_is() {
         let connection = MailConnection::Graph(GraphConnection {
             mailbox: crate::flow::Mailbox::bare("leads@contoso.example"),
             entra: Entra::new(Identity::Managed { client_id: None }, Cloud::Public),
@@ -217,33 +217,34 @@ mod tests {
         let mut connections = Connections::default();
         let until = connections.failed("a", None, (now, 0.0), Some(Duration::from_mins(5)));
         assert_eq!(until, after(300), "longer than the 30 s of a first failure");
-        assert_eq!(connections.rest("a", &[], &connection, after(299)), Some(Rest::Failed(until)));
-        assert_eq!(connections.rest("a", &[], &connection, after(300)), None);
+        assert_eq!(connections.backoff("a", &[], &connection, after(299)), Some(Backoff::Failed(until)));
+        assert_eq!(connections.backoff("a", &[], &connection, after(300)), None);
         assert_eq!(connections.failed("a", None, (now, 0.0), Some(Duration::from_secs(1))), after(60));
         assert_eq!(connections.failed("a", None, (now, 0.0), Some(Duration::from_hours(9))), after(1_800));
 
         connections.works("a", true);
         connections.waits("a", now, Duration::from_secs(20));
-        assert_eq!(connections.rest("a", &[], &connection, now), Some(Rest::Paced(after(20))));
-        assert_eq!(connections.rest("a", &[], &connection, after(20)), None);
+        assert_eq!(connections.backoff("a", &[], &connection, now), Some(Backoff::RateLimited(after(20))));
+        assert_eq!(connections.backoff("a", &[], &connection, after(20)), None);
     }
 
     #[test]
-    fn a_connection_that_refuses_few_mails_rests_no_longer_than_a_mail_may_wait() {
+    fn the_backoff_of_a_connection_that_refuses_few_mails_is_no_longer_than_a_mail_may_wait() {
         let now: Timestamp = "2026-03-01T08:00:00Z".parse().unwrap();
         let mut connections = Connections::default();
-        let mut rests = |mails: &[Option<i64>]| -> Vec<i64> {
-            let rest = |mail: &Option<i64>| connections.failed("a", *mail, (now, 0.0), None);
-            let rests = mails.iter().map(rest).map(|until| until.duration_since(now).as_secs()).collect();
+        let mut backoffs = |mails: &[Option<i64>]| -> Vec<i64> {
+            let backoff = |mail: &Option<i64>| connections.failed("a", *mail, (now, 0.0), None);
+            let backoffs =
+                mails.iter().map(backoff).map(|until| until.duration_since(now).as_secs()).collect();
             connections.works("a", true);
-            rests
+            backoffs
         };
-        assert_eq!(rests(&[Some(1); 7]), [30, 60, 120, 240, 300, 300, 300]);
+        assert_eq!(backoffs(&[Some(1); 7]), [30, 60, 120, 240, 300, 300, 300]);
         assert_eq!(
-            rests(&[Some(1), Some(2), Some(1), Some(2), Some(3), Some(4)]),
+            backoffs(&[Some(1), Some(2), Some(1), Some(2), Some(3), Some(4)]),
             [30, 60, 120, 240, 480, 960]
         );
-        assert_eq!(rests(&[None, None, None, None, Some(1), None]), [30, 60, 120, 240, 300, 960]);
+        assert_eq!(backoffs(&[None, None, None, None, Some(1), None]), [30, 60, 120, 240, 300, 960]);
     }
 
     #[test]
@@ -258,7 +259,7 @@ mod tests {
         let other = ["a".to_owned(), "b".to_owned()];
         let mut connections = Connections::default();
         let breaks = |connections: &mut Connections, mail| {
-            connections.breaks("a", &lane, mail, BREAK_REST, (now, 0.0))
+            connections.breaks("a", &lane, mail, MAX_BREAK_BACKOFF, (now, 0.0))
         };
         assert!(connections.works("a", true) && !connections.works("a", true));
         assert_eq!(breaks(&mut connections, (1, false)), None);
@@ -270,12 +271,12 @@ mod tests {
         assert!(!connections.works("a", false), "a refused recipient clears nobody");
         let until = breaks(&mut connections, (2, false)).expect("two mails in a row");
         assert_eq!(until, now + SignedDuration::from_secs(30));
-        assert_eq!(connections.rest("a", &lane, &connection, now), Some(Rest::Failed(until)));
-        assert_eq!(connections.rest("a", &other, &connection, now), None, "another lane may get through");
+        assert_eq!(connections.backoff("a", &lane, &connection, now), Some(Backoff::Failed(until)));
+        assert_eq!(connections.backoff("a", &other, &connection, now), None, "another lane may get through");
         let longer = now + SignedDuration::from_secs(60);
         assert_eq!(breaks(&mut connections, (3, true)), Some(longer), "nothing went through meanwhile");
         connections.works("a", true);
-        assert_eq!(connections.rest("a", &lane, &connection, now), None);
+        assert_eq!(connections.backoff("a", &lane, &connection, now), None);
         let known: Vec<_> = (1..=5).map(|mail| breaks(&mut connections, (mail, true)).is_some()).collect();
         assert_eq!(known, [false, false, false, false, true]);
     }

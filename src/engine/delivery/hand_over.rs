@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use tracing::warn;
 
 use super::attempt::Attempt;
-use super::connections::BREAK_REST;
+use super::connections::MAX_BREAK_BACKOFF;
 use super::{Delivery, OpenSession, jitter};
 use crate::flow::MailConnection;
 use crate::outbox::{self, Receipt};
@@ -41,9 +41,9 @@ impl Delivery {
                 attempt.is_taken_back();
                 return Ok(());
             }
-            let addressed = attempt.addressed(&aside);
-            let handover = open.send(addressed.letter(attempt.mail)).await;
-            attempt.hears(name, &addressed, &handover.receipts);
+            let pending = attempt.pending_recipients(&aside);
+            let handover = open.send(pending.letter(attempt.mail)).await;
+            attempt.hears(name, &pending, &handover.receipts);
             self.judge(name, &handover, open, attempt).await;
             match handover.fault {
                 None => break,
@@ -67,9 +67,9 @@ impl Delivery {
                     self.takes_nothing(name, &error, attempt).await;
                     return Ok(());
                 }
-                Some(Fault::Broke { error, at }) => match at.and_then(|at| addressed.place(at)) {
-                    Some(place) if addressed.len() > 1 && aside.len() < MOST_ASIDE => {
-                        aside.push(place);
+                Some(Fault::Broke { error, at }) => match at.and_then(|at| pending.index(at)) {
+                    Some(index) if pending.len() > 1 && aside.len() < MOST_ASIDE => {
+                        aside.push(index);
                         broken_at_one = Some(error);
                     }
                     _ => {
@@ -129,7 +129,7 @@ impl Delivery {
     }
 
     /// A session ended in the middle of a mail: mail and connection are suspected together. Where
-    /// other mails have broken there, too, it is the connection that fails, and it rests.
+    /// other mails have broken there, too, it is the connection that fails, and it is in backoff.
     async fn suspects(&self, name: &str, error: &ConnectError, attempt: &Attempt<'_>) {
         let mail = attempt.mail;
         let is_known = attempt.is_known();
@@ -138,7 +138,7 @@ impl Delivery {
         let said = without_addresses(&error.to_string());
         let broken = (id, is_known);
         // Where the end of the message went out each try may be another copy.
-        let longest = if attempt.is_judged() { outbox::LONGEST_WAIT } else { BREAK_REST };
+        let longest = if attempt.is_judged() { outbox::LONGEST_WAIT } else { MAX_BREAK_BACKOFF };
         let at = (now, jitter(id, now));
         let until = self.connections().breaks(name, &mail.connections, broken, longest, at);
         let help = error.advice.help.as_deref().map(without_addresses);
@@ -173,7 +173,7 @@ impl Delivery {
         attempt.fails(error.to_string(), Some(until));
     }
 
-    /// Notes and tells that a connection has failed, perhaps at this mail alone; returns until when it rests.
+    /// Records and logs that a connection has failed, perhaps at this mail alone; returns until when it is in backoff.
     async fn fails(&self, name: &str, error: &ConnectError, (mail, is_refused): (i64, bool)) -> Timestamp {
         let said = without_addresses(&error.to_string());
         let remedy = error.advice.help.as_deref().map(without_addresses);

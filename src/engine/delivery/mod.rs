@@ -2,11 +2,11 @@
 //!
 //! Mails with the same list of connections make a lane, in which they leave in their order. Lanes
 //! go on beside each other, so that a server which hangs keeps up its own mails alone. Failures to
-//! connect or to sign in are the connection's and never a mail's: it rests, and its mails with it,
+//! connect or to sign in are the connection's and never a mail's: backoff begins, and its mails wait,
 //! unless the next connection of their list takes them. A session that breaks in the middle of a
 //! mail makes the mail step aside: the others go on at once. Where one goes through, the mail was
 //! to blame, and it is held when that has come too often; where one breaks, too, the connection
-//! rests.
+//! is in backoff.
 
 mod attempt;
 mod connections;
@@ -30,8 +30,8 @@ use crate::platform::telemetry::without_addresses;
 use crate::services::Services;
 use crate::services::mail::MailSession;
 use crate::store::{AttemptRecord, DeferredFlow, QueuedMessage, Store, StoreError};
-use attempt::{Attempt, End};
-use connections::{Connections, Rest};
+use attempt::{Attempt, AttemptEnd};
+use connections::{Backoff, Connections};
 pub(crate) use task::DeliveryTask;
 
 /// Takes messages from the outbox and hands them over. There is one in a process.
@@ -52,7 +52,7 @@ pub struct Round {
     /// When the next mail is to be tried; `None` while nothing waits.
     pub next_try: Option<Timestamp>,
     /// A try waits for nothing but its connection's `per_minute`.
-    pub is_paced: bool,
+    pub is_rate_limited: bool,
 }
 
 /// A reply that is not recorded makes the mail uncertain, so it is worth some tries.
@@ -102,17 +102,17 @@ impl Delivery {
     /// # Errors
     /// When the state fails. A mail that was being sent is then found again at the next start.
     pub async fn deliver(&self, config: &Config, stop: impl Fn() -> bool) -> Result<Round, StoreError> {
-        let mut is_paced = false;
+        let mut is_rate_limited = false;
         while !stop() {
             let lanes = self.lanes().await?;
             if lanes.is_empty() {
                 break;
             }
             for paced in join_all(lanes.iter().map(|lane| self.deliver_lane(config, lane, &stop))).await {
-                is_paced |= paced?;
+                is_rate_limited |= paced?;
             }
         }
-        Ok(Round { next_try: self.next_try().await?, is_paced })
+        Ok(Round { next_try: self.next_try().await?, is_rate_limited })
     }
 
     /// The lists of connections that have a mail whose time has come.
@@ -143,20 +143,21 @@ impl Delivery {
         stop: impl Fn() -> bool,
     ) -> Result<bool, StoreError> {
         let mut session: OpenSession = None;
-        let mut is_paced = false;
+        let mut is_rate_limited = false;
         while !stop() {
             let Some(mail) = self.store.next_message(lane, self.clock.now()).await? else { break };
             if self.is_within_hour(config, &mail).await? {
-                is_paced = self.deliver_one(config, mail, &mut session).await? == Delivered::Paced;
+                is_rate_limited =
+                    self.deliver_one(config, mail, &mut session).await? == Delivered::RateLimited;
             }
         }
         if let Some((_, session)) = session {
             session.close().await;
         }
-        Ok(is_paced)
+        Ok(is_rate_limited)
     }
 
-    /// Whether the flow may send another mail in this hour; if not, all its new mails are put off.
+    /// Whether the flow may send another mail in this hour; if not, all its new mails are deferred.
     async fn is_within_hour(&self, config: &Config, mail: &QueuedMessage) -> Result<bool, StoreError> {
         let flow = mail.flow.as_ref().and_then(|name| config.flows.get(name)).filter(|_| mail.tries == 0);
         let Some(flow) = flow else { return Ok(true) };
@@ -174,7 +175,7 @@ impl Delivery {
         mail: QueuedMessage,
         session: &mut OpenSession,
     ) -> Result<Delivered, StoreError> {
-        let mut attempt = Attempt::of(&mail);
+        let mut attempt = Attempt::new(&mail);
         for name in &mail.connections {
             if attempt.is_judged() {
                 break;
@@ -183,37 +184,37 @@ impl Delivery {
                 attempt.fails(format!("flows.toml no longer has a mail connection `{name}`"), None);
                 continue;
             };
-            let rest = self.connections().rest(name, &mail.connections, connection, self.clock.now());
-            match rest {
-                Some(Rest::Paced(until)) if attempt.is_untried() => {
+            let backoff = self.connections().backoff(name, &mail.connections, connection, self.clock.now());
+            match backoff {
+                Some(Backoff::RateLimited(until)) if attempt.is_untried() => {
                     self.defer_lane(&mail.connections, until).await?;
-                    return Ok(Delivered::Paced);
+                    return Ok(Delivered::RateLimited);
                 }
-                Some(Rest::Paced(until) | Rest::Failed(until)) => attempt.rests(until),
+                Some(Backoff::RateLimited(until) | Backoff::Failed(until)) => attempt.is_in_backoff(until),
                 None => self.try_over(name, connection, &mut attempt, session).await?,
             }
             if attempt.taken_back {
                 info!(mail = mail.id, "a person changed the mail before it was sent");
-                return Ok(Delivered::Tried);
+                return Ok(Delivered::Attempted);
             }
         }
         match attempt.end(self.clock.now()) {
-            End::Rests(until) => self.defer_lane(&mail.connections, until).await?,
-            End::NobodyTakes(until) => {
-                let told = without_addresses(&attempt.told());
+            AttemptEnd::AllInBackoff(until) => self.defer_lane(&mail.connections, until).await?,
+            AttemptEnd::NoneAvailable(until) => {
+                let told = without_addresses(&attempt.reasons_text());
                 error!(flow = mail.flow, run = mail.run, mail = mail.id, %until, "no connection accepts mail: {told}");
                 self.record(&attempt, Some(until)).await?;
             }
-            End::Tried => self.record(&attempt, None).await?,
+            AttemptEnd::Attempted => self.record(&attempt, None).await?,
         }
-        Ok(Delivered::Tried)
+        Ok(Delivered::Attempted)
     }
 
     async fn defer_lane(&self, connections: &[String], until: Timestamp) -> Result<(), StoreError> {
         self.store.defer_lane(connections, until, self.clock.now()).await
     }
 
-    /// Writes down what the try came to; `pause` defers all messages of the same lane until then.
+    /// Records how the attempt ended; `pause` defers all messages of the same lane until then.
     async fn record(&self, attempt: &Attempt<'_>, pause: Option<Timestamp>) -> Result<(), StoreError> {
         let mail = attempt.mail;
         let recipients = attempt.recipients();
@@ -260,8 +261,8 @@ impl Delivery {
 
 #[derive(PartialEq, Eq)]
 enum Delivered {
-    Tried,
-    Paced,
+    Attempted,
+    RateLimited,
 }
 
 /// One line a mail, without addresses.
