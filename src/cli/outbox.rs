@@ -9,7 +9,7 @@ use anyhow::bail;
 use jiff::Timestamp;
 use leadflow::alarm::clears_held;
 use leadflow::config::Loaded;
-use leadflow::outbox::{Recipient, Redirect, State};
+use leadflow::outbox::{Recipient, RecipientState, Redirect};
 use leadflow::platform::clock::Clock;
 use leadflow::store::{OutboxEntry, OutboxFilter, Request};
 use leadflow::views::outbox::OutboxMailView;
@@ -119,7 +119,7 @@ async fn list(loaded: &Loaded, as_json: bool) -> anyhow::Result<ExitCode> {
 }
 
 fn is_held(recipients: &[Recipient]) -> bool {
-    recipients.iter().any(|recipient| recipient.state == State::Held)
+    recipients.iter().any(|recipient| recipient.state == RecipientState::Held)
 }
 
 fn columns() -> [Column; 8] {
@@ -152,11 +152,17 @@ fn cells(listed: &OutboxEntry, moment: impl Fn(Timestamp) -> String) -> Vec<Stri
 
 /// The worst state of all recipients, with the mark of uncertainty.
 pub(super) fn worst_state(recipients: &[Recipient]) -> String {
-    let order = [State::Held, State::Uncertain, State::Waiting, State::Dropped, State::Sent];
+    let order = [
+        RecipientState::Held,
+        RecipientState::Uncertain,
+        RecipientState::Waiting,
+        RecipientState::Dropped,
+        RecipientState::Sent,
+    ];
     let worst = order.into_iter().find(|state| recipients.iter().any(|recipient| recipient.state == *state));
-    let word = worst.map_or("sent", State::word);
-    let is_marked =
-        worst != Some(State::Uncertain) && recipients.iter().any(|recipient| recipient.uncertain > 0);
+    let word = worst.map_or("sent", RecipientState::word);
+    let is_marked = worst != Some(RecipientState::Uncertain)
+        && recipients.iter().any(|recipient| recipient.uncertain > 0);
     if is_marked { format!("{word}, uncertain") } else { word.to_owned() }
 }
 
@@ -191,7 +197,7 @@ async fn show(loaded: &Loaded, mail: i64, as_json: bool) -> anyhow::Result<ExitC
 async fn retry(loaded: &Loaded, mail: Option<i64>) -> anyhow::Result<ExitCode> {
     if let Some(mail) = mail {
         let listed = one(loaded, mail).await?;
-        if listed.mail.recipients.iter().all(|recipient| recipient.state == State::Sent) {
+        if listed.mail.recipients.iter().all(|recipient| recipient.state == RecipientState::Sent) {
             bail!(
                 "mail {mail} was sent to every recipient; `leadflow resubmit RUN --again` mails its rows \
                  again"

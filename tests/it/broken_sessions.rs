@@ -8,7 +8,7 @@ use leadflow::engine::delivery::Delivery;
 use leadflow::engine::{RunContext, run};
 use leadflow::flow::Config;
 use leadflow::history::{Cause, Order};
-use leadflow::outbox::State;
+use leadflow::outbox::RecipientState;
 use leadflow::platform::clock::{Clock, DrivenClock};
 use leadflow::store::{OutboxEntry, OutboxFilter, Store};
 use serde_json::{Value, json};
@@ -248,7 +248,10 @@ async fn a_server_that_fails_for_every_mail_holds_none_and_is_not_asked_for_each
         office.run(&numbered("mail", 0..40)).await;
         let rounds = office.deliver(3 * 24 * 60).await;
         let open = office.listed().await;
-        assert!(open.iter().all(|listed| listed.mail.recipients[0].state == State::Waiting), "{name}");
+        assert!(
+            open.iter().all(|listed| listed.mail.recipients[0].state == RecipientState::Waiting),
+            "{name}"
+        );
         // A round takes one or two sessions; a mail that is not the first waits by itself.
         assert!(
             rounds.0 > 100 && server.sessions() <= 3 * rounds.0,
@@ -291,7 +294,7 @@ async fn several_poison_mails_hold_up_no_other_and_are_held() {
     }
     let open = office.listed().await;
     let states: Vec<_> = open.iter().map(|listed| listed.mail.recipients[0].state).collect();
-    assert_eq!(states, [State::Held; 4]);
+    assert_eq!(states, [RecipientState::Held; 4]);
 }
 
 /// The codes are those of the connection's login, sender or limits, and the server says them of one mail alone.
@@ -318,7 +321,7 @@ async fn a_mail_that_is_refused_as_the_connections_fault_holds_up_no_other_and_i
         }
         let open = office.listed().await;
         let states: Vec<_> = open.iter().map(|listed| listed.mail.recipients[0].state).collect();
-        assert_eq!(states, [State::Held; 2]);
+        assert_eq!(states, [RecipientState::Held; 2]);
         let reply = open[0].mail.recipients[0].reply.clone().unwrap();
         assert!(reply.starts_with("this mail failed 10 times while others were sent; last: "), "{reply}");
     }

@@ -10,7 +10,7 @@ use super::story::{HOUR, MINUTE, Plan, Rule};
 use super::table::identity;
 use super::world::{Scan, State, TABLES, Version, World, moment};
 use super::{Kind, Violation, state};
-use leadflow::outbox::{self, BREAKS, UNCERTAIN_TRIES};
+use leadflow::outbox::{self, MAX_BREAKS, MAX_UNCERTAIN_ATTEMPTS};
 use leadflow::store::{MessageRecord, Source, StoreError};
 
 /// Holds a history that is over against the promise.
@@ -262,8 +262,9 @@ fn judge_recipients(
             let is_hopeless =
                 poison.is_some_and(|poison| poison.is_hopeless(&mark.connections, &letter.rows, r));
             // Nobody else's sessions are the letter's fault.
-            let is_broken = is_hopeless && found.state == outbox::State::Held && tally.broken >= BREAKS;
-            let is_worn_out = found.uncertain >= UNCERTAIN_TRIES;
+            let is_broken =
+                is_hopeless && found.state == outbox::RecipientState::Held && tally.broken >= MAX_BREAKS;
+            let is_worn_out = found.uncertain >= MAX_UNCERTAIN_ATTEMPTS;
             let waits_in_vain = is_hopeless && found.is_due();
             if tally.taken == 0 && !tally.was_refused && !is_worn_out && !is_broken && !waits_in_vain {
                 let message = format!(

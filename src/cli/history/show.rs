@@ -7,7 +7,7 @@ use anyhow::anyhow;
 use jiff::tz::TimeZone;
 use leadflow::config::Loaded;
 use leadflow::history::{RecordedStep, Run};
-use leadflow::outbox::{Recipient, State};
+use leadflow::outbox::{Recipient, RecipientState};
 use leadflow::store::MessageRecord;
 use leadflow::views::runs::RunDetailView;
 use unicode_width::UnicodeWidthStr as _;
@@ -143,7 +143,7 @@ pub(in crate::cli) fn told_recipient(recipient: &Recipient) -> String {
 }
 
 fn connection_word(mail: &MessageRecord) -> &'static str {
-    let is_taken = |recipient: &Recipient| recipient.state == State::Sent;
+    let is_taken = |recipient: &Recipient| recipient.state == RecipientState::Sent;
     if mail.recipients.iter().any(is_taken) { "taken by" } else { "last tried" }
 }
 

@@ -161,7 +161,8 @@ async fn state_of_mail(store: &Store, mail: i64) -> anyhow::Result<(String, bool
     };
     let recipients = &listed.mail.recipients;
     let is_open = |recipient: &Recipient| {
-        recipient.uncertain > 0 || !matches!(recipient.state, outbox::State::Sent | outbox::State::Dropped)
+        recipient.uncertain > 0
+            || !matches!(recipient.state, outbox::RecipientState::Sent | outbox::RecipientState::Dropped)
     };
     Ok((worst_state(recipients), recipients.iter().any(is_open)))
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{anyhow, bail};
 use leadflow::config::Loaded;
-use leadflow::outbox::{Recipient, Redirect, State};
+use leadflow::outbox::{Recipient, RecipientState, Redirect};
 use leadflow::store::{OutboxEntry, Request};
 
 use super::super::ask::Doer;
@@ -21,7 +21,9 @@ pub(super) async fn send(
     if before.mail.size.is_none() {
         bail!("the text of mail {mail} is no longer kept; `leadflow replay` mails its rows");
     }
-    redirect.of(&before.mail.recipients).map_err(|reason| anyhow!("mail {mail} is not sent: {reason}"))?;
+    redirect
+        .apply_to(&before.mail.recipients)
+        .map_err(|reason| anyhow!("mail {mail} is not sent: {reason}"))?;
     if !yes && !before.mail.recipients.iter().any(|known| known.dropped().is_some()) {
         let why = format!(
             "no recipient of mail {mail} is held or waiting: it was {}",
@@ -58,7 +60,7 @@ fn settled(recipients: &[Recipient]) -> String {
         let all = recipients.iter().filter(|known| known.state == state);
         all.map(|known| known.address.as_str()).collect::<Vec<_>>().join(", ")
     };
-    match (of(State::Sent), of(State::Dropped)) {
+    match (of(RecipientState::Sent), of(RecipientState::Dropped)) {
         (sent, none) if none.is_empty() => format!("sent to {sent}"),
         (none, dropped) if none.is_empty() => format!("dropped for {dropped}"),
         (sent, dropped) => format!("sent to {sent}, and dropped for {dropped}"),
@@ -66,7 +68,8 @@ fn settled(recipients: &[Recipient]) -> String {
 }
 
 fn goes_to(known: &Recipient, to: &str) -> bool {
-    known.address.eq_ignore_ascii_case(to) && !matches!(known.state, State::Held | State::Dropped)
+    known.address.eq_ignore_ascii_case(to)
+        && !matches!(known.state, RecipientState::Held | RecipientState::Dropped)
 }
 
 /// Those that were given up by it.
@@ -74,7 +77,7 @@ fn given_up<'a>(before: &OutboxEntry, after: &'a OutboxEntry) -> Vec<&'a str> {
     let was_open = |address: &str| {
         before.mail.recipients.iter().any(|known| known.address == address && known.dropped().is_some())
     };
-    let now = after.mail.recipients.iter().filter(|known| known.state == State::Dropped);
+    let now = after.mail.recipients.iter().filter(|known| known.state == RecipientState::Dropped);
     now.map(|known| known.address.as_str()).filter(|address| was_open(address)).collect()
 }
 

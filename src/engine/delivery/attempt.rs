@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 
-use crate::outbox::{self, BREAKS, Receipt, Recipient};
+use crate::outbox::{self, MAX_BREAKS, Receipt, Recipient};
 use crate::services::mail::{ConnectError, Letter};
 use crate::store::QueuedMessage;
 
@@ -171,11 +171,12 @@ impl<'a> Attempt<'a> {
     /// held for those whom none has judged.
     pub(super) fn recipients(&self) -> Vec<Recipient> {
         let is_worn_out =
-            self.mail.breaks + 1 >= BREAKS && self.suspects().is_some_and(|over| !over.is_empty());
+            self.mail.breaks + 1 >= MAX_BREAKS && self.suspects().is_some_and(|over| !over.is_empty());
         let told = self.reasons_text();
         let unheard = || {
             if is_worn_out {
-                let words = format!("this mail failed {BREAKS} times while others were sent; last: {told}");
+                let words =
+                    format!("this mail failed {MAX_BREAKS} times while others were sent; last: {told}");
                 Receipt::Refused(words)
             } else if self.is_declined_for_good() {
                 Receipt::Refused(told.clone())

@@ -104,7 +104,7 @@ impl Connections {
         let most = usize::try_from(per_minute).unwrap_or(usize::MAX);
         let oldest = health.sent.front().filter(|_| health.sent.len() >= most)?;
         let wait = SignedDuration::try_from(MINUTE.saturating_sub(oldest.elapsed())).ok()?;
-        Some(Backoff::RateLimited(now + outbox::in_micros(wait)))
+        Some(Backoff::RateLimited(now + outbox::truncate_to_micros(wait)))
     }
 
     /// A mail goes over the connection.
@@ -131,7 +131,7 @@ impl Connections {
         }
         let is_of_few = refused.is_some() && health.refused.len() < REFUSALS;
         let longest = if is_of_few { MAX_BREAK_BACKOFF } else { outbox::LONGEST_WAIT };
-        let wait = outbox::wait(health.failures, jitter).min(longest);
+        let wait = outbox::retry_delay(health.failures, jitter).min(longest);
         let until = now + wait.max(asked.map(capped).unwrap_or_default());
         health.backoff_until = Some(until);
         until
@@ -163,7 +163,7 @@ impl Connections {
             return None;
         }
         breaks.backoffs += 1;
-        breaks.until = Some(now + outbox::wait(breaks.backoffs, jitter).min(longest));
+        breaks.until = Some(now + outbox::retry_delay(breaks.backoffs, jitter).min(longest));
         breaks.until
     }
 
@@ -196,7 +196,7 @@ impl Connections {
 /// What a server may ask for at most.
 fn capped(wait: Duration) -> SignedDuration {
     let wait = SignedDuration::try_from(wait).unwrap_or(outbox::LONGEST_WAIT);
-    outbox::in_micros(wait.min(outbox::LONGEST_WAIT))
+    outbox::truncate_to_micros(wait.min(outbox::LONGEST_WAIT))
 }
 
 #[cfg(test)]

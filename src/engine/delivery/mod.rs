@@ -23,7 +23,7 @@ use tracing::{error, info, warn};
 
 use super::RunContext;
 use crate::flow::Config;
-use crate::outbox::{self, Recipient, State};
+use crate::outbox::{self, Recipient, RecipientState};
 use crate::platform::clock::Clock;
 use crate::platform::faults::crash_point;
 use crate::platform::telemetry::without_addresses;
@@ -220,7 +220,7 @@ impl Delivery {
         let recipients = attempt.recipients();
         let now = self.clock.now();
         let suspects = attempt.suspects();
-        let own_time = now + outbox::wait(mail.tries + 1, jitter(mail.id, now));
+        let own_time = now + outbox::retry_delay(mail.tries + 1, jitter(mail.id, now));
         let next_try = match pause {
             // The whole lane at the same moment, so that its mails keep their order.
             Some(until) if suspects.is_none() => until,
@@ -273,10 +273,10 @@ fn log_attempt(
     next_try: Timestamp,
 ) {
     let count = |state| recipients.iter().filter(|recipient| recipient.state == state).count();
-    let sent = count(State::Sent);
-    let held = count(State::Held);
-    let uncertain = count(State::Uncertain);
-    let waiting = count(State::Waiting) + uncertain;
+    let sent = count(RecipientState::Sent);
+    let held = count(RecipientState::Held);
+    let uncertain = count(RecipientState::Uncertain);
+    let waiting = count(RecipientState::Waiting) + uncertain;
     let flow = &mail.flow;
     let run = mail.run;
     let tries = mail.tries + 1;
@@ -284,7 +284,7 @@ fn log_attempt(
         info!(flow, run, mail = mail.id, connection, recipients = sent, tries, "the mail is sent");
         return;
     }
-    let of_state = |recipient: &&Recipient| recipient.state != State::Sent;
+    let of_state = |recipient: &&Recipient| recipient.state != RecipientState::Sent;
     let reply =
         recipients.iter().find(of_state).and_then(|recipient| recipient.reply.clone()).unwrap_or_default();
     let next_try = (waiting > 0).then(|| next_try.to_string());

@@ -87,6 +87,6 @@ pub(in crate::store) async fn a_mail_that_a_person_decides_over_is_not_sent_by_w
     store.record_attempt(late, at(5)).await.unwrap();
     let states: Vec<_> =
         store.mails_of(run).await.unwrap()[0].recipients.iter().map(|one| one.state).collect();
-    assert_eq!(states, [Standing::Dropped, Standing::Dropped]);
+    assert_eq!(states, [RecipientState::Dropped, RecipientState::Dropped]);
     assert_eq!(next(&store, at(9)).await, None);
 }

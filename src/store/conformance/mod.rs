@@ -14,7 +14,7 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::history::{Cause, Order, Outcome, Range};
-use crate::outbox::{Receipt, Recipient, State as Standing};
+use crate::outbox::{Receipt, Recipient, RecipientState};
 use crate::rows::row::{RowId, RowMark, RowVersion};
 use crate::schedule::window::Progress;
 

@@ -21,7 +21,7 @@ pub(in crate::store) async fn each_recipient_goes_its_own_way(state: &impl State
     store.retry_all_now(at(30)).await.unwrap();
     let taken = take(&store, at(30)).await;
     let states: Vec<_> = taken.recipients.iter().map(|r| r.state).collect();
-    assert_eq!((states, taken.tries), (vec![Standing::Sent, Standing::Waiting], 1));
+    assert_eq!((states, taken.tries), (vec![RecipientState::Sent, RecipientState::Waiting], 1));
 
     let refused = taken.recipients[1].after(Receipt::Refused("550 no".into()));
     let after = vec![taken.recipients[0].clone(), refused];
@@ -38,7 +38,9 @@ pub(in crate::store) async fn a_mail_that_was_being_sent_when_the_process_ended_
     let to = addresses();
     let run = begun(&store, 1).await;
     store.commit_run(run, scanned(2), std::iter::once(Ok(mail(&to, &[])))).await.unwrap();
-    for (start, expected) in [(1, Standing::Uncertain), (2, Standing::Uncertain), (3, Standing::Held)] {
+    for (start, expected) in
+        [(1, RecipientState::Uncertain), (2, RecipientState::Uncertain), (3, RecipientState::Held)]
+    {
         take(&store, at(5)).await;
         store = state.open().await;
         assert_eq!(store.take_over(at(5)).await.unwrap(), TakenOver { runs: 0, mails: 1 });

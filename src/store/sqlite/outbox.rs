@@ -6,7 +6,7 @@ use rusqlite::{Connection, Transaction, params};
 use super::claims::give_back_all;
 use super::message_bytes::write_text;
 use super::{Database, Failure, from_db, to_db};
-use crate::outbox::{LONGEST_WAIT, Receipt, Recipient, State, outcome_of};
+use crate::outbox::{LONGEST_WAIT, Receipt, Recipient, RecipientState, outcome_of};
 use crate::store::NewMessage;
 
 impl Database {
@@ -148,7 +148,7 @@ pub(super) fn recipients_of(db: &Connection, mail: i64) -> Result<Vec<Recipient>
             let word: String = row.get(1)?;
             Ok(Recipient {
                 address: row.get(0)?,
-                state: State::of_word(&word).unwrap_or(State::Held),
+                state: RecipientState::of_word(&word).unwrap_or(RecipientState::Held),
                 uncertain: row.get(2)?,
                 reply: row.get(3)?,
             })

@@ -114,7 +114,7 @@ pub(super) fn redirect(
         )?
         .exists([mail])?;
     let before = recipients_of(tx, mail)?;
-    let Some(recipients) = redirect.of(&before).ok().filter(|_| is_free) else { return Ok(false) };
+    let Some(recipients) = redirect.apply_to(&before).ok().filter(|_| is_free) else { return Ok(false) };
     for (position, recipient) in (0_i64..).zip(&recipients).skip(before.len()) {
         tx.execute(
             "INSERT INTO recipients (mail, position, address, state) VALUES (?1, ?2, ?3, ?4)",

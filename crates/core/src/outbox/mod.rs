@@ -2,7 +2,7 @@
 //!
 //! `waiting → sent | uncertain | held`, and `dropped` when a person gives up. An *uncertain* recipient may have got the mail: the end of
 //! the message went out and no reply came. The mark stays for ever; the identical bytes are sent
-//! again, and after [`UNCERTAIN_TRIES`] such ends the recipient is held. So it is after [`BREAKS`]
+//! again, and after [`MAX_UNCERTAIN_ATTEMPTS`] such ends the recipient is held. So it is after [`MAX_BREAKS`]
 //! sessions that broke in the middle of the mail by its own fault.
 
 mod redirect;
@@ -11,22 +11,22 @@ use jiff::{SignedDuration, Timestamp};
 
 pub use redirect::{NotRedirected, Redirect};
 
-/// Where a mail stands for one recipient.
+/// The state of a message for one recipient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum State {
-    /// Not accepted yet, will be tried.
+pub enum RecipientState {
+    /// Not accepted yet; there is another attempt.
     Waiting,
     /// Accepted by the server.
     Sent,
-    /// Perhaps accepted, will be tried again.
+    /// Perhaps accepted; there is another attempt.
     Uncertain,
-    /// Not tried any more until a person decides.
+    /// No more attempts until a person decides.
     Held,
     /// A person has decided that it is not sent.
     Dropped,
 }
 
-/// What became of a letter for one recipient.
+/// What became of a message for one recipient.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Receipt {
     /// The server has taken it: its reply.
@@ -52,8 +52,8 @@ impl Receipt {
 pub struct Recipient {
     /// The address alone.
     pub address: String,
-    /// Where the mail stands for it.
-    pub state: State,
+    /// The state of the message for it.
+    pub state: RecipientState,
     /// How often the end of the message got no reply; above 0 it may have more than one copy.
     pub uncertain: u32,
     /// The last reply of the server, or the reason why there was none.
@@ -61,38 +61,39 @@ pub struct Recipient {
 }
 
 /// Ends of a message without a reply after which a recipient is held.
-pub const UNCERTAIN_TRIES: u32 = 3;
+pub const MAX_UNCERTAIN_ATTEMPTS: u32 = 3;
 
-/// Tries of a mail whose session broke in the middle of it, while other mails went through, after
+/// Attempts of a message whose session broke in the middle of it, while others went through, after
 /// which it is held: with their waits, some three hours.
-pub const BREAKS: u32 = 10;
+pub const MAX_BREAKS: u32 = 10;
 
-/// The first wait before another try; it doubles up to [`LONGEST_WAIT`].
+/// The first wait before another attempt; it doubles up to [`LONGEST_WAIT`].
 const FIRST_WAIT: SignedDuration = SignedDuration::from_secs(30);
 
-/// The longest wait between two tries.
+/// The longest wait between two attempts.
 pub const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(30);
 
 impl Recipient {
     /// A recipient to whom nothing was sent yet.
     pub fn new(address: impl Into<String>) -> Self {
-        Self { address: address.into(), state: State::Waiting, uncertain: 0, reply: None }
+        Self { address: address.into(), state: RecipientState::Waiting, uncertain: 0, reply: None }
     }
 
-    /// Whether the next letter goes to it.
+    /// Whether the next attempt goes to it.
     pub fn is_due(&self) -> bool {
-        matches!(self.state, State::Waiting | State::Uncertain)
+        matches!(self.state, RecipientState::Waiting | RecipientState::Uncertain)
     }
 
     /// What becomes of it when a person wants it tried again; `None` when there is nothing to try.
     pub fn retried(&self) -> Option<Self> {
-        matches!(self.state, State::Held | State::Dropped)
-            .then(|| Self { state: State::Waiting, ..self.clone() })
+        matches!(self.state, RecipientState::Held | RecipientState::Dropped)
+            .then(|| Self { state: RecipientState::Waiting, ..self.clone() })
     }
 
     /// What becomes of it when a person gives it up; `None` when it was sent or given up before.
     pub fn dropped(&self) -> Option<Self> {
-        (self.is_due() || self.state == State::Held).then(|| Self { state: State::Dropped, ..self.clone() })
+        (self.is_due() || self.state == RecipientState::Held)
+            .then(|| Self { state: RecipientState::Dropped, ..self.clone() })
     }
 
     /// What the receipt makes of the recipient.
@@ -100,13 +101,13 @@ impl Recipient {
     pub fn after(&self, receipt: Receipt) -> Self {
         let mut next = self.clone();
         let (state, reply) = match receipt {
-            Receipt::Accepted(reply) => (State::Sent, reply),
-            Receipt::Refused(reply) => (State::Held, reply),
+            Receipt::Accepted(reply) => (RecipientState::Sent, reply),
+            Receipt::Refused(reply) => (RecipientState::Held, reply),
             Receipt::Later(reason) => (self.state, reason),
             Receipt::Unknown(reason) => {
                 next.uncertain += 1;
-                let worn_out = next.uncertain >= UNCERTAIN_TRIES;
-                (if worn_out { State::Held } else { State::Uncertain }, reason)
+                let worn_out = next.uncertain >= MAX_UNCERTAIN_ATTEMPTS;
+                (if worn_out { RecipientState::Held } else { RecipientState::Uncertain }, reason)
             }
         };
         next.state = state;
@@ -115,7 +116,7 @@ impl Recipient {
     }
 }
 
-impl State {
+impl RecipientState {
     /// The word of the state in the database, the history and the commands.
     pub fn word(self) -> &'static str {
         match self {
@@ -134,22 +135,22 @@ impl State {
     }
 }
 
-/// The wait before the next try of a mail that was tried `tries` times (at least once).
+/// The wait before the next attempt of a message after `tries` of them (at least once).
 ///
 /// 30 s, 1 min, 2 min … at most 30 min; `jitter`, from 0 to 1, shortens it by up to a fifth, so that
 /// mails which failed together do not come back together.
-pub fn wait(tries: u32, jitter: f64) -> SignedDuration {
+pub fn retry_delay(tries: u32, jitter: f64) -> SignedDuration {
     let doublings = tries.saturating_sub(1).min(10);
     let full = FIRST_WAIT.checked_mul(1 << doublings).unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT);
-    in_micros(full.mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 5.0))
+    truncate_to_micros(full.mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 5.0))
 }
 
-/// In the state's own precision, so that what rests until a moment is not due a moment before.
-pub fn in_micros(wait: SignedDuration) -> SignedDuration {
+/// In the state's own precision, so that what waits until a moment is not due a moment before.
+pub fn truncate_to_micros(wait: SignedDuration) -> SignedDuration {
     i64::try_from(wait.as_micros()).map_or(wait, SignedDuration::from_micros)
 }
 
-/// Whether the time of a try has come; one that lies later than any wait was set by a clock that
+/// Whether the time of an attempt has come; one that lies later than any wait was set by a clock that
 /// has gone back since.
 pub fn is_due(next_try: Timestamp, now: Timestamp) -> bool {
     next_try <= now || next_try.duration_since(now) > LONGEST_WAIT * 2
@@ -163,9 +164,9 @@ pub fn outcome_of<'a>(recipients: impl IntoIterator<Item = &'a Recipient>) -> cr
     let mut due = 0_u32;
     for recipient in recipients {
         match recipient.state {
-            State::Sent => sent += 1,
-            State::Held | State::Dropped => held += 1,
-            State::Waiting | State::Uncertain => due += 1,
+            RecipientState::Sent => sent += 1,
+            RecipientState::Held | RecipientState::Dropped => held += 1,
+            RecipientState::Waiting | RecipientState::Uncertain => due += 1,
         }
     }
     match (sent, held, due) {
@@ -185,10 +186,10 @@ mod tests {
     fn each_receipt_moves_its_recipient() {
         let fresh = Recipient::new("sales@contoso.example");
         for (receipt, state, uncertain) in [
-            (Receipt::Accepted("250 ok".into()), State::Sent, 0),
-            (Receipt::Refused("550 no".into()), State::Held, 0),
-            (Receipt::Later("451 later".into()), State::Waiting, 0),
-            (Receipt::Unknown("no reply".into()), State::Uncertain, 1),
+            (Receipt::Accepted("250 ok".into()), RecipientState::Sent, 0),
+            (Receipt::Refused("550 no".into()), RecipientState::Held, 0),
+            (Receipt::Later("451 later".into()), RecipientState::Waiting, 0),
+            (Receipt::Unknown("no reply".into()), RecipientState::Uncertain, 1),
         ] {
             let next = fresh.after(receipt.clone());
             assert_eq!((next.state, next.uncertain), (state, uncertain), "{receipt:?}");
@@ -198,15 +199,15 @@ mod tests {
 
     #[test]
     fn every_state_has_its_own_word() {
-        use State::{Dropped, Held, Sent, Uncertain, Waiting};
+        use RecipientState::{Dropped, Held, Sent, Uncertain, Waiting};
         let words = [Waiting, Sent, Uncertain, Held, Dropped].map(|state| (state, state.word()));
-        assert!(words.iter().all(|(state, word)| State::of_word(word) == Some(*state)));
+        assert!(words.iter().all(|(state, word)| RecipientState::of_word(word) == Some(*state)));
         assert_eq!(words.map(|(_, word)| word), ["waiting", "sent", "uncertain", "held", "dropped"]);
-        assert_eq!(State::of_word("lost"), None);
+        assert_eq!(RecipientState::of_word("lost"), None);
     }
 
     #[test]
-    fn a_try_is_due_from_its_moment_on_and_when_it_lies_further_ahead_than_any_wait() {
+    fn an_attempt_is_due_from_its_moment_on_and_when_it_lies_further_ahead_than_any_wait() {
         let now = Timestamp::UNIX_EPOCH;
         for (seconds, expected) in [(-1, true), (0, true), (1, false), (3_600, false), (3_601, true)] {
             assert_eq!(is_due(now + SignedDuration::from_secs(seconds), now), expected, "{seconds} s ahead");
@@ -217,17 +218,17 @@ mod tests {
     fn the_mark_of_uncertainty_stays_and_three_are_enough() {
         let once = Recipient::new("a@b.example").after(Receipt::Unknown("eof".into()));
         assert!(once.is_due());
-        assert_eq!(once.after(Receipt::Later("421".into())).state, State::Uncertain);
+        assert_eq!(once.after(Receipt::Later("421".into())).state, RecipientState::Uncertain);
         let sent = once.after(Receipt::Accepted("250".into()));
-        assert_eq!((sent.state, sent.uncertain), (State::Sent, 1));
+        assert_eq!((sent.state, sent.uncertain), (RecipientState::Sent, 1));
         let held = once.after(Receipt::Unknown("eof".into())).after(Receipt::Unknown("eof".into()));
-        assert_eq!((held.state, held.uncertain), (State::Held, 3));
+        assert_eq!((held.state, held.uncertain), (RecipientState::Held, 3));
         assert!(!held.is_due());
     }
 
     #[test]
     fn a_person_may_try_again_or_give_up() {
-        use State::{Dropped, Held, Sent, Uncertain, Waiting};
+        use RecipientState::{Dropped, Held, Sent, Uncertain, Waiting};
         for (state, retried, dropped) in [
             (Waiting, None, Some(Dropped)),
             (Uncertain, None, Some(Dropped)),
@@ -244,14 +245,14 @@ mod tests {
 
     #[test]
     fn waits_double_up_to_half_an_hour() {
-        let seconds: Vec<_> = (1..=9).map(|tries| wait(tries, 0.0).as_secs()).collect();
+        let seconds: Vec<_> = (1..=9).map(|tries| retry_delay(tries, 0.0).as_secs()).collect();
         assert_eq!(seconds, [30, 60, 120, 240, 480, 960, 1800, 1800, 1800]);
-        assert_eq!(wait(u32::MAX, 1.0).as_secs(), 1440);
+        assert_eq!(retry_delay(u32::MAX, 1.0).as_secs(), 1440);
     }
 
     #[test]
     fn a_run_is_as_good_as_its_worst_recipient() {
-        use State::{Held, Sent, Uncertain, Waiting};
+        use RecipientState::{Held, Sent, Uncertain, Waiting};
         let recipient = |state| Recipient { state, ..Recipient::new("a@b.example") };
         for (states, outcome) in [
             (vec![], Outcome::Sent),

@@ -1,6 +1,6 @@
 //! A mail on its way to another address than the one that did not take it. Pure.
 
-use super::{Recipient, State};
+use super::{Recipient, RecipientState};
 
 /// Where a mail is to go, and for whom it is no longer meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,20 +31,20 @@ impl Redirect {
     ///
     /// # Errors
     /// When an address has the mail already, or the one to be replaced is none of it.
-    pub fn of(&self, recipients: &[Recipient]) -> Result<Vec<Recipient>, NotRedirected> {
+    pub fn apply_to(&self, recipients: &[Recipient]) -> Result<Vec<Recipient>, NotRedirected> {
         let is = |recipient: &Recipient, address: &str| recipient.address.eq_ignore_ascii_case(address);
         if let Some(old) = &self.instead_of {
             let Some(replaced) = recipients.iter().find(|recipient| is(recipient, old)) else {
                 let all: Vec<_> = recipients.iter().map(|recipient| recipient.address.as_str()).collect();
                 return Err(NotRedirected::NoRecipient(old.clone(), all.join(", ")));
             };
-            if replaced.state == State::Sent {
+            if replaced.state == RecipientState::Sent {
                 return Err(NotRedirected::SentBefore(replaced.address.clone()));
             }
         }
         let is_replaced = |recipient: &Recipient| match &self.instead_of {
             Some(old) => is(recipient, old),
-            None => recipient.state == State::Held,
+            None => recipient.state == RecipientState::Held,
         };
         let mut next: Vec<Recipient> = recipients.to_vec();
         for recipient in next.iter_mut().filter(|recipient| is_replaced(recipient)) {
@@ -56,7 +56,7 @@ impl Redirect {
         for to in &self.to {
             match next.iter_mut().find(|recipient| is(recipient, to)) {
                 None => next.push(Recipient::new(to)),
-                Some(known) if known.state == State::Sent => {
+                Some(known) if known.state == RecipientState::Sent => {
                     return Err(NotRedirected::SentBefore(known.address.clone()));
                 }
                 Some(known) => *known = known.retried().unwrap_or_else(|| known.clone()),
@@ -69,23 +69,25 @@ impl Redirect {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use State::{Dropped, Held, Sent, Uncertain, Waiting};
+    use RecipientState::{Dropped, Held, Sent, Uncertain, Waiting};
 
-    fn people(list: &[(&str, State)]) -> Vec<Recipient> {
-        let person =
-            |(address, state): &(&str, State)| Recipient { state: *state, ..Recipient::new(*address) };
+    fn people(list: &[(&str, RecipientState)]) -> Vec<Recipient> {
+        let person = |(address, state): &(&str, RecipientState)| Recipient {
+            state: *state,
+            ..Recipient::new(*address)
+        };
         list.iter().map(person).collect()
     }
 
     fn redirected(
-        before: &[(&str, State)],
+        before: &[(&str, RecipientState)],
         to: &[&str],
         instead_of: Option<&str>,
-    ) -> Result<Vec<(String, State)>, NotRedirected> {
+    ) -> Result<Vec<(String, RecipientState)>, NotRedirected> {
         let to = to.iter().map(|to| (*to).to_owned()).collect();
         let redirect = Redirect { to, instead_of: instead_of.map(str::to_owned) };
-        let next = redirect.of(&people(before))?;
-        let again = redirect.of(&next);
+        let next = redirect.apply_to(&people(before))?;
+        let again = redirect.apply_to(&next);
         assert!(again.as_ref() == Ok(&next) || instead_of.is_some(), "{again:?}");
         Ok(next.into_iter().map(|recipient| (recipient.address, recipient.state)).collect())
     }

@@ -293,7 +293,7 @@ impl Entry {
 
     fn try_again(&mut self, now: Timestamp) {
         self.retry.failures += 1;
-        let at = now + outbox::wait(self.retry.failures, spread(&self.flow.name));
+        let at = now + outbox::retry_delay(self.retry.failures, spread(&self.flow.name));
         let is_far = |next: Timestamp| next.duration_since(now) > SOON;
         self.retry.at = self.next.is_none_or(is_far).then_some(at);
     }
