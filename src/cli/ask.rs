@@ -60,7 +60,7 @@ fn name_of(request: &Request) -> &'static str {
     match request {
         Request::Off(_) => "off",
         Request::On(_) => "on",
-        Request::Run { cause, .. } => cause.word(),
+        Request::Run { cause, .. } => cause.as_str(),
         Request::Retry(_) => "outbox retry",
         Request::Drop(_) => "outbox drop",
         Request::Send(..) => "outbox send",

@@ -61,7 +61,8 @@ enum Command {
 /// The words of the outcomes, which the command line tells when it does not know one.
 fn outcomes() -> impl TypedValueParser<Value = Outcome> {
     let none = || clap::Error::new(clap::error::ErrorKind::InvalidValue);
-    PossibleValuesParser::new(Outcome::words()).try_map(move |word| Outcome::of_word(&word).ok_or_else(none))
+    PossibleValuesParser::new(Outcome::all().map(Outcome::as_str))
+        .try_map(move |word| Outcome::parse(&word).ok_or_else(none))
 }
 
 pub(super) async fn history(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result<ExitCode> {
@@ -170,7 +171,7 @@ impl<'a> Look<'a> {
             run.due.map_or_else(|| "–".to_owned(), |due| self.moment(due)),
             self.moment(run.started),
             took(run),
-            run.outcome.word().to_owned(),
+            run.outcome.as_str().to_owned(),
             run.rows.to_string(),
             run.mails.to_string(),
             run.summary.clone(),

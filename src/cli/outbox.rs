@@ -160,7 +160,7 @@ pub(super) fn worst_state(recipients: &[Recipient]) -> String {
         RecipientState::Sent,
     ];
     let worst = order.into_iter().find(|state| recipients.iter().any(|recipient| recipient.state == *state));
-    let word = worst.map_or("sent", RecipientState::word);
+    let word = worst.map_or("sent", RecipientState::as_str);
     let is_marked = worst != Some(RecipientState::Uncertain)
         && recipients.iter().any(|recipient| recipient.uncertain > 0);
     if is_marked { format!("{word}, uncertain") } else { word.to_owned() }

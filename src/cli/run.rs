@@ -115,7 +115,7 @@ async fn once(loaded: Loaded, names: &[String]) -> anyhow::Result<ExitCode> {
 
 /// A run on one line.
 pub(super) fn line_of(run: &Run) -> String {
-    output::line(&format!("{} · run {} · {} · {}", run.flow, run.id, run.outcome.word(), run.summary))
+    output::line(&format!("{} · run {} · {} · {}", run.flow, run.id, run.outcome.as_str(), run.summary))
 }
 
 /// An engine for one that works on the state without a daemon; what commands have asked for is done.

@@ -65,7 +65,7 @@ impl Engine {
         if !self.planner.claim(name) {
             return Ok(None);
         }
-        info!(flow = name, cause = order.cause.word(), "a run is requested by command");
+        info!(flow = name, cause = order.cause.as_str(), "a run is requested by command");
         Ok(Some(Job { flow, order }))
     }
 }

@@ -71,9 +71,9 @@ impl Request {
             Self::Send(mail, Redirect { to, instead_of }) => {
                 json!({ "mail": mail, "to": to, "instead_of": instead_of })
             }
-            Self::Run { cause, range: Range::New, .. } => json!({ "cause": cause.word() }),
+            Self::Run { cause, range: Range::New, .. } => json!({ "cause": cause.as_str() }),
             Self::Run { cause, range: Range::Past { from, to, again }, .. } => {
-                json!({ "cause": cause.word(), "from": from.as_microsecond(), "to": to.as_microsecond(), "again": again })
+                json!({ "cause": cause.as_str(), "from": from.as_microsecond(), "to": to.as_microsecond(), "again": again })
             }
         }
     }
@@ -93,7 +93,7 @@ impl Request {
                 Self::Send(about["mail"].as_i64()?, Redirect { to, instead_of })
             }
             "run" => {
-                let cause = Cause::of_word(about["cause"].as_str()?)?;
+                let cause = Cause::parse(about["cause"].as_str()?)?;
                 let range = match (moment("from"), moment("to")) {
                     (Some(from), Some(to)) => Range::Past { from, to, again: about["again"] == true },
                     _ => Range::New,

@@ -45,7 +45,7 @@ impl HealthView {
 impl From<&Alarm> for AlarmView {
     fn from(alarm: &Alarm) -> Self {
         Self {
-            kind: alarm.kind.word(),
+            kind: alarm.kind.as_str(),
             about: alarm.about.clone(),
             since: alarm.since,
             times: alarm.times,

@@ -79,7 +79,7 @@ impl From<&Recipient> for RecipientView {
     fn from(recipient: &Recipient) -> Self {
         Self {
             address: recipient.address.clone(),
-            state: recipient.state.word(),
+            state: recipient.state.as_str(),
             uncertain: recipient.uncertain,
             reply: recipient.reply.clone(),
         }

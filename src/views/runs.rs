@@ -67,7 +67,7 @@ impl<M> RunView<M> {
             due: run.due,
             started: run.started,
             ended: run.ended,
-            outcome: run.outcome.word(),
+            outcome: run.outcome.as_str(),
             summary: run.summary.clone(),
             rows: run.rows,
             mails,

@@ -136,7 +136,7 @@ async fn a_flow_that_waits_longer_than_its_recurrence_is_an_alarm_that_names_wha
         daemon.tick().await;
     }
     let alarm = eventually_async("the alarm", async || raised(&sandbox).await.pop()).await;
-    assert_eq!((alarm.kind.word(), alarm.about.as_str()), ("held-up", "slow"), "{alarm:?}");
+    assert_eq!((alarm.kind.as_str(), alarm.about.as_str()), ("held-up", "slow"), "{alarm:?}");
     has(
         &alarm.what,
         &["f4 and 1 other wait longer than their recurrence", "f0, f1, f2, f3", "waiting for slow"],

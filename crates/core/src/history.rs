@@ -49,13 +49,13 @@ const OUTCOMES: [(Outcome, &str); 9] = [
 
 impl Outcome {
     /// The word of the outcome in the database, the history and the commands.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         OUTCOMES.iter().find(|(outcome, _)| *outcome == self).map_or("", |(_, word)| word)
     }
 
-    /// Every word that an outcome can have.
-    pub fn words() -> [&'static str; 9] {
-        OUTCOMES.map(|(_, word)| word)
+    /// Every outcome.
+    pub fn all() -> [Self; 9] {
+        OUTCOMES.map(|(outcome, _)| outcome)
     }
 
     /// Whether nothing is left to do: its mails are sent, or there were none to send.
@@ -63,8 +63,8 @@ impl Outcome {
         matches!(self, Self::Sent | Self::NothingNew | Self::ConditionFalse)
     }
 
-    /// The outcome of that name.
-    pub fn of_word(word: &str) -> Option<Self> {
+    /// The outcome of that word.
+    pub fn parse(word: &str) -> Option<Self> {
         OUTCOMES.iter().find(|(_, w)| *w == word).map(|(outcome, _)| *outcome)
     }
 }
@@ -97,12 +97,12 @@ const CAUSES: [(Cause, &str); 6] = [
 
 impl Cause {
     /// The word of the cause in the database, the history and the commands.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         CAUSES.iter().find(|(cause, _)| *cause == self).map_or("", |(_, word)| word)
     }
 
     /// The cause of that word.
-    pub fn of_word(word: &str) -> Option<Self> {
+    pub fn parse(word: &str) -> Option<Self> {
         CAUSES.iter().find(|(_, known)| *known == word).map(|(cause, _)| *cause)
     }
 }
@@ -184,11 +184,14 @@ mod tests {
     #[test]
     fn every_outcome_has_its_own_word() {
         for (outcome, word) in OUTCOMES {
-            assert_eq!(outcome.word(), word);
-            assert_eq!(Outcome::of_word(word), Some(outcome));
+            assert_eq!(outcome.as_str(), word);
+            assert_eq!(Outcome::parse(word), Some(outcome));
         }
-        assert_eq!(Outcome::of_word("lost"), None);
-        assert_eq!(Outcome::words().map(Outcome::of_word), OUTCOMES.map(|(outcome, _)| Some(outcome)));
+        assert_eq!(Outcome::parse("lost"), None);
+        assert_eq!(
+            Outcome::all().map(Outcome::as_str).map(Outcome::parse),
+            OUTCOMES.map(|(outcome, _)| Some(outcome))
+        );
     }
 
     #[test]
@@ -200,8 +203,8 @@ mod tests {
     #[test]
     fn every_cause_has_its_own_word() {
         for (cause, word) in CAUSES {
-            assert_eq!((cause.word(), Cause::of_word(word)), (word, Some(cause)));
+            assert_eq!((cause.as_str(), Cause::parse(word)), (word, Some(cause)));
         }
-        assert_eq!(Cause::of_word("chance"), None);
+        assert_eq!(Cause::parse("chance"), None);
     }
 }

@@ -107,7 +107,7 @@ impl Machine {
             return;
         };
         state.counts.runs += 1;
-        state.tell_now(|| format!("{name} ran: {} ({})", ended.summary, ended.outcome.word()));
+        state.tell_now(|| format!("{name} ran: {} ({})", ended.summary, ended.outcome.as_str()));
         if ended.outcome == Outcome::Failed {
             process.failed.insert(name.clone(), (state.now, state.counts.endured));
             if self.world.break_it == Some(Break::NoRetry) {

@@ -269,12 +269,12 @@ fn judge_recipients(
             if tally.taken == 0 && !tally.was_refused && !is_worn_out && !is_broken && !waits_in_vain {
                 let message = format!(
                     "letter {id} was never taken for r{r}, which the history calls {}",
-                    found.state.word()
+                    found.state.as_str()
                 );
                 return Err(Violation::new(Kind::Lost, message));
             }
             if found.is_due() && !is_hopeless {
-                let message = format!("letter {id} is {} for r{r} for ever", found.state.word());
+                let message = format!("letter {id} is {} for r{r} for ever", found.state.as_str());
                 return Err(Violation::new(Kind::Lost, message));
             }
             if tally.taken > found.uncertain + 1 {

@@ -56,7 +56,7 @@ struct Page {
 
 impl Page {
     fn run(&mut self, run: &Run, steps: &[RecordedStep], mails: &[MessageRecord], zone: &TimeZone) {
-        let title = format!("run {} of {}: {}", run.id, run.flow, run.outcome.word());
+        let title = format!("run {} of {}: {}", run.id, run.flow, run.outcome.as_str());
         let _ = writeln!(self.text, "{title}\n{}", output::wrapped(&format!("  {}", run.summary), "  "));
         if let Some(help) = &run.help {
             let _ = writeln!(self.text, "{}", output::wrapped(&format!("  help: {help}"), "  "));
@@ -114,7 +114,7 @@ impl Page {
         self.facts(&facts.collect::<Vec<_>>());
         let cells = |recipient: &Recipient| {
             let reply = recipient.reply.clone().unwrap_or_default();
-            vec![String::new(), recipient.address.clone(), recipient.state.word().to_owned(), reply]
+            vec![String::new(), recipient.address.clone(), recipient.state.as_str().to_owned(), reply]
         };
         let rows: Vec<_> = mail.recipients.iter().map(cells).collect();
         let columns = ["", "", "", ""].map(Column::text);
@@ -139,7 +139,7 @@ pub(in crate::cli) fn told_mail(mail: &MessageRecord, zone: &TimeZone) -> String
 pub(in crate::cli) fn told_recipient(recipient: &Recipient) -> String {
     let mark = mark(recipient.uncertain).map_or_else(String::new, |mark| format!(" ({mark})"));
     let reply = recipient.reply.as_ref().map_or_else(String::new, |reply| format!(": {reply}"));
-    format!("{} {}{mark}{reply}", recipient.address, recipient.state.word())
+    format!("{} {}{mark}{reply}", recipient.address, recipient.state.as_str())
 }
 
 fn connection_word(mail: &MessageRecord) -> &'static str {

@@ -101,7 +101,7 @@ fn condition(inputs: &ConditionInputs, outputs: &ConditionOutputs) -> Vec<Fact> 
         ("condition", Some(inputs.condition.clone())),
         ("length", Some(inputs.length.to_string())),
         ("result", Some(outputs.result.to_string())),
-        ("rows", Some(outputs.then.words().to_owned())),
+        ("rows", Some(outputs.then.as_str().to_owned())),
     ])
 }
 
@@ -136,7 +136,7 @@ fn of_mails(mails: &[RenderedMail]) -> Vec<Fact> {
 
 fn commit(inputs: &CommitInputs, outputs: &CommitOutputs, zone: &TimeZone) -> Vec<Fact> {
     known([
-        ("rows", Some(inputs.verdict.words().to_owned())),
+        ("rows", Some(inputs.verdict.as_str().to_owned())),
         ("mails", Some(outputs.mails.to_string())),
         ("watermark", outputs.watermark.map(|at| output::moment(at, zone))),
     ])

@@ -22,7 +22,7 @@ impl Seen {
     /// Everything that is wrong, as the engine knows it.
     pub(super) fn current_alarms(self, facts: &AlarmFacts, config: &Config, now: Timestamp) -> Vec<Alarm> {
         let noted = |held_up: HeldUp| {
-            let what = held_up.words();
+            let what = held_up.to_string();
             (held_up.connection, (held_up.since, what))
         };
         let held_up = self.held_up.into_iter().map(noted).collect();

@@ -44,7 +44,7 @@ pub(super) async fn look_and_tell(
 fn log(decision: &Decision) {
     for alarm in &decision.new {
         let title = alarm.kind.title(&alarm.about);
-        let kind = alarm.kind.word();
+        let kind = alarm.kind.as_str();
         error!(
             alarm = kind,
             about = alarm.about,
@@ -54,7 +54,7 @@ fn log(decision: &Decision) {
         );
     }
     for raised in &decision.over {
-        let kind = raised.kind.word();
+        let kind = raised.kind.as_str();
         info!(alarm = kind, about = raised.about, "{}", raised.kind.end(&raised.about));
     }
     if !decision.to_mail.is_empty() {

@@ -118,7 +118,7 @@ impl Delivery {
         let has_taken = heard().any(|receipt| matches!(receipt, Receipt::Accepted(_)));
         let is_verdict = has_taken || heard().any(|receipt| matches!(receipt, Receipt::Refused(_)));
         if !is_verdict && !session.is_usable() {
-            let reason = heard().next().map_or("the session is gone", Receipt::words);
+            let reason = heard().next().map_or("the session is gone", Receipt::reply);
             let error = ConnectError::new(reason, None);
             attempt.breaks(name, &error, false);
             self.suspects(name, &error, attempt).await;

@@ -196,8 +196,8 @@ impl RunLogLine {
         let RunFacts { past_time, pages, scanned, new, mails } = self.facts;
         let past_time = past_time.map(|at| at.to_string());
         let flow = &self.flow.name;
-        let cause = self.cause.word();
-        let outcome = outcome.word();
+        let cause = self.cause.as_str();
+        let outcome = outcome.as_str();
         info!(flow, run, cause, outcome, new, scanned, pages, mails, past_time, took_ms, "{summary}");
     }
 
@@ -207,8 +207,8 @@ impl RunLogLine {
         let RunFacts { past_time, pages, scanned, new, .. } = self.facts;
         let past_time = past_time.map(|at| at.to_string());
         let flow = &self.flow.name;
-        let cause = self.cause.word();
-        let outcome = Outcome::Failed.word();
+        let cause = self.cause.as_str();
+        let outcome = Outcome::Failed.as_str();
         let help = failure.help();
         error!(
             flow,

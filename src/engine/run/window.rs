@@ -145,7 +145,7 @@ async fn plan_fixed_scan(
     let now = table.ask_time().await?.date.unwrap_or_else(|| ctx.clock.now());
     let past_time = flow.window.length_before(now);
     let inputs = WindowInputs::Fixed { window_s: flow.window.length.as_secs(), server_time: now };
-    recorder.push(Step::Window { inputs, outputs: since(past_time, Reason::Window.words()) });
+    recorder.push(Step::Window { inputs, outputs: since(past_time, Reason::Window.as_str()) });
     Ok(ScanPlan::that_moves_nothing(source, past_time, None))
 }
 
@@ -166,7 +166,7 @@ fn plan_later_scan(
         begin: baseline,
         watermark,
     });
-    recorder.push(Step::Window { inputs, outputs: since(found.at, found.reason.words()) });
+    recorder.push(Step::Window { inputs, outputs: since(found.at, found.reason.as_str()) });
     ScanPlan {
         source,
         past_time: found.at,

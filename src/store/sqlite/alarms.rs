@@ -136,7 +136,7 @@ impl Database {
                     is_mail_waiting: row.get(5)?,
                 })
             };
-            AlarmKind::of_word(&row.get::<_, String>(0)?).map(raised).transpose()
+            AlarmKind::parse(&row.get::<_, String>(0)?).map(raised).transpose()
         })?;
         Ok(rows.filter_map(Result::transpose).collect::<Result<_, _>>()?)
     }
@@ -153,7 +153,7 @@ impl Database {
             tx.execute(
                 "INSERT INTO alarms (kind, about, since, what) VALUES (?1, ?2, ?3, ?4)
                  ON CONFLICT (kind, about) DO UPDATE SET what = excluded.what",
-                params![alarm.kind.word(), alarm.about, to_db(alarm.since), alarm.what],
+                params![alarm.kind.as_str(), alarm.about, to_db(alarm.since), alarm.what],
             )?;
         }
         if let Some(mail) = mail {
@@ -161,12 +161,12 @@ impl Database {
             for (kind, about) in &update.mailed {
                 tx.execute(
                     "UPDATE alarms SET mailed = ?3, mail = ?4 WHERE kind = ?1 AND about = ?2",
-                    params![kind.word(), about, to_db(now), id],
+                    params![kind.as_str(), about, to_db(now), id],
                 )?;
             }
         }
         for (kind, about) in &update.over {
-            tx.execute("DELETE FROM alarms WHERE kind = ?1 AND about = ?2", params![kind.word(), about])?;
+            tx.execute("DELETE FROM alarms WHERE kind = ?1 AND about = ?2", params![kind.as_str(), about])?;
         }
         tx.commit()?;
         Ok(())

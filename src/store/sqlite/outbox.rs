@@ -127,7 +127,7 @@ pub(super) fn write_recipients(
     for (position, recipient) in (0_i64..).zip(recipients) {
         tx.execute(
             "UPDATE recipients SET state = ?3, uncertain = ?4, reply = ?5 WHERE mail = ?1 AND position = ?2",
-            params![mail, position, recipient.state.word(), recipient.uncertain, recipient.reply],
+            params![mail, position, recipient.state.as_str(), recipient.uncertain, recipient.reply],
         )?;
     }
     let next_try = recipients.iter().any(Recipient::is_due).then(|| to_db(next_try));
@@ -148,7 +148,7 @@ pub(super) fn recipients_of(db: &Connection, mail: i64) -> Result<Vec<Recipient>
             let word: String = row.get(1)?;
             Ok(Recipient {
                 address: row.get(0)?,
-                state: RecipientState::of_word(&word).unwrap_or(RecipientState::Held),
+                state: RecipientState::parse(&word).unwrap_or(RecipientState::Held),
                 uncertain: row.get(2)?,
                 reply: row.get(3)?,
             })
@@ -183,6 +183,6 @@ pub(super) fn update_run(tx: &Transaction<'_>, mail: i64) -> Result<(), Failure>
     for mail in mails {
         all.extend(recipients_of(tx, mail)?);
     }
-    tx.execute("UPDATE runs SET outcome = ?2 WHERE id = ?1", params![run, outcome_of(&all).word()])?;
+    tx.execute("UPDATE runs SET outcome = ?2 WHERE id = ?1", params![run, outcome_of(&all).as_str()])?;
     Ok(())
 }

@@ -118,7 +118,7 @@ pub(super) fn redirect(
     for (position, recipient) in (0_i64..).zip(&recipients).skip(before.len()) {
         tx.execute(
             "INSERT INTO recipients (mail, position, address, state) VALUES (?1, ?2, ?3, ?4)",
-            params![mail, position, recipient.address, recipient.state.word()],
+            params![mail, position, recipient.address, recipient.state.as_str()],
         )?;
     }
     write_recipients(tx, mail, &recipients, now)?;

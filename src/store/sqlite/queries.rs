@@ -37,7 +37,7 @@ impl Database {
             Ok(Sample {
                 started: from_db(started),
                 took: ended.map(|ended| SignedDuration::from_micros(ended - started)),
-                is_failed: outcome == Outcome::Failed.word(),
+                is_failed: outcome == Outcome::Failed.as_str(),
                 rows: row.get::<_, i64>(3)?.unsigned_abs(),
                 mails: row.get::<_, i64>(4)?.unsigned_abs(),
             })
@@ -64,7 +64,7 @@ impl RunFilter {
         also("runs.id > ?", self.after.map(Value::from));
         if !self.outcomes.is_empty() {
             conditions.push(format!("outcome IN ({})", vec!["?"; self.outcomes.len()].join(", ")));
-            values.extend(self.outcomes.iter().map(|outcome| text(outcome.word())));
+            values.extend(self.outcomes.iter().map(|outcome| text(outcome.as_str())));
         }
         let limit = self.limit.map_or(-1, i64::from);
         values.push(limit.into());

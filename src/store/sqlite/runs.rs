@@ -187,7 +187,7 @@ fn begin(tx: &Transaction<'_>, owner: &str, run: &NewRun) -> Result<ClaimedRun, 
         tx,
         "INSERT INTO runs (flow, cause, due, started, outcome, owner) VALUES (?1, ?2, ?3, ?4, 'running', \
          ?5)",
-        params![flow, order.cause.word(), order.due.map(to_db), started, owner],
+        params![flow, order.cause.as_str(), order.due.map(to_db), started, owner],
     )?;
     let id = tx.last_insert_rowid();
     if let Some(request) = order.request {
@@ -234,7 +234,7 @@ fn record_scan(
     execute(
         tx,
         "UPDATE runs SET ended = ?2, outcome = ?3, summary = ?4, rows = ?5, mails = ?6 WHERE id = ?1",
-        params![run, now, scanned.outcome.word(), scanned.summary, rows, count],
+        params![run, now, scanned.outcome.as_str(), scanned.summary, rows, count],
     )?;
     if is_of_new_rows {
         execute(
@@ -295,7 +295,7 @@ pub(super) fn run_of(row: &DbRow<'_>) -> rusqlite::Result<Run> {
         due: row.get::<_, Option<i64>>(3)?.map(from_db),
         started: from_db(row.get(4)?),
         ended: row.get::<_, Option<i64>>(5)?.map(from_db),
-        outcome: Outcome::of_word(&word).unwrap_or(Outcome::Failed),
+        outcome: Outcome::parse(&word).unwrap_or(Outcome::Failed),
         summary: row.get(7)?,
         rows: row.get::<_, i64>(8)?.unsigned_abs(),
         mails: row.get::<_, i64>(9)?.unsigned_abs(),

@@ -1,5 +1,7 @@
 //! A table connection whose flows wait for their turn.
 
+use std::fmt;
+
 use jiff::Timestamp;
 
 use super::{Alarm, AlarmKind};
@@ -19,9 +21,8 @@ pub struct HeldUp {
     pub holders: Vec<String>,
 }
 
-impl HeldUp {
-    /// What happens, in a sentence.
-    pub fn words(&self) -> String {
+impl fmt::Display for HeldUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { connection, flow, since, others, holders } = self;
         let more = match others {
             0 => String::new(),
@@ -29,7 +30,8 @@ impl HeldUp {
             others => format!(" and {others} others"),
         };
         let (waits, their) = if *others == 0 { ("waits", "its") } else { ("wait", "their") };
-        format!(
+        write!(
+            f,
             "{flow}{more} {waits} longer than {their} recurrence, since {since}: the runs of {} are still waiting \
              for {connection}",
             holders.join(", ")

@@ -120,12 +120,12 @@ const WORDS: [(AlarmKind, &str); 9] = [
 
 impl AlarmKind {
     /// The word of the kind in the database and in `leadflow health --json`.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         WORDS.iter().find(|(kind, _)| *kind == self).map_or("", |(_, word)| word)
     }
 
     /// The kind of that word.
-    pub fn of_word(word: &str) -> Option<Self> {
+    pub fn parse(word: &str) -> Option<Self> {
         WORDS.iter().find(|(_, known)| *known == word).map(|(kind, _)| *kind)
     }
 

@@ -88,7 +88,7 @@ fn each_fact_raises_its_alarm_and_causes_hide_their_effects() {
 fn mails_that_are_held_or_wait_are_counted_and_it_says_what_to_do() {
     let told = |state: FlowState| {
         let facts = Facts { flows: BTreeMap::from([("leads".to_owned(), state)]), ..Facts::default() };
-        let Alarm { what, help, .. } = standing(&config(), &facts, at("05T10:30:00")).remove(0);
+        let Alarm { what, help, .. } = current_alarms(&config(), &facts, at("05T10:30:00")).remove(0);
         format!("{what}\n    {help}")
     };
     let held = |count| HeldMails { count, since: at("05T09:00:00"), oldest: 3 };
@@ -155,10 +155,10 @@ fn an_alarm_is_told_once_then_again_after_repeat_and_its_end_is_told() {
 #[test]
 fn every_kind_has_its_own_words() {
     let words = WORDS.map(|(kind, word)| {
-        assert_eq!((kind.word(), AlarmKind::of_word(word)), (word, Some(kind)));
+        assert_eq!((kind.as_str(), AlarmKind::parse(word)), (word, Some(kind)));
         format!("{word}: {} | {}", kind.title("leads"), kind.end("leads"))
     });
-    assert_eq!(AlarmKind::of_word("lost"), None);
+    assert_eq!(AlarmKind::parse("lost"), None);
     insta::assert_snapshot!(words.join("\n"));
 }
 
@@ -194,7 +194,7 @@ fn a_connection_that_holds_flows_up_is_told_once_and_not_for_each_of_its_flows()
             others: 1,
             holders: vec!["a".to_owned(), "b".to_owned()],
         };
-        let held_up = BTreeMap::from([(of.connection.clone(), (of.since, of.words()))]);
+        let held_up = BTreeMap::from([(of.connection.clone(), (of.since, of.to_string()))]);
         let facts = Facts { flows: flows.clone(), held_up, ..Facts::default() };
         let alarms = current_alarms(&config(), &facts, at("05T18:00:00")).into_iter();
         alarms.map(|alarm| (alarm.kind, alarm.about, alarm.what)).collect::<Vec<_>>()

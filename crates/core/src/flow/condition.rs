@@ -51,7 +51,7 @@ pub enum Verdict {
 
 impl Verdict {
     /// The verdict as the run history shows it.
-    pub fn words(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Mail => "mailed",
             Self::NothingNew => "nothing new",
@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn a_verdict_is_stored_by_its_words() {
         for verdict in [Verdict::Mail, Verdict::NothingNew, Verdict::Gather, Verdict::PassOver] {
-            assert_eq!(serde_json::to_value(verdict).unwrap(), verdict.words());
+            assert_eq!(serde_json::to_value(verdict).unwrap(), verdict.as_str());
         }
     }
 

@@ -40,10 +40,10 @@ pub enum Receipt {
 }
 
 impl Receipt {
-    /// The reply or the reason.
-    pub fn words(&self) -> &str {
-        let (Self::Accepted(words) | Self::Refused(words) | Self::Later(words) | Self::Unknown(words)) = self;
-        words
+    /// The reply, or the reason why there was none.
+    pub fn reply(&self) -> &str {
+        let (Self::Accepted(reply) | Self::Refused(reply) | Self::Later(reply) | Self::Unknown(reply)) = self;
+        reply
     }
 }
 
@@ -118,7 +118,7 @@ impl Recipient {
 
 impl RecipientState {
     /// The word of the state in the database, the history and the commands.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Waiting => "waiting",
             Self::Sent => "sent",
@@ -128,10 +128,10 @@ impl RecipientState {
         }
     }
 
-    /// The state of that name.
-    pub fn of_word(word: &str) -> Option<Self> {
+    /// The state of that word.
+    pub fn parse(word: &str) -> Option<Self> {
         let all = [Self::Waiting, Self::Sent, Self::Uncertain, Self::Held, Self::Dropped];
-        all.into_iter().find(|state| state.word() == word)
+        all.into_iter().find(|state| state.as_str() == word)
     }
 }
 
@@ -193,17 +193,17 @@ mod tests {
         ] {
             let next = fresh.after(receipt.clone());
             assert_eq!((next.state, next.uncertain), (state, uncertain), "{receipt:?}");
-            assert_eq!(next.reply.as_deref(), Some(receipt.words()), "{receipt:?}");
+            assert_eq!(next.reply.as_deref(), Some(receipt.reply()), "{receipt:?}");
         }
     }
 
     #[test]
     fn every_state_has_its_own_word() {
         use RecipientState::{Dropped, Held, Sent, Uncertain, Waiting};
-        let words = [Waiting, Sent, Uncertain, Held, Dropped].map(|state| (state, state.word()));
-        assert!(words.iter().all(|(state, word)| RecipientState::of_word(word) == Some(*state)));
+        let words = [Waiting, Sent, Uncertain, Held, Dropped].map(|state| (state, state.as_str()));
+        assert!(words.iter().all(|(state, word)| RecipientState::parse(word) == Some(*state)));
         assert_eq!(words.map(|(_, word)| word), ["waiting", "sent", "uncertain", "held", "dropped"]);
-        assert_eq!(RecipientState::of_word("lost"), None);
+        assert_eq!(RecipientState::parse("lost"), None);
     }
 
     #[test]

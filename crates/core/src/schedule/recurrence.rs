@@ -86,7 +86,7 @@ impl Frequency {
     ];
 
     /// Its word in flows.toml.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         Self::WORDS.iter().find(|(_, frequency)| *frequency == self).map_or("", |(word, _)| word)
     }
 

@@ -59,7 +59,7 @@ pub enum Reason {
 
 impl Reason {
     /// The reason as the run history shows it.
-    pub fn words(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Window => "now − window",
             Self::Watermark => "watermark − overlap",

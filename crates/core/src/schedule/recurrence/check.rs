@@ -83,7 +83,7 @@ fn wrong_fields(every: &Every) -> Vec<DefinitionError> {
         errors.push(wrong(
             "interval",
             message,
-            &format!("1 to {longest} for frequency \"{}\"", frequency.word()),
+            &format!("1 to {longest} for frequency \"{}\"", frequency.as_str()),
         ));
     }
     let calendar = is_calendar(frequency);
@@ -94,7 +94,7 @@ fn wrong_fields(every: &Every) -> Vec<DefinitionError> {
         ("month_days", !every.month_days.is_empty(), frequency == Frequency::Month, "month"),
     ] {
         if used && !fits {
-            let message = format!("{field} cannot be used with frequency \"{}\"", frequency.word());
+            let message = format!("{field} cannot be used with frequency \"{}\"", frequency.as_str());
             let help = format!("it is for {frequencies}; remove it, or change the frequency");
             errors.push(wrong(field, message, &help));
         }

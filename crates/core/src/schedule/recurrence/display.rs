@@ -22,7 +22,7 @@ impl fmt::Display for Recurrence {
 
 impl fmt::Display for Every {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let word = self.frequency.word();
+        let word = self.frequency.as_str();
         match self.interval {
             1 => write!(f, "every {word}")?,
             count => write!(f, "every {count} {word}s")?,
