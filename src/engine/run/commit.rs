@@ -84,7 +84,7 @@ pub(super) async fn commit(
     if plan.replay.is_none() {
         skipped.extend(new_rows.hidden.into_vec());
     }
-    if verdict == Verdict::PassOver && plan.replay.is_none() {
+    if verdict == Verdict::Skip && plan.replay.is_none() {
         skipped.extend(&marks);
     }
     let scanned = ScanResult {
@@ -159,7 +159,7 @@ fn words(flow: &Flow, decided: &RunDecision, mails: usize) -> (Outcome, String) 
             Outcome::ConditionFalse,
             format!("{rows}, but {} is false: they gather until it is true", flow.condition),
         ),
-        Verdict::PassOver => {
+        Verdict::Skip => {
             (Outcome::ConditionFalse, format!("{rows}, but {} is false: they are skipped", flow.condition))
         }
     };

@@ -242,7 +242,7 @@ async fn run_steps(
     let _permit = if verdict == Verdict::Mail { ctx.compose_permits.acquire().await.ok() } else { None };
     let (mails, new_rows) = match verdict {
         Verdict::Mail => Box::pin(commit::render(ctx, config, flow, run, &plan, new_rows, recorder)).await?,
-        Verdict::NothingNew | Verdict::Gather | Verdict::PassOver => (None, new_rows),
+        Verdict::NothingNew | Verdict::Gather | Verdict::Skip => (None, new_rows),
     };
     for note in mails.iter().flat_map(crate::compose::Mails::notes) {
         warn!(flow = flow.name, run, "{note}");

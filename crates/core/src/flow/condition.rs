@@ -44,9 +44,9 @@ pub enum Verdict {
     /// It does not hold, but more rows could still make it hold: the watermark stays and they gather.
     #[serde(rename = "gather until the condition holds")]
     Gather,
-    /// It does not hold, and more rows cannot make it hold: they are passed over.
+    /// It does not hold, and more rows cannot make it hold: they are skipped.
     #[serde(rename = "passed over")]
-    PassOver,
+    Skip,
 }
 
 impl Verdict {
@@ -56,7 +56,7 @@ impl Verdict {
             Self::Mail => "mailed",
             Self::NothingNew => "nothing new",
             Self::Gather => "gather until the condition holds",
-            Self::PassOver => "passed over",
+            Self::Skip => "passed over",
         }
     }
 }
@@ -70,7 +70,7 @@ impl Condition {
         match (length, self.can_still_hold(length)) {
             (0, _) => Verdict::NothingNew,
             (_, true) => Verdict::Gather,
-            (_, false) => Verdict::PassOver,
+            (_, false) => Verdict::Skip,
         }
     }
 
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn decides_by_the_number_of_new_rows() {
-        use Verdict::{Gather, Mail, NothingNew, PassOver};
+        use Verdict::{Gather, Mail, NothingNew, Skip};
         for (condition, length, expected) in [
             ("length > 0", 0, NothingNew),
             ("length > 0", 1, Mail),
@@ -166,13 +166,13 @@ mod tests {
             ("length >= 5", 3, Gather),
             ("length >= 5", 5, Mail),
             ("length == 0", 0, Mail),
-            ("length == 0", 2, PassOver),
+            ("length == 0", 2, Skip),
             ("length == 2", 1, Gather),
-            ("length == 2", 3, PassOver),
+            ("length == 2", 3, Skip),
             ("length != 2", 2, Gather),
             ("length < 3", 0, Mail),
-            ("length < 3", 3, PassOver),
-            ("length<=3", 4, PassOver),
+            ("length < 3", 3, Skip),
+            ("length<=3", 4, Skip),
         ] {
             let parsed: Condition = condition.parse().unwrap();
             assert_eq!(parsed.decide(length), expected, "{condition} with {length}");
@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn a_verdict_is_stored_by_its_words() {
-        for verdict in [Verdict::Mail, Verdict::NothingNew, Verdict::Gather, Verdict::PassOver] {
+        for verdict in [Verdict::Mail, Verdict::NothingNew, Verdict::Gather, Verdict::Skip] {
             assert_eq!(serde_json::to_value(verdict).unwrap(), verdict.as_str());
         }
     }

@@ -121,7 +121,7 @@ fn a_flow_that_is_claimed_is_not_due_beside_it() {
 }
 
 #[test]
-fn only_who_comes_back_passes_over_what_is_not_made_up_for() {
+fn only_who_comes_back_skips_what_is_not_made_up_for() {
     let on = || (hourly().without_catch_up(), known("08T08:00:00", Some("08T09:00:00")));
     let mut planner = loaded(vec![on()], "08T09:59:00");
     planner.set_off("leads", false, at("08T10:00:00"));

@@ -245,7 +245,7 @@ impl Entry {
         self.next = self.flow.recurrence.next(self.anchor, after);
     }
 
-    /// Passes over what is not to be made up for. When the clock goes back the flow would stand still until it
+    /// Skips what is not to be made up for. When the clock goes back the flow would stand still until it
     /// has caught up.
     fn keep_up(&mut self, now: Timestamp, paused: bool) {
         let went_back = self.after > now + MISSED || self.anchor > now + MISSED;
@@ -253,7 +253,7 @@ impl Entry {
             self.anchor = self.anchor.min(now);
         }
         if went_back || (paused && !self.flow.catch_up) {
-            self.pass_over(now);
+            self.skip_to(now);
         }
         if self.retry.at.is_some_and(|at| at > now + LONGEST_WAIT) {
             self.retry.at = Some(now);
@@ -262,7 +262,7 @@ impl Entry {
 
     /// No run is made for the slots up to now; the next one covers them. A failed run that has waited for one of
     /// them is tried again.
-    fn pass_over(&mut self, now: Timestamp) {
+    fn skip_to(&mut self, now: Timestamp) {
         if self.retry.failures > 0 {
             self.retry.at = Some(now);
         }
@@ -272,7 +272,7 @@ impl Entry {
 
     fn turn_on(&mut self, now: Timestamp) {
         if !self.flow.catch_up {
-            self.pass_over(now);
+            self.skip_to(now);
         }
         if self.retry.at.is_some() {
             self.retry.at = Some(now);
