@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use leadflow::config::Loaded;
-use leadflow::history::{Order, Run};
+use leadflow::history::{Run, RunOrder};
 use leadflow::platform::clock::Clock;
 use leadflow::store::state;
 use leadflow::store::{Request, RunFilter, Store};
@@ -118,7 +118,7 @@ async fn here(loaded: &Loaded, request: &Request, stop: watch::Receiver<bool>) -
     let flow = super::flow_named(&loaded.config, flow)?;
     let engine = super::run::engine(&loaded.config).await?;
     let store = engine.context().store.clone();
-    let wanted = vec![(Arc::clone(flow), Order::of(*cause, *range))];
+    let wanted = vec![(Arc::clone(flow), RunOrder::without_slot(*cause, *range))];
     let ends = engine.run_now(wanted, stop.clone()).await?;
     match ends.into_iter().find_map(|end| end.result) {
         Some(ended) => Ok(ended.run),

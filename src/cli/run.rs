@@ -9,7 +9,7 @@ use leadflow::daemon::ticker;
 use leadflow::daemon::{self, Drive, Signal, Watch};
 use leadflow::engine::{Engine, FinishedRun, RunContext};
 use leadflow::flow::{Config, Flow};
-use leadflow::history::{Cause, Order, Run};
+use leadflow::history::{Cause, Run, RunOrder};
 use leadflow::platform::clock::Clock;
 use leadflow::store::state;
 use leadflow::store::{Lock, Owner};
@@ -83,7 +83,7 @@ async fn once(loaded: Loaded, names: &[String]) -> anyhow::Result<ExitCode> {
     if wanted.is_empty() {
         bail!("no flow is on");
     }
-    let order = Order::new(Cause::Once, None);
+    let order = RunOrder::new(Cause::Once, None);
     let wanted = wanted.into_iter().map(|flow| (flow, order)).collect();
     let (ends, stopped_by) = unless_stopped(async |stop| Ok(engine.run_now(wanted, stop).await?)).await?;
     let mut is_done = true;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::{anyhow, bail};
 use jiff::Timestamp;
 use leadflow::config::Loaded;
-use leadflow::history::{Cause, Outcome, Range, RecordedStep, Run, Step, WindowInputs};
+use leadflow::history::{Cause, Outcome, RecordedStep, RowRange, Run, Step, WindowInputs};
 use leadflow::platform::clock::Clock;
 use leadflow::store::{Request, Store};
 use leadflow::tasks::replay;
@@ -59,7 +59,7 @@ pub(crate) struct ReplayArguments {
 pub(super) async fn trigger(loaded: Loaded, arguments: TriggerArguments) -> anyhow::Result<ExitCode> {
     super::state_to_change(&loaded).await?;
     super::is_on_in_file(&loaded, &arguments.flow).await?;
-    let request = Request::Run { flow: arguments.flow, cause: Cause::Trigger, range: Range::New };
+    let request = Request::Run { flow: arguments.flow, cause: Cause::Trigger, range: RowRange::New };
     Ok(ask::exit_of(&ask::run_flow(&loaded, request, arguments.json).await?))
 }
 
@@ -77,7 +77,7 @@ pub(super) async fn resubmit(loaded: Loaded, arguments: ResubmitArguments) -> an
             run.flow
         )
     };
-    let range = Range::Past { from, to, again: arguments.again };
+    let range = RowRange::Replay { from, to, again: arguments.again };
     drop(store);
     let request = Request::Run { flow: run.flow, cause: Cause::Resubmit, range };
     let ended = ask::run_flow(&loaded, request, arguments.json).await?;
@@ -161,7 +161,7 @@ pub(super) async fn replay(loaded: Loaded, arguments: ReplayArguments) -> anyhow
         output::print("nothing was done")?;
         return Ok(ExitCode::FAILURE);
     }
-    let range = Range::Past { from, to, again: arguments.again };
+    let range = RowRange::Replay { from, to, again: arguments.again };
     let request = Request::Run { flow: arguments.flow, cause: Cause::Replay, range };
     Ok(ask::exit_of(&ask::run_flow(&loaded, request, arguments.json).await?))
 }

@@ -8,7 +8,7 @@ use super::finish::mail_may_finish;
 use super::workers::Job;
 use super::{Engine, FinishedRun};
 use crate::flow::Flow;
-use crate::history::{Cause, Order};
+use crate::history::{Cause, RunOrder};
 use crate::store::StoreError;
 
 impl Engine {
@@ -21,7 +21,7 @@ impl Engine {
     /// When the state fails.
     pub async fn run_now(
         mut self,
-        wanted: Vec<(Arc<Flow>, Order)>,
+        wanted: Vec<(Arc<Flow>, RunOrder)>,
         mut stop: watch::Receiver<bool>,
     ) -> Result<Vec<FinishedRun>, StoreError> {
         // What waits already leaves before what the runs make.

@@ -7,7 +7,7 @@ use tracing::info;
 
 use super::Engine;
 use super::workers::Job;
-use crate::history::Order;
+use crate::history::RunOrder;
 use crate::store::{Request, StoreError};
 
 impl Engine {
@@ -32,7 +32,7 @@ impl Engine {
                 Request::Run { flow, cause, range } => {
                     // It stays where it is until it is claimed, so it is looked for again.
                     self.changes.forget();
-                    let order = Order { request: Some(id), ..Order::of(cause, range) };
+                    let order = RunOrder { request: Some(id), ..RunOrder::without_slot(cause, range) };
                     match self.take_up(id, &flow, order).await {
                         Ok(job) => jobs.extend(job),
                         Err(error) => {
@@ -54,7 +54,7 @@ impl Engine {
     }
 
     /// The run that is asked for, where its flow is free.
-    async fn take_up(&mut self, id: i64, name: &str, order: Order) -> Result<Option<Job>, StoreError> {
+    async fn take_up(&mut self, id: i64, name: &str, order: RunOrder) -> Result<Option<Job>, StoreError> {
         let Some(flow) = self.config.flows.get(name).cloned() else {
             let answer = format!(
                 "the daemon does not know the flow `{name}`; perhaps flows.toml was not reloaded yet"

@@ -13,7 +13,7 @@ use super::workers::{Job, WorkerEvent};
 use super::{Engine, FinishedRun};
 use crate::alarm::AlarmKind;
 use crate::flow::Flow;
-use crate::history::{Outcome, Range};
+use crate::history::{Outcome, RowRange};
 use crate::planner::DueRun;
 use crate::platform::clock::SET_BACK;
 use crate::platform::faults::hang_point;
@@ -201,16 +201,16 @@ impl Engine {
         };
         match (ended.outcome, job.order.range) {
             (Outcome::Failed, _) => self.failed(&job),
-            (_, Range::New) => self.planner.succeeded(&job.flow.name),
-            (_, Range::Past { .. }) => self.planner.ended(&job.flow.name),
+            (_, RowRange::New) => self.planner.succeeded(&job.flow.name),
+            (_, RowRange::Replay { .. }) => self.planner.ended(&job.flow.name),
         }
         Ok(FinishedRun { flow: job.flow, result: Some(ended) })
     }
 
     fn failed(&mut self, job: &Job) {
         match job.order.range {
-            Range::New => self.planner.failed(&job.flow.name, self.ctx.clock.now()),
-            Range::Past { .. } => self.planner.ended(&job.flow.name),
+            RowRange::New => self.planner.failed(&job.flow.name, self.ctx.clock.now()),
+            RowRange::Replay { .. } => self.planner.ended(&job.flow.name),
         }
     }
 

@@ -15,7 +15,7 @@ use super::run::{self, EmptyRun, PendingRun, RunEnd, RunResult};
 use super::turns::{Turn, Turns, Waiting};
 use crate::alarm::HeldUp;
 use crate::flow::{Config, Flow};
-use crate::history::Order;
+use crate::history::RunOrder;
 use crate::store::StoreError;
 
 /// Runs that are recorded together. While others are under way so many are waited for, or one second; a
@@ -28,7 +28,7 @@ const SHORTEST_WAIT: SignedDuration = SignedDuration::from_mins(1);
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) flow: Arc<Flow>,
-    pub(super) order: Order,
+    pub(super) order: RunOrder,
 }
 
 /// What the work for runs comes to.

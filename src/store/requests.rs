@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{Engine, Store, StoreError};
-use crate::history::{Cause, Range};
+use crate::history::{Cause, RowRange};
 use crate::outbox::Redirect;
 
 /// Something that a command asks of the daemon.
@@ -21,7 +21,7 @@ pub enum Request {
         /// Which of the three.
         cause: Cause,
         /// Which rows.
-        range: Range,
+        range: RowRange,
     },
     /// `leadflow outbox retry`: one mail, or all that wait or are held.
     Retry(Option<i64>),
@@ -71,8 +71,8 @@ impl Request {
             Self::Send(mail, Redirect { to, instead_of }) => {
                 json!({ "mail": mail, "to": to, "instead_of": instead_of })
             }
-            Self::Run { cause, range: Range::New, .. } => json!({ "cause": cause.as_str() }),
-            Self::Run { cause, range: Range::Past { from, to, again }, .. } => {
+            Self::Run { cause, range: RowRange::New, .. } => json!({ "cause": cause.as_str() }),
+            Self::Run { cause, range: RowRange::Replay { from, to, again }, .. } => {
                 json!({ "cause": cause.as_str(), "from": from.as_microsecond(), "to": to.as_microsecond(), "again": again })
             }
         }
@@ -95,8 +95,8 @@ impl Request {
             "run" => {
                 let cause = Cause::parse(about["cause"].as_str()?)?;
                 let range = match (moment("from"), moment("to")) {
-                    (Some(from), Some(to)) => Range::Past { from, to, again: about["again"] == true },
-                    _ => Range::New,
+                    (Some(from), Some(to)) => RowRange::Replay { from, to, again: about["again"] == true },
+                    _ => RowRange::New,
                 };
                 Self::Run { flow, cause, range }
             }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Engine, NewMessage, OldRows, Store, StoreError};
-use crate::history::{Order, Outcome, RecordedStep};
+use crate::history::{Outcome, RecordedStep, RunOrder};
 use crate::planner::ScheduleState;
 use crate::rows::row::{RowId, RowMark, RowVersion};
 use crate::schedule::window::Progress;
@@ -19,7 +19,7 @@ pub struct NewRun {
     /// The flow's name.
     pub flow: String,
     /// What it is to do.
-    pub order: Order,
+    pub order: RunOrder,
     /// Now.
     pub started: Timestamp,
 }

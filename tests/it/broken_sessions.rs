@@ -7,7 +7,7 @@ use leadflow::config;
 use leadflow::engine::delivery::Delivery;
 use leadflow::engine::{RunContext, run};
 use leadflow::flow::Config;
-use leadflow::history::{Cause, Order};
+use leadflow::history::{Cause, RunOrder};
 use leadflow::outbox::RecipientState;
 use leadflow::platform::clock::{Clock, DrivenClock};
 use leadflow::store::{OutboxEntry, OutboxFilter, Store};
@@ -201,7 +201,7 @@ impl Driven {
         self.tables.insert(keys, self.clock.now());
         self.clock.advance(SignedDuration::from_secs(5));
         for flow in ["poison", "leads"].map(|name| &self.config.flows[name]) {
-            run::run(&self.ctx, &self.config, flow, &Order::new(Cause::Schedule, None)).await.unwrap();
+            run::run(&self.ctx, &self.config, flow, &RunOrder::new(Cause::Schedule, None)).await.unwrap();
         }
     }
 

@@ -10,7 +10,7 @@ use leadflow::config;
 use leadflow::engine::delivery::Delivery;
 use leadflow::engine::{RunContext, run};
 use leadflow::flow::Config;
-use leadflow::history::{Cause, Order};
+use leadflow::history::{Cause, RunOrder};
 use leadflow::platform::clock::{Clock, DrivenClock};
 use leadflow::store::Store;
 use proptest::prelude::*;
@@ -158,7 +158,7 @@ impl World {
     async fn run(&mut self, config: &Config, reads: bool) {
         self.clock.advance(SignedDuration::from_secs(2));
         let flow = &config.flows["leads"];
-        run::run(&self.ctx, config, flow, &Order::new(Cause::Schedule, None)).await.unwrap();
+        run::run(&self.ctx, config, flow, &RunOrder::new(Cause::Schedule, None)).await.unwrap();
         let delivery = Delivery::new(&self.ctx);
         delivery.retry_all_now().await.unwrap();
         delivery.deliver(config, || false).await.unwrap();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use leadflow::config;
 use leadflow::engine::{RunContext, run};
-use leadflow::history::{Cause, Order, Outcome};
+use leadflow::history::{Cause, Outcome, RunOrder};
 use leadflow::platform::clock::Clock;
 use leadflow::store::Store;
 use proptest::collection::vec;
@@ -166,7 +166,7 @@ async fn ends_as_it_should(script: Vec<Answer>) {
     let store = Store::open(&state).unwrap();
     let ctx = RunContext::online(store, Clock::System, state);
     let flow = &config.flows["leads"];
-    let order = Order::new(Cause::Schedule, None);
+    let order = RunOrder::new(Cause::Schedule, None);
     let running = run::run(&ctx, &config, flow, &order);
     let ended = timeout(Duration::from_secs(50), running).await;
     let ended = ended.unwrap_or_else(|_| panic!("hangs: {script:?}")).unwrap();

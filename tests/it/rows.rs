@@ -5,7 +5,7 @@ use leadflow::config;
 use leadflow::engine::delivery::Delivery;
 use leadflow::engine::{RunContext, run};
 use leadflow::flow::Config;
-use leadflow::history::{Cause, Order, Outcome};
+use leadflow::history::{Cause, Outcome, RunOrder};
 use leadflow::platform::clock::{Clock, DrivenClock};
 use leadflow::store::Store;
 
@@ -61,7 +61,7 @@ impl Office {
         self.clock.advance(SignedDuration::from_mins(minutes));
         let flow = &self.config.flows["leads"];
         let ended =
-            run::run(&self.ctx, &self.config, flow, &Order::new(Cause::Schedule, None)).await.unwrap();
+            run::run(&self.ctx, &self.config, flow, &RunOrder::new(Cause::Schedule, None)).await.unwrap();
         let delivery = Delivery::new(&self.ctx);
         delivery.deliver(&self.config, || false).await.unwrap();
         let run = self.ctx.store.run(ended.run).await.unwrap().unwrap();

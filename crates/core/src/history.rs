@@ -109,11 +109,11 @@ impl Cause {
 
 /// Which rows a run is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Range {
-    /// Those that the flow has not handed on: the watermark moves.
+pub enum RowRange {
+    /// New rows: the watermark moves.
     New,
     /// Those that were written later than `from` and not later than `to`: the watermark stays.
-    Past {
+    Replay {
         /// The `Timestamp` after which rows are read.
         from: Timestamp,
         /// The last `Timestamp`.
@@ -125,7 +125,7 @@ pub enum Range {
 
 /// What a run is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Order {
+pub struct RunOrder {
     /// Why it happens.
     pub cause: Cause,
     /// The slot that it takes.
@@ -133,19 +133,19 @@ pub struct Order {
     /// The first slot that has passed since the last one that was taken, where that is known.
     pub since: Option<Timestamp>,
     /// Which rows it is about.
-    pub range: Range,
+    pub range: RowRange,
     /// The request that asks for it.
     pub request: Option<i64>,
 }
 
-impl Order {
+impl RunOrder {
     /// A run of the new rows.
     pub fn new(cause: Cause, due: Option<Timestamp>) -> Self {
-        Self { cause, due, since: due, range: Range::New, request: None }
+        Self { cause, due, since: due, range: RowRange::New, request: None }
     }
 
     /// A run that takes no slot.
-    pub fn of(cause: Cause, range: Range) -> Self {
+    pub fn without_slot(cause: Cause, range: RowRange) -> Self {
         Self { cause, due: None, since: None, range, request: None }
     }
 }

@@ -27,7 +27,7 @@ use tracing::{error, info, warn};
 use super::RunContext;
 use crate::flow::condition::Verdict;
 use crate::flow::{Config, Flow};
-use crate::history::{Cause, ConditionInputs, ConditionOutputs, Order, Outcome, Step};
+use crate::history::{Cause, ConditionInputs, ConditionOutputs, Outcome, RunOrder, Step};
 use crate::platform::faults::crash_point;
 use crate::store::{ClaimedRun, FailedRun, NewRun, ScanResult, StoreError};
 
@@ -39,7 +39,7 @@ pub use source::source_of;
 #[derive(Debug)]
 pub(crate) struct PendingRun {
     claim: ClaimedRun,
-    order: Order,
+    order: RunOrder,
     started: Timestamp,
 }
 
@@ -90,7 +90,7 @@ pub async fn run(
     ctx: &RunContext,
     config: &Config,
     flow: &Arc<Flow>,
-    order: &Order,
+    order: &RunOrder,
 ) -> Result<RunResult, StoreError> {
     let pending =
         claim_runs(ctx, vec![(flow.name.clone(), *order)]).await?.pop().ok_or(StoreError::Stopped)?;
@@ -106,10 +106,10 @@ pub async fn run(
 /// When the state fails.
 pub(crate) async fn claim_runs(
     ctx: &RunContext,
-    wanted: Vec<(String, Order)>,
+    wanted: Vec<(String, RunOrder)>,
 ) -> Result<Vec<PendingRun>, StoreError> {
     let started = ctx.clock.now();
-    let orders: Vec<Order> = wanted.iter().map(|(_, order)| *order).collect();
+    let orders: Vec<RunOrder> = wanted.iter().map(|(_, order)| *order).collect();
     let new = wanted.into_iter().map(|(flow, order)| NewRun { flow, order, started });
     let claims = ctx.store.claim_runs(new.collect()).await?;
     crash_point("run-claimed");

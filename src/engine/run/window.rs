@@ -8,7 +8,7 @@ use super::recorder::StepRecorder;
 use super::source::source_of;
 use crate::engine::RunContext;
 use crate::flow::Flow;
-use crate::history::{CoveringInputs, Range, Step, WindowInputs, WindowOutputs};
+use crate::history::{CoveringInputs, RowRange, Step, WindowInputs, WindowOutputs};
 use crate::platform::faults::crash_point;
 use crate::rows::row::{RowId, RowMark, RowVersion};
 use crate::schedule::window::{EVER, FirstAnswer, Mode, Progress, Reason};
@@ -59,7 +59,7 @@ pub(super) async fn plan_scan(
     flow: &Flow,
     table: &dyn TableReader,
     (claim, started): (ClaimedRun, Timestamp),
-    range: Range,
+    range: RowRange,
     recorder: &mut StepRecorder,
 ) -> Result<ScanPlan, RunError> {
     let due = (claim.due_since, claim.is_first_try);
@@ -67,7 +67,7 @@ pub(super) async fn plan_scan(
         Some(source) if source.identity == table.identity() => source,
         _ => Box::pin(visit(ctx, flow, table, (due.0, started), range)).await?,
     };
-    if let Range::Past { from, to, again } = range {
+    if let RowRange::Replay { from, to, again } = range {
         let inputs = WindowInputs::Past { from, to, again };
         recorder.push(Step::Window { inputs, outputs: since(from, "as it was asked") });
         return Ok(ScanPlan::that_moves_nothing(source.id, from, Some((to, again))));
@@ -92,12 +92,12 @@ async fn visit(
     flow: &Flow,
     table: &dyn TableReader,
     (due, now): (Timestamp, Timestamp),
-    range: Range,
+    range: RowRange,
 ) -> Result<Source, StoreError> {
     let identity = table.identity();
     let sources = ctx.store.sources(&flow.name).await?;
     let known = source_of(table, &sources).map(|source| source.id);
-    let is_to_stay = range == Range::New;
+    let is_to_stay = range == RowRange::New;
     let visit = Visit { flow: flow.name.clone(), identity, known, due, now, is_to_stay };
     let source = ctx.store.visit_source(visit).await?;
     if let Some(Progress { watermark: Some(watermark), .. }) = source.progress.filter(|_| is_to_stay) {

@@ -66,7 +66,7 @@ pub(in crate::store) async fn an_owner_that_was_taken_over_moves_nothing_more(st
     is_over(gone.next_message(&addresses(), at(6)).await.unwrap_err());
     is_over(gone.interrupt_runs(at(6)).await.unwrap_err());
     is_over(gone.fail_run(late, failed("late"), at(6)).await.unwrap_err());
-    let new = NewRun { flow: "leads".to_owned(), order: Order::new(Cause::Once, None), started: at(6) };
+    let new = NewRun { flow: "leads".to_owned(), order: RunOrder::new(Cause::Once, None), started: at(6) };
     is_over(gone.claim_runs(vec![new]).await.unwrap_err());
     let commit = gone.commit_run(late, scanned(6), std::iter::empty()).await;
     assert!(matches!(commit, Err(StoreError::RunOver(run)) if run == late), "{commit:?}");

@@ -13,7 +13,7 @@ pub(in crate::store) mod sources;
 use jiff::Timestamp;
 
 use super::*;
-use crate::history::{Cause, Order, Outcome, Range};
+use crate::history::{Cause, Outcome, RowRange, RunOrder};
 use crate::outbox::{Receipt, Recipient, RecipientState};
 use crate::rows::row::{RowId, RowMark, RowVersion};
 use crate::schedule::window::Progress;
@@ -120,7 +120,7 @@ async fn visit(store: &Store, identity: &str, second: i64) -> Source {
 }
 
 async fn begun(store: &Store, second: i64) -> i64 {
-    let order = Order::new(Cause::Schedule, Some(at(second)));
+    let order = RunOrder::new(Cause::Schedule, Some(at(second)));
     let run = NewRun { flow: "leads".to_owned(), order, started: at(second) };
     store.claim_runs(vec![run]).await.unwrap()[0].run
 }

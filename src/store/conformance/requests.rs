@@ -37,9 +37,9 @@ pub(in crate::store) async fn a_mail_that_is_being_sent_is_neither_dropped_nor_s
 pub(in crate::store) async fn every_request_comes_back_as_it_was_left(state: &impl State) {
     let store = opened(state).await;
     let flow = || "leads".to_owned();
-    let past = Range::Past { from: at(1), to: at(2), again: true };
+    let past = RowRange::Replay { from: at(1), to: at(2), again: true };
     let runs = [
-        Request::Run { flow: flow(), cause: Cause::Trigger, range: Range::New },
+        Request::Run { flow: flow(), cause: Cause::Trigger, range: RowRange::New },
         Request::Run { flow: flow(), cause: Cause::Replay, range: past },
     ];
     let others = [
@@ -72,7 +72,7 @@ pub(in crate::store) async fn runs_are_found_by_flow_outcome_time_and_number(sta
     // Runs 1 to 6, a minute apart, of either flow in turn; the even ones fail, the last goes on.
     for (number, flow) in (1..).zip(["leads", "other", "leads", "other", "leads", "leads"]) {
         let started = at(number * 60);
-        let order = Order::new(Cause::Schedule, None);
+        let order = RunOrder::new(Cause::Schedule, None);
         let run = NewRun { flow: flow.to_owned(), order, started };
         let run = store.claim_runs(vec![run]).await.unwrap()[0].run;
         if number % 2 == 0 && number < 6 {

@@ -12,7 +12,7 @@ pub(in crate::store) async fn a_run_whose_end_was_not_recorded_is_interrupted_an
 ) {
     let store = opened(state).await;
     let first = begun(&store, 1).await;
-    let again = NewRun { flow: "leads".to_owned(), order: Order::new(Cause::Once, None), started: at(2) };
+    let again = NewRun { flow: "leads".to_owned(), order: RunOrder::new(Cause::Once, None), started: at(2) };
     let second = store.claim_runs(vec![again]).await.unwrap()[0].run;
     let late = store.commit_run(first, scanned(3), std::iter::empty()).await;
     assert!(matches!(late, Err(StoreError::RunOver(run)) if run == first), "{late:?}");
@@ -50,10 +50,10 @@ pub(in crate::store) async fn a_commit_is_all_or_nothing(state: &impl State) {
 
 pub(in crate::store) async fn runs_are_claimed_together_recorded_together_and_taken_back(state: &impl State) {
     let store = opened(state).await;
-    let order = |second| Order::new(Cause::Schedule, Some(at(second)));
+    let order = |second| RunOrder::new(Cause::Schedule, Some(at(second)));
     let new =
         |flow: &str, second| NewRun { flow: flow.to_owned(), order: order(second), started: at(second) };
-    let trigger = Request::Run { flow: "c".to_owned(), cause: Cause::Trigger, range: Range::New };
+    let trigger = Request::Run { flow: "c".to_owned(), cause: Cause::Trigger, range: RowRange::New };
     let request = store.leave_request(trigger, at(0)).await.unwrap();
     let mut asked = new("c", 2);
     asked.order.request = Some(request);

@@ -50,7 +50,7 @@ pub(in crate::store) async fn what_is_known_of_a_table_waits_until_the_flow_come
 pub(in crate::store) async fn a_slot_stays_due_until_the_table_was_read(state: &impl State) {
     let store = opened(state).await;
     let claim = async |store: &Store, second: i64, since: i64| {
-        let order = Order { since: Some(at(since)), ..Order::new(Cause::Schedule, Some(at(second))) };
+        let order = RunOrder { since: Some(at(since)), ..RunOrder::new(Cause::Schedule, Some(at(second))) };
         store
             .claim_runs(vec![NewRun { flow: "leads".to_owned(), order, started: at(second) }])
             .await
@@ -75,7 +75,8 @@ pub(in crate::store) async fn a_slot_stays_due_until_the_table_was_read(state: &
     assert_eq!(due(&killed), at(40));
     let next = claim(&store, 50, 50).await;
     assert_eq!(due(&next), at(40), "the one before was left under way");
-    let past = Order::of(Cause::Replay, Range::Past { from: at(1), to: at(2), again: false });
+    let past =
+        RunOrder::without_slot(Cause::Replay, RowRange::Replay { from: at(1), to: at(2), again: false });
     store.commit_run(next.run, scanned(51), std::iter::empty()).await.unwrap();
     let replay = store
         .claim_runs(vec![NewRun { flow: "leads".to_owned(), order: past, started: at(60) }])
@@ -109,7 +110,7 @@ pub(in crate::store) async fn a_flow_that_was_never_on_is_first_seen_when_it_is(
         at(60),
         "it has taken no slot meanwhile"
     );
-    let order = Order::new(Cause::Schedule, Some(at(60)));
+    let order = RunOrder::new(Cause::Schedule, Some(at(60)));
     let run = store
         .claim_runs(vec![NewRun { flow: "late".to_owned(), order, started: at(60) }])
         .await
@@ -127,7 +128,7 @@ pub(in crate::store) async fn another_table_is_due_from_when_the_flow_is_on(stat
         store.schedule_states(vec![("leads".to_owned(), is_enabled)], at(second)).await.unwrap();
     };
     let claim = async |store: &Store, second| {
-        let order = Order { since: Some(at(110)), ..Order::new(Cause::Schedule, Some(at(second))) };
+        let order = RunOrder { since: Some(at(110)), ..RunOrder::new(Cause::Schedule, Some(at(second))) };
         store
             .claim_runs(vec![NewRun { flow: "leads".to_owned(), order, started: at(second) }])
             .await
@@ -188,7 +189,7 @@ pub(in crate::store) async fn what_runs_are_due_since_follows_a_clock_that_is_se
         .unwrap();
     let there = visit(&store, "there/leads", 100_000).await;
     store.clock_went_back(jiff::SignedDuration::from_secs(32_400), at(67_700)).await.unwrap();
-    let order = Order::new(Cause::Retry, None);
+    let order = RunOrder::new(Cause::Retry, None);
     let begun = store
         .claim_runs(vec![NewRun { flow: "leads".to_owned(), order, started: at(67_701) }])
         .await
@@ -210,7 +211,7 @@ pub(in crate::store) async fn another_table_is_not_due_later_since_the_clock_was
     let read = begun(&store, 100_000).await;
     store.commit_run(read, scanned(100_001), std::iter::empty()).await.unwrap();
     store.clock_went_back(jiff::SignedDuration::from_secs(90_000), at(10_010)).await.unwrap();
-    let order = Order { since: Some(at(11_000)), ..Order::new(Cause::Schedule, Some(at(11_000))) };
+    let order = RunOrder { since: Some(at(11_000)), ..RunOrder::new(Cause::Schedule, Some(at(11_000))) };
     let begun = store
         .claim_runs(vec![NewRun { flow: "leads".to_owned(), order, started: at(15_000) }])
         .await

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use leadflow::alarm::{Alarm, AlarmKind, AlarmUpdate};
 use leadflow::history::{
-    Cause, CoveringInputs, Order, Outcome, QueryInputs, QueryOutputs, RecordedStep, Step, WindowInputs,
+    Cause, CoveringInputs, Outcome, QueryInputs, QueryOutputs, RecordedStep, RunOrder, Step, WindowInputs,
     WindowOutputs,
 };
 use leadflow::outbox::{Receipt, Recipient};
@@ -130,7 +130,7 @@ impl PastState {
 
     fn begun(&mut self, (flow, minutes): (&str, i64)) -> (i64, Timestamp) {
         let started = self.ago(minutes);
-        let order = Order::new(Cause::Schedule, Some(self.ago(50)));
+        let order = RunOrder::new(Cause::Schedule, Some(self.ago(50)));
         let run = NewRun { flow: flow.to_owned(), order, started };
         (done(self.store.claim_runs(vec![run])).unwrap()[0].run, started)
     }

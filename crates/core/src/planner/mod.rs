@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::flow::Flow;
-use crate::history::{Cause, Order};
+use crate::history::{Cause, RunOrder};
 use crate::outbox::{self, LONGEST_WAIT};
 use crate::schedule::recurrence::Recurrence;
 
@@ -41,7 +41,7 @@ pub struct DueRun {
     /// The flow.
     pub flow: Arc<Flow>,
     /// A run of its newest slot that has passed, or a retry.
-    pub order: Order,
+    pub order: RunOrder,
 }
 
 #[derive(Debug)]
@@ -171,7 +171,7 @@ impl Planner {
     }
 
     /// The run did not come to be recorded: what it was for is due again.
-    pub fn return_slot(&mut self, flow: &str, order: &Order) {
+    pub fn return_slot(&mut self, flow: &str, order: &RunOrder) {
         self.running.remove(flow);
         if let Some(entry) = self.entries.get_mut(flow) {
             if let Some(slot) = order.due {
@@ -280,15 +280,15 @@ impl Entry {
     }
 
     /// What is to be run now, if anything is; it counts as taken.
-    fn take(&mut self, now: Timestamp) -> Option<Order> {
+    fn take(&mut self, now: Timestamp) -> Option<RunOrder> {
         if let Some(first) = self.next.filter(|next| *next <= now) {
             let slot = newest(&self.flow.recurrence, self.anchor, first, now);
             let since = self.missed.take().map_or(first, |missed| missed.min(first));
             self.move_on(slot);
             self.retry = Retry::default();
-            return Some(Order { since: Some(since), ..Order::new(Cause::Schedule, Some(slot)) });
+            return Some(RunOrder { since: Some(since), ..RunOrder::new(Cause::Schedule, Some(slot)) });
         }
-        self.retry.at.take_if(|at| *at <= now).map(|_| Order::new(Cause::Retry, None))
+        self.retry.at.take_if(|at| *at <= now).map(|_| RunOrder::new(Cause::Retry, None))
     }
 
     fn try_again(&mut self, now: Timestamp) {
