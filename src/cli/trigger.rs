@@ -108,7 +108,7 @@ async fn window_of(store: &Store, run: &Run) -> anyhow::Result<Option<(Timestamp
     for RecordedStep { step, .. } in store.steps(run.id).await? {
         let Step::Window { inputs, outputs } = step else { continue };
         let to = match inputs {
-            WindowInputs::Past { to, .. } => Some(to),
+            WindowInputs::Replay { to, .. } => Some(to),
             WindowInputs::Covering(_) | WindowInputs::Fixed { .. } => run.ended,
         };
         return Ok(Some(outputs.past_time).zip(to));

@@ -50,7 +50,7 @@ pub async fn look(
             None => Vec::new(),
         };
         let is_done = |(mark, mailed): &(&RowMark, Option<RowVersion>)| {
-            flow.table.notify_on.is_known(mark.version, *mailed)
+            flow.table.notify_on.is_seen(mark.version, *mailed)
         };
         found.rows += marks.len() as u64;
         found.mailed += marks.iter().zip(mailed).filter(is_done).count() as u64;

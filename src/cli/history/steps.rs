@@ -39,7 +39,7 @@ fn known<const N: usize>(facts: [(&str, Option<String>); N]) -> Vec<Fact> {
 fn window(inputs: &WindowInputs, outputs: &WindowOutputs, zone: &TimeZone) -> Vec<Fact> {
     let moment = |at: Timestamp| Some(output::moment(at, zone));
     let to = match inputs {
-        WindowInputs::Past { to, .. } => moment(*to),
+        WindowInputs::Replay { to, .. } => moment(*to),
         WindowInputs::Covering(_) | WindowInputs::Fixed { .. } => None,
     };
     let mut facts = known([
@@ -53,20 +53,22 @@ fn window(inputs: &WindowInputs, outputs: &WindowOutputs, zone: &TimeZone) -> Ve
             ("window", Some(length(*window_s))),
             ("table", Some(table.clone())),
         ]),
-        WindowInputs::Covering(CoveringInputs::Later { window_s, overlap_s, begin, watermark }) => known([
-            ("mode", Some("covering".to_owned())),
-            ("window", Some(length(*window_s))),
-            ("overlap", Some(length(*overlap_s))),
-            ("begin", moment(*begin)),
-            ("watermark", watermark.and_then(moment)),
-        ]),
+        WindowInputs::Covering(CoveringInputs::Later { window_s, overlap_s, baseline, watermark }) => {
+            known([
+                ("mode", Some("covering".to_owned())),
+                ("window", Some(length(*window_s))),
+                ("overlap", Some(length(*overlap_s))),
+                ("begin", moment(*baseline)),
+                ("watermark", watermark.and_then(moment)),
+            ])
+        }
         WindowInputs::Fixed { window_s, server_time } => known([
             ("mode", Some("fixed".to_owned())),
             ("window", Some(length(*window_s))),
             ("server's time", moment(*server_time)),
         ]),
         // The range's begin is its past time.
-        WindowInputs::Past { again, .. } => {
+        WindowInputs::Replay { again, .. } => {
             known([("mode", Some("past".to_owned())), ("mailed rows again", Some(again.to_string()))])
         }
     });
@@ -91,7 +93,7 @@ fn new_rows(inputs: &NewRowsInputs, outputs: &NewRowsOutputs) -> Vec<Fact> {
     known([
         ("rows scanned", Some(inputs.rows.to_string())),
         ("new", Some(outputs.new.to_string())),
-        ("already processed", Some(outputs.known.to_string())),
+        ("already processed", Some(outputs.seen.to_string())),
         ("hidden test leads", outputs.hidden_test_leads.flatten().map(|leads| leads.to_string())),
     ])
 }
@@ -179,7 +181,7 @@ mod tests {
             inputs: WindowInputs::Covering(CoveringInputs::Later {
                 window_s: 3_600,
                 overlap_s: 900,
-                begin: at("2026-02-01T00:00:00Z"),
+                baseline: at("2026-02-01T00:00:00Z"),
                 watermark: None,
             }),
             outputs: WindowOutputs {

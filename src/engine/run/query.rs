@@ -93,7 +93,7 @@ pub(super) async fn new_rows(
     let hidden = new_rows.hidden.len() as u64;
     let outputs = NewRowsOutputs {
         new,
-        known: rows - new - hidden,
+        seen: rows - new - hidden,
         hidden_test_leads: Some((hidden > 0).then_some(hidden)),
     };
     recorder.push(Step::NewRows { inputs: NewRowsInputs { rows }, outputs });
@@ -115,7 +115,7 @@ async fn keep_new(
     for ((row, mark), seen) in rows.iter().zip(marks).zip(seen) {
         let seen = plan.old_version(mark.id)?.or(seen);
         let is_in_scan = new_rows.marks.contains(mark.id) || new_rows.hidden.contains(mark.id);
-        if flow.table.notify_on.is_known(mark.version, seen) || is_in_scan {
+        if flow.table.notify_on.is_seen(mark.version, seen) || is_in_scan {
             continue;
         }
         let is_test = (hides || plan.is_first) && lead::is_test(row);

@@ -68,7 +68,7 @@ pub(super) async fn plan_scan(
         _ => Box::pin(visit(ctx, flow, table, (due.0, started), range)).await?,
     };
     if let RowRange::Replay { from, to, again } = range {
-        let inputs = WindowInputs::Past { from, to, again };
+        let inputs = WindowInputs::Replay { from, to, again };
         recorder.push(Step::Window { inputs, outputs: since(from, "as it was asked") });
         return Ok(ScanPlan::that_moves_nothing(source.id, from, Some((to, again))));
     }
@@ -163,7 +163,7 @@ fn plan_later_scan(
     let inputs = WindowInputs::Covering(CoveringInputs::Later {
         window_s: flow.window.length.as_secs(),
         overlap_s: flow.window.overlap.as_secs(),
-        begin: baseline,
+        baseline,
         watermark,
     });
     recorder.push(Step::Window { inputs, outputs: since(found.at, found.reason.as_str()) });

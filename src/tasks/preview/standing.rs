@@ -80,7 +80,7 @@ impl Standing {
                 continue;
             }
             let is_of_before = self.is_first && !row.is_after(self.past_time);
-            if is_of_before || flow.table.notify_on.is_known(mark.version, handed_on) {
+            if is_of_before || flow.table.notify_on.is_seen(mark.version, handed_on) {
                 *left_out += 1;
             } else {
                 news.push(row);

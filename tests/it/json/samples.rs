@@ -99,12 +99,12 @@ fn run_detail() -> RunDetailView {
 
 fn steps() -> Vec<Step> {
     let first = CoveringInputs::First { window_s: 1, table: text() };
-    let later = CoveringInputs::Later { window_s: 1, overlap_s: 1, begin: at(), watermark: Some(at()) };
+    let later = CoveringInputs::Later { window_s: 1, overlap_s: 1, baseline: at(), watermark: Some(at()) };
     let windows = [
         WindowInputs::Covering(first),
         WindowInputs::Covering(later),
         WindowInputs::Fixed { window_s: 1, server_time: at() },
-        WindowInputs::Past { from: at(), to: at(), again: true },
+        WindowInputs::Replay { from: at(), to: at(), again: true },
     ];
     let outputs = WindowOutputs { past_time: at(), reason: text(), rows_before: Some(1) };
     let window = |inputs| Step::Window { inputs, outputs: outputs.clone() };
@@ -125,7 +125,7 @@ fn steps() -> Vec<Step> {
         },
         Step::NewRows {
             inputs: NewRowsInputs { rows: 1 },
-            outputs: NewRowsOutputs { new: 1, known: 1, hidden_test_leads: Some(Some(1)) },
+            outputs: NewRowsOutputs { new: 1, seen: 1, hidden_test_leads: Some(Some(1)) },
         },
         Step::Condition {
             inputs: ConditionInputs { condition: text(), length: 1 },

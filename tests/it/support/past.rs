@@ -236,7 +236,7 @@ fn window(reason: &str) -> Step {
     let inputs = WindowInputs::Covering(CoveringInputs::Later {
         window_s: 3_600,
         overlap_s: 900,
-        begin: at("2026-01-01T08:00:00Z"),
+        baseline: at("2026-01-01T08:00:00Z"),
         watermark: Some(at("2026-01-05T08:15:00Z")),
     });
     let outputs =

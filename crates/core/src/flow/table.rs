@@ -93,11 +93,11 @@ pub enum NotifyOn {
 }
 
 impl NotifyOn {
-    /// Whether a row of this version is news no more, by the version that was handed on, if any was.
-    pub fn is_known(self, version: RowVersion, handed_on: Option<RowVersion>) -> bool {
+    /// Whether a row of this version is seen, by its version that the state holds, if it holds one.
+    pub fn is_seen(self, version: RowVersion, seen: Option<RowVersion>) -> bool {
         match self {
-            Self::New => handed_on.is_some(),
-            Self::Change => handed_on == Some(version),
+            Self::New => seen.is_some(),
+            Self::Change => seen == Some(version),
         }
     }
 }

@@ -90,7 +90,8 @@ pub enum WindowInputs {
         server_time: Timestamp,
     },
     /// A range of the past that was asked for.
-    Past {
+    #[serde(rename = "past")]
+    Replay {
         /// Rows with a later `Timestamp` are read.
         from: Timestamp,
         /// The last `Timestamp`.
@@ -118,7 +119,8 @@ pub enum CoveringInputs {
         /// How far it reads again before the watermark, in seconds.
         overlap_s: i64,
         /// Rows before it are not mailed.
-        begin: Timestamp,
+        #[serde(rename = "begin")]
+        baseline: Timestamp,
         /// How far the table was read; `None` before that is known.
         watermark: Option<Timestamp>,
     },
@@ -131,7 +133,7 @@ pub struct WindowOutputs {
     pub past_time: Timestamp,
     /// Why that is so, in a sentence.
     pub reason: String,
-    /// Of the flow's first run: rows from before the begin.
+    /// Of the flow's first run: rows from before the baseline.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rows_before: Option<u64>,
 }
@@ -173,11 +175,12 @@ pub struct NewRowsInputs {
 pub struct NewRowsOutputs {
     /// Rows that are new, and to be mailed.
     pub new: u64,
-    /// Rows that were already processed.
-    pub known: u64,
+    /// Rows that were seen before.
+    #[serde(rename = "known")]
+    pub seen: u64,
     /// New test leads that the flow does not mail, `Some(None)` for none; `None` of an earlier version, which
     /// did not hide any.
-    #[serde(default, deserialize_with = "said", skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present_or_null", skip_serializing_if = "Option::is_none")]
     pub hidden_test_leads: Option<Option<u64>>,
 }
 
@@ -255,7 +258,7 @@ pub struct CommitOutputs {
 
 /// A key that is there, also where it says null.
 #[expect(clippy::option_option, reason = "what it is there for")]
-fn said<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Option<u64>>, D::Error> {
+fn present_or_null<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Option<u64>>, D::Error> {
     Option::deserialize(value).map(Some)
 }
 
