@@ -39,7 +39,7 @@ impl Daemon {
         };
         if let Some(what) = refused {
             self.refuse_file(what);
-            self.engine.try_anew().await?;
+            self.engine.retry_all().await?;
         } else {
             self.refused_since = None;
             self.engine.note_file(None);

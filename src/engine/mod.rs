@@ -29,7 +29,7 @@ use crate::alarm::Alarm;
 use crate::flow::{Config, Flow};
 use crate::planner::{Planner, ScheduleState};
 use crate::store::{Changes, Request, StoreError, TakenOver};
-use alarms::Ends;
+use alarms::SignatureEndReader;
 use delivery::DeliveryTask;
 use run::RunResult;
 use workers::Workers;
@@ -48,7 +48,7 @@ pub struct Engine {
     delivery_task: DeliveryTask,
     /// Of the state, where commands leave what they ask for.
     changes: Changes,
-    ends: Ends,
+    signature_ends: SignatureEndReader,
     /// What is wrong with flows.toml as it is now.
     invalid_file: Option<Alarm>,
     /// By the wall clock, and by one that nobody sets.
@@ -57,8 +57,8 @@ pub struct Engine {
     planned: Timestamp,
     /// When the chores were last done, by the clock that nobody sets.
     chores_done: Option<Duration>,
-    /// When it was last looked for what is wrong, by the wall clock.
-    looked: Option<Timestamp>,
+    /// When the alarms were last checked, by the wall clock.
+    alarms_checked: Option<Timestamp>,
     /// Whether nothing was.
     is_well: Option<bool>,
 }
@@ -130,12 +130,12 @@ impl Engine {
             workers: Workers::default(),
             delivery_task,
             changes,
-            ends: Ends::default(),
+            signature_ends: SignatureEndReader::default(),
             invalid_file: None,
             last_tick: None,
             planned: Timestamp::MIN,
             chores_done: None,
-            looked: None,
+            alarms_checked: None,
             is_well: None,
         };
         let now = engine.ctx.clock.now();
@@ -180,7 +180,7 @@ impl Engine {
     /// flows.toml as it is now cannot be used, or can be again; told at the next tick.
     pub fn note_file(&mut self, alarm: Option<Alarm>) {
         self.invalid_file = alarm;
-        self.looked = None;
+        self.alarms_checked = None;
     }
 
     /// Beats as long as the delivery comes round, which each tick makes it do.

@@ -35,7 +35,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the state fails.
-    pub async fn try_anew(&mut self) -> Result<(), StoreError> {
+    pub async fn retry_all(&mut self) -> Result<(), StoreError> {
         let states = self.schedule_states(&self.config, None).await?;
         self.ctx.services.renew_all();
         self.delivery_task.replace(Arc::clone(&self.config));

@@ -18,8 +18,8 @@ impl Engine {
         let mut jobs = Vec::new();
         for (id, request) in requests {
             match request {
-                Request::Off(flow) => self.turn(&flow, true, now),
-                Request::On(flow) => self.turn(&flow, false, now),
+                Request::Off(flow) => self.set_off(&flow, true, now),
+                Request::On(flow) => self.set_off(&flow, false, now),
                 Request::Retry(_) => {
                     info!("mails are retried by command");
                     self.delivery_task.replace(Arc::clone(&self.config));
@@ -33,7 +33,7 @@ impl Engine {
                     // It stays where it is until it is claimed, so it is looked for again.
                     self.changes.forget();
                     let order = RunOrder { request: Some(id), ..RunOrder::without_slot(cause, range) };
-                    match self.take_up(id, &flow, order).await {
+                    match self.accept(id, &flow, order).await {
                         Ok(job) => jobs.extend(job),
                         Err(error) => {
                             for job in jobs {
@@ -48,13 +48,13 @@ impl Engine {
         self.claim(jobs).await
     }
 
-    fn turn(&mut self, flow: &str, is_off: bool, now: Timestamp) {
+    fn set_off(&mut self, flow: &str, is_off: bool, now: Timestamp) {
         self.planner.set_off(flow, is_off, now);
         info!(flow, "turned {} by command", if is_off { "off" } else { "on" });
     }
 
     /// The run that is asked for, where its flow is free.
-    async fn take_up(&mut self, id: i64, name: &str, order: RunOrder) -> Result<Option<Job>, StoreError> {
+    async fn accept(&mut self, id: i64, name: &str, order: RunOrder) -> Result<Option<Job>, StoreError> {
         let Some(flow) = self.config.flows.get(name).cloned() else {
             let answer = format!(
                 "the daemon does not know the flow `{name}`; perhaps flows.toml was not reloaded yet"

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::task::JoinError;
 use tracing::error;
 
-use super::alarms::{self, Seen};
+use super::alarms::{self, Observations};
 use super::run::{self, PendingRun, RunResult};
 use super::workers::{Job, WorkerEvent};
 use super::{Engine, FinishedRun};
@@ -20,13 +20,13 @@ use crate::platform::faults::hang_point;
 use crate::store::StoreError;
 
 /// A pause between two ticks after which nothing counts as late before it had its chance.
-const STOOD_STILL: SignedDuration = SignedDuration::from_mins(1);
+const DOWNTIME: SignedDuration = SignedDuration::from_mins(1);
 /// Between two rounds of the chores.
-const CHORES: Duration = Duration::from_hours(1);
+const CHORES_DONE_EVERY: Duration = Duration::from_hours(1);
 /// Runs that are claimed in one transaction; a look at the state waits as long.
 const CLAIMED_TOGETHER: usize = 500;
-/// Between two looks for what is wrong.
-const LOOK: SignedDuration = SignedDuration::from_mins(1);
+/// Between two checks of the alarms.
+const ALARMS_CHECKED_EVERY: SignedDuration = SignedDuration::from_mins(1);
 
 /// What a tick has begun and seen.
 #[derive(Debug, Default)]
@@ -46,7 +46,7 @@ impl Engine {
     pub async fn tick(&mut self) -> Result<Tick, StoreError> {
         let now = self.ctx.clock.now();
         let before = self.see_time(now).await?;
-        if before.is_some_and(|before| now.duration_since(before).abs() > STOOD_STILL) {
+        if before.is_some_and(|before| now.duration_since(before).abs() > DOWNTIME) {
             // The machine slept, or its clock was set: what was missed is made up for, and not late yet.
             self.planned = now;
             self.ctx.store.set_planned(now).await?;
@@ -62,14 +62,14 @@ impl Engine {
         self.workers.record(&self.ctx);
         self.delivery_task.tick();
         let steady = self.ctx.clock.steady();
-        if self.chores_done.is_none_or(|at| steady.saturating_sub(at) >= CHORES) {
+        if self.chores_done.is_none_or(|at| steady.saturating_sub(at) >= CHORES_DONE_EVERY) {
             self.chores_done = Some(steady);
             self.do_chores(now).await?;
         }
         let mut is_well = None;
-        if self.looked.is_none_or(|at| now.duration_since(at).abs() >= LOOK) {
-            self.looked = Some(now);
-            is_well = Some(self.look().await?);
+        if self.alarms_checked.is_none_or(|at| now.duration_since(at).abs() >= ALARMS_CHECKED_EVERY) {
+            self.alarms_checked = Some(now);
+            is_well = Some(self.check_alarms().await?);
         }
         Ok(Tick { due, is_well })
     }
@@ -101,16 +101,19 @@ impl Engine {
         Ok(before.map(|(before, _)| before))
     }
 
-    /// Looks for what is wrong, and tells it. Whether all is well.
-    async fn look(&mut self) -> Result<bool, StoreError> {
-        let ends = self.ends.now(&self.config, &self.ctx.runner).await;
+    /// Checks what is wrong and reports it. Returns whether all is well.
+    async fn check_alarms(&mut self) -> Result<bool, StoreError> {
+        let ends = self.signature_ends.now(&self.config, &self.ctx.runner).await;
         let now = self.ctx.clock.now();
-        let seen =
-            Seen { file: self.invalid_file.clone(), held_up: self.workers.held_up(self.planned, now), ends };
-        let alarms = alarms::look_and_tell(&self.ctx, &self.config, seen).await?;
+        let observations = Observations {
+            file: self.invalid_file.clone(),
+            held_up: self.workers.held_up(self.planned, now),
+            ends,
+        };
+        let alarms = alarms::check_alarms(&self.ctx, &self.config, observations).await?;
         self.delivery_task.notify();
         self.ctx.services.tidy();
-        // What ends in days must not silence the switch that tells of a dead daemon.
+        // What ends in days must not silence the heartbeat, whose silence means a dead daemon.
         let is_well = alarms.iter().all(|alarm| alarm.kind == AlarmKind::Expiring);
         self.is_well = Some(is_well);
         Ok(is_well)

@@ -1,15 +1,15 @@
-//! What the alarms are made of: what the state knows, and what is seen beside it.
+//! What the alarms follow from: what the state knows, and what the engine observes beside it.
 
 use jiff::Timestamp;
 
-use super::ends::{self, SignatureEnds};
+use super::signature_ends::{self, SignatureEnds};
 use crate::alarm::{self, Alarm, AlarmKind, Facts, HeldUp, NotedAlarms};
 use crate::flow::Config;
 use crate::store::AlarmFacts;
 
-/// What the engine sees beside the state.
+/// What the engine observes beside the state.
 #[derive(Debug, Clone, Default)]
-pub(in crate::engine) struct Seen {
+pub(in crate::engine) struct Observations {
     /// What is wrong with flows.toml as it is now.
     pub(in crate::engine) file: Option<Alarm>,
     /// Table connections that hold their flows up.
@@ -18,7 +18,7 @@ pub(in crate::engine) struct Seen {
     pub(in crate::engine) ends: SignatureEnds,
 }
 
-impl Seen {
+impl Observations {
     /// Everything that is wrong, as the engine knows it.
     pub(super) fn current_alarms(self, facts: &AlarmFacts, config: &Config, now: Timestamp) -> Vec<Alarm> {
         let noted = |held_up: HeldUp| {
@@ -37,7 +37,7 @@ impl Seen {
 pub fn current_alarms(facts: &AlarmFacts, config: &Config, is_running: bool, now: Timestamp) -> Vec<Alarm> {
     let held_up = facts.raised.iter().filter(|raised| is_running && raised.kind == AlarmKind::HeldUp);
     let held_up = held_up.map(|raised| (raised.about.clone(), (raised.since, raised.what.clone())));
-    alarm::current_alarms(config, &together(facts, held_up.collect(), ends::read(config)), now)
+    alarm::current_alarms(config, &together(facts, held_up.collect(), signature_ends::read(config)), now)
 }
 
 fn together(facts: &AlarmFacts, held_up: NotedAlarms, ends: SignatureEnds) -> Facts {

@@ -1,4 +1,4 @@
-//! The mail that tells alarms, made where it may block.
+//! The alarm mail, made where it may block.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::flow::Config;
 use crate::platform::blocking::Runner;
 use crate::store::NewMessage;
 
-/// The mail that tells what is to be told, if there is anything.
+/// The mail about the alarms of the decision, if there are any to mail.
 pub(super) async fn mail(
     runner: &Runner,
     config: &Arc<Config>,

@@ -1,8 +1,8 @@
-//! Looks at what is wrong, and tells it by the log and a mail.
+//! Checks what is wrong, and reports it by the log and a mail.
 
-mod ends;
 mod facts;
 mod mail;
+mod signature_ends;
 
 use std::sync::Arc;
 
@@ -14,23 +14,23 @@ use crate::flow::Config;
 use crate::platform::telemetry::without_addresses;
 use crate::store::StoreError;
 
-pub(super) use ends::Ends;
-pub(super) use facts::Seen;
+pub(super) use facts::Observations;
 pub use facts::current_alarms;
+pub(super) use signature_ends::SignatureEndReader;
 
-/// Looks, logs what is new and what is over, and puts the mail that tells it into the outbox.
-/// Returns what stands.
+/// Checks what is wrong, logs what is new and what is over, and puts the mail about it into the outbox.
+/// Returns the alarms that are raised now.
 ///
 /// # Errors
 /// When the state fails.
-pub(super) async fn look_and_tell(
+pub(super) async fn check_alarms(
     ctx: &RunContext,
     config: &Arc<Config>,
-    seen: Seen,
+    observations: Observations,
 ) -> Result<Vec<Alarm>, StoreError> {
     let now = ctx.clock.now();
     let facts = ctx.store.alarm_facts().await?;
-    let current = seen.current_alarms(&facts, config, now);
+    let current = observations.current_alarms(&facts, config, now);
     if current.is_empty() && facts.raised.is_empty() {
         return Ok(current);
     }

@@ -16,15 +16,15 @@ pub(crate) type SignatureEnds = BTreeMap<String, (Timestamp, String)>;
 
 /// What was last read, and the reading under way.
 #[derive(Debug, Default)]
-pub(in crate::engine) struct Ends {
+pub(in crate::engine) struct SignatureEndReader {
     last: SignatureEnds,
     under_way: Option<JoinHandle<Option<SignatureEnds>>>,
 }
 
-/// How long a look waits for the files.
+/// How long a check of the alarms waits for the files.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-impl Ends {
+impl SignatureEndReader {
     /// What the files say now; what they said last, while they cannot be read.
     pub(in crate::engine) async fn now(&mut self, config: &Arc<Config>, runner: &Runner) -> SignatureEnds {
         if self.under_way.is_none() && !has_signatures(config) {
