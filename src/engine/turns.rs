@@ -25,7 +25,7 @@ pub(super) const MOST_OF_A_CONNECTION: usize = 4;
 /// Runs that wait and runs that are under way, by table connection.
 #[derive(Debug)]
 pub(super) struct Turns<T> {
-    lines: BTreeMap<String, Line<T>>,
+    queues: BTreeMap<String, Queue<T>>,
     /// Turns that were given, ever.
     given: u64,
     /// When those began that have not ended, as long as it is a moment ago; in their order.
@@ -34,8 +34,8 @@ pub(super) struct Turns<T> {
 
 /// Those of one connection.
 #[derive(Debug)]
-struct Line<T> {
-    waiting: VecDeque<Waiting<T>>,
+struct Queue<T> {
+    waiting: VecDeque<WaitingRun<T>>,
     /// The flows of those under way, by the number of the turn.
     under_way: BTreeMap<u64, String>,
     /// The number of its last turn.
@@ -44,7 +44,7 @@ struct Line<T> {
 
 /// One that waits.
 #[derive(Debug)]
-pub(super) struct Waiting<T> {
+pub(super) struct WaitingRun<T> {
     pub(super) flow: String,
     pub(super) run: T,
 }
@@ -58,19 +58,19 @@ pub(super) struct Turn {
 
 impl<T> Default for Turns<T> {
     fn default() -> Self {
-        Self { lines: BTreeMap::new(), given: 0, recent: BTreeMap::new() }
+        Self { queues: BTreeMap::new(), given: 0, recent: BTreeMap::new() }
     }
 }
 
 impl<T> Turns<T> {
     /// A run of this flow waits for its turn from now on.
     pub(super) fn add(&mut self, connection: &str, flow: &str, run: T) {
-        if !self.lines.contains_key(connection) {
-            let line = Line { waiting: VecDeque::new(), under_way: BTreeMap::new(), last: 0 };
-            self.lines.insert(connection.to_owned(), line);
+        if !self.queues.contains_key(connection) {
+            let queue = Queue { waiting: VecDeque::new(), under_way: BTreeMap::new(), last: 0 };
+            self.queues.insert(connection.to_owned(), queue);
         }
-        if let Some(line) = self.lines.get_mut(connection) {
-            line.waiting.push_back(Waiting { flow: flow.to_owned(), run });
+        if let Some(queue) = self.queues.get_mut(connection) {
+            queue.waiting.push_back(WaitingRun { flow: flow.to_owned(), run });
         }
     }
 
@@ -82,13 +82,14 @@ impl<T> Turns<T> {
         if self.recent.len() >= MOST {
             return None;
         }
-        let may = |line: &Line<T>| !line.waiting.is_empty() && line.under_way.len() < MOST_OF_A_CONNECTION;
-        let lines = self.lines.iter_mut().filter(|(_, line)| may(line));
-        let (connection, line) = lines.min_by_key(|(_, line)| (line.under_way.len(), line.last))?;
-        let Waiting { flow, run } = line.waiting.pop_front()?;
+        let may =
+            |queue: &Queue<T>| !queue.waiting.is_empty() && queue.under_way.len() < MOST_OF_A_CONNECTION;
+        let queues = self.queues.iter_mut().filter(|(_, queue)| may(queue));
+        let (connection, queue) = queues.min_by_key(|(_, queue)| (queue.under_way.len(), queue.last))?;
+        let WaitingRun { flow, run } = queue.waiting.pop_front()?;
         self.given += 1;
-        line.last = self.given;
-        line.under_way.insert(self.given, flow);
+        queue.last = self.given;
+        queue.under_way.insert(self.given, flow);
         self.recent.insert(self.given, now);
         Some((Turn { connection: connection.clone(), number: self.given }, run))
     }
@@ -96,29 +97,29 @@ impl<T> Turns<T> {
     /// Gives a turn back.
     pub(super) fn end(&mut self, turn: &Turn) {
         self.recent.remove(&turn.number);
-        if let Some(line) = self.lines.get_mut(&turn.connection) {
-            line.under_way.remove(&turn.number);
+        if let Some(queue) = self.queues.get_mut(&turn.connection) {
+            queue.under_way.remove(&turn.number);
         }
     }
 
     /// Those that wait, which they do not any more.
     pub(super) fn take_waiting(&mut self) -> Vec<T> {
-        let lines = self.lines.values_mut();
-        lines.flat_map(|line| std::mem::take(&mut line.waiting)).map(|waiting| waiting.run).collect()
+        let queues = self.queues.values_mut();
+        queues.flat_map(|queue| std::mem::take(&mut queue.waiting)).map(|waiting| waiting.run).collect()
     }
 
     /// Of each connection those that wait, the longest first, and the flows of those that are under way.
-    pub(super) fn lines(
+    pub(super) fn queues(
         &self,
-    ) -> impl Iterator<Item = (&str, impl Iterator<Item = &Waiting<T>>, impl Iterator<Item = &str>)> {
-        self.lines.iter().map(|(name, line)| {
-            (name.as_str(), line.waiting.iter(), line.under_way.values().map(String::as_str))
+    ) -> impl Iterator<Item = (&str, impl Iterator<Item = &WaitingRun<T>>, impl Iterator<Item = &str>)> {
+        self.queues.iter().map(|(name, queue)| {
+            (name.as_str(), queue.waiting.iter(), queue.under_way.values().map(String::as_str))
         })
     }
 
     /// How many are under way.
     pub(super) fn count(&self) -> usize {
-        self.lines.values().map(|line| line.under_way.len()).sum()
+        self.queues.values().map(|queue| queue.under_way.len()).sum()
     }
 }
 

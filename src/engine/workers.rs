@@ -12,7 +12,7 @@ use tracing::error;
 
 use super::RunContext;
 use super::run::{self, EmptyRun, PendingRun, RunEnd, RunResult};
-use super::turns::{Turn, Turns, Waiting};
+use super::turns::{Turn, Turns, WaitingRun};
 use crate::alarm::HeldUp;
 use crate::flow::{Config, Flow};
 use crate::history::RunOrder;
@@ -119,12 +119,12 @@ impl Workers {
     /// The table connections whose flows wait for their turn longer than their recurrence. What was before
     /// `planned` does not count: the machine slept, perhaps.
     pub(super) fn held_up(&self, planned: Timestamp, now: Timestamp) -> Vec<HeldUp> {
-        let late_since = |waiting: &Waiting<(Job, PendingRun)>| {
+        let late_since = |waiting: &WaitingRun<(Job, PendingRun)>| {
             let (job, pending) = &waiting.run;
             let since = pending.started().max(planned);
             is_beyond_recurrence(&job.flow, since, now).then(|| (waiting.flow.clone(), since))
         };
-        let held_up = self.turns.lines().filter_map(|(connection, waiting, under_way)| {
+        let held_up = self.turns.queues().filter_map(|(connection, waiting, under_way)| {
             let mut late = waiting.filter_map(late_since);
             let (flow, since) = late.next()?;
             let others = late.count();
