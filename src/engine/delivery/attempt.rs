@@ -10,7 +10,7 @@ use crate::store::QueuedMessage;
 /// An attempt under way.
 #[derive(Debug)]
 pub(super) struct Attempt<'a> {
-    pub(super) mail: &'a QueuedMessage,
+    pub(super) message: &'a QueuedMessage,
     /// Of each recipient of the mail; those that need no letter are never asked for.
     heard: Vec<Option<Receipt>>,
     /// The connection that judged a recipient last.
@@ -51,10 +51,10 @@ pub(super) enum AttemptEnd {
 }
 
 impl<'a> Attempt<'a> {
-    pub(super) fn new(mail: &'a QueuedMessage) -> Self {
+    pub(super) fn new(message: &'a QueuedMessage) -> Self {
         Self {
-            mail,
-            heard: vec![None; mail.recipients.len()],
+            message,
+            heard: vec![None; message.recipients.len()],
             over: None,
             reasons: Vec::new(),
             retry_at: Vec::new(),
@@ -74,10 +74,10 @@ impl<'a> Attempt<'a> {
     /// Recipients that are still to be judged, but for those.
     pub(super) fn pending_recipients(&self, but: &[usize]) -> PendingRecipients {
         let is_open = |index: &usize| {
-            self.mail.recipients[*index].is_due() && self.heard[*index].is_none() && !but.contains(index)
+            self.message.recipients[*index].is_due() && self.heard[*index].is_none() && !but.contains(index)
         };
         let indexes: Vec<usize> = (0..self.heard.len()).filter(is_open).collect();
-        let addresses = indexes.iter().map(|index| self.mail.recipients[*index].address.clone()).collect();
+        let addresses = indexes.iter().map(|index| self.message.recipients[*index].address.clone()).collect();
         PendingRecipients { indexes, addresses }
     }
 
@@ -130,7 +130,7 @@ impl<'a> Attempt<'a> {
 
     /// Others have gone through while this one did not.
     pub(super) fn is_known(&self) -> bool {
-        self.mail.breaks > 0
+        self.message.breaks > 0
     }
 
     /// A connection has taken the mail for some, and declines it for those that are not judged.
@@ -163,7 +163,7 @@ impl<'a> Attempt<'a> {
     /// connections that are suspected with it. A connection that could not be tried might have
     /// taken it, so then the mail is not.
     pub(super) fn suspects(&self) -> Option<Vec<String>> {
-        let is_whole = self.broken.len() == self.mail.connections.len();
+        let is_whole = self.broken.len() == self.message.connections.len();
         (self.has_broken || self.is_aside).then(|| if is_whole { self.broken.clone() } else { Vec::new() })
     }
 
@@ -171,7 +171,7 @@ impl<'a> Attempt<'a> {
     /// held for those whom none has judged.
     pub(super) fn recipients(&self) -> Vec<Recipient> {
         let is_worn_out =
-            self.mail.breaks + 1 >= MAX_BREAKS && self.suspects().is_some_and(|over| !over.is_empty());
+            self.message.breaks + 1 >= MAX_BREAKS && self.suspects().is_some_and(|over| !over.is_empty());
         let told = self.reasons_text();
         let unheard = || {
             if is_worn_out {
@@ -191,7 +191,7 @@ impl<'a> Attempt<'a> {
                 recipient.clone()
             }
         };
-        self.mail.recipients.iter().zip(&self.heard).map(after).collect()
+        self.message.recipients.iter().zip(&self.heard).map(after).collect()
     }
 }
 
@@ -205,7 +205,7 @@ impl PendingRecipients {
         self.indexes.get(at).copied()
     }
 
-    pub(super) fn letter<'a>(&'a self, mail: &'a QueuedMessage) -> Letter<'a> {
-        Letter { id: mail.id, from: &mail.sender, recipients: &self.addresses, bytes: &mail.bytes }
+    pub(super) fn letter<'a>(&'a self, message: &'a QueuedMessage) -> Letter<'a> {
+        Letter { id: message.id, from: &message.sender, recipients: &self.addresses, bytes: &message.bytes }
     }
 }

@@ -124,8 +124,8 @@ impl Connections {
         let health = self.0.entry(name.to_owned()).or_default();
         health.failures += 1;
         match refused {
-            Some(mail) if health.refused.len() < REFUSALS && !health.refused.contains(&mail) => {
-                health.refused.push(mail);
+            Some(message) if health.refused.len() < REFUSALS && !health.refused.contains(&message) => {
+                health.refused.push(message);
             }
             _ => {}
         }
@@ -149,13 +149,13 @@ impl Connections {
         &mut self,
         name: &str,
         lane: &[String],
-        (mail, is_known): (i64, bool),
+        (message, is_known): (i64, bool),
         longest: SignedDuration,
         (now, jitter): (Timestamp, f64),
     ) -> Option<Timestamp> {
         let health = self.0.entry(name.to_owned()).or_default();
         let breaks = health.breaks.entry(lane.to_vec()).or_default();
-        if breaks.last.replace(mail) != Some(mail) {
+        if breaks.last.replace(message) != Some(message) {
             breaks.mails += 1;
         }
         let enough = if is_known { BREAKS_BY_KNOWN } else { BREAKS };
@@ -233,7 +233,7 @@ mod tests {
         let now: Timestamp = "2026-03-01T08:00:00Z".parse().unwrap();
         let mut connections = Connections::default();
         let mut backoffs = |mails: &[Option<i64>]| -> Vec<i64> {
-            let backoff = |mail: &Option<i64>| connections.failed("a", *mail, (now, 0.0), None);
+            let backoff = |message: &Option<i64>| connections.failed("a", *message, (now, 0.0), None);
             let backoffs =
                 mails.iter().map(backoff).map(|until| until.duration_since(now).as_secs()).collect();
             connections.works("a", true);
@@ -258,8 +258,8 @@ mod tests {
         let lane = ["a".to_owned()];
         let other = ["a".to_owned(), "b".to_owned()];
         let mut connections = Connections::default();
-        let breaks = |connections: &mut Connections, mail| {
-            connections.breaks("a", &lane, mail, MAX_BREAK_BACKOFF, (now, 0.0))
+        let breaks = |connections: &mut Connections, message| {
+            connections.breaks("a", &lane, message, MAX_BREAK_BACKOFF, (now, 0.0))
         };
         assert!(connections.works("a", true) && !connections.works("a", true));
         assert_eq!(breaks(&mut connections, (1, false)), None);
@@ -277,7 +277,8 @@ mod tests {
         assert_eq!(breaks(&mut connections, (3, true)), Some(longer), "nothing went through meanwhile");
         connections.works("a", true);
         assert_eq!(connections.backoff("a", &lane, &connection, now), None);
-        let known: Vec<_> = (1..=5).map(|mail| breaks(&mut connections, (mail, true)).is_some()).collect();
+        let known: Vec<_> =
+            (1..=5).map(|message| breaks(&mut connections, (message, true)).is_some()).collect();
         assert_eq!(known, [false, false, false, false, true]);
     }
 }

@@ -42,7 +42,7 @@ impl Delivery {
                 return Ok(());
             }
             let pending = attempt.pending_recipients(&aside);
-            let handover = open.send(pending.letter(attempt.mail)).await;
+            let handover = open.send(pending.letter(attempt.message)).await;
             attempt.hears(name, &pending, &handover.receipts);
             self.judge(name, &handover, open, attempt).await;
             match handover.fault {
@@ -92,7 +92,7 @@ impl Delivery {
     /// Whether the mail may be sent: not where a person has decided over it meanwhile.
     async fn begin(&self, name: &str, attempt: &Attempt<'_>) -> Result<bool, StoreError> {
         crash_point("session-opened");
-        let is_begun = self.store.begin_sending(attempt.mail.id, name, self.clock.now()).await?;
+        let is_begun = self.store.begin_sending(attempt.message.id, name, self.clock.now()).await?;
         crash_point("sending-recorded");
         if is_begun {
             self.connections().sends(name);
@@ -123,7 +123,7 @@ impl Delivery {
             attempt.breaks(name, &error, false);
             self.suspects(name, &error, attempt).await;
         } else if is_verdict && self.connections().works(name, has_taken) {
-            let taken = has_taken.then_some(attempt.mail.id);
+            let taken = has_taken.then_some(attempt.message.id);
             is_noted(self.store.note_success(name, taken).await);
         }
     }
@@ -131,16 +131,16 @@ impl Delivery {
     /// A session ended in the middle of a mail: mail and connection are suspected together. Where
     /// other mails have broken there, too, it is the connection that fails, and it is in backoff.
     async fn suspects(&self, name: &str, error: &ConnectError, attempt: &Attempt<'_>) {
-        let mail = attempt.mail;
+        let message = attempt.message;
         let is_known = attempt.is_known();
-        let id = mail.id;
+        let id = message.id;
         let now = self.clock.now();
         let said = without_addresses(&error.to_string());
         let broken = (id, is_known);
         // Where the end of the message went out each try may be another copy.
         let longest = if attempt.is_judged() { outbox::LONGEST_WAIT } else { MAX_BREAK_BACKOFF };
         let at = (now, jitter(id, now));
-        let until = self.connections().breaks(name, &mail.connections, broken, longest, at);
+        let until = self.connections().breaks(name, &message.connections, broken, longest, at);
         let help = error.advice.help.as_deref().map(without_addresses);
         if until.is_some() {
             warn!(connection = name, mail = id, help, "the mail connection fails: {said}");
@@ -158,9 +158,9 @@ impl Delivery {
     /// A connection refuses a mail for its own sake, as it says; where it refuses others, too, they are not to
     /// blame.
     async fn refuses(&self, name: &str, error: &ConnectError, attempt: &mut Attempt<'_>) {
-        let until = self.fails(name, error, (attempt.mail.id, true)).await;
+        let until = self.fails(name, error, (attempt.message.id, true)).await;
         attempt.fails(error.to_string(), Some(until));
-        self.clear_others(name, attempt.mail.id).await;
+        self.clear_others(name, attempt.message.id).await;
     }
 
     async fn clear_others(&self, name: &str, but: i64) {
@@ -169,18 +169,18 @@ impl Delivery {
 
     /// A connection takes nothing of a mail, whatever the mail.
     async fn takes_nothing(&self, name: &str, error: &ConnectError, attempt: &mut Attempt<'_>) {
-        let until = self.fails(name, error, (attempt.mail.id, false)).await;
+        let until = self.fails(name, error, (attempt.message.id, false)).await;
         attempt.fails(error.to_string(), Some(until));
     }
 
     /// Records and logs that a connection has failed, perhaps at this mail alone; returns until when it is in backoff.
-    async fn fails(&self, name: &str, error: &ConnectError, (mail, is_refused): (i64, bool)) -> Timestamp {
+    async fn fails(&self, name: &str, error: &ConnectError, (message, is_refused): (i64, bool)) -> Timestamp {
         let said = without_addresses(&error.to_string());
         let remedy = error.advice.help.as_deref().map(without_addresses);
-        warn!(connection = name, mail, help = remedy, "the mail connection fails: {said}");
+        warn!(connection = name, mail = message, help = remedy, "the mail connection fails: {said}");
         let now = self.clock.now();
-        let at = (now, jitter(mail, now));
-        let until = self.connections().failed(name, is_refused.then_some(mail), at, error.retry_after);
+        let at = (now, jitter(message, now));
+        let until = self.connections().failed(name, is_refused.then_some(message), at, error.retry_after);
         self.note_failure(name, error).await;
         until
     }

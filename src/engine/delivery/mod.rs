@@ -145,10 +145,10 @@ impl Delivery {
         let mut session: OpenSession = None;
         let mut is_rate_limited = false;
         while !stop() {
-            let Some(mail) = self.store.next_message(lane, self.clock.now()).await? else { break };
-            if self.is_within_hour(config, &mail).await? {
+            let Some(message) = self.store.next_message(lane, self.clock.now()).await? else { break };
+            if self.is_within_hour(config, &message).await? {
                 is_rate_limited =
-                    self.deliver_one(config, mail, &mut session).await? == Delivered::RateLimited;
+                    self.deliver_one(config, message, &mut session).await? == Delivered::RateLimited;
             }
         }
         if let Some((_, session)) = session {
@@ -158,8 +158,9 @@ impl Delivery {
     }
 
     /// Whether the flow may send another mail in this hour; if not, all its new mails are deferred.
-    async fn is_within_hour(&self, config: &Config, mail: &QueuedMessage) -> Result<bool, StoreError> {
-        let flow = mail.flow.as_ref().and_then(|name| config.flows.get(name)).filter(|_| mail.tries == 0);
+    async fn is_within_hour(&self, config: &Config, message: &QueuedMessage) -> Result<bool, StoreError> {
+        let flow =
+            message.flow.as_ref().and_then(|name| config.flows.get(name)).filter(|_| message.tries == 0);
         let Some(flow) = flow else { return Ok(true) };
         let per_hour = flow.email.per_hour;
         let now = self.clock.now();
@@ -172,11 +173,11 @@ impl Delivery {
     async fn deliver_one(
         &self,
         config: &Config,
-        mail: QueuedMessage,
+        message: QueuedMessage,
         session: &mut OpenSession,
     ) -> Result<Delivered, StoreError> {
-        let mut attempt = Attempt::new(&mail);
-        for name in &mail.connections {
+        let mut attempt = Attempt::new(&message);
+        for name in &message.connections {
             if attempt.is_judged() {
                 break;
             }
@@ -184,25 +185,26 @@ impl Delivery {
                 attempt.fails(format!("flows.toml no longer has a mail connection `{name}`"), None);
                 continue;
             };
-            let backoff = self.connections().backoff(name, &mail.connections, connection, self.clock.now());
+            let backoff =
+                self.connections().backoff(name, &message.connections, connection, self.clock.now());
             match backoff {
                 Some(Backoff::RateLimited(until)) if attempt.is_untried() => {
-                    self.defer_lane(&mail.connections, until).await?;
+                    self.defer_lane(&message.connections, until).await?;
                     return Ok(Delivered::RateLimited);
                 }
                 Some(Backoff::RateLimited(until) | Backoff::Failed(until)) => attempt.is_in_backoff(until),
                 None => self.try_over(name, connection, &mut attempt, session).await?,
             }
             if attempt.taken_back {
-                info!(mail = mail.id, "a person changed the mail before it was sent");
+                info!(mail = message.id, "a person changed the mail before it was sent");
                 return Ok(Delivered::Attempted);
             }
         }
         match attempt.end(self.clock.now()) {
-            AttemptEnd::AllInBackoff(until) => self.defer_lane(&mail.connections, until).await?,
+            AttemptEnd::AllInBackoff(until) => self.defer_lane(&message.connections, until).await?,
             AttemptEnd::NoneAvailable(until) => {
                 let told = without_addresses(&attempt.reasons_text());
-                error!(flow = mail.flow, run = mail.run, mail = mail.id, %until, "no connection accepts mail: {told}");
+                error!(flow = message.flow, run = message.run, mail = message.id, %until, "no connection accepts mail: {told}");
                 self.record(&attempt, Some(until)).await?;
             }
             AttemptEnd::Attempted => self.record(&attempt, None).await?,
@@ -216,11 +218,11 @@ impl Delivery {
 
     /// Records how the attempt ended; `pause` defers all messages of the same lane until then.
     async fn record(&self, attempt: &Attempt<'_>, pause: Option<Timestamp>) -> Result<(), StoreError> {
-        let mail = attempt.mail;
+        let message = attempt.message;
         let recipients = attempt.recipients();
         let now = self.clock.now();
         let suspects = attempt.suspects();
-        let own_time = now + outbox::retry_delay(mail.tries + 1, jitter(mail.id, now));
+        let own_time = now + outbox::retry_delay(message.tries + 1, jitter(message.id, now));
         let next_try = match pause {
             // The whole lane at the same moment, so that its mails keep their order.
             Some(until) if suspects.is_none() => until,
@@ -228,16 +230,16 @@ impl Delivery {
             None => own_time,
         };
         let record = AttemptRecord {
-            mail: mail.id,
+            mail: message.id,
             recipients: recipients.clone(),
             next_try,
             broke_over: suspects.clone(),
-            defer_lane: pause.map(|until| (mail.connections.clone(), until)),
+            defer_lane: pause.map(|until| (message.connections.clone(), until)),
         };
         for tries_left in (0..RECORD_TRIES).rev() {
             match self.store.record_attempt(record.clone(), now).await {
                 Err(error) if tries_left > 0 && error.is_passing() => {
-                    warn!(mail = mail.id, "cannot record the replies: {error}; trying again");
+                    warn!(mail = message.id, "cannot record the replies: {error}; trying again");
                     tokio::time::sleep(RECORD_AGAIN).await;
                 }
                 result => {
@@ -250,7 +252,7 @@ impl Delivery {
             self.connections().is_suspected(name);
         }
         crash_point("reply-recorded");
-        log_attempt(mail, attempt.over.as_deref(), &recipients, next_try);
+        log_attempt(message, attempt.over.as_deref(), &recipients, next_try);
         Ok(())
     }
 
@@ -267,7 +269,7 @@ enum Delivered {
 
 /// One line a mail, without addresses.
 fn log_attempt(
-    mail: &QueuedMessage,
+    message: &QueuedMessage,
     connection: Option<&str>,
     recipients: &[Recipient],
     next_try: Timestamp,
@@ -277,11 +279,11 @@ fn log_attempt(
     let held = count(RecipientState::Held);
     let uncertain = count(RecipientState::Uncertain);
     let waiting = count(RecipientState::Waiting) + uncertain;
-    let flow = &mail.flow;
-    let run = mail.run;
-    let tries = mail.tries + 1;
+    let flow = &message.flow;
+    let run = message.run;
+    let tries = message.tries + 1;
     if waiting + held == 0 {
-        info!(flow, run, mail = mail.id, connection, recipients = sent, tries, "the mail is sent");
+        info!(flow, run, mail = message.id, connection, recipients = sent, tries, "the mail is sent");
         return;
     }
     let of_state = |recipient: &&Recipient| recipient.state != RecipientState::Sent;
@@ -291,7 +293,7 @@ fn log_attempt(
     warn!(
         flow,
         run,
-        mail = mail.id,
+        mail = message.id,
         connection,
         recipients = recipients.len(),
         sent,
@@ -306,9 +308,9 @@ fn log_attempt(
 }
 
 /// A number from 0 to 1 that differs from mail to mail and from try to try.
-fn jitter(mail: i64, now: Timestamp) -> f64 {
+fn jitter(message: i64, now: Timestamp) -> f64 {
     let mut hasher = DefaultHasher::new();
-    (mail, now.as_microsecond()).hash(&mut hasher);
+    (message, now.as_microsecond()).hash(&mut hasher);
     let hash = hasher.finish();
     f64::from(u32::try_from(hash >> 32).unwrap_or_default()) / f64::from(u32::MAX)
 }
