@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::sqlite::Database;
-use super::{Engine, NewMessage, Store, StoreError};
+use super::{Backend, NewMessage, Store, StoreError};
 use crate::alarm::AlarmUpdate;
 
 /// How long the state keeps what is over.
@@ -21,7 +21,7 @@ pub struct Retention {
     pub answers: Timestamp,
 }
 
-/// What a look through all that the engine keeps has come to.
+/// What a look through all that the backend keeps has come to.
 #[derive(Debug, Default)]
 pub struct Absence {
     /// Files that were read.
@@ -48,7 +48,7 @@ impl Store {
         mail: Option<NewMessage>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let Engine::Sqlite(sqlite) = &self.engine;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.call(move |db| db.commit_alarms(&update, mail.as_ref(), now)).await
     }
 
@@ -57,7 +57,7 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn prune(&self, retention: Retention) -> Result<usize, StoreError> {
-        let Engine::Sqlite(sqlite) = &self.engine;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.call(move |db| db.prune(&retention)).await
     }
 
@@ -67,7 +67,7 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn prune_sources(&self, before: Timestamp) -> Result<bool, StoreError> {
-        let Engine::Sqlite(sqlite) = &self.engine;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.call(move |db| db.prune_sources(before)).await
     }
 
@@ -81,7 +81,7 @@ impl Store {
         begin: Timestamp,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let Engine::Sqlite(sqlite) = &self.engine;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.call(move |db| db.preset_begin(&flows, begin, now)).await
     }
 
@@ -92,7 +92,7 @@ impl Store {
     pub async fn rename(&self, old: &str, new: &str) -> Result<(), StoreError> {
         let old = old.to_owned();
         let new = new.to_owned();
-        let Engine::Sqlite(sqlite) = &self.engine;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.call(move |db| db.rename(&old, &new)).await
     }
 
@@ -103,7 +103,7 @@ impl Store {
     /// When the file is there already or cannot be written, or others may change its folder; and as every operation.
     pub async fn back_up(&self, file: &Path) -> Result<(), StoreError> {
         let file = file.to_owned();
-        let Engine::Sqlite(sqlite) = &self.engine;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.call(move |db| db.back_up(&file)).await
     }
 
@@ -112,7 +112,7 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn identity(&self) -> Result<String, StoreError> {
-        let Engine::Sqlite(sqlite) = &self.engine;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.call(|db| db.identity()).await
     }
 
@@ -121,7 +121,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Damaged`] with the first thing that is wrong, and as every operation.
     pub async fn checked(&self) -> Result<String, StoreError> {
-        let Engine::Sqlite(sqlite) = &self.engine;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.call(|db| db.check().and_then(|()| db.identity())).await
     }
 
@@ -130,7 +130,7 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn kept_mails(&self) -> Result<Vec<i64>, StoreError> {
-        let Engine::Sqlite(sqlite) = &self.engine;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.call(|db| db.kept_mails()).await
     }
 
@@ -140,7 +140,7 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn forget_mail(&self, mail: i64) -> Result<bool, StoreError> {
-        let Engine::Sqlite(sqlite) = &self.engine;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.call(move |db| db.forget_mail(mail)).await
     }
 
@@ -149,7 +149,7 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn is_waiting(&self, mail: i64) -> Result<bool, StoreError> {
-        let Engine::Sqlite(sqlite) = &self.engine;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.call(move |db| db.is_waiting(mail)).await
     }
 
@@ -159,26 +159,26 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn forget_texts(&self, is_found: IsFound) -> Result<usize, StoreError> {
-        let Engine::Sqlite(sqlite) = &self.engine;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.call(move |db| db.forget_texts(&*is_found)).await
     }
 
-    /// Removes what deleted texts leave behind in the engine. Returns whether it could: not while somebody reads.
+    /// Removes what deleted texts leave behind in the backend. Returns whether it could: not while somebody reads.
     ///
     /// # Errors
     /// As every operation.
     pub async fn purge_remains(&self) -> Result<bool, StoreError> {
-        let Engine::Sqlite(sqlite) = &self.engine;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.call(Database::purge_remains).await
     }
 
-    /// Looks through all that the engine keeps, as it keeps it, for a text that must not be there any more. Where
+    /// Looks through all that the backend keeps, as it keeps it, for a text that must not be there any more. Where
     /// there is one still, tries to get rid of it.
     ///
     /// # Errors
     /// As every operation.
     pub async fn prove_absent(&self, is_found: IsFound) -> Result<Absence, StoreError> {
-        let Engine::Sqlite(sqlite) = &self.engine;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.call(move |db| Ok(db.prove_absent(&*is_found))).await
     }
 }

@@ -9,13 +9,13 @@ use super::sqlite::files;
 /// What an error of the state means for who asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Another process holds the engine, or its disk is full: the same may go well later.
+    /// Another process holds the backend, or its disk is full: the same may go well later.
     Transient,
     /// Somebody else was first, so that what was decided does not hold any more.
     Conflict,
     /// It cannot be done as things are: a person must act.
     Refused,
-    /// The engine itself has failed, so that no later commit can be trusted either.
+    /// The backend itself has failed, so that no later commit can be trusted either.
     Fatal,
 }
 
@@ -118,9 +118,9 @@ pub enum StoreError {
     /// The operation did not end: the process is stopping, or it has a fault.
     #[error("an operation on the state did not finish")]
     Stopped,
-    /// The engine failed.
+    /// The backend failed.
     #[error("the state database failed: {message}")]
-    Engine {
+    Backend {
         /// What that means.
         kind: Kind,
         /// What it said.
@@ -181,15 +181,15 @@ impl StoreError {
         }
     }
 
-    /// Another process holds the engine and does not let go.
+    /// Another process holds the backend and does not let go.
     pub(super) fn busy() -> Self {
-        Self::Engine { kind: Kind::Transient, message: "Error code 5: database is locked".to_owned() }
+        Self::Backend { kind: Kind::Transient, message: "Error code 5: database is locked".to_owned() }
     }
 
     /// What it means for who asked.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Engine { kind, .. } => *kind,
+            Self::Backend { kind, .. } => *kind,
             Self::RunOver(_) | Self::NameTaken(_) => Kind::Conflict,
             Self::Replaced(_) | Self::TakenOver | Self::Damaged { .. } => Kind::Fatal,
             Self::Folder { .. }

@@ -3,7 +3,7 @@
 //! A [`Store`] has named operations, grouped by who asks: [`runs`], [`outbox`], [`requests`], [`queries`] and
 //! [`admin`]. Each is one transaction, done as a whole or not at all; but a copy, and forgetting a person,
 //! take several steps, which may be done again. Each fails as [`StoreError::kind`] says:
-//! the engine is busy for now, somebody else was first, a person must act, or the engine can be trusted no more.
+//! the backend is busy for now, somebody else was first, a person must act, or the backend can no longer be trusted.
 
 pub mod admin;
 #[cfg(test)]
@@ -35,12 +35,12 @@ use crate::platform::blocking::Runner;
 /// The open state; clones are the same one.
 #[derive(Debug, Clone)]
 pub struct Store {
-    engine: Engine,
+    backend: Backend,
 }
 
-/// Where the state lies. A second engine is another variant, whose operations are each one round trip.
+/// Where the state lies. A second backend is another variant, whose operations are each one round trip.
 #[derive(Debug, Clone)]
-enum Engine {
+enum Backend {
     /// In a database of the state folder.
     Sqlite(Shared),
 }
@@ -67,7 +67,7 @@ impl Store {
     }
 
     fn in_sqlite(database: Database) -> Self {
-        Self { engine: Engine::Sqlite(Shared::new(database)) }
+        Self { backend: Backend::Sqlite(Shared::new(database)) }
     }
 
     /// An empty state in memory, for who plays a process.
@@ -82,36 +82,36 @@ impl Store {
     /// The same state for a process that does its work elsewhere.
     #[must_use]
     pub fn by(self, runner: Runner) -> Self {
-        let Engine::Sqlite(sqlite) = self.engine;
-        Self { engine: Engine::Sqlite(sqlite.by(runner)) }
+        let Backend::Sqlite(sqlite) = self.backend;
+        Self { backend: Backend::Sqlite(sqlite.by(runner)) }
     }
 
     /// Where operations are done.
     pub fn runner(&self) -> &Runner {
-        let Engine::Sqlite(sqlite) = &self.engine;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.runner()
     }
 
-    /// A statement for the engine itself, at once and on this thread, for who plays a process and puts faults into its
+    /// A statement for the backend itself, at once and on this thread, for who plays a process and puts faults into its
     /// state; the first cell of the first row, if there is one.
     ///
     /// # Errors
     /// When it fails.
     #[doc(hidden)]
     pub fn raw(&self, statement: &str) -> Result<Option<String>, StoreError> {
-        let Engine::Sqlite(sqlite) = &self.engine;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.raw(statement)
     }
 
     /// Tells whether anybody has written to the state, without a look into it; all of it counts as unseen.
     pub fn changes(&self) -> Changes {
-        let Engine::Sqlite(sqlite) = &self.engine;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.changes()
     }
 
     /// Whether the state is still the one that was opened, and not deleted or replaced.
     pub fn is_in_place(&self) -> bool {
-        let Engine::Sqlite(sqlite) = &self.engine;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.is_in_place()
     }
 }

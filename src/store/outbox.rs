@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Engine, Store, StoreError};
+use super::{Backend, Store, StoreError};
 use crate::outbox::Recipient;
 use crate::rows::row::RowMark;
 
@@ -91,7 +91,7 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn due_lanes(&self, now: Timestamp) -> Result<Vec<Vec<String>>, StoreError> {
-        let Engine::Sqlite(sqlite) = &self.engine;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.call(move |db| db.due_lanes(now)).await
     }
 
@@ -100,7 +100,7 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn next_try(&self) -> Result<Option<Timestamp>, StoreError> {
-        let Engine::Sqlite(sqlite) = &self.engine;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.call(|db| db.next_try()).await
     }
 
@@ -120,7 +120,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Option<QueuedMessage>, StoreError> {
         let lane = lane.to_vec();
-        let Engine::Sqlite(sqlite) = &self.engine;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.call(move |db| db.next_message(&lane, now)).await
     }
 
@@ -136,7 +136,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Option<DeferredFlow>, StoreError> {
         let flow = flow.to_owned();
-        let Engine::Sqlite(sqlite) = &self.engine;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.call(move |db| db.defer_flow_if_used_up(&flow, per_hour, now)).await
     }
 
@@ -152,7 +152,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let lane = lane.to_vec();
-        let Engine::Sqlite(sqlite) = &self.engine;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.call(move |db| db.defer_lane(&lane, until, now)).await
     }
 
@@ -169,7 +169,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let connection = connection.to_owned();
-        let Engine::Sqlite(sqlite) = &self.engine;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.call(move |db| db.begin_sending(mail, &connection, now)).await
     }
 
@@ -178,7 +178,7 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn record_attempt(&self, attempt: AttemptRecord, now: Timestamp) -> Result<(), StoreError> {
-        let Engine::Sqlite(sqlite) = &self.engine;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.call(move |db| db.record_attempt(&attempt, now)).await
     }
 
@@ -187,7 +187,7 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn note_failure(&self, failure: ConnectionFailure, now: Timestamp) -> Result<(), StoreError> {
-        let Engine::Sqlite(sqlite) = &self.engine;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.call(move |db| db.note_failure(&failure, now)).await
     }
 
@@ -197,7 +197,7 @@ impl Store {
     /// As every operation.
     pub async fn clear_mails(&self, connection: &str, but: i64) -> Result<(), StoreError> {
         let connection = connection.to_owned();
-        let Engine::Sqlite(sqlite) = &self.engine;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.call(move |db| db.clear_mails(&connection, but)).await
     }
 
@@ -208,7 +208,7 @@ impl Store {
     /// As every operation.
     pub async fn note_success(&self, connection: &str, taken: Option<i64>) -> Result<(), StoreError> {
         let connection = connection.to_owned();
-        let Engine::Sqlite(sqlite) = &self.engine;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.call(move |db| db.note_success(&connection, taken)).await
     }
 
@@ -217,7 +217,7 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn retry_all_now(&self, now: Timestamp) -> Result<(), StoreError> {
-        let Engine::Sqlite(sqlite) = &self.engine;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.call(move |db| db.retry_all_now(now)).await
     }
 
@@ -227,7 +227,7 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn mark_interrupted_uncertain(&self, now: Timestamp) -> Result<usize, StoreError> {
-        let Engine::Sqlite(sqlite) = &self.engine;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.call(move |db| db.mark_interrupted_uncertain(now)).await
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::{Engine, Store, StoreError};
+use super::{Backend, Store, StoreError};
 use crate::alarm::{ConnectionState, FlowState, RaisedAlarm};
 use crate::history::{Outcome, RecordedStep, Run};
 use crate::outbox::Recipient;
@@ -124,7 +124,7 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn find_runs(&self, filter: RunFilter) -> Result<Vec<Run>, StoreError> {
-        let Engine::Sqlite(sqlite) = &self.engine;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.call(move |db| db.find_runs(&filter)).await
     }
 
@@ -133,7 +133,7 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn run(&self, id: i64) -> Result<Option<Run>, StoreError> {
-        let Engine::Sqlite(sqlite) = &self.engine;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.call(move |db| db.run(id)).await
     }
 
@@ -142,7 +142,7 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn steps(&self, run: i64) -> Result<Vec<RecordedStep>, StoreError> {
-        let Engine::Sqlite(sqlite) = &self.engine;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.call(move |db| db.steps(run)).await
     }
 
@@ -151,7 +151,7 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn mails_of(&self, run: i64) -> Result<Vec<MessageRecord>, StoreError> {
-        let Engine::Sqlite(sqlite) = &self.engine;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.call(move |db| db.mails_of(run)).await
     }
 
@@ -160,7 +160,7 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn flow_names(&self) -> Result<Vec<String>, StoreError> {
-        let Engine::Sqlite(sqlite) = &self.engine;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.call(|db| db.flow_names()).await
     }
 
@@ -169,7 +169,7 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn overview(&self, flows: Vec<String>) -> Result<Vec<FlowOverview>, StoreError> {
-        let Engine::Sqlite(sqlite) = &self.engine;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.call(move |db| flows.iter().map(|flow| db.overview(flow)).collect()).await
     }
 
@@ -179,7 +179,7 @@ impl Store {
     /// As every operation.
     pub async fn seen(&self, flow: &str) -> Result<Option<Timestamp>, StoreError> {
         let flow = flow.to_owned();
-        let Engine::Sqlite(sqlite) = &self.engine;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.call(move |db| db.seen(&flow)).await
     }
 
@@ -189,7 +189,7 @@ impl Store {
     /// As every operation.
     pub async fn samples(&self, flow: &str, since: Timestamp) -> Result<Vec<Sample>, StoreError> {
         let flow = flow.to_owned();
-        let Engine::Sqlite(sqlite) = &self.engine;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.call(move |db| db.samples(&flow, since)).await
     }
 
@@ -199,7 +199,7 @@ impl Store {
     /// As every operation.
     pub async fn waiting_mails(&self, flow: &str) -> Result<i64, StoreError> {
         let flow = flow.to_owned();
-        let Engine::Sqlite(sqlite) = &self.engine;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.call(move |db| db.waiting_mails(&flow)).await
     }
 
@@ -208,7 +208,7 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn outbox(&self, filter: OutboxFilter) -> Result<Vec<OutboxEntry>, StoreError> {
-        let Engine::Sqlite(sqlite) = &self.engine;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.call(move |db| db.outbox(filter)).await
     }
 
@@ -217,7 +217,7 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn message_bytes(&self, mail: i64) -> Result<Option<Vec<u8>>, StoreError> {
-        let Engine::Sqlite(sqlite) = &self.engine;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.call(move |db| db.message_bytes(mail)).await
     }
 
@@ -231,7 +231,7 @@ impl Store {
         ids: Vec<RowId>,
     ) -> Result<Vec<Option<Provenance>>, StoreError> {
         let flow = flow.to_owned();
-        let Engine::Sqlite(sqlite) = &self.engine;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.call(move |db| db.last_provenance(&flow, &ids)).await
     }
 
@@ -241,7 +241,7 @@ impl Store {
     /// As every operation.
     pub async fn provenance(&self, flow: &str, id: RowId) -> Result<Vec<Provenance>, StoreError> {
         let flow = flow.to_owned();
-        let Engine::Sqlite(sqlite) = &self.engine;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.call(move |db| db.provenance(&flow, id)).await
     }
 
@@ -250,7 +250,7 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn alarm_facts(&self) -> Result<AlarmFacts, StoreError> {
-        let Engine::Sqlite(sqlite) = &self.engine;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.call(|db| db.alarm_facts()).await
     }
 }

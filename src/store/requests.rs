@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Engine, Store, StoreError};
+use super::{Backend, Store, StoreError};
 use crate::history::{Cause, RowRange};
 use crate::outbox::Redirect;
 
@@ -111,7 +111,7 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn leave_request(&self, request: Request, now: Timestamp) -> Result<i64, StoreError> {
-        let Engine::Sqlite(sqlite) = &self.engine;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.call(move |db| db.leave_request(&request, now)).await
     }
 
@@ -121,7 +121,7 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn take_requests(&self, now: Timestamp) -> Result<Vec<(i64, Request)>, StoreError> {
-        let Engine::Sqlite(sqlite) = &self.engine;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.call(move |db| db.take_requests(now)).await
     }
 
@@ -130,7 +130,7 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn refuse_request(&self, id: i64, answer: String) -> Result<(), StoreError> {
-        let Engine::Sqlite(sqlite) = &self.engine;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.call(move |db| db.refuse_request(id, &answer)).await
     }
 
@@ -139,7 +139,7 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn answer(&self, id: i64) -> Result<Answer, StoreError> {
-        let Engine::Sqlite(sqlite) = &self.engine;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.call(move |db| db.answer(id)).await
     }
 }

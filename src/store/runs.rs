@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Engine, NewMessage, OldRows, Store, StoreError};
+use super::{Backend, NewMessage, OldRows, Store, StoreError};
 use crate::history::{Outcome, RecordedStep, RunOrder};
 use crate::planner::ScheduleState;
 use crate::rows::row::{RowId, RowMark, RowVersion};
@@ -125,7 +125,7 @@ impl Store {
         flows: Vec<(String, bool)>,
         now: Timestamp,
     ) -> Result<BTreeMap<String, ScheduleState>, StoreError> {
-        let Engine::Sqlite(sqlite) = &self.engine;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.call(move |db| db.schedule_states(flows.iter().map(|(name, is_on)| (name, *is_on)), now)).await
     }
 
@@ -134,7 +134,7 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn set_planned(&self, now: Timestamp) -> Result<(), StoreError> {
-        let Engine::Sqlite(sqlite) = &self.engine;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.call(move |db| db.set_planned(now)).await
     }
 
@@ -144,7 +144,7 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn clock_went_back(&self, by: SignedDuration, now: Timestamp) -> Result<(), StoreError> {
-        let Engine::Sqlite(sqlite) = &self.engine;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.call(move |db| db.clock_went_back(by, now)).await
     }
 
@@ -155,7 +155,7 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn take_over(&self, now: Timestamp) -> Result<TakenOver, StoreError> {
-        let Engine::Sqlite(sqlite) = &self.engine;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.call(move |db| db.take_over(now)).await
     }
 
@@ -166,7 +166,7 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn claim_runs(&self, runs: Vec<NewRun>) -> Result<Vec<ClaimedRun>, StoreError> {
-        let Engine::Sqlite(sqlite) = &self.engine;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.call(move |db| db.claim_runs(&runs)).await
     }
 
@@ -175,7 +175,7 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn withdraw_runs(&self, runs: Vec<i64>) -> Result<(), StoreError> {
-        let Engine::Sqlite(sqlite) = &self.engine;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.call(move |db| db.withdraw_runs(&runs)).await
     }
 
@@ -185,7 +185,7 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn interrupt_runs(&self, now: Timestamp) -> Result<usize, StoreError> {
-        let Engine::Sqlite(sqlite) = &self.engine;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.call(move |db| db.interrupt_runs(now)).await
     }
 
@@ -195,7 +195,7 @@ impl Store {
     /// As every operation.
     pub async fn sources(&self, flow: &str) -> Result<Vec<Source>, StoreError> {
         let flow = flow.to_owned();
-        let Engine::Sqlite(sqlite) = &self.engine;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.call(move |db| db.sources(&flow)).await
     }
 
@@ -205,7 +205,7 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn visit_source(&self, visit: Visit) -> Result<Source, StoreError> {
-        let Engine::Sqlite(sqlite) = &self.engine;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.call(move |db| db.visit_source(&visit)).await
     }
 
@@ -215,7 +215,7 @@ impl Store {
     /// As every operation.
     pub async fn preset_begin_of(&self, flow: &str) -> Result<Option<Timestamp>, StoreError> {
         let flow = flow.to_owned();
-        let Engine::Sqlite(sqlite) = &self.engine;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.call(move |db| db.preset_begin_of(&flow)).await
     }
 
@@ -224,7 +224,7 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn begin_source(&self, source: i64, begin: Timestamp) -> Result<(), StoreError> {
-        let Engine::Sqlite(sqlite) = &self.engine;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.call(move |db| db.begin_source(source, begin)).await
     }
 
@@ -237,7 +237,7 @@ impl Store {
         source: i64,
         ids: Vec<RowId>,
     ) -> Result<Vec<Option<RowVersion>>, StoreError> {
-        let Engine::Sqlite(sqlite) = &self.engine;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.call(move |db| db.seen_rows(source, &ids)).await
     }
 
@@ -251,7 +251,7 @@ impl Store {
         source: i64,
         ids: Vec<RowId>,
     ) -> Result<Vec<Option<RowVersion>>, StoreError> {
-        let Engine::Sqlite(sqlite) = &self.engine;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.call(move |db| db.mailed_rows(source, &ids)).await
     }
 
@@ -267,7 +267,7 @@ impl Store {
         scan: ScanResult,
         mails: impl Iterator<Item = io::Result<NewMessage>> + Send + 'static,
     ) -> Result<(), StoreError> {
-        let Engine::Sqlite(sqlite) = &self.engine;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.call(move |db| db.commit_run(run, &scan, mails)).await
     }
 
@@ -278,7 +278,7 @@ impl Store {
     /// # Errors
     /// As [`Store::commit_run`]; then nothing of any of them has moved.
     pub async fn commit_empty_scans(&self, runs: Vec<(i64, Arc<ScanResult>)>) -> Result<(), StoreError> {
-        let Engine::Sqlite(sqlite) = &self.engine;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.call(move |db| db.commit_empty_scans(&runs)).await
     }
 
@@ -287,7 +287,7 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn fail_run(&self, run: i64, failed: FailedRun, now: Timestamp) -> Result<(), StoreError> {
-        let Engine::Sqlite(sqlite) = &self.engine;
+        let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.call(move |db| db.fail_run(run, &failed, now)).await
     }
 }

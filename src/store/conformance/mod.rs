@@ -1,4 +1,4 @@
-//! What every engine does: one suite, which is called with a way to open a state of that engine.
+//! What every backend does: one suite, which is called with a way to open a state of that backend.
 
 pub(in crate::store) mod alarms;
 pub(in crate::store) mod breaks;
@@ -18,7 +18,7 @@ use crate::outbox::{Receipt, Recipient, RecipientState};
 use crate::rows::row::{RowId, RowMark, RowVersion};
 use crate::schedule::window::Progress;
 
-/// A state of some engine, empty at first.
+/// A state of some backend, empty at first.
 pub(in crate::store) trait State {
     /// Opens it, as another process would.
     fn open(&self) -> impl Future<Output = Store>;

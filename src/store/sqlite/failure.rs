@@ -4,7 +4,7 @@ use rusqlite::ErrorCode;
 
 use crate::store::{Kind, StoreError};
 
-/// Why an operation on the database failed. It keeps the engine's own errors out of what the others see.
+/// Why an operation on the database failed. It keeps the backend's own errors out of what the others see.
 #[derive(Debug)]
 pub(crate) struct Failure(pub(crate) StoreError);
 
@@ -32,7 +32,7 @@ impl From<rusqlite::Error> for Failure {
             Some(ErrorCode::ConstraintViolation) => Kind::Conflict,
             _ => Kind::Fatal,
         };
-        Self(StoreError::Engine { kind, message: error.to_string() })
+        Self(StoreError::Backend { kind, message: error.to_string() })
     }
 }
 
