@@ -71,18 +71,18 @@ impl Store {
         sqlite.call(move |db| db.prune_sources(before)).await
     }
 
-    /// Makes flows that have read nothing yet begin at this moment.
+    /// Gives flows that have read nothing yet this baseline.
     ///
     /// # Errors
     /// As every operation.
-    pub async fn preset_begin(
+    pub async fn preset_baseline(
         &self,
         flows: Vec<String>,
-        begin: Timestamp,
+        baseline: Timestamp,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.preset_begin(&flows, begin, now)).await
+        sqlite.call(move |db| db.preset_baseline(&flows, baseline, now)).await
     }
 
     /// Gives what is known of a flow to another name.

@@ -26,7 +26,7 @@ pub use queries::{
     AlarmFacts, FlowOverview, MessageRecord, OutboxEntry, OutboxFilter, Provenance, RunFilter,
 };
 pub use requests::{Answer, Request};
-pub use runs::{ClaimedRun, FailedRun, NewRun, ScanResult, Source, TakenOver, Visit};
+pub use runs::{ClaimedRun, FailedRun, NewRun, ScanResult, Source, SourceRequest, TakenOver};
 pub use sqlite::{Changes, Lock, OldRows, Owner};
 use sqlite::{Database, Shared};
 

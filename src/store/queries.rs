@@ -85,8 +85,8 @@ pub enum OutboxFilter {
 pub struct Provenance {
     /// The run.
     pub run: i64,
-    /// The mail that carried the row; `None` for one that was not mailed: it lay before the flow's begin, or was
-    /// passed over.
+    /// The mail that carried the row; `None` for one that was not mailed: it lay before the baseline, or was
+    /// skipped.
     pub mail: Option<i64>,
 }
 

@@ -88,9 +88,9 @@ pub struct Source {
     pub progress: Option<Progress>,
 }
 
-/// A flow's way to a table that it did not read last.
+/// A flow reads a table that it did not read last.
 #[derive(Debug, Clone)]
-pub struct Visit {
+pub struct SourceRequest {
     /// The flow's name.
     pub flow: String,
     /// The table's identity.
@@ -138,7 +138,7 @@ impl Store {
         sqlite.call(move |db| db.set_planned(now)).await
     }
 
-    /// The clock was set back by this much: the moments that the begin of a table follows from, and when mails
+    /// The clock was set back by this much: the moments that the baseline of a table follows from, and when mails
     /// are tried again, are earlier by as much.
     ///
     /// # Errors
@@ -204,28 +204,28 @@ impl Store {
     ///
     /// # Errors
     /// As every operation.
-    pub async fn visit_source(&self, visit: Visit) -> Result<Source, StoreError> {
+    pub async fn open_source(&self, request: SourceRequest) -> Result<Source, StoreError> {
         let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.visit_source(&visit)).await
+        sqlite.call(move |db| db.open_source(&request)).await
     }
 
-    /// Where the flow's next begin is to be, if somebody has said so.
+    /// The baseline that the flow's next source gets, if `recover` has said so.
     ///
     /// # Errors
     /// As every operation.
-    pub async fn preset_begin_of(&self, flow: &str) -> Result<Option<Timestamp>, StoreError> {
+    pub async fn preset_baseline_of(&self, flow: &str) -> Result<Option<Timestamp>, StoreError> {
         let flow = flow.to_owned();
         let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.preset_begin_of(&flow)).await
+        sqlite.call(move |db| db.preset_baseline_of(&flow)).await
     }
 
     /// Rows of the source from before this moment are not mailed.
     ///
     /// # Errors
     /// As every operation.
-    pub async fn begin_source(&self, source: i64, begin: Timestamp) -> Result<(), StoreError> {
+    pub async fn set_baseline(&self, source: i64, baseline: Timestamp) -> Result<(), StoreError> {
         let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.begin_source(source, begin)).await
+        sqlite.call(move |db| db.set_baseline(source, baseline)).await
     }
 
     /// Which version of each of these rows of a source was handed on, in their order; `None` for none.

@@ -121,7 +121,7 @@ impl Known {
     }
 }
 
-/// Starts again after a loss: what is left of the state is put aside, and every flow begins at
+/// Starts again after a loss: what is left of the state is put aside, and the baseline of every flow is
 /// `since`: rows of before are not mailed, later ones are. Returns where the old database lies, if
 /// there was one. The caller holds the lock.
 ///
@@ -136,7 +136,7 @@ pub async fn recover(
     let failed = |source| StoreError::Folder { folder: folder.clone(), source };
     let aside = at_rest::put_aside(folder, now).map_err(failed)?;
     let store = Store::open(folder)?;
-    store.preset_begin(config.flows.keys().cloned().collect(), since, now).await?;
+    store.preset_baseline(config.flows.keys().cloned().collect(), since, now).await?;
     mark(&marker_of(config), &store.identity().await?, now);
     Ok(aside)
 }

@@ -13,7 +13,7 @@ use crate::platform::faults::crash_point;
 use crate::rows::row::{RowId, RowMark, RowVersion};
 use crate::schedule::window::{EVER, FirstAnswer, Mode, Progress, Reason};
 use crate::services::table::TableReader;
-use crate::store::{ClaimedRun, OldRows, Source, StoreError, Visit};
+use crate::store::{ClaimedRun, OldRows, Source, SourceRequest, StoreError};
 
 /// What a run reads, and what it already knows.
 #[derive(Debug)]
@@ -65,7 +65,7 @@ pub(super) async fn plan_scan(
     let due = (claim.due_since, claim.is_first_try);
     let source = match claim.source {
         Some(source) if source.identity == table.identity() => source,
-        _ => Box::pin(visit(ctx, flow, table, (due.0, started), range)).await?,
+        _ => Box::pin(open_source(ctx, flow, table, (due.0, started), range)).await?,
     };
     if let RowRange::Replay { from, to, again } = range {
         let inputs = WindowInputs::Replay { from, to, again };
@@ -87,7 +87,7 @@ pub(super) async fn plan_scan(
 }
 
 /// The table that the flow reads now is another than the last one, or is written in another way.
-async fn visit(
+async fn open_source(
     ctx: &RunContext,
     flow: &Flow,
     table: &dyn TableReader,
@@ -98,8 +98,8 @@ async fn visit(
     let sources = ctx.store.sources(&flow.name).await?;
     let known = source_of(table, &sources).map(|source| source.id);
     let is_to_stay = range == RowRange::New;
-    let visit = Visit { flow: flow.name.clone(), identity, known, due, now, is_to_stay };
-    let source = ctx.store.visit_source(visit).await?;
+    let request = SourceRequest { flow: flow.name.clone(), identity, known, due, now, is_to_stay };
+    let source = ctx.store.open_source(request).await?;
     if let Some(Progress { watermark: Some(watermark), .. }) = source.progress.filter(|_| is_to_stay) {
         info!(
             flow = flow.name,
@@ -124,11 +124,11 @@ async fn set_baseline(
     if served.is_none() {
         warn!(flow = flow.name, "the table service sent no Date header; using this machine's clock");
     }
-    let preset = ctx.store.preset_begin_of(&flow.name).await?;
+    let preset = ctx.store.preset_baseline_of(&flow.name).await?;
     let due = source.first_due.map_or(due, |first| first.min(due));
     let first = FirstAnswer { due, now, served, is_first_try };
     let baseline = preset.unwrap_or_else(|| flow.window.baseline(&first));
-    ctx.store.begin_source(source.id, baseline).await?;
+    ctx.store.set_baseline(source.id, baseline).await?;
     crash_point("begin-recorded");
     info!(flow = flow.name, "the flow starts: rows before {baseline} are not mailed");
     Ok(Progress { baseline, watermark: None, last_deep_scan: None })

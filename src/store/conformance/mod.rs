@@ -94,7 +94,7 @@ async fn opened(state: &impl State) -> Store {
     let store = state.open().await;
     store.take_over(at(0)).await.unwrap();
     see(&store, "leads", 0).await;
-    assert_eq!(visit(&store, "here/leads", 0).await.id, HERE);
+    assert_eq!(open_source(&store, "here/leads", 0).await.id, HERE);
     store
 }
 
@@ -107,8 +107,8 @@ async fn see(store: &Store, flow: &str, second: i64) {
 }
 
 /// From now on `leads` reads this table.
-async fn visit(store: &Store, identity: &str, second: i64) -> Source {
-    let visit = Visit {
+async fn open_source(store: &Store, identity: &str, second: i64) -> Source {
+    let request = SourceRequest {
         flow: "leads".to_owned(),
         identity: identity.to_owned(),
         known: None,
@@ -116,7 +116,7 @@ async fn visit(store: &Store, identity: &str, second: i64) -> Source {
         now: at(second),
         is_to_stay: true,
     };
-    store.visit_source(visit).await.unwrap()
+    store.open_source(request).await.unwrap()
 }
 
 async fn begun(store: &Store, second: i64) -> i64 {

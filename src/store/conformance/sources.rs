@@ -10,16 +10,16 @@ pub(in crate::store) async fn what_is_known_of_a_table_waits_until_the_flow_come
     let rows = [mark(1)];
     let run = begun(&store, 1).await;
     store.commit_run(run, scanned(2), std::iter::once(Ok(mail(&to, &rows)))).await.unwrap();
-    let here = visit(&store, "here/leads", 5).await;
+    let here = open_source(&store, "here/leads", 5).await;
     assert_eq!(here.progress.unwrap().watermark, Some(at(2)));
 
-    let there = visit(&store, "there/leads", 6).await;
+    let there = open_source(&store, "there/leads", 6).await;
     assert_eq!((there.first_due, there.progress), (Some(at(6)), None));
-    assert_eq!(visit(&store, "there/leads", 7).await, there, "it was first due once");
+    assert_eq!(open_source(&store, "there/leads", 7).await, there, "it was first due once");
     assert_eq!(store.seen_rows(there.id, vec![RowId([1; 16])]).await.unwrap(), [None]);
-    store.begin_source(there.id, at(5)).await.unwrap();
+    store.set_baseline(there.id, at(5)).await.unwrap();
     let progress = Progress { baseline: at(5), watermark: None, last_deep_scan: None };
-    assert_eq!(visit(&store, "there/leads", 7).await.progress, Some(progress));
+    assert_eq!(open_source(&store, "there/leads", 7).await.progress, Some(progress));
     let proof = store.provenance("leads", RowId([1; 16])).await.unwrap();
     assert!(
         matches!(proof.as_slice(), [Provenance { mail: Some(_), .. }]),
@@ -27,7 +27,7 @@ pub(in crate::store) async fn what_is_known_of_a_table_waits_until_the_flow_come
     );
 
     // By another way to write it, which an earlier version recorded.
-    let back = Visit {
+    let back = SourceRequest {
         flow: "leads".to_owned(),
         identity: "https://here/leads".to_owned(),
         known: Some(HERE),
@@ -35,7 +35,7 @@ pub(in crate::store) async fn what_is_known_of_a_table_waits_until_the_flow_come
         now: at(8),
         is_to_stay: true,
     };
-    let back = store.visit_source(back).await.unwrap();
+    let back = store.open_source(back).await.unwrap();
     assert_eq!(back, Source { identity: "https://here/leads".to_owned(), ..here });
     assert_eq!(store.seen_rows(back.id, vec![RowId([1; 16])]).await.unwrap(), [Some(RowVersion(1))]);
 
@@ -174,9 +174,9 @@ pub(in crate::store) async fn what_was_mailed_stays_proved_when_a_first_scan_fin
 
 pub(in crate::store) async fn a_table_that_is_half_forgotten_is_not_come_back_to(state: &impl State) {
     let store = opened(state).await;
-    visit(&store, "there/leads", 5).await;
+    open_source(&store, "there/leads", 5).await;
     assert!(store.prune_sources(at(6)).await.unwrap(), "there may be more");
-    let back = visit(&store, "here/leads", 7).await;
+    let back = open_source(&store, "here/leads", 7).await;
     assert!(back.id != HERE && back.progress.is_none() && back.first_due == Some(at(7)), "{back:?}");
 }
 
@@ -187,7 +187,7 @@ pub(in crate::store) async fn what_runs_are_due_since_follows_a_clock_that_is_se
         .fail_run(run, FailedRun { due_since: at(100_000), ..failed("no network") }, at(100_001))
         .await
         .unwrap();
-    let there = visit(&store, "there/leads", 100_000).await;
+    let there = open_source(&store, "there/leads", 100_000).await;
     store.clock_went_back(jiff::SignedDuration::from_secs(32_400), at(67_700)).await.unwrap();
     let order = RunOrder::new(Cause::Retry, None);
     let begun = store
@@ -223,11 +223,11 @@ pub(in crate::store) async fn another_table_is_not_due_later_since_the_clock_was
 pub(in crate::store) async fn a_begin_that_was_preset_holds_until_the_flow_begins(state: &impl State) {
     let store = opened(state).await;
     let flows = vec!["leads".to_owned(), "new".to_owned()];
-    store.preset_begin(flows, at(-500), at(5)).await.unwrap();
-    assert_eq!(store.preset_begin_of("leads").await.unwrap(), None, "it reads a table already");
-    assert_eq!(store.preset_begin_of("new").await.unwrap(), Some(at(-500)));
-    assert_eq!(store.preset_begin_of("nothere").await.unwrap(), None);
-    let visit = Visit {
+    store.preset_baseline(flows, at(-500), at(5)).await.unwrap();
+    assert_eq!(store.preset_baseline_of("leads").await.unwrap(), None, "it reads a table already");
+    assert_eq!(store.preset_baseline_of("new").await.unwrap(), Some(at(-500)));
+    assert_eq!(store.preset_baseline_of("nothere").await.unwrap(), None);
+    let request = SourceRequest {
         flow: "new".to_owned(),
         identity: "here/leads".to_owned(),
         known: None,
@@ -235,9 +235,9 @@ pub(in crate::store) async fn a_begin_that_was_preset_holds_until_the_flow_begin
         now: at(6),
         is_to_stay: true,
     };
-    let source = store.visit_source(visit).await.unwrap();
-    store.begin_source(source.id, at(-500)).await.unwrap();
-    assert_eq!(store.preset_begin_of("new").await.unwrap(), None);
+    let source = store.open_source(request).await.unwrap();
+    store.set_baseline(source.id, at(-500)).await.unwrap();
+    assert_eq!(store.preset_baseline_of("new").await.unwrap(), None);
 }
 
 pub(in crate::store) async fn the_last_that_was_done_with_a_row_is_told_whichever_table_it_is_in(
@@ -246,7 +246,7 @@ pub(in crate::store) async fn the_last_that_was_done_with_a_row_is_told_whicheve
     let store = opened(state).await;
     let first = begun(&store, 1).await;
     store.commit_run(first, scanned(2), std::iter::once(Ok(mail(&addresses(), &[mark(1)])))).await.unwrap();
-    let there = visit(&store, "there/leads", 3).await.id;
+    let there = open_source(&store, "there/leads", 3).await.id;
     let second = begun(&store, 4).await;
     let scan = ScanResult { source: there, skipped: vec![mark(2)], ..scanned(5) };
     store.commit_run(second, scan, std::iter::empty()).await.unwrap();

@@ -6,41 +6,42 @@ use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 use super::flows::see;
 use super::{Database, Failure, from_db, to_db};
 use crate::schedule::window::Progress;
-use crate::store::{Source, Visit};
+use crate::store::{Source, SourceRequest};
 
+/// `begin` is the baseline, `looked_back` the last deep scan.
 const COLUMNS: &str = "sources.id, identity, first_due, begin, watermark, looked_back";
 /// Keys that are deleted in one transaction, which the runs wait for.
 const DELETED_TOGETHER: u32 = 10_000;
 
 impl Database {
     /// The source of that identity, which is made if the flow has never read it.
-    pub(crate) fn visit_source(&mut self, visit: &Visit) -> Result<Source, Failure> {
+    pub(crate) fn open_source(&mut self, request: &SourceRequest) -> Result<Source, Failure> {
         let tx = self.db.transaction()?;
         let flow: i64 =
-            tx.query_row("SELECT id FROM flows WHERE name = ?1", [&visit.flow], |row| row.get(0))?;
+            tx.query_row("SELECT id FROM flows WHERE name = ?1", [&request.flow], |row| row.get(0))?;
         let found = tx
             .query_row(
                 &format!(
                     "SELECT {COLUMNS} FROM sources WHERE flow = ?1 AND (identity = ?2 OR id = ?3)
                      AND coalesce(left_since, 1) != 0 ORDER BY identity != ?2 LIMIT 1"
                 ),
-                params![flow, visit.identity, visit.known],
+                params![flow, request.identity, request.known],
                 |row| source_of(row, 0),
             )
             .optional()?;
         let source = match found {
             Some(known) => {
                 let put = "UPDATE sources SET identity = ?2 WHERE id = ?1 AND identity != ?2";
-                tx.execute(put, params![known.id, visit.identity])?;
-                Source { identity: visit.identity.clone(), ..known }
+                tx.execute(put, params![known.id, request.identity])?;
+                Source { identity: request.identity.clone(), ..known }
             }
-            None => insert(&tx, flow, visit)?,
+            None => insert(&tx, flow, request)?,
         };
-        if visit.is_to_stay {
+        if request.is_to_stay {
             tx.execute(
                 "UPDATE sources SET left_since = iif(id = ?2, NULL, coalesce(left_since, ?3)) WHERE flow \
                  = ?1",
-                params![flow, source.id, to_db(visit.now)],
+                params![flow, source.id, to_db(request.now)],
             )?;
             tx.execute("UPDATE flows SET source_id = ?2 WHERE id = ?1", [flow, source.id])?;
         }
@@ -49,11 +50,11 @@ impl Database {
     }
 
     /// Rows of the source from before this moment are not mailed.
-    pub(crate) fn begin_source(&mut self, source: i64, begin: Timestamp) -> Result<(), Failure> {
+    pub(crate) fn set_baseline(&mut self, source: i64, baseline: Timestamp) -> Result<(), Failure> {
         let tx = self.db.transaction()?;
         tx.execute(
             "UPDATE sources SET begin = ?2, watermark = NULL, looked_back = NULL WHERE id = ?1",
-            params![source, to_db(begin)],
+            params![source, to_db(baseline)],
         )?;
         let done = "UPDATE flows SET preset_begin = NULL WHERE id = (SELECT flow FROM sources WHERE id = \
          ?1)";
@@ -62,28 +63,28 @@ impl Database {
         Ok(())
     }
 
-    /// Makes flows that have read nothing yet begin at this moment.
-    pub(crate) fn preset_begin(
+    /// Gives flows that have read nothing yet this baseline.
+    pub(crate) fn preset_baseline(
         &mut self,
         flows: &[String],
-        begin: Timestamp,
+        baseline: Timestamp,
         now: Timestamp,
     ) -> Result<(), Failure> {
         let tx = self.db.transaction()?;
         let put = "UPDATE flows SET preset_begin = ?2 WHERE name = ?1 AND source_id IS NULL";
         for flow in flows {
             see(&tx, flow, now)?;
-            tx.execute(put, params![flow, to_db(begin)])?;
+            tx.execute(put, params![flow, to_db(baseline)])?;
         }
         tx.commit()?;
         Ok(())
     }
 
-    /// Where the flow's next begin is to be, if somebody has said so.
-    pub(crate) fn preset_begin_of(&self, flow: &str) -> Result<Option<Timestamp>, Failure> {
+    /// The baseline that the flow's next source gets, if `recover` has said so.
+    pub(crate) fn preset_baseline_of(&self, flow: &str) -> Result<Option<Timestamp>, Failure> {
         let ask = "SELECT preset_begin FROM flows WHERE name = ?1";
-        let begin: Option<Option<i64>> = self.db.query_row(ask, [flow], |row| row.get(0)).optional()?;
-        Ok(begin.flatten().map(from_db))
+        let baseline: Option<Option<i64>> = self.db.query_row(ask, [flow], |row| row.get(0)).optional()?;
+        Ok(baseline.flatten().map(from_db))
     }
 
     /// Every table that the flow reads or has read.
@@ -126,15 +127,15 @@ impl Database {
 }
 
 /// One that the flow has not read yet. Until it is to stay it counts as left.
-fn insert(tx: &Transaction<'_>, flow: i64, visit: &Visit) -> rusqlite::Result<Source> {
+fn insert(tx: &Transaction<'_>, flow: i64, request: &SourceRequest) -> rusqlite::Result<Source> {
     tx.execute(
         "INSERT INTO sources (flow, identity, first_due, left_since) VALUES (?1, ?2, ?3, ?4)",
-        params![flow, visit.identity, visit.is_to_stay.then(|| to_db(visit.due)), to_db(visit.now)],
+        params![flow, request.identity, request.is_to_stay.then(|| to_db(request.due)), to_db(request.now)],
     )?;
     Ok(Source {
         id: tx.last_insert_rowid(),
-        identity: visit.identity.clone(),
-        first_due: visit.is_to_stay.then_some(visit.due),
+        identity: request.identity.clone(),
+        first_due: request.is_to_stay.then_some(request.due),
         progress: None,
     })
 }
@@ -166,7 +167,7 @@ pub(super) fn move_on(db: &Connection, source: i64, progress: Option<Progress>) 
                  id = ?1",
             )?
             .execute(params![source, to_db(baseline), moment(watermark), moment(last_deep_scan)])?,
-        // Should the window become a covering one, it begins then.
+        // Should the window become a covering one, the baseline is set then.
         None => db
             .prepare_cached("UPDATE sources SET first_due = NULL WHERE id = ?1 AND first_due IS NOT NULL")?
             .execute([source])?,

@@ -99,7 +99,7 @@ async fn baseline(
     known: Option<&Source>,
 ) -> Result<Timestamp, RunError> {
     if let Some(store) = store
-        && let Some(preset) = store.preset_begin_of(&flow.name).await?
+        && let Some(preset) = store.preset_baseline_of(&flow.name).await?
     {
         return Ok(preset);
     }

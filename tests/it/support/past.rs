@@ -8,7 +8,9 @@ use leadflow::history::{
 };
 use leadflow::outbox::{Receipt, Recipient};
 use leadflow::schedule::window::Progress;
-use leadflow::store::{AttemptRecord, FailedRun, NewMessage, NewRun, Retention, ScanResult, Store, Visit};
+use leadflow::store::{
+    AttemptRecord, FailedRun, NewMessage, NewRun, Retention, ScanResult, SourceRequest, Store,
+};
 use serde_json::json;
 
 use super::done;
@@ -124,8 +126,8 @@ impl PastState {
 
     fn source(&mut self, flow: &str) -> i64 {
         let (flow, identity, now) = (flow.to_owned(), "here/leads".to_owned(), self.now);
-        let visit = Visit { flow, identity, known: None, due: now, now, is_to_stay: true };
-        done(self.store.visit_source(visit)).unwrap().id
+        let request = SourceRequest { flow, identity, known: None, due: now, now, is_to_stay: true };
+        done(self.store.open_source(request)).unwrap().id
     }
 
     fn begun(&mut self, (flow, minutes): (&str, i64)) -> (i64, Timestamp) {
