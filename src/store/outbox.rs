@@ -186,19 +186,23 @@ impl Store {
     ///
     /// # Errors
     /// As every operation.
-    pub async fn note_failure(&self, failure: ConnectionFailure, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn record_connection_failure(
+        &self,
+        failure: ConnectionFailure,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.note_failure(&failure, now)).await
+        sqlite.call(move |db| db.record_connection_failure(&failure, now)).await
     }
 
     /// Mails that broke at this connection before are not to blame: it has broken at another one, too.
     ///
     /// # Errors
     /// As every operation.
-    pub async fn clear_mails(&self, connection: &str, but: i64) -> Result<(), StoreError> {
+    pub async fn clear_suspicion(&self, connection: &str, but: i64) -> Result<(), StoreError> {
         let connection = connection.to_owned();
         let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.clear_mails(&connection, but)).await
+        sqlite.call(move |db| db.clear_suspicion(&connection, but)).await
     }
 
     /// Notes that a mail connection works. Where it has taken a mail, others in the middle of which it broke are to
@@ -206,10 +210,14 @@ impl Store {
     ///
     /// # Errors
     /// As every operation.
-    pub async fn note_success(&self, connection: &str, taken: Option<i64>) -> Result<(), StoreError> {
+    pub async fn record_connection_success(
+        &self,
+        connection: &str,
+        taken: Option<i64>,
+    ) -> Result<(), StoreError> {
         let connection = connection.to_owned();
         let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.note_success(&connection, taken)).await
+        sqlite.call(move |db| db.record_connection_success(&connection, taken)).await
     }
 
     /// Lets every waiting mail be tried at `now`: somebody has started leadflow or changed its file.

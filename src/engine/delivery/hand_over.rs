@@ -124,7 +124,7 @@ impl Delivery {
             self.suspects(name, &error, attempt).await;
         } else if is_verdict && self.connections().works(name, has_taken) {
             let taken = has_taken.then_some(attempt.message.id);
-            is_noted(self.store.note_success(name, taken).await);
+            log_if_not_recorded(self.store.record_connection_success(name, taken).await);
         }
     }
 
@@ -148,7 +148,7 @@ impl Delivery {
             warn!(connection = name, mail = id, help, "the mail is not accepted: {said}");
         }
         if until.is_some() || !is_known {
-            self.note_failure(name, error).await;
+            self.record_failure(name, error).await;
         }
         if !is_known {
             self.clear_others(name, id).await;
@@ -164,7 +164,7 @@ impl Delivery {
     }
 
     async fn clear_others(&self, name: &str, but: i64) {
-        is_noted(self.store.clear_mails(name, but).await);
+        log_if_not_recorded(self.store.clear_suspicion(name, but).await);
     }
 
     /// A connection takes nothing of a mail, whatever the mail.
@@ -181,18 +181,18 @@ impl Delivery {
         let now = self.clock.now();
         let at = (now, jitter(message, now));
         let until = self.connections().failed(name, is_refused.then_some(message), at, error.retry_after);
-        self.note_failure(name, error).await;
+        self.record_failure(name, error).await;
         until
     }
 
-    async fn note_failure(&self, name: &str, error: &ConnectError) {
+    async fn record_failure(&self, name: &str, error: &ConnectError) {
         self.connections().is_told(name);
         let failure = ConnectionFailure {
             connection: name.to_owned(),
             what: without_addresses(&error.to_string()),
             help: error.advice.help.clone(),
         };
-        is_noted(self.store.note_failure(failure, self.clock.now()).await);
+        log_if_not_recorded(self.store.record_connection_failure(failure, self.clock.now()).await);
     }
 
     /// The session of the connection: the open one if it is that and can be used, or a new one.
@@ -217,7 +217,7 @@ impl Delivery {
 }
 
 /// How a connection is, is worth less than the replies that are still to be recorded.
-fn is_noted(result: Result<(), StoreError>) {
+fn log_if_not_recorded(result: Result<(), StoreError>) {
     if let Err(error) = result {
         warn!("cannot record the health of the mail connection: {error}");
     }

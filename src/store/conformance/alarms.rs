@@ -63,14 +63,14 @@ pub(in crate::store) async fn a_connection_fails_from_its_first_failure_until_it
             what: what.to_owned(),
             help: Some("look at it".to_owned()),
         };
-        store.note_failure(failure, at(second)).await.unwrap();
+        store.record_connection_failure(failure, at(second)).await.unwrap();
     }
     let failing = store.alarm_facts().await.unwrap().connections.remove("relay").unwrap();
     assert_eq!((failing.failures, failing.failing_since), (2, at(1)));
     assert_eq!((failing.what.as_str(), failing.help.as_deref()), ("refused", Some("look at it")));
-    store.note_success("other", None).await.unwrap();
+    store.record_connection_success("other", None).await.unwrap();
     assert_eq!(store.alarm_facts().await.unwrap().connections.len(), 1);
-    store.note_success("relay", None).await.unwrap();
+    store.record_connection_success("relay", None).await.unwrap();
     assert!(store.alarm_facts().await.unwrap().connections.is_empty());
 }
 

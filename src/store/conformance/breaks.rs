@@ -28,15 +28,15 @@ pub(in crate::store) async fn a_mail_that_broke_goes_last_and_is_to_blame_once_a
     let broken = breaks(&store, 2).await;
     let other = take(&store, at(3)).await;
     assert_ne!(other.id, broken, "it goes after those that are due with it");
-    store.note_success("elsewhere", Some(other.id)).await.unwrap();
-    store.note_success("relay", None).await.unwrap();
+    store.record_connection_success("elsewhere", Some(other.id)).await.unwrap();
+    store.record_connection_success("relay", None).await.unwrap();
     let again = next(&store, at(4)).await.unwrap();
     assert_eq!((again.id, again.breaks), (broken, 0), "the connection has taken no other mail");
-    store.note_success("relay", Some(broken)).await.unwrap();
+    store.record_connection_success("relay", Some(broken)).await.unwrap();
     assert_eq!(next(&store, at(4)).await.unwrap().breaks, 0, "its own way does not make it its fault");
-    store.note_success("relay", Some(other.id)).await.unwrap();
+    store.record_connection_success("relay", Some(other.id)).await.unwrap();
     assert_eq!(next(&store, at(4)).await.unwrap().breaks, 1);
-    store.note_success("relay", Some(other.id)).await.unwrap();
+    store.record_connection_success("relay", Some(other.id)).await.unwrap();
     assert_eq!(next(&store, at(4)).await.unwrap().breaks, 1, "one break is counted once");
 }
 
@@ -47,10 +47,10 @@ pub(in crate::store) async fn a_mail_is_cleared_when_another_breaks_at_the_same_
     made(&store, 1, 2).await;
     let first = breaks(&store, 2).await;
     let second = breaks(&store, 2).await;
-    store.clear_mails("elsewhere", second).await.unwrap();
-    store.clear_mails("relay", second).await.unwrap();
-    store.note_success("relay", None).await.unwrap();
-    store.note_success("relay", Some(99)).await.unwrap();
+    store.clear_suspicion("elsewhere", second).await.unwrap();
+    store.clear_suspicion("relay", second).await.unwrap();
+    store.record_connection_success("relay", None).await.unwrap();
+    store.record_connection_success("relay", Some(99)).await.unwrap();
     let mut found = Vec::new();
     for _ in 0..2 {
         let taken = take(&store, at(3)).await;

@@ -68,7 +68,7 @@ pub(in crate::store) async fn every_text_that_names_a_person_is_replaced_but_of_
     store.fail_run(fails, failure, at(4)).await.unwrap();
     let what = format!("refused {NAME}");
     let failure = ConnectionFailure { connection: "relay".to_owned(), what, help: Some(NAME.to_owned()) };
-    store.note_failure(failure, at(5)).await.unwrap();
+    store.record_connection_failure(failure, at(5)).await.unwrap();
     let alarm = Alarm {
         kind: AlarmKind::Failing,
         about: "leads".to_owned(),

@@ -83,7 +83,7 @@ impl Database {
     }
 
     /// Notes that a mail connection has failed once more.
-    pub(crate) fn note_failure(
+    pub(crate) fn record_connection_failure(
         &mut self,
         failure: &ConnectionFailure,
         now: Timestamp,
@@ -98,7 +98,11 @@ impl Database {
     }
 
     /// Notes that a mail connection works, and who is to blame where it broke before.
-    pub(crate) fn note_success(&mut self, connection: &str, taken: Option<i64>) -> Result<(), Failure> {
+    pub(crate) fn record_connection_success(
+        &mut self,
+        connection: &str,
+        taken: Option<i64>,
+    ) -> Result<(), Failure> {
         let tx = self.db.transaction()?;
         tx.execute("DELETE FROM connections WHERE name = ?1", [connection])?;
         if let Some(mail) = taken {

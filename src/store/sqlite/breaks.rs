@@ -11,7 +11,7 @@ use super::{Database, Failure};
 impl Database {
     /// A session of the connection broke in the middle of a mail: those that broke there before it
     /// are not to blame.
-    pub(crate) fn clear_mails(&mut self, connection: &str, but: i64) -> Result<(), Failure> {
+    pub(crate) fn clear_suspicion(&mut self, connection: &str, but: i64) -> Result<(), Failure> {
         self.db.execute(
             "UPDATE mails SET broke_over = NULL WHERE broke_over IS NOT NULL AND id <> ?2
                  AND ?1 IN (SELECT value FROM json_each(broke_over))",

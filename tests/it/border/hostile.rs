@@ -28,7 +28,7 @@ fn sandbox() -> Sandbox {
     for _ in 0..9 {
         let failure =
             ConnectionFailure { connection: "folder".to_owned(), what: hostile(), help: Some(hostile()) };
-        done(past.store.note_failure(failure, now())).unwrap();
+        done(past.store.record_connection_failure(failure, now())).unwrap();
     }
     let row = |key: &str| {
         json!({
