@@ -47,7 +47,7 @@ pub(super) async fn ask(loaded: &Loaded, request: Request) -> anyhow::Result<Doe
         Some(_) => state::open(&loaded.config, now).await?,
         None => until_open(loaded, PATIENCE).await?,
     };
-    let id = store.leave_request(request, now).await?;
+    let id = store.add_request(request, now).await?;
     if lock.is_some() {
         store.take_requests(now).await?;
     }
@@ -89,7 +89,7 @@ pub(super) async fn run_flow(loaded: &Loaded, request: Request, as_json: bool) -
         .await?
     } else {
         let store = until_open(loaded, PATIENCE).await?;
-        let id = store.leave_request(request, Clock::System.now()).await?;
+        let id = store.add_request(request, Clock::System.now()).await?;
         match until_answered(&store, id, FOR_ITS_TURN, &mut daemon).await? {
             Some(run) => (until_sent(&store, run, &progress, &mut daemon, || false).await?, None),
             None => bail!("the daemon dropped the request without a run; run the command again"),

@@ -161,7 +161,7 @@ impl Engine {
     /// When the state fails.
     pub async fn request(&self, request: Request) -> Result<i64, StoreError> {
         let now = self.ctx.clock.now();
-        self.ctx.store.leave_request(request, now).await
+        self.ctx.store.add_request(request, now).await
     }
 
     /// What goes on now.

@@ -35,7 +35,7 @@ pub enum Request {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
     /// The daemon has not picked up the request yet.
-    Waits,
+    Pending,
     /// It began this run.
     Run(i64),
     /// It was refused, in a sentence.
@@ -63,7 +63,7 @@ impl Request {
         }
     }
 
-    pub(super) fn about(&self) -> Value {
+    pub(super) fn arguments(&self) -> Value {
         match self {
             Self::Off(_) | Self::On(_) => json!({}),
             Self::Retry(mail) => json!({ "mail": mail }),
@@ -79,23 +79,25 @@ impl Request {
     }
 
     /// `None` for a kind that this version does not know.
-    pub(super) fn of(kind: &str, flow: String, about: &Value) -> Option<Self> {
-        let moment = |name: &str| Timestamp::from_microsecond(about[name].as_i64()?).ok();
+    pub(super) fn from_parts(kind: &str, flow: String, arguments: &Value) -> Option<Self> {
+        let moment = |name: &str| Timestamp::from_microsecond(arguments[name].as_i64()?).ok();
         Some(match kind {
             "off" => Self::Off(flow),
             "on" => Self::On(flow),
-            "retry" => Self::Retry(about["mail"].as_i64()),
-            "drop" => Self::Drop(about["mail"].as_i64()?),
+            "retry" => Self::Retry(arguments["mail"].as_i64()),
+            "drop" => Self::Drop(arguments["mail"].as_i64()?),
             "send" => {
                 let to =
-                    about["to"].as_array()?.iter().filter_map(Value::as_str).map(str::to_owned).collect();
-                let instead_of = about["instead_of"].as_str().map(str::to_owned);
-                Self::Send(about["mail"].as_i64()?, Redirect { to, instead_of })
+                    arguments["to"].as_array()?.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+                let instead_of = arguments["instead_of"].as_str().map(str::to_owned);
+                Self::Send(arguments["mail"].as_i64()?, Redirect { to, instead_of })
             }
             "run" => {
-                let cause = Cause::parse(about["cause"].as_str()?)?;
+                let cause = Cause::parse(arguments["cause"].as_str()?)?;
                 let range = match (moment("from"), moment("to")) {
-                    (Some(from), Some(to)) => RowRange::Replay { from, to, again: about["again"] == true },
+                    (Some(from), Some(to)) => {
+                        RowRange::Replay { from, to, again: arguments["again"] == true }
+                    }
                     _ => RowRange::New,
                 };
                 Self::Run { flow, cause, range }
@@ -110,9 +112,9 @@ impl Store {
     ///
     /// # Errors
     /// As every operation.
-    pub async fn leave_request(&self, request: Request, now: Timestamp) -> Result<i64, StoreError> {
+    pub async fn add_request(&self, request: Request, now: Timestamp) -> Result<i64, StoreError> {
         let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.leave_request(&request, now)).await
+        sqlite.call(move |db| db.add_request(&request, now)).await
     }
 
     /// Takes the requests that wait, in their order. What needs no run is done and taken away; a request for a run

@@ -28,7 +28,7 @@ fn a_request_whose_daemon_dies_stays_and_is_said_to() {
     let asked = [&["trigger", "leads"][..], &["off", "leads"]].map(|arguments| begun(&sandbox, arguments));
     let store = Store::open(&sandbox.path("state")).unwrap();
     eventually("the requests", || {
-        [1, 2].into_iter().all(|id| done(store.answer(id)).unwrap() == Answer::Waits).then_some(())
+        [1, 2].into_iter().all(|id| done(store.answer(id)).unwrap() == Answer::Pending).then_some(())
     });
     daemon.signal("KILL");
     for asked in asked {

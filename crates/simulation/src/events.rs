@@ -108,14 +108,14 @@ impl Machine {
     async fn request(&self, request: Request, process: Option<&mut Process>) -> Result<(), Violation> {
         let left = match process {
             Some(process) => process.engine.request(request).await,
-            None => self.leave_request(request),
+            None => self.add_request(request),
         };
         self.endured(left).map(drop)
     }
 
-    fn leave_request(&self, request: Request) -> Result<i64, StoreError> {
+    fn add_request(&self, request: Request) -> Result<i64, StoreError> {
         let now = moment(self.world.lock().now_by_machine());
-        state::at_once(self.world.store.leave_request(request, now))
+        state::at_once(self.world.store.add_request(request, now))
     }
 
     async fn reload(&self, file: usize, process: Option<&mut Process>) -> Result<(), Violation> {
@@ -175,7 +175,7 @@ impl Machine {
         self.calm_since = self.world.lock().now;
         self.befall(Event::Disk(None), process.as_deref_mut()).await?;
         for flow in 0..self.world.story.plans.len() {
-            let left = self.leave_request(Request::On(self.name(flow)));
+            let left = self.add_request(Request::On(self.name(flow)));
             self.endured(left)?;
         }
         self.reload(self.world.story.files.len() - 1, process).await

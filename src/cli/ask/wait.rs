@@ -113,16 +113,16 @@ pub(super) async fn until_answered(
             Answer::Done => return Ok(None),
             Answer::Run(run) => return Ok(Some(run)),
             Answer::Refused(reason) => bail!("{reason}"),
-            Answer::Waits if is_gone => bail!(
+            Answer::Pending if is_gone => bail!(
                 "the daemon has ended before it picked up the request, which remains queued: it is done \
                  when a daemon starts: {}",
                 daemon.how_to_start()
             ),
             // A daemon that is gone is waited for longer.
-            Answer::Waits if asked.elapsed() > patience && daemon.gone_since.is_none() => {
+            Answer::Pending if asked.elapsed() > patience && daemon.gone_since.is_none() => {
                 bail!("the daemon has not picked up the request yet; it remains queued")
             }
-            Answer::Waits => sleep(PAUSE).await,
+            Answer::Pending => sleep(PAUSE).await,
         }
     }
 }

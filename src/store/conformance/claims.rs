@@ -80,7 +80,7 @@ pub(in crate::store) async fn a_mail_that_a_person_decides_over_is_not_sent_by_w
     let store = opened(state).await;
     let run = mailed(&store, 1).await;
     let claimed = next(&store, at(3)).await.unwrap();
-    store.leave_request(Request::Drop(claimed.id), at(4)).await.unwrap();
+    store.add_request(Request::Drop(claimed.id), at(4)).await.unwrap();
     store.take_requests(at(4)).await.unwrap();
     assert!(!store.begin_sending(claimed.id, "relay", at(5)).await.unwrap());
     let late = replies(claimed.id, claimed.recipients.clone(), at(5));

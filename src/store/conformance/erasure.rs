@@ -82,7 +82,7 @@ pub(in crate::store) async fn every_text_that_names_a_person_is_replaced_but_of_
         .commit_alarms(AlarmUpdate { raised: vec![alarm], ..AlarmUpdate::default() }, None, at(5))
         .await
         .unwrap();
-    let request = store.leave_request(Request::Retry(None), at(6)).await.unwrap();
+    let request = store.add_request(Request::Retry(None), at(6)).await.unwrap();
     store.refuse_request(request, format!("not for {NAME}")).await.unwrap();
     let (waits, _) = run_with_a_mail(&store, 7, "query").await;
 

@@ -54,7 +54,7 @@ pub(in crate::store) async fn runs_are_claimed_together_recorded_together_and_ta
     let new =
         |flow: &str, second| NewRun { flow: flow.to_owned(), order: order(second), started: at(second) };
     let trigger = Request::Run { flow: "c".to_owned(), cause: Cause::Trigger, range: RowRange::New };
-    let request = store.leave_request(trigger, at(0)).await.unwrap();
+    let request = store.add_request(trigger, at(0)).await.unwrap();
     let mut asked = new("c", 2);
     asked.order.request = Some(request);
     let begun = store.claim_runs(vec![new("leads", 2), new("b", 2), asked]).await.unwrap();
@@ -76,7 +76,7 @@ pub(in crate::store) async fn runs_are_claimed_together_recorded_together_and_ta
     store.withdraw_runs(runs.clone()).await.unwrap();
     assert!(store.run(runs[0]).await.unwrap().is_some(), "what has ended stays");
     assert_eq!(store.run(runs[2]).await.unwrap(), None);
-    assert_eq!(store.answer(request).await.unwrap(), Answer::Waits);
+    assert_eq!(store.answer(request).await.unwrap(), Answer::Pending);
     let again = store.claim_runs(vec![new("leads", 5)]).await.unwrap().remove(0);
     assert_eq!(again.source.unwrap().progress, quiet.progress);
     assert!(again.run > runs[2], "no number twice");

@@ -69,8 +69,7 @@ mod tests {
         let mut changes = Changes::of(folder.path());
         assert!(changes.any() && changes.any(), "there is nothing that could tell");
         let mut store = Database::open(folder.path()).unwrap();
-        let mut leave =
-            || drop(store.leave_request(&Request::Off("leads".to_owned()), Timestamp::UNIX_EPOCH));
+        let mut leave = || drop(store.add_request(&Request::Off("leads".to_owned()), Timestamp::UNIX_EPOCH));
         leave();
         assert!(changes.any() && changes.any(), "another write may have the same time");
         changes.seen.as_mut().unwrap().first -= SETTLED;

@@ -1,4 +1,4 @@
-//! The table `requests`.
+//! The table `requests`; its column `about` has the arguments of a request.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
@@ -10,10 +10,10 @@ use crate::store::{Answer, Request};
 
 impl Database {
     /// Leaves a request for the daemon and returns its number.
-    pub(crate) fn leave_request(&mut self, request: &Request, now: Timestamp) -> Result<i64, Failure> {
+    pub(crate) fn add_request(&mut self, request: &Request, now: Timestamp) -> Result<i64, Failure> {
         self.db.execute(
             "INSERT INTO requests (kind, flow, about, created) VALUES (?1, ?2, ?3, ?4)",
-            params![request.kind(), request.flow(), request.about().to_string(), to_db(now)],
+            params![request.kind(), request.flow(), request.arguments().to_string(), to_db(now)],
         )?;
         Ok(self.db.last_insert_rowid())
     }
@@ -46,9 +46,9 @@ impl Database {
             "SELECT id, kind, flow, about FROM requests WHERE run IS NULL AND answer IS NULL ORDER BY id",
         )?;
         let rows = ask.query_map([], |row| {
-            let (kind, about): (String, String) = (row.get(1)?, row.get(3)?);
-            let about = serde_json::from_str(&about).unwrap_or_default();
-            Ok(Request::of(&kind, row.get(2)?, &about).map(|request| (row.get(0), request)))
+            let (kind, arguments): (String, String) = (row.get(1)?, row.get(3)?);
+            let arguments = serde_json::from_str(&arguments).unwrap_or_default();
+            Ok(Request::from_parts(&kind, row.get(2)?, &arguments).map(|request| (row.get(0), request)))
         })?;
         let mut found = Vec::new();
         for row in rows {
@@ -73,7 +73,7 @@ impl Database {
             None => Answer::Done,
             Some((Some(run), _)) => Answer::Run(run),
             Some((None, Some(answer))) => Answer::Refused(answer),
-            Some((None, None)) => Answer::Waits,
+            Some((None, None)) => Answer::Pending,
         })
     }
 }
