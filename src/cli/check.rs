@@ -43,7 +43,7 @@ pub(super) async fn check(path: PathBuf, arguments: Arguments) -> anyhow::Result
     let is_well = result.is_ok() && (warnings == 0 || !arguments.strict);
     let mut findings = match &result {
         Ok(loaded) if arguments.online => {
-            let state = state::look(&loaded.config).await;
+            let state = state::open_to_read(&loaded.config).await;
             let memory = match &state {
                 Ok(Some(store)) => Memory::Open(store),
                 Ok(None) => Memory::Empty,
@@ -87,7 +87,7 @@ pub(super) async fn check(path: PathBuf, arguments: Arguments) -> anyhow::Result
 /// of an earlier version becomes one of this at the next start.
 async fn unusable(loaded: &Loaded) -> Option<Finding> {
     let error = match state::is_usable(&loaded.config) {
-        Ok(()) => state::look(&loaded.config).await.err()?,
+        Ok(()) => state::open_to_read(&loaded.config).await.err()?,
         Err(error) => error,
     };
     let verdict = match &error {

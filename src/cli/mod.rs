@@ -335,5 +335,5 @@ async fn state_to_change(loaded: &Loaded) -> anyhow::Result<Option<Store>> {
 
 /// The state of a file's flows, for looking; `None` before the first run.
 async fn state_of(loaded: &Loaded) -> anyhow::Result<Option<Store>> {
-    Ok(state::look(&loaded.config).await?)
+    Ok(state::open_to_read(&loaded.config).await?)
 }

@@ -21,9 +21,9 @@ pub struct Retention {
     pub answers: Timestamp,
 }
 
-/// What a look through all that the backend keeps has come to.
+/// What a search for a text through all that the backend keeps has found.
 #[derive(Debug, Default)]
-pub struct Absence {
+pub struct AbsenceReport {
     /// Files that were read.
     pub files: usize,
     /// Their bytes.
@@ -120,7 +120,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Damaged`] with the first thing that is wrong, and as every operation.
-    pub async fn checked(&self) -> Result<String, StoreError> {
+    pub async fn verify(&self) -> Result<String, StoreError> {
         let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.call(|db| db.check().and_then(|()| db.identity())).await
     }
@@ -129,9 +129,9 @@ impl Store {
     ///
     /// # Errors
     /// As every operation.
-    pub async fn kept_mails(&self) -> Result<Vec<i64>, StoreError> {
+    pub async fn kept_messages(&self) -> Result<Vec<i64>, StoreError> {
         let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(|db| db.kept_mails()).await
+        sqlite.call(|db| db.kept_messages()).await
     }
 
     /// Forgets a mail's text and subject, here and in the history. Returns whether it could: one that
@@ -139,9 +139,9 @@ impl Store {
     ///
     /// # Errors
     /// As every operation.
-    pub async fn forget_mail(&self, mail: i64) -> Result<bool, StoreError> {
+    pub async fn erase_message(&self, mail: i64) -> Result<bool, StoreError> {
         let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.forget_mail(mail)).await
+        sqlite.call(move |db| db.erase_message(mail)).await
     }
 
     /// Whether the mail is still to be sent, or is being sent.
@@ -158,9 +158,9 @@ impl Store {
     ///
     /// # Errors
     /// As every operation.
-    pub async fn forget_texts(&self, is_found: IsFound) -> Result<usize, StoreError> {
+    pub async fn erase_texts(&self, is_found: IsFound) -> Result<usize, StoreError> {
         let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.forget_texts(&*is_found)).await
+        sqlite.call(move |db| db.erase_texts(&*is_found)).await
     }
 
     /// Removes what deleted texts leave behind in the backend. Returns whether it could: not while somebody reads.
@@ -177,7 +177,7 @@ impl Store {
     ///
     /// # Errors
     /// As every operation.
-    pub async fn prove_absent(&self, is_found: IsFound) -> Result<Absence, StoreError> {
+    pub async fn prove_absent(&self, is_found: IsFound) -> Result<AbsenceReport, StoreError> {
         let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.call(move |db| Ok(db.prove_absent(&*is_found))).await
     }

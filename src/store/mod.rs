@@ -19,7 +19,7 @@ pub mod state;
 
 use std::path::Path;
 
-pub use admin::{Absence, IsFound, Retention};
+pub use admin::{AbsenceReport, IsFound, Retention};
 pub use error::{Kind, StoreError};
 pub use outbox::{AttemptRecord, ConnectionFailure, DeferredFlow, NewMessage, QueuedMessage};
 pub use queries::{

@@ -21,7 +21,7 @@ use crate::store::{Store, StoreError};
 pub async fn open(config: &Config, now: Timestamp) -> Result<Store, StoreError> {
     let known = find(config)?;
     let store = Store::open(&config.settings.state)?;
-    let id = store.checked().await?;
+    let id = store.verify().await?;
     if known.is_the_one(&id, config)?.is_none() {
         mark(&known.place, &id, now);
     }
@@ -32,7 +32,7 @@ pub async fn open(config: &Config, now: Timestamp) -> Result<Store, StoreError> 
 ///
 /// # Errors
 /// As [`open`], but that a damaged database is found only where it is read; [`StoreError::Earlier`].
-pub async fn look(config: &Config) -> Result<Option<Store>, StoreError> {
+pub async fn open_to_read(config: &Config) -> Result<Option<Store>, StoreError> {
     opened(config, Store::open_to_read).await
 }
 

@@ -42,14 +42,14 @@ pub(in crate::store) async fn a_mail_is_forgotten_with_what_rendered_it_once_it_
     let (run, sent) = run_with_a_mail(&store, 1, "render").await;
     send(&store, 2).await;
     let (_, waits) = run_with_a_mail(&store, 3, "render").await;
-    assert_eq!(store.kept_mails().await.unwrap(), [sent, waits]);
+    assert_eq!(store.kept_messages().await.unwrap(), [sent, waits]);
     assert!(!store.is_waiting(sent).await.unwrap() && store.is_waiting(waits).await.unwrap());
-    assert!(!store.forget_mail(waits).await.unwrap(), "it is still to be sent");
+    assert!(!store.erase_message(waits).await.unwrap(), "it is still to be sent");
     take(&store, at(4)).await;
     assert!(store.is_waiting(waits).await.unwrap(), "it is being sent");
-    assert!(!store.forget_mail(waits).await.unwrap());
-    assert!(store.forget_mail(sent).await.unwrap());
-    assert_eq!(store.kept_mails().await.unwrap(), [waits]);
+    assert!(!store.erase_message(waits).await.unwrap());
+    assert!(store.erase_message(sent).await.unwrap());
+    assert_eq!(store.kept_messages().await.unwrap(), [waits]);
     assert_eq!(store.message_bytes(sent).await.unwrap(), None);
     let mails = store.mails_of(run).await.unwrap();
     assert_eq!(mails[0].subject, "(forgotten)");
@@ -88,8 +88,8 @@ pub(in crate::store) async fn every_text_that_names_a_person_is_replaced_but_of_
 
     // Of the sent mail: subject, two replies, summary, outputs; of the failed run two, of its connection two, the
     // alarm, the answer; of the run whose mail waits summary and outputs.
-    assert_eq!(store.forget_texts(naming()).await.unwrap(), 13);
-    assert_eq!(store.forget_texts(naming()).await.unwrap(), 0);
+    assert_eq!(store.erase_texts(naming()).await.unwrap(), 13);
+    assert_eq!(store.erase_texts(naming()).await.unwrap(), 0);
     let facts = store.alarm_facts().await.unwrap();
     assert_eq!((facts.connections["relay"].what.as_str(), facts.raised[0].what.as_str()), FORGOTTEN_TWICE);
     let mails = [store.mails_of(sent).await.unwrap(), store.mails_of(waits).await.unwrap()].concat();
@@ -113,10 +113,10 @@ pub(in crate::store) async fn what_is_forgotten_is_proved_to_be_gone(state: &imp
     let (_, sent) = run_with_a_mail(&store, 1, "render").await;
     send(&store, 2).await;
     assert!(!store.prove_absent(naming()).await.unwrap().left.is_empty(), "it is there still");
-    assert!(store.forget_mail(sent).await.unwrap());
-    store.forget_texts(naming()).await.unwrap();
+    assert!(store.erase_message(sent).await.unwrap());
+    store.erase_texts(naming()).await.unwrap();
     assert!(store.purge_remains().await.unwrap(), "nobody else reads");
     let found = store.prove_absent(naming()).await.unwrap();
     assert!(found.left.is_empty() && found.unreadable.is_empty() && found.bytes > 0, "{found:?}");
-    store.checked().await.unwrap();
+    store.verify().await.unwrap();
 }

@@ -6,7 +6,7 @@ pub(in crate::store) async fn the_state_is_whole_and_has_one_name_for_whoever_op
     let store = opened(state).await;
     let name = store.identity().await.unwrap();
     assert!(!name.is_empty());
-    assert_eq!(state.open().await.checked().await.unwrap(), name);
+    assert_eq!(state.open().await.verify().await.unwrap(), name);
     assert!(store.is_in_place());
 }
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::in_place::FILES;
 use super::{Database, Failure};
 use crate::platform::pieces::find_in_file;
-use crate::store::Absence;
+use crate::store::AbsenceReport;
 
 const FORGOTTEN: &str = "(forgotten)";
 const FORGOTTEN_JSON: &str = "{\"forgotten\":true}";
@@ -49,7 +49,7 @@ const TEXTS: [Text; 10] = [
 
 impl Database {
     /// The numbers of all mails whose text is kept.
-    pub(crate) fn kept_mails(&self) -> Result<Vec<i64>, Failure> {
+    pub(crate) fn kept_messages(&self) -> Result<Vec<i64>, Failure> {
         let mut ask = self.db.prepare("SELECT DISTINCT mail FROM texts ORDER BY mail")?;
         let found = ask.query_map([], |row| row.get(0))?;
         Ok(found.collect::<Result<_, _>>()?)
@@ -57,7 +57,7 @@ impl Database {
 
     /// Forgets a mail's text and subject, here and in the history. Returns whether it could: one that
     /// is still to be sent stays.
-    pub(crate) fn forget_mail(&mut self, mail: i64) -> Result<bool, Failure> {
+    pub(crate) fn erase_message(&mut self, mail: i64) -> Result<bool, Failure> {
         let tx = self.db.transaction()?;
         let forget = "UPDATE mails SET subject = '(forgotten)'
             WHERE id = ?1 AND next_try IS NULL AND sending = 0";
@@ -85,7 +85,7 @@ impl Database {
 
     /// Replaces every text of the history that is found; the subject of a mail that is still to be sent
     /// stays with it. Returns how many there were.
-    pub(crate) fn forget_texts(&mut self, is_found: &dyn Fn(&str) -> bool) -> Result<usize, Failure> {
+    pub(crate) fn erase_texts(&mut self, is_found: &dyn Fn(&str) -> bool) -> Result<usize, Failure> {
         let mut replaced = 0;
         for text in &TEXTS {
             // Looked for before anything is locked: there may be many.
@@ -132,8 +132,8 @@ impl Database {
 
     /// Looks through the files of the database. Where another program has deleted something from it, that may still
     /// stand in pages which are not used: then the whole is written anew, which takes as much of the disk once more.
-    pub(crate) fn prove_absent(&mut self, is_found: &dyn Fn(&str) -> bool) -> Absence {
-        let Some(files) = &self.files else { return Absence::default() };
+    pub(crate) fn prove_absent(&mut self, is_found: &dyn Fn(&str) -> bool) -> AbsenceReport {
+        let Some(files) = &self.files else { return AbsenceReport::default() };
         let folder = files.folder().to_owned();
         let found = look_through(&folder, is_found);
         if found.left.is_empty() || !self.is_written_anew() {
@@ -147,8 +147,8 @@ impl Database {
     }
 }
 
-fn look_through(folder: &Path, is_found: &dyn Fn(&str) -> bool) -> Absence {
-    let mut absence = Absence::default();
+fn look_through(folder: &Path, is_found: &dyn Fn(&str) -> bool) -> AbsenceReport {
+    let mut absence = AbsenceReport::default();
     for path in FILES.map(|name| folder.join(name)) {
         match find_in_file(&path, is_found) {
             Ok((bytes, is_named)) => {

@@ -116,5 +116,5 @@ async fn a_copy_is_whole_and_never_overwrites() {
     store.back_up(&copy).await.unwrap();
     assert!(store.back_up(&copy).await.is_err());
     let restored = Store::open(copy.parent().unwrap()).unwrap();
-    assert_eq!(restored.checked().await.unwrap(), identity);
+    assert_eq!(restored.verify().await.unwrap(), identity);
 }

@@ -73,7 +73,7 @@ pub(super) async fn erase_state(store: &Store, person: &Person, ids: &[RowId]) -
             mails.extend(store.provenance(&flow, *id).await?.into_iter().filter_map(|found| found.mail));
         }
     }
-    for mail in store.kept_mails().await? {
+    for mail in store.kept_messages().await? {
         if !mails.contains(&mail) && is_of_person(store, mail, person).await? {
             mails.push(mail);
         }
@@ -81,13 +81,13 @@ pub(super) async fn erase_state(store: &Store, person: &Person, ids: &[RowId]) -
     mails.sort_unstable();
     mails.dedup();
     for mail in mails {
-        if store.forget_mail(mail).await? {
+        if store.erase_message(mail).await? {
             erased.mails.push(mail);
         } else if store.is_waiting(mail).await? {
             erased.waiting.push(mail);
         }
     }
-    erased.texts = store.forget_texts(names(person)).await?;
+    erased.texts = store.erase_texts(names(person)).await?;
     for _ in 0..TRIES {
         erased.is_log_empty = store.purge_remains().await?;
         if erased.is_log_empty {
@@ -137,7 +137,7 @@ pub(super) async fn search_state(
     waiting: &[i64],
     left: &mut Vec<Left>,
 ) -> Result<Searched, StoreError> {
-    let kept = store.kept_mails().await?;
+    let kept = store.kept_messages().await?;
     for mail in kept.iter().filter(|mail| !waiting.contains(mail)) {
         if is_of_person(store, *mail, person).await? {
             left.push(Left {

@@ -228,7 +228,7 @@ async fn wait_for_runs(config: &Config, flows: &[String]) -> Vec<Left> {
     if flows.is_empty() || !matches!(Lock::owner(&config.settings.state), Ok(Some(_))) {
         return Vec::new();
     }
-    let Ok(Some(store)) = state::look(config).await else { return Vec::new() };
+    let Ok(Some(store)) = state::open_to_read(config).await else { return Vec::new() };
     let under_way = async || {
         let filter = RunFilter { outcomes: vec![Outcome::Running], ..RunFilter::default() };
         let mut runs = store.find_runs(filter).await.unwrap_or_default();

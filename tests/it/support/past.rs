@@ -212,7 +212,7 @@ impl PastState {
     pub(crate) fn purge(&mut self) {
         let kept = Retention { history: Timestamp::MIN, message_bytes: self.now, answers: Timestamp::MIN };
         done(self.store.prune(kept)).unwrap();
-        assert!(done(self.store.kept_mails()).unwrap().len() < 3);
+        assert!(done(self.store.kept_messages()).unwrap().len() < 3);
     }
 }
 
