@@ -109,9 +109,9 @@ async fn list(loaded: &Loaded, as_json: bool) -> anyhow::Result<ExitCode> {
         let moment = |at| output::moment_within(at, zone, now, width);
         let rows = found.iter().map(|listed| cells(listed, moment)).collect();
         output::print(&Table::new(&columns(), rows, width).to_string())?;
-        if let Some(held) = found.iter().find(|listed| is_held(&listed.mail.recipients)) {
+        if let Some(held) = found.iter().find(|listed| is_held(&listed.message.recipients)) {
             let ways =
-                output::wrapped(&format!("a held mail needs you: {}", clears_held(held.mail.id)), "  ");
+                output::wrapped(&format!("a held mail needs you: {}", clears_held(held.message.id)), "  ");
             output::print(&format!("\n{ways}"))?;
         }
     }
@@ -137,7 +137,7 @@ fn columns() -> [Column; 8] {
 
 fn cells(listed: &OutboxEntry, moment: impl Fn(Timestamp) -> String) -> Vec<String> {
     let dash = || "–".to_owned();
-    let mail = &listed.mail;
+    let mail = &listed.message;
     vec![
         mail.id.to_string(),
         listed.flow.clone().unwrap_or_else(|| "(leadflow)".to_owned()),
@@ -173,13 +173,13 @@ async fn show(loaded: &Loaded, mail: i64, as_json: bool) -> anyhow::Result<ExitC
         return Ok(ExitCode::SUCCESS);
     }
     let zone = &loaded.config.settings.time_zone;
-    let mut text = super::history::told_mail(&listed.mail, zone);
+    let mut text = super::history::told_mail(&listed.message, zone);
     let from = match (&listed.flow, listed.run) {
         (Some(flow), Some(run)) => format!("run {run} of {flow}"),
         _ => "leadflow itself, about a failure".to_owned(),
     };
     let _ = writeln!(text, "  made {} by {from}", output::moment(listed.created, zone));
-    if is_held(&listed.mail.recipients) {
+    if is_held(&listed.message.recipients) {
         let _ = writeln!(text, "{}", output::wrapped(&format!("  it is held: {}", clears_held(mail)), "  "));
     }
     let bytes = match super::state_of(loaded).await? {
@@ -197,13 +197,13 @@ async fn show(loaded: &Loaded, mail: i64, as_json: bool) -> anyhow::Result<ExitC
 async fn retry(loaded: &Loaded, mail: Option<i64>) -> anyhow::Result<ExitCode> {
     if let Some(mail) = mail {
         let listed = one(loaded, mail).await?;
-        if listed.mail.recipients.iter().all(|recipient| recipient.state == RecipientState::Sent) {
+        if listed.message.recipients.iter().all(|recipient| recipient.state == RecipientState::Sent) {
             bail!(
                 "mail {mail} was sent to every recipient; `leadflow resubmit RUN --again` mails its rows \
                  again"
             );
         }
-        if listed.mail.size.is_none() {
+        if listed.message.size.is_none() {
             bail!("the text of mail {mail} is no longer kept; `leadflow replay` mails its rows");
         }
     } else if mails(loaded, OutboxFilter::Open).await?.is_empty() {
@@ -221,12 +221,12 @@ async fn retry(loaded: &Loaded, mail: Option<i64>) -> anyhow::Result<ExitCode> {
 
 async fn drop_mail(loaded: &Loaded, mail: i64) -> anyhow::Result<ExitCode> {
     let listed = one(loaded, mail).await?;
-    if !listed.mail.recipients.iter().any(|recipient| recipient.dropped().is_some()) {
-        bail!("mail {mail} is {}; there is nothing to drop", worst_state(&listed.mail.recipients));
+    if !listed.message.recipients.iter().any(|recipient| recipient.dropped().is_some()) {
+        bail!("mail {mail} is {}; there is nothing to drop", worst_state(&listed.message.recipients));
     }
     let doer = ask::ask(loaded, Request::Drop(mail)).await?;
     let after = one(loaded, mail).await?;
-    if after.mail.recipients.iter().any(|recipient| recipient.dropped().is_some()) {
+    if after.message.recipients.iter().any(|recipient| recipient.dropped().is_some()) {
         bail!("mail {mail} is being sent right now; try again");
     }
     output::print(&format!("mail {mail} is dropped; `leadflow outbox retry {mail}` takes it back"))?;

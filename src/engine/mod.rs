@@ -111,13 +111,13 @@ impl Engine {
         deliver: fn(&RunContext, Arc<Config>) -> DeliveryTask,
     ) -> Result<Self, StoreError> {
         let now = ctx.clock.now();
-        let TakenOver { runs, mails } = ctx.store.take_over(now).await?;
+        let TakenOver { runs, messages } = ctx.store.take_over(now).await?;
         if runs > 0 {
             warn!(runs, "the last process stopped during runs; they are run again");
         }
-        if mails > 0 {
+        if messages > 0 {
             warn!(
-                mails,
+                mails = messages,
                 "the last process stopped while mails were being sent: they are uncertain and are sent again"
             );
         }

@@ -48,11 +48,11 @@ pub struct QueuedMessage {
     pub breaks: u32,
 }
 
-/// What became of a try.
+/// What became of an attempt.
 #[derive(Debug, Clone)]
 pub struct AttemptRecord {
-    /// The mail.
-    pub mail: i64,
+    /// The message.
+    pub message: i64,
     /// Every recipient, as it stands now.
     pub recipients: Vec<Recipient>,
     /// When the mail is tried next, if it waits.
@@ -76,11 +76,11 @@ pub struct ConnectionFailure {
     pub help: Option<String>,
 }
 
-/// Mails that wait for nothing but their flow's `per_hour`.
+/// Messages that wait for nothing but their flow's `per_hour`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeferredFlow {
     /// How many.
-    pub mails: usize,
+    pub messages: usize,
     /// When they are tried.
     pub until: Timestamp,
 }

@@ -46,23 +46,23 @@ pub struct MessageRecord {
     pub connection: Option<String>,
     /// Bytes of the message; `None` once it is purged.
     pub size: Option<i64>,
-    /// Tries so far.
+    /// Attempts so far.
     pub tries: u32,
-    /// When it is tried next; `None` when nothing waits any more.
+    /// When the next attempt is; `None` when nothing waits any more.
     pub next_try: Option<Timestamp>,
     /// It waits for nothing but its flow's `per_hour`.
-    pub is_paced: bool,
+    pub is_deferred_by_rate: bool,
     /// It is being sent.
     pub is_sending: bool,
     /// Every recipient.
     pub recipients: Vec<Recipient>,
 }
 
-/// A mail and where it comes from.
+/// A message and where it comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutboxEntry {
     /// The mail.
-    pub mail: MessageRecord,
+    pub message: MessageRecord,
     /// The run that made it; `None` for a mail about leadflow's own work.
     pub run: Option<i64>,
     /// The flow of that run.
@@ -85,9 +85,9 @@ pub enum OutboxFilter {
 pub struct Provenance {
     /// The run.
     pub run: i64,
-    /// The mail that carried the row; `None` for one that was not mailed: it lay before the baseline, or was
+    /// The message that carries the row; `None` for one that was not mailed: it lay before the baseline, or was
     /// skipped.
-    pub mail: Option<i64>,
+    pub message: Option<i64>,
 }
 
 /// What `leadflow list` shows of a flow.

@@ -110,8 +110,8 @@ pub struct SourceRequest {
 pub struct TakenOver {
     /// Runs, which are interrupted now.
     pub runs: usize,
-    /// Mails that were being sent, which are uncertain now.
-    pub mails: usize,
+    /// Messages that were being sent, which are uncertain now.
+    pub messages: usize,
 }
 
 impl Store {

@@ -69,7 +69,7 @@ impl From<&MessageRecord> for MailView {
             connection: mail.connection.clone(),
             tries: mail.tries,
             next_try: mail.next_try,
-            is_paced: mail.is_paced,
+            is_paced: mail.is_deferred_by_rate,
             recipients: mail.recipients.iter().map(RecipientView::from).collect(),
         }
     }
@@ -89,7 +89,7 @@ impl From<&Recipient> for RecipientView {
 impl From<&OutboxEntry> for OutboxMailView {
     fn from(listed: &OutboxEntry) -> Self {
         Self {
-            mail: (&listed.mail).into(),
+            mail: (&listed.message).into(),
             flow: listed.flow.clone(),
             run: listed.run,
             created: listed.created,

@@ -249,7 +249,7 @@ async fn a_server_that_fails_for_every_mail_holds_none_and_is_not_asked_for_each
         let rounds = office.deliver(3 * 24 * 60).await;
         let open = office.listed().await;
         assert!(
-            open.iter().all(|listed| listed.mail.recipients[0].state == RecipientState::Waiting),
+            open.iter().all(|listed| listed.message.recipients[0].state == RecipientState::Waiting),
             "{name}"
         );
         // A round takes one or two sessions; a mail that is not the first waits by itself.
@@ -293,7 +293,7 @@ async fn several_poison_mails_hold_up_no_other_and_are_held() {
         assert_eq!(server.subjects().len(), 22 + 2 * hour, "hour {hour}");
     }
     let open = office.listed().await;
-    let states: Vec<_> = open.iter().map(|listed| listed.mail.recipients[0].state).collect();
+    let states: Vec<_> = open.iter().map(|listed| listed.message.recipients[0].state).collect();
     assert_eq!(states, [RecipientState::Held; 4]);
 }
 
@@ -320,7 +320,7 @@ async fn a_mail_that_is_refused_as_the_connections_fault_holds_up_no_other_and_i
             assert_eq!(server.subjects().len(), 4 + hour, "hour {hour}");
         }
         let open = office.listed().await;
-        let states: Vec<_> = open.iter().map(|listed| listed.mail.recipients[0].state).collect();
+        let states: Vec<_> = open.iter().map(|listed| listed.message.recipients[0].state).collect();
         assert_eq!(states, [RecipientState::Held; 2]);
         let reply = open[0].mail.recipients[0].reply.clone().unwrap();
         assert!(reply.starts_with("this mail failed 10 times while others were sent; last: "), "{reply}");

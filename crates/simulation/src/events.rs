@@ -187,10 +187,10 @@ impl Machine {
         let listed = state::at_once(self.world.store.outbox(OutboxFilter::Open));
         let mut waiting = self.endured(listed)?.unwrap_or_default();
         let state = self.world.lock();
-        waiting.retain(|listed| self.world.has_hope(&listed.mail));
+        waiting.retain(|listed| self.world.has_hope(&listed.message));
         let is_late = |listed: &&OutboxEntry| {
             let since = listed.created.as_microsecond().max(self.calm_since);
-            !listed.mail.is_paced && state.now - since > MOST_WAIT
+            !listed.message.is_deferred_by_rate && state.now - since > MOST_WAIT
         };
         let Some(late) = waiting.iter().find(is_late) else { return Ok(!waiting.is_empty()) };
         let message = format!("mail {} is held up, though its servers would take it", late.mail.id);

@@ -169,5 +169,5 @@ pub(super) async fn until_sent(
 /// Whether the first try of a mail is under way, or still to come.
 fn is_to_be_tried(mail: &MessageRecord) -> bool {
     let is_untried = mail.recipients.iter().all(|recipient| recipient.reply.is_none());
-    mail.is_sending || (is_untried && !mail.is_paced)
+    mail.is_sending || (is_untried && !mail.is_deferred_by_rate)
 }

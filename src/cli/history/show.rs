@@ -100,7 +100,7 @@ impl Page {
         self.line(&format!("mail {}: {}", mail.id, mail.subject));
         let size =
             mail.size.map_or_else(|| "deleted after sending".to_owned(), |size| format!("{size} bytes"));
-        let reason = if mail.is_paced { " (per_hour is reached)" } else { "" };
+        let reason = if mail.is_deferred_by_rate { " (per_hour is reached)" } else { "" };
         let next_try = mail.next_try.map(|at| output::moment(at, zone) + reason);
         let facts = [
             ("Message-ID", Some(mail.message_id.clone())),

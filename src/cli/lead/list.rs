@@ -141,8 +141,8 @@ async fn states(flow: &str, rows: &[Row], store: Option<&Store>) -> anyhow::Resu
     for known in store.last_provenance(flow, ids).await? {
         states.push(match known {
             None => plain(NOT_READ, None),
-            Some(Provenance { run, mail: None }) => plain(NOT_MAILED, Some(run)),
-            Some(Provenance { run, mail: Some(mail) }) => {
+            Some(Provenance { run, message: None }) => plain(NOT_MAILED, Some(run)),
+            Some(Provenance { run, message: Some(mail) }) => {
                 let (word, is_open) = match mails.entry(mail) {
                     Entry::Occupied(known) => known.into_mut(),
                     Entry::Vacant(vacant) => vacant.insert(state_of_mail(store, mail).await?),
@@ -159,7 +159,7 @@ async fn state_of_mail(store: &Store, mail: i64) -> anyhow::Result<(String, bool
     let Some(listed) = store.outbox(OutboxFilter::One(mail)).await?.pop() else {
         return Ok((NOT_KEPT.to_owned(), false));
     };
-    let recipients = &listed.mail.recipients;
+    let recipients = &listed.message.recipients;
     let is_open = |recipient: &Recipient| {
         recipient.uncertain > 0
             || !matches!(recipient.state, outbox::RecipientState::Sent | outbox::RecipientState::Dropped)

@@ -75,7 +75,7 @@ pub(super) async fn show(loaded: &Loaded, arguments: &Arguments) -> anyhow::Resu
 
 async fn steps(store: &Store, flow: &str, mark: &RowMark) -> anyhow::Result<Vec<Step>> {
     let mut steps = Vec::new();
-    for Provenance { run, mail } in store.provenance(flow, mark.id).await? {
+    for Provenance { run, message: mail } in store.provenance(flow, mark.id).await? {
         let entry = match mail {
             Some(mail) => store.outbox(OutboxFilter::One(mail)).await?.pop(),
             None => None,
@@ -87,7 +87,7 @@ async fn steps(store: &Store, flow: &str, mark: &RowMark) -> anyhow::Result<Vec<
 
 impl Step {
     fn view(&self) -> HandedOnView {
-        HandedOnView::new(self.run, self.of_run.as_ref(), self.mail.as_ref().map(|listed| &listed.mail))
+        HandedOnView::new(self.run, self.of_run.as_ref(), self.mail.as_ref().map(|listed| &listed.message))
     }
 }
 
@@ -126,7 +126,7 @@ fn told(key: &str, row: Option<&Row>, steps: &[Step], zone: &TimeZone) -> String
         );
         let _ = writeln!(text, "\nread by run {}{of_run}", step.run);
         match &step.mail {
-            Some(listed) => text.push_str(history::told_mail(&listed.mail, zone).trim_start()),
+            Some(listed) => text.push_str(history::told_mail(&listed.message, zone).trim_start()),
             None if step.is_mailed => text.push_str("  its mail is no longer in the history\n"),
             None => text.push_str(
                 "  not mailed: written before the flow started, hidden, or skipped by the condition\n",

@@ -18,16 +18,16 @@ pub(super) async fn send(
     yes: bool,
 ) -> anyhow::Result<ExitCode> {
     let before = super::one(loaded, mail).await?;
-    if before.mail.size.is_none() {
+    if before.message.size.is_none() {
         bail!("the text of mail {mail} is no longer kept; `leadflow replay` mails its rows");
     }
     redirect
-        .apply_to(&before.mail.recipients)
+        .apply_to(&before.message.recipients)
         .map_err(|reason| anyhow!("mail {mail} is not sent: {reason}"))?;
-    if !yes && !before.mail.recipients.iter().any(|known| known.dropped().is_some()) {
+    if !yes && !before.message.recipients.iter().any(|known| known.dropped().is_some()) {
         let why = format!(
             "no recipient of mail {mail} is held or waiting: it was {}",
-            settled(&before.mail.recipients)
+            settled(&before.message.recipients)
         );
         let to = redirect.to.join(", ");
         if !ask::can_ask() {
@@ -41,7 +41,7 @@ pub(super) async fn send(
     }
     let doer = ask::ask(loaded, Request::Send(mail, redirect.clone())).await?;
     let after = super::one(loaded, mail).await?;
-    if !redirect.to.iter().all(|to| after.mail.recipients.iter().any(|known| goes_to(known, to))) {
+    if !redirect.to.iter().all(|to| after.message.recipients.iter().any(|known| goes_to(known, to))) {
         bail!("mail {mail} is being sent right now; try again");
     }
     output::print(&told(mail, redirect, &before, &after))?;
@@ -75,9 +75,9 @@ fn goes_to(known: &Recipient, to: &str) -> bool {
 /// Those that were given up by it.
 fn given_up<'a>(before: &OutboxEntry, after: &'a OutboxEntry) -> Vec<&'a str> {
     let was_open = |address: &str| {
-        before.mail.recipients.iter().any(|known| known.address == address && known.dropped().is_some())
+        before.message.recipients.iter().any(|known| known.address == address && known.dropped().is_some())
     };
-    let now = after.mail.recipients.iter().filter(|known| known.state == RecipientState::Dropped);
+    let now = after.message.recipients.iter().filter(|known| known.state == RecipientState::Dropped);
     now.map(|known| known.address.as_str()).filter(|address| was_open(address)).collect()
 }
 

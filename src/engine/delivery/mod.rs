@@ -165,8 +165,8 @@ impl Delivery {
         let per_hour = flow.email.per_hour;
         let now = self.clock.now();
         let deferred = self.store.defer_flow_if_used_up(&flow.name, per_hour, now).await?;
-        let Some(DeferredFlow { mails, until }) = deferred else { return Ok(true) };
-        info!(flow = flow.name, mails, %until, "per_hour = {per_hour} is reached: the other mails wait");
+        let Some(DeferredFlow { messages, until }) = deferred else { return Ok(true) };
+        info!(flow = flow.name, mails = messages, %until, "per_hour = {per_hour} is reached: the other mails wait");
         Ok(false)
     }
 
@@ -230,7 +230,7 @@ impl Delivery {
             None => own_time,
         };
         let record = AttemptRecord {
-            mail: message.id,
+            message: message.id,
             recipients: recipients.clone(),
             next_try,
             broke_over: suspects.clone(),

@@ -35,7 +35,7 @@ pub(in crate::store) async fn what_another_owner_was_sending_is_uncertain_and_wh
     next(&gone, at(3)).await.unwrap();
     let under_way = begun(&gone, 4).await;
     let store = state.open().await;
-    assert_eq!(store.take_over(at(5)).await.unwrap(), TakenOver { runs: 1, mails: 1 });
+    assert_eq!(store.take_over(at(5)).await.unwrap(), TakenOver { runs: 1, messages: 1 });
     assert_eq!(outcome(&store, under_way).await, Outcome::Interrupted);
     let mails = store.mails_of(run).await.unwrap();
     let marks: Vec<_> = mails.iter().map(|mail| mail.recipients[0].uncertain).collect();

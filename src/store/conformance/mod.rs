@@ -178,7 +178,7 @@ async fn take(store: &Store, now: Timestamp) -> QueuedMessage {
 
 /// What a try leaves in which no session broke.
 fn replies(mail: i64, recipients: Vec<Recipient>, next_try: Timestamp) -> AttemptRecord {
-    AttemptRecord { mail, recipients, next_try, broke_over: None, defer_lane: None }
+    AttemptRecord { message: mail, recipients, next_try, broke_over: None, defer_lane: None }
 }
 
 fn mail(recipients: &[String], rows: &[RowMark]) -> NewMessage {

@@ -43,7 +43,7 @@ pub(in crate::store) async fn a_mail_that_was_being_sent_when_the_process_ended_
     {
         take(&store, at(5)).await;
         store = state.open().await;
-        assert_eq!(store.take_over(at(5)).await.unwrap(), TakenOver { runs: 0, mails: 1 });
+        assert_eq!(store.take_over(at(5)).await.unwrap(), TakenOver { runs: 0, messages: 1 });
         assert_eq!(store.mails_of(run).await.unwrap()[0].recipients[0].state, expected, "start {start}");
     }
     assert_eq!(store.run(run).await.unwrap().unwrap().outcome, Outcome::Held);
@@ -88,7 +88,7 @@ pub(in crate::store) async fn what_waits_and_what_is_held_is_counted_by_flow(sta
     assert_eq!(store.defer_flow_if_used_up("leads", 2, at(10)).await.unwrap(), None);
     let hour = at(2) + jiff::SignedDuration::from_hours(1);
     let deferred = store.defer_flow_if_used_up("leads", 1, at(10)).await.unwrap();
-    assert_eq!(deferred, Some(DeferredFlow { mails: 2, until: hour }));
+    assert_eq!(deferred, Some(DeferredFlow { messages: 2, until: hour }));
     let state = store.alarm_facts().await.unwrap().flows.remove("leads").unwrap();
     assert_eq!(state.waiting, None, "what waits for per_hour alone is not late");
     assert_eq!(next(&store, at(3_601)).await, None);
@@ -120,7 +120,7 @@ pub(in crate::store) async fn mails_keep_their_order_when_the_clock_is_set_back(
     let deferred = store.defer_flow_if_used_up("leads", 1, at(1_003)).await.unwrap().unwrap();
     assert_eq!(deferred.until, at(4_600), "what an hour has had is counted");
     assert_eq!(next(&store, at(4_600)).await.unwrap().id, sent + 1);
-    assert_eq!(store.take_over(at(500)).await.unwrap().mails, 1, "the clock was set back meanwhile");
+    assert_eq!(store.take_over(at(500)).await.unwrap().messages, 1, "the clock was set back meanwhile");
     assert_eq!(next(&store, at(500)).await.unwrap().id, sent + 1, "nobody knows by how much");
 }
 
@@ -145,11 +145,14 @@ pub(in crate::store) async fn the_outbox_shows_what_waits_what_is_held_and_what_
     }
     let [sent, held, uncertain] = doubted.try_into().unwrap();
     let open = store.outbox(OutboxFilter::Open).await.unwrap();
-    let shown: Vec<_> = open.iter().map(|entry| (entry.mail.id, entry.mail.next_try)).collect();
+    let shown: Vec<_> = open.iter().map(|entry| (entry.message.id, entry.message.next_try)).collect();
     assert_eq!(shown, [(held, None), (uncertain, Some(at(60))), (uncertain + 1, Some(at(2)))]);
     assert!(open.iter().all(|entry| (entry.run, entry.flow.as_deref()) == (Some(run), Some("leads"))));
     let one = store.outbox(OutboxFilter::One(sent)).await.unwrap();
-    assert_eq!(one.iter().map(|entry| (entry.mail.id, entry.created)).collect::<Vec<_>>(), [(sent, at(2))]);
-    assert_eq!(one[0].mail.connection.as_deref(), Some("relay"));
+    assert_eq!(
+        one.iter().map(|entry| (entry.message.id, entry.created)).collect::<Vec<_>>(),
+        [(sent, at(2))]
+    );
+    assert_eq!(one[0].message.connection.as_deref(), Some("relay"));
     assert_eq!(store.outbox(OutboxFilter::One(99)).await.unwrap(), []);
 }

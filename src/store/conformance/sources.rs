@@ -22,7 +22,7 @@ pub(in crate::store) async fn what_is_known_of_a_table_waits_until_the_flow_come
     assert_eq!(open_source(&store, "there/leads", 7).await.progress, Some(progress));
     let proof = store.provenance("leads", RowId([1; 16])).await.unwrap();
     assert!(
-        matches!(proof.as_slice(), [Provenance { mail: Some(_), .. }]),
+        matches!(proof.as_slice(), [Provenance { message: Some(_), .. }]),
         "its mail is still proved: {proof:?}"
     );
 
@@ -67,7 +67,7 @@ pub(in crate::store) async fn a_slot_stays_due_until_the_table_was_read(state: &
     let killed = claim(&store, 20, 20).await;
     assert_eq!(due(&killed), at(5));
     let store = state.open().await;
-    assert_eq!(store.take_over(at(21)).await.unwrap(), TakenOver { runs: 1, mails: 0 });
+    assert_eq!(store.take_over(at(21)).await.unwrap(), TakenOver { runs: 1, messages: 0 });
     let good = claim(&store, 30, 30).await;
     assert_eq!(due(&good), at(5));
     store.commit_run(good.run, scanned(31), std::iter::empty()).await.unwrap();
@@ -254,8 +254,8 @@ pub(in crate::store) async fn the_last_that_was_done_with_a_row_is_told_whicheve
     let told = store.last_provenance("leads", ask.clone()).await.unwrap();
     let mailed = store.mails_of(first).await.unwrap()[0].id;
     let expected = [
-        Some(Provenance { run: first, mail: Some(mailed) }),
-        Some(Provenance { run: second, mail: None }),
+        Some(Provenance { run: first, message: Some(mailed) }),
+        Some(Provenance { run: second, message: None }),
         None,
     ];
     assert_eq!(told, expected);

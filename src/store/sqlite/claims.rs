@@ -28,12 +28,12 @@ impl Database {
         let owner = tx.query_row(new, [], |row| row.get(0))?;
         let runs = interrupt_runs(&tx, now)?;
         crash_point("runs-interrupted");
-        let mails = mark_uncertain(&tx, now)?;
+        let messages = mark_uncertain(&tx, now)?;
         give_back_all(&tx)?;
         tx.commit()?;
         self.owner = owner;
         crash_point("mails-doubted");
-        Ok(TakenOver { runs, mails })
+        Ok(TakenOver { runs, messages })
     }
 }
 

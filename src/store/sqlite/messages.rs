@@ -72,7 +72,7 @@ impl Database {
 
     /// Records what became of a try, and what that makes of the mail's run and of its lane.
     pub(crate) fn record_attempt(&mut self, attempt: &AttemptRecord, now: Timestamp) -> Result<(), Failure> {
-        let AttemptRecord { mail, recipients, next_try, broke_over, defer_lane: lane } = attempt;
+        let AttemptRecord { message: mail, recipients, next_try, broke_over, defer_lane: lane } = attempt;
         let tx = self.db.transaction()?;
         check_owner(&tx, &self.owner)?;
         let mut claimed = tx.prepare_cached("SELECT 1 FROM mails WHERE id = ?1 AND owner = ?2")?;

@@ -30,7 +30,7 @@ impl Database {
             self.db.prepare(&format!("{ENTRIES} WHERE ?1 >= 0 AND ({condition}) ORDER BY mails.id"))?;
         let mut found: Vec<OutboxEntry> = ask.query_map([number], entry_of)?.collect::<Result<_, _>>()?;
         for entry in &mut found {
-            entry.mail.recipients = recipients_of(&self.db, entry.mail.id)?;
+            entry.message.recipients = recipients_of(&self.db, entry.message.id)?;
         }
         Ok(found)
     }
@@ -46,9 +46,9 @@ impl Database {
         let mut ask = self.db.prepare_cached(&format!("{ENTRIES} WHERE mails.run = ?1 ORDER BY mails.id"))?;
         let mut found: Vec<OutboxEntry> = ask.query_map([run], entry_of)?.collect::<Result<_, _>>()?;
         for entry in &mut found {
-            entry.mail.recipients = recipients_of(&self.db, entry.mail.id)?;
+            entry.message.recipients = recipients_of(&self.db, entry.message.id)?;
         }
-        Ok(found.into_iter().map(|entry| entry.mail).collect())
+        Ok(found.into_iter().map(|entry| entry.message).collect())
     }
 
     /// How many mails of a flow still wait; one that is being sent waits, too.
@@ -145,7 +145,7 @@ pub(super) fn drop_mail(tx: &Transaction<'_>, mail: i64) -> Result<bool, Failure
 
 fn entry_of(row: &DbRow<'_>) -> rusqlite::Result<OutboxEntry> {
     Ok(OutboxEntry {
-        mail: MessageRecord {
+        message: MessageRecord {
             id: row.get(0)?,
             subject: row.get(1)?,
             message_id: row.get(2)?,
@@ -154,7 +154,7 @@ fn entry_of(row: &DbRow<'_>) -> rusqlite::Result<OutboxEntry> {
             size: row.get(3)?,
             tries: row.get(4)?,
             next_try: row.get::<_, Option<i64>>(5)?.map(from_db),
-            is_paced: row.get(6)?,
+            is_deferred_by_rate: row.get(6)?,
             is_sending: row.get(11)?,
             recipients: Vec::new(),
         },

@@ -22,7 +22,7 @@ impl Database {
         let Some(until) = oldest.filter(|_| count >= per_hour).map(|oldest| oldest + HOUR) else {
             return Ok(None);
         };
-        Ok(Some(DeferredFlow { mails: self.defer_flow(flow, until, now)?, until }))
+        Ok(Some(DeferredFlow { messages: self.defer_flow(flow, until, now)?, until }))
     }
 
     /// How many mails of a flow were first named to a server within this time, and when the oldest

@@ -38,5 +38,5 @@ impl Database {
 }
 
 fn provenance_of(row: &Row<'_>) -> rusqlite::Result<Provenance> {
-    Ok(Provenance { run: row.get(0)?, mail: row.get(1)? })
+    Ok(Provenance { run: row.get(0)?, message: row.get(1)? })
 }

@@ -70,7 +70,7 @@ pub(super) async fn erase_state(store: &Store, person: &Person, ids: &[RowId]) -
     let mut mails: Vec<i64> = Vec::new();
     for flow in store.flow_names().await? {
         for id in ids {
-            mails.extend(store.provenance(&flow, *id).await?.into_iter().filter_map(|found| found.mail));
+            mails.extend(store.provenance(&flow, *id).await?.into_iter().filter_map(|found| found.message));
         }
     }
     for mail in store.kept_messages().await? {

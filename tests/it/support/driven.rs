@@ -67,7 +67,7 @@ impl Driven {
         let is_due = |mail: &MessageRecord| mail.is_sending || mail.next_try.is_some_and(|at| at <= now);
         let flows = store.overview(self.flows.clone()).await.unwrap();
         let open = store.outbox(OutboxFilter::Open).await.unwrap();
-        flows.iter().all(is_taken) && !open.iter().any(|entry| is_due(&entry.mail))
+        flows.iter().all(is_taken) && !open.iter().any(|entry| is_due(&entry.message))
     }
 
     pub(crate) async fn tick(&self) {

@@ -190,7 +190,7 @@ impl PastState {
             .map(|(at, address)| Recipient::new(address.clone()).after(receipt(at)))
             .collect();
         let attempt = AttemptRecord {
-            mail: id,
+            message: id,
             recipients: after,
             next_try: ended,
             broke_over: None,
