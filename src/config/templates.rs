@@ -14,7 +14,7 @@ use super::report::{Level, Problems};
 use crate::flow::{Each, FlowTable, KEYS};
 use crate::platform::ownership;
 use crate::rows::lead;
-use crate::template::{NamedColumn, Place, Source, Sources, TemplateError, Templates};
+use crate::template::{NamedColumn, Source, Sources, TemplateError, TemplateLocation, Templates};
 use crate::text::advice::Advice;
 use crate::text::near::did_you_mean;
 
@@ -132,8 +132,9 @@ impl Shelf {
     /// Compiles a template that no flow has asked for. Partials are looked at with the templates of flows, or
     /// here where there is none.
     fn try_out(&self, html: Option<Source>, text: Option<Source>, problems: &Problems<'_>) {
-        let own: Vec<Place> = html.iter().chain(&text).map(|source| source.place.clone()).collect();
-        let subject = Source { place: Place::Subject, text: DEFAULT_SUBJECT.to_owned() };
+        let own: Vec<TemplateLocation> =
+            html.iter().chain(&text).map(|source| source.place.clone()).collect();
+        let subject = Source { place: TemplateLocation::Subject, text: DEFAULT_SUBJECT.to_owned() };
         let html_partials = self.partials(HTML);
         let text_partials = self.partials(TEXT);
         let sources = Sources { subject, html, text, html_partials, text_partials };
@@ -168,7 +169,7 @@ impl Shelf {
 
     fn source(&self, file: &str) -> Option<Result<Source, String>> {
         let text = self.files.get(file)?.clone();
-        Some(text.map(|text| Source { place: Place::File(self.folder.join(file)), text }))
+        Some(text.map(|text| Source { place: TemplateLocation::File(self.folder.join(file)), text }))
     }
 
     /// The files that begin with `_`, named without their ending.
@@ -212,7 +213,7 @@ pub(super) fn read(
         section.problems.add_in(problem, "", None, Advice::new(problem), Level::Error);
     }
     let mut sources = Sources {
-        subject: Source { place: Place::Subject, text: subject_text.to_owned() },
+        subject: Source { place: TemplateLocation::Subject, text: subject_text.to_owned() },
         html_partials: shelf.partials(HTML),
         text_partials: shelf.partials(TEXT),
         ..Sources::default()
@@ -227,7 +228,7 @@ pub(super) fn read(
             return None;
         }
         (None, Some(body)) => {
-            let source = Source { place: Place::Body, text: body.get_ref().clone() };
+            let source = Source { place: TemplateLocation::Body, text: body.get_ref().clone() };
             let is_html = source.text.trim_start().starts_with('<');
             (sources.html, sources.text) = if is_html { (Some(source), None) } else { (None, Some(source)) };
         }
@@ -306,7 +307,7 @@ fn is_as_shipped(name: &str, html: Option<&Source>, text: Option<&Source>) -> bo
 fn shipped(name: &str) -> Option<(Option<Source>, Option<Source>)> {
     let (_, html, text) = SHIPPED.into_iter().find(|(shipped, ..)| *shipped == name)?;
     let source = |text: &str, ending: &str| {
-        Some(Source { place: Place::Shipped(format!("{name}{ending}")), text: text.to_owned() })
+        Some(Source { place: TemplateLocation::Shipped(format!("{name}{ending}")), text: text.to_owned() })
     };
     Some((source(html, HTML), source(text, TEXT)))
 }
@@ -323,7 +324,7 @@ struct Written<'a> {
 
 impl Written<'_> {
     /// Points into the template's own file, or at the value in flows.toml.
-    fn report(&self, place: &Place, at: Option<(usize, usize)>, advice: Advice, level: Level) {
+    fn report(&self, place: &TemplateLocation, at: Option<(usize, usize)>, advice: Advice, level: Level) {
         let words = at.map_or_else(String::new, |(line, column)| format!(" (line {line}, column {column})"));
         let here = |value: Option<&Spanned<String>>, Advice { message, help }: Advice| {
             let of_section = || self.section.map_or(0..0, Section::span);
@@ -332,10 +333,10 @@ impl Written<'_> {
             self.problems.add(span, message, help.unwrap_or_default(), level);
         };
         match place {
-            Place::Subject => here(self.subject.as_ref(), advice),
-            Place::Body => here(self.body.as_ref(), advice),
-            Place::Shipped(_) => here(None, advice),
-            Place::File(path) => {
+            TemplateLocation::Subject => here(self.subject.as_ref(), advice),
+            TemplateLocation::Body => here(self.body.as_ref(), advice),
+            TemplateLocation::Shipped(_) => here(None, advice),
+            TemplateLocation::File(path) => {
                 let Sources { html, text, html_partials, text_partials, .. } = &self.sources;
                 let partials = html_partials.iter().chain(text_partials).map(|(_, source)| source);
                 let text = html.iter().chain(text).chain(partials).find(|source| source.place == *place);

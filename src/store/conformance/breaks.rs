@@ -67,7 +67,8 @@ pub(in crate::store) async fn what_was_being_sent_without_a_recorded_reply_is_un
     assert_eq!(store.mark_interrupted_uncertain(at(3)).await.unwrap(), 1);
     assert_eq!(store.mark_interrupted_uncertain(at(3)).await.unwrap(), 0);
     let open = store.outbox(OutboxFilter::Open).await.unwrap();
-    let marks: Vec<_> = open.iter().map(|one| (one.message.id, one.message.recipients[0].uncertain)).collect();
+    let marks: Vec<_> =
+        open.iter().map(|one| (one.message.id, one.message.recipients[0].uncertain)).collect();
     assert_eq!(marks, [(sending.id, 1), (claimed.id, 0)], "no server has heard of the other");
     assert!(open.iter().all(|one| one.message.next_try.is_some() && !one.message.is_sending));
 }

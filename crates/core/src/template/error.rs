@@ -2,14 +2,14 @@
 
 use handlebars::{RenderError, TemplateError as SyntaxError};
 
-use super::source::Place;
+use super::source::TemplateLocation;
 
 /// What is wrong with a template.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct TemplateError {
     /// Which one.
-    pub place: Place,
+    pub place: TemplateLocation,
     /// Line and column, from 1.
     pub at: Option<(usize, usize)>,
     /// What is wrong.
@@ -18,14 +18,14 @@ pub struct TemplateError {
     pub help: Option<String>,
 }
 
-pub(super) fn of_syntax(error: &SyntaxError, place: Place) -> TemplateError {
+pub(super) fn of_syntax(error: &SyntaxError, place: TemplateLocation) -> TemplateError {
     let at = error.pos();
     let message = error.reason().to_string();
     let help = Some("see https://handlebarsjs.com/guide/ for the language".to_owned());
     TemplateError { place, at, message: first_line(&message), help }
 }
 
-pub(super) fn of_rendering(error: &RenderError, place: &Place) -> TemplateError {
+pub(super) fn of_rendering(error: &RenderError, place: &TemplateLocation) -> TemplateError {
     use handlebars::RenderErrorReason as Reason;
     let at = error.line_no.zip(error.column_no);
     let (message, help) = match error.reason() {

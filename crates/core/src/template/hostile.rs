@@ -115,7 +115,7 @@ fn whole() -> Vec<String> {
 /// Compiles and renders; returns the errors.
 fn tried(text: &str) -> Vec<TemplateError> {
     let began = Instant::now();
-    let source = |text: &str| Source { place: Place::Body, text: text.to_owned() };
+    let source = |text: &str| Source { place: TemplateLocation::Body, text: text.to_owned() };
     let sources = Sources {
         subject: source("{{length}}"),
         html: Some(source(text)),
@@ -188,7 +188,7 @@ fn what_is_too_much_is_refused() {
         ("{{length}}\n".repeat(2_001), "the template has more than 2000 tags"),
         ("\\".repeat(100_000), "the template has a hundred backslashes in a row"),
     ] {
-        let source = |text: &str| Source { place: Place::Body, text: text.to_owned() };
+        let source = |text: &str| Source { place: TemplateLocation::Body, text: text.to_owned() };
         let partials = [
             ("_loops", "{{#each columns}}{{#each ../columns}}x{{/each}}{{/each}}".to_owned()),
             ("_many", "{{> _some}}".repeat(30)),

@@ -29,15 +29,15 @@ use named_columns::Names;
 use register::{parse, register, registry};
 
 pub use error::TemplateError;
-pub use source::{Place, Source, Sources};
+pub use source::{Source, Sources, TemplateLocation};
 
 /// Compiled templates of a flow.
 #[derive(Debug)]
 pub struct Templates {
-    html: Option<(Handlebars<'static>, Place)>,
+    html: Option<(Handlebars<'static>, TemplateLocation)>,
     text: Handlebars<'static>,
-    subject_place: Place,
-    text_place: Option<Place>,
+    subject_place: TemplateLocation,
+    text_place: Option<TemplateLocation>,
     columns: Vec<NamedColumn>,
     fields: BTreeSet<String>,
     risks: Vec<TemplateError>,
@@ -51,7 +51,7 @@ pub struct NamedColumn {
     /// Its name.
     pub name: String,
     /// Which template.
-    pub place: Place,
+    pub place: TemplateLocation,
     /// Line and column, from 1.
     pub at: Option<(usize, usize)>,
 }
@@ -104,7 +104,7 @@ impl Templates {
         let mut compiled = Self {
             html,
             text,
-            subject_place: Place::Subject,
+            subject_place: TemplateLocation::Subject,
             text_place,
             columns,
             fields,
@@ -172,7 +172,7 @@ impl Templates {
     /// # Errors
     /// As [`Templates::render`].
     pub fn render_in(&self, data: &Context) -> Result<Rendered, TemplateError> {
-        let part = |registry: &Handlebars<'_>, name, place: &Place| {
+        let part = |registry: &Handlebars<'_>, name, place: &TemplateLocation| {
             registry.render_with_context(name, data).map_err(|error| of_rendering(&error, place))
         };
         Ok(Rendered {
@@ -205,7 +205,7 @@ impl Renderer {
     }
 
     fn compile(mut registry: Handlebars<'static>, text: &str) -> Result<Self, TemplateError> {
-        let source = Source { place: Place::Body, text: text.to_owned() };
+        let source = Source { place: TemplateLocation::Body, text: text.to_owned() };
         registry.register_template(BODY, parse(BODY, &source)?);
         Ok(Self(registry))
     }
@@ -215,7 +215,7 @@ impl Renderer {
     /// # Errors
     /// When it does not go with the data.
     pub fn render(&self, data: &Value) -> Result<String, TemplateError> {
-        self.0.render(BODY, data).map_err(|error| of_rendering(&error, &Place::Body))
+        self.0.render(BODY, data).map_err(|error| of_rendering(&error, &TemplateLocation::Body))
     }
 }
 

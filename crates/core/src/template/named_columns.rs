@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use handlebars::Template;
 
 use super::names::{self, Named};
-use super::{NamedColumn, Place, TemplateError};
+use super::{NamedColumn, TemplateError, TemplateLocation};
 use crate::rows::lead;
 
 /// What templates name of the rows.
@@ -18,7 +18,7 @@ pub(super) struct Names {
 }
 
 /// Looks up every name of the bodies, and of the partials that they come to.
-pub(super) fn names(parsed: &[(String, Template, Place)]) -> Names {
+pub(super) fn names(parsed: &[(String, Template, TemplateLocation)]) -> Names {
     let all: Vec<(&str, &Template)> =
         parsed.iter().map(|(name, template, _)| (name.as_str(), template)).collect();
     let bodies = all.iter().copied().filter(|(name, _)| !name.starts_with('_'));

@@ -22,14 +22,14 @@ pub struct Sources {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Source {
     /// Where it stands.
-    pub place: Place,
+    pub place: TemplateLocation,
     /// Handlebars.
     pub text: String,
 }
 
 /// Which template it is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub enum Place {
+pub enum TemplateLocation {
     /// `subject` in flows.toml.
     #[default]
     Subject,
@@ -41,7 +41,7 @@ pub enum Place {
     Shipped(String),
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for TemplateLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Subject => f.write_str("the subject"),

@@ -2,8 +2,8 @@ use super::*;
 
 fn html(text: &str) -> Sources {
     Sources {
-        subject: Source { place: Place::Subject, text: "{{length}} rows".to_owned() },
-        html: Some(Source { place: Place::File("leads.html.hbs".into()), text: text.to_owned() }),
+        subject: Source { place: TemplateLocation::Subject, text: "{{length}} rows".to_owned() },
+        html: Some(Source { place: TemplateLocation::File("leads.html.hbs".into()), text: text.to_owned() }),
         ..Sources::default()
     }
 }
@@ -11,7 +11,7 @@ fn html(text: &str) -> Sources {
 #[test]
 fn html_is_escaped_and_text_is_not() {
     let mut sources = html("<p>{{rows.0.Company}}</p>");
-    sources.text = Some(Source { place: Place::Body, text: "{{rows.0.Company}}".to_owned() });
+    sources.text = Some(Source { place: TemplateLocation::Body, text: "{{rows.0.Company}}".to_owned() });
     let templates = Templates::compile(sources).unwrap();
     let rendered = templates.render(&json!({ "length": 1, "rows": [{ "Company": "A & <b>" }] })).unwrap();
     assert_eq!(rendered.html.unwrap(), "<p>A &amp; &lt;b&gt;</p>");
@@ -100,7 +100,10 @@ fn says_all_that_is_wrong_and_where() {
         ("{{> _a}}", "the template uses itself"),
     ] {
         let mut sources = html(text);
-        let partial = |text: &str| Source { place: Place::File("_x.html.hbs".into()), text: text.to_owned() };
+        let partial = |text: &str| Source {
+            place: TemplateLocation::File("_x.html.hbs".into()),
+            text: text.to_owned(),
+        };
         sources.html_partials =
             vec![("_a".to_owned(), partial("{{> _b}}")), ("_b".to_owned(), partial("{{> _a}}"))];
         let errors = Templates::compile(sources).unwrap_err();
