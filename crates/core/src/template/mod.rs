@@ -98,8 +98,8 @@ impl Templates {
         let mut names = of_text;
         names.columns.extend(of_html.columns);
         names.fields.extend(of_html.fields);
-        names.doubts.extend(of_html.doubts);
-        let Names { columns, fields, doubts } = names;
+        names.warnings.extend(of_html.warnings);
+        let Names { columns, fields, warnings } = names;
         let trial = trial_data(&columns);
         let mut compiled = Self {
             html,
@@ -114,13 +114,14 @@ impl Templates {
         };
         match compiled.render(&trial) {
             Ok(_) => {
-                compiled.risks.extend(doubts);
+                compiled.risks.extend(warnings);
                 Ok(compiled)
             }
-            // A doubt at the same place knows more of it.
+            // A warning at the same place knows more of it.
             Err(error) => {
-                let is_same = |doubt: &TemplateError| doubt.place == error.place && doubt.at == error.at;
-                Err(vec![doubts.into_iter().find(is_same).unwrap_or(error)])
+                let is_same =
+                    |warning: &TemplateError| warning.place == error.place && warning.at == error.at;
+                Err(vec![warnings.into_iter().find(is_same).unwrap_or(error)])
             }
         }
     }

@@ -14,7 +14,7 @@ pub(super) struct Names {
     pub(super) columns: Vec<NamedColumn>,
     pub(super) fields: BTreeSet<String>,
     /// Names that lead nowhere, and formats of other languages.
-    pub(super) doubts: Vec<TemplateError>,
+    pub(super) warnings: Vec<TemplateError>,
 }
 
 /// Looks up every name of the bodies, and of the partials that they come to.
@@ -32,8 +32,8 @@ pub(super) fn names(parsed: &[(String, Template, TemplateLocation)]) -> Names {
             Named::Column { name, at } => names.columns.push(NamedColumn { name, place: place(), at }),
             Named::Field(Some(field)) => drop(names.fields.insert(field)),
             Named::Field(None) => names.fields.extend(lead::FIELDS.map(str::to_owned)),
-            Named::Doubtful { at, message, help } => {
-                names.doubts.push(TemplateError { place: place(), at, message, help: Some(help) });
+            Named::Questionable { at, message, help } => {
+                names.warnings.push(TemplateError { place: place(), at, message, help: Some(help) });
             }
         }
     }

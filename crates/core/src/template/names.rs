@@ -34,7 +34,7 @@ pub(super) enum Named {
     /// A field of a row's lead, or all of them.
     Field(Option<String>),
     /// What will not do what it looks like.
-    Doubtful {
+    Questionable {
         /// Line and column, from 1.
         at: At,
         /// What is doubtful.
@@ -55,7 +55,7 @@ struct Scope {
 /// Walks through partials at most; each is one for everything that it may be about.
 const MOST_WALKS: usize = 1_000;
 /// Doubts that are told.
-const MOST_DOUBTS: usize = 100;
+const MAX_WARNINGS: usize = 100;
 
 /// The names of the templates that a mail begins with, and of the partials that they come to.
 pub(super) fn of_mail<'a>(
@@ -69,7 +69,7 @@ pub(super) fn of_mail<'a>(
         scopes: Vec::new(),
         found: Vec::new(),
         told: BTreeSet::new(),
-        doubts: 0,
+        warnings: 0,
         seen: BTreeSet::new(),
     };
     for (name, template) in bodies {
@@ -90,7 +90,7 @@ struct Walk<'a> {
     found: Vec<(&'a str, Named)>,
     /// What was found of each template, so that it is told once.
     told: BTreeSet<(&'a str, String)>,
-    doubts: usize,
+    warnings: usize,
     /// Partials that were walked through, each with what it was about.
     seen: BTreeSet<(&'a str, Kind, Vec<String>)>,
 }
@@ -234,7 +234,7 @@ impl<'a> Walk<'a> {
             // A column of that name can be shown by no template.
             Kind::Row if name != "lead" && Kind::Mail.step(name).is_some() => {
                 let help = format!("a row has its columns and `lead`; of the mail it is `@root.{name}`");
-                self.doubt(at, format!("there is no value `{path}`"), help);
+                self.warn(at, format!("there is no value `{path}`"), help);
                 return Kind::Anything;
             }
             Kind::Row if name != "lead" => {
@@ -249,7 +249,7 @@ impl<'a> Walk<'a> {
             return next;
         }
         let help = kind.remedy(name);
-        self.doubt(at, format!("there is no value `{path}`"), help);
+        self.warn(at, format!("there is no value `{path}`"), help);
         Kind::Anything
     }
 
@@ -271,25 +271,25 @@ impl<'a> Walk<'a> {
                 "the date format `{format}` is not one of `date`: its letters are shown as they \
                  are"
             );
-            self.doubt(at, message, format!("write \"{meant}\""));
+            self.warn(at, message, format!("write \"{meant}\""));
         } else if !format.contains('%') {
             let message = format!("the date format `{format}` has no %: it is shown instead of the date");
-            self.doubt(at, message, "write \"%Y-%m-%d %H:%M\"".to_owned());
+            self.warn(at, message, "write \"%Y-%m-%d %H:%M\"".to_owned());
         } else if let Err(error) = strtime::format(format, &Timestamp::UNIX_EPOCH.to_zoned(TimeZone::UTC)) {
             let message = format!("`{format}` is not a valid date format: {error}");
-            self.doubt(at, message, "write \"%Y-%m-%d %H:%M\"".to_owned());
+            self.warn(at, message, "write \"%Y-%m-%d %H:%M\"".to_owned());
         }
     }
 
-    fn doubt(&mut self, at: At, message: String, help: String) {
-        if self.doubts < MOST_DOUBTS {
-            self.find(format!("{at:?} {message}"), Named::Doubtful { at, message, help });
+    fn warn(&mut self, at: At, message: String, help: String) {
+        if self.warnings < MAX_WARNINGS {
+            self.find(format!("{at:?} {message}"), Named::Questionable { at, message, help });
         }
     }
 
     fn find(&mut self, what: String, named: Named) {
         if self.told.insert((self.of, what)) {
-            self.doubts += usize::from(matches!(named, Named::Doubtful { .. }));
+            self.warnings += usize::from(matches!(named, Named::Questionable { .. }));
             self.found.push((self.of, named));
         }
     }

@@ -1,15 +1,15 @@
 use super::*;
 
-fn doubts(text: &str, partial: &str) -> Vec<(At, String, String)> {
+fn warnings(text: &str, partial: &str) -> Vec<(At, String, String)> {
     let body = Template::compile(text).unwrap();
     let partial = Template::compile(partial).unwrap();
     let partials = [("_row", &partial)];
     let found = of_mail([("body", &body)], &partials);
-    let doubt = |(_, named)| match named {
-        Named::Doubtful { at, message, help } => Some((at, message, help)),
+    let warning = |(_, named)| match named {
+        Named::Questionable { at, message, help } => Some((at, message, help)),
         Named::Column { .. } | Named::Field(_) => None,
     };
-    found.into_iter().filter_map(doubt).collect()
+    found.into_iter().filter_map(warning).collect()
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn a_misspelt_value_is_found_wherever_it_is_asked_for() {
         ("{{#each rows}}{{> _row this}}{{/each}}", "lead.frist_name", "did you mean `first_name`?"),
         ("{{> _row lead=lead}}", "lead.frist_name", "did you mean `first_name`?"),
     ] {
-        let found = doubts(text, "{{#if lead.frist_name}}x{{/if}}");
+        let found = warnings(text, "{{#if lead.frist_name}}x{{/if}}");
         let [(at, message, said)] = found.as_slice() else { panic!("{text}: {found:?}") };
         assert_eq!(message, &format!("there is no value `{name}`"), "{text}");
         assert!(said.contains(help) && at.is_some(), "{text}: {said}");
@@ -74,7 +74,7 @@ fn what_is_right_is_not_doubted() {
         "{{#each rows}}{{> _row ../lead note=\"x\"}}{{/each}}{{#each lead}}{{this}}{{@key}}{{/each}}",
         "{{#if (gt (len rows) 1)}}{{date now \"%d %b %Y\"}}{{this.length}}{{./length}}{{/if}}",
     ] {
-        let found = doubts(text, "{{#if note}}{{../anything}}{{email}}{{/if}}");
+        let found = warnings(text, "{{#if note}}{{../anything}}{{email}}{{/if}}");
         assert!(found.is_empty() || text.contains("_row"), "{text}: {found:?}");
         // The partial is about a lead there, which has no note of its own.
         assert!(found.iter().all(|(_, message, _)| !message.contains("note")), "{found:?}");
@@ -90,7 +90,7 @@ fn a_date_format_of_another_language_is_told_in_this_one() {
         ("long", "write \"%Y-%m-%d %H:%M\""),
         ("%Y-%m-%d %!", "write \"%Y-%m-%d %H:%M\""),
     ] {
-        let found = doubts(&format!("{{{{date now \"{format}\"}}}}"), "");
+        let found = warnings(&format!("{{{{date now \"{format}\"}}}}"), "");
         let [(_, message, said)] = found.as_slice() else { panic!("{format}: {found:?}") };
         assert!(message.contains(format) && said == help, "{format}: {message}, {said}");
     }
@@ -104,7 +104,7 @@ fn columns_and_fields_are_told() {
     let found = of_mail([("body", &template)], &[]).into_iter().map(|(_, named)| match named {
         Named::Column { name, .. } => name,
         Named::Field(field) => format!("lead.{}", field.unwrap_or_default()),
-        Named::Doubtful { message, .. } => panic!("{message}"),
+        Named::Questionable { message, .. } => panic!("{message}"),
     });
     assert_eq!(found.collect::<Vec<_>>(), ["Region", "Last Name", "lead.email", "City", "Zip"]);
 }
