@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use jiff::SignedDuration;
 use leadflow::config::Loaded;
 use leadflow::platform::clock::Clock;
-use leadflow::stats::{Calendar, Days, Tally};
+use leadflow::stats::{DayRange, Days, Tally};
 use leadflow::store::Store;
 use leadflow::views::stats::{FlowStatsView, StatsView};
 
@@ -35,9 +35,9 @@ const BLOCKS: [char; 8] = ['▏', '▎', '▍', '▌', '▋', '▊', '▉', '█
 
 pub(super) async fn stats(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let zone = &loaded.config.settings.time_zone;
-    let calendar = Calendar::of_last(arguments.days, Clock::System.now(), zone);
+    let range = DayRange::last(arguments.days, Clock::System.now(), zone);
     let store = super::state_of(loaded).await?;
-    let flows = flows(loaded, store.as_ref(), arguments.flow.as_deref(), &calendar).await?;
+    let flows = flows(loaded, store.as_ref(), arguments.flow.as_deref(), &range).await?;
     let mut total = Tally::default();
     for (_, days) in &flows {
         total.merge(&days.total);
@@ -47,7 +47,7 @@ pub(super) async fn stats(loaded: &Loaded, arguments: &Arguments) -> anyhow::Res
         output::print_json(&StatsView {
             days: arguments.days,
             time_zone: zone.to_owned(),
-            since: calendar.begin(),
+            since: range.start(),
             flows: flows.iter().map(|(flow, days)| FlowStatsView::new(flow, days)).collect(),
             total: (&total).into(),
         })?;
@@ -83,7 +83,7 @@ async fn flows(
     loaded: &Loaded,
     store: Option<&Store>,
     asked: Option<&str>,
-    calendar: &Calendar,
+    range: &DayRange,
 ) -> anyhow::Result<Vec<(String, Days)>> {
     let in_file = &loaded.config.flows;
     let mut names: BTreeSet<String> = in_file.keys().cloned().collect();
@@ -99,10 +99,10 @@ async fn flows(
     let mut counted = Vec::new();
     for name in names {
         let samples = match store {
-            Some(store) => store.samples(&name, calendar.begin()).await?,
+            Some(store) => store.samples(&name, range.start()).await?,
             None => Vec::new(),
         };
-        counted.push((name, calendar.count(&samples)));
+        counted.push((name, range.count(&samples)));
     }
     counted.retain(|(name, days)| days.total.runs > 0 || in_file.contains_key(name));
     Ok(counted)

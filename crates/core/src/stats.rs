@@ -44,11 +44,11 @@ pub struct Days {
 
 /// The last days of a zone, the one of `now` among them, with the moment at which each begins.
 #[derive(Debug, Clone)]
-pub struct Calendar(Vec<(Date, Timestamp)>);
+pub struct DayRange(Vec<(Date, Timestamp)>);
 
-impl Calendar {
+impl DayRange {
     /// So many days, at least one.
-    pub fn of_last(days: u16, now: Timestamp, zone: &TimeZone) -> Self {
+    pub fn last(days: u16, now: Timestamp, zone: &TimeZone) -> Self {
         let today = now.to_zoned(zone.clone()).date();
         let begin = |back: u16| {
             let day = today.checked_sub(Span::new().try_days(back).ok()?).ok()?;
@@ -58,7 +58,7 @@ impl Calendar {
     }
 
     /// When the first day begins.
-    pub fn begin(&self) -> Timestamp {
+    pub fn start(&self) -> Timestamp {
         self.0.first().map_or(Timestamp::MIN, |(_, at)| *at)
     }
 
@@ -67,8 +67,8 @@ impl Calendar {
         let mut days: Vec<_> = self.0.iter().map(|(day, _)| (*day, Tally::default())).collect();
         let mut total = Tally::default();
         for run in runs {
-            let begun = self.0.partition_point(|(_, begin)| *begin <= run.started);
-            if let Some((_, tally)) = begun.checked_sub(1).and_then(|at| days.get_mut(at)) {
+            let first_later = self.0.partition_point(|(_, begin)| *begin <= run.started);
+            if let Some((_, tally)) = first_later.checked_sub(1).and_then(|at| days.get_mut(at)) {
                 tally.add(run);
                 total.add(run);
             }
@@ -121,9 +121,9 @@ mod tests {
     fn days_are_those_of_the_zone_also_where_the_clock_changes() {
         let zone = TimeZone::get("Europe/Paris").unwrap();
         // 29 March 2026 has 23 hours: it begins at 23:00Z and ends at 22:00Z.
-        let calendar = Calendar::of_last(3, "2026-03-30T12:00:00Z".parse().unwrap(), &zone);
-        assert_eq!(calendar.begin().to_string(), "2026-03-27T23:00:00Z");
-        let days = calendar.count(&[
+        let range = DayRange::last(3, "2026-03-30T12:00:00Z".parse().unwrap(), &zone);
+        assert_eq!(range.start().to_string(), "2026-03-27T23:00:00Z");
+        let days = range.count(&[
             run("2026-03-27T22:59:59Z", 1, 9, 1),
             run("2026-03-28T22:59:59Z", 1, 1, 1),
             run("2026-03-28T23:00:00Z", 1, 2, 1),
@@ -138,8 +138,8 @@ mod tests {
 
     #[test]
     fn median_longest_and_rows_that_were_mailed() {
-        let calendar = Calendar::of_last(1, "2026-03-30T12:00:00Z".parse().unwrap(), &TimeZone::UTC);
-        let none = calendar.count(&[]).total;
+        let range = DayRange::last(1, "2026-03-30T12:00:00Z".parse().unwrap(), &TimeZone::UTC);
+        let none = range.count(&[]).total;
         assert_eq!((none.median(), none.longest()), (None, None));
         let at = "2026-03-30T08:00:00Z";
         let mut runs = vec![
@@ -150,7 +150,7 @@ mod tests {
             run(at, 25, 0, 0),
         ];
         runs.push(Sample { took: None, is_failed: true, ..run(at, 0, 0, 0) });
-        let total = calendar.count(&runs).total;
+        let total = range.count(&runs).total;
         assert_eq!((total.runs, total.failed, total.rows, total.mails), (6, 1, 5, 1));
         assert_eq!(total.median(), Some(SignedDuration::from_millis(25)));
         assert_eq!(total.longest(), Some(SignedDuration::from_millis(90)));
