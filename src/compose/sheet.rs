@@ -113,7 +113,7 @@ impl Sheet {
 
     /// The row as an object of these columns.
     pub fn object(&self, row: &Columns<'_>) -> Value {
-        let lead = self.has_lead.then(|| Lead::of(row));
+        let lead = self.has_lead.then(|| Lead::new(row));
         let pair = |column: &SheetColumn| {
             let cell = value(column, row, lead.as_ref());
             (column.name.clone(), cell.cloned().unwrap_or(Cell::NULL).into_value())
@@ -134,7 +134,7 @@ impl<W: Write> Lines<'_, W> {
 
     /// As [`Lines::write`], with so many bytes of each cell at most.
     pub(super) fn write_cut(&mut self, row: &Columns<'_>, most: usize) -> io::Result<u64> {
-        let lead = self.sheet.has_lead.then(|| Lead::of(row));
+        let lead = self.sheet.has_lead.then(|| Lead::new(row));
         for column in &self.sheet.columns {
             let text = value(column, row, lead.as_ref()).map_or(Cow::Borrowed(""), Cell::text);
             let text = cell::cut_to(foreign::of_row(text), most);

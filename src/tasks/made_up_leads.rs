@@ -85,7 +85,7 @@ mod tests {
         assert_eq!(validate.partition_key, "3:2F1:2F2026");
         assert_eq!(validate.columns["RowKey"], *validate.row_key);
         let leads = (0..4).map(|number| MadeUpLead::of_demo(number, now)).chain([validate]);
-        let read: Vec<_> = leads.map(|lead| lead::of_columns(&lead.columns)).collect();
+        let read: Vec<_> = leads.map(|lead| lead::from_columns(&lead.columns)).collect();
         assert!(read.iter().all(|lead| lead["is_test"] == true && lead["created"] == "2026-03-01T08:00:00Z"));
         let names: Vec<_> = read.iter().map(|lead| lead["name"].clone()).collect();
         assert_eq!(names, ["Ana Silva", "김민준", "Maren O'Hara <Dev>", "Ana Silva", "Test Lead"]);

@@ -125,7 +125,7 @@ pub struct OtherView {
 impl From<&Row> for LeadView {
     fn from(row: &Row) -> Self {
         let columns = row.columns();
-        let lead = Lead::of(&columns);
+        let lead = Lead::new(&columns);
         let text = |field| lead.text(field).map(str::to_owned);
         let other = |(name, value)| OtherView { name, value };
         Self {

@@ -49,7 +49,7 @@ impl Person {
     /// Takes the name, and the address where none is known, from a lead of the person.
     pub(super) fn learn(&mut self, row: &Row) {
         let columns = row.columns();
-        let lead = Lead::of(&columns);
+        let lead = Lead::new(&columns);
         if let Some(address) = address_of(row).filter(|_| self.addresses.is_empty()) {
             self.addresses = asked::forms_of(&address);
         }
@@ -76,7 +76,7 @@ impl Person {
         if self.key.as_ref().is_some_and(|key| is_of_key(row, key)) {
             return Relation::Own;
         }
-        let own = Lead::of(&row.columns()).text("email").map(str::to_owned);
+        let own = Lead::new(&row.columns()).text("email").map(str::to_owned);
         match own {
             Some(own) if own.contains('@') && !self.is_addressed_in(&own) => {
                 if self.is_addressed_in_row(row) { Relation::Named } else { Relation::None }
@@ -152,13 +152,13 @@ impl Person {
 /// The one address of a lead, in lower case.
 pub(super) fn address_of(row: &Row) -> Option<String> {
     let columns = row.columns();
-    let lead = Lead::of(&columns);
+    let lead = Lead::new(&columns);
     lead.text("email").filter(|text| text.contains('@')).map(str::to_lowercase)
 }
 
 /// What the lead is called.
 pub(super) fn name_of(row: &Row) -> Option<String> {
-    Lead::of(&row.columns()).text("name").filter(|name| !name.trim().is_empty()).map(str::to_owned)
+    Lead::new(&row.columns()).text("name").filter(|name| !name.trim().is_empty()).map(str::to_owned)
 }
 
 fn is_of_key(row: &Row, (partition, key): &(Option<String>, String)) -> bool {

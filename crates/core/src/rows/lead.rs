@@ -53,12 +53,12 @@ const TEST: &[u8] = b"MSFT_TEST";
 
 /// Whether the row is a test lead, by its key or its fields.
 pub fn is_test(row: &Row) -> bool {
-    Lead::of(&row.columns()).is_test
+    Lead::new(&row.columns()).is_test
 }
 
 /// Whether the lead says that nobody is to contact the person.
 pub fn is_do_not_contact(row: &Row) -> bool {
-    Lead::of(&row.columns()).do_not_contact
+    Lead::new(&row.columns()).do_not_contact
 }
 
 /// The names of a lead's fields that are one value each, in their order: what a sheet has columns for.
@@ -120,11 +120,11 @@ pub struct Lead<'a> {
 
 impl<'a> Lead<'a> {
     /// The lead of a row.
-    pub fn of(columns: &'a Columns<'a>) -> Self {
+    pub fn new(columns: &'a Columns<'a>) -> Self {
         let mut info = customer_info(columns);
         let customer = CUSTOMER.map(|field| {
             let found = info.as_mut().and_then(|info| info.take(field));
-            found.map_or(Cell::NULL, told)
+            found.map_or(Cell::NULL, trimmed)
         });
         let keys = ["RowKey", "PartitionKey", "Description"].map(|name| text(columns, name));
         // Where `CustomerInfo` makes no sense it may still say what it is.
@@ -181,7 +181,7 @@ impl<'a> Lead<'a> {
         map
     }
 
-    /// Columns and fields of `CustomerInfo` that no field of the lead tells, so that nothing is lost
+    /// Columns and fields of `CustomerInfo` that no field of the lead shows, so that nothing is lost
     /// from sight; all of `CustomerInfo` where it makes no sense.
     pub fn others(&self) -> Vec<(String, String)> {
         let is_known = |name: &str| COLUMNS.iter().any(|known| known.eq_ignore_ascii_case(name));
@@ -189,12 +189,12 @@ impl<'a> Lead<'a> {
         let of_row = self.columns.iter().filter(|(name, _)| !is_known(name) || is_unread(name));
         let is_field = |name: &str| CUSTOMER.iter().any(|field| field.eq_ignore_ascii_case(name));
         let of_customer = self.info.iter().flat_map(Columns::iter).filter(|(name, _)| !is_field(name));
-        let told = |(name, cell): (&str, &Cell<'_>)| {
+        let with_text = |(name, cell): (&str, &Cell<'_>)| {
             let text = cell.text();
             let text = text.trim();
             (!text.is_empty()).then(|| (name.to_owned(), text.to_owned()))
         };
-        of_row.chain(of_customer).filter_map(told).take(MOST_OTHERS).collect()
+        of_row.chain(of_customer).filter_map(with_text).take(MOST_OTHERS).collect()
     }
 }
 
@@ -219,14 +219,9 @@ fn names_a_test(cell: &Cell<'_>) -> bool {
     text.windows(TEST.len()).any(|piece| piece.eq_ignore_ascii_case(TEST))
 }
 
-/// The lead of a row, as templates see it.
-pub fn of_row(row: &Row) -> Map<String, Value> {
-    Lead::of(&row.columns()).into_map()
-}
-
 /// The lead of columns that are at hand, as templates see it.
-pub fn of_columns(columns: &Map<String, Value>) -> Map<String, Value> {
-    Lead::of(&Columns::of_map(columns)).into_map()
+pub fn from_columns(columns: &Map<String, Value>) -> Map<String, Value> {
+    Lead::new(&Columns::of_map(columns)).into_map()
 }
 
 /// `CustomerInfo` is a JSON object written as a string; some write it twice over, or one object
@@ -290,11 +285,11 @@ fn first<const N: usize>(cells: [Cell<'_>; N]) -> Cell<'_> {
 
 /// The trimmed text of a column, null where there is none.
 fn text<'a>(columns: &'a Columns<'_>, name: &str) -> Cell<'a> {
-    columns.find(name).map_or(Cell::NULL, |cell| told(cell.view()))
+    columns.find(name).map_or(Cell::NULL, |cell| trimmed(cell.view()))
 }
 
 /// The trimmed text of a value, null where there is none.
-fn told(cell: Cell<'_>) -> Cell<'_> {
+fn trimmed(cell: Cell<'_>) -> Cell<'_> {
     match cell {
         Cell::Text(text) => text_or_null(text),
         Cell::Other(Value::Null) => Cell::NULL,

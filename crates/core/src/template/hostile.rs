@@ -125,7 +125,7 @@ fn tried(text: &str) -> Vec<TemplateError> {
     };
     let errors = match Templates::compile(sources) {
         Ok(templates) => {
-            let row = json!({ "Company": "c", "Timestamp": "2026-03-01T08:00:00Z", "lead": lead::of_columns(&Map::new()) });
+            let row = json!({ "Company": "c", "Timestamp": "2026-03-01T08:00:00Z", "lead": lead::from_columns(&Map::new()) });
             let mut data = trial_data(templates.columns());
             data["rows"] = vec![row; 20].into();
             templates.render(&data).err().into_iter().collect()

@@ -244,7 +244,7 @@ pub const FIRST_OF_OFFER: &str = "first_of_offer";
 
 /// The lead of a row as templates see it.
 pub fn lead_of(columns: &Map<String, Value>) -> Map<String, Value> {
-    let mut lead = lead::of_columns(columns);
+    let mut lead = lead::from_columns(columns);
     lead.insert(FIRST_OF_OFFER.to_owned(), 0.into());
     lead
 }

@@ -3,7 +3,7 @@
 use super::*;
 
 fn lead(row: &Value) -> Map<String, Value> {
-    of_columns(row.as_object().unwrap())
+    from_columns(row.as_object().unwrap())
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn every_field_is_there_for_any_row() {
 fn the_text_of_a_field_is_there_where_the_row_has_one() {
     let row = json!({ "OfferDisplayName": " Contoso App ", "CustomerInfo": { "Email": "a@b.example", "Title": " " } });
     let columns = Columns::of_map(row.as_object().unwrap());
-    let lead = Lead::of(&columns);
+    let lead = Lead::new(&columns);
     assert_eq!((lead.text("offer"), lead.text("email")), (Some("Contoso App"), Some("a@b.example")));
     assert_eq!((lead.text("title"), lead.text("is_test"), lead.text("nothere")), (None, None, None));
 }
