@@ -55,7 +55,7 @@ const MOST_FORGOTTEN: usize = 4_000;
 
 /// Where a gram stands.
 #[derive(Clone, Copy)]
-struct Place {
+struct GramPosition {
     id: u64,
     form: usize,
     at: usize,
@@ -65,11 +65,11 @@ struct Place {
 struct Filter([u64; 1 << 10]);
 
 #[derive(Default)]
-struct Known {
+struct KnownSecrets {
     secrets: HashMap<u64, Secret>,
     ids: HashMap<[u8; 32], u64>,
     /// By hashes, so that no piece of a secret lies about.
-    grams: HashMap<u64, Vec<Place>>,
+    grams: HashMap<u64, Vec<GramPosition>>,
     hasher: DefaultHashBuilder,
     filter: Filter,
     /// Grams that the filter has yet and are known no more.
@@ -77,7 +77,7 @@ struct Known {
     count: u64,
 }
 
-static KNOWN: LazyLock<RwLock<Known>> = LazyLock::new(RwLock::default);
+static KNOWN: LazyLock<RwLock<KnownSecrets>> = LazyLock::new(RwLock::default);
 
 /// From now on no text of others may repeat this secret.
 pub fn know(secret: &SecretString, kind: Kind) {
@@ -108,7 +108,7 @@ pub(super) fn find(skeleton: &Skeleton) -> Vec<Range<usize>> {
     KNOWN.read().unwrap_or_else(PoisonError::into_inner).find(skeleton)
 }
 
-impl Known {
+impl KnownSecrets {
     fn may_be_in(&self, text: &str) -> bool {
         let mut last = 0_u64;
         let mut is_there = false;
@@ -144,11 +144,11 @@ impl Known {
         for (form, signs) in forms.iter().enumerate() {
             for (at, gram) in grams_of(signs) {
                 self.filter.add(number(gram));
-                let places =
+                let positions =
                     self.grams.entry(hash(&self.hasher, gram)).or_insert_with(|| Vec::with_capacity(1));
                 // What repeats itself is found by its first gram.
-                if places.last().is_none_or(|last| (last.id, last.form) != (id, form)) {
-                    places.push(Place { id, form, at });
+                if positions.last().is_none_or(|last| (last.id, last.form) != (id, form)) {
+                    positions.push(GramPosition { id, form, at });
                 }
             }
         }
@@ -182,9 +182,9 @@ impl Known {
         for form in &secret.forms {
             for gram in form.signs.expose_secret().windows(GRAM) {
                 let hash = hash(&self.hasher, gram);
-                let Some(places) = self.grams.get_mut(&hash) else { continue };
-                self.forgotten += places.extract_if(.., |place| place.id == id).count();
-                if places.is_empty() {
+                let Some(positions) = self.grams.get_mut(&hash) else { continue };
+                self.forgotten += positions.extract_if(.., |position| position.id == id).count();
+                if positions.is_empty() {
                     self.grams.remove(&hash);
                 }
             }
@@ -196,8 +196,8 @@ impl Known {
         let mut found = Vec::new();
         let mut at = 0;
         while at + GRAM <= signs.len() && !self.grams.is_empty() {
-            let places = self.grams.get(&hash(&self.hasher, &signs[at..at + GRAM])).into_iter().flatten();
-            let ranges = places.filter_map(|place| self.around(signs, at, *place));
+            let positions = self.grams.get(&hash(&self.hasher, &signs[at..at + GRAM])).into_iter().flatten();
+            let ranges = positions.filter_map(|position| self.around(signs, at, *position));
             // Secrets that begin alike: the longest piece is the whole of one.
             let range = ranges.max_by_key(|range| range.end);
             at = range.as_ref().map_or(at + 1, |range| range.end);
@@ -211,12 +211,13 @@ impl Known {
     }
 
     /// The piece of a form around its gram, where it is long enough.
-    fn around(&self, signs: &[u8], at: usize, place: Place) -> Option<Range<usize>> {
-        let form = self.secrets.get(&place.id)?.forms.get(place.form)?;
+    fn around(&self, signs: &[u8], at: usize, position: GramPosition) -> Option<Range<usize>> {
+        let form = self.secrets.get(&position.id)?.forms.get(position.form)?;
         let whole = form.signs.expose_secret();
         let alike = |pair: &(&u8, &u8)| pair.0 == pair.1;
-        let before = signs[..at].iter().rev().zip(whole[..place.at].iter().rev()).take_while(alike).count();
-        let after = signs[at..].iter().zip(&whole[place.at..]).take_while(alike).count();
+        let before =
+            signs[..at].iter().rev().zip(whole[..position.at].iter().rev()).take_while(alike).count();
+        let after = signs[at..].iter().zip(&whole[position.at..]).take_while(alike).count();
         (before + after >= form.least).then_some(at - before..at + after)
     }
 }
@@ -248,16 +249,16 @@ impl Default for Filter {
 
 impl Filter {
     fn add(&mut self, gram: u64) {
-        let (word, bit) = Self::place(gram);
+        let (word, bit) = Self::position(gram);
         self.0[word] |= bit;
     }
 
     fn has(&self, gram: u64) -> bool {
-        let (word, bit) = Self::place(gram);
+        let (word, bit) = Self::position(gram);
         self.0[word] & bit != 0
     }
 
-    fn place(gram: u64) -> (usize, u64) {
+    fn position(gram: u64) -> (usize, u64) {
         let hash = gram.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48;
         (usize::try_from(hash >> 6).unwrap_or_default(), 1 << (hash & 63))
     }
@@ -275,7 +276,7 @@ fn hash(hasher: &DefaultHashBuilder, gram: &[u8]) -> u64 {
 mod tests {
     use super::*;
 
-    fn has(known: &Known, text: &str) -> bool {
+    fn has(known: &KnownSecrets, text: &str) -> bool {
         !known.find(&Skeleton::of(text)).is_empty()
     }
 
@@ -291,7 +292,7 @@ mod tests {
 
     #[test]
     fn each_kind_has_room_of_its_own_and_the_oldest_goes_first() {
-        let mut known = Known::default();
+        let mut known = KnownSecrets::default();
         known.add("a-password-that-is-kept", Kind::Kept);
         let signature = |number: usize| format!("{number:05}-signature-of-a-request-{}", number * 7919);
         for number in 0..1_000 {
@@ -350,7 +351,7 @@ mod tests {
 
     #[test]
     fn what_is_shared_by_two_secrets_stays_known_when_one_is_forgotten() {
-        let mut known = Known::default();
+        let mut known = KnownSecrets::default();
         let token = |number: usize| {
             format!("eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiJ9.{}", format!("{number:04}").repeat(2_000))
         };
