@@ -54,7 +54,7 @@ pub struct Engine {
     /// By the wall clock, and by one that nobody sets.
     last_tick: Option<(Timestamp, Duration)>,
     /// Since when what is due counts as late if it does not happen.
-    planned: Timestamp,
+    on_time_since: Timestamp,
     /// When the chores were last done, by the clock that nobody sets.
     chores_done: Option<Duration>,
     /// When the alarms were last checked, by the wall clock.
@@ -133,7 +133,7 @@ impl Engine {
             signature_ends: SignatureEndReader::default(),
             invalid_file: None,
             last_tick: None,
-            planned: Timestamp::MIN,
+            on_time_since: Timestamp::MIN,
             chores_done: None,
             alarms_checked: None,
             is_well: None,
@@ -141,7 +141,7 @@ impl Engine {
         let now = engine.ctx.clock.now();
         let states = engine.schedule_states(&engine.config, Some(now)).await?;
         engine.planner.replace(&engine.config.flows, &states, now);
-        engine.planned = now;
+        engine.on_time_since = now;
         Ok(engine)
     }
 
@@ -193,12 +193,12 @@ impl Engine {
     async fn schedule_states(
         &self,
         config: &Arc<Config>,
-        planned: Option<Timestamp>,
+        on_time_since: Option<Timestamp>,
     ) -> Result<BTreeMap<String, ScheduleState>, StoreError> {
         let flows = config.flows.iter().map(|(name, flow)| (name.clone(), flow.enabled));
         let states = self.ctx.store.schedule_states(flows.collect(), self.ctx.clock.now()).await?;
-        if let Some(planned) = planned {
-            self.ctx.store.set_planned(planned).await?;
+        if let Some(on_time_since) = on_time_since {
+            self.ctx.store.set_on_time_since(on_time_since).await?;
         }
         Ok(states)
     }

@@ -26,7 +26,7 @@ impl Engine {
         self.delivery_task.replace(Arc::clone(&self.config));
         self.workers.add(waiting);
         self.planner.replace(&self.config.flows, &states, now);
-        self.planned = now;
+        self.on_time_since = now;
         crash_point("swapped");
         Ok(())
     }

@@ -48,8 +48,8 @@ impl Engine {
         let before = self.see_time(now).await?;
         if before.is_some_and(|before| now.duration_since(before).abs() > DOWNTIME) {
             // The machine slept, or its clock was set: what was missed is made up for, and not late yet.
-            self.planned = now;
-            self.ctx.store.set_planned(now).await?;
+            self.on_time_since = now;
+            self.ctx.store.set_on_time_since(now).await?;
         }
         if self.changes.any() {
             self.fulfil_requests(now).await?;
@@ -107,7 +107,7 @@ impl Engine {
         let now = self.ctx.clock.now();
         let observations = Observations {
             file: self.invalid_file.clone(),
-            held_up: self.workers.held_up(self.planned, now),
+            held_up: self.workers.held_up(self.on_time_since, now),
             ends,
         };
         let alarms = alarms::check_alarms(&self.ctx, &self.config, observations).await?;

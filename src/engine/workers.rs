@@ -117,11 +117,11 @@ impl Workers {
     }
 
     /// The table connections whose flows wait for their turn longer than their recurrence. What was before
-    /// `planned` does not count: the machine slept, perhaps.
-    pub(super) fn held_up(&self, planned: Timestamp, now: Timestamp) -> Vec<HeldUp> {
+    /// `on_time_since` does not count: the machine slept, perhaps.
+    pub(super) fn held_up(&self, on_time_since: Timestamp, now: Timestamp) -> Vec<HeldUp> {
         let late_since = |waiting: &WaitingRun<(Job, PendingRun)>| {
             let (job, pending) = &waiting.run;
-            let since = pending.started().max(planned);
+            let since = pending.started().max(on_time_since);
             is_beyond_recurrence(&job.flow, since, now).then(|| (waiting.flow.clone(), since))
         };
         let held_up = self.turns.queues().filter_map(|(connection, waiting, under_way)| {

@@ -110,8 +110,8 @@ pub struct AlarmFacts {
     pub flows: BTreeMap<String, FlowState>,
     /// The mail connections whose last try failed.
     pub connections: BTreeMap<String, ConnectionState>,
-    /// Since when what is due counts as late: a start, a reload, or the end of a standstill.
-    pub planned: Option<Timestamp>,
+    /// Since when what is due counts as late: a start, a reload, or the end of a downtime.
+    pub on_time_since: Option<Timestamp>,
     /// The alarms that were raised and are not over.
     pub raised: Vec<RaisedAlarm>,
     /// The oldest mail about leadflow's own work that is held, and what a server said of such a one.

@@ -129,13 +129,13 @@ impl Store {
         sqlite.call(move |db| db.schedule_states(flows.iter().map(|(name, is_on)| (name, *is_on)), now)).await
     }
 
-    /// Notes that what is due counts as late from now on: a start, a reload, or the end of a standstill.
+    /// Records that what is due counts as late from now on: a start, a reload, or the end of a downtime.
     ///
     /// # Errors
     /// As every operation.
-    pub async fn set_planned(&self, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn set_on_time_since(&self, now: Timestamp) -> Result<(), StoreError> {
         let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.set_planned(now)).await
+        sqlite.call(move |db| db.set_on_time_since(now)).await
     }
 
     /// The clock was set back by this much: the moments that the baseline of a table follows from, and when mails

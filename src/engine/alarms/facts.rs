@@ -44,7 +44,7 @@ fn together(facts: &AlarmFacts, held_up: NotedAlarms, ends: SignatureEnds) -> Fa
     Facts {
         flows: facts.flows.clone(),
         connections: facts.connections.clone(),
-        planned: facts.planned,
+        on_time_since: facts.on_time_since,
         held_up,
         ends,
     }

@@ -76,9 +76,9 @@ pub(in crate::store) async fn a_connection_fails_from_its_first_failure_until_it
 
 pub(in crate::store) async fn what_is_due_counts_as_late_from_the_last_plan_on(state: &impl State) {
     let store = opened(state).await;
-    assert_eq!(store.alarm_facts().await.unwrap().planned, None);
+    assert_eq!(store.alarm_facts().await.unwrap().on_time_since, None);
     for second in [5, 3] {
-        store.set_planned(at(second)).await.unwrap();
-        assert_eq!(store.alarm_facts().await.unwrap().planned, Some(at(second)));
+        store.set_on_time_since(at(second)).await.unwrap();
+        assert_eq!(store.alarm_facts().await.unwrap().on_time_since, Some(at(second)));
     }
 }

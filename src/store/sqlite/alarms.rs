@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rusqlite::{Row as DbRow, params};
 
 use super::breaks::blame_mails;
-use super::identity::planned;
+use super::identity::on_time_since;
 use super::outbox::insert_mail;
 use super::{Database, Failure, from_db, to_db};
 use crate::alarm::{AlarmKind, AlarmUpdate, ConnectionState, FlowState, HeldMails, RaisedAlarm};
@@ -18,7 +18,7 @@ impl Database {
         Ok(AlarmFacts {
             flows: self.flow_states()?,
             connections: self.failing_connections()?,
-            planned: planned(&self.db)?,
+            on_time_since: on_time_since(&self.db)?,
             raised: self.alarms()?,
             held_alarm_mail: self.held_alarm_mail()?,
         })

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::flows::clock_went_back;
-use super::identity::planned;
+use super::identity::on_time_since;
 use super::outbox::mark_uncertain;
 use super::runs::interrupt_runs;
 use super::{Database, Failure, from_db};
@@ -53,5 +53,5 @@ pub(super) fn give_back_all(db: &Connection) -> rusqlite::Result<()> {
 fn last_moment(db: &Connection) -> rusqlite::Result<Option<Timestamp>> {
     let run = "SELECT coalesce(ended, started) FROM runs ORDER BY id DESC LIMIT 1";
     let run: Option<i64> = db.query_row(run, [], |row| row.get(0)).optional()?;
-    Ok(planned(db)?.max(run.map(from_db)))
+    Ok(on_time_since(db)?.max(run.map(from_db)))
 }

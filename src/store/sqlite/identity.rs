@@ -12,8 +12,8 @@ impl Database {
         Ok(self.db.query_row("SELECT value FROM meta WHERE name = 'id'", [], |row| row.get(0))?)
     }
 
-    /// Notes that what is due counts as late from now on.
-    pub(crate) fn set_planned(&mut self, now: Timestamp) -> Result<(), Failure> {
+    /// Records that what is due counts as late from now on.
+    pub(crate) fn set_on_time_since(&mut self, now: Timestamp) -> Result<(), Failure> {
         let put = "INSERT OR REPLACE INTO meta (name, value) VALUES ('planned', CAST(?1 AS TEXT))";
         self.db.execute(put, params![to_db(now)])?;
         Ok(())
@@ -27,8 +27,8 @@ impl Database {
     }
 }
 
-/// Since when what is due counts as late: a start, a reload, or the end of a standstill.
-pub(super) fn planned(db: &Connection) -> rusqlite::Result<Option<Timestamp>> {
+/// Since when what is due counts as late: a start, a reload, or the end of a downtime.
+pub(super) fn on_time_since(db: &Connection) -> rusqlite::Result<Option<Timestamp>> {
     let ask = "SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'planned'";
     Ok(db.query_row(ask, [], |row| row.get(0)).optional()?.map(from_db))
 }

@@ -67,7 +67,7 @@ pub struct Facts {
     /// Mail connections that fail.
     pub connections: BTreeMap<String, ConnectionState>,
     /// Since when what is due counts as late.
-    pub planned: Option<Timestamp>,
+    pub on_time_since: Option<Timestamp>,
     /// Table connections that hold their flows up.
     pub held_up: NotedAlarms,
     /// When the signatures of table connections end, and where each lies.
@@ -103,7 +103,7 @@ pub fn current_alarms(config: &Config, facts: &Facts, now: Timestamp) -> Vec<Ala
     alarms.extend(held_up.map(|(name, (since, what))| held_up::alarm(name, *since, what.clone())));
     for (name, state) in &facts.flows {
         let flow = config.flows.get(name).filter(|flow| flow.enabled && !state.is_off);
-        let of_reading = flow.into_iter().flat_map(|flow| of_reading(flow, state, facts.planned, now));
+        let of_reading = flow.into_iter().flat_map(|flow| of_reading(flow, state, facts.on_time_since, now));
         let is_told = |kind| {
             kind == AlarmKind::Late
                 && flow.is_some_and(|flow| facts.held_up.contains_key(&flow.table.connection))
@@ -156,7 +156,12 @@ fn connection(name: &str, state: &ConnectionState) -> Alarm {
 }
 
 /// What is wrong with the reading of a flow that is on.
-fn of_reading(flow: &Flow, state: &FlowState, planned: Option<Timestamp>, now: Timestamp) -> Vec<Alarm> {
+fn of_reading(
+    flow: &Flow,
+    state: &FlowState,
+    on_time_since: Option<Timestamp>,
+    now: Timestamp,
+) -> Vec<Alarm> {
     let about = flow.name.clone();
     let mut alarms = Vec::new();
     if let Some(problem) = &state.clock_problem {
@@ -189,7 +194,7 @@ fn of_reading(flow: &Flow, state: &FlowState, planned: Option<Timestamp>, now: T
             ),
             look: format!("leadflow history show {run}"),
         });
-    } else if let Some(since) = late_since(flow, state, planned, now) {
+    } else if let Some(since) = late_since(flow, state, on_time_since, now) {
         alarms.push(Alarm {
             kind: AlarmKind::Late,
             look: format!("leadflow history {about}"),
@@ -210,10 +215,11 @@ fn of_reading(flow: &Flow, state: &FlowState, planned: Option<Timestamp>, now: T
 fn late_since(
     flow: &Flow,
     state: &FlowState,
-    planned: Option<Timestamp>,
+    on_time_since: Option<Timestamp>,
     now: Timestamp,
 ) -> Option<Timestamp> {
-    let since = [state.last_read, state.on_since, planned, Some(state.anchor)].into_iter().flatten().max()?;
+    let since =
+        [state.last_read, state.on_since, on_time_since, Some(state.anchor)].into_iter().flatten().max()?;
     // No slot has passed for that long, as nearly always.
     if now.duration_since(since) <= GRACE {
         return None;

@@ -40,9 +40,9 @@ fn kinds(state: FlowState, connections: &[u32], now: &str) -> Vec<AlarmKind> {
         let failing_since = at("05T10:00:00");
         ("m".to_owned(), ConnectionState { failures: *failures, failing_since, what, help: None })
     });
-    let planned = Some(at("02T00:00:00"));
+    let on_time_since = Some(at("02T00:00:00"));
     let flows = BTreeMap::from([("leads".to_owned(), state)]);
-    let facts = Facts { flows, connections: connections.collect(), planned, ..Facts::default() };
+    let facts = Facts { flows, connections: connections.collect(), on_time_since, ..Facts::default() };
     current_alarms(&config(), &facts, at(now)).into_iter().map(|alarm| alarm.kind).collect()
 }
 
