@@ -1,4 +1,4 @@
-//! What runs ask of the state: claims, the tables that a flow reads, which rows it has handed on, and the one
+//! What runs ask of the state: claims, the tables that a flow reads, which rows it has seen, and the one
 //! transaction in which a run ends.
 
 use std::collections::BTreeMap;
@@ -228,7 +228,7 @@ impl Store {
         sqlite.call(move |db| db.set_baseline(source, baseline)).await
     }
 
-    /// Which version of each of these rows of a source was handed on, in their order; `None` for none.
+    /// Which version of each of these rows of a source is seen, in their order; `None` for none.
     ///
     /// # Errors
     /// As every operation.
@@ -242,7 +242,7 @@ impl Store {
     }
 
     /// Which version of each of these rows of a source was mailed, in their order; `None` for none. Of a row that
-    /// was written again since and passed over it is one that the row does not have.
+    /// was written again since and skipped it is one that the row does not have.
     ///
     /// # Errors
     /// As every operation.
@@ -271,7 +271,7 @@ impl Store {
         sqlite.call(move |db| db.commit_run(run, &scan, mails)).await
     }
 
-    /// Commits runs that handed on no row, all or nothing. All are of one owner, which loses its claims together: where
+    /// Commits runs that processed no row, all or nothing. All are of one owner, which loses its claims together: where
     /// one of the runs is over, so are the others, and none may be committed. Since nothing has moved then, the caller
     /// may make all of them again.
     ///

@@ -56,7 +56,7 @@ pub enum Break {
     NoOverlap,
     /// The watermark moves when a scan begins, and not with its commit.
     WatermarkBeforeCommit,
-    /// A new process does not know which rows were handed on.
+    /// A new process does not know which rows are seen.
     ForgottenKeys,
     /// A new process takes a mail that was being sent for one that was not.
     NoDoubt,

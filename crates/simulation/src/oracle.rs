@@ -1,6 +1,6 @@
 //! The promise, word for word, against what the writer and the mail servers wrote down.
 //!
-//! Of leadflow's own state it sees the history's marks at the end, and the begin that a flow's
+//! Of leadflow's own state it sees the history's marks at the end, and the baseline that a flow's
 //! first run announced.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,7 +38,7 @@ pub(super) fn judge(world: &World) -> Result<(), Violation> {
     judge_recipients(world, &mut state, &marks)
 }
 
-/// The begin of the flow with each table. It lies one window before the flow was first due to read it, or
+/// The baseline of the flow with each table. It lies one window before the flow was first due to read it, or
 /// earlier where that was not to be known.
 fn begins_of(
     world: &World,
@@ -120,7 +120,7 @@ impl Owed<'_> {
         Ok(owed.len() as u64)
     }
 
-    /// The names of all rows that were offered; each in one mail alone, and none of before the begin.
+    /// The names of all rows that were offered; each in one mail alone, and none from before the baseline.
     fn judge_offers(&self) -> Result<BTreeSet<String>, Violation> {
         let mut mailed: BTreeMap<String, i64> = BTreeMap::new();
         for (id, letter) in self.state.letters.iter().filter(|(_, letter)| letter.flow == self.flow) {
@@ -155,7 +155,7 @@ impl Owed<'_> {
         if self.plan.is_change { format!("{key} version {version}") } else { key.clone() }
     }
 
-    /// It lies before the begin, or is a later write to a row that the first run has seen there.
+    /// It lies before the baseline, or is a later write to a row that the first run has seen there.
     fn is_of_before(&self, version: usize) -> bool {
         let this = &self.state.versions[version];
         if this.timestamp <= self.begin(this.table) {
@@ -191,8 +191,8 @@ impl Owed<'_> {
             && !journal.skipped.contains(&version)
     }
 
-    /// Where new rows alone are news: a write to a row that stood there before the begin, or that
-    /// was passed over.
+    /// Where new rows alone are news: a write to a row that stood there before the baseline, or that
+    /// was skipped.
     fn is_excused(&self, this: &Version) -> bool {
         let skipped = &self.state.flows[self.flow].skipped;
         let excuses = |(number, old): (usize, &Version)| {

@@ -138,7 +138,7 @@ pub(super) fn forget_left_sources(store: &Store) -> Result<(), StoreError> {
     store.raw("DELETE FROM sources WHERE left_since IS NOT NULL").map(drop)
 }
 
-/// A fault: what was handed on is forgotten.
+/// A fault: what was seen is forgotten.
 pub(super) fn forget_keys(store: &Store) -> Result<(), StoreError> {
     store.raw("DELETE FROM keys").map(drop)
 }

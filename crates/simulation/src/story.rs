@@ -63,7 +63,7 @@ pub(super) struct Definition {
 pub(super) enum Rule {
     /// `length > 0` or `length >= n`: rows gather until it holds.
     AtLeast(usize),
-    /// `length == 0`: a heartbeat, rows are passed over.
+    /// `length == 0`: a heartbeat, rows are skipped.
     Nothing,
 }
 

@@ -110,12 +110,12 @@ pub(super) struct TableJournal {
     pub(super) was_asked: bool,
     /// The service told no time when it was asked for it.
     pub(super) began_dateless: bool,
-    /// The scan of the rows before the begin that belongs to the run under way.
+    /// The scan of the rows before the baseline that belongs to the run under way.
     pub(super) before: Option<Span>,
     pub(super) under_way: Option<Span>,
     /// Scans of runs that ended well, in their order.
     pub(super) scans: Vec<Scan>,
-    /// The scan of what lies before the begin, of the first run that ended well.
+    /// The scan of what lies before the baseline, of the first run that ended well.
     pub(super) first: Option<Scan>,
 }
 

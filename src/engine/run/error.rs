@@ -20,7 +20,7 @@ pub enum RunError {
     /// The rows found no room in the state folder.
     #[error("cannot store the rows in the state folder: {0}")]
     Spool(#[from] std::io::Error),
-    /// There are more new rows than a run can hand on.
+    /// There are more new rows than a run can process.
     #[error("the table has more than {rows} new rows, or {} GiB of them, which is more than one run can \
      mail", bytes >> 30)]
     TooMuch {

@@ -98,7 +98,7 @@ pub(super) fn see(db: &Connection, flow: &str, now: Timestamp) -> rusqlite::Resu
     Ok(known()?.map_or(now, |(anchor, _)| anchor))
 }
 
-/// The clock was set back: the moments that the begin of a table follows from, and when mails are tried
+/// The clock was set back: the moments that the baseline of a table follows from, and when mails are tried
 /// again, are earlier by as much. Where that is not known the former are as early as a look-back reaches, and
 /// the latter is now.
 pub(super) fn clock_went_back(

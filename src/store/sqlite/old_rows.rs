@@ -1,4 +1,4 @@
-//! The rows that a flow's first run passes over: all that its table had before. They may be many
+//! The rows that a flow's first run skips: all that its table had before. They may be many
 //! millions, so beyond some of them they lie in a file until they are recorded.
 
 use std::path::{Path, PathBuf};

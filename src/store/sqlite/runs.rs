@@ -68,7 +68,7 @@ impl Database {
     }
 
     /// Which version of each of these rows of a source was mailed, in their order; `None` for none. Of a row that
-    /// was written again since and passed over it is one that the row does not have.
+    /// was written again since and skipped it is one that the row does not have.
     pub(crate) fn mailed_rows(&self, source: i64, ids: &[RowId]) -> Result<Vec<Option<RowVersion>>, Failure> {
         self.versions(
             source,
@@ -78,7 +78,7 @@ impl Database {
         )
     }
 
-    /// Which version of each of these rows of a source was handed on, in their order; `None` for none.
+    /// Which version of each of these rows of a source is seen, in their order; `None` for none.
     pub(crate) fn seen_rows(&self, source: i64, ids: &[RowId]) -> Result<Vec<Option<RowVersion>>, Failure> {
         self.versions(source, ids, "SELECT version FROM keys WHERE source = ?1 AND key = ?2")
     }
@@ -110,7 +110,7 @@ impl Database {
         Ok(())
     }
 
-    /// Commits scans that handed on no row, all or nothing.
+    /// Commits scans that processed no row, all or nothing.
     pub(crate) fn commit_empty_scans(&mut self, runs: &[(i64, Arc<ScanResult>)]) -> Result<(), Failure> {
         let tx = self.db.transaction()?;
         for (run, scanned) in runs {

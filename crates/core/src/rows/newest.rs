@@ -1,4 +1,4 @@
-//! The newest rows of a table that is read from its begin, in the memory of those few.
+//! The newest rows of a table that is read from its start, in the memory of those few.
 
 use std::cmp::Reverse;
 

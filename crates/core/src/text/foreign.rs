@@ -35,7 +35,7 @@ pub fn line(text: &str, limit: usize) -> String {
     let looked_at = &text[..text.floor_char_boundary(limit.saturating_mul(LOOKED_AT))];
     let mut line = signs::line(&without_secrets(looked_at));
     if looked_at.len() < text.len() {
-        // The cut may go through a secret, whose begin is too short to be known for it.
+        // The cut may go through a secret, whose start is too short to be known for it.
         line.truncate(line.floor_char_boundary(line.len().saturating_sub(UNKNOWN)));
     }
     let is_longer = line.char_indices().nth(limit).is_some();
@@ -51,7 +51,7 @@ pub fn lines(text: &str) -> String {
     signs::lines(&without_secrets(text))
 }
 
-/// A text of a row without secrets. A row is handed on as it is, so only what cannot be a word of it is
+/// A text of a row without secrets. A row is passed on as it is, so only what cannot be a word of it is
 /// taken out: a long piece of a secret that this process has read.
 pub fn of_row(text: Cow<'_, str>) -> Cow<'_, str> {
     if text.len() < forms::PIECE || !secrets::may_be_in(&text) {
