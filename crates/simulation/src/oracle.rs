@@ -29,8 +29,8 @@ pub(super) fn judge(world: &World) -> Result<(), Violation> {
     }
     for (flow, plan) in world.story.plans.iter().enumerate() {
         let sources = state::at_once(world.store.sources(&plan.name)).map_err(failed)?;
-        let begins = begins_of(world, &state, flow, &sources)?;
-        let owed = Owed { world, state: &state, flow, plan, begins };
+        let baselines = baselines_of(world, &state, flow, &sources)?;
+        let owed = Owed { world, state: &state, flow, plan, baselines };
         let count = owed.judge_rows()?;
         owed.judge_order(&marks)?;
         state.counts.owed += count;
@@ -40,25 +40,25 @@ pub(super) fn judge(world: &World) -> Result<(), Violation> {
 
 /// The baseline of the flow with each table. It lies one window before the flow was first due to read it, or
 /// earlier where that was not to be known.
-fn begins_of(
+fn baselines_of(
     world: &World,
     state: &State,
     flow: usize,
     sources: &[Source],
 ) -> Result<[Option<i64>; TABLES], Violation> {
     let plan = &world.story.plans[flow];
-    let mut begins = [None; TABLES];
-    for (table, begin) in begins.iter_mut().enumerate() {
+    let mut baselines = [None; TABLES];
+    for (table, baseline) in baselines.iter_mut().enumerate() {
         let identity = identity(table);
         let progress =
             sources.iter().find(|source| source.identity == identity).and_then(|source| source.progress);
-        *begin = progress.map(|progress| progress.baseline.as_microsecond());
+        *baseline = progress.map(|progress| progress.baseline.as_microsecond());
         let Some((due, by_machine)) = state.flows[flow].tables[table].due else { continue };
         // A clock that was ahead, and nobody who could tell, or could measure when it was set right.
         let is_unknown = state.set_back_unseen.is_some() || state.flows[flow].tables[table].began_dateless;
         let is_known = by_machine - due <= 5 * MINUTE || !is_unknown;
         let due = if is_known { due } else { by_machine };
-        if let Some(late) = begin.filter(|begin| *begin > due - plan.window) {
+        if let Some(late) = baseline.filter(|baseline| *baseline > due - plan.window) {
             let message = format!(
                 "{} begins with table {table} at {}, later than one window before it was first due at {}",
                 plan.name,
@@ -67,14 +67,14 @@ fn begins_of(
             );
             return Err(Violation::new(Kind::Lost, message));
         }
-        if begin.is_some_and(|begin| begin < world.story.start - plan.window - MOST_EARLY) {
+        if baseline.is_some_and(|baseline| baseline < world.story.start - plan.window - MOST_EARLY) {
             return Err(Violation::new(Kind::Broken, format!("{} begins far too early", plan.name)));
         }
     }
-    if begins[world.definition(state, flow).table].is_none() {
+    if baselines[world.definition(state, flow).table].is_none() {
         return Err(Violation::new(Kind::Broken, format!("{} never began", plan.name)));
     }
-    Ok(begins)
+    Ok(baselines)
 }
 
 /// Where the clock was set back a flow begins as early as a look-back reaches; and it may have been days behind.
@@ -86,7 +86,7 @@ struct Owed<'a> {
     state: &'a State,
     flow: usize,
     plan: &'a Plan,
-    begins: [Option<i64>; TABLES],
+    baselines: [Option<i64>; TABLES],
 }
 
 impl Owed<'_> {
@@ -145,8 +145,8 @@ impl Owed<'_> {
     }
 
     /// Rows of a table from before it are not mailed; all of one that was never read.
-    fn begin(&self, table: usize) -> i64 {
-        self.begins[table].unwrap_or(i64::MAX)
+    fn baseline(&self, table: usize) -> i64 {
+        self.baselines[table].unwrap_or(i64::MAX)
     }
 
     /// What is news once: a row, or each version of it.
@@ -158,7 +158,7 @@ impl Owed<'_> {
     /// It lies before the baseline, or is a later write to a row that the first run has seen there.
     fn is_of_before(&self, version: usize) -> bool {
         let this = &self.state.versions[version];
-        if this.timestamp <= self.begin(this.table) {
+        if this.timestamp <= self.baseline(this.table) {
             return true;
         }
         let Some(first) =
@@ -169,7 +169,7 @@ impl Owed<'_> {
         let was_seen = |old: &Version| {
             old.table == this.table
                 && old.key == this.key
-                && old.timestamp <= self.begin(old.table)
+                && old.timestamp <= self.baseline(old.table)
                 && was_there(old, &first)
                 && self.matches(old, first.file)
         };
@@ -183,7 +183,7 @@ impl Owed<'_> {
         let is_widened = !this.is_plain && journal.is_wide_since.is_some_and(|since| this.timestamp <= since);
         this.table == self.world.story.files[scan.file][self.flow].table
             && was_there(this, scan)
-            && this.timestamp > self.begin(this.table)
+            && this.timestamp > self.baseline(this.table)
             && this.visible - this.timestamp <= self.plan.overlap
             && self.matches(this, scan.file)
             && !is_widened
@@ -198,7 +198,7 @@ impl Owed<'_> {
         let excuses = |(number, old): (usize, &Version)| {
             old.table == this.table
                 && old.key == this.key
-                && (old.timestamp <= self.begin(old.table) || skipped.contains(&number))
+                && (old.timestamp <= self.baseline(old.table) || skipped.contains(&number))
         };
         !self.plan.is_change && self.state.versions.iter().enumerate().any(excuses)
     }
