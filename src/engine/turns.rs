@@ -102,7 +102,7 @@ impl<T> Turns<T> {
         }
     }
 
-    /// Those that wait, which they do not any more.
+    /// Takes out those that wait.
     pub(super) fn take_waiting(&mut self) -> Vec<T> {
         let queues = self.queues.values_mut();
         queues.flat_map(|queue| std::mem::take(&mut queue.waiting)).map(|waiting| waiting.run).collect()

@@ -18,29 +18,29 @@ use crate::flow::{Config, Flow};
 use crate::history::RunOrder;
 use crate::store::StoreError;
 
-/// Runs that are recorded together. While others are under way so many are waited for, or one second; a
-/// look at the state waits as long as they take, some hundredths of one.
+/// Empty runs that are recorded together. While others are under way, recording waits for so many or for one second. A
+/// query of the state waits as long as they take, some hundredths of a second.
 const TOGETHER: usize = 500;
-/// What a flow waits at least before it counts as held up, as one of seconds soon would.
+/// What a flow waits at least before it counts as held up. A flow that runs each few seconds would be soon.
 const SHORTEST_WAIT: SignedDuration = SignedDuration::from_mins(1);
 
-/// A run that is to be.
+/// A run that is to be made.
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) flow: Arc<Flow>,
     pub(super) order: RunOrder,
 }
 
-/// What the work for runs comes to.
+/// What happened to runs.
 #[derive(Debug)]
 pub(super) enum WorkerEvent {
     /// A run has ended, and what came of it; or why that could not be recorded.
     Ended(Job, Turn, Result<RunResult, StoreError>),
-    /// A run has broken off by a fault of leadflow.
+    /// A run panicked, which is a bug in leadflow.
     BrokeOff(Job, Turn),
     /// A run that processed no row is to be recorded.
     Empty(Job, Turn, Box<EmptyRun>),
-    /// Those that were to be are recorded; or why they could not be.
+    /// Empty runs are recorded, or why they could not be.
     Recorded(Vec<Job>, Result<Vec<RunResult>, StoreError>),
 }
 
@@ -81,7 +81,7 @@ impl Workers {
         }
     }
 
-    /// What the work comes to next; `None` when there is none.
+    /// The next event; `None` when no run is under way.
     pub(super) async fn next(&mut self) -> Option<Result<WorkerEvent, JoinError>> {
         self.work.join_next().await
     }
@@ -91,22 +91,22 @@ impl Workers {
         self.empty_runs.push((job, run));
     }
 
-    /// A run gives its turn to another.
+    /// The run needs its turn no longer.
     pub(super) fn end_turn(&mut self, turn: &Turn) {
         self.turns.end(turn);
     }
 
-    /// The next ones may be recorded.
+    /// The next empty runs may be recorded.
     pub(super) fn end_recording(&mut self) {
         self.is_recording = false;
     }
 
-    /// Ends those that are under way, wherever they are.
+    /// Ends those that are under way at once.
     pub(super) fn abort(&mut self) {
         self.work.abort_all();
     }
 
-    /// Those that wait for their turn, which they do not any more.
+    /// Takes out those that wait for their turn.
     pub(super) fn take_waiting(&mut self) -> Vec<(Job, PendingRun)> {
         self.turns.take_waiting()
     }

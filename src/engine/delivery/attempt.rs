@@ -11,7 +11,7 @@ use crate::store::QueuedMessage;
 #[derive(Debug)]
 pub(super) struct Attempt<'a> {
     pub(super) message: &'a QueuedMessage,
-    /// Of each recipient of the mail; those that need no letter are never asked for.
+    /// Of each recipient of the message; those that need no attempt are never asked for.
     heard: Vec<Option<Receipt>>,
     /// The connection that judged a recipient last.
     pub(super) over: Option<String>,
@@ -19,20 +19,20 @@ pub(super) struct Attempt<'a> {
     reasons: Vec<String>,
     /// When those in backoff may be tried again.
     retry_at: Vec<Timestamp>,
-    /// Connections whose session broke in the middle of the mail, or that refused it as if the fault were theirs.
+    /// Connections whose session broke in the middle of the message, or that refused it as if the fault were theirs.
     broken: Vec<String>,
-    /// One of them broke, or took the mail and said nothing.
+    /// One of them broke, or took the message and said nothing.
     has_broken: bool,
     /// Others of its lane go before it.
     is_aside: bool,
     /// It is not this owner's any more, and no server has heard of it.
     pub(super) taken_back: bool,
-    /// A connection that took it for others wants it for nobody more; whether each that did so
-    /// would hold it for that.
+    /// A connection took it for some and declines it for the rest; whether each that did so
+    /// declines it for good.
     declined: Option<bool>,
 }
 
-/// Recipients of a mail that one letter goes to, by their indexes among all of them.
+/// Recipients that one handing over is for, by their indexes among all of the message.
 #[derive(Debug)]
 pub(super) struct PendingRecipients {
     indexes: Vec<usize>,
@@ -66,7 +66,7 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// A person has decided over the mail meanwhile.
+    /// A person decided about the message meanwhile.
     pub(super) fn is_taken_back(&mut self) {
         self.taken_back = true;
     }
@@ -111,7 +111,7 @@ impl<'a> Attempt<'a> {
         self.retry_at.push(until);
     }
 
-    /// The session broke in the middle of the mail, which can be the mail's fault or cannot.
+    /// The session broke in the middle of the message, perhaps by the message's own fault.
     pub(super) fn breaks(&mut self, connection: &str, error: &ConnectError, can_be_its_fault: bool) {
         self.has_broken = true;
         if !self.is_judged() {
@@ -122,24 +122,24 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// A connection fails by what it says of the mail, which is the mail's fault where others go through.
+    /// A connection fails by what it says of the message, which is the message's fault where others go through.
     pub(super) fn steps_aside(&mut self, connection: &str) {
         self.is_aside = true;
         self.broken.push(connection.to_owned());
     }
 
-    /// Others have gone through while this one did not.
+    /// Others went through while this one did not, so it is known for breaking sessions.
     pub(super) fn is_known(&self) -> bool {
         self.message.breaks > 0
     }
 
-    /// A connection has taken the mail for some, and declines it for those that are not judged.
+    /// A connection has taken the message for some, and declines it for those that are not judged.
     pub(super) fn is_declined(&mut self, error: &ConnectError, is_final: bool) {
         self.declined = Some(self.declined.unwrap_or(true) && is_final);
         self.reasons.push(error.to_string());
     }
 
-    /// Every connection was tried, and those that take the mail do not take it for everybody.
+    /// Every connection was tried, and those that take the message do not take it for everybody.
     fn is_declined_for_good(&self) -> bool {
         self.declined == Some(true) && self.retry_at.is_empty() && !self.has_broken
     }
@@ -161,13 +161,13 @@ impl<'a> Attempt<'a> {
 
     /// A session broke in the middle of it, though not by the fault of one connection for sure: the
     /// connections that are suspected with it. A connection that could not be tried might have
-    /// taken it, so then the mail is not.
+    /// taken it, so then the message is not.
     pub(super) fn suspects(&self) -> Option<Vec<String>> {
         let is_whole = self.broken.len() == self.message.connections.len();
         (self.has_broken || self.is_aside).then(|| if is_whole { self.broken.clone() } else { Vec::new() })
     }
 
-    /// The recipients after the attempt. A mail that has broken every connection too often is
+    /// The recipients after the attempt. A message that has broken every connection too often is
     /// held for those whom none has judged.
     pub(super) fn recipients(&self) -> Vec<Recipient> {
         let is_worn_out =

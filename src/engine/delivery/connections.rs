@@ -18,26 +18,26 @@ struct ConnectionHealth {
     failures: u32,
     /// Nothing is attempted over it until then.
     backoff_until: Option<Timestamp>,
-    /// Mails that it has refused since it last worked, as many as count.
+    /// Messages that it has refused since it last worked, as many as count.
     refused: Vec<i64>,
     /// The state knows that it works.
     is_known_well: bool,
-    /// The state knows that no mail is suspected together with it.
+    /// The state knows that no message is suspected together with it.
     is_cleared: bool,
-    /// Sessions that broke, by the lane of their mails: another lane may still get through.
+    /// Sessions that broke, by the lane of their messages: another lane may still get through.
     breaks: BTreeMap<Vec<String>, Breaks>,
-    /// It works, and its server has asked for no mail until then.
+    /// It works, and its server has asked for no message until then.
     waits_until: Option<Timestamp>,
-    /// When the mails of the last minute were handed over.
+    /// When the messages of the last minute were handed over.
     sent: VecDeque<Instant>,
 }
 
-/// Sessions in a row that broke in the middle of mails of a lane.
+/// Sessions in a row that broke in the middle of messages of a lane.
 #[derive(Debug, Default)]
 struct Breaks {
-    /// Each in the middle of another mail than the one before.
+    /// Each in the middle of another message than the one before.
     mails: u32,
-    /// The mail in the middle of which the last one broke.
+    /// The message in the middle of which the last one broke.
     last: Option<i64>,
     /// Backoffs in a row.
     backoffs: u32,
@@ -45,7 +45,7 @@ struct Breaks {
     until: Option<Timestamp>,
 }
 
-/// Why a connection takes no mail now.
+/// Why a connection takes no message now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Backoff {
     /// It has failed, and is tried again then.
@@ -54,16 +54,16 @@ pub(super) enum Backoff {
     RateLimited(Timestamp),
 }
 
-/// Sessions in a row that break in the middle of different mails before the connection is taken
-/// for the one that fails: one mail can break its own session alone.
+/// Sessions in a row that break in the middle of different messages before the connection is taken
+/// for the one that fails: one message can break its own session alone.
 const BREAKS: u32 = 2;
-/// The same of mails that have been to blame for it before.
+/// The same of messages that have been to blame for it before.
 const BREAKS_BY_KNOWN: u32 = 5;
 
-/// Mails that a connection refuses, and takes no other meanwhile, before it is surely its own fault.
+/// Messages that a connection refuses, and takes no other meanwhile, before it is surely its own fault.
 const REFUSALS: usize = 3;
 
-/// The longest backoff after them: each may keep a mail that would go through waiting for one that
+/// The longest backoff after them: each may keep a message that would go through waiting for one that
 /// breaks.
 pub(super) const MAX_BREAK_BACKOFF: SignedDuration = SignedDuration::from_mins(5);
 
@@ -80,7 +80,7 @@ impl Connections {
         }
     }
 
-    /// Whether the connection takes a mail of this lane now.
+    /// Whether the connection takes a message of this lane now.
     pub(super) fn backoff(
         &mut self,
         name: &str,
@@ -107,13 +107,13 @@ impl Connections {
         Some(Backoff::RateLimited(now + outbox::truncate_to_micros(wait)))
     }
 
-    /// A mail goes over the connection.
+    /// A message goes over the connection.
     pub(super) fn sends(&mut self, name: &str) {
         self.0.entry(name.to_owned()).or_default().sent.push_back(Instant::now());
     }
 
-    /// The connection has failed, perhaps by refusing a mail; returns until when its backoff lasts, which is at least
-    /// as long as its server has asked for, and not long while one mail alone may be to blame.
+    /// The connection has failed, perhaps by refusing a message; returns until when its backoff lasts, which is at least
+    /// as long as its server has asked for, and not long while one message alone may be to blame.
     pub(super) fn failed(
         &mut self,
         name: &str,
@@ -137,14 +137,14 @@ impl Connections {
         until
     }
 
-    /// The connection works, and its server wants no mail for so long.
+    /// The connection works, and its server wants no message for so long.
     pub(super) fn waits(&mut self, name: &str, now: Timestamp, wait: Duration) {
         self.0.entry(name.to_owned()).or_default().waits_until = Some(now + capped(wait));
     }
 
-    /// A session broke in the middle of a mail, which may have been to blame for it before. Returns
-    /// until when the connection is in backoff for the mail's lane, if it is: others of the lane have broken
-    /// there, too, and no mail has gone through since.
+    /// A session broke in the middle of a message, which may have been to blame for it before. Returns
+    /// until when the connection is in backoff for the message's lane, if it is: others of the lane have broken
+    /// there, too, and no message has gone through since.
     pub(super) fn breaks(
         &mut self,
         name: &str,
@@ -167,17 +167,17 @@ impl Connections {
         breaks.until
     }
 
-    /// The state is told that a mail is suspected together with the connection.
+    /// It is recorded that a message is suspected together with the connection.
     pub(super) fn is_suspected(&mut self, name: &str) {
         self.0.entry(name.to_owned()).or_default().is_cleared = false;
     }
 
-    /// The state is told that the connection has failed.
+    /// It is recorded that the connection has failed.
     pub(super) fn is_told(&mut self, name: &str) {
         self.0.entry(name.to_owned()).or_default().is_known_well = false;
     }
 
-    /// The connection works, and perhaps has taken a mail; returns whether the state does not know
+    /// The connection works, and perhaps has taken a message; returns whether the state does not know
     /// it yet.
     pub(super) fn works(&mut self, name: &str, has_taken: bool) -> bool {
         let health = self.0.entry(name.to_owned()).or_default();

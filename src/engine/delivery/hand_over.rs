@@ -1,4 +1,4 @@
-//! Handing a mail over by one connection, and what that says of the connection.
+//! Handing a message over by one connection, and what that says of the connection.
 
 use jiff::Timestamp;
 use tracing::warn;
@@ -13,12 +13,12 @@ use crate::platform::telemetry::without_addresses;
 use crate::services::mail::{ConnectError, Fault, Handover, MailSession};
 use crate::store::{ConnectionFailure, StoreError};
 
-/// Recipients of a try at whom sessions break, and that are set aside for the others' sake.
+/// Recipients of an attempt at whom sessions break, and that are set aside for the others' sake.
 const MOST_ASIDE: usize = 3;
 
 impl Delivery {
-    /// Hands the mail over by one connection, for all recipients that are still to be judged. One at
-    /// whom the session breaks is set aside, so that the others get the mail.
+    /// Hands the message over by one connection, for all recipients that are still to be judged. One at
+    /// whom the session breaks is set aside, so that the others get the message.
     pub(super) async fn try_over(
         &self,
         name: &str,
@@ -48,7 +48,7 @@ impl Delivery {
             match handover.fault {
                 None => break,
                 Some(Fault::Ended(_)) if !is_renewed => is_renewed = true,
-                // What is said of this mail alone, while others go through, is no fault of the connection's.
+                // What is said of this message alone, while others go through, is no fault of the connection's.
                 Some(Fault::Refused(error)) if attempt.is_known() => {
                     attempt.breaks(name, &error, true);
                     self.suspects(name, &error, attempt).await;
@@ -73,7 +73,7 @@ impl Delivery {
                         broken_at_one = Some(error);
                     }
                     _ => {
-                        // What broke at one recipient and then in the text has no fault of its own for sure.
+                        // A message that broke at one recipient and then in its text is not to blame for sure.
                         let is_one_fault = at.is_some() || aside.is_empty();
                         attempt.breaks(name, &error, is_one_fault);
                         self.suspects(name, &error, attempt).await;
@@ -82,14 +82,14 @@ impl Delivery {
                 },
             }
         }
-        // The others were judged: the session breaks at this recipient and is well without.
+        // The others were judged: the session breaks at this recipient and works without it.
         if let Some(error) = broken_at_one {
             attempt.breaks(name, &error, true);
         }
         Ok(())
     }
 
-    /// Whether the mail may be sent: not where a person has decided over it meanwhile.
+    /// Whether the message may be sent: not where a person decided about it meanwhile.
     async fn begin(&self, name: &str, attempt: &Attempt<'_>) -> Result<bool, StoreError> {
         crash_point("session-opened");
         let is_begun = self.store.begin_sending(attempt.message.id, name, self.clock.now()).await?;
@@ -100,7 +100,7 @@ impl Delivery {
         Ok(is_begun)
     }
 
-    /// What the server said of the mail says of the connection: a verdict shows that it works.
+    /// What the server said of the message says of the connection: a verdict shows that it works.
     async fn judge(
         &self,
         name: &str,
@@ -128,8 +128,8 @@ impl Delivery {
         }
     }
 
-    /// A session ended in the middle of a mail: mail and connection are suspected together. Where
-    /// other mails have broken there, too, it is the connection that fails, and it is in backoff.
+    /// A session ended in the middle of a message: message and connection are suspected together. Where
+    /// other messages have broken there, too, it is the connection that fails, and it is in backoff.
     async fn suspects(&self, name: &str, error: &ConnectError, attempt: &Attempt<'_>) {
         let message = attempt.message;
         let is_known = attempt.is_known();
@@ -137,7 +137,7 @@ impl Delivery {
         let now = self.clock.now();
         let said = without_addresses(&error.to_string());
         let broken = (id, is_known);
-        // Where the end of the message went out each try may be another copy.
+        // Where the end of the message went out each attempt may be another copy.
         let longest = if attempt.is_judged() { outbox::LONGEST_WAIT } else { MAX_BREAK_BACKOFF };
         let at = (now, jitter(id, now));
         let until = self.connections().breaks(name, &message.connections, broken, longest, at);
@@ -155,7 +155,7 @@ impl Delivery {
         }
     }
 
-    /// A connection refuses a mail for its own sake, as it says; where it refuses others, too, they are not to
+    /// A connection refuses a message for its own sake, as it says; where it refuses others, too, they are not to
     /// blame.
     async fn refuses(&self, name: &str, error: &ConnectError, attempt: &mut Attempt<'_>) {
         let until = self.fails(name, error, (attempt.message.id, true)).await;
@@ -167,13 +167,13 @@ impl Delivery {
         log_if_not_recorded(self.store.clear_suspicion(name, but).await);
     }
 
-    /// A connection takes nothing of a mail, whatever the mail.
+    /// A connection takes nothing of a message, whatever the message.
     async fn takes_nothing(&self, name: &str, error: &ConnectError, attempt: &mut Attempt<'_>) {
         let until = self.fails(name, error, (attempt.message.id, false)).await;
         attempt.fails(error.to_string(), Some(until));
     }
 
-    /// Records and logs that a connection has failed, perhaps at this mail alone; returns until when it is in backoff.
+    /// Records and logs that a connection has failed, perhaps at this message alone; returns until when it is in backoff.
     async fn fails(&self, name: &str, error: &ConnectError, (message, is_refused): (i64, bool)) -> Timestamp {
         let said = without_addresses(&error.to_string());
         let remedy = error.advice.help.as_deref().map(without_addresses);
@@ -216,7 +216,8 @@ impl Delivery {
     }
 }
 
-/// How a connection is, is worth less than the replies that are still to be recorded.
+/// The health of a connection is worth less than the replies that are still to be recorded: that it could not
+/// be recorded is only logged.
 fn log_if_not_recorded(result: Result<(), StoreError>) {
     if let Err(error) = result {
         warn!("cannot record the health of the mail connection: {error}");

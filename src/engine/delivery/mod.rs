@@ -1,10 +1,10 @@
-//! Delivers what lies in the outbox: takes a mail, hands it over, records each recipient's reply.
+//! Delivers what lies in the outbox: takes a message, hands it over, records each recipient's reply.
 //!
-//! Mails with the same list of connections make a lane, in which they leave in their order. Lanes
-//! go on beside each other, so that a server which hangs keeps up its own mails alone. Failures to
-//! connect or to sign in are the connection's and never a mail's: backoff begins, and its mails wait,
+//! Messages with the same list of connections make a lane, in which they leave in their order. Lanes
+//! go on beside each other, so that a server which hangs delays its own messages alone. Failures to
+//! connect or to sign in are the connection's and never a message's: backoff begins, and its messages wait,
 //! unless the next connection of their list takes them. A session that breaks in the middle of a
-//! mail makes the mail step aside: the others go on at once. Where one goes through, the mail was
+//! message makes the message step aside: the others go on at once. Where one goes through, the message was
 //! to blame, and it is held when that has come too often; where one breaks, too, the connection
 //! is in backoff.
 
@@ -46,16 +46,16 @@ pub struct Delivery {
 /// The session that is open, with the name of its connection.
 type OpenSession = Option<(String, Box<dyn MailSession>)>;
 
-/// What a round through the outbox came to.
+/// What a round through the outbox led to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Round {
-    /// When the next mail is to be tried; `None` while nothing waits.
+    /// When the next message is to be tried; `None` while nothing waits.
     pub next_try: Option<Timestamp>,
-    /// A try waits for nothing but its connection's `per_minute`.
+    /// An attempt waits for nothing but its connection's `per_minute`.
     pub is_rate_limited: bool,
 }
 
-/// A reply that is not recorded makes the mail uncertain, so it is worth some tries.
+/// A reply that is not recorded makes the message uncertain, so it is worth some attempts.
 const RECORD_TRIES: u32 = 5;
 /// Between two of them.
 const RECORD_AGAIN: Duration = Duration::from_secs(1);
@@ -71,7 +71,7 @@ impl Delivery {
         }
     }
 
-    /// Forgets what has failed, and lets every mail be tried now: somebody has started leadflow or
+    /// Forgets what has failed, and lets every message be tried now: somebody has started leadflow or
     /// changed its file.
     ///
     /// # Errors
@@ -96,11 +96,11 @@ impl Delivery {
         Ok(())
     }
 
-    /// Delivers every mail whose time has come, over the connections of `config`. Between two
-    /// mails it ends early once `stop` says so.
+    /// Delivers every message whose time has come, over the connections of `config`. Between two
+    /// messages it ends early once `stop` says so.
     ///
     /// # Errors
-    /// When the state fails. A mail that was being sent is then found again at the next start.
+    /// When the state fails. A message that was being sent is then found again at the next start.
     pub async fn deliver(&self, config: &Config, stop: impl Fn() -> bool) -> Result<Round, StoreError> {
         let mut is_rate_limited = false;
         while !stop() {
@@ -115,7 +115,7 @@ impl Delivery {
         Ok(Round { next_try: self.next_try().await?, is_rate_limited })
     }
 
-    /// The lists of connections that have a mail whose time has come.
+    /// The lists of connections that have a message whose time has come.
     ///
     /// # Errors
     /// When the state fails.
@@ -123,7 +123,7 @@ impl Delivery {
         self.store.due_lanes(self.clock.now()).await
     }
 
-    /// When the next mail is to be tried; `None` while nothing waits.
+    /// When the next message is to be tried; `None` while nothing waits.
     ///
     /// # Errors
     /// When the state fails.
@@ -131,7 +131,7 @@ impl Delivery {
         self.store.next_try().await
     }
 
-    /// Delivers the mails of one lane whose time has come; `true` when the next one waits for its
+    /// Delivers the messages of one lane whose time has come; `true` when the next one waits for its
     /// connection's `per_minute`.
     ///
     /// # Errors
@@ -157,7 +157,7 @@ impl Delivery {
         Ok(is_rate_limited)
     }
 
-    /// Whether the flow may send another mail in this hour; if not, all its new mails are deferred.
+    /// Whether the flow may send another message in this hour; if not, all its new messages are deferred.
     async fn is_within_hour(&self, config: &Config, message: &QueuedMessage) -> Result<bool, StoreError> {
         let flow =
             message.flow.as_ref().and_then(|name| config.flows.get(name)).filter(|_| message.tries == 0);
@@ -224,7 +224,7 @@ impl Delivery {
         let suspects = attempt.suspects();
         let own_time = now + outbox::retry_delay(message.tries + 1, jitter(message.id, now));
         let next_try = match pause {
-            // The whole lane at the same moment, so that its mails keep their order.
+            // The whole lane at the same moment, so that its messages keep their order.
             Some(until) if suspects.is_none() => until,
             Some(until) => until.max(own_time),
             None => own_time,
@@ -267,7 +267,7 @@ enum Delivered {
     RateLimited,
 }
 
-/// One line a mail, without addresses.
+/// One line a message, without addresses.
 fn log_attempt(
     message: &QueuedMessage,
     connection: Option<&str>,
@@ -307,7 +307,7 @@ fn log_attempt(
     );
 }
 
-/// A number from 0 to 1 that differs from mail to mail and from try to try.
+/// A number from 0 to 1 that differs from message to message and from attempt to attempt.
 fn jitter(message: i64, now: Timestamp) -> f64 {
     let mut hasher = DefaultHasher::new();
     (message, now.as_microsecond()).hash(&mut hasher);

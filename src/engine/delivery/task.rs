@@ -31,7 +31,7 @@ pub(crate) struct DeliveryTask {
 #[derive(Debug, Default)]
 struct Bell {
     rung: Notify,
-    /// There may be new mail, whatever the last round said.
+    /// There may be new message, whatever the last round said.
     is_fresh: AtomicBool,
     is_stopping: AtomicBool,
 }
@@ -42,7 +42,7 @@ impl DeliveryTask {
         Self::with(Bell::default(), ctx, config)
     }
 
-    /// One whose task ends at once: mails leave by [`DeliveryTask::delivery`] alone.
+    /// One whose task ends at once: messages leave by [`DeliveryTask::delivery`] alone.
     pub(crate) fn at_rest(ctx: &RunContext, config: Arc<Config>) -> Self {
         Self::with(Bell { is_stopping: AtomicBool::new(true), ..Bell::default() }, ctx, config)
     }
@@ -59,7 +59,7 @@ impl DeliveryTask {
         Self { config, bell, pulse, delivery, task }
     }
 
-    /// Beats each time the task comes round, which each tick makes it do.
+    /// Beats in each round of the task; each tick makes one.
     pub(crate) fn pulse(&self) -> &Pulse {
         &self.pulse
     }
@@ -69,24 +69,24 @@ impl DeliveryTask {
         &self.delivery
     }
 
-    /// Looks whether the time of a mail has come.
+    /// Lets the task look for messages that are due.
     pub(crate) fn tick(&self) {
         self.bell.rung.notify_one();
     }
 
-    /// There may be new mail.
+    /// There may be new message.
     pub(crate) fn notify(&self) {
         self.bell.is_fresh.store(true, Ordering::Relaxed);
         self.bell.rung.notify_one();
     }
 
-    /// From the next mail on; everything that waits is tried at once.
+    /// Replaces the configuration from the next message on; everything that waits is tried at once.
     pub(crate) fn replace(&self, config: Arc<Config>) {
         self.config.send_replace(config);
         self.bell.rung.notify_one();
     }
 
-    /// Lets the mail under way finish.
+    /// Lets the message under way finish.
     pub(crate) async fn stop(&mut self) {
         self.bell.is_stopping.store(true, Ordering::Relaxed);
         self.bell.rung.notify_one();
@@ -149,7 +149,7 @@ async fn deliver(
     }
 }
 
-/// Delivers a lane's mails, until the file changes or the daemon stops.
+/// Delivers a lane's messages, until the file changes or the daemon stops.
 async fn deliver_lane(
     delivery: &Delivery,
     lane: Vec<String>,
@@ -162,18 +162,18 @@ async fn deliver_lane(
     (lane, ended.map(drop))
 }
 
-/// Which lanes are under way, and when the next mail is due.
+/// Which lanes are under way, and when the next message is due.
 struct Round<'a> {
     delivery: &'a Delivery,
     bell: &'a Bell,
     busy: Vec<Vec<String>>,
     next_try: Option<Timestamp>,
-    /// A lane broke off, perhaps with a mail whose reply could not be recorded.
+    /// A lane broke off, perhaps with a message whose reply could not be recorded.
     has_doubt: bool,
 }
 
 impl Round<'_> {
-    /// The lanes that have mail to deliver and are not under way; they count as under way now.
+    /// The lanes that have message to deliver and are not under way; they count as under way now.
     async fn due_lanes(&mut self, is_new: bool, now: Timestamp) -> Result<Vec<Vec<String>>, StoreError> {
         let is_due = self.next_try.is_some_and(|at| outbox::is_due(at, now));
         if !is_new && !self.bell.is_fresh.swap(false, Ordering::Relaxed) && !is_due {
@@ -188,13 +188,13 @@ impl Round<'_> {
         }
         let mut due = self.delivery.lanes().await?;
         due.retain(|lane| !self.busy.contains(lane));
-        // The last that can fail: a lane that is called busy and is not started would rest for ever.
+        // The last that can fail: a lane that is called busy and is not started would never be delivered.
         self.next_try = self.delivery.next_try().await?;
         self.busy.extend(due.iter().cloned());
         Ok(due)
     }
 
-    /// A state that is busy, or whose disk is full, may be well again at the next tick.
+    /// A state that is busy, or whose disk is full, may work again at the next tick.
     fn endure(&self, error: StoreError) -> Result<(), StoreError> {
         if !error.is_passing() {
             return Err(error);

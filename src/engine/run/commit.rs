@@ -16,7 +16,7 @@ use crate::schedule::window::Progress;
 use crate::store::{NewMessage, ScanResult};
 use crate::text::counted::counted;
 
-/// All that a run has found out.
+/// What a run found and what it decided about it.
 pub(super) struct RunDecision {
     pub(super) plan: ScanPlan,
     pub(super) new_rows: NewRows,
@@ -132,7 +132,7 @@ fn moved(plan: &ScanPlan, new_rows: &NewRows, verdict: Verdict, now: jiff::Times
     if verdict == Verdict::Gather {
         return Some(progress);
     }
-    // No watermark: the clocks cannot be trusted, this machine's for the look-back neither.
+    // Without a watermark the clocks cannot be trusted, and this machine's clock tells when the deep scan is due.
     if let Ok(watermark) = &new_rows.watermark {
         progress.watermark = Some(*watermark);
         if plan.is_first || plan.is_deep_scan {

@@ -17,7 +17,7 @@ pub enum RunError {
     /// The state could not be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The rows found no room in the state folder.
+    /// The rows could not be stored in the state folder.
     #[error("cannot store the rows in the state folder: {0}")]
     Spool(#[from] std::io::Error),
     /// There are more new rows than a run can process.

@@ -1,4 +1,4 @@
-//! What a run notes of its steps on the way.
+//! What a run records of its steps on the way.
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;

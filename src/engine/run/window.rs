@@ -15,7 +15,7 @@ use crate::schedule::window::{EVER, FirstAnswer, Mode, Progress, Reason};
 use crate::services::table::TableReader;
 use crate::store::{ClaimedRun, OldRows, Source, SourceRequest, StoreError};
 
-/// What a run reads, and what it already knows.
+/// What a run reads, and what is known of the table before.
 #[derive(Debug)]
 pub(super) struct ScanPlan {
     /// The number of the table that is read.
@@ -134,7 +134,7 @@ async fn set_baseline(
     Ok(Progress { baseline, watermark: None, last_deep_scan: None })
 }
 
-/// Power Automate's way: the server's time minus the window, and no memory.
+/// As Power Automate reads: the server's time minus the window, and no memory.
 async fn plan_fixed_scan(
     ctx: &RunContext,
     flow: &Flow,
@@ -220,7 +220,7 @@ async fn plan_first_scan(
     })
 }
 
-/// What the step tells of the past time.
+/// The outputs of the step, with the past time and why it is that.
 fn since(past_time: Timestamp, reason: &str) -> WindowOutputs {
     WindowOutputs { past_time, reason: reason.to_owned(), rows_before: None }
 }
