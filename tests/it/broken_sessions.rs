@@ -322,7 +322,7 @@ async fn a_mail_that_is_refused_as_the_connections_fault_holds_up_no_other_and_i
         let open = office.listed().await;
         let states: Vec<_> = open.iter().map(|listed| listed.message.recipients[0].state).collect();
         assert_eq!(states, [RecipientState::Held; 2]);
-        let reply = open[0].mail.recipients[0].reply.clone().unwrap();
+        let reply = open[0].message.recipients[0].reply.clone().unwrap();
         assert!(reply.starts_with("this mail failed 10 times while others were sent; last: "), "{reply}");
     }
 }

@@ -193,7 +193,7 @@ impl Machine {
             !listed.message.is_deferred_by_rate && state.now - since > MOST_WAIT
         };
         let Some(late) = waiting.iter().find(is_late) else { return Ok(!waiting.is_empty()) };
-        let message = format!("mail {} is held up, though its servers would take it", late.mail.id);
+        let message = format!("mail {} is held up, though its servers would take it", late.message.id);
         Err(Violation::new(Kind::Broken, message))
     }
 }

@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use super::*;
-use crate::rows::row::Version;
+use crate::rows::row::RowVersion;
 use crate::schedule::recurrence::Frequency;
 use crate::template::{Source, Sources};
 use crate::testing::{self, FlowBuilder, every};
@@ -191,10 +191,10 @@ fn a_table_is_asked_for_the_past_time_and_the_columns_that_are_selected() {
 
 #[test]
 fn a_row_that_was_written_again_is_news_to_who_asks_for_changes() {
-    for (handed_on, is_known_as_new, is_known_as_change) in
-        [(None, false, false), (Some(Version(1)), true, false), (Some(Version(2)), true, true)]
+    for (seen, is_known_as_new, is_known_as_change) in
+        [(None, false, false), (Some(RowVersion(1)), true, false), (Some(RowVersion(2)), true, true)]
     {
-        assert_eq!(NotifyOn::New.is_known(Version(2), handed_on), is_known_as_new, "{handed_on:?}");
-        assert_eq!(NotifyOn::Change.is_known(Version(2), handed_on), is_known_as_change, "{handed_on:?}");
+        assert_eq!(NotifyOn::New.is_seen(RowVersion(2), seen), is_known_as_new, "{seen:?}");
+        assert_eq!(NotifyOn::Change.is_seen(RowVersion(2), seen), is_known_as_change, "{seen:?}");
     }
 }

@@ -203,7 +203,8 @@ mod tests {
 
     #[test]
     fn every_reason_has_its_own_words() {
-        let words = [Reason::Window, Reason::Watermark, Reason::LookBack, Reason::Baseline].map(Reason::words);
+        let words =
+            [Reason::Window, Reason::Watermark, Reason::LookBack, Reason::Baseline].map(Reason::as_str);
         let expected = ["now − window", "watermark − overlap", "the day's look-back", "the flow's begin"];
         assert_eq!(words, expected);
     }

@@ -54,12 +54,16 @@ impl fmt::Display for TemplateLocation {
 
 #[cfg(test)]
 mod tests {
-    use super::Place;
+    use super::TemplateLocation;
 
     #[test]
     fn each_place_has_its_words() {
-        let places =
-            [Place::Subject, Place::Body, Place::File("/a/b.hbs".into()), Place::Shipped("rows".to_owned())];
+        let places = [
+            TemplateLocation::Subject,
+            TemplateLocation::Body,
+            TemplateLocation::File("/a/b.hbs".into()),
+            TemplateLocation::Shipped("rows".to_owned()),
+        ];
         let words = ["the subject", "the body", "/a/b.hbs", "the built-in template rows"];
         assert_eq!(places.map(|place| place.to_string()), words);
     }

@@ -22,7 +22,8 @@ fn html_is_escaped_and_text_is_not() {
 fn what_templates_name_is_known_with_its_place() {
     let mut sources =
         html("<a href=\"{{lead.email}}\">{{#if lenght}}{{/if}}{{#each rows}}{{> _row}}{{/each}}");
-    let partial = Source { place: Place::File("_row.html.hbs".into()), text: "\n{{Region}}".to_owned() };
+    let partial =
+        Source { place: TemplateLocation::File("_row.html.hbs".into()), text: "\n{{Region}}".to_owned() };
     sources.html_partials = vec![("_row".to_owned(), partial.clone())];
     let templates = Templates::compile(sources.clone()).unwrap();
     let region = NamedColumn { name: "Region".to_owned(), place: partial.place, at: Some((2, 1)) };
@@ -56,9 +57,11 @@ fn a_value_that_is_not_there_is_told_as_the_doubt_of_its_place() {
 fn lines_of_a_text_are_indented_however_the_value_stands_there() {
     let text = "{{{x}}}\n{{#if x}}{{{x}}}{{else}}{{{x}}}{{/if}}\n{{#if y}}{{else}}{{{x}}}{{/if}}\n{{#> \
      _a}}{{{x}}}{{/_a}}";
-    let mut sources =
-        Sources { text: Some(Source { place: Place::Body, text: text.to_owned() }), ..Sources::default() };
-    let block = Source { place: Place::Body, text: "{{> @partial-block}}".to_owned() };
+    let mut sources = Sources {
+        text: Some(Source { place: TemplateLocation::Body, text: text.to_owned() }),
+        ..Sources::default()
+    };
+    let block = Source { place: TemplateLocation::Body, text: "{{> @partial-block}}".to_owned() };
     sources.text_partials = vec![("_a".to_owned(), block)];
     let mut text = registry(false);
     let mut sources = vec![(BODY.to_owned(), sources.text.unwrap()), sources.text_partials.remove(0)];

@@ -144,7 +144,7 @@ fn a_row_of_the_table_is_known_for_a_lead() {
     let dnc = row(r#""ActionCode":"DNC""#);
     assert_eq!([is_test(&test), is_test(&dnc)], [true, false]);
     assert_eq!([is_do_not_contact(&test), is_do_not_contact(&dnc)], [false, true]);
-    assert_eq!(of_row(&test)["name"], "민준 MSFT_TEST");
+    assert_eq!(Lead::new(&test.columns()).into_map()["name"], "민준 MSFT_TEST");
     let columns = |row: &Row| row.columns().iter().map(|(name, _)| name.to_lowercase()).collect::<Vec<_>>();
     assert_eq!([is_lead(&columns(&test)), is_lead(&columns(&dnc))], [true, false]);
 }

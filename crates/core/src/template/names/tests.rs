@@ -59,7 +59,7 @@ fn each_kind_says_what_it_has() {
 fn a_hundred_doubts_are_enough() {
     let doubtful = |number| format!("{{{{#if x{number}}}}}x{{{{/if}}}}");
     let text = (0..101).map(doubtful).collect::<Vec<_>>().concat();
-    assert_eq!(doubts(&text, "").len(), 100);
+    assert_eq!(warnings(&text, "").len(), 100);
 }
 
 #[test]

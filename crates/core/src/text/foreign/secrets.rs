@@ -282,7 +282,7 @@ mod tests {
 
     #[test]
     fn a_text_without_a_gram_is_not_looked_through() {
-        let mut known = Known::default();
+        let mut known = KnownSecrets::default();
         assert!(!known.may_be_in("before a secret is known"));
         known.add("a-password-that-is-kept", Kind::Kept);
         assert!(known.may_be_in("here is A-Pass%77ord, cut"));
@@ -311,7 +311,7 @@ mod tests {
 
     #[test]
     fn what_fills_the_room_is_kept_and_of_more_the_one_used_longest_ago_goes() {
-        let mut known = Known::default();
+        let mut known = KnownSecrets::default();
         let [first, second, third] =
             ["a", "b", "c"].map(|name| format!("{name}-signature-").repeat(200)[..2_048].to_owned());
         known.add(&first, Kind::Request);
@@ -325,7 +325,7 @@ mod tests {
 
     #[test]
     fn what_two_secrets_begin_with_stays_known_when_the_first_is_forgotten() {
-        let mut known = Known::default();
+        let mut known = KnownSecrets::default();
         known.add("a-beginning-of-two-secrets/request-4711", Kind::Request);
         known.add("a-beginning-of-two-secrets/password-of-one", Kind::Kept);
         for name in ["b", "c"] {
@@ -333,12 +333,12 @@ mod tests {
         }
         assert!(has(&known, "a-beginning-of-two-secrets") && !has(&known, "request-4711"));
         // What repeats itself does not take a place for each time.
-        assert!(known.grams.values().all(|places| places.len() <= 2 * 6), "{}", known.grams.len());
+        assert!(known.grams.values().all(|positions| positions.len() <= 2 * 6), "{}", known.grams.len());
     }
 
     #[test]
     fn the_filter_forgets_when_four_thousand_grams_are_of_no_use() {
-        let mut known = Known::default();
+        let mut known = KnownSecrets::default();
         known.add("a-password-that-is-kept", Kind::Kept);
         known.filter.add(number(b"forgotte"));
         for (forgotten, expected) in [(4_000, 4_000), (4_001, 0)] {
