@@ -7,7 +7,7 @@ use leadflow::config::Loaded;
 use leadflow::flow::{Config, Flow};
 use leadflow::outbox::Receipt;
 use leadflow::platform::clock::Clock;
-use leadflow::services::mail::{Letter, MailSession as _, Session};
+use leadflow::services::mail::{MailSession as _, OutgoingMail, Session};
 use leadflow::tasks::made_up_leads::MadeUpLead;
 use leadflow::tasks::preview;
 
@@ -60,8 +60,8 @@ pub(super) async fn test_mail(loaded: Loaded, arguments: Arguments) -> anyhow::R
         let (mail, bytes) = mail?;
         output::print(&output::line(&format!("subject: {}", mail.subject)))?;
         output::print(&output::line(&format!("Message-ID: {}", mail.message_id)))?;
-        let letter = Letter { id: 0, from: &sender, recipients: &to, bytes: &bytes };
-        for (address, receipt) in to.iter().zip(sent(&config, flow, letter).await?) {
+        let mail = OutgoingMail { id: 0, from: &sender, recipients: &to, bytes: &bytes };
+        for (address, receipt) in to.iter().zip(sent(&config, flow, mail).await?) {
             let (sign, reply) = match &receipt {
                 Receipt::Accepted(reply) => ("accepted", reply),
                 Receipt::Refused(reply) => ("refused", reply),
@@ -76,13 +76,13 @@ pub(super) async fn test_mail(loaded: Loaded, arguments: Arguments) -> anyhow::R
 }
 
 /// By the first connection that works.
-async fn sent(config: &Config, flow: &Flow, letter: Letter<'_>) -> anyhow::Result<Vec<Receipt>> {
+async fn sent(config: &Config, flow: &Flow, mail: OutgoingMail<'_>) -> anyhow::Result<Vec<Receipt>> {
     let mut reasons = Vec::new();
     for name in &flow.email.connections {
         let Some(connection) = config.mails.get(name) else { continue };
         let result = match Session::open(connection).await {
             Ok(mut session) => {
-                let handover = session.send(letter).await;
+                let handover = session.send(mail).await;
                 session.close().await;
                 handover.into_result()
             }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use leadflow::flow::{MailConnection, Security, SmtpConnection};
 use leadflow::outbox::Receipt;
-use leadflow::services::mail::{Fault, Letter, MailSession as _, Session};
+use leadflow::services::mail::{Fault, MailSession as _, OutgoingMail, Session};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use tokio::time::timeout;
@@ -94,7 +94,7 @@ fn scripts() -> impl Strategy<Value = Script> {
         .prop_map(|(begin, rest, recipients)| Script { answers: [begin, rest].concat(), recipients })
 }
 
-/// What the server has really said about the letters: for each recipient that it took, what it
+/// What the server has really said about the mails: for each recipient that it took, what it
 /// answered to the end of that message.
 #[derive(Debug, Default)]
 struct Journal {
@@ -248,11 +248,11 @@ fn connection(port: u16) -> MailConnection {
     })
 }
 
-fn letter<'a>(id: i64, to: &'a [String], bytes: &'a str) -> Letter<'a> {
-    Letter { id, from: "leads@contoso.example", recipients: to, bytes: bytes.as_bytes() }
+fn mail<'a>(id: i64, to: &'a [String], bytes: &'a str) -> OutgoingMail<'a> {
+    OutgoingMail { id, from: "leads@contoso.example", recipients: to, bytes: bytes.as_bytes() }
 }
 
-/// Hands three letters over as the delivery does; returns what each recipient was told to be.
+/// Hands three mails over as the delivery does; returns what each recipient was told to be.
 async fn hand_over(port: u16, recipients: usize) -> Vec<(String, String, Receipt)> {
     let connection = connection(port);
     let to: Vec<String> = (0..recipients).map(|number| format!("to{number}@contoso.example")).collect();
@@ -268,7 +268,7 @@ async fn hand_over(port: u16, recipients: usize) -> Vec<(String, String, Receipt
         let Some(session) = &mut session else { continue };
         let subject = format!("Subject: {number}");
         let bytes = format!("{subject}\r\n\r\n.a\r\n..\r\n");
-        if let Ok(receipts) = session.send(letter(number, &to, &bytes)).await.into_result() {
+        if let Ok(receipts) = session.send(mail(number, &to, &bytes)).await.into_result() {
             assert_eq!(receipts.len(), to.len());
             found.extend(to.iter().zip(receipts).map(|(to, receipt)| (subject.clone(), to.clone(), receipt)));
         }
@@ -316,7 +316,7 @@ async fn nobody_is_taken_for_reached_who_is_not() {
 }
 
 #[tokio::test]
-async fn replies_on_top_are_not_those_of_the_next_letter() {
+async fn replies_on_top_are_not_those_of_the_next_mail() {
     let more = Answer::GoodAndMore(b"250 more\r\n250 more\r\n".to_vec());
     let mut answers = vec![Answer::Good; 5];
     answers.push(more);
@@ -325,10 +325,10 @@ async fn replies_on_top_are_not_those_of_the_next_letter() {
     let port = server(&Arc::new(Mutex::new(Journal { answers, ..Journal::default() })));
     let to = ["a@contoso.example".to_owned()];
     let mut session = Session::open(&connection(port)).await.unwrap();
-    let receipts = session.send(letter(1, &to, "Subject: 1\r\n\r\n")).await.into_result().unwrap();
+    let receipts = session.send(mail(1, &to, "Subject: 1\r\n\r\n")).await.into_result().unwrap();
     assert_eq!(receipts, [Receipt::Accepted("250 queued".to_owned())]);
     assert!(!session.is_usable());
-    let second = session.send(letter(2, &to, "Subject: 2\r\n\r\n")).await;
+    let second = session.send(mail(2, &to, "Subject: 2\r\n\r\n")).await;
     assert!(matches!(second.fault, Some(Fault::Ended(_))), "{second:?}");
 }
 
@@ -339,7 +339,7 @@ async fn a_reply_before_the_end_of_the_message_is_not_the_one_to_its_end() {
     answers.push(Answer::Bytes(b"550 no\r\n".to_vec()));
     let port = server(&Arc::new(Mutex::new(Journal { answers, ..Journal::default() })));
     let mut session = Session::open(&connection(port)).await.unwrap();
-    let handover = session.send(letter(1, &["a@contoso.example".to_owned()], "Subject: 1\r\n\r\n")).await;
+    let handover = session.send(mail(1, &["a@contoso.example".to_owned()], "Subject: 1\r\n\r\n")).await;
     assert!(handover.into_result().unwrap_err().advice.message.contains("an unexpected reply: 250 queued"));
     assert!(!session.is_usable());
 }

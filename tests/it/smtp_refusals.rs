@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use leadflow::flow::MailConnection;
 use leadflow::outbox::Receipt;
-use leadflow::services::mail::{Fault, Handover, Letter, MailSession as _, Session};
+use leadflow::services::mail::{Fault, Handover, MailSession as _, OutgoingMail, Session};
 use serde_json::Value;
 
 use crate::support::embedded;
@@ -25,7 +25,7 @@ async fn open(script: &Script) -> Session {
 }
 
 async fn send(session: &mut Session, recipients: usize) -> Handover {
-    session.send(Letter { id: 1, from: FROM, recipients: &to(recipients), bytes: BYTES }).await
+    session.send(OutgoingMail { id: 1, from: FROM, recipients: &to(recipients), bytes: BYTES }).await
 }
 
 /// A server that answers so at a step, where the line holds the words.

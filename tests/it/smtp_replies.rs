@@ -3,7 +3,7 @@
 
 use leadflow::flow::MailConnection;
 use leadflow::outbox::Receipt;
-use leadflow::services::mail::{Letter, MailSession as _, Session};
+use leadflow::services::mail::{MailSession as _, OutgoingMail, Session};
 
 use crate::support::eventually;
 use crate::support::smtp_script::{FROM, Script, Step, good, sandbox, say};
@@ -14,8 +14,8 @@ fn to(count: usize) -> Vec<String> {
     (0..count).map(|number| format!("to{number}@contoso.example")).collect()
 }
 
-fn letter(to: &[String]) -> Letter<'_> {
-    Letter { id: 1, from: FROM, recipients: to, bytes: BYTES.as_bytes() }
+fn mail(to: &[String]) -> OutgoingMail<'_> {
+    OutgoingMail { id: 1, from: FROM, recipients: to, bytes: BYTES.as_bytes() }
 }
 
 async fn open(script: &Script) -> Result<Session, String> {
@@ -28,10 +28,10 @@ async fn open_as(connection: &MailConnection) -> Result<Session, String> {
         .map_err(|error| format!("{error}; {}", error.advice.help.as_deref().unwrap_or_default()))
 }
 
-/// Sends one letter by a session of its own; its one receipt.
+/// Sends one mail by a session of its own; its one receipt.
 async fn sent(connection: &MailConnection) -> Receipt {
     let mut session = open_as(connection).await.unwrap();
-    let mut receipts = session.send(letter(&to(1))).await.into_result().unwrap();
+    let mut receipts = session.send(mail(&to(1))).await.into_result().unwrap();
     session.close().await;
     receipts.remove(0)
 }
@@ -81,7 +81,7 @@ async fn the_code_decides_in_every_dress() {
         });
         let mut session = open(&script).await.unwrap_or_else(|error| panic!("{name}: {error}"));
         for _ in 0..2 {
-            let receipts = session.send(letter(&to(2))).await.into_result();
+            let receipts = session.send(mail(&to(2))).await.into_result();
             assert!(receipts.as_ref().is_ok_and(|all| all.iter().all(is_accepted)), "{name}: {receipts:?}");
             assert!(session.is_usable(), "{name}");
         }
@@ -120,7 +120,7 @@ async fn a_refusal_is_one_in_every_charset_and_its_words_are_harmless() {
         step => good(step),
     });
     let mut session = open(&script).await.unwrap();
-    let receipts = session.send(letter(&to(2))).await.into_result().unwrap();
+    let receipts = session.send(mail(&to(2))).await.into_result().unwrap();
     assert!(is_accepted(&receipts[1]), "{receipts:?}");
     let Receipt::Refused(words) = &receipts[0] else { panic!("{receipts:?}") };
     assert!(words.starts_with("550 5.1.1 Empf") && !words.contains(char::is_control), "{words:?}");
@@ -324,7 +324,7 @@ async fn what_has_no_end_ends_the_session() {
                 assert!(["greeting", "EHLO"].contains(&at), "{at}");
                 continue;
             };
-            match session.send(letter(&to(1))).await.into_result() {
+            match session.send(mail(&to(1))).await.into_result() {
                 Ok(receipts) => {
                     assert!(matches!(receipts[..], [Receipt::Unknown(_)]) && at == ".", "{receipts:?}");
                 }

@@ -1,4 +1,4 @@
-//! The simulated mail servers: what they take, refuse, put off or lose, letter by letter.
+//! The simulated mail servers: what they take, refuse, put off or lose, message by message.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use super::story::{MINUTE, Mood, SECOND};
 use super::world::{State, World};
 use leadflow::outbox::Receipt;
 use leadflow::platform::blocking::Interruption as _;
-use leadflow::services::mail::{ConnectError, Fault, Handover, Letter, MailSession};
+use leadflow::services::mail::{ConnectError, Fault, Handover, MailSession, OutgoingMail};
 
 /// A session with a simulated mail server.
 #[derive(Debug)]
@@ -24,10 +24,10 @@ pub(super) struct SimulatedSession {
     has_taken: bool,
 }
 
-/// What the servers know of the letters that were offered to them, by leadflow's number.
-pub(super) type Letters = BTreeMap<i64, Offered>;
+/// What the servers know of the messages that were offered to them, by leadflow's number.
+pub(super) type Messages = BTreeMap<i64, Offered>;
 
-/// A letter that was offered at least once.
+/// A message that was offered at least once.
 #[derive(Debug)]
 pub(super) struct Offered {
     pub(super) flow: usize,
@@ -37,10 +37,10 @@ pub(super) struct Offered {
     pub(super) to: Vec<u8>,
 }
 
-/// One try to hand a letter over.
+/// One try to hand a message over.
 #[derive(Debug)]
 pub(super) struct Attempt {
-    pub(super) letter: i64,
+    pub(super) message: i64,
     /// The session broke in the middle of it.
     pub(super) has_broken: bool,
     pub(super) fates: Vec<(u8, Fate)>,
@@ -64,7 +64,7 @@ pub(super) enum Fate {
     Later,
 }
 
-/// How a letter ends that meets a failure.
+/// How a message ends that meets a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Failure {
     None,
@@ -104,11 +104,11 @@ pub(super) async fn open(world: &Arc<World>, server: usize) -> Result<SimulatedS
 #[async_trait]
 impl MailSession for SimulatedSession {
     /// As `services::mail::smtp` does.
-    async fn send(&mut self, letter: Letter<'_>) -> Handover {
+    async fn send(&mut self, message: OutgoingMail<'_>) -> Handover {
         self.world.point().await;
-        let (attempt, failure) = match self.begin(letter) {
+        let (attempt, failure) = match self.begin(message) {
             Ok(begun) => begun,
-            Err(fault) => return Handover::nothing(letter.recipients.len(), fault),
+            Err(fault) => return Handover::nothing(message.recipients.len(), fault),
         };
         self.world.point().await;
         self.end_message(attempt, failure);
@@ -131,13 +131,13 @@ impl MailSession for SimulatedSession {
 
 impl SimulatedSession {
     /// Sender and recipients.
-    fn begin(&mut self, letter: Letter<'_>) -> Result<(usize, Failure), Fault> {
+    fn begin(&mut self, message: OutgoingMail<'_>) -> Result<(usize, Failure), Fault> {
         let mut state = self.world.lock();
         let mood = state.moods[self.server];
-        let offered = offered(&self.world, letter);
-        let to: Vec<u8> = letter.recipients.iter().filter_map(|address| recipient(address)).collect();
-        let known = state.letters.entry(letter.id).or_insert(offered);
-        if known.bytes != letter.bytes {
+        let offered = offered(&self.world, message);
+        let to: Vec<u8> = message.recipients.iter().filter_map(|address| recipient(address)).collect();
+        let known = state.messages.entry(message.id).or_insert(offered);
+        if known.bytes != message.bytes {
             known.bytes.clear();
         }
         let place = self.world.story.poison.as_ref().and_then(|it| it.place(self.server, &known.rows, &to));
@@ -172,12 +172,12 @@ impl SimulatedSession {
         state.tell_now(|| {
             let server = self.server;
             format!(
-                "letter {} (versions {rows:?}) is offered to server {server}: {failure:?} {fates:?}",
-                letter.id
+                "message {} (versions {rows:?}) is offered to server {server}: {failure:?} {fates:?}",
+                message.id
             )
         });
         let has_broken = matches!(failure, Failure::DropAtRecipient(_) | Failure::DropBeforeTheDot);
-        state.attempts.push(Attempt { letter: letter.id, has_broken, fates, was_cut, was_healthy });
+        state.attempts.push(Attempt { message: message.id, has_broken, fates, was_cut, was_healthy });
         state.advance(SECOND / 10);
         if is_broken {
             self.is_usable = false;
@@ -240,10 +240,10 @@ impl SimulatedSession {
 impl State {
     /// The process is killed: what was handed over last, of each flow, may not be recorded.
     pub(super) fn cut_attempts(&mut self) {
-        let Self { attempts, letters, first_attempt, .. } = self;
+        let Self { attempts, messages, first_attempt, .. } = self;
         let mut cut = Vec::new();
         for attempt in attempts[*first_attempt..].iter_mut().rev() {
-            let flow = letters.get(&attempt.letter).map(|letter| letter.flow);
+            let flow = messages.get(&attempt.message).map(|message| message.flow);
             if !cut.contains(&flow) {
                 cut.push(flow);
                 attempt.was_cut = true;
@@ -279,16 +279,16 @@ fn failure(dice: &mut Rng, mood: Mood, poison: Option<Place>, to: &[u8]) -> Fail
     dice.choice(failures).unwrap_or(Failure::DropAtOnce)
 }
 
-/// Reads the letter as its reader would: whose it is, for whom, and which rows it shows.
-pub(super) fn offered(world: &World, letter: Letter<'_>) -> Offered {
-    let text = String::from_utf8_lossy(letter.bytes);
+/// Reads the message as its reader would: whose it is, for whom, and which rows it shows.
+pub(super) fn offered(world: &World, message: OutgoingMail<'_>) -> Offered {
+    let text = String::from_utf8_lossy(message.bytes);
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
     let name = head.lines().find_map(|line| line.strip_prefix("X-Leadflow-Flow: ")).unwrap_or_default();
     let flow = world.story.plans.iter().position(|plan| plan.name == name).unwrap_or(usize::MAX);
     let to: Vec<u8> = head.split(|c: char| c.is_whitespace() || c == ',').filter_map(recipient).collect();
     let number = |part: &str| part.split(';').next()?.parse().ok();
     let rows = body.split("v=").skip(1).filter_map(number).collect();
-    Offered { flow, bytes: letter.bytes.to_vec(), rows, to }
+    Offered { flow, bytes: message.bytes.to_vec(), rows, to }
 }
 
 /// The number in `r3@sim.example`.

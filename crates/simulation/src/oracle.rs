@@ -25,7 +25,7 @@ pub(super) fn judge(world: &World) -> Result<(), Violation> {
     let mut state = world.lock();
     // Where all that is left of a lane breaks each session, one waits for its turn.
     for mail in marks.values().filter(|mail| mail.next_try.is_some() && !world.has_hope(mail)) {
-        state.letters.entry(mail.id).or_insert_with(|| world.kept(mail.id));
+        state.messages.entry(mail.id).or_insert_with(|| world.kept(mail.id));
     }
     for (flow, plan) in world.story.plans.iter().enumerate() {
         let sources = state::at_once(world.store.sources(&plan.name)).map_err(failed)?;
@@ -123,11 +123,13 @@ impl Owed<'_> {
     /// The names of all rows that were offered; each in one mail alone, and none from before the baseline.
     fn judge_offers(&self) -> Result<BTreeSet<String>, Violation> {
         let mut mailed: BTreeMap<String, i64> = BTreeMap::new();
-        for (id, letter) in self.state.letters.iter().filter(|(_, letter)| letter.flow == self.flow) {
-            if letter.bytes.is_empty() {
-                return Err(self.violation(Kind::Broken, format!("letter {id} was offered with other bytes")));
+        for (id, message) in self.state.messages.iter().filter(|(_, message)| message.flow == self.flow) {
+            if message.bytes.is_empty() {
+                return Err(
+                    self.violation(Kind::Broken, format!("message {id} was offered with other bytes"))
+                );
             }
-            for &version in &letter.rows {
+            for &version in &message.rows {
                 let name = self.name(version);
                 if self.is_of_before(version) {
                     return Err(
@@ -136,7 +138,7 @@ impl Owed<'_> {
                 }
                 if let Some(other) = mailed.insert(name.clone(), *id) {
                     return Err(
-                        self.violation(Kind::Repeated, format!("{name} is in letters {other} and {id}"))
+                        self.violation(Kind::Repeated, format!("{name} is in messages {other} and {id}"))
                     );
                 }
             }
@@ -211,13 +213,13 @@ impl Owed<'_> {
     /// which they were made.
     fn judge_order(&self, marks: &BTreeMap<i64, MessageRecord>) -> Result<(), Violation> {
         let is_ours = |attempt: &&Attempt| {
-            let letter = self.state.letters.get(&attempt.letter);
-            attempt.was_healthy && letter.is_some_and(|letter| letter.flow == self.flow)
+            let message = self.state.messages.get(&attempt.message);
+            attempt.was_healthy && message.is_some_and(|message| message.flow == self.flow)
         };
         let mut lanes: BTreeMap<&[String], Vec<i64>> = BTreeMap::new();
         for attempt in self.state.attempts.iter().filter(is_ours) {
-            let lane = marks.get(&attempt.letter).map(|mail| mail.connections.as_slice());
-            lanes.entry(lane.unwrap_or_default()).or_default().push(attempt.letter);
+            let lane = marks.get(&attempt.message).map(|mail| mail.connections.as_slice());
+            lanes.entry(lane.unwrap_or_default()).or_default().push(attempt.message);
         }
         match lanes.values().find(|order| !order.is_sorted_by(|a, b| a < b)) {
             None => Ok(()),
@@ -245,41 +247,41 @@ fn judge_recipients(
 ) -> Result<(), Violation> {
     let mut causeless = 0_u32;
     let attempts = std::mem::take(&mut state.attempts);
-    for (id, letter) in &state.letters {
+    for (id, message) in &state.messages {
         let Some(mark) = marks.get(id) else {
-            return Err(Violation::new(Kind::Broken, format!("the history does not know letter {id}")));
+            return Err(Violation::new(Kind::Broken, format!("the history does not know message {id}")));
         };
-        let of_letter: Vec<_> = attempts.iter().filter(|attempt| attempt.letter == *id).collect();
+        let of_message: Vec<_> = attempts.iter().filter(|attempt| attempt.message == *id).collect();
         let mut most_causeless = 0;
-        for &r in &letter.to {
+        for &r in &message.to {
             let found = mark.recipients.iter().find(|found| recipient(&found.address) == Some(r));
             let Some(found) = found else {
-                return Err(Violation::new(Kind::Lost, format!("letter {id} has no recipient r{r}")));
+                return Err(Violation::new(Kind::Lost, format!("message {id} has no recipient r{r}")));
             };
-            let tally = Tally::of(&of_letter, r);
+            let tally = Tally::of(&of_message, r);
             most_causeless = most_causeless.max(found.uncertain.saturating_sub(tally.doubtful));
             let poison = world.story.poison.as_ref();
             let is_hopeless =
-                poison.is_some_and(|poison| poison.is_hopeless(&mark.connections, &letter.rows, r));
-            // Nobody else's sessions are the letter's fault.
+                poison.is_some_and(|poison| poison.is_hopeless(&mark.connections, &message.rows, r));
+            // Nobody else's sessions are the message's fault.
             let is_broken =
                 is_hopeless && found.state == outbox::RecipientState::Held && tally.broken >= MAX_BREAKS;
             let is_worn_out = found.uncertain >= MAX_UNCERTAIN_ATTEMPTS;
             let waits_in_vain = is_hopeless && found.is_due();
             if tally.taken == 0 && !tally.was_refused && !is_worn_out && !is_broken && !waits_in_vain {
                 let message = format!(
-                    "letter {id} was never taken for r{r}, which the history calls {}",
+                    "message {id} was never taken for r{r}, which the history calls {}",
                     found.state.as_str()
                 );
                 return Err(Violation::new(Kind::Lost, message));
             }
             if found.is_due() && !is_hopeless {
-                let message = format!("letter {id} is {} for r{r} for ever", found.state.as_str());
+                let message = format!("message {id} is {} for r{r} for ever", found.state.as_str());
                 return Err(Violation::new(Kind::Lost, message));
             }
             if tally.taken > found.uncertain + 1 {
                 let message = format!(
-                    "letter {id} was taken {} times for r{r}, {} marked",
+                    "message {id} was taken {} times for r{r}, {} marked",
                     tally.taken, found.uncertain
                 );
                 return Err(Violation::new(Kind::Repeated, message));
@@ -291,7 +293,7 @@ fn judge_recipients(
         }
         causeless += most_causeless;
     }
-    state.counts.mails = state.letters.len() as u64;
+    state.counts.mails = state.messages.len() as u64;
     state.counts.tries = attempts.len() as u64;
     // A kill after a mail is called sending and before it is offered leaves its mark, too.
     let kills = state.counts.crashes;
@@ -308,11 +310,11 @@ fn lanes(world: &World) -> u64 {
     all.collect::<BTreeSet<_>>().len() as u64
 }
 
-/// What the mail servers know of a letter and a recipient.
+/// What the mail servers know of a message and a recipient.
 struct Tally {
     taken: u32,
     was_refused: bool,
-    /// Sessions that broke in the middle of the letter.
+    /// Sessions that broke in the middle of the message.
     broken: u32,
     /// Ends of the message whose reply was lost, or may not have been recorded.
     doubtful: u32,

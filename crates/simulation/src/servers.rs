@@ -1,4 +1,4 @@
-//! Letters that break their session at some mail servers, each time, before its end.
+//! Messages that break their session at some mail servers, each time, before its end.
 
 use fastrand::Rng;
 
@@ -7,7 +7,7 @@ use super::services::server_of;
 use super::state;
 use super::world::World;
 use leadflow::outbox::Recipient;
-use leadflow::services::mail::Letter;
+use leadflow::services::mail::OutgoingMail;
 use leadflow::store::MessageRecord;
 
 /// Mail servers of a story at most.
@@ -22,9 +22,9 @@ pub(super) struct Poison {
 
 #[derive(Debug, Clone, Copy)]
 enum What {
-    /// A letter with such a row, in its text.
+    /// A message with such a row, in its text.
     Row { of: usize, is: usize },
-    /// Each letter to this recipient, when it is named.
+    /// Each message to this recipient, when it is named.
     Recipient(u8),
 }
 
@@ -53,7 +53,7 @@ impl Poison {
         (dice.u8(0..3) == 0).then_some(Self { servers, what })
     }
 
-    /// Where the session of this server breaks at a letter with these rows, for these recipients.
+    /// Where the session of this server breaks at a message with these rows, for these recipients.
     pub(super) fn place(&self, server: usize, rows: &[usize], to: &[u8]) -> Option<Place> {
         let place = match self.what {
             What::Row { of, is } => rows.iter().any(|row| row % of == is).then_some(Place::Text),
@@ -62,7 +62,7 @@ impl Poison {
         place.filter(|_| self.servers[server])
     }
 
-    /// No server of the list ever takes the letter for this recipient.
+    /// No server of the list ever takes the message for this recipient.
     pub(super) fn is_hopeless(&self, connections: &[String], rows: &[usize], r: u8) -> bool {
         let breaks =
             |name: &String| server_of(name).is_some_and(|server| self.place(server, rows, &[r]).is_some());
@@ -71,10 +71,10 @@ impl Poison {
 }
 
 impl World {
-    /// A letter as leadflow keeps it, whether it was offered or not.
+    /// A message as leadflow keeps it, whether it was offered or not.
     pub(super) fn kept(&self, id: i64) -> Offered {
         let text = state::at_once(self.store.message_bytes(id)).ok().flatten().unwrap_or_default();
-        offered(self, Letter { id, from: "", recipients: &[], bytes: &text })
+        offered(self, OutgoingMail { id, from: "", recipients: &[], bytes: &text })
     }
 
     /// The mail waits for a recipient for whom a server would take it.

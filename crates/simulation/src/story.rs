@@ -106,7 +106,7 @@ pub(super) enum Event {
 pub(super) struct Mood {
     pub(super) is_down: bool,
     pub(super) refuses_sender: bool,
-    /// How many letters of a hundred meet a failure.
+    /// How many messages of a hundred meet a failure.
     pub(super) failures: u8,
 }
 

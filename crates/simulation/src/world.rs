@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use super::Break;
-use super::mail::{Attempt, Letters};
+use super::mail::{Attempt, Messages};
 use super::servers::SERVERS;
 use super::story::{Definition, Mood, Story, Write};
 use leadflow::platform::blocking::Interruption;
@@ -49,7 +49,7 @@ pub(super) struct State {
     /// Every version of every row that ever could be read.
     pub(super) versions: Vec<Version>,
     pub(super) flows: Vec<FlowJournal>,
-    pub(super) letters: Letters,
+    pub(super) messages: Messages,
     pub(super) attempts: Vec<Attempt>,
     pub(super) moods: Vec<Mood>,
     /// How many pages of a hundred fail, by table.
@@ -152,7 +152,7 @@ impl World {
             tables: vec![BTreeMap::new(); TABLES],
             versions: Vec::new(),
             flows: story.plans.iter().map(|_| FlowJournal::default()).collect(),
-            letters: Letters::default(),
+            messages: Messages::default(),
             attempts: Vec::new(),
             moods: vec![Mood::default(); SERVERS],
             table_failures: [0; TABLES],

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 use crate::outbox::{self, MAX_BREAKS, Receipt, Recipient};
-use crate::services::mail::{ConnectError, Letter};
+use crate::services::mail::{ConnectError, OutgoingMail};
 use crate::store::QueuedMessage;
 
 /// An attempt under way.
@@ -205,7 +205,12 @@ impl PendingRecipients {
         self.indexes.get(at).copied()
     }
 
-    pub(super) fn letter<'a>(&'a self, message: &'a QueuedMessage) -> Letter<'a> {
-        Letter { id: message.id, from: &message.sender, recipients: &self.addresses, bytes: &message.bytes }
+    pub(super) fn outgoing<'a>(&'a self, message: &'a QueuedMessage) -> OutgoingMail<'a> {
+        OutgoingMail {
+            id: message.id,
+            from: &message.sender,
+            recipients: &self.addresses,
+            bytes: &message.bytes,
+        }
     }
 }

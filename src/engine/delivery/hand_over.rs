@@ -42,7 +42,7 @@ impl Delivery {
                 return Ok(());
             }
             let pending = attempt.pending_recipients(&aside);
-            let handover = open.send(pending.letter(attempt.message)).await;
+            let handover = open.send(pending.outgoing(attempt.message)).await;
             attempt.hears(name, &pending, &handover.receipts);
             self.judge(name, &handover, open, attempt).await;
             match handover.fault {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 
-use super::{ConnectError, Letter, Receipt};
+use super::{ConnectError, OutgoingMail, Receipt};
 use crate::flow::FolderConnection;
 use crate::platform::ownership::{self, Use};
 
@@ -30,21 +30,21 @@ impl Folder {
         Ok(Self { connection: connection.clone() })
     }
 
-    /// Writes the letter; it is on the disk, and complete, before it has its name. The name is
-    /// the same for another try, and no other letter's.
-    pub(super) async fn send(&self, letter: &Letter<'_>) -> Vec<Receipt> {
-        let [a, b, c, d, ..]: [u8; 32] = Sha256::digest(letter.bytes).into();
+    /// Writes the mail; it is on the disk, and complete, before it has its name. The name is
+    /// the same for another try, and no other mail's.
+    pub(super) async fn send(&self, mail: &OutgoingMail<'_>) -> Vec<Receipt> {
+        let [a, b, c, d, ..]: [u8; 32] = Sha256::digest(mail.bytes).into();
         let hash = u32::from_be_bytes([a, b, c, d]);
-        let name = format!("{:06}-{hash:08x}.eml", letter.id);
+        let name = format!("{:06}-{hash:08x}.eml", mail.id);
         let path = self.connection.path.join(&name);
         let folder = self.connection.path.clone();
-        let bytes = letter.bytes.to_vec();
+        let bytes = mail.bytes.to_vec();
         let writing = tokio::task::spawn_blocking(move || write(&folder, &name, &bytes)).await;
         let receipt = match writing.unwrap_or_else(|fault| Err(io::Error::other(fault))) {
             Ok(()) => Receipt::Accepted(format!("written to {}", path.display())),
             Err(error) => Receipt::Later(format!("cannot write {}: {error}", path.display())),
         };
-        vec![receipt; letter.recipients.len()]
+        vec![receipt; mail.recipients.len()]
     }
 }
 

@@ -21,7 +21,7 @@ use tokio::sync::Semaphore;
 use url::Url;
 use uuid::Uuid;
 
-use super::{ConnectError, Fault, Handover, Letter};
+use super::{ConnectError, Fault, Handover, OutgoingMail};
 use crate::flow::{Audience, GraphConnection};
 use crate::outbox::Receipt;
 use crate::services::entra::{Token, Tokens};
@@ -100,16 +100,16 @@ impl Graph {
         self.wait.take()
     }
 
-    /// Hands over one letter. One receipt holds for all recipients.
-    pub(super) async fn send(&mut self, letter: Letter<'_>) -> Handover {
-        match self.receipt(letter).await {
-            Ok(receipt) => Handover::judged(vec![receipt; letter.recipients.len()]),
-            Err(fault) => Handover::nothing(letter.recipients.len(), fault),
+    /// Hands over one mail. One receipt holds for all recipients.
+    pub(super) async fn send(&mut self, mail: OutgoingMail<'_>) -> Handover {
+        match self.receipt(mail).await {
+            Ok(receipt) => Handover::judged(vec![receipt; mail.recipients.len()]),
+            Err(fault) => Handover::nothing(mail.recipients.len(), fault),
         }
     }
 
-    async fn receipt(&mut self, letter: Letter<'_>) -> Result<Receipt, Fault> {
-        let message = address::addressed(letter.bytes, letter.recipients);
+    async fn receipt(&mut self, mail: OutgoingMail<'_>) -> Result<Receipt, Fault> {
+        let message = address::addressed(mail.bytes, mail.recipients);
         Ok(match self.judged(&message).await.map_err(Fault::Connection)? {
             Sent::Answered(reply) => match verdict::of(&reply, &self.connection) {
                 Verdict::Accepted(words) => {

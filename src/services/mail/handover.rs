@@ -1,47 +1,47 @@
-//! What came of handing over a letter: what was said of each recipient, and how the session ended
+//! What came of handing over a mail: what was said of each recipient, and how the session ended
 //! if it did not end well.
 
 use super::ConnectError;
 use crate::outbox::Receipt;
 
-/// What came of handing over a letter.
+/// What came of handing over a mail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Handover {
-    /// One for each recipient of the letter, in their order: what was heard before the session
+    /// One for each recipient of the mail, in their order: what was heard before the session
     /// ended. Without a fault there is one for every recipient; `None` was not judged at all.
     pub receipts: Vec<Option<Receipt>>,
-    /// Why the session came to its end in the middle of the letter.
+    /// Why the session came to its end in the middle of the mail.
     pub fault: Option<Fault>,
 }
 
-/// Whose fault it is that a letter was not judged to its end.
+/// Whose fault it is that a mail was not judged to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
     /// The connection's alone: it cannot be reached, or refuses the session, the login, the sender
-    /// or all mail by its policy. It rests, and the next of the list takes the letter.
+    /// or all mail by its policy. It rests, and the next of the list takes the mail.
     Connection(ConnectError),
-    /// The connection's, too, though it was said of the letter: of a recipient, or after the message.
-    /// It rests, and other letters go before this one: what is refused may be some recipients' alone.
+    /// The connection's, too, though it was said of the mail: of a recipient, or after the message.
+    /// It rests, and other mails go before this one: what is refused may be some recipients' alone.
     Refused(ConnectError),
-    /// The server has taken the letter for some recipients, and does not want it for those that were
-    /// not judged. It works, and the next of the list may take the letter for them.
+    /// The server has taken the mail for some recipients, and does not want it for those that were
+    /// not judged. It works, and the next of the list may take the mail for them.
     Declined {
         /// What the server said.
         error: ConnectError,
-        /// Where no other connection takes the letter either, it is held.
+        /// Where no other connection takes the mail either, it is held.
         is_final: bool,
     },
-    /// The session broke while the letter was being handed over. It can be the connection's fault
-    /// or the letter's; what becomes of other letters shows which. So it is where the server declines
-    /// the letter and does not say for whose sake.
+    /// The session broke while the mail was being handed over. It can be the connection's fault
+    /// or the mail's; what becomes of other mails shows which. So it is where the server declines
+    /// the mail and does not say for whose sake.
     Broke {
         /// What happened.
         error: ConnectError,
-        /// The recipient that was being named, as an index of the letter's recipients; `None` where
+        /// The recipient that was being named, as an index of the mail's recipients; `None` where
         /// it broke later, in the message or after it.
         at: Option<usize>,
     },
-    /// The server has ended a session that had taken other letters, before it judged anything of
+    /// The server has ended a session that had taken other mails, before it judged anything of
     /// this one: a new session takes it at once, and nobody is to blame.
     Ended(ConnectError),
 }
@@ -52,7 +52,7 @@ impl Handover {
         Self { receipts: receipts.into_iter().map(Some).collect(), fault: None }
     }
 
-    /// The connection took nothing of a letter to so many recipients.
+    /// The connection took nothing of a mail to so many recipients.
     pub fn nothing(recipients: usize, fault: Fault) -> Self {
         Self { receipts: vec![None; recipients], fault: Some(fault) }
     }

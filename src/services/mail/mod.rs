@@ -19,7 +19,7 @@ pub use handover::{Fault, Handover};
 
 /// A mail that is ready to go: the bytes never change again.
 #[derive(Debug, Clone, Copy)]
-pub struct Letter<'a> {
+pub struct OutgoingMail<'a> {
     /// Number in the outbox, for file names and logs.
     pub id: i64,
     /// Envelope sender, an address alone.
@@ -60,7 +60,7 @@ impl From<EntraError> for ConnectError {
     }
 }
 
-/// A session with a mail server, ready for letters.
+/// A session with a mail server, ready for mails.
 #[derive(Debug)]
 pub enum Session {
     /// SMTP, signed in.
@@ -71,16 +71,16 @@ pub enum Session {
     Folder(folder::Folder),
 }
 
-/// What a delivery needs of a session with a mail server, which is ready for letters.
+/// What a delivery needs of a session with a mail server, which is ready for mails.
 #[async_trait]
 pub trait MailSession: fmt::Debug + Send {
-    /// Hands over one letter: what was heard of each recipient, and the fault that ended the session.
-    async fn send(&mut self, letter: Letter<'_>) -> Handover;
+    /// Hands over one mail: what was heard of each recipient, and the fault that ended the session.
+    async fn send(&mut self, mail: OutgoingMail<'_>) -> Handover;
 
-    /// Whether another letter can go over this session.
+    /// Whether another mail can go over this session.
     fn is_usable(&self) -> bool;
 
-    /// How long the server, which has taken a letter, wants to be left alone before the next one.
+    /// How long the server, which has taken a mail, wants to be left alone before the next one.
     fn take_wait(&mut self) -> Option<Duration>;
 
     /// Says goodbye; failures do not matter any more.
@@ -125,11 +125,11 @@ impl Session {
 
 #[async_trait]
 impl MailSession for Session {
-    async fn send(&mut self, letter: Letter<'_>) -> Handover {
+    async fn send(&mut self, mail: OutgoingMail<'_>) -> Handover {
         match self {
-            Self::Smtp(smtp) => smtp.send(letter).await,
-            Self::Graph(graph) => graph.send(letter).await,
-            Self::Folder(folder) => Handover::judged(folder.send(&letter).await),
+            Self::Smtp(smtp) => smtp.send(mail).await,
+            Self::Graph(graph) => graph.send(mail).await,
+            Self::Folder(folder) => Handover::judged(folder.send(&mail).await),
         }
     }
 
@@ -156,7 +156,7 @@ impl MailSession for Session {
 /// Asks whether the mailbox of a Graph connection takes mail of whom signs in; nothing is sent.
 ///
 /// # Errors
-/// As sending a letter: what is missing, and what mends it.
+/// As sending a mail: what is missing, and what mends it.
 pub(crate) async fn try_mailbox(connection: &GraphConnection, tokens: Tokens) -> Result<(), ConnectError> {
     graph::Graph::open(connection, tokens).await?.try_mailbox().await
 }

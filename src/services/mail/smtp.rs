@@ -23,7 +23,7 @@ use lettre::Address;
 use lettre::transport::smtp::commands::{Data, Mail, Quit, Rcpt, Rset};
 use tokio::time::timeout;
 
-use super::{ConnectError, Fault, Handover, Letter};
+use super::{ConnectError, Fault, Handover, OutgoingMail};
 use crate::flow::SmtpConnection;
 use crate::outbox::Receipt;
 use crate::platform::faults::crash_point;
@@ -49,11 +49,11 @@ pub struct Smtp {
     /// It has signed in.
     has_login: bool,
     usable: bool,
-    /// It has taken a letter.
+    /// It has taken a mail.
     has_taken: bool,
 }
 
-/// Recipients of a letter, by their places, on their way through a session.
+/// Recipients of a mail, by their places, on their way through a session.
 struct Transaction {
     /// Still to be named.
     rest: VecDeque<usize>,
@@ -99,26 +99,30 @@ impl Smtp {
         }
     }
 
-    /// Hands over one letter.
-    pub(super) async fn send(&mut self, letter: Letter<'_>) -> Handover {
-        let mut receipts: Vec<Option<Receipt>> = vec![None; letter.recipients.len()];
-        let fault = self.hand_over(letter, &mut receipts).await.err();
+    /// Hands over one mail.
+    pub(super) async fn send(&mut self, mail: OutgoingMail<'_>) -> Handover {
+        let mut receipts: Vec<Option<Receipt>> = vec![None; mail.recipients.len()];
+        let fault = self.hand_over(mail, &mut receipts).await.err();
         self.usable &= fault.is_none();
         Handover { receipts, fault }
     }
 
     /// Fills in what the server says of each recipient, in as many transactions as it wants.
-    async fn hand_over(&mut self, letter: Letter<'_>, receipts: &mut [Option<Receipt>]) -> Result<(), Fault> {
+    async fn hand_over(
+        &mut self,
+        mail: OutgoingMail<'_>,
+        receipts: &mut [Option<Receipt>],
+    ) -> Result<(), Fault> {
         let mut transaction = Transaction::new(receipts.len());
         while !transaction.is_over() {
-            self.begin(letter.from).await?;
-            self.name_recipients(letter, receipts, &mut transaction).await?;
+            self.begin(mail.from).await?;
+            self.name_recipients(mail, receipts, &mut transaction).await?;
             let named = std::mem::take(&mut transaction.named);
             if named.is_empty() {
                 self.reset().await;
                 break;
             }
-            match self.judgement_of(letter).await {
+            match self.judgement_of(mail).await {
                 Ok(receipt) => {
                     let goes_on = matches!(receipt, Receipt::Accepted(_));
                     // What is said of the message holds for those, too, who were not named yet.
@@ -139,12 +143,12 @@ impl Smtp {
         match transaction.refusal {
             None => Ok(()),
             Some((whose, reply)) if has_taken => Err(self.declined_for_some(whose, &reply)),
-            Some((whose, reply)) => Err(self.declined(whose, &reply, letter.from)),
+            Some((whose, reply)) => Err(self.declined(whose, &reply, mail.from)),
         }
     }
 
     /// Names the sender. A refusal is a matter of the connection's set-up and never condemns a mail;
-    /// a session that has taken a letter may have had enough, and a new one may not.
+    /// a session that has taken a mail may have had enough, and a new one may not.
     async fn begin(&mut self, from: &str) -> Result<(), Fault> {
         let sender = from.parse::<Address>().map_err(|error| {
             let help = "check `from` of the connection";
@@ -164,12 +168,12 @@ impl Smtp {
     /// Names recipients until the transaction has enough of them, or the server wants none.
     async fn name_recipients(
         &mut self,
-        letter: Letter<'_>,
+        mail: OutgoingMail<'_>,
         receipts: &mut [Option<Receipt>],
         transaction: &mut Transaction,
     ) -> Result<(), Fault> {
         while let Some(at) = transaction.rest.pop_front() {
-            let Ok(address) = letter.recipients[at].parse::<Address>() else {
+            let Ok(address) = mail.recipients[at].parse::<Address>() else {
                 receipts[at] = Some(Receipt::Refused("this is no mail address".to_owned()));
                 continue;
             };
@@ -188,7 +192,7 @@ impl Smtp {
                 }
                 whose @ (Whose::Connection | Whose::Unclear) => {
                     if whose == Whose::Connection {
-                        // Who was named gets the letter; the others may get it by another connection.
+                        // Who was named gets the mail; the others may get it by another connection.
                         transaction.rest.clear();
                     }
                     if transaction.refusal.as_ref().is_none_or(|(before, _)| *before == Whose::Unclear) {
@@ -203,9 +207,9 @@ impl Smtp {
 
     /// What is said of the whole message; or whose fault it is that nothing was said, and what that
     /// makes of it.
-    async fn judgement_of(&mut self, letter: Letter<'_>) -> Result<Receipt, (Option<Receipt>, Fault)> {
+    async fn judgement_of(&mut self, mail: OutgoingMail<'_>) -> Result<Receipt, (Option<Receipt>, Fault)> {
         let reply = match self.command(Data, 3).await {
-            Ok(_) => match self.transfer(letter.bytes).await {
+            Ok(_) => match self.transfer(mail.bytes).await {
                 Ok(reply) => {
                     self.has_taken = true;
                     return Ok(Receipt::Accepted(reply.words()));
@@ -226,7 +230,7 @@ impl Smtp {
         };
         match verdict::of(Step::Message, &reply) {
             whose @ (Whose::Connection | Whose::Unclear) => {
-                Err((None, self.declined(whose, &reply, letter.from)))
+                Err((None, self.declined(whose, &reply, mail.from)))
             }
             Whose::Recipient | Whose::Message | Whose::TooMany => Ok(judged(&reply)),
         }
@@ -254,7 +258,7 @@ impl Smtp {
         };
         let result = within(AFTER_THE_DOT, end).await;
         crash_point("dot-answered");
-        // What comes on top ends the session; what was said of this letter stands.
+        // What comes on top ends the session; what was said of this mail stands.
         self.usable &= self.wire.expect_silence().is_ok();
         result.map_err(|broken| {
             self.usable &= broken.is_verdict();
@@ -300,7 +304,7 @@ impl Smtp {
     }
 }
 
-/// The session broke while a letter was being handed over.
+/// The session broke while a mail was being handed over.
 fn broke(broken: &Broken, at: Option<usize>) -> Fault {
     let place = if at.is_some() { "at a recipient" } else { "in the message" };
     let help = "check the mail server, and anything in between: it ends sessions in the middle of a mail";

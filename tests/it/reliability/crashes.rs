@@ -176,7 +176,7 @@ fn case_10_sigterm_lets_the_mail_under_way_end() {
     server.wait_for(1);
     assert!(daemon.stop().success());
     let tally = oracle::check(&sandbox, &keys(0..3), &server.mails());
-    assert_eq!((tally.letters, tally.uncertain), (1, 0));
+    assert_eq!((tally.taken, tally.uncertain), (1, 0));
     sandbox.run_once();
     assert_eq!(server.mails().len(), 1);
 }
@@ -194,7 +194,7 @@ fn case_10_sigterm_ends_in_bounded_time_and_what_is_doubled_is_marked() {
 
     sandbox.run_once();
     let tally = oracle::check(&sandbox, &keys(0..3), &server.mails());
-    assert_eq!((tally.letters, tally.uncertain, tally.repeats), (2, 2, 2));
+    assert_eq!((tally.taken, tally.uncertain, tally.repeats), (2, 2, 2));
     let shown = sandbox.run(&["history", "show", "1"]).stdout;
     has(&shown, &["sales@contoso.example     sent", "uncertain: it may have arrived once more"]);
 }

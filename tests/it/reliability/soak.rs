@@ -67,13 +67,13 @@ fn case_02_random_kills_under_steady_inserts() {
     assert!(daemon.stop().success());
     let tally = oracle::check(&sandbox, &written, &server.mails());
     eprintln!(
-        "soak: {kills} kills -9 and as many restarts in {} s · {} rows written · {} runs · {} mails, {} letters \
+        "soak: {kills} kills -9 and as many restarts in {} s · {} rows written · {} runs · {} mails, {} messages \
          taken · {} uncertain marks · {} repeats, all marked · {} rows held · 0 lost · integrity ok",
         began.elapsed().as_secs(),
         tally.rows,
         tally.runs,
         tally.mails,
-        tally.letters,
+        tally.taken,
         tally.uncertain,
         tally.repeats,
         tally.held,

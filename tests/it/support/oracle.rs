@@ -21,8 +21,8 @@ pub(crate) struct Tally {
     pub(crate) rows: usize,
     /// Mails of the history.
     pub(crate) mails: usize,
-    /// Letters that the server has taken, repeats included.
-    pub(crate) letters: usize,
+    /// Messages that the server has taken, repeats included.
+    pub(crate) taken: usize,
     /// Marks of the history: ends of a message without a recorded reply, counted by recipient.
     pub(crate) uncertain: u64,
     /// Repeats that the server has seen, counted by recipient; each has its mark.
@@ -34,17 +34,17 @@ pub(crate) struct Tally {
 /// Holds the rows that were written against the mails that have arrived, once nothing waits.
 pub(crate) fn check(sandbox: &Sandbox, written: &[String], arrived: &[Mail]) -> Tally {
     integrity(&sandbox.path("state"));
-    let mut tally = Tally { rows: written.len(), letters: arrived.len(), ..Tally::default() };
-    let letters = by_message_id(arrived);
+    let mut tally = Tally { rows: written.len(), taken: arrived.len(), ..Tally::default() };
+    let copies_of = by_message_id(arrived);
     let recorded = recorded(sandbox, &mut tally);
-    for id in letters.keys() {
+    for id in copies_of.keys() {
         assert!(recorded.iter().any(|mail| mail["message_id"] == **id), "{id} is not in the history");
     }
     for mail in &recorded {
-        hold_against(mail, letters.get(mail["message_id"].as_str().unwrap()), &mut tally);
+        hold_against(mail, copies_of.get(mail["message_id"].as_str().unwrap()), &mut tally);
     }
     let mut carried: BTreeMap<String, &str> = BTreeMap::new();
-    for (id, copies) in &letters {
+    for (id, copies) in &copies_of {
         for key in copies[0].row_keys() {
             if let Some(other) = carried.insert(key.clone(), id) {
                 panic!("{key} is in two mails, {other} and {id}");

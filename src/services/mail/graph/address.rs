@@ -2,8 +2,8 @@
 //! the message itself, and takes `Bcc` out before it does.
 //!
 //! So hidden recipients are written in here, at the hand-over, and stand nowhere else: the outbox's
-//! bytes have none, and nothing of them goes out by SMTP. The same letter makes the same bytes each
-//! time. Where the headers name somebody to whom the letter does not go (he has it already, or it is
+//! bytes have none, and nothing of them goes out by SMTP. The same mail makes the same bytes each
+//! time. Where the headers name somebody to whom the mail does not go (he has it already, or it is
 //! a trial for another one), they are written anew.
 
 use mail_parser::{HeaderName, HeaderValue, MessageParser};
