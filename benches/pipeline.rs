@@ -13,7 +13,7 @@ use divan::counter::ItemsCount;
 use jiff::{SignedDuration, Timestamp};
 use leadflow::compose::sheet::Sheet;
 use leadflow::compose::spool::Spool;
-use leadflow::compose::{Scene, compose};
+use leadflow::compose::{ComposeInput, compose};
 use leadflow::config;
 use leadflow::filter::Filter;
 use leadflow::flow::{Config, Flow};
@@ -128,7 +128,7 @@ fn render(bencher: Bencher<'_, '_>) {
     let flow: Arc<Flow> = Arc::clone(config(1).flows.values().next().unwrap());
     let from = leadflow::flow::Mailbox::bare("leads@contoso.example");
     let now: Timestamp = WRITTEN.parse().unwrap();
-    let scene = Scene {
+    let input = ComposeInput {
         flow: &flow,
         run: 1,
         past_time: now,
@@ -140,7 +140,7 @@ fn render(bencher: Bencher<'_, '_>) {
     };
     bencher
         .counter(ItemsCount::new(ROWS))
-        .bench_local(|| compose(&scene, &mut spool, folder.path()).unwrap().size());
+        .bench_local(|| compose(&input, &mut spool, folder.path()).unwrap().size());
 }
 
 /// All flows come due, and end.

@@ -7,7 +7,7 @@ use super::*;
 use serde_json::json;
 
 /// The records of all CSVs, by the names of their columns.
-fn records(mails: &[(Composed, Vec<u8>)]) -> Vec<Vec<(String, String)>> {
+fn records(mails: &[(ComposedMail, Vec<u8>)]) -> Vec<Vec<(String, String)>> {
     let mut found = Vec::new();
     for (_, bytes) in mails {
         let message = MessageParser::default().parse(bytes).unwrap();

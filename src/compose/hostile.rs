@@ -4,7 +4,7 @@ use mail_parser::{MessageParser, MimeHeaders as _};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::tests::{flow, scene};
+use super::tests::{flow, input};
 use super::*;
 use crate::rows::columns::Cell;
 use crate::rows::row::Row;
@@ -169,7 +169,7 @@ fn is_well_composed(email: &str, rows: &[String], max_bytes: usize) {
     }
     let columns = spool.columns().to_vec();
     let from = Mailbox::named("Leads", "leads@contoso.example");
-    let mails = compose(&scene(&flow, &from, max_bytes), &mut spool, folder.path()).unwrap();
+    let mails = compose(&input(&flow, &from, max_bytes), &mut spool, folder.path()).unwrap();
     let mut next = 0;
     for (mail, bytes) in mails.read().map(Result::unwrap) {
         assert!(bytes.len() <= max_bytes, "{} bytes", bytes.len());
@@ -182,7 +182,7 @@ fn is_well_composed(email: &str, rows: &[String], max_bytes: usize) {
 }
 
 /// Every line of the head is one that leadflow writes, and has no sign that does anything.
-fn headers_are_ours(mail: &Composed, bytes: &[u8]) {
+fn headers_are_ours(mail: &ComposedMail, bytes: &[u8]) {
     const OURS: [&str; 13] = [
         "From",
         "To",

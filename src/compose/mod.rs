@@ -45,9 +45,9 @@ use crate::template::{FIRST_OF_OFFER, LEAD, Templates};
 use message::{Address, Built, Parts};
 use sheet::Sheet;
 
-/// What the mails of a run tell beside its rows.
+/// What the mails of a run are composed from, apart from its rows.
 #[derive(Debug, Clone, Copy)]
-pub struct Scene<'a> {
+pub struct ComposeInput<'a> {
     /// The flow, with its compiled templates.
     pub flow: &'a Flow,
     /// The run's number.
@@ -69,18 +69,18 @@ pub struct Scene<'a> {
 /// The mails of a run: their bytes lie one after the other in a spool file, the lines of their CSVs in
 /// another one.
 #[derive(Debug)]
-pub struct Mails {
+pub struct ComposedMails {
     bytes: SpooledTempFile,
     lines: SpooledTempFile,
     head: Vec<u8>,
-    list: Vec<Composed>,
+    list: Vec<ComposedMail>,
     notes: Vec<String>,
     sender: String,
 }
 
 /// One mail of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Composed {
+pub struct ComposedMail {
     /// Subject as rendered, controls stripped, at most 150 characters and the number.
     pub subject: String,
     /// With angle brackets.
@@ -91,7 +91,7 @@ pub struct Composed {
     sheet: Option<SheetPart>,
 }
 
-impl Composed {
+impl ComposedMail {
     fn size(&self) -> u64 {
         let sheet = self.sheet.as_ref().map_or(0, SheetPart::size);
         self.span.end - self.span.start + sheet
@@ -121,7 +121,7 @@ const MOST_NOTES: usize = 20;
 /// Bytes of mails that are kept in memory before they move to a file.
 const IN_MEMORY: usize = 1 << 20;
 
-impl Mails {
+impl ComposedMails {
     /// What a person should know: a template failed, or a flood of rows became a digest.
     pub fn notes(&self) -> &[String] {
         &self.notes
@@ -133,17 +133,17 @@ impl Mails {
     }
 
     /// The mails in their order.
-    pub fn list(&self) -> &[Composed] {
+    pub fn list(&self) -> &[ComposedMail] {
         &self.list
     }
 
     /// The number of bytes of all mails.
     pub fn size(&self) -> u64 {
-        self.list.iter().map(Composed::size).sum()
+        self.list.iter().map(ComposedMail::size).sum()
     }
 
     /// Reads the mails back, one at a time.
-    pub fn read(self) -> impl Iterator<Item = io::Result<(Composed, Vec<u8>)>> {
+    pub fn read(self) -> impl Iterator<Item = io::Result<(ComposedMail, Vec<u8>)>> {
         let Self { mut bytes, mut lines, head, list, .. } = self;
         list.into_iter().map(move |mail| {
             bytes.seek(SeekFrom::Start(mail.span.start))?;
@@ -164,20 +164,24 @@ impl Mails {
 /// # Errors
 /// When the disk fails or a header cannot be written. A template that fails is no error: the rows
 /// then go out as a plain listing.
-pub fn compose(scene: &Scene<'_>, spool: &mut Spool, folder: &Path) -> Result<Mails, ComposeError> {
-    let mails = compose_with(scene, spool, folder, false)?;
-    let is_too_large = mails.list.iter().any(|mail| mail.size() > scene.max_bytes as u64);
+pub fn compose(
+    input: &ComposeInput<'_>,
+    spool: &mut Spool,
+    folder: &Path,
+) -> Result<ComposedMails, ComposeError> {
+    let mails = compose_with(input, spool, folder, false)?;
+    let is_too_large = mails.list.iter().any(|mail| mail.size() > input.max_bytes as u64);
     // A CSV takes over what the body has no room for.
-    if is_too_large { compose_with(scene, spool, folder, true) } else { Ok(mails) }
+    if is_too_large { compose_with(input, spool, folder, true) } else { Ok(mails) }
 }
 
 fn compose_with(
-    scene: &Scene<'_>,
+    input: &ComposeInput<'_>,
     spool: &mut Spool,
     folder: &Path,
     is_sheet_wanted: bool,
-) -> Result<Mails, ComposeError> {
-    let email = &scene.flow.email;
+) -> Result<ComposedMails, ComposeError> {
+    let email = &input.flow.email;
     let mut notes = Vec::new();
     let single = email.each == Each::Row && spool.len() <= MOST_SINGLE_MAILS;
     if email.each == Each::Row && !single {
@@ -192,19 +196,19 @@ fn compose_with(
         .as_ref()
         .map_or_else(|| Sheet::of_spool(spool), |columns| Sheet::of_columns(columns))
         .separated_by(email.csv_separator);
-    let limits = Limits { email, is_single: single, is_sheet_wanted, max_bytes: scene.max_bytes };
+    let limits = Limits { email, is_single: single, is_sheet_wanted, max_bytes: input.max_bytes };
     let Plan { parts, attached, cut_rows, lines } = plan::plan(spool, &sheet, limits, folder)?;
     notes.extend(left_out(more_columns, email.csv.is_some(), columns.len(), cut_rows));
     let left_out = LeftOut { more_columns, cut_rows };
-    let declared = declared(scene.flow, &columns);
+    let declared = declared(input.flow, &columns);
     let length = spool.len();
-    let context = Context { scene, columns, declared, left_out, is_lead, attached, length, single };
+    let context = Context { input, columns, declared, left_out, is_lead, attached, length, single };
     let bytes = tempfile::spooled_tempfile_in(IN_MEMORY, folder);
-    let sender = scene.from.address.clone();
-    let mut mails = Mails { bytes, lines, head: sheet.head()?, list: Vec::new(), notes, sender };
-    for (index, part) in parts.iter().enumerate() {
-        let place = Place { number: index + 1, of: parts.len(), part };
-        context.write_mail(&place, spool, &mut mails)?;
+    let sender = input.from.address.clone();
+    let mut mails = ComposedMails { bytes, lines, head: sheet.head()?, list: Vec::new(), notes, sender };
+    for (at, part) in parts.iter().enumerate() {
+        let index = PartIndex { number: at + 1, of: parts.len(), part };
+        context.write_mail(&index, spool, &mut mails)?;
     }
     Ok(mails)
 }
@@ -219,7 +223,7 @@ fn declared(flow: &Flow, columns: &[String]) -> Vec<String> {
     names.into_iter().filter(|name| !columns.iter().any(|column| column == name)).map(str::to_owned).collect()
 }
 
-/// What neither the body nor, perhaps, the CSV tells of the rows.
+/// What neither the body nor, perhaps, the CSV shows of the rows.
 fn left_out(more_columns: bool, has_own_csv: bool, columns: usize, cut_rows: u64) -> Vec<String> {
     let of_csv = if has_own_csv {
         "the CSV has those that `csv` names, and the table has all"
@@ -253,14 +257,14 @@ fn by_offer(rows: Vec<Value>) -> Vec<Value> {
     groups.into_iter().flatten().collect()
 }
 
-/// A template may fail at another place for each mail; the first ones tell enough.
+/// A template may fail at another place for each mail; the first notes are enough.
 fn note_once(notes: &mut Vec<String>, note: String) {
     if notes.len() < MOST_NOTES && !notes.contains(&note) {
         notes.push(note);
     }
 }
 
-/// What the mails of a run do not tell in its place.
+/// What the mails of a run leave out.
 struct LeftOut {
     /// Rows have columns that the run does not know by name.
     more_columns: bool,
@@ -270,7 +274,7 @@ struct LeftOut {
 
 /// What all mails of a run have in common.
 struct Context<'a> {
-    scene: &'a Scene<'a>,
+    input: &'a ComposeInput<'a>,
     columns: Vec<String>,
     /// Columns that the templates name, rows can have, and none of these rows has.
     declared: Vec<String>,
@@ -281,8 +285,8 @@ struct Context<'a> {
     single: bool,
 }
 
-/// Which of a run's mails it is.
-struct Place<'a> {
+/// Which of the mails of a run it is.
+struct PartIndex<'a> {
     number: usize,
     of: usize,
     part: &'a Part,
@@ -291,27 +295,27 @@ struct Place<'a> {
 impl Context<'_> {
     fn write_mail(
         &self,
-        place: &Place<'_>,
+        index: &PartIndex<'_>,
         spool: &mut Spool,
-        mails: &mut Mails,
+        mails: &mut ComposedMails,
     ) -> Result<(), ComposeError> {
-        let shown = self.shown_rows(place.part, spool)?;
+        let shown = self.shown_rows(index.part, spool)?;
         let shown = if self.is_lead { by_offer(shown) } else { shown };
-        let message_id = format!("<{}@{}>", Uuid::new_v4(), self.scene.from.domain());
-        let sheet = self.attached.then(|| SheetPart::new(mails.head.len(), place.part.lines.clone()));
-        let (subject, built, sheet) = self.fitting(place, shown, sheet, &message_id, &mut mails.notes)?;
+        let message_id = format!("<{}@{}>", Uuid::new_v4(), self.input.from.domain());
+        let sheet = self.attached.then(|| SheetPart::new(mails.head.len(), index.part.lines.clone()));
+        let (subject, built, sheet) = self.fitting(index, shown, sheet, &message_id, &mut mails.notes)?;
         let start = mails.bytes.seek(SeekFrom::End(0))?;
         mails.bytes.write_all(&built)?;
-        let rows = place.part.rows.clone();
+        let rows = index.part.rows.clone();
         let span = start..start + built.len() as u64;
-        mails.list.push(Composed { subject, message_id, rows, span, sheet });
+        mails.list.push(ComposedMail { subject, message_id, rows, span, sheet });
         Ok(())
     }
 
     /// The first rows of a mail, as many as its body has room for, and one in any case.
     fn shown_rows(&self, part: &Part, spool: &mut Spool) -> io::Result<Vec<Value>> {
-        let most = if self.single { usize::MAX } else { self.scene.flow.email.max_rows };
-        let budget = plan::body_budget(self.scene.max_bytes);
+        let most = if self.single { usize::MAX } else { self.input.flow.email.max_rows };
+        let budget = plan::body_budget(self.input.max_bytes);
         let mut shown = Vec::new();
         let mut size = 0;
         let mut rows = spool.rows_from(part.at)?;
@@ -331,7 +335,7 @@ impl Context<'_> {
     /// template if that is what is too large. Without a CSV it may come out too large.
     fn fitting(
         &self,
-        place: &Place<'_>,
+        index: &PartIndex<'_>,
         mut shown: Vec<Value>,
         sheet: Option<SheetPart>,
         message_id: &str,
@@ -340,24 +344,24 @@ impl Context<'_> {
         let of_sheet = sheet.as_ref().map_or(0, SheetPart::size);
         let mut is_plain = false;
         loop {
-            let rendered = if is_plain { self.plain(place) } else { self.render(place, &mut shown, notes) };
+            let rendered = if is_plain { self.plain(index) } else { self.render(index, &mut shown, notes) };
             let subject = rendered.subject.clone();
             let parts = Parts {
-                address: Address::of_flow(&self.scene.flow.email, self.scene.from),
-                date: self.scene.now,
+                address: Address::of_flow(&self.input.flow.email, self.input.from),
+                date: self.input.now,
                 message_id,
                 headers: self.headers(),
                 rendered,
-                csv: sheet.is_some().then(|| self.file_name(place)),
+                csv: sheet.is_some().then(|| self.file_name(index)),
             };
             let Built { bytes, sheet_at } = message::build(parts).map_err(ComposeError::Message)?;
             let size = bytes.len() as u64 + of_sheet;
-            if size <= self.scene.max_bytes as u64 || (sheet.is_none() && !shown.is_empty()) {
+            if size <= self.input.max_bytes as u64 || (sheet.is_none() && !shown.is_empty()) {
                 let sheet = sheet.zip(sheet_at).map(|(sheet, at)| sheet.placed(at));
                 return Ok((subject, bytes, sheet));
             }
             if is_plain {
-                return Err(ComposeError::TooLarge(size, self.scene.max_bytes));
+                return Err(ComposeError::TooLarge(size, self.input.max_bytes));
             }
             if shown.is_empty() {
                 is_plain = true;

@@ -4,7 +4,7 @@ use handlebars::Context as Data;
 use serde_json::{Map, Value, json};
 
 use super::listing;
-use super::{Context, Place, note_once};
+use super::{Context, PartIndex, note_once};
 use crate::flow::{Each, TestLeads};
 use crate::template::cell;
 use crate::template::{LEAD, lead_of};
@@ -13,29 +13,29 @@ use crate::template::{Rendered, Templates};
 impl Context<'_> {
     /// Those of the flow; many rows of a flow with single mails have a digest's.
     fn templates(&self) -> &Templates {
-        let email = &self.scene.flow.email;
+        let email = &self.input.flow.email;
         let digest = email.templates.digest().filter(|_| email.each == Each::Row && !self.single);
         digest.unwrap_or(&email.templates)
     }
 
     pub(super) fn headers(&self) -> Vec<(&'static str, String)> {
         let mut headers = vec![
-            ("X-Leadflow-Flow", self.scene.flow.name.clone()),
-            ("X-Leadflow-Run", self.scene.run.to_string()),
+            ("X-Leadflow-Flow", self.input.flow.name.clone()),
+            ("X-Leadflow-Run", self.input.run.to_string()),
         ];
-        headers.extend(self.scene.is_test.then(|| ("X-Leadflow-Test", "yes".to_owned())));
+        headers.extend(self.input.is_test.then(|| ("X-Leadflow-Test", "yes".to_owned())));
         headers
     }
 
     /// The rows are lent to the templates: they may be many, and a copy would take as much again.
     pub(super) fn render(
         &self,
-        place: &Place<'_>,
+        index: &PartIndex<'_>,
         shown: &mut Vec<Value>,
         notes: &mut Vec<String>,
     ) -> Rendered {
         let mut data = Data::null();
-        *data.data_mut() = self.data(place, std::mem::take(shown));
+        *data.data_mut() = self.data(index, std::mem::take(shown));
         let mut rendered = match self.templates().render_in(&data) {
             Ok(rendered) => rendered,
             Err(error) => {
@@ -52,48 +52,48 @@ impl Context<'_> {
         if let Value::Array(rows) = data.data_mut()["rows"].take() {
             *shown = rows;
         }
-        self.with_subject(place, rendered)
+        self.with_subject(index, rendered)
     }
 
     /// Without the template, and without any row.
-    pub(super) fn plain(&self, place: &Place<'_>) -> Rendered {
-        self.with_subject(place, self.listed(&self.data(place, Vec::new())))
+    pub(super) fn plain(&self, index: &PartIndex<'_>) -> Rendered {
+        self.with_subject(index, self.listed(&self.data(index, Vec::new())))
     }
 
     fn listed(&self, data: &Value) -> Rendered {
         let length = if self.single { 1 } else { self.length };
         let noun = if length == 1 { "row" } else { "rows" };
-        let subject = format!("{}: {length} new {noun}", self.scene.flow.name);
+        let subject = format!("{}: {length} new {noun}", self.input.flow.name);
         Rendered { subject, html: None, text: Some(listing::plain(data)) }
     }
 
-    fn with_subject(&self, place: &Place<'_>, mut rendered: Rendered) -> Rendered {
+    fn with_subject(&self, index: &PartIndex<'_>, mut rendered: Rendered) -> Rendered {
         rendered.subject = cell::subject(&rendered.subject);
-        if self.scene.is_test {
+        if self.input.is_test {
             rendered.subject = format!("[test] {}", rendered.subject);
         }
-        if place.of > 1 && !self.single {
-            rendered.subject = format!("{} ({}/{})", rendered.subject, place.number, place.of);
+        if index.of > 1 && !self.single {
+            rendered.subject = format!("{} ({}/{})", rendered.subject, index.number, index.of);
         }
         rendered
     }
 
-    fn data(&self, place: &Place<'_>, shown: Vec<Value>) -> Value {
-        let flow = self.scene.flow;
+    fn data(&self, index: &PartIndex<'_>, shown: Vec<Value>) -> Value {
+        let flow = self.input.flow;
         let lead = shown.first().map_or_else(|| lead_of(&Map::new()).into(), |row| row[LEAD].clone());
         let length = if self.single { 1 } else { self.length };
         let mut data = json!({
-            "hidden_tests": self.scene.hidden_tests,
-            "length": length, "shown": shown.len(), "hidden": place.part.rows.len() - shown.len(),
-            "part": place.number, "parts": if self.single { 1 } else { place.of }, "attached": self.attached,
+            "hidden_tests": self.input.hidden_tests,
+            "length": length, "shown": shown.len(), "hidden": index.part.rows.len() - shown.len(),
+            "part": index.number, "parts": if self.single { 1 } else { index.of }, "attached": self.attached,
             "columns": self.columns, "is_lead": self.is_lead, "lead": lead,
             "more_columns": self.left_out.more_columns, "cut_rows": self.left_out.cut_rows,
             "flow": {
                 "name": flow.name, "description": flow.description, "table": flow.table.name,
                 "time_zone": flow.time_zone.iana_name().unwrap_or("UTC"),
             },
-            "run": { "id": self.scene.run },
-            "past_time": self.scene.past_time.to_string(), "now": self.scene.now.to_string(),
+            "run": { "id": self.input.run },
+            "past_time": self.input.past_time.to_string(), "now": self.input.now.to_string(),
         });
         data["rows"] = shown.into();
         data
@@ -103,7 +103,7 @@ impl Context<'_> {
     /// column of that name is `lead_`.
     pub(super) fn row_value(&self, mut columns: Map<String, Value>) -> Value {
         let mut lead = lead_of(&columns);
-        if self.scene.flow.email.test_leads == TestLeads::Include {
+        if self.input.flow.email.test_leads == TestLeads::Include {
             lead.insert("is_test".to_owned(), false.into());
         }
         let mut row = Map::new();
@@ -118,11 +118,11 @@ impl Context<'_> {
         cell::shown(Value::Object(row))
     }
 
-    pub(super) fn file_name(&self, place: &Place<'_>) -> String {
-        let flow = &self.scene.flow.name;
-        let run = self.scene.run;
-        if place.of > 1 {
-            format!("{flow}-{run}-{}of{}.csv", place.number, place.of)
+    pub(super) fn file_name(&self, index: &PartIndex<'_>) -> String {
+        let flow = &self.input.flow.name;
+        let run = self.input.run;
+        if index.of > 1 {
+            format!("{flow}-{run}-{}of{}.csv", index.number, index.of)
         } else {
             format!("{flow}-{run}.csv")
         }

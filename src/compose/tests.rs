@@ -25,7 +25,7 @@ pub(super) fn composed(
     email: &str,
     rows: &[Value],
     max_bytes: usize,
-) -> (Vec<(Composed, Vec<u8>)>, Vec<String>) {
+) -> (Vec<(ComposedMail, Vec<u8>)>, Vec<String>) {
     let flow = flow(email);
     let folder = tempfile::tempdir().unwrap();
     let mut spool = Spool::new(folder.path()).knowing(flow.email.named_columns());
@@ -36,15 +36,15 @@ pub(super) fn composed(
         spool.push(&Row::from_text(row.to_string()).unwrap()).unwrap();
     }
     let from = Mailbox::named("Leads", "leads@contoso.example");
-    let mails = compose(&scene(&flow, &from, max_bytes), &mut spool, folder.path()).unwrap();
+    let mails = compose(&input(&flow, &from, max_bytes), &mut spool, folder.path()).unwrap();
     let notes = mails.notes().to_vec();
     (mails.read().map(Result::unwrap).collect(), notes)
 }
 
 /// A run of the flow.
-pub(super) fn scene<'a>(flow: &'a Flow, from: &'a Mailbox, max_bytes: usize) -> Scene<'a> {
+pub(super) fn input<'a>(flow: &'a Flow, from: &'a Mailbox, max_bytes: usize) -> ComposeInput<'a> {
     let now = "2026-03-01T08:00:00Z".parse().unwrap();
-    Scene { flow, run: 7, past_time: now, now, from, max_bytes, is_test: false, hidden_tests: 0 }
+    ComposeInput { flow, run: 7, past_time: now, now, from, max_bytes, is_test: false, hidden_tests: 0 }
 }
 
 pub(super) fn text_of(bytes: &[u8]) -> String {

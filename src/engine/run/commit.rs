@@ -6,7 +6,7 @@ use super::query::NewRows;
 use super::recorder::StepRecorder;
 use super::window::ScanPlan;
 use super::{RunError, StepsResult};
-use crate::compose::{Composed, Mails, Scene, compose};
+use crate::compose::{ComposeInput, ComposedMail, ComposedMails, compose};
 use crate::engine::RunContext;
 use crate::flow::condition::Verdict;
 use crate::flow::{Config, Flow, NoConnection};
@@ -22,7 +22,7 @@ pub(super) struct RunDecision {
     pub(super) new_rows: NewRows,
     pub(super) verdict: Verdict,
     /// The mails, where the condition holds.
-    pub(super) mails: Option<Mails>,
+    pub(super) mails: Option<ComposedMails>,
 }
 
 /// Renders the mails on a thread that may block.
@@ -34,7 +34,7 @@ pub(super) async fn render(
     plan: &ScanPlan,
     mut new_rows: NewRows,
     recorder: &mut StepRecorder,
-) -> Result<(Option<Mails>, NewRows), RunError> {
+) -> Result<(Option<ComposedMails>, NewRows), RunError> {
     let name = flow.email.connections.first().cloned().unwrap_or_default();
     let connection = config.mails.get(&name).cloned().ok_or(NoConnection(name))?;
     let max_bytes = config.max_message_bytes(&flow.email.connections);
@@ -45,14 +45,22 @@ pub(super) async fn render(
     let of_flow = Arc::clone(flow);
     let work = move || {
         let from = connection.from();
-        let scene =
-            Scene { flow: &of_flow, run, past_time, now, from, max_bytes, is_test: false, hidden_tests };
-        let mails = compose(&scene, &mut new_rows.spool, &folder)?;
+        let input = ComposeInput {
+            flow: &of_flow,
+            run,
+            past_time,
+            now,
+            from,
+            max_bytes,
+            is_test: false,
+            hidden_tests,
+        };
+        let mails = compose(&input, &mut new_rows.spool, &folder)?;
         Ok::<_, RunError>((mails, new_rows))
     };
     let (mails, new_rows) = ctx.runner.run(work).await.ok_or(RunError::Stopped)??;
     let of_mail =
-        |mail: &Composed| RenderedMail { subject: mail.subject.clone(), rows: mail.rows.len() as u64 };
+        |mail: &ComposedMail| RenderedMail { subject: mail.subject.clone(), rows: mail.rows.len() as u64 };
     let inputs = RenderInputs { rows: new_rows.marks.len() as u64, max_rows: flow.email.max_rows as u64 };
     let outputs = RenderOutputs::Made {
         mails: mails.list().iter().map(of_mail).collect(),
@@ -105,7 +113,7 @@ pub(super) async fn commit(
     let connections = flow.email.connections.clone();
     let sender = mails.as_ref().map(|mails| mails.sender().to_owned()).unwrap_or_default();
     let recipients = flow.email.recipients();
-    let messages = mails.into_iter().flat_map(Mails::read).map(move |mail| {
+    let messages = mails.into_iter().flat_map(ComposedMails::read).map(move |mail| {
         let (mail, bytes) = mail?;
         Ok(NewMessage {
             connections: connections.clone(),

@@ -244,7 +244,7 @@ async fn run_steps(
         Verdict::Mail => Box::pin(commit::render(ctx, config, flow, run, &plan, new_rows, recorder)).await?,
         Verdict::NothingNew | Verdict::Gather | Verdict::Skip => (None, new_rows),
     };
-    for note in mails.iter().flat_map(crate::compose::Mails::notes) {
+    for note in mails.iter().flat_map(crate::compose::ComposedMails::notes) {
         warn!(flow = flow.name, run, "{note}");
     }
     crash_point("before-commit");

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
 
 use crate::compose::spool::Spool;
-use crate::compose::{Mails, Scene, compose};
+use crate::compose::{ComposeInput, ComposedMails, compose};
 use crate::engine::run::RunError;
 use crate::flow::{Config, Flow, NoConnection, TestLeads};
 use crate::platform::clock::Clock;
@@ -51,7 +51,7 @@ pub struct Preview {
     /// Test leads among those that it mails.
     pub tests: u64,
     /// The mails, as they would be sent; made also where the condition does not hold.
-    pub mails: Mails,
+    pub mails: ComposedMails,
 }
 
 /// What was found in the table.
@@ -171,7 +171,7 @@ pub async fn test_mail(
     flow: &Arc<Flow>,
     clock: &Clock,
     rows: Vec<Map<String, Value>>,
-) -> Result<Mails, RunError> {
+) -> Result<ComposedMails, RunError> {
     let folder = tempfile::tempdir()?;
     let mut spool = Spool::new(folder.path()).knowing(flow.email.named_columns());
     for mut row in rows {
@@ -206,7 +206,7 @@ async fn composed(
     OfMail { past_time, is_test, hidden_tests }: OfMail,
     mut spool: Spool,
     folder: tempfile::TempDir,
-) -> Result<Mails, RunError> {
+) -> Result<ComposedMails, RunError> {
     let name = flow.email.connections.first().cloned().unwrap_or_default();
     let connection = config.mails.get(&name).cloned().ok_or(NoConnection(name))?;
     let max_bytes = config.max_message_bytes(&flow.email.connections);
@@ -214,8 +214,9 @@ async fn composed(
     let now = clock.now();
     let work = move || {
         let from = connection.from();
-        let scene = Scene { flow: &flow, run: 0, past_time, now, from, max_bytes, is_test, hidden_tests };
-        compose(&scene, &mut spool, folder.path())
+        let input =
+            ComposeInput { flow: &flow, run: 0, past_time, now, from, max_bytes, is_test, hidden_tests };
+        compose(&input, &mut spool, folder.path())
     };
     Ok(tokio::task::spawn_blocking(work).await.map_err(|_| RunError::Stopped)??)
 }
