@@ -1,7 +1,7 @@
 //! What commands do beside the engine.
 
 pub mod doctor;
-pub mod forget;
+pub mod erasure;
 pub mod lead_export;
 pub mod made_up_leads;
 pub mod preview;

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::tasks::forget::{Left, Place, Told};
+use crate::tasks::erasure::{ErasureReport, Leftover, TableName};
 
 /// What was erased of a person, and what was seen afterwards.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -13,13 +13,13 @@ pub struct ErasureView {
     pub ok: bool,
     /// What is gone.
     pub erased: ErasedView,
-    /// What was known of the person, and so was looked for.
+    /// What was known of the person, and so was searched for.
     pub looked_for: LookedForView,
     /// Rows of the person that stay in their tables.
     pub rows_that_stay: usize,
-    /// What was looked through afterwards.
+    /// What was searched afterwards.
     pub looked_at: LookedAtView,
-    /// What is left, or could not be looked at.
+    /// What is left, or could not be searched.
     pub left: Vec<LeftView>,
     /// What is not leadflow's to erase.
     pub not_touched: &'static str,
@@ -38,7 +38,7 @@ pub struct ErasedView {
     pub rows: usize,
 }
 
-/// What was looked for.
+/// What was searched for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct LookedForView {
     /// The address.
@@ -47,7 +47,7 @@ pub struct LookedForView {
     pub name: bool,
 }
 
-/// What was looked through.
+/// What was searched afterwards.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LookedAtView {
     /// Tables that were read to their end.
@@ -82,13 +82,14 @@ pub struct LeftView {
 
 impl ErasureView {
     /// Of what was done; `from_tables` says that rows were to go, too.
-    pub fn new(person: &str, told: &Told, from_tables: bool, not_touched: &'static str) -> Self {
-        let Told { erased, rows, searched, look, left, looked_for, .. } = told;
-        let table = |Place { connection, table }: &Place| TableView {
+    pub fn new(person: &str, report: &ErasureReport, from_tables: bool, not_touched: &'static str) -> Self {
+        let ErasureReport { erased, rows, searched, tables, left, looked_for, .. } = report;
+        let table = |TableName { connection, table }: &TableName| TableView {
             connection: connection.clone(),
             table: table.clone(),
         };
-        let left_over = |Left { what, help }: &Left| LeftView { what: what.clone(), help: help.clone() };
+        let left_over =
+            |Leftover { what, help }: &Leftover| LeftView { what: what.clone(), help: help.clone() };
         Self {
             person: person.to_owned(),
             ok: left.is_empty(),
@@ -99,10 +100,10 @@ impl ErasureView {
                 rows: *rows,
             },
             looked_for: LookedForView { address: looked_for.address, name: looked_for.name },
-            rows_that_stay: if from_tables { 0 } else { look.rows.len() },
+            rows_that_stay: if from_tables { 0 } else { tables.rows.len() },
             looked_at: LookedAtView {
-                tables: look.read.iter().map(table).collect(),
-                rows: look.scanned,
+                tables: tables.read.iter().map(table).collect(),
+                rows: tables.scanned,
                 mails: searched.mails,
                 files: searched.files,
                 bytes: searched.bytes,

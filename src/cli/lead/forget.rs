@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use leadflow::config::Loaded;
-use leadflow::tasks::forget::{self, Asked, Known, Left, LookedFor, Told};
+use leadflow::tasks::erasure::{self, ErasureReport, ErasureScope, ErasureTarget, Leftover, LookedFor};
 use leadflow::views::erasure::ErasureView;
 
 use crate::cli::{Usage, ask, output};
@@ -25,14 +25,14 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-/// What is not looked at, and why no success can speak of it.
+/// What is not searched, which no success can speak of.
 const NOT_TOUCHED: &str = "leadflow cannot erase backups, the log, mail servers or the recipients' \
  mailboxes";
 
 pub(super) async fn forget(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let config = &loaded.config;
-    let known = match forget::find(config, &Asked::of(&arguments.person)).await {
-        Ok(known) => known,
+    let scope = match erasure::find(config, &ErasureTarget::parse(&arguments.person)).await {
+        Ok(scope) => scope,
         Err(rows) => bail!(
             "{} is the key of {} rows, which may belong to different people; give the address, or \
              PartitionKey/RowKey:{}",
@@ -41,8 +41,8 @@ pub(super) async fn forget(loaded: &Loaded, arguments: &Arguments) -> anyhow::Re
             some_of(&rows)
         ),
     };
-    if !known.person.is_known() && known.look.rows.is_empty() {
-        let unread = lines_of(known.look.unread.iter().map(|(_, left)| left));
+    if !scope.person.is_known() && scope.tables.rows.is_empty() {
+        let unread = lines_of(scope.tables.unread.iter().map(|(_, left)| left));
         bail!(
             "no table has a row `{}`, so leadflow does not know whom to forget; give the address{unread}",
             arguments.person
@@ -52,35 +52,35 @@ pub(super) async fn forget(loaded: &Loaded, arguments: &Arguments) -> anyhow::Re
         if arguments.json {
             return Err(Usage("--json does not ask for confirmation; pass --yes to erase".to_owned()).into());
         }
-        output::print(&asked(&known, arguments))?;
+        output::print(&asked(&scope, arguments))?;
         if !is_agreed()? {
             output::print("nothing was done")?;
             return Ok(ExitCode::FAILURE);
         }
     }
-    let told = forget::forget(config, known, arguments.table).await;
+    let report = erasure::erase(config, scope, arguments.table).await;
     if arguments.json {
-        let view = ErasureView::new(&arguments.person, &told, arguments.table, NOT_TOUCHED);
+        let view = ErasureView::new(&arguments.person, &report, arguments.table, NOT_TOUCHED);
         output::print_json(&view)?;
     } else {
-        output::print(&text_of(&told, arguments))?;
+        output::print(&text_of(&report, arguments))?;
     }
-    Ok(if told.left.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if report.left.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// What is about to happen.
-fn asked(known: &Known, arguments: &Arguments) -> String {
-    let look = &known.look;
-    let unread = lines_of(look.unread.iter().map(|(_, left)| left));
+fn asked(scope: &ErasureScope, arguments: &Arguments) -> String {
+    let tables = &scope.tables;
+    let unread = lines_of(tables.unread.iter().map(|(_, left)| left));
     format!(
         "{} of {} in {}{unread}\neverything that names the person is erased from the state, its history and its kept \
          mails{}",
-        count(look.rows.len(), "row"),
+        count(tables.rows.len(), "row"),
         arguments.person,
-        count(look.read.len(), "table"),
+        count(tables.read.len(), "table"),
         if arguments.table {
             ", and the rows from their tables"
-        } else if look.rows.len() == 1 {
+        } else if tables.rows.len() == 1 {
             "; the row stays in its table (--table deletes it)"
         } else {
             "; the rows stay in their tables (--table deletes them)"
@@ -88,8 +88,8 @@ fn asked(known: &Known, arguments: &Arguments) -> String {
     )
 }
 
-fn text_of(told: &Told, arguments: &Arguments) -> String {
-    let Told { erased, rows, searched, look, left, .. } = told;
+fn text_of(report: &ErasureReport, arguments: &Arguments) -> String {
+    let ErasureReport { erased, rows, searched, tables, left, .. } = report;
     let mut text = format!(
         "erased: {}, {} of the history, {} of mail folders, {}\n",
         count(erased.mails.len(), "mail"),
@@ -97,7 +97,7 @@ fn text_of(told: &Told, arguments: &Arguments) -> String {
         count(erased.files.len(), "file"),
         count(*rows, "row")
     );
-    let staying = if arguments.table { 0 } else { look.rows.len() };
+    let staying = if arguments.table { 0 } else { tables.rows.len() };
     match staying {
         0 => {}
         1 => text.push_str("1 row of the person stays in its table (--table deletes it)\n"),
@@ -108,13 +108,13 @@ fn text_of(told: &Told, arguments: &Arguments) -> String {
     let _ = writeln!(
         text,
         "verified: searched {} of {}, {} and {} ({}) again",
-        count(look.scanned, "row"),
-        count(look.read.len(), "table"),
+        count(tables.scanned, "row"),
+        count(tables.read.len(), "table"),
         count(searched.mails, "kept mail"),
         count(searched.files, "file"),
         output::counted(searched.bytes, "byte")
     );
-    if told.is_nothing() {
+    if report.is_nothing() {
         let _ = writeln!(
             text,
             "nothing about {} was found: compare it with the lead's own address (`leadflow lead list FLOW`)",
@@ -122,14 +122,14 @@ fn text_of(told: &Told, arguments: &Arguments) -> String {
         );
     }
     if left.is_empty() {
-        let _ = writeln!(text, "{}", seen(told.looked_for, staying));
+        let _ = writeln!(text, "{}", seen(report.looked_for, staying));
     } else {
         let _ = writeln!(text, "not done:{}", lines_of(left.iter()));
     }
     text + NOT_TOUCHED
 }
 
-/// What was not found in all that was looked through, or in the rows alone that stay.
+/// What was not found in all that was searched, or in the rows alone that stay.
 fn seen(LookedFor { address, name }: LookedFor, staying: usize) -> String {
     let alone = match staying {
         1 => "only in that 1 row".to_owned(),
@@ -160,8 +160,8 @@ fn some_of(rows: &[String]) -> String {
 /// Rows of an ambiguous key that are named.
 const SHOWN: usize = 10;
 
-fn lines_of<'a>(left: impl Iterator<Item = &'a Left>) -> String {
-    left.fold(String::new(), |text, Left { what, help }| format!("{text}\n  {what}\n    {help}"))
+fn lines_of<'a>(left: impl Iterator<Item = &'a Leftover>) -> String {
+    left.fold(String::new(), |text, Leftover { what, help }| format!("{text}\n  {what}\n    {help}"))
 }
 
 fn count(number: usize, thing: &str) -> String {

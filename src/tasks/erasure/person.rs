@@ -1,4 +1,4 @@
-//! Who is to be forgotten, and whether a text names the person.
+//! The person to erase, and whether a text names the person.
 
 use std::borrow::Cow;
 
@@ -6,9 +6,9 @@ use mail_parser::decoders::html::html_to_text;
 use mail_parser::{Message, MessageParser, PartType};
 use serde_json::Value;
 
-use super::asked::{self, Asked};
 use super::escapes::unescaped;
 use super::names::Names;
+use super::target::{self, ErasureTarget};
 use crate::rows::lead::Lead;
 use crate::rows::row::Row;
 
@@ -32,15 +32,15 @@ pub(super) enum Relation {
     None,
 }
 
-/// Escapes within escapes, and JSON within texts of JSON, that are looked into.
+/// Escapes within escapes, and JSON within texts of JSON, that are searched.
 const DEEPEST: usize = 4;
 
 impl Person {
     /// By what was asked for; the rest is learnt from the person's rows.
-    pub fn of(asked: &Asked) -> Self {
-        match asked {
-            Asked::Email(address) => Self { addresses: asked::forms_of(address), ..Self::default() },
-            Asked::Key(partition, row) => {
+    pub fn new(target: &ErasureTarget) -> Self {
+        match target {
+            ErasureTarget::Email(address) => Self { addresses: target::forms_of(address), ..Self::default() },
+            ErasureTarget::Key(partition, row) => {
                 Self { key: Some((partition.clone(), row.clone())), ..Self::default() }
             }
         }
@@ -51,18 +51,18 @@ impl Person {
         let columns = row.columns();
         let lead = Lead::new(&columns);
         if let Some(address) = address_of(row).filter(|_| self.addresses.is_empty()) {
-            self.addresses = asked::forms_of(&address);
+            self.addresses = target::forms_of(&address);
         }
         let [first, last] = ["first_name", "last_name"].map(|field| lead.text(field).unwrap_or_default());
         self.names.learn(first, last);
     }
 
-    /// Whether there is anything to look for in a text.
+    /// Whether there is anything to search for in a text.
     pub fn is_known(&self) -> bool {
         !self.addresses.is_empty() || !self.names.is_empty()
     }
 
-    /// Whether a name of the person is known that can be told from other words.
+    /// Whether a name of the person is known that stands out from other words.
     pub fn has_name(&self) -> bool {
         !self.names.is_empty()
     }
@@ -204,7 +204,7 @@ mod tests {
     use serde_json::json;
 
     fn person(address: &str) -> Person {
-        Person::of(&Asked::of(address))
+        Person::new(&ErasureTarget::parse(address))
     }
 
     fn row(columns: &Value) -> Row {
@@ -281,9 +281,9 @@ mod tests {
         ] {
             assert_eq!(ana.relation_of(&row(&columns)), expected, "{columns}");
         }
-        let key = Person::of(&Asked::of("p/r"));
+        let key = Person::new(&ErasureTarget::parse("p/r"));
         assert_eq!(key.relation_of(&row(&json!({}))), Relation::Own);
-        assert_eq!(Person::of(&Asked::of("q/r")).relation_of(&row(&json!({}))), Relation::None);
+        assert_eq!(Person::new(&ErasureTarget::parse("q/r")).relation_of(&row(&json!({}))), Relation::None);
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! Databases that lie in leadflow's folders and are not the state: what `recover` has put aside, and
-//! copies. They hold whole mails, in base64 and in pieces, so that looking for words is not enough.
+//! copies. They hold whole mails, in base64 and in pieces, so that a search for words is not enough.
 
 use std::io::Read as _;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::path::Path;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
 
-use super::Left;
+use super::Leftover;
 use super::person::Person;
 use crate::platform::ownership::open_inside;
 
@@ -15,8 +15,8 @@ use crate::platform::ownership::open_inside;
 const DATABASE: &[u8] = b"SQLite format 3\0";
 const LOGS: [&[u8]; 2] = [b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83"];
 
-/// Looks through the file where it is a database; what is to be said of it. Its errors are said, too.
-pub(super) fn look(path: &Path, person: &Person) -> Option<Left> {
+/// Searches the file where it is a database; what is to be reported of it, its errors included.
+pub(super) fn search(path: &Path, person: &Person) -> Option<Leftover> {
     let mut head = Vec::new();
     open_inside(path).ok()?.take(DATABASE.len() as u64).read_to_end(&mut head).ok()?;
     let what = if LOGS.iter().any(|log| head.starts_with(log)) {
@@ -30,14 +30,14 @@ pub(super) fn look(path: &Path, person: &Person) -> Option<Left> {
     } else {
         return None;
     };
-    Some(Left {
+    Some(Leftover {
         what,
         help: format!("leadflow does not use it; delete it if you no longer need it: rm {}", path.display()),
     })
 }
 
 fn is_in_database(path: &Path, person: &Person) -> rusqlite::Result<bool> {
-    // Nothing is written beside it, and no log is looked for.
+    // Nothing is written beside it, and no log is opened.
     let mut address =
         url::Url::from_file_path(path).map_err(|()| rusqlite::Error::InvalidPath(path.to_owned()))?;
     address.set_query(Some("immutable=1"));
@@ -91,12 +91,12 @@ const SHORT: usize = 64;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tasks::forget::Asked;
+    use crate::tasks::erasure::ErasureTarget;
 
     #[test]
-    fn whole_mails_are_read_and_what_cannot_be_is_told() {
+    fn whole_mails_are_read_and_what_cannot_be_is_reported() {
         let folder = tempfile::tempdir().unwrap();
-        let person = Person::of(&Asked::of("ana@fabrikam.example"));
+        let person = Person::new(&ErasureTarget::parse("ana@fabrikam.example"));
         let at = |name: &str| folder.path().join(name);
         let path = at("a b#?%41.db");
         let mut mail = b"Subject: x\r\nContent-Transfer-Encoding: base64\r\n\r\n".to_vec();
@@ -106,20 +106,20 @@ mod tests {
             db.execute("INSERT INTO \"te\"\"xts\" VALUES (?1, ?2, ?3)", (mail, part, bytes)).unwrap();
         };
         put(b"Subject: other\r\n\r\nThis one names somebody else, at some length: bo@c.example\r\n", 1, 0);
-        assert_eq!(look(&path, &person), None);
+        assert_eq!(search(&path, &person), None);
         mail.extend_from_slice(b"VGhpcyBvbmUgbmFtZXMgYW5hQGZhYnJpa2FtLmV4YW1wbGU=\r\n");
         let (begin, end) = mail.split_at(70);
         put(begin, 2, 0);
         put(end, 2, 1);
-        let found = look(&path, &person).unwrap();
+        let found = search(&path, &person).unwrap();
         assert!(found.what.ends_with("names the person") && found.help.contains("rm /"), "{found:?}");
         drop(db);
         let whole = std::fs::read(&path).unwrap();
         std::fs::write(at("broken"), [&whole[..100], &[b'x'; 5_000]].concat()).unwrap();
         std::fs::write(at("log"), [LOGS[1], &[0; 40]].concat()).unwrap();
         std::fs::write(at("text"), "no database").unwrap();
-        assert!(look(&at("broken"), &person).unwrap().what.contains("cannot be searched: "));
-        assert!(look(&at("log"), &person).unwrap().what.contains("a database's log"));
-        assert_eq!(look(&at("text"), &person), None);
+        assert!(search(&at("broken"), &person).unwrap().what.contains("cannot be searched: "));
+        assert!(search(&at("log"), &person).unwrap().what.contains("a database's log"));
+        assert_eq!(search(&at("text"), &person), None);
     }
 }

@@ -1,20 +1,20 @@
-//! Who is asked for, as people type or copy it.
+//! The person to erase, as people type or copy it.
 
 use url::Host;
 
-/// Who is asked for.
+/// The person to erase.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Asked {
+pub enum ErasureTarget {
     /// By address, in lower case.
     Email(String),
     /// By the `RowKey` of a lead, and its `PartitionKey` where it is given.
     Key(Option<String>, String),
 }
 
-impl Asked {
+impl ErasureTarget {
     /// An address, with whatever mail programs put around one (`Ana <ana@fabrikam.example>`,
     /// `mailto:`, a comma behind it); anything else is a key.
-    pub fn of(text: &str) -> Self {
+    pub fn parse(text: &str) -> Self {
         let text = text.trim();
         if let Some(address) = address_in(text) {
             return Self::Email(address.to_lowercase());
@@ -86,15 +86,19 @@ mod tests {
             "ana@fabrikam.example.",
             "ana＠fabrikam.example",
         ] {
-            assert_eq!(Asked::of(text), Asked::Email("ana@fabrikam.example".to_owned()), "{text}");
+            assert_eq!(
+                ErasureTarget::parse(text),
+                ErasureTarget::Email("ana@fabrikam.example".to_owned()),
+                "{text}"
+            );
         }
         for text in ["o'hara@b.example", "x+y@b.example", "a/b@c.example", "ana@localhost"] {
-            assert_eq!(Asked::of(text), Asked::Email(text.to_owned()));
+            assert_eq!(ErasureTarget::parse(text), ErasureTarget::Email(text.to_owned()));
         }
         for text in ["1", "p/1", "@", "ana@", "@b.example", "a@b@c", "a@b.example c@d.example", "a b@c", ""] {
-            assert!(matches!(Asked::of(text), Asked::Key(..)), "{text}");
+            assert!(matches!(ErasureTarget::parse(text), ErasureTarget::Key(..)), "{text}");
         }
-        assert_eq!(Asked::of("a/b/c"), Asked::Key(Some("a/b".to_owned()), "c".to_owned()));
+        assert_eq!(ErasureTarget::parse("a/b/c"), ErasureTarget::Key(Some("a/b".to_owned()), "c".to_owned()));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::person::Person;
-use super::{Left, databases};
+use super::{Leftover, databases};
 use crate::flow::{Config, MailConnection, TableConnection};
 use crate::platform::ownership::{open_inside, remove_inside};
 use crate::platform::pieces::find_in_file;
@@ -29,7 +29,7 @@ pub struct Erased {
     pub is_log_empty: bool,
 }
 
-/// What was looked through afterwards.
+/// What was searched afterwards.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Searched {
     /// Files of the state folder and of mail folders.
@@ -107,8 +107,8 @@ async fn is_of_person(store: &Store, mail: i64, person: &Person) -> Result<bool,
     Ok(store.message_bytes(mail).await?.is_some_and(|bytes| person.is_in_mail(&bytes)))
 }
 
-/// Deletes the files of mail folders that name the person; those that cannot be looked at are told.
-pub(super) fn erase_folders(config: &Config, person: &Person, left: &mut Vec<Left>) -> Vec<PathBuf> {
+/// Deletes the files of mail folders that name the person; those that cannot be read are reported.
+pub(super) fn erase_folders(config: &Config, person: &Person, left: &mut Vec<Leftover>) -> Vec<PathBuf> {
     let mut erased = Vec::new();
     let paths: Vec<_> = mail_folders(config).flat_map(|folder| files_of(folder, left)).collect();
     for path in paths {
@@ -127,7 +127,7 @@ pub(super) fn erase_folders(config: &Config, person: &Person, left: &mut Vec<Lef
     erased
 }
 
-/// Looks through everything again. Mails that are still to be sent are told apart from this.
+/// Searches everything again. Mails that are still to be sent are reported by the caller.
 ///
 /// # Errors
 /// When the state cannot be read.
@@ -135,12 +135,12 @@ pub(super) async fn search_state(
     store: &Store,
     person: &Person,
     waiting: &[i64],
-    left: &mut Vec<Left>,
+    left: &mut Vec<Leftover>,
 ) -> Result<Searched, StoreError> {
     let kept = store.kept_messages().await?;
     for mail in kept.iter().filter(|mail| !waiting.contains(mail)) {
         if is_of_person(store, *mail, person).await? {
-            left.push(Left {
+            left.push(Leftover {
                 what: format!("the text of mail {mail} names the person"),
                 help: "it was made in the meantime; run the command again".to_owned(),
             });
@@ -152,8 +152,8 @@ pub(super) async fn search_state(
     Ok(Searched { files: absence.files, bytes: absence.bytes, mails: kept.len() })
 }
 
-fn still_there(path: &Path) -> Left {
-    Left {
+fn still_there(path: &Path) -> Leftover {
+    Leftover {
         what: format!("the name or address is still in {}", path.display()),
         help: "run the command again; what is left then is not from leadflow: look into the file".to_owned(),
     }
@@ -165,7 +165,7 @@ pub(super) fn search_files(
     config: &Config,
     person: &Person,
     with_tables: bool,
-    left: &mut Vec<Left>,
+    left: &mut Vec<Leftover>,
 ) -> Searched {
     let mut searched = Searched::default();
     let mut paths = files_of(&config.settings.state, left);
@@ -188,7 +188,7 @@ pub(super) fn search_files(
                 searched.files += 1;
                 searched.bytes += bytes;
                 let is_in_use = tables.contains(&&path);
-                if let Some(found) = (!is_in_use).then(|| databases::look(&path, person)).flatten() {
+                if let Some(found) = (!is_in_use).then(|| databases::search(&path, person)).flatten() {
                     left.push(found);
                 } else if is_named {
                     left.push(still_there(&path));
@@ -236,7 +236,7 @@ fn embedded_file(connection: &TableConnection) -> Option<&PathBuf> {
 }
 
 /// Every plain file in the folder and below; a folder that is not there has none.
-fn files_of(folder: &Path, left: &mut Vec<Left>) -> Vec<PathBuf> {
+fn files_of(folder: &Path, left: &mut Vec<Leftover>) -> Vec<PathBuf> {
     let mut files = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -261,8 +261,8 @@ fn files_of(folder: &Path, left: &mut Vec<Left>) -> Vec<PathBuf> {
     files
 }
 
-fn unreadable(path: &Path, error: &io::Error) -> Left {
-    Left {
+fn unreadable(path: &Path, error: &io::Error) -> Leftover {
+    Leftover {
         what: format!("cannot search {}: {error}", path.display()),
         help: "let this user read and delete it, then run the command again".to_owned(),
     }

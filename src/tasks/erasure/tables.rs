@@ -1,10 +1,11 @@
 //! The person's rows in the tables of all flows.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use futures::future::join_all;
 
-use super::Left;
+use super::Leftover;
 use super::person::{self, Person, Relation, address_of};
 use crate::engine::run::RunError;
 use crate::flow::Config;
@@ -16,7 +17,7 @@ use crate::store::{Store, StoreError};
 
 /// A table, whichever flows read it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub struct TableName {
     /// The table connection.
     pub connection: String,
     /// The table's name.
@@ -25,69 +26,68 @@ pub struct Place {
 
 /// A row that has to do with the person.
 #[derive(Debug, Clone)]
-pub struct Found {
+pub struct FoundRow {
     /// Where it is.
-    pub place: Place,
+    pub table: TableName,
     /// The row.
     pub row: Row,
 }
 
-/// What a look at all tables has come to.
+/// The result of a search of all tables.
 #[derive(Debug, Clone, Default)]
-pub struct Look {
+pub struct TableSearch {
     /// The person's own rows.
-    pub rows: Vec<Found>,
+    pub rows: Vec<FoundRow>,
     /// Rows of others that name the person.
-    pub named: Vec<Found>,
+    pub named: Vec<FoundRow>,
     /// Tables that were read to their end.
-    pub read: Vec<Place>,
+    pub read: Vec<TableName>,
     /// Tables that could not be, and why.
-    pub unread: Vec<(Place, Left)>,
-    /// All rows that were looked at.
+    pub unread: Vec<(TableName, Leftover)>,
+    /// All rows that were read.
     pub scanned: usize,
 }
 
-/// Looks and deletions, until nothing new appears or this many have passed.
+/// Searches and deletions, until nothing new appears or this many have passed.
 const ROUNDS: u32 = 3;
 
-impl Place {
-    /// In words.
-    pub fn words(&self) -> String {
-        format!("the table {} of the connection {}", self.table, self.connection)
+impl fmt::Display for TableName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the table {} of the connection {}", self.table, self.connection)
     }
 }
 
 /// Every table that a flow of flows.toml reads, whether the flow is on or off.
-pub(super) fn places(config: &Config) -> Vec<Place> {
-    let place = |flow: &crate::flow::Flow| Place {
+pub(super) fn names(config: &Config) -> Vec<TableName> {
+    let name = |flow: &crate::flow::Flow| TableName {
         connection: flow.table.connection.clone(),
         table: flow.table.name.clone(),
     };
-    let mut places: Vec<_> = config.flows.values().map(|flow| place(flow)).collect();
-    places.sort();
-    places.dedup();
-    places
+    let mut names: Vec<_> = config.flows.values().map(|flow| name(flow)).collect();
+    names.sort();
+    names.dedup();
+    names
 }
 
 /// Reads every table to its end, whatever the flows' filters say.
-pub(super) async fn look(services: &Online, config: &Config, person: &Person) -> Look {
-    let places = places(config);
-    let looks = join_all(places.iter().map(|place| read(services, config, place, person))).await;
-    let mut all = Look::default();
-    for (place, look) in places.into_iter().zip(looks) {
-        match look {
+pub(super) async fn search(services: &Online, config: &Config, person: &Person) -> TableSearch {
+    let names = names(config);
+    let searches = join_all(names.iter().map(|name| read(services, config, name, person))).await;
+    let mut all = TableSearch::default();
+    for (name, search) in names.into_iter().zip(searches) {
+        match search {
             Ok((rows, scanned)) => {
                 all.scanned += scanned;
                 for (relation, row) in rows {
-                    let found = Found { place: place.clone(), row };
+                    let found = FoundRow { table: name.clone(), row };
                     if relation == Relation::Own { all.rows.push(found) } else { all.named.push(found) }
                 }
-                all.read.push(place);
+                all.read.push(name);
             }
             Err(error) => {
-                let what = format!("cannot read {} to its end: {error}", place.words());
+                let what = format!("cannot read {name} to its end: {error}");
                 let help = format!("{}; then run the command again", error.help());
-                all.unread.push((place, Left { what, help }));
+                all.unread.push((name, Leftover { what, help }));
             }
         }
     }
@@ -96,8 +96,13 @@ pub(super) async fn look(services: &Online, config: &Config, person: &Person) ->
 
 type Read = (Vec<(Relation, Row)>, usize);
 
-async fn read(services: &Online, config: &Config, place: &Place, person: &Person) -> Result<Read, RunError> {
-    let table = open(services, config, place).await?;
+async fn read(
+    services: &Online,
+    config: &Config,
+    name: &TableName,
+    person: &Person,
+) -> Result<Read, RunError> {
+    let table = open(services, config, name).await?;
     let mut scan = table.scan(Query::default());
     let mut rows = Vec::new();
     let mut scanned = 0;
@@ -109,80 +114,86 @@ async fn read(services: &Online, config: &Config, place: &Place, person: &Person
     Ok((rows, scanned))
 }
 
-async fn open(services: &Online, config: &Config, place: &Place) -> Result<Table, RunError> {
-    Ok(services.open_table(config.table(&place.connection, &place.table)?).await?)
+async fn open(services: &Online, config: &Config, name: &TableName) -> Result<Table, RunError> {
+    Ok(services.open_table(config.table(&name.connection, &name.table)?).await?)
 }
 
 /// Whether all rows that a key names are one person's: leads of one address, or copies of one row.
 ///
 /// # Errors
 /// With the rows in words, where they need not be.
-pub(super) fn check_one(look: &Look) -> Result<(), Vec<String>> {
-    let whose = |found: &Found| match address_of(&found.row) {
+pub(super) fn check_one(search: &TableSearch) -> Result<(), Vec<String>> {
+    let whose = |found: &FoundRow| match address_of(&found.row) {
         Some(address) => (Some(address), None, None),
         None => (None, Some(found.row.partition_key.clone()), person::name_of(&found.row)),
     };
-    let mut others = look.rows.iter().map(whose);
+    let mut others = search.rows.iter().map(whose);
     let Some(first) = others.next() else { return Ok(()) };
     if others.all(|other| other == first) {
         return Ok(());
     }
-    let words = |found: &Found| {
+    let words = |found: &FoundRow| {
         let Row { partition_key, row_key, .. } = &found.row;
         let who = address_of(&found.row).or_else(|| person::name_of(&found.row));
         let who = who.unwrap_or_else(|| "neither address nor name".to_owned());
-        format!("{partition_key}/{row_key} in {}: {who}", found.place.words())
+        format!("{partition_key}/{row_key} in {}: {who}", found.table)
     };
-    Err(look.rows.iter().map(words).collect())
+    Err(search.rows.iter().map(words).collect())
 }
 
-/// What a deletion has come to, by a look afterwards.
+/// The result of a deletion, by a search afterwards.
 #[derive(Debug, Default)]
 pub(super) struct Deleted {
     /// Rows that were there before and are not any more.
     pub(super) rows: usize,
-    /// The last look.
-    pub(super) look: Look,
+    /// The last search of the tables.
+    pub(super) tables: TableSearch,
     /// Why rows are still there.
-    pub(super) left: Vec<Left>,
+    pub(super) left: Vec<Leftover>,
 }
 
-/// Deletes the rows, and looks again until none is left or it does not help.
-pub(super) async fn delete(services: &Online, config: &Config, person: &Person, look: Look) -> Deleted {
-    let mut deleted = Deleted { look, ..Deleted::default() };
-    let mut seen: BTreeMap<(Place, String, String), Option<String>> = BTreeMap::new();
+/// Deletes the rows, and searches again until none is left or it does not help.
+pub(super) async fn delete(
+    services: &Online,
+    config: &Config,
+    person: &Person,
+    search: TableSearch,
+) -> Deleted {
+    let mut deleted = Deleted { tables: search, ..Deleted::default() };
+    let mut seen: BTreeMap<(TableName, String, String), Option<String>> = BTreeMap::new();
     for _ in 0..ROUNDS {
-        if deleted.look.rows.is_empty() {
+        if deleted.tables.rows.is_empty() {
             break;
         }
-        for found in &deleted.look.rows {
+        for found in &deleted.tables.rows {
             seen.insert(key_of(found), delete_one(services, config, found).await);
         }
-        deleted.look = self::look(services, config, person).await;
+        deleted.tables = self::search(services, config, person).await;
     }
-    let unread = |place: &Place| deleted.look.unread.iter().any(|(unread, _)| unread == place);
-    let stands = |key: &(Place, String, String)| deleted.look.rows.iter().any(|found| key_of(found) == *key);
+    let unread = |name: &TableName| deleted.tables.unread.iter().any(|(unread, _)| unread == name);
+    let stands =
+        |key: &(TableName, String, String)| deleted.tables.rows.iter().any(|found| key_of(found) == *key);
     deleted.rows = seen.keys().filter(|key| !unread(&key.0) && !stands(key)).count();
-    let left = deleted.look.rows.iter().map(|found| {
+    let left = deleted.tables.rows.iter().map(|found| {
         let why = seen.get(&key_of(found)).cloned().flatten();
         still_there(found, why)
     });
     deleted.left = left.collect();
-    let unseen = seen.keys().filter(|key| unread(&key.0)).map(|key| Left {
-        what: format!("could not verify that the row {}/{} is gone from {}", key.1, key.2, key.0.words()),
+    let unseen = seen.keys().filter(|key| unread(&key.0)).map(|key| Leftover {
+        what: format!("could not verify that the row {}/{} is gone from {}", key.1, key.2, key.0),
         help: "run the command again once the table can be read".to_owned(),
     });
     deleted.left.extend(unseen);
     deleted
 }
 
-fn key_of(found: &Found) -> (Place, String, String) {
-    (found.place.clone(), found.row.partition_key.clone(), found.row.row_key.clone())
+fn key_of(found: &FoundRow) -> (TableName, String, String) {
+    (found.table.clone(), found.row.partition_key.clone(), found.row.row_key.clone())
 }
 
 /// Why it did not go, as far as the service says.
-async fn delete_one(services: &Online, config: &Config, found: &Found) -> Option<String> {
-    let table = match open(services, config, &found.place).await {
+async fn delete_one(services: &Online, config: &Config, found: &FoundRow) -> Option<String> {
+    let table = match open(services, config, &found.table).await {
         Ok(table) => table,
         Err(error) => return Some(error.to_string()),
     };
@@ -196,11 +207,11 @@ async fn delete_one(services: &Online, config: &Config, found: &Found) -> Option
     }
 }
 
-fn still_there(found: &Found, why: Option<String>) -> Left {
+fn still_there(found: &FoundRow, why: Option<String>) -> Leftover {
     let Row { partition_key, row_key, .. } = &found.row;
     let why = why.unwrap_or_else(|| "the service says that it was deleted".to_owned());
-    Left {
-        what: format!("the row {partition_key}/{row_key} is still in {}: {why}", found.place.words()),
+    Leftover {
+        what: format!("the row {partition_key}/{row_key} is still in {}: {why}", found.table),
         help:
             "let leadflow delete (a SAS needs the permission `d`), or delete the row in the portal (Storage \
          browser), then run the command again"
@@ -209,29 +220,24 @@ fn still_there(found: &Found, why: Option<String>) -> Left {
 }
 
 /// Rows of others that name the person.
-pub(super) fn named(look: &Look) -> impl Iterator<Item = Left> + '_ {
-    look.named.iter().map(|found| Left {
+pub(super) fn named(search: &TableSearch) -> impl Iterator<Item = Leftover> + '_ {
+    search.named.iter().map(|found| Leftover {
         what: format!(
             "the row {}/{} of {} is another person's lead and names this person",
-            found.row.partition_key,
-            found.row.row_key,
-            found.place.words()
+            found.row.partition_key, found.row.row_key, found.table
         ),
         help: "edit the row by hand; leadflow deletes no lead of another person".to_owned(),
     })
 }
 
 /// Tables of which only a part can be seen.
-pub(super) fn partly_seen(config: &Config) -> Vec<Left> {
+pub(super) fn partly_seen(config: &Config) -> Vec<Leftover> {
     let mut left = Vec::new();
-    for place in places(config) {
-        let signature = config.tables.get(&place.connection).and_then(Signature::of);
+    for name in names(config) {
+        let signature = config.tables.get(&name.connection).and_then(Signature::of);
         if signature.is_some_and(|signature| signature.is_of_a_range) {
-            left.push(Left {
-                what: format!(
-                    "the signature of {} covers only a range of its rows (spk, epk)",
-                    place.words()
-                ),
+            left.push(Leftover {
+                what: format!("the signature of {name} covers only a range of its rows (spk, epk)"),
                 help: "the others were not searched; use a signature for the whole table, then run the \
                  command again"
                     .to_owned(),
@@ -242,11 +248,11 @@ pub(super) fn partly_seen(config: &Config) -> Vec<Left> {
 }
 
 /// Tables that flows have read and none reads any more.
-pub(super) async fn earlier(config: &Config, store: &Store) -> Result<Vec<Left>, StoreError> {
+pub(super) async fn earlier(config: &Config, store: &Store) -> Result<Vec<Leftover>, StoreError> {
     let services = Online::new(Clock::System);
     let mut tables = Vec::new();
-    for place in places(config) {
-        tables.extend(open(&services, config, &place).await);
+    for name in names(config) {
+        tables.extend(open(&services, config, &name).await);
     }
     let mut left = Vec::new();
     for flow in store.flow_names().await? {
@@ -254,7 +260,7 @@ pub(super) async fn earlier(config: &Config, store: &Store) -> Result<Vec<Left>,
         let is_read = |identity: &str| tables.iter().any(|table| table.is_recorded_as(identity));
         let unread = sources.filter(|identity| !identity.is_empty() && !is_read(identity));
         left.extend(unread.map(|identity| {
-            Left {
+            Leftover {
                 what: format!(
                     "the table {identity} was not searched: {flow} has read it, and no flow reads it now"
                 ),

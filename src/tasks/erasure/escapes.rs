@@ -1,4 +1,4 @@
-//! Texts without the escapes of URLs, HTML and JSON, for looking into them.
+//! Texts without the escapes of URLs, HTML and JSON, so that they can be searched.
 
 /// The named characters that an address or a name may hold.
 const NAMED: [(&str, char); 7] = [
