@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::wire::Exchange;
+use super::transport::Exchange;
 use crate::flow::{Audience, Entra, Identity};
 use crate::services::tls::Trust;
 use crate::text::advice::Advice;

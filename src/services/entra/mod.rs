@@ -2,7 +2,7 @@
 //! secret. The sign-in itself is `azure_identity`'s, on our own HTTP client.
 
 mod error;
-mod wire;
+mod transport;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ use crate::flow::{Audience, Cloud, Entra, Identity};
 use crate::platform::clock::Clock;
 use crate::platform::secrets;
 use crate::text::foreign;
-use wire::Wire;
+use transport::RecordingTransport;
 
 pub(crate) use error::EntraError;
 
@@ -102,9 +102,9 @@ impl Tokens {
     }
 
     async fn fetch(&self, audience: Audience) -> Result<AccessToken, EntraError> {
-        let wire = Wire::default();
+        let transport = RecordingTransport::default();
         let client_options = ClientOptions {
-            transport: Some(Transport::new(Arc::new(wire.clone()))),
+            transport: Some(Transport::new(Arc::new(transport.clone()))),
             retry: RetryOptions::none(),
             cloud: Some(Arc::new(configuration(self.entra.cloud))),
             ..ClientOptions::default()
@@ -113,8 +113,10 @@ impl Tokens {
         let scope = self.entra.cloud.scope(audience);
         match tokio::time::timeout(IN_ALL, credential.get_token(&[&scope], None)).await {
             Ok(Ok(token)) => Ok(token),
-            Ok(Err(error)) => Err(error::explained(&self.entra, wire.take(), audience, &error.to_string())),
-            Err(_) => Err(error::explained(&self.entra, wire.take(), audience, "no answer in time")),
+            Ok(Err(error)) => {
+                Err(error::explained(&self.entra, transport.take(), audience, &error.to_string()))
+            }
+            Err(_) => Err(error::explained(&self.entra, transport.take(), audience, "no answer in time")),
         }
     }
 

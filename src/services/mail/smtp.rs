@@ -12,8 +12,8 @@ mod remedy;
 mod reply;
 mod sign_in;
 mod tls;
+mod transport;
 mod verdict;
-mod wire;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -29,8 +29,8 @@ use crate::outbox::Receipt;
 use crate::platform::faults::crash_point;
 use crate::services::entra::Tokens;
 use reply::Reply;
+use transport::{SmtpTransport, TransportError, within};
 use verdict::{Step, Whose};
-use wire::{Broken, Wire, within};
 
 /// For the reply to one command (RFC 5321, 4.5.3.2 gives servers 5 minutes).
 pub(super) const FOR_A_COMMAND: Duration = Duration::from_mins(5);
@@ -45,7 +45,7 @@ const CHUNK: usize = 64 << 10;
 
 /// A signed-in session with an SMTP server.
 pub struct Smtp {
-    wire: Wire,
+    transport: SmtpTransport,
     /// It has signed in.
     has_login: bool,
     usable: bool,
@@ -85,8 +85,8 @@ impl Smtp {
     /// # Errors
     /// Each with the step that failed and what to do.
     pub(super) async fn open(smtp: &SmtpConnection, tokens: Option<Tokens>) -> Result<Self, ConnectError> {
-        let wire = connect::signed_in(smtp, tokens).await?;
-        Ok(Self { wire, has_login: smtp.login.is_some(), usable: true, has_taken: false })
+        let transport = connect::signed_in(smtp, tokens).await?;
+        Ok(Self { transport, has_login: smtp.login.is_some(), usable: true, has_taken: false })
     }
 
     pub(super) fn is_usable(&self) -> bool {
@@ -95,7 +95,7 @@ impl Smtp {
 
     pub(super) async fn close(mut self) {
         if self.usable {
-            let _ = timeout(TO_QUIT, self.wire.ask(Quit, 2)).await;
+            let _ = timeout(TO_QUIT, self.transport.ask(Quit, 2)).await;
         }
     }
 
@@ -158,9 +158,9 @@ impl Smtp {
             ))
         })?;
         let begun = self.command(Mail::new(Some(sender), Vec::new()), 2).await;
-        begun.map(drop).map_err(|broken| {
-            let error = self.takes_no_mail(from, &broken);
-            let is_final = matches!(&broken, Broken::Refused(reply) if reply.class() == 5);
+        begun.map(drop).map_err(|failure| {
+            let error = self.takes_no_mail(from, &failure);
+            let is_final = matches!(&failure, TransportError::Refused(reply) if reply.class() == 5);
             if self.has_taken && !is_final { Fault::Ended(error) } else { Fault::Connection(error) }
         })
     }
@@ -182,8 +182,8 @@ impl Smtp {
                     transaction.named.push(at);
                     continue;
                 }
-                Err(Broken::Refused(reply)) if reply.code != 421 => reply,
-                Err(broken) => return Err(broke(&broken, Some(at))),
+                Err(TransportError::Refused(reply)) if reply.code != 421 => reply,
+                Err(failure) => return Err(broke(&failure, Some(at))),
             };
             match verdict::of(Step::Recipient, &reply) {
                 Whose::TooMany if !transaction.named.is_empty() => {
@@ -214,19 +214,19 @@ impl Smtp {
                     self.has_taken = true;
                     return Ok(Receipt::Accepted(reply.words()));
                 }
-                Err((_, Broken::Refused(reply))) if reply.code != 421 => reply,
-                Err((_, Broken::Refused(reply))) => {
+                Err((_, TransportError::Refused(reply))) if reply.code != 421 => reply,
+                Err((_, TransportError::Refused(reply))) => {
                     self.usable = false;
                     return Ok(judged(&reply));
                 }
-                Err((receipt, broken)) => return Err((receipt, broke(&broken, None))),
+                Err((receipt, failure)) => return Err((receipt, broke(&failure, None))),
             },
-            Err(Broken::Refused(reply)) if reply.code != 421 => {
+            Err(TransportError::Refused(reply)) if reply.code != 421 => {
                 // The server may keep the recipients until it is told otherwise.
                 self.reset().await;
                 reply
             }
-            Err(broken) => return Err((None, broke(&broken, None))),
+            Err(failure) => return Err((None, broke(&failure, None))),
         };
         match verdict::of(Step::Message, &reply) {
             whose @ (Whose::Connection | Whose::Unclear) => {
@@ -240,46 +240,46 @@ impl Smtp {
         self.usable &= self.command(Rset, 2).await.is_ok();
     }
 
-    async fn command(&mut self, command: impl fmt::Display, class: u16) -> Result<Reply, Broken> {
-        let result = within(FOR_A_COMMAND, self.wire.ask(command, class)).await;
-        if let Err(broken) = &result {
-            self.usable &= broken.is_verdict();
+    async fn command(&mut self, command: impl fmt::Display, class: u16) -> Result<Reply, TransportError> {
+        let result = within(FOR_A_COMMAND, self.transport.ask(command, class)).await;
+        if let Err(failure) = &result {
+            self.usable &= failure.is_verdict();
         }
         result
     }
 
     /// The reply to the whole message; or why there is no good one, and what that makes of it.
-    async fn transfer(&mut self, message: &[u8]) -> Result<Reply, (Option<Receipt>, Broken)> {
-        within(TO_TRANSFER, self.write(message)).await.map_err(|broken| (None, broken))?;
+    async fn transfer(&mut self, message: &[u8]) -> Result<Reply, (Option<Receipt>, TransportError)> {
+        within(TO_TRANSFER, self.write(message)).await.map_err(|failure| (None, failure))?;
         crash_point("before-dot");
         let end = async {
-            self.wire.write(dots::end(message)).await?;
-            self.wire.hear(2).await
+            self.transport.write(dots::end(message)).await?;
+            self.transport.hear(2).await
         };
         let result = within(AFTER_THE_DOT, end).await;
         crash_point("dot-answered");
         // What comes on top ends the session; what was said of this mail stands.
-        self.usable &= self.wire.expect_silence().is_ok();
-        result.map_err(|broken| {
-            self.usable &= broken.is_verdict();
-            let doubt = Receipt::Unknown(format!("no reply to the end of the message: {broken}"));
-            (Some(doubt), broken)
+        self.usable &= self.transport.expect_silence().is_ok();
+        result.map_err(|failure| {
+            self.usable &= failure.is_verdict();
+            let doubt = Receipt::Unknown(format!("no reply to the end of the message: {failure}"));
+            (Some(doubt), failure)
         })
     }
 
     /// All but the end of the message. What comes before it is no answer to it.
-    async fn write(&mut self, message: &[u8]) -> Result<(), Broken> {
-        self.wire.expect_silence()?;
+    async fn write(&mut self, message: &[u8]) -> Result<(), TransportError> {
+        self.transport.expect_silence()?;
         for from in (0..message.len()).step_by(CHUNK) {
-            self.wire.write(&dots::stuffed(message, from..(from + CHUNK).min(message.len()))).await?;
+            self.transport.write(&dots::stuffed(message, from..(from + CHUNK).min(message.len()))).await?;
         }
-        self.wire.expect_silence()
+        self.transport.expect_silence()
     }
 
     /// The server does not want the mail at all: for the sender's sake, or it does not say for whose.
     fn declined(&self, whose: Whose, reply: &Reply, from: &str) -> Fault {
         if whose == Whose::Connection {
-            return Fault::Refused(self.takes_no_mail(from, &Broken::Refused(reply.clone())));
+            return Fault::Refused(self.takes_no_mail(from, &TransportError::Refused(reply.clone())));
         }
         let general = "its policy may be meant for the sender, for a recipient or for this mail: whether other mails \
          go through shows which";
@@ -295,20 +295,20 @@ impl Smtp {
         Fault::Declined { error, is_final: whose == Whose::Unclear }
     }
 
-    fn takes_no_mail(&self, from: &str, broken: &Broken) -> ConnectError {
-        let help = match broken {
-            Broken::Refused(reply) => remedy::of_refusal(reply, self.has_login),
+    fn takes_no_mail(&self, from: &str, failure: &TransportError) -> ConnectError {
+        let help = match failure {
+            TransportError::Refused(reply) => remedy::of_refusal(reply, self.has_login),
             _ => "check the mail server, and whether it accepts mail from this sender",
         };
-        ConnectError::new(format!("the server accepts no mail from {from}: {broken}"), Some(help))
+        ConnectError::new(format!("the server accepts no mail from {from}: {failure}"), Some(help))
     }
 }
 
 /// The session broke while a mail was being handed over.
-fn broke(broken: &Broken, at: Option<usize>) -> Fault {
+fn broke(failure: &TransportError, at: Option<usize>) -> Fault {
     let place = if at.is_some() { "at a recipient" } else { "in the message" };
     let help = "check the mail server, and anything in between: it ends sessions in the middle of a mail";
-    Fault::Broke { error: ConnectError::new(format!("the session ended {place}: {broken}"), Some(help)), at }
+    Fault::Broke { error: ConnectError::new(format!("the session ended {place}: {failure}"), Some(help)), at }
 }
 
 /// 5xx is final, everything else is for later.

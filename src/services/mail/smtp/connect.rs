@@ -5,11 +5,11 @@ use std::time::Duration;
 use lettre::transport::smtp::commands::Starttls;
 use secrecy::ExposeSecret as _;
 
-use super::hello::{self, Offers};
+use super::hello::{self, Capabilities};
 use super::remedy::{self, Stage};
 use super::sign_in::{self, By, Credentials};
 use super::tls::Tls;
-use super::wire::{Wire, within};
+use super::transport::{SmtpTransport, within};
 use crate::flow::{Audience, Proof, Security, SmtpConnection};
 use crate::platform::blocking::blocking;
 use crate::platform::secrets;
@@ -23,7 +23,10 @@ const TO_CONNECT: Duration = Duration::from_mins(1);
 ///
 /// # Errors
 /// Each with the step that failed and what to do.
-pub(super) async fn signed_in(smtp: &SmtpConnection, tokens: Option<Tokens>) -> Result<Wire, ConnectError> {
+pub(super) async fn signed_in(
+    smtp: &SmtpConnection,
+    tokens: Option<Tokens>,
+) -> Result<SmtpTransport, ConnectError> {
     let place = smtp.place();
     match smtp.login.as_ref().map(|login| (&login.username, &login.proof)) {
         None => Ok(connect(smtp, &place, None).await?.0),
@@ -32,10 +35,10 @@ pub(super) async fn signed_in(smtp: &SmtpConnection, tokens: Option<Tokens>) -> 
                 ConnectError::new(format!("the password for {place} cannot be read: {error}"), None)
             })?;
             let credentials = Credentials { user, secret: password.expose_secret() };
-            let (mut wire, offers) = connect(smtp, &place, Some(credentials)).await?;
-            let by = By { smtp, offers: &offers, credentials };
-            sign_in::by_password(&mut wire, by, &source.place()).await?;
-            Ok(wire)
+            let (mut transport, capabilities) = connect(smtp, &place, Some(credentials)).await?;
+            let by = By { smtp, capabilities: &capabilities, credentials };
+            sign_in::by_password(&mut transport, by, &source.place()).await?;
+            Ok(transport)
         }
         Some((user, Proof::OAuth(entra))) => {
             let tokens = tokens.unwrap_or_else(|| Tokens::new(entra.clone()));
@@ -56,11 +59,11 @@ async fn by_token(
     place: &str,
     user: &str,
     token: &Token,
-) -> Result<Wire, ConnectError> {
+) -> Result<SmtpTransport, ConnectError> {
     let credentials = Credentials { user, secret: token.secret.expose_secret() };
-    let (mut wire, offers) = connect(smtp, place, Some(credentials)).await?;
-    sign_in::by_token(&mut wire, By { smtp, offers: &offers, credentials }).await?;
-    Ok(wire)
+    let (mut transport, capabilities) = connect(smtp, place, Some(credentials)).await?;
+    sign_in::by_token(&mut transport, By { smtp, capabilities: &capabilities, credentials }).await?;
+    Ok(transport)
 }
 
 /// Reads files.
@@ -75,7 +78,7 @@ async fn connect(
     smtp: &SmtpConnection,
     place: &str,
     credentials: Option<Credentials<'_>>,
-) -> Result<(Wire, Offers), ConnectError> {
+) -> Result<(SmtpTransport, Capabilities), ConnectError> {
     if let Some(credentials) = credentials {
         credentials.know();
     }
@@ -83,37 +86,38 @@ async fn connect(
     let mut stage = Stage::Network;
     let mut name = String::new();
     let begin = async {
-        let stream = Wire::connect(&smtp.host, smtp.port, TO_CONNECT).await?;
+        let stream = SmtpTransport::connect(&smtp.host, smtp.port, TO_CONNECT).await?;
         name = hello::name(smtp.helo.as_deref(), stream.local_addr().ok().map(|at| at.ip()));
-        let mut wire = Wire::new(Box::new(stream));
+        let mut transport = SmtpTransport::new(Box::new(stream));
         if let (Security::Tls, Some(tls)) = (smtp.security, &tls) {
             stage = Stage::Tls;
-            wire = wire.protect(tls).await?;
+            transport = transport.protect(tls).await?;
         }
         stage = Stage::Greeting;
-        wire.hear(2).await?;
+        transport.hear(2).await?;
         stage = Stage::Hello;
-        let offers = hello::hello(&mut wire, &name).await?;
-        Ok((wire, offers))
+        let capabilities = hello::hello(&mut transport, &name).await?;
+        Ok((transport, capabilities))
     };
     let greeted = within(TO_CONNECT, begin).await;
-    let (mut wire, offers) = greeted.map_err(|broken| remedy::no_connection(&broken, stage, &name, smtp))?;
-    let (Security::StartTls, Some(tls)) = (smtp.security, &tls) else { return Ok((wire, offers)) };
-    if !offers.starttls {
+    let (mut transport, capabilities) =
+        greeted.map_err(|failure| remedy::no_connection(&failure, stage, &name, smtp))?;
+    let (Security::StartTls, Some(tls)) = (smtp.security, &tls) else { return Ok((transport, capabilities)) };
+    if !capabilities.starttls {
         let help = "write security = \"tls\" and port = 465, or port = 587; unencrypted mail is allowed on this \
          machine only";
         return Err(ConnectError::new(format!("{place} offers no STARTTLS"), Some(help)));
     }
     let protect = async {
         stage = Stage::StartTls;
-        wire.ask(Starttls, 2).await?;
+        transport.ask(Starttls, 2).await?;
         stage = Stage::Tls;
         // What was offered before may have been said by anybody, and does not count.
-        let mut wire = wire.protect(tls).await?;
+        let mut transport = transport.protect(tls).await?;
         stage = Stage::Hello;
-        let offers = hello::hello(&mut wire, &name).await?;
-        Ok((wire, offers))
+        let capabilities = hello::hello(&mut transport, &name).await?;
+        Ok((transport, capabilities))
     };
     let protected = within(TO_CONNECT, protect).await;
-    protected.map_err(|broken| remedy::no_connection(&broken, stage, &name, smtp))
+    protected.map_err(|failure| remedy::no_connection(&failure, stage, &name, smtp))
 }

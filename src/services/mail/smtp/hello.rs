@@ -6,31 +6,31 @@ use lettre::transport::smtp::authentication::Mechanism;
 use lettre::transport::smtp::extension::ClientId;
 
 use super::reply::Reply;
-use super::wire::{Broken, Wire};
+use super::transport::{SmtpTransport, TransportError};
 use crate::flow::address_literal;
 
 /// What a server offers, by its EHLO keywords; they count in any letter case (RFC 5321, 2.4).
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(super) struct Offers {
+pub(super) struct Capabilities {
     pub(super) starttls: bool,
     /// In capitals.
     mechanisms: Vec<String>,
 }
 
-impl Offers {
+impl Capabilities {
     fn of(reply: &Reply) -> Self {
-        let mut offers = Self::default();
+        let mut capabilities = Self::default();
         for line in &reply.lines {
             // `AUTH=LOGIN` is what servers wrote before RFC 2554, and some write both.
             let line = line.to_ascii_uppercase().replace('=', " ");
             let mut words = line.split_whitespace();
             match words.next() {
-                Some("STARTTLS") => offers.starttls = true,
-                Some("AUTH") => offers.mechanisms.extend(words.map(str::to_owned)),
+                Some("STARTTLS") => capabilities.starttls = true,
+                Some("AUTH") => capabilities.mechanisms.extend(words.map(str::to_owned)),
                 _ => {}
             }
         }
-        offers
+        capabilities
     }
 
     pub(super) fn has(&self, mechanism: Mechanism) -> bool {
@@ -78,16 +78,16 @@ fn whole_name(name: &str) -> Option<String> {
 }
 
 /// EHLO; HELO where the server does not know or like it.
-pub(super) async fn hello(wire: &mut Wire, name: &str) -> Result<Offers, Broken> {
-    let refusal = match wire.ask(format!("EHLO {name}\r\n"), 2).await {
-        Ok(reply) => return Ok(Offers::of(&reply)),
-        Err(Broken::Refused(refusal)) if refusal.class() == 5 => refusal,
-        Err(broken) => return Err(broken),
+pub(super) async fn hello(transport: &mut SmtpTransport, name: &str) -> Result<Capabilities, TransportError> {
+    let refusal = match transport.ask(format!("EHLO {name}\r\n"), 2).await {
+        Ok(reply) => return Ok(Capabilities::of(&reply)),
+        Err(TransportError::Refused(refusal)) if refusal.class() == 5 => refusal,
+        Err(failure) => return Err(failure),
     };
-    match wire.ask(format!("HELO {name}\r\n"), 2).await {
-        Ok(_) => Ok(Offers::default()),
-        Err(broken @ Broken::Refused(_)) => Err(broken),
-        Err(_) => Err(Broken::Refused(refusal)),
+    match transport.ask(format!("HELO {name}\r\n"), 2).await {
+        Ok(_) => Ok(Capabilities::default()),
+        Err(failure @ TransportError::Refused(_)) => Err(failure),
+        Err(_) => Err(TransportError::Refused(refusal)),
     }
 }
 
@@ -132,7 +132,10 @@ mod tests {
     #[test]
     fn keywords_are_read_in_any_case_and_form() {
         let of = |lines: &[&str]| {
-            Offers::of(&Reply { code: 250, lines: lines.iter().map(|line| (*line).to_owned()).collect() })
+            Capabilities::of(&Reply {
+                code: 250,
+                lines: lines.iter().map(|line| (*line).to_owned()).collect(),
+            })
         };
         for (lines, starttls, logins) in [
             (
@@ -146,8 +149,12 @@ mod tests {
             (&["x", "AUTH", "XXXXXXXA", "STARTTLSX"], false, "none"),
             (&[], false, "none"),
         ] {
-            let offers = of(lines);
-            assert_eq!((offers.starttls, offers.logins().as_str()), (starttls, logins), "{lines:?}");
+            let capabilities = of(lines);
+            assert_eq!(
+                (capabilities.starttls, capabilities.logins().as_str()),
+                (starttls, logins),
+                "{lines:?}"
+            );
         }
         assert!(of(&["auth xoauth2"]).has(Mechanism::Xoauth2) && !of(&["auth loginx"]).has(Mechanism::Login));
     }

@@ -1,9 +1,9 @@
 //! What to do about a connection that does not come about, or that is refused. Pure.
 
-use super::hello::Offers;
+use super::hello::Capabilities;
 use super::reply::Reply;
+use super::transport::TransportError;
 use super::verdict::is_about_helo;
-use super::wire::Broken;
 use crate::flow::{Security, SmtpConnection};
 use crate::services::mail::ConnectError;
 use crate::services::tls::{TlsFault, Trust};
@@ -37,28 +37,30 @@ const FOR_PASSWORDS: &str = "the server no longer accepts passwords: use a `grap
 
 /// Why there is no connection; `name` is what this machine called itself.
 pub(super) fn no_connection(
-    broken: &Broken,
+    failure: &TransportError,
     stage: Stage,
     name: &str,
     smtp: &SmtpConnection,
 ) -> ConnectError {
     let place = smtp.place();
-    let (message, help) = match (stage, broken) {
-        (Stage::Hello, Broken::Refused(reply)) if reply.class() == 5 || is_about_helo(reply) => {
-            (format!("{place} does not accept the name `{name}` in EHLO: {broken}"), FOR_NAME.to_owned())
+    let (message, help) = match (stage, failure) {
+        (Stage::Hello, TransportError::Refused(reply)) if reply.class() == 5 || is_about_helo(reply) => {
+            (format!("{place} does not accept the name `{name}` in EHLO: {failure}"), FOR_NAME.to_owned())
         }
-        (Stage::StartTls, Broken::Refused(reply)) => {
+        (Stage::StartTls, TransportError::Refused(reply)) => {
             let help = if reply.class() == 4 { WAITED_OUT } else { FOR_PORT };
-            (format!("{place} does not start TLS: {broken}"), help.to_owned())
+            (format!("{place} does not start TLS: {failure}"), help.to_owned())
         }
-        (_, Broken::Refused(reply)) => {
+        (_, TransportError::Refused(reply)) => {
             let lasting =
                 "the server refuses this machine's address, or accepts no mail at all: ask its administrator";
             let help = if reply.class() == 4 { WAITED_OUT } else { lasting };
-            (format!("{place} refuses connections: {broken}"), help.to_owned())
+            (format!("{place} refuses connections: {failure}"), help.to_owned())
         }
-        (_, Broken::Tls(fault)) => (format!("cannot connect to {place}: {broken}"), of_tls(fault, smtp)),
-        (_, broken) => (format!("cannot connect to {place}: {broken}"), of_network(stage, broken, smtp)),
+        (_, TransportError::Tls(fault)) => {
+            (format!("cannot connect to {place}: {failure}"), of_tls(fault, smtp))
+        }
+        (_, failure) => (format!("cannot connect to {place}: {failure}"), of_network(stage, failure, smtp)),
     };
     ConnectError::new(message, Some(&help))
 }
@@ -76,19 +78,19 @@ fn of_tls(fault: &TlsFault, smtp: &SmtpConnection) -> String {
     fault.help(&smtp.host, trust, &save)
 }
 
-fn of_network(stage: Stage, broken: &Broken, smtp: &SmtpConnection) -> String {
-    match (stage, broken) {
-        (_, Broken::NoSuchHost(_)) => {
+fn of_network(stage: Stage, failure: &TransportError, smtp: &SmtpConnection) -> String {
+    match (stage, failure) {
+        (_, TransportError::NoSuchHost(_)) => {
             format!(
                 "check `host`: this machine finds no address for {0}; `getent hosts {0}` shows what \
              it finds",
                 smtp.host
             )
         }
-        (_, Broken::NoWay(_)) if smtp.port == 25 => {
+        (_, TransportError::NoWay(_)) if smtp.port == 25 => {
             format!("{FOR_PORT}; clouds such as Azure block outgoing port 25")
         }
-        (Stage::Greeting, Broken::Timeout(_)) if smtp.security != Security::Tls => {
+        (Stage::Greeting, TransportError::Timeout(_)) if smtp.security != Security::Tls => {
             "a server that expects TLS from the first byte stays silent: write security = \"tls\" \
              (usually port 465)"
                 .to_owned()
@@ -98,21 +100,21 @@ fn of_network(stage: Stage, broken: &Broken, smtp: &SmtpConnection) -> String {
 }
 
 /// The server has not judged the login.
-pub(super) fn is_passing(broken: &Broken) -> bool {
-    match broken {
-        Broken::Refused(reply) => reply.class() == 4,
-        Broken::Unreadable(_) | Broken::OutOfTurn(_) => false,
+pub(super) fn is_passing(failure: &TransportError) -> bool {
+    match failure {
+        TransportError::Refused(reply) => reply.class() == 4,
+        TransportError::Unreadable(_) | TransportError::OutOfTurn(_) => false,
         _ => true,
     }
 }
 
 /// A server that offers none of the mechanisms for a password.
-pub(super) fn of_mechanisms(offers: &Offers) -> &'static str {
-    if offers.is_empty() {
+pub(super) fn of_mechanisms(capabilities: &Capabilities) -> &'static str {
+    if capabilities.is_empty() {
         return "clients sign in at port 587 (security = \"starttls\") or 465 (\"tls\"); remove `login` if the server \
          needs none";
     }
-    if offers.takes_tokens() {
+    if capabilities.takes_tokens() {
         return "the server accepts tokens, not passwords: write `oauth` in place of `password`, see \
          docs/office365.md";
     }
@@ -121,12 +123,12 @@ pub(super) fn of_mechanisms(offers: &Offers) -> &'static str {
 }
 
 /// What mends a refused password, which lies in `source`.
-pub(super) fn of_login(broken: &Broken, user: &str, source: &str) -> String {
-    if is_passing(broken) {
+pub(super) fn of_login(failure: &TransportError, user: &str, source: &str) -> String {
+    if is_passing(failure) {
         return WAITED_OUT.to_owned();
     }
     let general = || format!("check the username, and the password in {source}");
-    let Broken::Refused(reply) = broken else { return general() };
+    let TransportError::Refused(reply) = failure else { return general() };
     let code = reply.code;
     let enhanced = reply.enhanced();
     let says = |words: &str| says(reply, words);

@@ -25,18 +25,18 @@ pub(super) struct Reply {
     pub(super) lines: Vec<String>,
 }
 
-/// Why no reply can be made out.
+/// Why what arrived is not a reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Unreadable {
+pub(super) enum ReplyError {
     /// A line or a reply does not end.
     Endless,
-    /// What was said instead of one, as it came.
+    /// What arrived instead, as it is.
     NoReply(String),
 }
 
-/// A reply of which some lines may still be to come.
+/// Reads a reply, some lines of which may not have arrived.
 #[derive(Debug, Default)]
-pub(super) struct Reading {
+pub(super) struct ReplyReader {
     lines: Vec<String>,
     has_begun: bool,
     bytes: usize,
@@ -68,9 +68,9 @@ impl Reply {
     }
 }
 
-impl Reading {
+impl ReplyReader {
     /// Takes its lines out of what was heard; the reply, once it is whole. What comes after it stays.
-    pub(super) fn take(&mut self, heard: &mut BytesMut) -> Result<Option<Reply>, Unreadable> {
+    pub(super) fn take(&mut self, heard: &mut BytesMut) -> Result<Option<Reply>, ReplyError> {
         while let Some(at) = memchr::memchr(b'\n', heard) {
             let line = heard.split_to(at + 1);
             if let Some(reply) = self.line(&line)? {
@@ -78,7 +78,7 @@ impl Reading {
             }
         }
         let is_endless = heard.len() > LONGEST_LINE;
-        if is_endless { Err(Unreadable::Endless) } else { Ok(None) }
+        if is_endless { Err(ReplyError::Endless) } else { Ok(None) }
     }
 
     /// The reply, when nothing more comes and its last line lacks nothing but the line's end.
@@ -87,10 +87,10 @@ impl Reading {
         self.line(&line).ok().flatten()
     }
 
-    fn line(&mut self, line: &[u8]) -> Result<Option<Reply>, Unreadable> {
+    fn line(&mut self, line: &[u8]) -> Result<Option<Reply>, ReplyError> {
         self.bytes += line.len();
         if line.len() > LONGEST_LINE || self.bytes > LONGEST {
-            return Err(Unreadable::Endless);
+            return Err(ReplyError::Endless);
         }
         let line = line.trim_ascii_end();
         match read(line) {
@@ -103,7 +103,7 @@ impl Reading {
                 self.lines.extend((!text.is_empty()).then(|| text_of(text)));
                 Ok(None)
             }
-            Line::Text(text) => Err(Unreadable::NoReply(String::from_utf8_lossy(text).into_owned())),
+            Line::Text(text) => Err(ReplyError::NoReply(String::from_utf8_lossy(text).into_owned())),
         }
     }
 }
@@ -149,11 +149,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn all(bytes: &[u8]) -> (Vec<Result<Reply, Unreadable>>, usize) {
+    fn all(bytes: &[u8]) -> (Vec<Result<Reply, ReplyError>>, usize) {
         let mut heard = BytesMut::from(bytes);
         let mut found = Vec::new();
         loop {
-            match Reading::default().take(&mut heard) {
+            match ReplyReader::default().take(&mut heard) {
                 Ok(Some(reply)) => found.push(Ok(reply)),
                 Ok(None) => return (found, heard.len()),
                 Err(error) => {
@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn what_has_no_end_is_not_read_to_it() {
-        let endless = vec![Err(Unreadable::Endless)];
+        let endless = vec![Err(ReplyError::Endless)];
         assert_eq!(all(&vec![b'x'; LONGEST_LINE + 1]).0, endless);
         assert_eq!(all(&[&vec![b'x'; LONGEST_LINE][..], b"\n"].concat()).0, endless);
         assert_eq!(all(&b"250-x\r\n".repeat(LONGEST / 7 + 1)).0, endless);
@@ -245,12 +245,12 @@ mod tests {
         ) {
             let (at_once, left) = all(&bytes);
             let mut heard = BytesMut::new();
-            let mut reading = Reading::default();
+            let mut reader = ReplyReader::default();
             let mut found = Vec::new();
             'pieces: for piece in bytes.chunks(piece) {
                 heard.extend_from_slice(piece);
                 loop {
-                    match reading.take(&mut heard) {
+                    match reader.take(&mut heard) {
                         Ok(None) => break,
                         Ok(Some(reply)) => found.push(Ok(reply)),
                         Err(error) => {
@@ -258,7 +258,7 @@ mod tests {
                             break 'pieces;
                         }
                     }
-                    reading = Reading::default();
+                    reader = ReplyReader::default();
                 }
             }
             prop_assert_eq!(&found, &at_once);

@@ -10,10 +10,10 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use lettre::transport::smtp::authentication::Mechanism;
 
-use super::hello::Offers;
+use super::hello::Capabilities;
 use super::remedy;
 use super::reply::{Reply, cleaned};
-use super::wire::{Broken, Wire, within};
+use super::transport::{SmtpTransport, TransportError, within};
 use super::{ConnectError, FOR_A_COMMAND};
 use crate::flow::SmtpConnection;
 use crate::text::foreign;
@@ -44,77 +44,88 @@ impl Credentials<'_> {
 #[derive(Clone, Copy)]
 pub(super) struct By<'a> {
     pub(super) smtp: &'a SmtpConnection,
-    pub(super) offers: &'a Offers,
+    pub(super) capabilities: &'a Capabilities,
     pub(super) credentials: Credentials<'a>,
 }
 
 /// `source` says where the password lies.
-pub(super) async fn by_password(wire: &mut Wire, by: By<'_>, source: &str) -> Result<(), ConnectError> {
-    let By { smtp, offers, credentials } = by;
+pub(super) async fn by_password(
+    transport: &mut SmtpTransport,
+    by: By<'_>,
+    source: &str,
+) -> Result<(), ConnectError> {
+    let By { smtp, capabilities, credentials } = by;
     let mut refusal = None;
-    for way in [Mechanism::Plain, Mechanism::Login].into_iter().filter(|way| offers.has(*way)) {
+    for way in [Mechanism::Plain, Mechanism::Login].into_iter().filter(|way| capabilities.has(*way)) {
         let signed_in = match way {
-            Mechanism::Plain => plain(wire, credentials.plain()).await,
-            _ => login(wire, credentials).await,
+            Mechanism::Plain => plain(transport, credentials.plain()).await,
+            _ => login(transport, credentials).await,
         };
-        let Err(broken) = signed_in else { return Ok(()) };
+        let Err(failure) = signed_in else { return Ok(()) };
         // The server has not looked at the password.
-        let is_of_mechanism = matches!(&broken, Broken::Refused(reply) if (500..=504).contains(&reply.code));
-        refusal = Some(broken);
+        let is_of_mechanism =
+            matches!(&failure, TransportError::Refused(reply) if (500..=504).contains(&reply.code));
+        refusal = Some(failure);
         if !is_of_mechanism {
             break;
         }
     }
     let place = smtp.place();
     let user = credentials.user;
-    let Some(broken) = refusal else {
+    let Some(failure) = refusal else {
         let message = format!(
             "{place} offers no password login that leadflow supports (PLAIN or LOGIN); it offers {}",
-            cleaned(&offers.logins())
+            cleaned(&capabilities.logins())
         );
-        return Err(ConnectError::new(message, Some(remedy::of_mechanisms(offers))));
+        return Err(ConnectError::new(message, Some(remedy::of_mechanisms(capabilities))));
     };
-    let help = remedy::of_login(&broken, user, source);
-    let verb = if remedy::is_passing(&broken) { "cannot check" } else { "does not accept" };
-    Err(ConnectError::new(format!("{place} {verb} the login `{user}`: {broken}"), Some(&help)))
+    let help = remedy::of_login(&failure, user, source);
+    let verb = if remedy::is_passing(&failure) { "cannot check" } else { "does not accept" };
+    Err(ConnectError::new(format!("{place} {verb} the login `{user}`: {failure}"), Some(&help)))
 }
 
-async fn plain(wire: &mut Wire, answer: String) -> Result<(), Broken> {
-    dialogue(wire, format!("AUTH PLAIN {answer}"), &[answer]).await
+async fn plain(transport: &mut SmtpTransport, answer: String) -> Result<(), TransportError> {
+    dialogue(transport, format!("AUTH PLAIN {answer}"), &[answer]).await
 }
 
-async fn login(wire: &mut Wire, credentials: Credentials<'_>) -> Result<(), Broken> {
+async fn login(transport: &mut SmtpTransport, credentials: Credentials<'_>) -> Result<(), TransportError> {
     let answers = [credentials.user, credentials.secret].map(|answer| BASE64_STANDARD.encode(answer));
-    dialogue(wire, "AUTH LOGIN".to_owned(), &answers).await
+    dialogue(transport, "AUTH LOGIN".to_owned(), &answers).await
 }
 
 /// Answers one challenge after the other.
-async fn dialogue(wire: &mut Wire, begin: String, answers: &[String]) -> Result<(), Broken> {
+async fn dialogue(
+    transport: &mut SmtpTransport,
+    begin: String,
+    answers: &[String],
+) -> Result<(), TransportError> {
     let mut line = begin;
     for answer in answers {
-        let reply = within(FOR_A_COMMAND, wire.say(format!("{line}\r\n"))).await?;
+        let reply = within(FOR_A_COMMAND, transport.say(format!("{line}\r\n"))).await?;
         match reply.class() {
             2 => return Ok(()),
             3 => line.clone_from(answer),
-            _ => return Err(Broken::Refused(reply)),
+            _ => return Err(TransportError::Refused(reply)),
         }
     }
-    within(FOR_A_COMMAND, wire.ask(format!("{line}\r\n"), 2)).await.map(drop)
+    within(FOR_A_COMMAND, transport.ask(format!("{line}\r\n"), 2)).await.map(drop)
 }
 
-pub(super) async fn by_token(wire: &mut Wire, by: By<'_>) -> Result<(), ConnectError> {
-    let By { smtp, offers, credentials } = by;
+pub(super) async fn by_token(transport: &mut SmtpTransport, by: By<'_>) -> Result<(), ConnectError> {
+    let By { smtp, capabilities, credentials } = by;
     let place = smtp.place();
     let user = credentials.user;
     let command = format!("AUTH XOAUTH2 {}\r\n", credentials.xoauth2());
-    let (refusal, last) = match within(FOR_A_COMMAND, wire.say(command)).await {
+    let (refusal, last) = match within(FOR_A_COMMAND, transport.say(command)).await {
         Ok(reply) if reply.class() == 2 => return Ok(()),
         Ok(reply) if reply.class() == 3 => {
             // A challenge that says what is wrong; the server ends it after an empty answer.
-            let (end, last) = match within(FOR_A_COMMAND, wire.ask("\r\n", 2)).await {
+            let (end, last) = match within(FOR_A_COMMAND, transport.ask("\r\n", 2)).await {
                 Ok(last) => (last.code.to_string(), Some(last)),
-                Err(Broken::Refused(last)) => (Broken::Refused(last.clone()).to_string(), Some(last)),
-                Err(broken) => (broken.to_string(), None),
+                Err(TransportError::Refused(last)) => {
+                    (TransportError::Refused(last.clone()).to_string(), Some(last))
+                }
+                Err(failure) => (failure.to_string(), None),
             };
             (format!("{end} {}", said_in(&reply)), last)
         }
@@ -122,19 +133,19 @@ pub(super) async fn by_token(wire: &mut Wire, by: By<'_>) -> Result<(), ConnectE
             let message = format!("{place} cannot check the token for `{user}`: {}", reply.words());
             return Err(ConnectError::new(message, Some(remedy::WAITED_OUT)));
         }
-        Ok(reply) if (500..=504).contains(&reply.code) && !offers.has(Mechanism::Xoauth2) => {
+        Ok(reply) if (500..=504).contains(&reply.code) && !capabilities.has(Mechanism::Xoauth2) => {
             let message = format!(
                 "{place} does not accept tokens (XOAUTH2): {}; it offers {}",
                 reply.words(),
-                cleaned(&offers.logins())
+                cleaned(&capabilities.logins())
             );
             let help =
                 "write `password` in place of `oauth`, or check host: Office 365 is smtp.office365.com";
             return Err(ConnectError::new(message, Some(help)));
         }
         Ok(reply) => (reply.words(), Some(reply)),
-        Err(broken) => {
-            let message = format!("{place} does not answer the login `{user}`: {broken}");
+        Err(failure) => {
+            let message = format!("{place} does not answer the login `{user}`: {failure}");
             return Err(ConnectError::new(message, Some(remedy::WAITED_OUT)));
         }
     };

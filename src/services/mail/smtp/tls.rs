@@ -9,7 +9,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::ConnectError;
-use super::wire::Transport;
+use super::transport::Stream;
 use crate::flow::SmtpConnection;
 use crate::platform::authorities;
 use crate::services::http;
@@ -40,10 +40,7 @@ impl Tls {
     }
 
     /// Speaks TLS from here on.
-    pub(super) async fn over(
-        &self,
-        stream: Box<dyn Transport>,
-    ) -> std::io::Result<TlsStream<Box<dyn Transport>>> {
+    pub(super) async fn over(&self, stream: Box<dyn Stream>) -> std::io::Result<TlsStream<Box<dyn Stream>>> {
         self.connector.connect(self.name.clone(), stream).await
     }
 }

@@ -17,11 +17,11 @@ const IN_ALL: Duration = Duration::from_secs(30);
 /// A token response has some kilobytes.
 const LARGEST: usize = 256 << 10;
 
-/// A transport for one sign-in.
+/// A transport for one sign-in, which keeps its last exchange.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Wire(Arc<Mutex<Option<Exchange>>>);
+pub(super) struct RecordingTransport(Arc<Mutex<Option<Exchange>>>);
 
-/// What an exchange came to.
+/// The result of an exchange that was no success.
 #[derive(Debug, Clone)]
 pub(super) enum Exchange {
     /// No connection, or no whole response.
@@ -37,7 +37,7 @@ pub(super) enum Exchange {
     },
 }
 
-impl Wire {
+impl RecordingTransport {
     /// The last exchange, if it was no success.
     pub(super) fn take(&self) -> Option<Exchange> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
@@ -86,7 +86,7 @@ impl Wire {
 }
 
 #[async_trait::async_trait]
-impl HttpClient for Wire {
+impl HttpClient for RecordingTransport {
     async fn execute_request(&self, request: &Request) -> azure_core_1::Result<AsyncRawResponse> {
         match self.exchange(request).await {
             Ok((status, body)) => {
