@@ -111,7 +111,7 @@ impl Graph {
     async fn receipt(&mut self, mail: OutgoingMail<'_>) -> Result<Receipt, Fault> {
         let message = address::addressed(mail.bytes, mail.recipients);
         Ok(match self.judged(&message).await.map_err(Fault::Connection)? {
-            Sent::Answered(reply) => match verdict::of(&reply, &self.connection) {
+            Sent::Answered(reply) => match verdict::classify(&reply, &self.connection) {
                 Verdict::Accepted(words) => {
                     self.wait = reply.retry_after;
                     Receipt::Accepted(words)
@@ -154,7 +154,7 @@ impl Graph {
              Content-Type: text/plain; charset=utf-8\r\n\r\nThis has no recipients and is not sent.\r\n"
         );
         match self.judged(message.as_bytes()).await? {
-            Sent::Answered(reply) => match verdict::of(&reply, &self.connection) {
+            Sent::Answered(reply) => match verdict::classify(&reply, &self.connection) {
                 Verdict::Accepted(_) => Ok(()),
                 Verdict::Refused(_) if reply.code == verdict::NO_RECIPIENTS => Ok(()),
                 Verdict::Connection(error) => Err(error),

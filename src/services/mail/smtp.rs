@@ -30,7 +30,7 @@ use crate::platform::faults::crash_point;
 use crate::services::entra::Tokens;
 use reply::Reply;
 use transport::{SmtpTransport, TransportError, within};
-use verdict::{Step, Whose};
+use verdict::{Blame, Step};
 
 /// For the reply to one command (RFC 5321, 4.5.3.2 gives servers 5 minutes).
 pub(super) const FOR_A_COMMAND: Duration = Duration::from_mins(5);
@@ -60,7 +60,7 @@ struct Transaction {
     /// The server has taken them.
     named: Vec<usize>,
     /// What the server said of those that were not judged, and whose fault it is.
-    refusal: Option<(Whose, Reply)>,
+    refusal: Option<(Blame, Reply)>,
 }
 
 impl fmt::Debug for Smtp {
@@ -142,8 +142,8 @@ impl Smtp {
         let has_taken = receipts.iter().flatten().any(|receipt| matches!(receipt, Receipt::Accepted(_)));
         match transaction.refusal {
             None => Ok(()),
-            Some((whose, reply)) if has_taken => Err(self.declined_for_some(whose, &reply)),
-            Some((whose, reply)) => Err(self.declined(whose, &reply, mail.from)),
+            Some((blame, reply)) if has_taken => Err(self.declined_for_some(blame, &reply)),
+            Some((blame, reply)) => Err(self.declined(blame, &reply, mail.from)),
         }
     }
 
@@ -185,21 +185,21 @@ impl Smtp {
                 Err(TransportError::Refused(reply)) if reply.code != 421 => reply,
                 Err(failure) => return Err(broke(&failure, Some(at))),
             };
-            match verdict::of(Step::Recipient, &reply) {
-                Whose::TooMany if !transaction.named.is_empty() => {
+            match verdict::classify(Step::Recipient, &reply) {
+                Blame::TooMany if !transaction.named.is_empty() => {
                     transaction.rest.push_front(at);
                     return Ok(());
                 }
-                whose @ (Whose::Connection | Whose::Unclear) => {
-                    if whose == Whose::Connection {
+                blame @ (Blame::Connection | Blame::Unclear) => {
+                    if blame == Blame::Connection {
                         // Who was named gets the mail; the others may get it by another connection.
                         transaction.rest.clear();
                     }
-                    if transaction.refusal.as_ref().is_none_or(|(before, _)| *before == Whose::Unclear) {
-                        transaction.refusal = Some((whose, reply));
+                    if transaction.refusal.as_ref().is_none_or(|(before, _)| *before == Blame::Unclear) {
+                        transaction.refusal = Some((blame, reply));
                     }
                 }
-                Whose::Recipient | Whose::Message | Whose::TooMany => receipts[at] = Some(judged(&reply)),
+                Blame::Recipient | Blame::Message | Blame::TooMany => receipts[at] = Some(judged(&reply)),
             }
         }
         Ok(())
@@ -228,11 +228,11 @@ impl Smtp {
             }
             Err(failure) => return Err((None, broke(&failure, None))),
         };
-        match verdict::of(Step::Message, &reply) {
-            whose @ (Whose::Connection | Whose::Unclear) => {
-                Err((None, self.declined(whose, &reply, mail.from)))
+        match verdict::classify(Step::Message, &reply) {
+            blame @ (Blame::Connection | Blame::Unclear) => {
+                Err((None, self.declined(blame, &reply, mail.from)))
             }
-            Whose::Recipient | Whose::Message | Whose::TooMany => Ok(judged(&reply)),
+            Blame::Recipient | Blame::Message | Blame::TooMany => Ok(judged(&reply)),
         }
     }
 
@@ -277,27 +277,27 @@ impl Smtp {
     }
 
     /// The server does not want the mail at all: for the sender's sake, or it does not say for whose.
-    fn declined(&self, whose: Whose, reply: &Reply, from: &str) -> Fault {
-        if whose == Whose::Connection {
+    fn declined(&self, blame: Blame, reply: &Reply, from: &str) -> Fault {
+        if blame == Blame::Connection {
             return Fault::Refused(self.takes_no_mail(from, &TransportError::Refused(reply.clone())));
         }
         let general = "its policy may be meant for the sender, for a recipient or for this mail: whether other mails \
          go through shows which";
-        let help = remedy::of_policy(reply, self.has_login).unwrap_or(general);
+        let help = remedy::help_for_policy(reply, self.has_login).unwrap_or(general);
         let words = format!("the server declines the mail: {}", reply.words());
         Fault::Broke { error: ConnectError::new(words, Some(help)), at: None }
     }
 
     /// The server has taken the mail for others.
-    fn declined_for_some(&self, whose: Whose, reply: &Reply) -> Fault {
+    fn declined_for_some(&self, blame: Blame, reply: &Reply) -> Fault {
         let words = format!("the server declines the mail for some recipients: {}", reply.words());
-        let error = ConnectError::new(words, Some(remedy::of_refusal(reply, self.has_login)));
-        Fault::Declined { error, is_final: whose == Whose::Unclear }
+        let error = ConnectError::new(words, Some(remedy::help_for_refusal(reply, self.has_login)));
+        Fault::Declined { error, is_final: blame == Blame::Unclear }
     }
 
     fn takes_no_mail(&self, from: &str, failure: &TransportError) -> ConnectError {
         let help = match failure {
-            TransportError::Refused(reply) => remedy::of_refusal(reply, self.has_login),
+            TransportError::Refused(reply) => remedy::help_for_refusal(reply, self.has_login),
             _ => "check the mail server, and whether it accepts mail from this sender",
         };
         ConnectError::new(format!("the server accepts no mail from {from}: {failure}"), Some(help))

@@ -96,7 +96,7 @@ impl Reply {
     }
 }
 
-pub(super) fn of(reply: &Reply, connection: &GraphConnection) -> Verdict {
+pub(super) fn classify(reply: &Reply, connection: &GraphConnection) -> Verdict {
     let words = reply.words();
     let connection_fails = |message: String, help: String| {
         let retry_after = reply.retry_after;
@@ -183,7 +183,7 @@ mod tests {
         };
         let body =
             format!(r#"{{"error":{{"code":"{code}","message":"Words of\nBearer t0ken-of-this-request"}}}}"#);
-        of(&Reply::read(status, &HeaderMap::new(), body.as_bytes()), &connection)
+        classify(&Reply::read(status, &HeaderMap::new(), body.as_bytes()), &connection)
     }
 
     #[test]

@@ -58,14 +58,16 @@ pub(super) fn no_connection(
             (format!("{place} refuses connections: {failure}"), help.to_owned())
         }
         (_, TransportError::Tls(fault)) => {
-            (format!("cannot connect to {place}: {failure}"), of_tls(fault, smtp))
+            (format!("cannot connect to {place}: {failure}"), help_for_tls(fault, smtp))
         }
-        (_, failure) => (format!("cannot connect to {place}: {failure}"), of_network(stage, failure, smtp)),
+        (_, failure) => {
+            (format!("cannot connect to {place}: {failure}"), help_for_network(stage, failure, smtp))
+        }
     };
     ConnectError::new(message, Some(&help))
 }
 
-fn of_tls(fault: &TlsFault, smtp: &SmtpConnection) -> String {
+fn help_for_tls(fault: &TlsFault, smtp: &SmtpConnection) -> String {
     if (fault, smtp.security) == (&TlsFault::NoTls, Security::Tls) {
         return format!("write security = \"starttls\" for port {}; `tls` is usually port 465", smtp.port);
     }
@@ -78,7 +80,7 @@ fn of_tls(fault: &TlsFault, smtp: &SmtpConnection) -> String {
     fault.help(&smtp.host, trust, &save)
 }
 
-fn of_network(stage: Stage, failure: &TransportError, smtp: &SmtpConnection) -> String {
+fn help_for_network(stage: Stage, failure: &TransportError, smtp: &SmtpConnection) -> String {
     match (stage, failure) {
         (_, TransportError::NoSuchHost(_)) => {
             format!(
@@ -109,7 +111,7 @@ pub(super) fn is_passing(failure: &TransportError) -> bool {
 }
 
 /// A server that offers none of the mechanisms for a password.
-pub(super) fn of_mechanisms(capabilities: &Capabilities) -> &'static str {
+pub(super) fn help_for_mechanisms(capabilities: &Capabilities) -> &'static str {
     if capabilities.is_empty() {
         return "clients sign in at port 587 (security = \"starttls\") or 465 (\"tls\"); remove `login` if the server \
          needs none";
@@ -123,7 +125,7 @@ pub(super) fn of_mechanisms(capabilities: &Capabilities) -> &'static str {
 }
 
 /// What mends a refused password, which lies in `source`.
-pub(super) fn of_login(failure: &TransportError, user: &str, source: &str) -> String {
+pub(super) fn help_for_login(failure: &TransportError, user: &str, source: &str) -> String {
     if is_passing(failure) {
         return WAITED_OUT.to_owned();
     }
@@ -155,7 +157,7 @@ pub(super) fn of_login(failure: &TransportError, user: &str, source: &str) -> St
 
 /// What mends a refused token:
 /// <https://learn.microsoft.com/exchange/clients-and-mobile-in-exchange-online/authenticated-client-smtp-submission>.
-pub(super) fn of_token(refusal: Option<&Reply>, user: &str) -> String {
+pub(super) fn help_for_token(refusal: Option<&Reply>, user: &str) -> String {
     let is_turned_off = |reply: &Reply| {
         reply.enhanced() == Some((7, 139)) || says(reply, "smtpclientauthentication is disabled")
     };
@@ -177,11 +179,11 @@ fn turned_off(user: &str) -> String {
 }
 
 /// What mends a refusal that is the connection's.
-pub(super) fn of_refusal(reply: &Reply, has_login: bool) -> &'static str {
+pub(super) fn help_for_refusal(reply: &Reply, has_login: bool) -> &'static str {
     if is_about_helo(reply) || reply.code == 504 || (reply.code == 501 && names_hello(reply)) {
         return FOR_NAME;
     }
-    if let Some(help) = of_policy(reply, has_login) {
+    if let Some(help) = help_for_policy(reply, has_login) {
         return help;
     }
     if matches!(reply.code, 523 | 530 | 538) && (says(reply, "tls") || says(reply, "encryption")) {
@@ -210,7 +212,7 @@ pub(super) fn of_refusal(reply: &Reply, has_login: bool) -> &'static str {
 }
 
 /// What mends a refusal that names what the server's policy is about.
-pub(super) fn of_policy(reply: &Reply, has_login: bool) -> Option<&'static str> {
+pub(super) fn help_for_policy(reply: &Reply, has_login: bool) -> Option<&'static str> {
     let is_about_relay = says(reply, "relay") || says(reply, "rcpthosts");
     match has_login {
         _ if !is_about_relay => None,

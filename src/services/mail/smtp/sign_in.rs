@@ -77,9 +77,9 @@ pub(super) async fn by_password(
             "{place} offers no password login that leadflow supports (PLAIN or LOGIN); it offers {}",
             cleaned(&capabilities.logins())
         );
-        return Err(ConnectError::new(message, Some(remedy::of_mechanisms(capabilities))));
+        return Err(ConnectError::new(message, Some(remedy::help_for_mechanisms(capabilities))));
     };
-    let help = remedy::of_login(&failure, user, source);
+    let help = remedy::help_for_login(&failure, user, source);
     let verb = if remedy::is_passing(&failure) { "cannot check" } else { "does not accept" };
     Err(ConnectError::new(format!("{place} {verb} the login `{user}`: {failure}"), Some(&help)))
 }
@@ -149,7 +149,7 @@ pub(super) async fn by_token(transport: &mut SmtpTransport, by: By<'_>) -> Resul
             return Err(ConnectError::new(message, Some(remedy::WAITED_OUT)));
         }
     };
-    let help = remedy::of_token(last.as_ref(), user);
+    let help = remedy::help_for_token(last.as_ref(), user);
     let refusal = cleaned(&refusal);
     Err(ConnectError::new(format!("{place} does not accept the token for `{user}`: {refusal}"), Some(&help)))
 }
@@ -179,8 +179,8 @@ mod tests {
             ("5.7.3 Authentication unsuccessful", "SMTP.SendAsApp"),
         ] {
             let refusal = Reply { code: 535, lines: vec![line.to_owned()] };
-            assert!(remedy::of_token(Some(&refusal), "a@b.example").contains(help), "{line}");
+            assert!(remedy::help_for_token(Some(&refusal), "a@b.example").contains(help), "{line}");
         }
-        assert!(remedy::of_token(None, "a@b.example").contains("SMTP.SendAsApp"));
+        assert!(remedy::help_for_token(None, "a@b.example").contains("SMTP.SendAsApp"));
     }
 }

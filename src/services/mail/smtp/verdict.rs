@@ -16,9 +16,9 @@ pub(super) enum Step {
     Message,
 }
 
-/// Whose fault it is.
+/// Who is to blame for a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Whose {
+pub(super) enum Blame {
     /// The connection's: its login, its sender, its limits, or the whole server's.
     Connection,
     /// The recipient's that was named.
@@ -32,49 +32,49 @@ pub(super) enum Whose {
     Unclear,
 }
 
-/// Whose fault the refusal is at this step.
-pub(super) fn of(step: Step, reply: &Reply) -> Whose {
-    let whose = match (reply.code, reply.enhanced()) {
-        (code, _) if is_of_session(code) || is_about_helo(reply) => Whose::Connection,
-        (code, enhanced) => enhanced.and_then(of_enhanced).unwrap_or_else(|| of_code(step, code)),
+/// Who is to blame for the refusal at this step.
+pub(super) fn classify(step: Step, reply: &Reply) -> Blame {
+    let blame = match (reply.code, reply.enhanced()) {
+        (code, _) if is_of_session(code) || is_about_helo(reply) => Blame::Connection,
+        (code, enhanced) => enhanced.and_then(classify_enhanced).unwrap_or_else(|| classify_code(step, code)),
     };
-    match (step, whose) {
+    match (step, blame) {
         // The sender's quota has the number of a full mailbox, and comes with the message.
-        (Step::Message, _) if matches!(reply.enhanced(), Some((2, 0 | 2))) => Whose::Connection,
-        (Step::Message, Whose::Recipient | Whose::TooMany) => Whose::Message,
+        (Step::Message, _) if matches!(reply.enhanced(), Some((2, 0 | 2))) => Blame::Connection,
+        (Step::Message, Blame::Recipient | Blame::TooMany) => Blame::Message,
         // Greylisting and the like: it is tried again, and nobody is to blame until then.
-        (Step::Recipient, Whose::Unclear) if reply.class() == 4 => Whose::Recipient,
-        (Step::Message, Whose::Unclear) if reply.class() == 4 => Whose::Message,
-        (_, whose) => whose,
+        (Step::Recipient, Blame::Unclear) if reply.class() == 4 => Blame::Recipient,
+        (Step::Message, Blame::Unclear) if reply.class() == 4 => Blame::Message,
+        (_, blame) => blame,
     }
 }
 
 /// By subject and detail; `None` where they say no more than the code.
-fn of_enhanced((subject, detail): (u16, u16)) -> Option<Whose> {
+fn classify_enhanced((subject, detail): (u16, u16)) -> Option<Blame> {
     Some(match (subject, detail) {
         // A bad sender, or one that may not send as that address; daily limits; a server that is
         // full, closed or in disorder.
-        (1, 7 | 8 | 90..=92) | (2, 252) | (3, 1 | 2 | 5) | (4, 5) => Whose::Connection,
+        (1, 7 | 8 | 90..=92) | (2, 252) | (3, 1 | 2 | 5) | (4, 5) => Blame::Connection,
         // An address, or a mailbox, and they do not say whose.
-        (1 | 2, 0) => Whose::Unclear,
-        (2, 3) | (3, 4) | (6, _) => Whose::Message,
-        (1 | 2, _) => Whose::Recipient,
-        (5, 3) => Whose::TooMany,
-        (7, detail) => of_policy(detail),
+        (1 | 2, 0) => Blame::Unclear,
+        (2, 3) | (3, 4) | (6, _) => Blame::Message,
+        (1 | 2, _) => Blame::Recipient,
+        (5, 3) => Blame::TooMany,
+        (7, detail) => classify_policy(detail),
         _ => return None,
     })
 }
 
 /// X.7: security and policy.
-fn of_policy(detail: u16) -> Whose {
+fn classify_policy(detail: u16) -> Blame {
     match detail {
         // Lists and mailboxes that are closed to the sender, owners that have changed.
-        2 | 17..=19 | 124 | 133..=136 | 504 | 505 => Whose::Recipient,
+        2 | 17..=19 | 124 | 133..=136 | 504 | 505 => Blame::Recipient,
         // Integrity, priority, a bad `From`.
-        7 | 15 | 16 | 512 => Whose::Message,
+        7 | 15 | 16 | 512 => Blame::Message,
         // Not authorized, whoever; not for this domain; spam, as somebody thinks.
-        0 | 1 | 12 | 54 | 350 | 507 => Whose::Unclear,
-        _ => Whose::Connection,
+        0 | 1 | 12 | 54 | 350 | 507 => Blame::Unclear,
+        _ => Blame::Connection,
     }
 }
 
@@ -88,14 +88,14 @@ pub(super) fn is_about_helo(reply: &Reply) -> bool {
     reply.lines.iter().any(|line| line.to_ascii_lowercase().contains("helo command rejected"))
 }
 
-fn of_code(step: Step, code: u16) -> Whose {
+fn classify_code(step: Step, code: u16) -> Blame {
     match code {
-        452 | 552 if step == Step::Recipient => Whose::TooMany,
+        452 | 552 if step == Step::Recipient => Blame::TooMany,
         // An argument, a sender or a name: RFC 5321 has them for recipients, servers for all three.
-        501 | 541 | 553 | 571 => Whose::Unclear,
-        554 if step == Step::Recipient => Whose::Unclear,
-        _ if step == Step::Recipient => Whose::Recipient,
-        _ => Whose::Message,
+        501 | 541 | 553 | 571 => Blame::Unclear,
+        554 if step == Step::Recipient => Blame::Unclear,
+        _ if step == Step::Recipient => Blame::Recipient,
+        _ => Blame::Message,
     }
 }
 
@@ -103,9 +103,9 @@ fn of_code(step: Step, code: u16) -> Whose {
 mod tests {
     use super::*;
 
-    fn whose(step: Step, said: &str) -> Whose {
+    fn blame(step: Step, said: &str) -> Blame {
         let (code, text) = said.split_at(3);
-        of(step, &Reply { code: code.parse().unwrap(), lines: vec![text.trim().to_owned()] })
+        classify(step, &Reply { code: code.parse().unwrap(), lines: vec![text.trim().to_owned()] })
     }
 
     #[test]
@@ -142,14 +142,14 @@ mod tests {
             "550 5.7.1 <[10.0.0.4]>: Helo command rejected: no literals",
             "451 4.7.500 Server busy",
         ] {
-            assert_eq!(whose(Step::Recipient, said), Whose::Connection, "{said}");
-            assert_eq!(whose(Step::Message, said), Whose::Connection, "{said}");
+            assert_eq!(blame(Step::Recipient, said), Blame::Connection, "{said}");
+            assert_eq!(blame(Step::Message, said), Blame::Connection, "{said}");
         }
         for said in [
             "554 5.2.0 STOREDRV.Submission.Exception:OutboundSpamException",
             "554 5.2.2 Submission quota exceeded",
         ] {
-            assert_eq!(whose(Step::Message, said), Whose::Connection, "{said}");
+            assert_eq!(blame(Step::Message, said), Blame::Connection, "{said}");
         }
     }
 
@@ -180,7 +180,7 @@ mod tests {
             "450 4.7.1 try later",
             "451 later",
         ] {
-            assert_eq!(whose(Step::Recipient, said), Whose::Recipient, "{said}");
+            assert_eq!(blame(Step::Recipient, said), Blame::Recipient, "{said}");
         }
         for said in [
             "554 this is spam",
@@ -195,7 +195,7 @@ mod tests {
             "451 4.7.1 Greylisting",
             "452 full",
         ] {
-            assert_eq!(whose(Step::Message, said), Whose::Message, "{said}");
+            assert_eq!(blame(Step::Message, said), Blame::Message, "{said}");
         }
     }
 
@@ -213,7 +213,7 @@ mod tests {
             "550 5.1.0 Address rejected",
             "550 5.2.0 quota",
         ] {
-            assert_eq!(whose(Step::Recipient, said), Whose::Unclear, "{said}");
+            assert_eq!(blame(Step::Recipient, said), Blame::Unclear, "{said}");
         }
         for said in [
             "550 5.7.1 this looks like spam",
@@ -221,7 +221,7 @@ mod tests {
             "550 5.7.350 remote server: spam",
             "553 sender",
         ] {
-            assert_eq!(whose(Step::Message, said), Whose::Unclear, "{said}");
+            assert_eq!(blame(Step::Message, said), Blame::Unclear, "{said}");
         }
         for said in [
             "452 4.5.3 Too many recipients",
@@ -229,7 +229,7 @@ mod tests {
             "452",
             "550 5.5.3 too many recipients",
         ] {
-            assert_eq!(whose(Step::Recipient, said), Whose::TooMany, "{said}");
+            assert_eq!(blame(Step::Recipient, said), Blame::TooMany, "{said}");
         }
     }
 
@@ -240,9 +240,12 @@ mod tests {
                 (0..10).flat_map(|subject| (0..1_000).map(move |detail| (subject, detail)))
             {
                 let reply = Reply { code, lines: vec![format!("{}.{subject}.{detail} x", code / 100)] };
-                let of_recipient = of(Step::Recipient, &reply);
-                assert!(of_recipient != Whose::Unclear || code >= 500, "{reply:?}");
-                assert!(!matches!(of(Step::Message, &reply), Whose::Recipient | Whose::TooMany), "{reply:?}");
+                let at_recipient = classify(Step::Recipient, &reply);
+                assert!(at_recipient != Blame::Unclear || code >= 500, "{reply:?}");
+                assert!(
+                    !matches!(classify(Step::Message, &reply), Blame::Recipient | Blame::TooMany),
+                    "{reply:?}"
+                );
             }
         }
     }
