@@ -12,7 +12,7 @@ use std::sync::Arc;
 use leadflow::config::Loaded;
 use leadflow::flow::Flow;
 use leadflow::platform::clock::Clock;
-use leadflow::services::Online;
+use leadflow::services::OnlineServices;
 use leadflow::services::table::Table;
 use leadflow::views::leads::LeadView;
 
@@ -53,7 +53,7 @@ pub(super) async fn lead(loaded: Loaded, arguments: Arguments) -> anyhow::Result
 
 /// The table of a flow.
 async fn table_of(loaded: &Loaded, flow: &Arc<Flow>) -> anyhow::Result<Table> {
-    Online::new(Clock::System).open_table(loaded.config.table_of(flow)?).await.map_err(with_help)
+    OnlineServices::new(Clock::System).open_table(loaded.config.table_of(flow)?).await.map_err(with_help)
 }
 
 /// A lead in a few words.

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use leadflow::config::Loaded;
 use leadflow::platform::clock::Clock;
-use leadflow::services::Online;
+use leadflow::services::OnlineServices;
 use leadflow::services::table::{Table, TableError};
 
 use super::{Usage, output};
@@ -72,7 +72,7 @@ async fn opened(loaded: &Loaded, connection: &str, name: &str) -> anyhow::Result
         let known = loaded.config.tables.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
         return Err(Usage(format!("there is no table connection `{connection}`; there is {known}")).into());
     };
-    Online::new(Clock::System).open_table(found).await.map_err(with_help)
+    OnlineServices::new(Clock::System).open_table(found).await.map_err(with_help)
 }
 
 /// The error with what to do about it.

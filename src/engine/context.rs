@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 
 use crate::platform::blocking::Runner;
 use crate::platform::clock::Clock;
-use crate::services::{Online, Services};
+use crate::services::{OnlineServices, Services};
 use crate::store::Store;
 
 /// What every run and every delivery works with.
@@ -46,7 +46,7 @@ impl RunContext {
 
     /// One over the network.
     pub fn online(store: Store, clock: Clock, folder: PathBuf) -> Self {
-        let services = Arc::new(Online::new(clock.clone()));
+        let services = Arc::new(OnlineServices::new(clock.clone()));
         Self::new(store, clock, folder, services)
     }
 }

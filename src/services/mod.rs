@@ -15,7 +15,7 @@ use crate::flow::{MailConnection, TableRef};
 use mail::{ConnectError, MailSession};
 use table::{TableError, TableReader};
 
-pub use online::Online;
+pub use online::OnlineServices;
 
 /// Opens what lies elsewhere, by the connections of flows.toml. Handed in with the context of runs, so that
 /// who plays a whole history puts a world of its own in the place of the network.

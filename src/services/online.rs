@@ -21,7 +21,7 @@ const KEPT: Duration = Duration::from_secs(30);
 
 /// Tables and mail servers over the network, and those of this machine.
 #[derive(Debug)]
-pub struct Online {
+pub struct OnlineServices {
     clock: Clock,
     accounts: Mutex<BTreeMap<String, Kept>>,
     tokens: Mutex<BTreeMap<String, Tokens>>,
@@ -35,7 +35,7 @@ struct Kept {
     account: Account,
 }
 
-impl Online {
+impl OnlineServices {
     /// Nothing is open yet. Embedded tables tell the time of the clock.
     pub fn new(clock: Clock) -> Self {
         Self { clock, accounts: Mutex::default(), tokens: Mutex::default() }
@@ -102,7 +102,7 @@ impl Kept {
 }
 
 #[async_trait]
-impl Services for Online {
+impl Services for OnlineServices {
     async fn table(&self, table: TableRef<'_>) -> Result<Box<dyn TableReader>, TableError> {
         Ok(Box::new(self.open_table(table).await?))
     }
@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn a_connection_has_its_tokens_until_it_signs_in_otherwise() {
-        let services = Online::new(Clock::System);
+        let services = OnlineServices::new(Clock::System);
         let managed =
             |id: &str| Entra::new(Identity::Managed { client_id: Some(id.to_owned()) }, Cloud::Public);
         let first = services.tokens("relay", &managed("a"));

@@ -8,7 +8,7 @@ use crate::engine::run::{RunError, source_of};
 use crate::flow::{Config, Flow};
 use crate::platform::clock::Clock;
 use crate::rows::row::{RowMark, RowVersion};
-use crate::services::Online;
+use crate::services::OnlineServices;
 use crate::store::Store;
 
 /// The rows of a range.
@@ -31,7 +31,7 @@ pub async fn look(
     store: Option<&Store>,
     mut progress: impl FnMut(u64),
 ) -> Result<Look, RunError> {
-    let table = Online::new(Clock::System).open_table(config.table_of(flow)?).await?;
+    let table = OnlineServices::new(Clock::System).open_table(config.table_of(flow)?).await?;
     let source = match store {
         Some(store) => {
             let sources = store.sources(&flow.name).await?;

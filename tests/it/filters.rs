@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 use leadflow::flow::{AzureConnection, AzureLogin, Cloud, SecretSource, TableConnection, TableRef};
 use leadflow::platform::clock::Clock;
-use leadflow::services::Online;
+use leadflow::services::OnlineServices;
 use leadflow::services::table::{EmbeddedTable, Query, Table};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
@@ -102,7 +102,7 @@ fn tables(runtime: &Runtime, rows: &[Map<String, Value>], folder: &std::path::Pa
     EmbeddedTable::open(&file, "rows").unwrap().insert(rows, Clock::System.now()).unwrap();
     let open = |connection: &TableConnection, table: &str| {
         let table = TableRef { connection_name: "", connection, table };
-        runtime.block_on(Online::new(Clock::System).open_table(table)).unwrap()
+        runtime.block_on(OnlineServices::new(Clock::System).open_table(table)).unwrap()
     };
     (open(&connection, &place.name), open(&TableConnection::Embedded { file }, "rows"))
 }

@@ -17,7 +17,7 @@ use crate::rows::newest::Newest;
 use crate::rows::row::Row;
 use crate::schedule::window::CLOCKS_DIFFER;
 use crate::schedule::window::EVER;
-use crate::services::Online;
+use crate::services::OnlineServices;
 use crate::services::table::{Query, Table, TableError, TableErrorKind, TableReader as _};
 use crate::store::Store;
 use crate::text::advice::Advice;
@@ -72,7 +72,7 @@ const SHOWN: usize = 3;
 /// Looks at every flow's table, then at every mail connection that a flow or the failures use.
 pub async fn examine(config: &Config, clock: &Clock, memory: Memory<'_>) -> Vec<Finding> {
     let mut found = Vec::new();
-    let services = Online::new(clock.clone());
+    let services = OnlineServices::new(clock.clone());
     sign_in::signatures(config, clock, &mut found);
     for flow in config.flows.values() {
         let mut visit = Visit { about: format!("flow {}", flow.name), found: &mut found };
@@ -101,7 +101,7 @@ pub async fn glance(config: &Config, clock: &Clock) -> Vec<Finding> {
     let mut found = Vec::new();
     secrets::look(config, &mut found);
     sign_in::signatures(config, clock, &mut found);
-    let services = Online::new(clock.clone());
+    let services = OnlineServices::new(clock.clone());
     for flow in config.flows.values() {
         let Ok(of_flow) = config.table_of(flow) else { continue };
         let TableConnection::Azure(azure) = of_flow.connection else { continue };
@@ -141,7 +141,7 @@ impl Visit<'_> {
 }
 
 async fn table(
-    services: &Online,
+    services: &OnlineServices,
     config: &Config,
     flow: &Arc<Flow>,
     clock: &Clock,

@@ -11,12 +11,12 @@ use crate::flow::{Audience, Config, Entra, MailConnection};
 use crate::platform::clock::Clock;
 use crate::services::mail;
 use crate::services::table::Signature;
-use crate::services::{Online, Services as _};
+use crate::services::{OnlineServices, Services as _};
 use crate::text::counted::counted;
 
 /// Whether there is a token.
 pub(super) async fn token(
-    services: &Online,
+    services: &OnlineServices,
     name: &str,
     entra: &Entra,
     audience: Audience,
@@ -32,7 +32,12 @@ pub(super) async fn token(
     true
 }
 
-pub(super) async fn mail(services: &Online, name: &str, connection: &MailConnection, visit: &mut Visit<'_>) {
+pub(super) async fn mail(
+    services: &OnlineServices,
+    name: &str,
+    connection: &MailConnection,
+    visit: &mut Visit<'_>,
+) {
     let audience = match connection {
         MailConnection::Graph(_) => Audience::Graph,
         MailConnection::Smtp(_) | MailConnection::Folder(_) => Audience::Smtp,

@@ -15,7 +15,7 @@ use crate::flow::Config;
 use crate::history::Outcome;
 use crate::platform::clock::Clock;
 use crate::rows::row::{RowId, RowMark};
-use crate::services::Online;
+use crate::services::OnlineServices;
 use crate::store::state;
 use crate::store::{Lock, RunFilter, Store, StoreError};
 
@@ -88,7 +88,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// # Errors
 /// With the rows, where the key names several that may belong to different people.
 pub async fn find(config: &Config, target: &ErasureTarget) -> Result<ErasureScope, Vec<String>> {
-    let services = Online::new(Clock::System);
+    let services = OnlineServices::new(Clock::System);
     let mut person = Person::new(target);
     let mut search = tables::search(&services, config, &person).await;
     if let ErasureTarget::Key(..) = target {
@@ -114,7 +114,7 @@ pub async fn erase(config: &Config, scope: ErasureScope, from_tables: bool) -> E
     // First what the ids of the rows lead to: once the rows are gone nothing else names them.
     report.erased = erase_kept(config, &person, &ids, &mut Vec::new()).await;
     if from_tables {
-        let deleted = tables::delete(&Online::new(Clock::System), config, &person, search).await;
+        let deleted = tables::delete(&OnlineServices::new(Clock::System), config, &person, search).await;
         report.rows = deleted.rows;
         report.left.extend(deleted.left);
         report.tables = deleted.tables;

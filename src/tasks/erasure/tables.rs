@@ -11,7 +11,7 @@ use crate::engine::run::RunError;
 use crate::flow::Config;
 use crate::platform::clock::Clock;
 use crate::rows::row::Row;
-use crate::services::Online;
+use crate::services::OnlineServices;
 use crate::services::table::{Query, Signature, Table, TableReader as _};
 use crate::store::{Store, StoreError};
 
@@ -70,7 +70,7 @@ pub(super) fn names(config: &Config) -> Vec<TableName> {
 }
 
 /// Reads every table to its end, whatever the flows' filters say.
-pub(super) async fn search(services: &Online, config: &Config, person: &Person) -> TableSearch {
+pub(super) async fn search(services: &OnlineServices, config: &Config, person: &Person) -> TableSearch {
     let names = names(config);
     let searches = join_all(names.iter().map(|name| read(services, config, name, person))).await;
     let mut all = TableSearch::default();
@@ -97,7 +97,7 @@ pub(super) async fn search(services: &Online, config: &Config, person: &Person) 
 type Read = (Vec<(Relation, Row)>, usize);
 
 async fn read(
-    services: &Online,
+    services: &OnlineServices,
     config: &Config,
     name: &TableName,
     person: &Person,
@@ -114,7 +114,7 @@ async fn read(
     Ok((rows, scanned))
 }
 
-async fn open(services: &Online, config: &Config, name: &TableName) -> Result<Table, RunError> {
+async fn open(services: &OnlineServices, config: &Config, name: &TableName) -> Result<Table, RunError> {
     Ok(services.open_table(config.table(&name.connection, &name.table)?).await?)
 }
 
@@ -154,7 +154,7 @@ pub(super) struct Deleted {
 
 /// Deletes the rows, and searches again until none is left or it does not help.
 pub(super) async fn delete(
-    services: &Online,
+    services: &OnlineServices,
     config: &Config,
     person: &Person,
     search: TableSearch,
@@ -192,7 +192,7 @@ fn key_of(found: &FoundRow) -> (TableName, String, String) {
 }
 
 /// Why it did not go, as far as the service says.
-async fn delete_one(services: &Online, config: &Config, found: &FoundRow) -> Option<String> {
+async fn delete_one(services: &OnlineServices, config: &Config, found: &FoundRow) -> Option<String> {
     let table = match open(services, config, &found.table).await {
         Ok(table) => table,
         Err(error) => return Some(error.to_string()),
@@ -249,7 +249,7 @@ pub(super) fn partly_seen(config: &Config) -> Vec<Leftover> {
 
 /// Tables that flows have read and none reads any more.
 pub(super) async fn earlier(config: &Config, store: &Store) -> Result<Vec<Leftover>, StoreError> {
-    let services = Online::new(Clock::System);
+    let services = OnlineServices::new(Clock::System);
     let mut tables = Vec::new();
     for name in names(config) {
         tables.extend(open(&services, config, &name).await);

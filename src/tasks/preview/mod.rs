@@ -16,7 +16,7 @@ use crate::rows::lead;
 use crate::rows::newest::Newest;
 use crate::rows::row::Row;
 use crate::schedule::window::EVER;
-use crate::services::Online;
+use crate::services::OnlineServices;
 use crate::services::table::Table;
 use crate::store::Store;
 
@@ -75,7 +75,7 @@ pub async fn preview(
     store: Option<&Store>,
     rows: Rows,
 ) -> Result<Preview, RunError> {
-    let table = Online::new(clock.clone()).open_table(config.table_of(flow)?).await?;
+    let table = OnlineServices::new(clock.clone()).open_table(config.table_of(flow)?).await?;
     let folder = tempfile::tempdir()?;
     let spool = Spool::new(folder.path()).knowing(flow.email.named_columns());
     let mut found = Found { spool, past_time: EVER, is_first: false, left_out: 0, hidden_tests: 0, tests: 0 };

@@ -155,7 +155,7 @@ async fn case_25_a_trickle_ends_at_the_limit_for_the_whole_response() {
     sandbox.write("storage-loris", &storage_at(port));
     let config = leadflow::config::load(&sandbox.path("flows.toml")).unwrap().config;
     let table = config.table("loris", "leads").unwrap();
-    let table = leadflow::services::Online::new(Clock::System).open_table(table).await.unwrap();
+    let table = leadflow::services::OnlineServices::new(Clock::System).open_table(table).await.unwrap();
     let began = tokio::time::Instant::now();
     let error = table.ask_time().await.unwrap_err();
     assert!(error.advice.message.contains("no answer in time"), "{error}");
