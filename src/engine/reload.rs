@@ -22,7 +22,7 @@ impl Engine {
         let waiting = self.keep_waiting(&config).await?;
         crash_point("before-swap");
         self.config = config;
-        self.ctx.services.renew_all();
+        self.ctx.services.forget_all_sign_ins();
         self.delivery_task.replace(Arc::clone(&self.config));
         self.workers.add(waiting);
         self.planner.replace(&self.config.flows, &states, now);
@@ -37,7 +37,7 @@ impl Engine {
     /// When the state fails.
     pub async fn retry_all(&mut self) -> Result<(), StoreError> {
         let states = self.schedule_states(&self.config, None).await?;
-        self.ctx.services.renew_all();
+        self.ctx.services.forget_all_sign_ins();
         self.delivery_task.replace(Arc::clone(&self.config));
         self.planner.replace(&self.config.flows, &states, self.ctx.clock.now());
         Ok(())

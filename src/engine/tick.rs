@@ -112,7 +112,7 @@ impl Engine {
         };
         let alarms = alarms::check_alarms(&self.ctx, &self.config, observations).await?;
         self.delivery_task.notify();
-        self.ctx.services.tidy();
+        self.ctx.services.close_idle();
         // What ends in days must not silence the heartbeat, whose silence means a dead daemon.
         let is_well = alarms.iter().all(|alarm| alarm.kind == AlarmKind::Expiring);
         self.is_well = Some(is_well);

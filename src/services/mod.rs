@@ -38,11 +38,11 @@ pub trait Services: fmt::Debug + Send + Sync {
     ) -> Result<Box<dyn MailSession>, ConnectError>;
 
     /// A run over this table connection has failed: the next one reads its secret and its authorities again.
-    fn renew(&self, name: &str);
+    fn forget_sign_in(&self, name: &str);
 
     /// flows.toml, a secret or an authority may have changed: nothing that was read or signed in before is used.
-    fn renew_all(&self);
+    fn forget_all_sign_ins(&self);
 
-    /// Closes what is used no more.
-    fn tidy(&self);
+    /// Closes what nobody has used for a while.
+    fn close_idle(&self);
 }

@@ -116,16 +116,16 @@ impl Services for OnlineServices {
         Ok(Box::new(Session::open_with(connection, tokens).await?))
     }
 
-    fn renew(&self, name: &str) {
+    fn forget_sign_in(&self, name: &str) {
         self.accounts().remove(name);
     }
 
-    fn renew_all(&self) {
+    fn forget_all_sign_ins(&self) {
         self.accounts().clear();
         self.tokens.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    fn tidy(&self) {
+    fn close_idle(&self) {
         self.accounts().retain(|_, kept| kept.is_fresh());
     }
 }
@@ -153,7 +153,7 @@ mod tests {
         let second = services.tokens("relay", &managed("b"));
         assert!(!second.is_same(&first), "another identity");
         assert!(services.tokens("relay", &managed("b")).is_same(&second));
-        services.renew_all();
+        services.forget_all_sign_ins();
         assert!(!services.tokens("relay", &managed("b")).is_same(&second), "its secret may be another one");
     }
 }

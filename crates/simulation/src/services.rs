@@ -61,9 +61,9 @@ impl Services for SimulatedServices {
         Ok(Box::new(mail::open(&self.0, server).await?))
     }
 
-    fn renew(&self, _: &str) {}
+    fn forget_sign_in(&self, _: &str) {}
 
-    fn renew_all(&self) {}
+    fn forget_all_sign_ins(&self) {}
 
-    fn tidy(&self) {}
+    fn close_idle(&self) {}
 }

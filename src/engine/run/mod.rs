@@ -145,7 +145,7 @@ pub(crate) async fn execute(
         Err(RunError::Store(error)) if error.is_lasting() => Err(error),
         Err(failure) => {
             // The connection string or the certificates may have been replaced by now.
-            ctx.services.renew(&flow.table.connection);
+            ctx.services.forget_sign_in(&flow.table.connection);
             line.log_failure(&failure, ctx.clock.now());
             let summary = failure.to_string();
             Box::pin(end_failed(ctx, (run, due_since), &failure, recorder)).await?;
