@@ -13,7 +13,7 @@ use leadflow::filter::Filter;
 use leadflow::platform::blocking::Interruption as _;
 use leadflow::rows::row::Row;
 use leadflow::schedule::window::EVER;
-use leadflow::services::table::{Continuation, Page, Query, Served, TableError, TableReader};
+use leadflow::services::table::{Continuation, Page, Query, ServiceTime, TableError, TableReader};
 
 /// A flow's way to its table.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ impl TableReader for SimulatedTable {
         identity(self.table)
     }
 
-    async fn ask_time(&self) -> Result<Served, TableError> {
+    async fn ask_time(&self) -> Result<ServiceTime, TableError> {
         self.world.point().await;
         let served = {
             let mut state = self.world.lock();
@@ -58,7 +58,7 @@ impl TableReader for SimulatedTable {
             state.flows[self.flow].tables[self.table].was_asked = true;
             state.pass_time();
             state.fail(self.table)?;
-            let served = state.served(start);
+            let served = state.service_time(start);
             state.flows[self.flow].tables[self.table].began_dateless |= served.date.is_none();
             served
         };
@@ -103,7 +103,7 @@ impl SimulatedTable {
                 span.end = Some(now);
             }
         }
-        let served = state.served(start);
+        let served = state.service_time(start);
         self.sabotage(of_old, served.date);
         Ok((Page { rows, served }, next))
     }
@@ -172,13 +172,13 @@ impl State {
     }
 
     /// The service writes its date to the second, at some moment after it looked.
-    fn served(&mut self, start: i64) -> Served {
+    fn service_time(&mut self, start: i64) -> ServiceTime {
         let looked = self.now;
         let more = self.dice.i64(0..SECOND);
         self.advance(more);
         let date = (looked + self.dice.i64(0..=self.now - looked)).div_euclid(SECOND) * SECOND;
         let took = Duration::from_micros((self.now - start).unsigned_abs());
-        Served { date: (!self.is_dateless).then(|| moment(date)), took }
+        ServiceTime { date: (!self.is_dateless).then(|| moment(date)), took }
     }
 
     /// The flow's run has ended well: its scans are complete.

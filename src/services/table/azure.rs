@@ -25,7 +25,7 @@ use url::Url;
 use super::address::path_of;
 use super::target::{SignIn, Target};
 use super::transport::{Failure, Transport};
-use super::{Continuation, Credential, Endpoint, Page, Query, Served, TableError, identity, sas};
+use super::{Continuation, Credential, Endpoint, Page, Query, ServiceTime, TableError, identity, sas};
 use crate::flow::SecretSource;
 use crate::flow::{AzureConnection, AzureLogin};
 use crate::platform::authorities;
@@ -170,7 +170,7 @@ impl AzureTable {
         format!("{}/{}", self.endpoint.as_str().trim_end_matches('/'), self.target.table)
     }
 
-    pub(super) async fn ask_time(&self) -> Result<Served, TableError> {
+    pub(super) async fn ask_time(&self) -> Result<ServiceTime, TableError> {
         let attempt = || async {
             let query = self.client.query().top(Top::new(1));
             self.response(query.into_stream::<Box<RawValue>>().next().await).map(|(_, served)| served)
@@ -285,14 +285,14 @@ impl AzureTable {
     fn response<E: serde::de::DeserializeOwned + Send + Sync>(
         &self,
         response: Option<azure_core::Result<QueryEntityResponse<E>>>,
-    ) -> Result<(QueryEntityResponse<E>, Served), TableError> {
+    ) -> Result<(QueryEntityResponse<E>, ServiceTime), TableError> {
         match (self.transport.take(), response) {
-            (Some(Ok(exchanged)), Some(Ok(response))) => {
+            (Some(Ok(exchange)), Some(Ok(response))) => {
                 if response.entities.is_empty() {
                     let no_page = |reason: String| TableError::no_page(&self.target, &reason);
-                    exchanged.has_rows().map_err(no_page)?;
+                    exchange.has_rows().map_err(no_page)?;
                 }
-                Ok((response, exchanged.served))
+                Ok((response, exchange.served))
             }
             (Some(Err(failure)), _) => Err(TableError::of_failure(failure, &self.target)),
             (_, Some(Err(error))) => {

@@ -45,7 +45,7 @@ pub enum Table {
 
 /// When a response was served, in the server's own time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Served {
+pub struct ServiceTime {
     /// The `Date` of the response, to the second; `None` where it had none.
     pub date: Option<Timestamp>,
     /// From the request to the whole response.
@@ -58,7 +58,7 @@ pub struct Page {
     /// Rows in the order of their keys.
     pub rows: Vec<Row>,
     /// When the page was served.
-    pub served: Served,
+    pub served: ServiceTime,
 }
 
 /// What a run needs of a table.
@@ -80,7 +80,7 @@ pub trait TableReader: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// As a scan.
-    async fn ask_time(&self) -> Result<Served, TableError>;
+    async fn ask_time(&self) -> Result<ServiceTime, TableError>;
 
     /// Some rows, from the beginning or from where the page before has ended; and where the next page begins.
     ///
@@ -123,7 +123,7 @@ enum Cursor {
 /// Rows of one `RowKey` that are kept in memory.
 const MOST_OF_KEY: usize = 10_000;
 
-impl Served {
+impl ServiceTime {
     /// A moment before the server began to answer, in its own time: `Date` − duration − 1 s.
     pub fn began(&self) -> Option<Timestamp> {
         let took = SignedDuration::try_from(self.took).ok()?;
@@ -223,7 +223,7 @@ impl TableReader for Table {
         }
     }
 
-    async fn ask_time(&self) -> Result<Served, TableError> {
+    async fn ask_time(&self) -> Result<ServiceTime, TableError> {
         match self {
             Self::Azure(azure) => azure.ask_time().await,
             Self::Embedded(_, clock) => Ok(served_now(clock)),
@@ -275,6 +275,6 @@ impl<'a> Scan<'a> {
     }
 }
 
-fn served_now(clock: &Clock) -> Served {
-    Served { date: Some(clock.now()), took: Duration::ZERO }
+fn served_now(clock: &Clock) -> ServiceTime {
+    ServiceTime { date: Some(clock.now()), took: Duration::ZERO }
 }

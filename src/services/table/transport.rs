@@ -16,7 +16,7 @@ use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::{Served, TableError};
+use super::{ServiceTime, TableError};
 use crate::flow::Audience;
 use crate::services::entra::{EntraError, Token, Tokens};
 use crate::services::http;
@@ -57,19 +57,19 @@ pub(super) struct Transport {
 }
 
 /// When it was served, its status, headers and body.
-type Answer = (Served, u16, HeaderMap, Bytes);
+type Answer = (ServiceTime, u16, HeaderMap, Bytes);
 
 /// What an exchange came to.
-type Note = Result<Exchanged, Failure>;
+type Note = Result<Exchange, Failure>;
 
 /// A success.
 #[derive(Debug, Clone)]
-pub(super) struct Exchanged {
-    pub(super) served: Served,
+pub(super) struct Exchange {
+    pub(super) served: ServiceTime,
     body: Bytes,
 }
 
-impl Exchanged {
+impl Exchange {
     /// The SDK takes a response without rows for an empty page: the rest of the table would count as
     /// read.
     pub(super) fn has_rows(&self) -> Result<(), String> {
@@ -169,7 +169,7 @@ impl Transport {
             body.extend_from_slice(&piece);
         }
         let served =
-            Served { date: http::header(&headers, "date").and_then(http::date), took: began.elapsed() };
+            ServiceTime { date: http::header(&headers, "date").and_then(http::date), took: began.elapsed() };
         if !is_success {
             let code = http::header(&headers, "x-ms-error-code").map(str::to_owned);
             let retry_after = http::retry_after(&headers);
@@ -208,8 +208,8 @@ impl Transport {
 impl HttpClient for Transport {
     async fn execute_request(&self, request: &Request) -> azure_core::Result<Response> {
         let result = self.exchange(request).await;
-        let exchanged = |(served, _, _, body): &Answer| Exchanged { served: *served, body: body.clone() };
-        let note = result.as_ref().map(exchanged).map_err(Clone::clone);
+        let exchange = |(served, _, _, body): &Answer| Exchange { served: *served, body: body.clone() };
+        let note = result.as_ref().map(exchange).map_err(Clone::clone);
         *self.note.lock().unwrap_or_else(PoisonError::into_inner) = Some(note);
         match result {
             Ok((_, status, headers, body)) => {
@@ -272,10 +272,10 @@ mod tests {
             let headers = HeaderMap::from_iter([(name, HeaderValue::from_bytes(value).unwrap())]);
             assert_eq!(check_continuation(&headers).is_ok(), is_page, "{headers:?}");
         }
-        let served = Served { date: None, took: Duration::ZERO };
+        let served = ServiceTime { date: None, took: Duration::ZERO };
         for (body, is_page) in [(&br#"{"value":[]}"#[..], true), (b"{}", false), (b"", false)] {
-            let exchanged = Exchanged { served, body: Bytes::from_static(body) };
-            assert_eq!(exchanged.has_rows().is_ok(), is_page, "{body:?}");
+            let exchange = Exchange { served, body: Bytes::from_static(body) };
+            assert_eq!(exchange.has_rows().is_ok(), is_page, "{body:?}");
         }
     }
 }
