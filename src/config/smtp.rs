@@ -9,7 +9,7 @@ use super::entra;
 use super::reader::Section;
 use super::values::Folders;
 use crate::flow::Cloud;
-use crate::flow::{Login, Proof, Security, SmtpConnection};
+use crate::flow::{Login, Security, SmtpConnection, SmtpCredential};
 
 const HELP_FOR_HOST: &str = "write host = \"smtp.contoso.example\"";
 
@@ -149,8 +149,8 @@ fn login(section: Section<'_>, cloud: Cloud, folders: &Folders) -> Option<Login>
         section.missing("username", help);
     }
     section.finish();
-    let proof = oauth.map(Proof::OAuth).or(password.map(Proof::Password));
-    Some(Login { username: username?.into_inner(), proof: proof? })
+    let credential = oauth.map(SmtpCredential::OAuth).or(password.map(SmtpCredential::Password));
+    Some(Login { username: username?.into_inner(), credential: credential? })
 }
 
 pub(super) fn is_loopback(host: &str) -> bool {

@@ -62,7 +62,7 @@ fn a_whole_file_becomes_values_with_defaults() {
     assert_eq!(azure.login, AzureLogin::ConnectionString(SecretSource::Env("LEADS_STORAGE".into())));
     let MailConnection::Smtp(smtp) = &config.mails["relay"] else { panic!("no SMTP server") };
     assert_eq!((smtp.port, smtp.security, smtp.per_minute), (587, Security::StartTls, 30));
-    let crate::flow::Proof::Password(password) = &smtp.login.as_ref().unwrap().proof else {
+    let crate::flow::SmtpCredential::Password(password) = &smtp.login.as_ref().unwrap().credential else {
         panic!("no password")
     };
     assert_eq!(password, &SecretSource::File("/etc/leadflow/password".into()));

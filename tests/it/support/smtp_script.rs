@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::sync::{Arc, Mutex};
 
 use leadflow::flow::SecretSource;
-use leadflow::flow::{Login, MailConnection, Proof, Security, SmtpConnection};
+use leadflow::flow::{Login, MailConnection, Security, SmtpConnection, SmtpCredential};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use super::certificates::certificates;
@@ -117,8 +117,8 @@ impl Script {
 
     /// With a login, whose password lies in that file.
     pub(crate) fn with_login(&self, username: &str, password: &std::path::Path) -> MailConnection {
-        let proof = Proof::Password(SecretSource::File(password.to_owned()));
-        let login = Some(Login { username: username.to_owned(), proof });
+        let credential = SmtpCredential::Password(SecretSource::File(password.to_owned()));
+        let login = Some(Login { username: username.to_owned(), credential });
         MailConnection::Smtp(SmtpConnection { login, ..self.connection() })
     }
 }

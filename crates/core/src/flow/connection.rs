@@ -119,9 +119,9 @@ impl MailConnection {
     /// Who signs in with Microsoft Entra ID, if somebody does.
     pub fn entra(&self) -> Option<&Entra> {
         match self {
-            Self::Smtp(smtp) => match &smtp.login.as_ref()?.proof {
-                Proof::Password(_) => None,
-                Proof::OAuth(entra) => Some(entra),
+            Self::Smtp(smtp) => match &smtp.login.as_ref()?.credential {
+                SmtpCredential::Password(_) => None,
+                SmtpCredential::OAuth(entra) => Some(entra),
             },
             Self::Graph(graph) => Some(&graph.entra),
             Self::Folder(_) => None,
@@ -131,9 +131,9 @@ impl MailConnection {
     /// Where the secret of its login lies, if it has one.
     pub fn secret(&self) -> Option<&SecretSource> {
         match self {
-            Self::Smtp(smtp) => match &smtp.login.as_ref()?.proof {
-                Proof::Password(source) => Some(source),
-                Proof::OAuth(entra) => entra.secret(),
+            Self::Smtp(smtp) => match &smtp.login.as_ref()?.credential {
+                SmtpCredential::Password(source) => Some(source),
+                SmtpCredential::OAuth(entra) => entra.secret(),
             },
             Self::Graph(graph) => graph.entra.secret(),
             Self::Folder(_) => None,
@@ -216,12 +216,12 @@ pub struct Login {
     /// User name; with OAuth the mailbox's address.
     pub username: String,
     /// What shows that it is the user.
-    pub proof: Proof,
+    pub credential: SmtpCredential,
 }
 
 /// What signs in to an SMTP server.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Proof {
+pub enum SmtpCredential {
     /// A password, by PLAIN or LOGIN.
     Password(SecretSource),
     /// A token of Microsoft Entra ID, by XOAUTH2.

@@ -22,8 +22,8 @@ use crate::template::Templates;
 use connection::LARGEST_MESSAGE;
 
 pub use connection::{
-    AzureConnection, AzureLogin, FolderConnection, GraphConnection, Login, MailConnection, Proof, Security,
-    SmtpConnection, TableConnection, address_literal,
+    AzureConnection, AzureLogin, FolderConnection, GraphConnection, Login, MailConnection, Security,
+    SmtpConnection, SmtpCredential, TableConnection, address_literal,
 };
 
 pub use identity::{Audience, Cloud, Entra, Identity};

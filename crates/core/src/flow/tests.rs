@@ -31,13 +31,13 @@ fn azure(login: AzureLogin) -> TableConnection {
     })
 }
 
-fn smtp(proof: Option<Proof>) -> SmtpConnection {
+fn smtp(credential: Option<SmtpCredential>) -> SmtpConnection {
     SmtpConnection {
         host: "mail.example".to_owned(),
         port: 587,
         security: Security::StartTls,
         from: Mailbox::bare("leads@contoso.example"),
-        login: proof.map(|proof| Login { username: "leads".to_owned(), proof }),
+        login: credential.map(|credential| Login { username: "leads".to_owned(), credential }),
         ca_file: Some("/etc/mail.pem".into()),
         per_minute: 30,
         helo: None,
@@ -70,14 +70,19 @@ fn a_connection_to_a_table_has_the_secret_of_its_login() {
 
 #[test]
 fn a_mail_connection_has_its_own_secret_identity_and_pace() {
-    let by_smtp = |proof| MailConnection::Smtp(smtp(proof));
+    let by_smtp = |credential| MailConnection::Smtp(smtp(credential));
     let folder = FolderConnection { path: "/mail".into(), from: Mailbox::bare("f@contoso.example") };
     let password = env("PASSWORD");
     let of_application = Some(env("APPLICATION"));
     for (connection, secret, entra, per_minute) in [
         (by_smtp(None), None, None, Some(30)),
-        (by_smtp(Some(Proof::Password(password.clone()))), Some(password), None, Some(30)),
-        (by_smtp(Some(Proof::OAuth(application()))), of_application.clone(), Some(application()), Some(30)),
+        (by_smtp(Some(SmtpCredential::Password(password.clone()))), Some(password), None, Some(30)),
+        (
+            by_smtp(Some(SmtpCredential::OAuth(application()))),
+            of_application.clone(),
+            Some(application()),
+            Some(30),
+        ),
         (graph(application()), of_application, Some(application()), Some(20)),
         (graph(managed()), None, Some(managed()), Some(20)),
         (MailConnection::Folder(folder), None, None, None),
@@ -92,7 +97,7 @@ fn the_secrets_and_authorities_of_a_file_are_those_of_all_its_connections() {
     let mut config = testing::config([]);
     config.tables.insert("azure".to_owned(), azure(AzureLogin::ConnectionString(env("STRING"))));
     config.mails.insert("graph".to_owned(), graph(application()));
-    let password = Proof::Password(env("PASSWORD"));
+    let password = SmtpCredential::Password(env("PASSWORD"));
     config.mails.insert("smtp".to_owned(), MailConnection::Smtp(smtp(Some(password))));
     let secrets: Vec<_> = config.secrets().cloned().collect();
     assert_eq!(secrets, [env("STRING"), env("APPLICATION"), env("PASSWORD")]);

@@ -10,7 +10,7 @@ use super::remedy::{self, Stage};
 use super::sign_in::{self, By, Credentials};
 use super::tls::Tls;
 use super::transport::{SmtpTransport, within};
-use crate::flow::{Audience, Proof, Security, SmtpConnection};
+use crate::flow::{Audience, Security, SmtpConnection, SmtpCredential};
 use crate::platform::blocking::blocking;
 use crate::platform::secrets;
 use crate::services::entra::{Token, Tokens};
@@ -28,9 +28,9 @@ pub(super) async fn signed_in(
     tokens: Option<Tokens>,
 ) -> Result<SmtpTransport, ConnectError> {
     let place = smtp.place();
-    match smtp.login.as_ref().map(|login| (&login.username, &login.proof)) {
+    match smtp.login.as_ref().map(|login| (&login.username, &login.credential)) {
         None => Ok(connect(smtp, &place, None).await?.0),
-        Some((user, Proof::Password(source))) => {
+        Some((user, SmtpCredential::Password(source))) => {
             let password = secrets::read_aside(source).await.map_err(|error| {
                 ConnectError::new(format!("the password for {place} cannot be read: {error}"), None)
             })?;
@@ -40,7 +40,7 @@ pub(super) async fn signed_in(
             sign_in::by_password(&mut transport, by, &source.place()).await?;
             Ok(transport)
         }
-        Some((user, Proof::OAuth(entra))) => {
+        Some((user, SmtpCredential::OAuth(entra))) => {
             let tokens = tokens.unwrap_or_else(|| Tokens::new(entra.clone()));
             let token = tokens.token(Audience::Smtp).await?;
             let signed_in = by_token(smtp, &place, user, &token).await;
