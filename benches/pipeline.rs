@@ -111,7 +111,7 @@ fn dedupe(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn csv(bencher: Bencher<'_, '_>) {
     let (mut spool, _folder) = spool(&rows(&page()));
-    let sheet = Sheet::of_spool(&spool);
+    let sheet = Sheet::from_spool(&spool);
     bencher.counter(ItemsCount::new(ROWS)).bench_local(|| {
         let (mut lines, mut rows, mut bytes) = (sheet.lines(std::io::sink()), spool.rows().unwrap(), 0);
         while let Some(columns) = rows.next_columns().unwrap() {

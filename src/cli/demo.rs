@@ -158,5 +158,5 @@ fn text_of(mail: &Path) -> anyhow::Result<String> {
 }
 
 fn lead(number: usize) -> Map<String, Value> {
-    MadeUpLead::of_demo(number, Clock::System.now()).columns
+    MadeUpLead::for_demo(number, Clock::System.now()).columns
 }

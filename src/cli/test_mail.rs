@@ -31,7 +31,7 @@ const ROWS: usize = 3;
 pub(super) async fn test_mail(loaded: Loaded, arguments: Arguments) -> anyhow::Result<ExitCode> {
     let config = loaded.config;
     let flow = super::flow_named(&config, &arguments.flow)?;
-    let lead = |number| MadeUpLead::of_demo(number, Clock::System.now()).columns;
+    let lead = |number| MadeUpLead::for_demo(number, Clock::System.now()).columns;
     let rows = (0..ROWS).map(lead).collect();
     let mails = preview::test_mail(&config, flow, &Clock::System, rows)
         .await

@@ -57,7 +57,7 @@ const SHEET: &[u8] = b"\0sheet\0";
 
 impl<'a> Address<'a> {
     /// That of a flow's mails.
-    pub(super) fn of_flow(email: &'a Email, from: &'a Mailbox) -> Self {
+    pub(super) fn from_flow(email: &'a Email, from: &'a Mailbox) -> Self {
         let reply_to = email.reply_to.as_ref();
         Self { from, to: &email.to, cc: &email.cc, reply_to, importance: email.importance }
     }

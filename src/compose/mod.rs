@@ -194,7 +194,7 @@ fn compose_with(
     let sheet = email
         .csv
         .as_ref()
-        .map_or_else(|| Sheet::of_spool(spool), |columns| Sheet::of_columns(columns))
+        .map_or_else(|| Sheet::from_spool(spool), |columns| Sheet::from_columns(columns))
         .separated_by(email.csv_separator);
     let limits = Limits { email, is_single: single, is_sheet_wanted, max_bytes: input.max_bytes };
     let Plan { parts, attached, cut_rows, lines } = plan::plan(spool, &sheet, limits, folder)?;
@@ -347,7 +347,7 @@ impl Context<'_> {
             let rendered = if is_plain { self.plain(index) } else { self.render(index, &mut shown, notes) };
             let subject = rendered.subject.clone();
             let parts = Parts {
-                address: Address::of_flow(&self.input.flow.email, self.input.from),
+                address: Address::from_flow(&self.input.flow.email, self.input.from),
                 date: self.input.now,
                 message_id,
                 headers: self.headers(),

@@ -42,7 +42,7 @@ const MORE: &str = "more columns";
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 impl Sheet {
-    fn of_all(columns: &[String], is_lead: bool) -> Self {
+    fn from_all(columns: &[String], is_lead: bool) -> Self {
         let fields = lead::FIELDS.iter().enumerate().filter(|_| is_lead);
         let of_lead = fields
             .map(|(at, name)| SheetColumn { name: format!("lead.{name}"), value: SheetValue::Lead(at) });
@@ -54,17 +54,17 @@ impl Sheet {
     }
 
     /// A sheet of these columns.
-    pub fn of_columns(columns: &[SheetColumn]) -> Self {
+    pub fn from_columns(columns: &[SheetColumn]) -> Self {
         let has_lead = columns.iter().any(|column| matches!(column.value, SheetValue::Lead(_)));
         Self { columns: columns.to_vec(), has_lead, separator: Separator::default(), known: None }
     }
 
     /// A sheet of all columns of these rows; what they have beyond those that the spool knows is in the
     /// last one.
-    pub fn of_spool(spool: &Spool) -> Self {
+    pub fn from_spool(spool: &Spool) -> Self {
         let columns = spool.columns();
         let known = spool.has_more_columns().then(|| columns.iter().cloned().collect());
-        Self { known, ..Self::of_all(columns, lead::is_lead(columns)) }
+        Self { known, ..Self::from_all(columns, lead::is_lead(columns)) }
     }
 
     /// The same with this between its cells.

@@ -88,7 +88,7 @@ impl LeadExport {
             }
             progress(spool.len());
         }
-        let sheet = named.map_or_else(|| Sheet::of_spool(&spool), |columns| Sheet::of_columns(columns));
+        let sheet = named.map_or_else(|| Sheet::from_spool(&spool), |columns| Sheet::from_columns(columns));
         Ok(Self { sheet: sheet.separated_by(options.separator), spool, left_out, _folder: folder })
     }
 

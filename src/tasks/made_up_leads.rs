@@ -23,7 +23,7 @@ const DEMO: [(&str, &str, &str, &str, &str); 3] = [
 
 impl MadeUpLead {
     /// As public samples show those of *Validate*: the keys' form, and `MSFT_TEST` with .NET ticks.
-    pub fn of_validate(now: Timestamp) -> Self {
+    pub fn from_validate(now: Timestamp) -> Self {
         let ticks = now.as_microsecond() * 10 + 621_355_968_000_000_000;
         let customer = json!({
             "FirstName": "Test", "LastName": "Lead", "Email": "test@contoso.example", "Phone": "+1 425 555 0100",
@@ -42,7 +42,7 @@ impl MadeUpLead {
     }
 
     /// The one of that number of the demo.
-    pub fn of_demo(number: usize, now: Timestamp) -> Self {
+    pub fn for_demo(number: usize, now: Timestamp) -> Self {
         let (first, last, company, country, action) = DEMO[number % DEMO.len()];
         let customer = json!({
             "FirstName": first, "LastName": last,
@@ -80,11 +80,11 @@ mod tests {
     #[test]
     fn every_made_up_lead_is_a_test_lead_with_a_key_of_its_own() {
         let now: Timestamp = "2026-03-01T08:00:00Z".parse().unwrap();
-        let validate = MadeUpLead::of_validate(now);
+        let validate = MadeUpLead::from_validate(now);
         assert_eq!(validate.row_key, "MSFT_TEST_639079488000000000");
         assert_eq!(validate.partition_key, "3:2F1:2F2026");
         assert_eq!(validate.columns["RowKey"], *validate.row_key);
-        let leads = (0..4).map(|number| MadeUpLead::of_demo(number, now)).chain([validate]);
+        let leads = (0..4).map(|number| MadeUpLead::for_demo(number, now)).chain([validate]);
         let read: Vec<_> = leads.map(|lead| lead::from_columns(&lead.columns)).collect();
         assert!(read.iter().all(|lead| lead["is_test"] == true && lead["created"] == "2026-03-01T08:00:00Z"));
         let names: Vec<_> = read.iter().map(|lead| lead["name"].clone()).collect();

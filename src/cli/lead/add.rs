@@ -23,7 +23,7 @@ pub(super) async fn add(loaded: &Loaded, arguments: &Arguments) -> anyhow::Resul
         return Err(Usage("only test leads can be written; add --test".to_owned()).into());
     }
     let flow = flow_named(&loaded.config, &arguments.flow)?;
-    let MadeUpLead { partition_key, row_key, columns } = MadeUpLead::of_validate(Clock::System.now());
+    let MadeUpLead { partition_key, row_key, columns } = MadeUpLead::from_validate(Clock::System.now());
     table_of(loaded, flow).await?.insert(&columns).await.map_err(with_help)?;
     output::print(&format!(
         "the test lead {partition_key}/{row_key} is written to {}; `leadflow trigger {1}` mails it, `leadflow lead \
