@@ -36,7 +36,7 @@ pub struct LeadProofView {
     /// `None` where it is not in the table any more.
     pub row: Option<RowView>,
     /// What became of it, the oldest first.
-    pub history: Vec<HandedOnView>,
+    pub history: Vec<ProvenanceView>,
 }
 
 /// A row of the table.
@@ -50,7 +50,7 @@ pub struct RowView {
 
 /// A run that has read a row, and the mail that carried it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct HandedOnView {
+pub struct ProvenanceView {
     /// The run.
     pub run: RunOrNumberView,
     /// `None` where it was not mailed, or where the mail is not in the history any more.
@@ -158,7 +158,7 @@ impl From<&Row> for RowView {
     }
 }
 
-impl HandedOnView {
+impl ProvenanceView {
     /// Of the run of that number, which the history may not have any more.
     pub fn new(number: i64, run: Option<&Run>, mail: Option<&MessageRecord>) -> Self {
         let gone = RunOrNumberView::Number { run: number };

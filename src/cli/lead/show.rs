@@ -9,7 +9,7 @@ use leadflow::config::Loaded;
 use leadflow::history::Run;
 use leadflow::rows::row::{Row, RowMark};
 use leadflow::store::{OutboxEntry, OutboxFilter, Provenance, Store};
-use leadflow::views::leads::{HandedOnView, LeadProofView, LeadView, RowView};
+use leadflow::views::leads::{LeadProofView, LeadView, ProvenanceView, RowView};
 
 use super::{table_of, with_help, words_of};
 use crate::cli::{flow_named, history, output, state_of};
@@ -86,8 +86,8 @@ async fn steps(store: &Store, flow: &str, mark: &RowMark) -> anyhow::Result<Vec<
 }
 
 impl Step {
-    fn view(&self) -> HandedOnView {
-        HandedOnView::new(self.run, self.of_run.as_ref(), self.mail.as_ref().map(|listed| &listed.message))
+    fn view(&self) -> ProvenanceView {
+        ProvenanceView::new(self.run, self.of_run.as_ref(), self.mail.as_ref().map(|listed| &listed.message))
     }
 }
 

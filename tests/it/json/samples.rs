@@ -13,7 +13,7 @@ use leadflow::views::erasure::{ErasedView, ErasureView, LeftView, LookedAtView, 
 use leadflow::views::flows::FlowView;
 use leadflow::views::health::{AlarmView, HealthView};
 use leadflow::views::leads::{
-    HandedOnView, LeadProofView, LeadRowView, LeadView, OtherView, RowView, RunOrNumberView,
+    LeadProofView, LeadRowView, LeadView, OtherView, ProvenanceView, RowView, RunOrNumberView,
 };
 use leadflow::views::outbox::{MailView, OutboxMailView, RecipientView};
 use leadflow::views::preview::{AttachmentView, MessageView, PreviewView};
@@ -193,7 +193,7 @@ fn lead_row() -> LeadRowView {
 }
 
 fn lead_proof() -> LeadProofView {
-    let history = HandedOnView { run: RunOrNumberView::Run(Box::new(run(1))), mail: Some(mail()) };
+    let history = ProvenanceView { run: RunOrNumberView::Run(Box::new(run(1))), mail: Some(mail()) };
     LeadProofView {
         key: text(),
         row: Some(RowView { timestamp: text(), lead: lead() }),
