@@ -40,7 +40,7 @@ pub enum SecretError {
 
 /// What one who asks beside the service can tell of a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Look {
+pub enum SecretPresence {
     /// It is there.
     There,
     /// The service has it elsewhere, or only the service may read it.
@@ -61,7 +61,7 @@ pub struct MissingSecret {
     pub is_typed: bool,
 }
 
-impl Look {
+impl SecretPresence {
     fn missing(is_seen: bool, missing: MissingSecret) -> Self {
         if is_seen { Self::Missing(missing) } else { Self::NotYet(missing) }
     }
@@ -91,10 +91,10 @@ fn put(name: &str) -> String {
 }
 
 /// Looks for the secret as somebody who may not be the service.
-pub fn look(source: &SecretSource) -> Look {
-    let Err(error) = read(source) else { return Look::There };
+pub fn check(source: &SecretSource) -> SecretPresence {
+    let Err(error) = read(source) else { return SecretPresence::There };
     let (help, is_typed) = match source {
-        SecretSource::Env(_) => return Look::NotSeen,
+        SecretSource::Env(_) => return SecretPresence::NotSeen,
         SecretSource::File(_) => {
             ("put the secret into it, or correct its path in flows.toml".to_owned(), false)
         }
@@ -103,21 +103,21 @@ pub fn look(source: &SecretSource) -> Look {
     let missing = |message: String| MissingSecret { advice: Advice::new(message).with_help(help), is_typed };
     match error {
         SecretError::NoFile { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
-            Look::NotSeen
+            SecretPresence::NotSeen
         }
         SecretError::NoFile { path, source } if source.kind() == io::ErrorKind::NotFound => {
             let message = format!("the secret's file {} does not exist", path.display());
             // Without its folder this may be another machine than the service's.
             let is_seen = path.parent().is_some_and(Path::exists);
-            Look::missing(is_seen, missing(message))
+            SecretPresence::missing(is_seen, missing(message))
         }
         SecretError::NoCredential(name) => {
             let message = format!("the systemd credential `{name}` does not exist");
             let is_seen =
                 env::var_os("CREDENTIALS_DIRECTORY").is_some() || Path::new(UNIT_CREDENTIALS).exists();
-            Look::missing(is_seen, missing(message))
+            SecretPresence::missing(is_seen, missing(message))
         }
-        error => Look::Missing(missing(error.to_string())),
+        error => SecretPresence::Missing(missing(error.to_string())),
     }
 }
 

@@ -99,7 +99,7 @@ fn used_mails(config: &Config) -> impl Iterator<Item = (&String, &MailConnection
 /// read what is wrong, and when signatures end.
 pub async fn glance(config: &Config, clock: &Clock) -> Vec<Finding> {
     let mut found = Vec::new();
-    secrets::look(config, &mut found);
+    secrets::check(config, &mut found);
     sign_in::signatures(config, clock, &mut found);
     let services = OnlineServices::new(clock.clone());
     for flow in config.flows.values() {

@@ -5,24 +5,24 @@ use std::collections::BTreeSet;
 use super::{Finding, Verdict, Visit, used_mails};
 use crate::flow::Config;
 use crate::platform::secrets;
-use crate::platform::secrets::{Look, MissingSecret};
+use crate::platform::secrets::{MissingSecret, SecretPresence};
 
 /// Adds what is not there. What only the service can see is one line.
-pub(super) fn look(config: &Config, found: &mut Vec<Finding>) {
+pub(super) fn check(config: &Config, found: &mut Vec<Finding>) {
     let tables: BTreeSet<&String> = config.flows.values().map(|flow| &flow.table.connection).collect();
     let tables = config.tables.iter().filter(|(name, _)| tables.contains(name));
     let of_tables = tables.filter_map(|(name, table)| Some((name, table.secret()?)));
     let of_mails = used_mails(config).filter_map(|(name, mail)| Some((name, mail.secret()?)));
     let mut not_seen = BTreeSet::new();
     for (name, source) in of_tables.chain(of_mails) {
-        let (verdict, missing) = match secrets::look(source) {
-            Look::There => continue,
-            Look::NotSeen => {
+        let (verdict, missing) = match secrets::check(source) {
+            SecretPresence::There => continue,
+            SecretPresence::NotSeen => {
                 not_seen.insert(source.place());
                 continue;
             }
-            Look::NotYet(missing) => (Verdict::Open, missing),
-            Look::Missing(missing) => (Verdict::Wrong, missing),
+            SecretPresence::NotYet(missing) => (Verdict::Open, missing),
+            SecretPresence::Missing(missing) => (Verdict::Wrong, missing),
         };
         let MissingSecret { advice, is_typed } = missing;
         found.push(Finding { about: format!("connection {name}"), verdict, advice, is_typed });
