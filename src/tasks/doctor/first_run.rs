@@ -9,8 +9,8 @@ use crate::schedule::window::Mode;
 use crate::services::table::{Table, TableError};
 use crate::tasks::preview::standing::Standing;
 
-/// Tells of a flow that has not read its table yet what its first run mails, were it now.
-pub(super) async fn tell(
+/// Reports of a flow that has not read its table yet what its first run mails, were it now.
+pub(super) async fn report(
     flow: &Flow,
     table: &Table,
     clock: &Clock,

@@ -77,7 +77,7 @@ pub async fn examine(config: &Config, clock: &Clock, memory: Memory<'_>) -> Vec<
     for flow in config.flows.values() {
         let mut visit = Visit { about: format!("flow {}", flow.name), found: &mut found };
         if let Err(error) = table(&services, config, flow, clock, memory, &mut visit).await {
-            visit.tell(Verdict::Wrong, error.advice);
+            visit.report(Verdict::Wrong, error.advice);
         }
     }
     for (name, connection) in used_mails(config) {
@@ -111,7 +111,7 @@ pub async fn glance(config: &Config, clock: &Clock) -> Vec<Finding> {
         let mut visit = Visit { about: format!("flow {}", flow.name), found: &mut found };
         match services.open_table(of_flow).await {
             Ok(table) => cosmos(&table, flow, &mut visit),
-            Err(error) => visit.tell(Verdict::Wrong, error.advice),
+            Err(error) => visit.report(Verdict::Wrong, error.advice),
         }
     }
     found
@@ -132,10 +132,10 @@ impl Visit<'_> {
     }
 
     fn add(&mut self, verdict: Verdict, message: String, help: Option<String>) {
-        self.tell(verdict, Advice { message, help });
+        self.report(verdict, Advice { message, help });
     }
 
-    fn tell(&mut self, verdict: Verdict, advice: Advice) {
+    fn report(&mut self, verdict: Verdict, advice: Advice) {
         self.found.push(Finding { about: self.about.clone(), verdict, advice, is_typed: false });
     }
 }
@@ -186,7 +186,7 @@ async fn table(
     clocks(served.date, clock, visit);
     cosmos(&table, flow, visit);
     if rows(&table, flow, visit).await? {
-        first_run::tell(flow, &table, clock, memory, visit).await?;
+        first_run::report(flow, &table, clock, memory, visit).await?;
     }
     Ok(())
 }

@@ -25,7 +25,7 @@ pub(super) async fn token(
     match services.tokens(name, entra).token(audience).await {
         Ok(_) => visit.well(format!("Entra ID issued {} a token for {}", entra.who(), audience.name())),
         Err(error) => {
-            visit.tell(Verdict::Wrong, error.advice);
+            visit.report(Verdict::Wrong, error.advice);
             return false;
         }
     }
@@ -52,7 +52,7 @@ pub(super) async fn mail(
             Ok(()) => {
                 visit.well(format!("{} lets {} send", graph.mailbox.address, graph.entra.who()));
             }
-            Err(error) => visit.tell(Verdict::Wrong, error.advice),
+            Err(error) => visit.report(Verdict::Wrong, error.advice),
         }
         return;
     }
@@ -61,7 +61,7 @@ pub(super) async fn mail(
             session.close().await;
             visit.well(works(connection));
         }
-        Err(error) => visit.tell(Verdict::Wrong, error.advice),
+        Err(error) => visit.report(Verdict::Wrong, error.advice),
     }
 }
 
