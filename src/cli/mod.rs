@@ -31,7 +31,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use leadflow::config::{self, Found, Loaded, Report, Word};
+use leadflow::config::{self, ChoiceNote, ChosenFile, Loaded, Report};
 use leadflow::flow::{Config, Flow};
 use leadflow::platform::telemetry;
 use leadflow::store::state;
@@ -237,15 +237,15 @@ fn file_of(named: Option<PathBuf>, command: &Command) -> Result<PathBuf, Report>
     if !command.reads_flows() {
         return Ok(PathBuf::new());
     }
-    let Found { path, word } = config::find(named)?;
-    match word {
-        Some(Word::PassedOver) => output::complain(&format!(
+    let ChosenFile { path, note } = config::find(named)?;
+    match note {
+        Some(ChoiceNote::PassedOver) => output::complain(&format!(
             "using {}, the running service's; for the flows.toml of this folder add --config flows.toml",
             path.display()
         )),
         // The one says it in the log, the other in its last line.
-        Some(Word::Own) if matches!(command, Command::Run(_) | Command::Check(_)) => {}
-        Some(Word::Own) => {
+        Some(ChoiceNote::Own) if matches!(command, Command::Run(_) | Command::Check(_)) => {}
+        Some(ChoiceNote::Own) => {
             let path = std::path::absolute(&path).unwrap_or_else(|_| path.clone());
             output::complain(&format!("using {}", path.display()));
         }

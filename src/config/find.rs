@@ -16,16 +16,16 @@ const RUNNING: [&str; 2] =
 
 /// The file to load.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
+pub struct ChosenFile {
     /// Where it is.
     pub path: PathBuf,
-    /// What deserves a word about the choice.
-    pub word: Option<Word>,
+    /// What people are told about the choice.
+    pub note: Option<ChoiceNote>,
 }
 
-/// What to say of the choice.
+/// What people are told about the choice of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Word {
+pub enum ChoiceNote {
     /// It is not the packaged service's.
     Own,
     /// It is the running service's, and there is one in this folder, too.
@@ -36,7 +36,7 @@ pub enum Word {
 ///
 /// # Errors
 /// When nobody has named it, and it belongs neither to the one who typed the command nor to root.
-pub fn find(named: Option<PathBuf>) -> Result<Found, Report> {
+pub fn find(named: Option<PathBuf>) -> Result<ChosenFile, Report> {
     let is_named = named.is_some();
     let is_running = || RUNNING.iter().any(|place| Path::new(place).exists());
     let found = choose(named, Path::exists, is_running);
@@ -63,17 +63,17 @@ fn choose(
     named: Option<PathBuf>,
     is_there: impl Fn(&Path) -> bool,
     is_running: impl FnOnce() -> bool,
-) -> Found {
+) -> ChosenFile {
     let here = Path::new(HERE);
     let packaged = Path::new(OF_PACKAGE);
     let own = |path: PathBuf| {
         let is_own = !is_packaged(&path);
-        Found { path, word: is_own.then_some(Word::Own) }
+        ChosenFile { path, note: is_own.then_some(ChoiceNote::Own) }
     };
     match (named, is_there(here), is_there(packaged)) {
         (Some(path), ..) => own(path),
-        (None, true, true) if own(here.to_owned()).word.is_some() && is_running() => {
-            Found { path: packaged.to_owned(), word: Some(Word::PassedOver) }
+        (None, true, true) if own(here.to_owned()).note.is_some() && is_running() => {
+            ChosenFile { path: packaged.to_owned(), note: Some(ChoiceNote::PassedOver) }
         }
         (None, false, true) => own(packaged.to_owned()),
         (None, true, _) | (None, false, false) => own(here.to_owned()),
@@ -87,21 +87,21 @@ mod tests {
     #[test]
     fn the_running_services_file_goes_before_the_one_of_this_folder() {
         let packaged = Path::new(OF_PACKAGE);
-        for (named, here, there, running, path, word) in [
-            (None, true, false, false, HERE, Some(Word::Own)),
-            (None, true, true, false, HERE, Some(Word::Own)),
-            (None, true, true, true, OF_PACKAGE, Some(Word::PassedOver)),
-            (None, true, false, true, HERE, Some(Word::Own)),
+        for (named, here, there, running, path, note) in [
+            (None, true, false, false, HERE, Some(ChoiceNote::Own)),
+            (None, true, true, false, HERE, Some(ChoiceNote::Own)),
+            (None, true, true, true, OF_PACKAGE, Some(ChoiceNote::PassedOver)),
+            (None, true, false, true, HERE, Some(ChoiceNote::Own)),
             (None, false, true, true, OF_PACKAGE, None),
             (None, false, true, false, OF_PACKAGE, None),
-            (None, false, false, false, HERE, Some(Word::Own)),
-            (Some(HERE), true, true, true, HERE, Some(Word::Own)),
-            (Some("/srv/f.toml"), false, true, true, "/srv/f.toml", Some(Word::Own)),
+            (None, false, false, false, HERE, Some(ChoiceNote::Own)),
+            (Some(HERE), true, true, true, HERE, Some(ChoiceNote::Own)),
+            (Some("/srv/f.toml"), false, true, true, "/srv/f.toml", Some(ChoiceNote::Own)),
             (Some(OF_PACKAGE), true, true, true, OF_PACKAGE, None),
         ] {
             let is_there = |path: &Path| if path == packaged { there } else { here };
             let found = choose(named.map(PathBuf::from), is_there, || running);
-            let expected = Found { path: path.into(), word };
+            let expected = ChosenFile { path: path.into(), note };
             assert_eq!(found, expected, "{named:?} here {here} there {there} running {running}");
         }
     }

@@ -41,7 +41,7 @@ use syntax::Mistake;
 use values::Folders;
 
 pub use addresses::address_of;
-pub use find::{Found, Word, find, is_packaged};
+pub use find::{ChoiceNote, ChosenFile, find, is_packaged};
 pub use report::{Level, Problem, Report};
 pub use sheet::{preset, presets};
 
