@@ -4,7 +4,7 @@ use super::connections::Connections;
 use super::reader::Section;
 use super::select;
 use super::sheet;
-use super::templates::{self, Shelf};
+use super::templates::{self, TemplateFolder};
 use crate::flow::condition::Condition;
 use crate::flow::{Each, Email, FlowTable, Importance, MailConnection, TestLeads};
 
@@ -17,7 +17,7 @@ const PER_HOUR: u32 = 60;
 pub(super) fn read(
     section: Section<'_>,
     connections: &Connections,
-    shelf: &Shelf,
+    templates: &TemplateFolder,
     table: Option<&FlowTable>,
     condition: Condition,
 ) -> Option<Email> {
@@ -42,7 +42,7 @@ pub(super) fn read(
         );
         section.problems.warn(span, message, "raise max_rows, up to 5000, to show them in the mail");
     }
-    let templates = templates::read(&section, shelf, table, each);
+    let templates = templates::read(&section, templates, table, each);
     let per_hour = section.integer("per_hour", 1..=100_000).unwrap_or(PER_HOUR);
     let kinds = [("mark", TestLeads::Mark), ("include", TestLeads::Include), ("hide", TestLeads::Hide)];
     let test_leads = section.choice("test_leads", &kinds).unwrap_or(TestLeads::Mark);

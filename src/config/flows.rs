@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 use super::connections::Connections;
 use super::reader::Section;
 use super::recurrence::Recurrences;
-use super::templates::Shelf;
+use super::templates::TemplateFolder;
 use super::{email, recurrence};
 use crate::filter::Filter;
 use crate::flow::condition::Condition;
@@ -34,7 +34,7 @@ pub(super) fn read(
     tables: DeTable<'_>,
     settings: &Settings,
     connections: &Connections,
-    shelf: &Shelf,
+    templates: &TemplateFolder,
 ) -> Flows {
     let mut flows = Flows::default();
     let recurrences = Recurrences::default();
@@ -52,7 +52,8 @@ pub(super) fn read(
         }
         let section = root.inner_section("flows", &name, &table);
         let is_on = is_on(table.get_ref());
-        match section.and_then(|section| flow(&name, section, settings, connections, shelf, &recurrences)) {
+        match section.and_then(|section| flow(&name, section, settings, connections, templates, &recurrences))
+        {
             Some(flow) => drop(flows.whole.insert(name, Arc::new(flow))),
             None => drop(flows.broken.insert(name, is_on)),
         }
@@ -77,7 +78,7 @@ fn flow(
     section: Section<'_>,
     settings: &Settings,
     connections: &Connections,
-    shelf: &Shelf,
+    templates: &TemplateFolder,
     recurrences: &Recurrences,
 ) -> Option<Flow> {
     let description = section.text("description").map(toml::Spanned::into_inner);
@@ -94,7 +95,8 @@ fn flow(
         part("recurrence").and_then(|inner| recurrence::read(inner, &settings.time_zone, recurrences));
     let table = part("table").and_then(|inner| table(inner, connections));
     let of_table = table.as_ref();
-    let email = part("email").and_then(|inner| email::read(inner, connections, shelf, of_table, condition));
+    let email =
+        part("email").and_then(|inner| email::read(inner, connections, templates, of_table, condition));
     let length = recurrence.as_ref().map(|(recurrence, _)| recurrence.length());
     let window = window(section.section("window"), length);
     section.finish();

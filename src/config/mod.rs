@@ -239,9 +239,9 @@ fn config_of(
     let folders = Folders { state, config: folder, service, is_check: purpose == Purpose::Check };
     let connections = connections::read(&root, &folders);
     let settings = settings::read(settings, &folders, &connections);
-    let shelf = templates::Shelf::open(&folders.config.join("templates"));
-    let flows = flows::read(&root, flows, &settings, &connections, &shelf);
-    shelf.check_rest(root.problems);
+    let templates = templates::TemplateFolder::open(&folders.config.join("templates"));
+    let flows = flows::read(&root, flows, &settings, &connections, &templates);
+    templates.check_rest(root.problems);
     settings::check_listeners(root.problems, &settings, &connections, &flows.whole);
     root.finish();
     let config = Config {

@@ -55,7 +55,7 @@ const TEXT: &str = ".txt.hbs";
 const ALMOST: [&str; 5] = [".hbs", ".handlebars", ".mustache", ".html", ".htm"];
 
 /// The templates folder, read once.
-pub(super) struct Shelf {
+pub(super) struct TemplateFolder {
     folder: PathBuf,
     files: BTreeMap<String, Result<String, String>>,
     /// Files that look like templates, and are none by their names.
@@ -71,7 +71,7 @@ pub(super) struct Shelf {
 /// The templates of a flow, and those of the digest that may stand in for them.
 type Wanted = (Sources, Option<Sources>);
 
-impl Shelf {
+impl TemplateFolder {
     /// Reads every template of the folder; there may be none.
     pub(super) fn open(folder: &Path) -> Self {
         let mut files = BTreeMap::new();
@@ -95,7 +95,7 @@ impl Shelf {
         Self { folder: folder.to_owned(), files, misnamed, failure, used, compiled }
     }
 
-    /// Looks at what no flow has asked for: somebody is at work on it, or has its name wrong.
+    /// Checks what no flow has asked for: somebody is at work on it, or has its name wrong.
     pub(super) fn check_rest(&self, problems: &Problems<'_>) {
         let name = |file: &str| self.folder.join(file).display().to_string();
         if let Some(failure) = &self.failure {
@@ -129,7 +129,7 @@ impl Shelf {
         }
     }
 
-    /// Compiles a template that no flow has asked for. Partials are looked at with the templates of flows, or
+    /// Compiles a template that no flow has asked for. Partials are checked with the templates of flows, or
     /// here where there is none.
     fn try_out(&self, html: Option<Source>, text: Option<Source>, problems: &Problems<'_>) {
         let own: Vec<TemplateLocation> =
@@ -201,7 +201,7 @@ impl Shelf {
 /// `table` is what the flow reads.
 pub(super) fn read(
     section: &Section<'_>,
-    shelf: &Shelf,
+    templates: &TemplateFolder,
     table: Option<&FlowTable>,
     each: Each,
 ) -> Option<Arc<Templates>> {
@@ -209,13 +209,13 @@ pub(super) fn read(
     let template = section.text("template");
     let body = section.text("body");
     let subject_text = subject.as_ref().map_or(DEFAULT_SUBJECT, |text| text.get_ref());
-    for problem in shelf.unreadable_partials() {
+    for problem in templates.unreadable_partials() {
         section.problems.add_in(problem, "", None, Advice::new(problem), Level::Error);
     }
     let mut sources = Sources {
         subject: Source { place: TemplateLocation::Subject, text: subject_text.to_owned() },
-        html_partials: shelf.partials(HTML),
-        text_partials: shelf.partials(TEXT),
+        html_partials: templates.partials(HTML),
+        text_partials: templates.partials(TEXT),
         ..Sources::default()
     };
     match (&template, &body) {
@@ -232,13 +232,13 @@ pub(super) fn read(
             let is_html = source.text.trim_start().starts_with('<');
             (sources.html, sources.text) = if is_html { (Some(source), None) } else { (None, Some(source)) };
         }
-        (Some(name), None) => named(section, shelf, name, &mut sources)?,
+        (Some(name), None) => named(section, templates, name, &mut sources)?,
         (None, None) => (sources.html, sources.text) = shipped(DEFAULT)?,
     }
     let digest = (each == Each::Row).then(|| digest(template.as_ref(), &sources)).flatten();
     let problems = section.problems;
     let written = Written { problems, section: Some(section), sources: sources.clone(), subject, body };
-    match shelf.compiled((sources, digest)) {
+    match templates.compiled((sources, digest)) {
         Ok(templates) => {
             for TemplateError { place, at, message, help } in templates.risks() {
                 let advice = Advice { message: message.clone(), help: help.clone() };
@@ -266,9 +266,14 @@ fn digest(template: Option<&Spanned<String>>, single: &Sources) -> Option<Source
     Some(Sources { html, text, subject: single.subject.clone(), ..single.clone() })
 }
 
-fn named(section: &Section<'_>, shelf: &Shelf, name: &Spanned<String>, sources: &mut Sources) -> Option<()> {
-    shelf.used.borrow_mut().insert(name.get_ref().clone());
-    let files = [HTML, TEXT].map(|ending| shelf.source(&format!("{}{ending}", name.get_ref())));
+fn named(
+    section: &Section<'_>,
+    templates: &TemplateFolder,
+    name: &Spanned<String>,
+    sources: &mut Sources,
+) -> Option<()> {
+    templates.used.borrow_mut().insert(name.get_ref().clone());
+    let files = [HTML, TEXT].map(|ending| templates.source(&format!("{}{ending}", name.get_ref())));
     let mut read = files.map(std::option::Option::transpose);
     for problem in read.iter_mut().filter_map(|file| file.as_mut().err()) {
         section.problems.error(name.span(), std::mem::take(problem), "");
@@ -282,13 +287,13 @@ fn named(section: &Section<'_>, shelf: &Shelf, name: &Spanned<String>, sources: 
     } else if let Some((html, text)) = shipped(name.get_ref()) {
         (sources.html, sources.text) = (html, text);
     } else {
-        let names = shelf.names();
+        let names = templates.names();
         let help = format!(
             "{}there is {}; or put {}{HTML} into {}",
             did_you_mean(name.get_ref(), &names),
             names.join(", "),
             name.get_ref(),
-            shelf.folder.display()
+            templates.folder.display()
         );
         section.problems.error(name.span(), format!("there is no template `{}`", name.get_ref()), help);
         return None;
