@@ -93,7 +93,7 @@ async fn tell_mailed(loaded: &Loaded, name: &str, range: (Timestamp, Timestamp))
     let Some(flow) = loaded.config.flows.get(name) else { return Ok(()) };
     let store = super::state_of(loaded).await?;
     // The run itself went well: that it cannot be looked at once more is no failure.
-    let Ok(found) = replay::look(&loaded.config, flow, range, store.as_ref(), |_| ()).await else {
+    let Ok(found) = replay::count_rows(&loaded.config, flow, range, store.as_ref(), |_| ()).await else {
         return Ok(());
     };
     match found.mailed {
@@ -128,7 +128,7 @@ pub(super) async fn replay(loaded: Loaded, arguments: ReplayArguments) -> anyhow
     let store = super::state_to_change(&loaded).await?;
     let progress = ask::spinner("reading the range");
     let told = |rows| progress.set_message(format!("reading the range: {}", output::counted(rows, "row")));
-    let found = replay::look(&loaded.config, flow, (from, to), store.as_ref(), told).await;
+    let found = replay::count_rows(&loaded.config, flow, (from, to), store.as_ref(), told).await;
     progress.finish_and_clear();
     let found = found.map_err(|error| anyhow!("{error}\n  {}", error.help()))?;
     drop(store);

@@ -1,4 +1,4 @@
-//! What a replay would mail, looked at before it does.
+//! What a replay would mail, counted before it does.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::store::Store;
 
 /// The rows of a range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Look {
+pub struct ReplayPreview {
     /// Rows that were written in the range and match the filter.
     pub rows: u64,
     /// Those of them that were mailed.
@@ -24,13 +24,13 @@ pub struct Look {
 ///
 /// # Errors
 /// As a run.
-pub async fn look(
+pub async fn count_rows(
     config: &Config,
     flow: &Arc<Flow>,
     (from, to): (Timestamp, Timestamp),
     store: Option<&Store>,
     mut progress: impl FnMut(u64),
-) -> Result<Look, RunError> {
+) -> Result<ReplayPreview, RunError> {
     let table = OnlineServices::new(Clock::System).open_table(config.table_of(flow)?).await?;
     let source = match store {
         Some(store) => {
@@ -39,7 +39,7 @@ pub async fn look(
         }
         None => None,
     };
-    let mut found = Look::default();
+    let mut preview = ReplayPreview::default();
     let mut scan = table.scan(flow.table.query(from).keys_only());
     while let Some(page) = scan.next().await? {
         let rows = page.rows.iter().filter(|row| row.is_within(from, to));
@@ -52,9 +52,9 @@ pub async fn look(
         let is_done = |(mark, mailed): &(&RowMark, Option<RowVersion>)| {
             flow.table.notify_on.is_seen(mark.version, *mailed)
         };
-        found.rows += marks.len() as u64;
-        found.mailed += marks.iter().zip(mailed).filter(is_done).count() as u64;
-        progress(found.rows);
+        preview.rows += marks.len() as u64;
+        preview.mailed += marks.iter().zip(mailed).filter(is_done).count() as u64;
+        progress(preview.rows);
     }
-    Ok(found)
+    Ok(preview)
 }

@@ -7,7 +7,7 @@ use crate::platform::clock::Clock;
 use crate::rows::lead;
 use crate::schedule::window::Mode;
 use crate::services::table::{Table, TableError};
-use crate::tasks::preview::standing::Standing;
+use crate::tasks::preview::next_run::NextRun;
 
 /// Reports of a flow that has not read its table yet what its first run mails, were it now.
 pub(super) async fn report(
@@ -25,8 +25,8 @@ pub(super) async fn report(
         Memory::Empty => None,
         Memory::Open(store) => Some(store),
     };
-    let mut standing = match Standing::of(flow, table, clock, store).await {
-        Ok(standing) if standing.is_first => standing,
+    let mut next_run = match NextRun::read(flow, table, clock, store).await {
+        Ok(next_run) if next_run.is_first => next_run,
         Err(RunError::Table(error)) => return Err(error),
         // It has run before; or the state fails, which other commands say.
         Ok(_) | Err(_) => return Ok(()),
@@ -34,23 +34,23 @@ pub(super) async fn report(
     let mut rows = 0;
     let mut tests = 0;
     let mut old = 0;
-    let mut scan = table.scan(flow.table.query(standing.past_time));
+    let mut scan = table.scan(flow.table.query(next_run.past_time));
     while let Some(page) = scan.next().await? {
-        let Ok(news) = standing.news(flow, page.rows, store, &mut old).await else { return Ok(()) };
-        rows += news.len();
-        tests += news.iter().filter(|row| lead::is_test(row)).count();
+        let Ok(new_rows) = next_run.new_rows(flow, page.rows, store, &mut old).await else { return Ok(()) };
+        rows += new_rows.len();
+        tests += new_rows.iter().filter(|row| lead::is_test(row)).count();
         if rows > MOST_COUNTED {
             break;
         }
     }
     let hides = flow.email.test_leads == TestLeads::Hide;
-    let (message, help) = words((rows, tests), hides, &since(flow, &standing));
+    let (message, help) = words((rows, tests), hides, &since(flow, &next_run));
     visit.add(Verdict::Well, message, help);
     Ok(())
 }
 
-fn since(flow: &Flow, standing: &Standing) -> String {
-    standing.past_time.to_zoned(flow.time_zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+fn since(flow: &Flow, next_run: &NextRun) -> String {
+    next_run.past_time.to_zoned(flow.time_zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
 fn words((rows, tests): (usize, usize), hides: bool, since: &str) -> (String, Option<String>) {

@@ -1,6 +1,6 @@
 //! A flow's mail from real rows, or from made-up ones, with nothing recorded.
 
-pub(crate) mod standing;
+pub(crate) mod next_run;
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::services::OnlineServices;
 use crate::services::table::Table;
 use crate::store::Store;
 
-use standing::Standing;
+use next_run::NextRun;
 
 /// Which rows a preview shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,8 +54,8 @@ pub struct Preview {
     pub mails: ComposedMails,
 }
 
-/// What was found in the table.
-struct Found {
+/// The rows that a preview shows, and how they were found.
+struct PreviewRows {
     spool: Spool,
     past_time: Timestamp,
     is_first: bool,
@@ -78,7 +78,8 @@ pub async fn preview(
     let table = OnlineServices::new(clock.clone()).open_table(config.table_of(flow)?).await?;
     let folder = tempfile::tempdir()?;
     let spool = Spool::new(folder.path()).knowing(flow.email.named_columns());
-    let mut found = Found { spool, past_time: EVER, is_first: false, left_out: 0, hidden_tests: 0, tests: 0 };
+    let mut found =
+        PreviewRows { spool, past_time: EVER, is_first: false, left_out: 0, hidden_tests: 0, tests: 0 };
     match rows {
         Rows::New => new_rows(flow, &table, clock, store, &mut found).await?,
         Rows::Since(since) => {
@@ -88,27 +89,27 @@ pub async fn preview(
         Rows::All => all_rows(flow, &table, &mut found, None).await?,
         Rows::Last(count) => all_rows(flow, &table, &mut found, Some(count)).await?,
     }
-    let Found { spool, past_time, is_first, left_out, hidden_tests, tests } = found;
+    let PreviewRows { spool, past_time, is_first, left_out, hidden_tests, tests } = found;
     let length = spool.len();
     let of_mail = OfMail { past_time, is_test: false, hidden_tests };
     let mails = composed(config, flow, clock, of_mail, spool, folder).await?;
     Ok(Preview { length, past_time, is_first, left_out, hidden_tests, tests, mails })
 }
 
-/// Those that a run would hand on now.
+/// Those that a run would process now.
 async fn new_rows(
     flow: &Flow,
     table: &Table,
     clock: &Clock,
     store: Option<&Store>,
-    found: &mut Found,
+    found: &mut PreviewRows,
 ) -> Result<(), RunError> {
-    let mut standing = Standing::of(flow, table, clock, store).await?;
-    (found.past_time, found.is_first) = (standing.past_time, standing.is_first);
-    let mut scan = table.scan(flow.table.query(standing.past_time));
+    let mut next_run = NextRun::read(flow, table, clock, store).await?;
+    (found.past_time, found.is_first) = (next_run.past_time, next_run.is_first);
+    let mut scan = table.scan(flow.table.query(next_run.past_time));
     while let Some(page) = scan.next().await? {
-        let news = standing.news(flow, page.rows, store, &mut found.left_out).await?;
-        found.keep(flow, &news)?;
+        let new_rows = next_run.new_rows(flow, page.rows, store, &mut found.left_out).await?;
+        found.keep(flow, &new_rows)?;
     }
     Ok(())
 }
@@ -117,7 +118,7 @@ async fn new_rows(
 async fn all_rows(
     flow: &Flow,
     table: &Table,
-    found: &mut Found,
+    found: &mut PreviewRows,
     newest: Option<usize>,
 ) -> Result<(), RunError> {
     let since = found.past_time;
@@ -147,7 +148,7 @@ async fn all_rows(
     Ok(())
 }
 
-impl Found {
+impl PreviewRows {
     fn keep(&mut self, flow: &Flow, rows: &[Row]) -> Result<(), RunError> {
         for row in rows {
             let is_test = lead::is_test(row);
@@ -192,7 +193,7 @@ pub async fn test_mail(
     .await
 }
 
-/// What a mail says beside its rows.
+/// What a mail says apart from its rows.
 struct OfMail {
     past_time: Timestamp,
     is_test: bool,

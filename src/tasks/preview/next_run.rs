@@ -1,4 +1,4 @@
-//! Where a flow stands: what its next run would read, and which of these rows it would hand on.
+//! What the next run of a flow would read, and which of these rows it would process.
 
 use std::collections::HashSet;
 
@@ -12,9 +12,9 @@ use crate::schedule::window::{FirstAnswer, Mode, Progress};
 use crate::services::table::{Table, TableReader as _};
 use crate::store::{Source, Store, StoreError};
 
-/// What the flow's next run would start from, were it now.
+/// What the next run of a flow would start from, if it began now.
 #[derive(Debug)]
-pub(crate) struct Standing {
+pub(crate) struct NextRun {
     /// Rows with a later `Timestamp` are read.
     pub(crate) past_time: Timestamp,
     /// The flow has not read this table yet.
@@ -24,12 +24,12 @@ pub(crate) struct Standing {
     seen: HashSet<RowId>,
 }
 
-impl Standing {
-    /// As the state says, which is only read.
+impl NextRun {
+    /// By the state, which is only read.
     ///
     /// # Errors
     /// As a run.
-    pub(crate) async fn of(
+    pub(crate) async fn read(
         flow: &Flow,
         table: &Table,
         clock: &Clock,
@@ -57,11 +57,11 @@ impl Standing {
         Ok(Self { past_time, is_first, source: known.map(|source| source.id), seen })
     }
 
-    /// Of a page's rows that the run would read, those that it would hand on; the others are counted.
+    /// Of the rows of a page, those that the run would process; the others are counted.
     ///
     /// # Errors
     /// When the state fails.
-    pub(crate) async fn news(
+    pub(crate) async fn new_rows(
         &mut self,
         flow: &Flow,
         rows: Vec<Row>,
@@ -70,23 +70,23 @@ impl Standing {
     ) -> Result<Vec<Row>, StoreError> {
         let marks: Vec<_> = rows.iter().map(RowMark::new).collect();
         let ids: Vec<_> = marks.iter().map(|mark| mark.id).collect();
-        let handed_on = match (self.source, store) {
+        let seen = match (self.source, store) {
             (Some(source), Some(store)) => store.seen_rows(source, ids).await?,
             _ => vec![None; marks.len()],
         };
-        let mut news = Vec::new();
-        for ((row, mark), handed_on) in rows.into_iter().zip(marks).zip(handed_on) {
+        let mut new_rows = Vec::new();
+        for ((row, mark), seen) in rows.into_iter().zip(marks).zip(seen) {
             if !self.seen.insert(mark.id) {
                 continue;
             }
             let is_of_before = self.is_first && !row.is_after(self.past_time);
-            if is_of_before || flow.table.notify_on.is_seen(mark.version, handed_on) {
+            if is_of_before || flow.table.notify_on.is_seen(mark.version, seen) {
                 *left_out += 1;
             } else {
-                news.push(row);
+                new_rows.push(row);
             }
         }
-        Ok(news)
+        Ok(new_rows)
     }
 }
 
