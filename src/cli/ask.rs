@@ -99,7 +99,7 @@ pub(super) async fn run_flow(loaded: &Loaded, request: Request, as_json: bool) -
     if as_json {
         output::print_json(&RunView::from(&ended))?;
     } else {
-        output::print(&told(&until_open(loaded, PATIENCE).await?, &ended).await?)?;
+        output::print(&run_text(&until_open(loaded, PATIENCE).await?, &ended).await?)?;
     }
     match stopped_by {
         Some(code) => Err(Stopped::in_order(code).into()),
@@ -132,14 +132,14 @@ async fn here(loaded: &Loaded, request: &Request, stop: watch::Receiver<bool>) -
     }
 }
 
-async fn told(store: &Store, run: &Run) -> anyhow::Result<String> {
+async fn run_text(store: &Store, run: &Run) -> anyhow::Result<String> {
     let mut text = super::run::line_of(run);
     if let Some(help) = &run.help {
         let _ = write!(text, "\n  {}", output::line(help));
     }
     for mail in store.mails_of(run.id).await? {
         for recipient in &mail.recipients {
-            let _ = write!(text, "\n  {}", output::line(&super::history::told_recipient(recipient)));
+            let _ = write!(text, "\n  {}", output::line(&super::history::recipient_text(recipient)));
         }
     }
     let _ = write!(text, "\nfor details: leadflow history show {}", run.id);

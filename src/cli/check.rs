@@ -74,7 +74,7 @@ pub(super) async fn check(path: PathBuf, arguments: Arguments) -> anyhow::Result
             Err(report) => report.summary().iter().for_each(|summary| output::complain(summary)),
             Ok(loaded) => output::print(&summary(&path, loaded.config.flows.len(), warnings, notes))?,
         }
-        output::print(&told(&findings))?;
+        output::print(&text(&findings))?;
     }
     Ok(match (is_well, is_well_online) {
         (false, _) => ExitCode::from(2),
@@ -100,7 +100,7 @@ async fn unusable(loaded: &Loaded) -> Option<Finding> {
 }
 
 /// A paragraph for each flow and connection.
-fn told(findings: &[Finding]) -> String {
+fn text(findings: &[Finding]) -> String {
     let mut text = String::new();
     let mut about = "";
     for finding in findings {

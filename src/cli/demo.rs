@@ -154,7 +154,7 @@ fn mails_in(folder: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 fn text_of(mail: &Path) -> anyhow::Result<String> {
-    Ok(format!("{}\n{}", mail.display(), super::preview::told(&super::preview::read_back(&fs::read(mail)?)?)))
+    Ok(format!("{}\n{}", mail.display(), super::preview::text(&super::preview::read_back(&fs::read(mail)?)?)))
 }
 
 fn lead(number: usize) -> Map<String, Value> {

@@ -20,15 +20,15 @@ pub(crate) struct Arguments {
 
 /// Report whether anything is failing, late or held; exit status 1 with the reason if so.
 pub(super) async fn health(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let Found { mut reasons, alarms } = match super::state_of(loaded).await? {
-        None => Found {
+    let Reasons { mut reasons, alarms } = match super::state_of(loaded).await? {
+        None => Reasons {
             reasons: vec![format!(
                 "there is no state yet: leadflow has never run; start it: {}",
                 daemon::how_to_start(loaded)
             )],
             alarms: Vec::new(),
         },
-        Some(store) => look(loaded, &store).await?,
+        Some(store) => collect(loaded, &store).await?,
     };
     if let Some(invalid) = &loaded.invalid {
         let what = output::line(&invalid.report.in_short());
@@ -47,12 +47,12 @@ pub(super) async fn health(loaded: &Loaded, arguments: &Arguments) -> anyhow::Re
     Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-struct Found {
+struct Reasons {
     reasons: Vec<String>,
     alarms: Vec<Alarm>,
 }
 
-async fn look(loaded: &Loaded, store: &Store) -> anyhow::Result<Found> {
+async fn collect(loaded: &Loaded, store: &Store) -> anyhow::Result<Reasons> {
     let mut reasons = Vec::new();
     let config = &loaded.config;
     // Who may read the state and not the lock learns of a daemon that is gone by what is late.
@@ -74,11 +74,11 @@ async fn look(loaded: &Loaded, store: &Store) -> anyhow::Result<Found> {
     let alarms = alarms::current_alarms(&facts, config, is_running, Clock::System.now());
     // Of the file that it goes on with, where the one of now is another.
     let raised = if is_running { facts.raised } else { Vec::new() };
-    let is_told = |raised: &RaisedAlarm| match raised.kind {
+    let is_shown = |raised: &RaisedAlarm| match raised.kind {
         AlarmKind::File => loaded.invalid.is_none(),
         _ => loaded.invalid.is_some() && !alarms.iter().any(|alarm| raised.is_of(alarm)),
     };
-    reasons.extend(raised.iter().filter(|raised| is_told(raised)).map(told));
+    reasons.extend(raised.iter().filter(|raised| is_shown(raised)).map(raised_text));
     reasons.extend(alarms.iter().map(reason));
     if let Some((mail, reply)) = facts.held_alarm_mail {
         let reply = output::line(&reply);
@@ -88,10 +88,10 @@ async fn look(loaded: &Loaded, store: &Store) -> anyhow::Result<Found> {
              {ways}"
         ));
     }
-    Ok(Found { reasons, alarms })
+    Ok(Reasons { reasons, alarms })
 }
 
-fn told(raised: &RaisedAlarm) -> String {
+fn raised_text(raised: &RaisedAlarm) -> String {
     let what = output::line(&raised.what);
     if raised.kind == AlarmKind::File {
         what

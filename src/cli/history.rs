@@ -15,7 +15,7 @@ use leadflow::platform::clock::Clock;
 use leadflow::store::{RunFilter, Store};
 use leadflow::views::runs::RunView;
 
-pub(super) use show::{told_mail, told_recipient};
+pub(super) use show::{mail_text, recipient_text};
 
 use super::columns::{Column, Table};
 use super::{moment, output};
@@ -96,7 +96,7 @@ async fn runs(loaded: &Loaded, asked: &RunFilter, as_json: bool) -> anyhow::Resu
     let limit = asked.limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
     let is_more_left = found.len() > limit;
     found.truncate(limit);
-    // Also of JSON: a flow that there is not is told of.
+    // Also of JSON: a flow that does not exist is reported.
     let none = if found.is_empty() { nothing(loaded, store.as_ref(), asked).await? } else { String::new() };
     if as_json {
         output::print_json(&found.iter().map(RunView::from).collect::<Vec<_>>())?;

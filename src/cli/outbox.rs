@@ -173,7 +173,7 @@ async fn show(loaded: &Loaded, mail: i64, as_json: bool) -> anyhow::Result<ExitC
         return Ok(ExitCode::SUCCESS);
     }
     let zone = &loaded.config.settings.time_zone;
-    let mut text = super::history::told_mail(&listed.message, zone);
+    let mut text = super::history::mail_text(&listed.message, zone);
     let from = match (&listed.flow, listed.run) {
         (Some(flow), Some(run)) => format!("run {run} of {flow}"),
         _ => "leadflow itself, about a failure".to_owned(),
@@ -187,7 +187,7 @@ async fn show(loaded: &Loaded, mail: i64, as_json: bool) -> anyhow::Result<ExitC
         None => None,
     };
     match bytes {
-        Some(bytes) => drop(write!(text, "\n{}", super::preview::told(&super::preview::read_back(&bytes)?))),
+        Some(bytes) => drop(write!(text, "\n{}", super::preview::text(&super::preview::read_back(&bytes)?))),
         None => text.push_str("\nits text is no longer kept\n"),
     }
     output::print(text.trim_start())?;

@@ -75,7 +75,7 @@ pub(super) async fn preview(loaded: Loaded, arguments: Arguments) -> anyhow::Res
     for (number, mail) in (1..).zip(found.mails.read()) {
         let (_, bytes) = mail?;
         let message = read_back(&bytes)?;
-        output::print(&told(&message))?;
+        output::print(&text(&message))?;
         if let Some(path) = arguments.html.as_ref().filter(|_| number == 1) {
             write_html(path, &message)?;
             output::complain(&format!("the mail's HTML is in {}", path.display()));
@@ -185,13 +185,13 @@ pub(super) fn read_back(bytes: &[u8]) -> anyhow::Result<MessageView> {
 }
 
 /// The mail as a person reads it.
-pub(super) fn told(message: &MessageView) -> String {
+pub(super) fn text(message: &MessageView) -> String {
     let text = message.text.as_deref().unwrap_or_default().trim_end().replace('\n', "\n  ");
     let subject = output::line(message.subject.as_deref().unwrap_or_default());
-    let mut told = format!("  Subject: {subject}\n\n  {text}\n");
+    let mut shown = format!("  Subject: {subject}\n\n  {text}\n");
     for file in &message.attachments {
         let name = output::line(file.name.as_deref().unwrap_or_default());
-        let _ = write!(told, "\n  attached: {name}, {}\n", output::counted(file.bytes as u64, "byte"));
+        let _ = write!(shown, "\n  attached: {name}, {}\n", output::counted(file.bytes as u64, "byte"));
     }
-    told
+    shown
 }

@@ -127,8 +127,9 @@ pub(super) async fn replay(loaded: Loaded, arguments: ReplayArguments) -> anyhow
     }
     let store = super::state_to_change(&loaded).await?;
     let progress = ask::spinner("reading the range");
-    let told = |rows| progress.set_message(format!("reading the range: {}", output::counted(rows, "row")));
-    let found = replay::count_rows(&loaded.config, flow, (from, to), store.as_ref(), told).await;
+    let progress_of =
+        |rows| progress.set_message(format!("reading the range: {}", output::counted(rows, "row")));
+    let found = replay::count_rows(&loaded.config, flow, (from, to), store.as_ref(), progress_of).await;
     progress.finish_and_clear();
     let found = found.map_err(|error| anyhow!("{error}\n  {}", error.help()))?;
     drop(store);

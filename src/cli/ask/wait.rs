@@ -27,7 +27,7 @@ pub(super) async fn until_ours(
     patience: Duration,
 ) -> anyhow::Result<Option<Lock>> {
     let began = Instant::now();
-    let mut is_told = false;
+    let mut is_said = false;
     loop {
         let owner = match Lock::take(folder, &Owner::command(name)) {
             Ok(lock) => return Ok(Some(lock)),
@@ -38,9 +38,9 @@ pub(super) async fn until_ours(
         if began.elapsed() > patience {
             bail!("{owner} still works on the state; nothing was done: ask again when it has ended");
         }
-        if !is_told {
+        if !is_said {
             output::complain(&format!("waiting for {owner}, which works on the state"));
-            is_told = true;
+            is_said = true;
         }
         sleep(PAUSE).await;
     }

@@ -158,13 +158,13 @@ impl Followed {
         // A look that fails is made again.
         for (id, mut open) in self.open.clone() {
             let Some(run) = store.run(id).await? else { continue };
-            let is_told = match run.outcome {
+            let is_shown = match run.outcome {
                 Outcome::Running => false,
                 Outcome::Waiting => now.duration_since(*open.waits_since.get_or_insert(now)) >= PATIENCE,
                 _ => true,
             };
             let outcome = run.outcome;
-            if is_told && open.shown != Some(outcome) {
+            if is_shown && open.shown != Some(outcome) {
                 open.shown = Some(outcome);
                 if asked.outcomes.is_empty() || asked.outcomes.contains(&outcome) {
                     news.push(run);

@@ -129,14 +129,14 @@ impl Page {
 }
 
 /// A mail with each recipient's state and reply.
-pub(in crate::cli) fn told_mail(mail: &MessageRecord, zone: &TimeZone) -> String {
+pub(in crate::cli) fn mail_text(mail: &MessageRecord, zone: &TimeZone) -> String {
     let mut page = Page { text: String::new(), width: output::width(), is_cut: false };
     page.mail(mail, zone);
     page.text
 }
 
 /// A recipient in one line.
-pub(in crate::cli) fn told_recipient(recipient: &Recipient) -> String {
+pub(in crate::cli) fn recipient_text(recipient: &Recipient) -> String {
     let mark = mark(recipient.uncertain).map_or_else(String::new, |mark| format!(" ({mark})"));
     let reply = recipient.reply.as_ref().map_or_else(String::new, |reply| format!(": {reply}"));
     format!("{} {}{mark}{reply}", recipient.address, recipient.state.as_str())

@@ -114,7 +114,7 @@ fn render(inputs: &RenderInputs, outputs: &RenderOutputs) -> Vec<Fact> {
     ]);
     match outputs {
         RenderOutputs::Made { mails, bytes, notes } => {
-            facts.extend(of_mails(mails));
+            facts.extend(mail_facts(mails));
             facts.push(("size".to_owned(), format!("{bytes} bytes")));
             facts.extend(notes.iter().map(|note| ("note".to_owned(), note.clone())));
         }
@@ -125,15 +125,15 @@ fn render(inputs: &RenderInputs, outputs: &RenderOutputs) -> Vec<Fact> {
     facts
 }
 
-fn of_mails(mails: &[RenderedMail]) -> Vec<Fact> {
+fn mail_facts(mails: &[RenderedMail]) -> Vec<Fact> {
     let one = |RenderedMail { subject, rows }: &RenderedMail| {
         ("mail".to_owned(), format!("{subject} ({})", output::counted(*rows, "row")))
     };
-    let mut told: Vec<_> = mails.iter().take(MOST_MAILS).map(one).collect();
+    let mut facts: Vec<_> = mails.iter().take(MOST_MAILS).map(one).collect();
     if let Some(more) = mails.len().checked_sub(MOST_MAILS).filter(|more| *more > 0) {
-        told.push(("mail".to_owned(), format!("and {more} more")));
+        facts.push(("mail".to_owned(), format!("and {more} more")));
     }
-    told
+    facts
 }
 
 fn commit(inputs: &CommitInputs, outputs: &CommitOutputs, zone: &TimeZone) -> Vec<Fact> {
@@ -146,13 +146,13 @@ fn commit(inputs: &CommitInputs, outputs: &CommitOutputs, zone: &TimeZone) -> Ve
 
 /// What this version has no words for, by its keys.
 fn other(inputs: &Value, outputs: &Value) -> Vec<Fact> {
-    let told = |value: &Value| match value {
+    let text = |value: &Value| match value {
         Value::Null => None,
         Value::String(text) => Some(text.clone()),
         value => Some(value.to_string()),
     };
     let all = [inputs, outputs].into_iter().filter_map(Value::as_object).flatten();
-    all.filter_map(|(key, value)| Some((key.replace('_', " "), told(value)?))).collect()
+    all.filter_map(|(key, value)| Some((key.replace('_', " "), text(value)?))).collect()
 }
 
 /// `1 hour`, `15 minutes`, `90 seconds`.
@@ -223,8 +223,8 @@ mod tests {
     #[test]
     fn many_mails_are_not_all_named() {
         let many: Vec<_> = (1..=7).map(|rows| RenderedMail { subject: "new".to_owned(), rows }).collect();
-        let told = of_mails(&many);
-        assert_eq!((told.len(), told[0].1.as_str()), (6, "new (1 row)"));
-        assert_eq!(told[5].1, "and 2 more");
+        let facts = mail_facts(&many);
+        assert_eq!((facts.len(), facts[0].1.as_str()), (6, "new (1 row)"));
+        assert_eq!(facts[5].1, "and 2 more");
     }
 }

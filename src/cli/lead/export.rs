@@ -56,11 +56,13 @@ pub(super) async fn export(loaded: &Loaded, arguments: &Arguments) -> anyhow::Re
     let options = options_of(loaded, flow, arguments)?;
     let progress = ask::spinner("reading the table");
     let table = table_of(loaded, flow).await?;
-    let told = |rows| progress.set_message(format!("reading the table: {}", output::counted(rows, "row")));
-    let mut leads = LeadExport::read(&table, flow, &options, told).await.map_err(|error| match error {
-        LeadExportError::Table(error) => with_help(error),
-        LeadExportError::Spool(error) => error.into(),
-    })?;
+    let progress_of =
+        |rows| progress.set_message(format!("reading the table: {}", output::counted(rows, "row")));
+    let mut leads =
+        LeadExport::read(&table, flow, &options, progress_of).await.map_err(|error| match error {
+            LeadExportError::Table(error) => with_help(error),
+            LeadExportError::Spool(error) => error.into(),
+        })?;
     match &arguments.to {
         None => {
             let mut out = BufWriter::new(output::raw());

@@ -57,7 +57,7 @@ pub(super) async fn list(loaded: &Loaded, arguments: &Arguments) -> anyhow::Resu
             flow.table.name, flow.name
         ))?;
     } else {
-        output::print(&told(&newest, &states, &loaded.config.settings.time_zone))?;
+        output::print(&text(&newest, &states, &loaded.config.settings.time_zone))?;
         if all > newest.len() {
             output::print(&format!("{all} rows in all; -n shows more"))?;
         }
@@ -66,7 +66,7 @@ pub(super) async fn list(loaded: &Loaded, arguments: &Arguments) -> anyhow::Resu
 }
 
 /// The rows as a table that fits the terminal, and what its words leave open.
-fn told(rows: &[Row], states: &[State], zone: &TimeZone) -> String {
+fn text(rows: &[Row], states: &[State], zone: &TimeZone) -> String {
     let now = Clock::System.now();
     let width = output::width();
     let mut seen = HashMap::new();

@@ -68,7 +68,7 @@ pub(super) async fn show(loaded: &Loaded, arguments: &Arguments) -> anyhow::Resu
         let row = row.as_ref().map(RowView::from);
         output::print_json(&LeadProofView { key, row, history: steps.iter().map(Step::view).collect() })?;
     } else {
-        output::print(&told(&arguments.key, row.as_ref(), &steps, &loaded.config.settings.time_zone))?;
+        output::print(&text(&arguments.key, row.as_ref(), &steps, &loaded.config.settings.time_zone))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -91,7 +91,7 @@ impl Step {
     }
 }
 
-fn told(key: &str, row: Option<&Row>, steps: &[Step], zone: &TimeZone) -> String {
+fn text(key: &str, row: Option<&Row>, steps: &[Step], zone: &TimeZone) -> String {
     let mut text = format!("lead {key}\n");
     match row {
         Some(row) => {
@@ -126,7 +126,7 @@ fn told(key: &str, row: Option<&Row>, steps: &[Step], zone: &TimeZone) -> String
         );
         let _ = writeln!(text, "\nread by run {}{of_run}", step.run);
         match &step.mail {
-            Some(listed) => text.push_str(history::told_mail(&listed.message, zone).trim_start()),
+            Some(listed) => text.push_str(history::mail_text(&listed.message, zone).trim_start()),
             None if step.is_mailed => text.push_str("  its mail is no longer in the history\n"),
             None => text.push_str(
                 "  not mailed: written before the flow started, hidden, or skipped by the condition\n",

@@ -44,7 +44,7 @@ pub(super) async fn send(
     if !redirect.to.iter().all(|to| after.message.recipients.iter().any(|known| goes_to(known, to))) {
         bail!("mail {mail} is being sent right now; try again");
     }
-    output::print(&told(mail, redirect, &before, &after))?;
+    output::print(&text(mail, redirect, &before, &after))?;
     for note in notes(loaded, &before, &after) {
         output::complain(&output::line(&note));
     }
@@ -81,7 +81,7 @@ fn given_up<'a>(before: &OutboxEntry, after: &'a OutboxEntry) -> Vec<&'a str> {
     now.map(|known| known.address.as_str()).filter(|address| was_open(address)).collect()
 }
 
-fn told(mail: i64, redirect: &Redirect, before: &OutboxEntry, after: &OutboxEntry) -> String {
+fn text(mail: i64, redirect: &Redirect, before: &OutboxEntry, after: &OutboxEntry) -> String {
     let given_up = match given_up(before, after).as_slice() {
         [] => String::new(),
         [one] => format!("; {one} is dropped"),
