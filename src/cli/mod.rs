@@ -1,7 +1,6 @@
 //! The command line: one file a command.
 
 mod ask;
-mod care;
 mod check;
 mod columns;
 mod daemon;
@@ -10,6 +9,7 @@ mod health;
 mod history;
 mod lead;
 mod list;
+mod maintenance;
 mod moment;
 mod on_off;
 mod outbox;
@@ -101,11 +101,11 @@ enum Command {
     /// Report whether anything is failing, late or held; exit status 1 with the reason if so
     Health(health::Arguments),
     /// Copy the state; works beside a running daemon
-    Backup(care::BackupArguments),
+    Backup(maintenance::BackupArguments),
     /// Move the state of a flow to its new name; the daemon must be stopped
-    Rename(care::RenameArguments),
+    Rename(maintenance::RenameArguments),
     /// Start over after the state was lost or damaged; the daemon must be stopped
-    Recover(care::RecoverArguments),
+    Recover(maintenance::RecoverArguments),
     /// Turn on a flow that `leadflow off` turned off
     On(on_off::Arguments),
     /// Turn a flow off until it is turned on again; queued mails are still sent
@@ -219,11 +219,11 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Outbox(arguments) => on_runtime(outbox::outbox(&load_anyway(&path)?, &arguments)),
         // What is wrong with the file is among its reasons.
         Command::Health(arguments) => on_runtime(health::health(&config::load_anyway(&path)?, &arguments)),
-        Command::Backup(arguments) => on_runtime(care::backup(&load_anyway(&path)?, &arguments)),
-        Command::Rename(arguments) => on_runtime(care::rename(&load(&path)?, &arguments)),
-        Command::Recover(arguments) => on_runtime(care::recover(&load(&path)?, &arguments)),
-        Command::On(arguments) => on_runtime(on_off::turn(&load_anyway(&path)?, &arguments, true)),
-        Command::Off(arguments) => on_runtime(on_off::turn(&load_anyway(&path)?, &arguments, false)),
+        Command::Backup(arguments) => on_runtime(maintenance::backup(&load_anyway(&path)?, &arguments)),
+        Command::Rename(arguments) => on_runtime(maintenance::rename(&load(&path)?, &arguments)),
+        Command::Recover(arguments) => on_runtime(maintenance::recover(&load(&path)?, &arguments)),
+        Command::On(arguments) => on_runtime(on_off::set_on(&load_anyway(&path)?, &arguments, true)),
+        Command::Off(arguments) => on_runtime(on_off::set_on(&load_anyway(&path)?, &arguments, false)),
         Command::Demo(arguments) => {
             telemetry::start("warn", format)?;
             on_runtime(demo::demo(arguments))

@@ -13,7 +13,7 @@ pub(crate) struct Arguments {
     flow: String,
 }
 
-pub(super) async fn turn(loaded: &Loaded, arguments: &Arguments, on: bool) -> anyhow::Result<ExitCode> {
+pub(super) async fn set_on(loaded: &Loaded, arguments: &Arguments, on: bool) -> anyhow::Result<ExitCode> {
     let name = &arguments.flow;
     super::state_to_change(loaded).await?;
     let is_on_in_file = super::is_on_in_file(loaded, name).await?;

@@ -62,7 +62,7 @@ impl Connections {
             }
             return None;
         };
-        self.look(section, &name, self.tables.contains_key(name.get_ref()), "table", &self.tables_list());
+        self.check(section, &name, self.tables.contains_key(name.get_ref()), "table", &self.tables_list());
         Some(name.into_inner())
     }
 
@@ -77,7 +77,7 @@ impl Connections {
         }
         let list: Vec<&str> = self.mails.keys().map(String::as_str).collect();
         for name in &names {
-            self.look(section, name, self.mails.contains_key(name.get_ref()), "mail", &list);
+            self.check(section, name, self.mails.contains_key(name.get_ref()), "mail", &list);
         }
         names.into_iter().map(toml::Spanned::into_inner).collect()
     }
@@ -86,7 +86,7 @@ impl Connections {
         self.tables.keys().map(String::as_str).collect()
     }
 
-    fn look(
+    fn check(
         &self,
         section: &Section<'_>,
         name: &toml::Spanned<String>,
