@@ -66,12 +66,10 @@ pub(super) async fn check(path: PathBuf, arguments: Arguments) -> anyhow::Result
         })?;
     } else {
         for problem in problems {
-            output::complain_in_color(
-                &problem.shown(output::has_color_on_stderr(), output::width_of_stderr()),
-            );
+            output::eprint_colored(&problem.shown(output::has_color_on_stderr(), output::width_of_stderr()));
         }
         match &result {
-            Err(report) => report.summary().iter().for_each(|summary| output::complain(summary)),
+            Err(report) => report.summary().iter().for_each(|summary| output::eprint(summary)),
             Ok(loaded) => output::print(&summary(&path, loaded.config.flows.len(), warnings, notes))?,
         }
         output::print(&text(&findings))?;

@@ -24,7 +24,7 @@ pub(super) fn none_is_running(loaded: &Loaded, owner: Option<&Owner>, consequenc
 
 /// Says that what was asked for waits for a daemon.
 pub(super) fn tell_none_delivers(loaded: &Loaded) {
-    output::complain(&none_is_running(loaded, None, ", so no mail is sent until one starts"));
+    output::eprint(&none_is_running(loaded, None, ", so no mail is sent until one starts"));
 }
 
 /// What to type to start it.

@@ -62,7 +62,7 @@ async fn collect(loaded: &Loaded, store: &Store) -> anyhow::Result<Reasons> {
         Ok(Some(Owner::Daemon)) => {}
         Ok(owner) => reasons.push(daemon::none_is_running(loaded, owner.as_ref(), "")),
         Err(error) => {
-            output::complain(&format!("note: it is not known whether a daemon is running: {error}"));
+            output::eprint(&format!("note: it is not known whether a daemon is running: {error}"));
         }
     }
     let facts = store.alarm_facts().await?;

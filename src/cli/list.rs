@@ -105,7 +105,7 @@ pub(super) async fn list(loaded: &Loaded, arguments: &Arguments) -> anyhow::Resu
         output::print(&Table::new(&columns(), rows, width).to_string())?;
         if let Some(owner) = owner.filter(|_| is_running == Some(false)) {
             let consequence = ", so no flow runs automatically";
-            output::complain(&daemon::none_is_running(loaded, owner.as_ref(), consequence));
+            output::eprint(&daemon::none_is_running(loaded, owner.as_ref(), consequence));
         }
     }
     Ok(ExitCode::SUCCESS)

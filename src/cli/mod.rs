@@ -144,27 +144,27 @@ pub(crate) fn complain_of_arguments(error: &clap::Error) -> ExitCode {
         // With its colours; that nobody listens is no error.
         let _ = error.print();
     } else {
-        output::complain(&words);
+        output::eprint(&words);
     }
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 
 /// Runs the command and tells what went wrong.
 pub(crate) fn main(arguments: Arguments) -> ExitCode {
-    output::complain_of_panics();
+    output::eprint_panics();
     let error = match dispatch(arguments) {
         Ok(code) => return code,
         Err(error) => error,
     };
     if let Some(report) = error.downcast_ref::<Report>() {
-        output::complain_in_color(&report.shown(output::has_color_on_stderr(), output::width_of_stderr()));
+        output::eprint_colored(&report.shown(output::has_color_on_stderr(), output::width_of_stderr()));
         return ExitCode::from(2);
     }
     if let Some(stopped) = error.downcast_ref::<Stopped>() {
-        output::complain(&stopped.to_string());
+        output::eprint(&stopped.to_string());
         return ExitCode::from(stopped.code);
     }
-    output::complain(&format!("error: {error}"));
+    output::eprint(&format!("error: {error}"));
     if error.is::<Usage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
 }
 
@@ -239,7 +239,7 @@ fn file_of(named: Option<PathBuf>, command: &Command) -> Result<PathBuf, Report>
     }
     let ChosenFile { path, note } = config::find(named)?;
     match note {
-        Some(ChoiceNote::PassedOver) => output::complain(&format!(
+        Some(ChoiceNote::PassedOver) => output::eprint(&format!(
             "using {}, the running service's; for the flows.toml of this folder add --config flows.toml",
             path.display()
         )),
@@ -247,7 +247,7 @@ fn file_of(named: Option<PathBuf>, command: &Command) -> Result<PathBuf, Report>
         Some(ChoiceNote::Own) if matches!(command, Command::Run(_) | Command::Check(_)) => {}
         Some(ChoiceNote::Own) => {
             let path = std::path::absolute(&path).unwrap_or_else(|_| path.clone());
-            output::complain(&format!("using {}", path.display()));
+            output::eprint(&format!("using {}", path.display()));
         }
         None => {}
     }
@@ -268,7 +268,7 @@ fn load_beside(path: &Path) -> anyhow::Result<Loaded> {
 
 fn tell_lost(loaded: &Loaded) {
     if let Err(lost @ StoreError::Lost { .. }) = state::is_there(&loaded.config) {
-        output::complain(&format!("warning: {lost}"));
+        output::eprint(&format!("warning: {lost}"));
     }
 }
 
@@ -277,7 +277,7 @@ fn load_anyway(path: &Path) -> anyhow::Result<Loaded> {
     let loaded = config::load_anyway(path)?;
     if let Some(invalid) = &loaded.invalid {
         let what = output::line(&invalid.report.in_short());
-        output::complain(&format!(
+        output::eprint(&format!(
             "warning: {what}\n  `leadflow check` shows all; a running daemon continues with the previous version of \
              the file"
         ));

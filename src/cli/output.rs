@@ -19,7 +19,7 @@ const HALF_A_YEAR: SignedDuration = SignedDuration::from_hours(182 * 24);
 /// Prose is easier to read in shorter lines than a wide terminal has.
 const PROSE: usize = 100;
 
-/// Prints a text; that nobody reads on (`| head`) is no error. Whatever others have written into it
+/// Prints a text; that nobody reads on (`| head`) is not an error. Whatever others have written into it
 /// does nothing to the terminal; where it must not begin a line of its own it goes through [`line`].
 pub(super) fn print(text: &str) -> anyhow::Result<()> {
     print_while_read(text).map(|_| ())
@@ -97,24 +97,24 @@ pub(super) fn does_nothing(text: &str) -> bool {
     foreign::lines(text) == text
 }
 
-/// Tells what went wrong; that nobody listens is no error.
-pub(super) fn complain(text: &str) {
+/// Prints a line on standard error; that nobody reads it is not an error.
+pub(super) fn eprint(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", foreign::lines(text.trim_end()));
 }
 
-/// As [`complain`], of problems of flows.toml, which are cleaned before they are coloured.
-pub(super) fn complain_in_color(text: &str) {
+/// As [`eprint`], for problems of flows.toml, which are cleaned before they are coloured.
+pub(super) fn eprint_colored(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", text.trim_end());
 }
 
-/// Tells of a fault of leadflow as of everything else: its words may hold what others have written.
-pub(super) fn complain_of_panics() {
+/// Panics go through [`eprint`], too: their messages may hold what others have written.
+pub(super) fn eprint_panics() {
     std::panic::set_hook(Box::new(|fault| {
         let thread = std::thread::current();
-        complain(&format!("thread '{}' {fault}", thread.name().unwrap_or("<unnamed>")));
+        eprint(&format!("thread '{}' {fault}", thread.name().unwrap_or("<unnamed>")));
         let trace = std::backtrace::Backtrace::capture();
         if trace.status() == std::backtrace::BacktraceStatus::Captured {
-            complain(&trace.to_string());
+            eprint(&trace.to_string());
         }
     }));
 }
@@ -123,7 +123,7 @@ pub(super) fn has_color_on_stderr() -> bool {
     io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }
 
-/// Columns of the terminal, or what `COLUMNS` says where it is none; `None` where nobody looks on
+/// Columns of the terminal, or what `COLUMNS` says where it is none; `None` where nobody watches
 /// and nothing needs to be cut.
 pub(super) fn width() -> Option<usize> {
     terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0)).or_else(asked_width)

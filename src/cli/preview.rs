@@ -70,7 +70,7 @@ pub(super) async fn preview(loaded: Loaded, arguments: Arguments) -> anyhow::Res
     }
     output::print("\n")?;
     for note in found.mails.notes() {
-        output::complain(&output::line(&format!("note: {note}")));
+        output::eprint(&output::line(&format!("note: {note}")));
     }
     for (number, mail) in (1..).zip(found.mails.read()) {
         let (_, bytes) = mail?;
@@ -78,7 +78,7 @@ pub(super) async fn preview(loaded: Loaded, arguments: Arguments) -> anyhow::Res
         output::print(&text(&message))?;
         if let Some(path) = arguments.html.as_ref().filter(|_| number == 1) {
             write_html(path, &message)?;
-            output::complain(&format!("the mail's HTML is in {}", path.display()));
+            output::eprint(&format!("the mail's HTML is in {}", path.display()));
         }
     }
     Ok(ExitCode::SUCCESS)

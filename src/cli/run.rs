@@ -89,7 +89,7 @@ async fn once(loaded: Loaded, names: &[String]) -> anyhow::Result<ExitCode> {
     let mut is_done = true;
     for FinishedRun { flow, result } in ends {
         let Some(ended) = result else {
-            output::complain(&format!(
+            output::eprint(&format!(
                 "{}: the result of its run could not be recorded; see the log above",
                 flow.name
             ));
@@ -101,14 +101,14 @@ async fn once(loaded: Loaded, names: &[String]) -> anyhow::Result<ExitCode> {
         output::print(&line_of(&run))?;
         is_done &= run.outcome.is_well() && waiting == 0;
         if waiting > 0 {
-            output::complain(&format!("{}: mails still waiting: {waiting}", run.flow));
+            output::eprint(&format!("{}: mails still waiting: {waiting}", run.flow));
         }
     }
     if let Some(code) = stopped_by {
         return Err(Stopped::in_order(code).into());
     }
     if !is_done {
-        output::complain("not everything was done; for the reason: leadflow history show RUN");
+        output::eprint("not everything was done; for the reason: leadflow history show RUN");
     }
     Ok(if is_done { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

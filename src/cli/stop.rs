@@ -48,7 +48,7 @@ pub(super) async fn unless_stopped<T>(
                 if stopped_by.is_some() {
                     return Err(Stopped::at_once(code).into());
                 }
-                output::complain("stopping when what is under way has ended, within seconds; once more \
+                output::eprint("stopping when what is under way has ended, within seconds; once more \
                  stops at once");
                 stopped_by = Some(code);
                 tell.send_replace(true);

@@ -37,7 +37,7 @@ pub(super) async fn test_mail(loaded: Loaded, arguments: Arguments) -> anyhow::R
         .await
         .map_err(|error| anyhow!("{error}\n  help: {}", error.help()))?;
     for note in mails.notes() {
-        output::complain(&output::line(&format!("note: {note}")));
+        output::eprint(&output::line(&format!("note: {note}")));
     }
     let to = match arguments.to.as_slice() {
         [] => flow.email.recipients(),

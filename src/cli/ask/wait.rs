@@ -39,7 +39,7 @@ pub(super) async fn until_ours(
             bail!("{owner} still works on the state; nothing was done: ask again when it has ended");
         }
         if !is_said {
-            output::complain(&format!("waiting for {owner}, which works on the state"));
+            output::eprint(&format!("waiting for {owner}, which works on the state"));
             is_said = true;
         }
         sleep(PAUSE).await;
@@ -85,7 +85,7 @@ impl<'a> DaemonWatch<'a> {
             }
             Ok(None | Some(Owner::Command { .. })) => {
                 let since = *self.gone_since.get_or_insert_with(|| {
-                    output::complain("the daemon has ended; waiting whether it starts again");
+                    output::eprint("the daemon has ended; waiting whether it starts again");
                     Instant::now()
                 });
                 since.elapsed() >= FOR_A_RESTART

@@ -83,7 +83,7 @@ pub(super) async fn follow(loaded: &Loaded, asked: &RunFilter, as_json: bool) ->
 async fn opened(loaded: &Loaded) -> anyhow::Result<Store> {
     let mut store = crate::cli::state_of(loaded).await?;
     if store.is_none() {
-        output::complain("no run yet; waiting for `leadflow run`");
+        output::eprint("no run yet; waiting for `leadflow run`");
     }
     loop {
         if let Some(store) = store {

@@ -81,10 +81,10 @@ pub(super) async fn export(loaded: &Loaded, arguments: &Arguments) -> anyhow::Re
     }
     progress.finish_and_clear();
     let to = arguments.to.as_ref().map_or_else(String::new, |path| format!(" to {}", path.display()));
-    output::complain(&format!("{}{to}", output::counted(leads.count(), "row")));
+    output::eprint(&format!("{}{to}", output::counted(leads.count(), "row")));
     if leads.left_out() > 0 {
         let leads = output::counted(leads.left_out(), "lead");
-        output::complain(&format!(
+        output::eprint(&format!(
             "omitted: {leads} marked \"do not contact\"; --do-not-contact exports them as well"
         ));
     }

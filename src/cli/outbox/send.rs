@@ -46,7 +46,7 @@ pub(super) async fn send(
     }
     output::print(&text(mail, redirect, &before, &after))?;
     for note in notes(loaded, &before, &after) {
-        output::complain(&output::line(&note));
+        output::eprint(&output::line(&note));
     }
     if doer == Doer::Here {
         daemon::tell_none_delivers(loaded);
