@@ -103,10 +103,10 @@ async fn runs(loaded: &Loaded, asked: &RunFilter, as_json: bool) -> anyhow::Resu
     } else if found.is_empty() {
         output::print(&none)?;
     } else {
-        let look = Look::new(loaded);
-        let rows = found.iter().map(|run| look.cells(run)).collect();
-        output::print(&Table::new(&columns(), rows, look.width).to_string())?;
-        if let Some(oldest) = found.last().filter(|_| is_more_left && look.width.is_some()) {
+        let format = RunFormat::new(loaded);
+        let rows = found.iter().map(|run| format.cells(run)).collect();
+        output::print(&Table::new(&columns(), rows, format.width).to_string())?;
+        if let Some(oldest) = found.last().filter(|_| is_more_left && format.width.is_some()) {
             output::print(&format!("for older runs, add --before {}", oldest.id))?;
         }
     }
@@ -147,14 +147,14 @@ fn columns() -> [Column; 9] {
     ]
 }
 
-/// How runs are shown.
-struct Look<'a> {
+/// How runs are shown: their zone, and the width of the terminal.
+struct RunFormat<'a> {
     zone: &'a TimeZone,
     now: Timestamp,
     width: Option<usize>,
 }
 
-impl<'a> Look<'a> {
+impl<'a> RunFormat<'a> {
     fn new(loaded: &'a Loaded) -> Self {
         let zone = &loaded.config.settings.time_zone;
         Self { zone, now: Clock::System.now(), width: output::width() }

@@ -10,7 +10,7 @@ use leadflow::store::{RunFilter, Store, StoreError};
 use leadflow::views::runs::RunView;
 use tokio::time::sleep;
 
-use super::{Look, columns};
+use super::{RunFormat, columns};
 use crate::cli::columns::Layout;
 use crate::cli::output;
 
@@ -47,16 +47,16 @@ pub(super) async fn follow(loaded: &Loaded, asked: &RunFilter, as_json: bool) ->
             crate::cli::is_on_in_file(loaded, flow).await?;
         }
     }
-    let look = Look::new(loaded);
+    let format = RunFormat::new(loaded);
     let mut store = opened(loaded).await?;
     let identity = store.identity().await?;
     let mut followed = Followed::default();
     let first = followed.first(&store, asked).await?;
-    let rows: Vec<_> = first.iter().map(|run| look.cells(run)).collect();
-    let layout = Layout::fit(&columns_for_more(loaded), &rows, look.width);
+    let rows: Vec<_> = first.iter().map(|run| format.cells(run)).collect();
+    let layout = Layout::fit(&columns_for_more(loaded), &rows, format.width);
     let lines_of = |runs: &[Run]| -> anyhow::Result<String> {
         let line = |run: &Run| {
-            if as_json { output::json_line(&RunView::from(run)) } else { Ok(layout.line(&look.cells(run))) }
+            if as_json { output::json_line(&RunView::from(run)) } else { Ok(layout.line(&format.cells(run))) }
         };
         Ok(runs.iter().map(line).collect::<anyhow::Result<Vec<_>>>()?.join("\n"))
     };
