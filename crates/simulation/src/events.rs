@@ -20,7 +20,7 @@ impl Machine {
     ) -> Result<Option<End>, Violation> {
         while let Some((_, event)) = self.due_event() {
             self.next_event += 1;
-            self.world.lock().tell_now(|| format!("{event:?}"));
+            self.world.lock().log_now(|| format!("{event:?}"));
             match event {
                 Event::Restart if process.is_some() => return Ok(Some(End::Stopped)),
                 Event::Standstill(length) => {
@@ -48,7 +48,7 @@ impl Machine {
                 return Ok(true);
             }
             self.next_event += 1;
-            self.world.lock().tell_now(|| format!("{event:?}"));
+            self.world.lock().log_now(|| format!("{event:?}"));
             self.befall(event, Some(&mut *process)).await?;
         }
         Ok(false)
@@ -156,7 +156,7 @@ impl Machine {
     async fn heal(&mut self, mut process: Option<&mut Process>) -> Result<(), Violation> {
         {
             let mut state = self.world.lock();
-            state.tell_now(|| "all is well from here on".to_owned());
+            state.log_now(|| "all is well from here on".to_owned());
             if process.is_none() && state.offset > 0 {
                 state.set_back_unseen = Some(state.now);
             }

@@ -103,11 +103,11 @@ impl Machine {
         let mut state = self.world.lock();
         let Some(ended) = result else {
             state.counts.endured += 1;
-            state.tell_now(|| format!("the run of {name} is not recorded"));
+            state.log_now(|| format!("the run of {name} is not recorded"));
             return;
         };
         state.counts.runs += 1;
-        state.tell_now(|| format!("{name} ran: {} ({})", ended.summary, ended.outcome.as_str()));
+        state.log_now(|| format!("{name} ran: {} ({})", ended.summary, ended.outcome.as_str()));
         if ended.outcome == Outcome::Failed {
             process.failed.insert(name.clone(), (state.now, state.counts.endured));
             if self.world.break_it == Some(Break::NoRetry) {

@@ -46,7 +46,7 @@ pub struct Options {
     /// A fault that is put into leadflow, to see that the oracle finds it.
     pub break_it: Option<Break>,
     /// Keep the list of what happened.
-    pub tell: bool,
+    pub log: bool,
 }
 
 /// A fault that a broken leadflow could have.
@@ -181,10 +181,10 @@ impl fmt::Display for Violation {
 /// When the promise is broken, with all that happened.
 pub fn play(seed: u64, options: Options, new_runtime: NewRuntime) -> Result<Report, Violation> {
     let result = play_once(seed, options, new_runtime);
-    if result.is_ok() || options.tell {
+    if result.is_ok() || options.log {
         return result;
     }
-    play_once(seed, Options { tell: true, ..options }, new_runtime)
+    play_once(seed, Options { log: true, ..options }, new_runtime)
 }
 
 fn play_once(seed: u64, options: Options, new_runtime: NewRuntime) -> Result<Report, Violation> {

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use fastrand::Rng;
 
 use super::Break;
-use super::servers::Place;
+use super::servers::BreakPoint;
 use super::story::{MINUTE, Mood, SECOND};
 use super::world::{State, World};
 use leadflow::outbox::Receipt;
@@ -140,9 +140,10 @@ impl SimulatedSession {
         if known.bytes != message.bytes {
             known.bytes.clear();
         }
-        let place = self.world.story.poison.as_ref().and_then(|it| it.place(self.server, &known.rows, &to));
+        let break_point =
+            self.world.story.poison.as_ref().and_then(|it| it.break_point(self.server, &known.rows, &to));
         let rows = known.rows.clone();
-        let mut failure = failure(&mut state.dice, mood, place, &to);
+        let mut failure = failure(&mut state.dice, mood, break_point, &to);
         let refused = &self.world.story.refused;
         let fate = |r: &u8| (*r, if refused.contains(r) { Fate::Refused } else { Fate::Open });
         let mut fates: Vec<_> = to.iter().map(fate).collect();
@@ -169,7 +170,7 @@ impl SimulatedSession {
         if is_broken {
             fates.clear();
         }
-        state.tell_now(|| {
+        state.log_now(|| {
             let server = self.server;
             format!(
                 "message {} (versions {rows:?}) is offered to server {server}: {failure:?} {fates:?}",
@@ -252,12 +253,12 @@ impl State {
     }
 }
 
-fn failure(dice: &mut Rng, mood: Mood, poison: Option<Place>, to: &[u8]) -> Failure {
+fn failure(dice: &mut Rng, mood: Mood, poison: Option<BreakPoint>, to: &[u8]) -> Failure {
     let at = |r: u8| to.iter().position(|to| *to == r).unwrap_or_default();
     if dice.u8(0..100) >= mood.failures {
         return match poison {
-            Some(Place::Text) => Failure::DropBeforeTheDot,
-            Some(Place::Recipient(r)) => Failure::DropAtRecipient(at(r)),
+            Some(BreakPoint::Text) => Failure::DropBeforeTheDot,
+            Some(BreakPoint::Recipient(r)) => Failure::DropAtRecipient(at(r)),
             None => Failure::None,
         };
     }

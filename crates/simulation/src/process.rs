@@ -102,11 +102,11 @@ impl Machine {
                 state.cut_attempts();
                 state.was_disturbed = true;
                 state.counts.crashes += 1;
-                state.tell_now(|| "the process is killed".to_owned());
+                state.log_now(|| "the process is killed".to_owned());
             }
             End::Stopped => {
                 state.counts.restarts += 1;
-                state.tell_now(|| "the process stops".to_owned());
+                state.log_now(|| "the process stops".to_owned());
             }
             End::Over => {}
         }
@@ -125,7 +125,7 @@ impl Machine {
                 self.drain(&mut process).await?;
                 return Ok(end);
             }
-            let is_to_stop = self.turn(&mut process).await?;
+            let is_to_stop = self.step(&mut process).await?;
             if self.calm.is_some_and(|rounds| rounds >= CALM) {
                 return Ok(End::Over);
             }
@@ -158,7 +158,7 @@ impl Machine {
 
     /// What the daemon does until nothing is under way any more: a tick, and now and then another one, or what the
     /// story has, while runs are. Whether the process is to stop while they are.
-    async fn turn(&mut self, process: &mut Process) -> Result<bool, Violation> {
+    async fn step(&mut self, process: &mut Process) -> Result<bool, Violation> {
         self.world.lock().begin_tick();
         self.tick(process).await?;
         let mut beside = 0;
@@ -271,7 +271,7 @@ impl Machine {
             Err(error) if error.is_passing() => {
                 let mut state = self.world.lock();
                 state.counts.endured += 1;
-                state.tell_now(|| error.to_string());
+                state.log_now(|| error.to_string());
                 Ok(None)
             }
             Err(error) => Err(broken(&format!("the state fails: {error}"))),

@@ -30,7 +30,7 @@ enum What {
 
 /// Where a session breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum BreakPoint {
     Text,
     /// At the recipient of this number.
     Recipient(u8),
@@ -54,18 +54,19 @@ impl Poison {
     }
 
     /// Where the session of this server breaks at a message with these rows, for these recipients.
-    pub(super) fn place(&self, server: usize, rows: &[usize], to: &[u8]) -> Option<Place> {
+    pub(super) fn break_point(&self, server: usize, rows: &[usize], to: &[u8]) -> Option<BreakPoint> {
         let place = match self.what {
-            What::Row { of, is } => rows.iter().any(|row| row % of == is).then_some(Place::Text),
-            What::Recipient(r) => to.contains(&r).then_some(Place::Recipient(r)),
+            What::Row { of, is } => rows.iter().any(|row| row % of == is).then_some(BreakPoint::Text),
+            What::Recipient(r) => to.contains(&r).then_some(BreakPoint::Recipient(r)),
         };
         place.filter(|_| self.servers[server])
     }
 
     /// No server of the list ever takes the message for this recipient.
     pub(super) fn is_hopeless(&self, connections: &[String], rows: &[usize], r: u8) -> bool {
-        let breaks =
-            |name: &String| server_of(name).is_some_and(|server| self.place(server, rows, &[r]).is_some());
+        let breaks = |name: &String| {
+            server_of(name).is_some_and(|server| self.break_point(server, rows, &[r]).is_some())
+        };
         !connections.is_empty() && connections.iter().all(breaks)
     }
 }

@@ -94,7 +94,7 @@ impl SimulatedTable {
         }
         state.pass_time();
         state.fail(self.table)?;
-        let (rows, next) = self.look(&mut state, query, from)?;
+        let (rows, next) = self.read(&mut state, query, from)?;
         if next.is_none() {
             let now = state.now;
             let journal = &mut state.flows[self.flow].tables[self.table];
@@ -109,7 +109,7 @@ impl SimulatedTable {
     }
 
     /// The matching ones of the next few rows.
-    fn look(
+    fn read(
         &self,
         state: &mut State,
         query: &Query,
@@ -167,7 +167,7 @@ impl State {
         if self.dice.u8(0..100) >= self.table_failures[table] {
             return Ok(());
         }
-        self.tell_now(|| "the table service fails".to_owned());
+        self.log_now(|| "the table service fails".to_owned());
         Err(TableError::new("the simulated table service fails"))
     }
 

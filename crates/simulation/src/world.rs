@@ -167,7 +167,7 @@ impl World {
             steps: 0,
             is_dead: false,
             first_attempt: 0,
-            events: options.tell.then(Vec::new),
+            events: options.log.then(Vec::new),
             counts: super::Report::default(),
         };
         let has_crashed = Notify::new();
@@ -298,11 +298,11 @@ impl State {
         }
         self.counts.writes += 1;
         let Some(timestamp) = timestamp else {
-            self.tell(visible, || format!("{key} is deleted from table {table}"));
+            self.log(visible, || format!("{key} is deleted from table {table}"));
             return;
         };
         let number = self.versions.len();
-        self.tell(visible, || {
+        self.log(visible, || {
             let kind = if is_plain { "plain" } else { "other" };
             let late = (visible - timestamp) / 1_000;
             format!(
@@ -330,14 +330,14 @@ impl State {
         self.tables[table].insert(key, number);
     }
 
-    pub(super) fn tell(&mut self, at: i64, words: impl FnOnce() -> String) {
+    pub(super) fn log(&mut self, at: i64, words: impl FnOnce() -> String) {
         if let Some(events) = &mut self.events {
             events.push(format!("{:.3} {}", moment(at), words()));
         }
     }
 
-    pub(super) fn tell_now(&mut self, words: impl FnOnce() -> String) {
-        self.tell(self.now, words);
+    pub(super) fn log_now(&mut self, words: impl FnOnce() -> String) {
+        self.log(self.now, words);
     }
 }
 

@@ -53,7 +53,7 @@ fn every_fault_is_found() {
         Kind::Broken,
     ];
     for ((name, fault), kind) in Break::ALL.into_iter().zip(kinds) {
-        let options = Options { break_it: Some(fault), tell: false };
+        let options = Options { break_it: Some(fault), log: false };
         let found = first_violation(0..300, options).expect_err(name);
         assert_eq!(found.1.kind, kind, "{name}: {}", found.1);
         assert!(!found.1.events.is_empty(), "{name}");
@@ -63,7 +63,7 @@ fn every_fault_is_found() {
 
 #[test]
 fn a_seed_plays_the_same_history_again() {
-    let options = Options { tell: true, ..Options::default() };
+    let options = Options { log: true, ..Options::default() };
     for seed in 0..60 {
         let first = play(seed, options).unwrap();
         let second = play(seed, options).unwrap();

@@ -53,7 +53,7 @@ fn main() -> ExitCode {
     let named = |name: &String| Break::ALL.iter().find(|(known, _)| known == name).map(|(_, it)| *it);
     let break_it = arguments.break_it.as_ref().and_then(named);
     let has_digests = arguments.digest || arguments.digest_file.is_some();
-    let options = Options { break_it, tell: arguments.verbose || has_digests };
+    let options = Options { break_it, log: arguments.verbose || has_digests };
     let (from, seeds) = arguments.seed.map_or((arguments.from, arguments.seeds), |seed| (seed, 1));
     let began = Instant::now();
     let Played { count, sum, violation, digests } = play_all(from, seeds, options, arguments.verbose);
@@ -141,7 +141,7 @@ fn play_all(from: u64, seeds: u64, options: Options, keeps_events: bool) -> Play
             match result {
                 Ok(report) => {
                     found.sum.add(&report);
-                    if options.tell {
+                    if options.log {
                         found.digests.add(seed, &report.events);
                     }
                     if keeps_events {
