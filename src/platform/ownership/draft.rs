@@ -10,8 +10,8 @@ use rustix::fs::{self, Gid, Uid};
 
 use super::folder::{Folder, part_of};
 use super::judge::{Entry, Finding, Kind, Trust, judge, judge_links};
+use super::path_walk;
 use super::users::{sudo_group, sudo_user, trusted_users};
-use super::way;
 
 /// Who can read a file that is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +41,7 @@ impl Draft {
     /// When the name is that of a link or another thing that is no plain file, or the folder cannot be written.
     pub fn replacing(path: &Path, readers: Readers) -> io::Result<Self> {
         let (parent, name) = split(path)?;
-        let way = way::walk(parent)?;
+        let way = path_walk::walk(parent)?;
         let owner = fs::fstat(&way.folder)?.st_uid;
         let trusted: Vec<u32> = trusted_users().into_iter().chain(sudo_user()).chain([owner]).collect();
         judge_links(&way.entries, &trusted).map_err(io::Error::other)?;
@@ -67,7 +67,7 @@ impl Draft {
     /// When something has its name, or the folder cannot be written, or others may change it.
     pub(crate) fn new(path: &Path, service: Option<u32>) -> io::Result<Self> {
         let (parent, name) = split(path)?;
-        let way = way::walk(parent)?;
+        let way = path_walk::walk(parent)?;
         let users = trusted_users().into_iter().chain(sudo_user()).chain(service).collect();
         let judged = judge(&way.entries, &Trust { users, service: None }, "the previous copy is complete");
         judged.map_err(|finding| {

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use uuid::Uuid;
 
 use super::judge::{Entry, Finding, KEPT, Kind, Trust, judge, judge_file, judge_links, not_plain};
-use super::{trusted_users, way, with_reason};
+use super::{path_walk, trusted_users, with_reason};
 
 /// An open folder.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ impl Folder {
     /// # Errors
     /// When it is not, or somebody may change the way to it who may not; then the reason is a [`Finding`].
     pub(crate) fn open(path: &Path, purpose: Use) -> io::Result<Self> {
-        let way = way::walk(path)?;
+        let way = path_walk::walk(path)?;
         if way.missing.is_empty() { Self::of(way, purpose, 0) } else { Err(Errno::NOENT.into()) }
     }
 
@@ -45,7 +45,7 @@ impl Folder {
     ///
     /// # Errors
     /// When it is not there.
-    pub(super) fn found(way: way::Way) -> io::Result<Self> {
+    pub(super) fn found(way: path_walk::PathWalk) -> io::Result<Self> {
         if !way.missing.is_empty() {
             return Err(Errno::NOENT.into());
         }
@@ -58,22 +58,22 @@ impl Folder {
     /// # Errors
     /// As [`Folder::open`], or when it cannot be made.
     pub(crate) fn make(path: &Path, mode: u32, purpose: Use) -> io::Result<Self> {
-        Self::of(way::walk(path)?, purpose, mode)
+        Self::of(path_walk::walk(path)?, purpose, mode)
     }
 
-    fn of(way: way::Way, purpose: Use, mode: u32) -> io::Result<Self> {
+    fn of(way: path_walk::PathWalk, purpose: Use, mode: u32) -> io::Result<Self> {
         let owner = fs::fstat(&way.folder)?.st_uid;
         judge_folder(&way.entries, owner, purpose, way.missing.is_empty()).map_err(io::Error::other)?;
         Self::made(way, mode)
     }
 
-    fn made(way: way::Way, mode: u32) -> io::Result<Self> {
+    fn made(way: path_walk::PathWalk, mode: u32) -> io::Result<Self> {
         if way.entries.last().is_some_and(|last| matches!(last.kind, Kind::File | Kind::Other(_))) {
             return Err(Errno::NOTDIR.into());
         }
         let stat = fs::fstat(&way.folder)?;
         let owner = (stat.st_uid, stat.st_gid);
-        let (fd, path) = way::make(way, mode, Some(owner).filter(|_| is_root()))?;
+        let (fd, path) = path_walk::make(way, mode, Some(owner).filter(|_| is_root()))?;
         Ok(Self { fd, path, owner })
     }
 
@@ -102,11 +102,11 @@ impl Folder {
     }
 
     fn open_name(&self, name: &str) -> io::Result<Option<(OwnedFd, Entry)>> {
-        match way::open(&self.fd, OsStr::new(name)) {
+        match path_walk::open(&self.fd, OsStr::new(name)) {
             Err(Errno::NOENT) => Ok(None),
             Err(error) => Err(with_reason(&self.path, error.into())),
             Ok(found) => {
-                let entry = way::entry(&found, self.path.join(name))?;
+                let entry = path_walk::entry(&found, self.path.join(name))?;
                 Ok(Some((found, entry)))
             }
         }

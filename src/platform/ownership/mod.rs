@@ -6,12 +6,12 @@ mod database;
 mod draft;
 mod folder;
 mod judge;
+mod path_walk;
 mod plain;
 mod reader;
 #[cfg(test)]
 mod tests;
 mod users;
-mod way;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -33,14 +33,14 @@ pub(crate) const LARGEST_AUTHORITIES: u64 = 16 << 20;
 /// # Errors
 /// The first name on the way that somebody may change who may not.
 pub(crate) fn check(path: &Path, service: Option<u32>, loss: &str) -> Result<Vec<Finding>, Finding> {
-    let Ok(way) = way::walk(path) else { return Ok(Vec::new()) };
+    let Ok(way) = path_walk::walk(path) else { return Ok(Vec::new()) };
     let trust = judge::Trust { users: trusted_users(), service };
     judge::judge(&way.entries, &trust, loss)
 }
 
 /// The names whose change may change what a path leads to.
 pub(crate) fn turns(path: &Path) -> Vec<PathBuf> {
-    way::turns(path)
+    path_walk::turns(path)
 }
 
 /// Makes a folder for what is no secret, and those above it; no stranger's link leads there.
@@ -53,7 +53,7 @@ pub fn make_folder(path: &Path) -> io::Result<()> {
 
 /// Who owns what lies at a path, or the last folder on the way to it.
 pub(crate) fn owner_of(path: &Path) -> Option<u32> {
-    way::walk(path)
+    path_walk::walk(path)
         .ok()?
         .entries
         .iter()
@@ -94,7 +94,7 @@ pub(crate) fn with_reason(path: &Path, error: io::Error) -> io::Error {
 
 /// What keeps this user from a path, and what to type.
 fn denied(path: &Path) -> Option<Finding> {
-    let entries = way::seen(path);
+    let entries = path_walk::seen(path);
     let found = entries.iter().rev().find(|entry| !matches!(entry.kind, judge::Kind::Link(_)))?;
     let me = uzers::get_effective_uid();
     let owner = name_of(found.uid);

@@ -10,7 +10,7 @@ use rustix::fs::{self, FileType, OFlags};
 
 use super::folder::{Folder, Use};
 use super::judge::{Kind, not_plain};
-use super::way;
+use super::path_walk;
 
 /// The bytes of a plain file, of `largest` at most. A pipe is not waited for.
 ///
@@ -65,7 +65,7 @@ fn inside(path: &Path) -> io::Result<(Folder, &OsStr)> {
 /// As [`read_plain`].
 fn read_open(path: &Path, file: &File, largest: u64) -> io::Result<Vec<u8>> {
     let stat = fs::fstat(file)?;
-    match way::kind_of(FileType::from_raw_mode(stat.st_mode)) {
+    match path_walk::kind_of(FileType::from_raw_mode(stat.st_mode)) {
         Kind::File => {}
         Kind::Folder => return Err(io::ErrorKind::IsADirectory.into()),
         Kind::Other(kind) => return Err(io::Error::other(not_plain(path, kind))),

@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::judge::{Entry, Kind};
-use super::{acl, name_of, name_of_group, users, way};
+use super::{acl, name_of, name_of_group, path_walk, users};
 
 /// The user that the service runs as, and what its sandbox hides.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +60,7 @@ impl Reader {
 
     /// What keeps it from a file that is there; `None` where nothing does, or where that cannot be told.
     pub(crate) fn refusal(&self, path: &Path) -> Option<Refusal> {
-        let way = way::seen(path);
+        let way = path_walk::seen(path);
         if !matches!(way.last()?.kind, Kind::File) {
             return None;
         }

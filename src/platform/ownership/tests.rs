@@ -31,14 +31,14 @@ fn a_way_is_walked_through_its_links_and_ends_where_names_are_missing() {
     symlink("private/state", here.join("state")).unwrap();
     symlink(here.join("state"), here.join("far")).unwrap();
     symlink("round", here.join("round")).unwrap();
-    let way = way::walk(&here.join("far/./../state/a/b")).unwrap();
+    let way = path_walk::walk(&here.join("far/./../state/a/b")).unwrap();
     assert_eq!(way.path, here.join("private/state"));
     assert_eq!(way.missing, ["a", "b"]);
     let links = way.entries.iter().filter(|entry| matches!(entry.kind, Kind::Link(_)));
     assert_eq!(links.count(), 2, "far and state; the last name is private/state itself");
-    assert!(way::walk(&here.join("round")).is_err());
+    assert!(path_walk::walk(&here.join("round")).is_err());
     File::create(here.join("file")).unwrap();
-    assert!(way::walk(&here.join("file/a")).is_err());
+    assert!(path_walk::walk(&here.join("file/a")).is_err());
 }
 
 #[test]

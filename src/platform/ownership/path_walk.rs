@@ -14,9 +14,9 @@ use rustix::io::Errno;
 use super::acl;
 use super::judge::{Entry, Kind};
 
-/// A way, as far as it goes.
+/// What was found on the way to a path, as far as it leads.
 #[derive(Debug)]
-pub(super) struct Way {
+pub(super) struct PathWalk {
     /// Every folder and link on it, and what lies at its end.
     pub(super) entries: Vec<Entry>,
     /// The last folder on it.
@@ -36,10 +36,10 @@ const AUTOFS: u64 = 0x0187;
 ///
 /// # Errors
 /// When a folder may not be looked into, a file stands where a folder should, or links lead round in a circle.
-pub(super) fn walk(path: &Path) -> io::Result<Way> {
+pub(super) fn walk(path: &Path) -> io::Result<PathWalk> {
     let mut entries = Vec::new();
     let (folder, path, missing) = walk_noting(path, &mut entries)?;
-    Ok(Way { entries, folder, path, missing })
+    Ok(PathWalk { entries, folder, path, missing })
 }
 
 /// The folders and links on the way that this user can see: where the system lets nobody further, the last folder is
@@ -114,8 +114,8 @@ fn walk_noting(path: &Path, entries: &mut Vec<Entry>) -> io::Result<End> {
 }
 
 /// The folder that the way leads to, made of those names that are not there yet.
-pub(super) fn make(way: Way, mode: u32, owner: Option<(u32, u32)>) -> io::Result<(OwnedFd, PathBuf)> {
-    let Way { mut folder, mut path, missing, .. } = way;
+pub(super) fn make(walked: PathWalk, mode: u32, owner: Option<(u32, u32)>) -> io::Result<(OwnedFd, PathBuf)> {
+    let PathWalk { mut folder, mut path, missing, .. } = walked;
     for name in missing {
         if name == ".." {
             return Err(Errno::NOENT.into());
