@@ -49,7 +49,7 @@ impl Heartbeat {
             let answer = client.get(url).send().await.and_then(reqwest::Response::error_for_status);
             let failed = answer.err().map(|error| match error.status() {
                 Some(status) => format!("the service answered {status}"),
-                None => http::NoAnswer::of(&error).reason,
+                None => http::NoAnswer::from_error(&error).reason,
             });
             if let Some(error) = failed.as_ref().filter(|_| !is_failing.load(Ordering::Relaxed)) {
                 warn!("the heartbeat failed: {error}; check settings.heartbeat_url");

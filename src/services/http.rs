@@ -122,8 +122,8 @@ impl NoAnswer {
         Self { reason: reason.into(), cause: Cause::Other }
     }
 
-    pub(crate) fn of(error: &reqwest::Error) -> Self {
-        if let Some(fault) = TlsFault::of(error) {
+    pub(crate) fn from_error(error: &reqwest::Error) -> Self {
+        if let Some(fault) = TlsFault::from_error(error) {
             return Self { reason: fault.words(), cause: Cause::Tls(fault) };
         }
         let innermost = innermost(error);

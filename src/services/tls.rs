@@ -49,15 +49,15 @@ pub(crate) enum Trust<'a> {
 
 impl TlsFault {
     /// The fault among the causes of an error, if one of them is rustls's.
-    pub(crate) fn of(error: &(dyn Error + 'static)) -> Option<Self> {
+    pub(crate) fn from_error(error: &(dyn Error + 'static)) -> Option<Self> {
         let mut cause = Some(error);
         while let Some(error) = cause {
             if let Some(error) = error.downcast_ref::<rustls::Error>() {
-                return Self::of_rustls(error);
+                return Self::from_rustls(error);
             }
             // An I/O error does not name the one inside of it as its cause.
             let inside = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-            if let Some(found) = inside.and_then(|inside| Self::of(inside)) {
+            if let Some(found) = inside.and_then(|inside| Self::from_error(inside)) {
                 return Some(found);
             }
             cause = error.source();
@@ -65,10 +65,10 @@ impl TlsFault {
         None
     }
 
-    fn of_rustls(error: &rustls::Error) -> Option<Self> {
+    fn from_rustls(error: &rustls::Error) -> Option<Self> {
         use rustls::Error as Rustls;
         Some(match error {
-            Rustls::InvalidCertificate(error) => Self::of_certificate(error),
+            Rustls::InvalidCertificate(error) => Self::from_certificate(error),
             Rustls::AlertReceived(AlertDescription::ProtocolVersion)
             | Rustls::PeerIncompatible(
                 PeerIncompatible::ServerDoesNotSupportTls12Or13
@@ -87,7 +87,7 @@ impl TlsFault {
         })
     }
 
-    fn of_certificate(error: &CertificateError) -> Self {
+    fn from_certificate(error: &CertificateError) -> Self {
         match error {
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => Self::Expired,
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => Self::NotYetValid,

@@ -55,7 +55,7 @@ pub(super) fn read(config: &Config) -> SignatureEnds {
     let used: BTreeSet<&String> =
         config.flows.values().filter(|flow| flow.enabled).map(|flow| &flow.table.connection).collect();
     let end = |(name, connection): (&String, &TableConnection)| {
-        let signature = Signature::of(connection).filter(|_| used.contains(name))?;
+        let signature = Signature::from_connection(connection).filter(|_| used.contains(name))?;
         Some((name.clone(), (signature.ends?, signature.place)))
     };
     config.tables.iter().filter_map(end).collect()

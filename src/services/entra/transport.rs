@@ -68,11 +68,11 @@ impl RecordingTransport {
         if let Body::Bytes(bytes) = request.body() {
             sending = sending.body(bytes.clone());
         }
-        let mut response = sending.send().await.map_err(|error| NoAnswer::of(&error))?;
+        let mut response = sending.send().await.map_err(|error| NoAnswer::from_error(&error))?;
         let status = response.status();
         let retry_after = http::retry_after(response.headers());
         let mut body = Vec::new();
-        while let Some(piece) = response.chunk().await.map_err(|error| NoAnswer::of(&error))? {
+        while let Some(piece) = response.chunk().await.map_err(|error| NoAnswer::from_error(&error))? {
             if body.len() + piece.len() > LARGEST {
                 return Err(NoAnswer::because("the response is larger than any token"));
             }

@@ -203,7 +203,7 @@ impl Graph {
             .header("client-request-id", Uuid::new_v4().to_string())
             .body(reqwest::Body::wrap_stream(pieces));
         let lost = |error: &reqwest::Error| {
-            let why = NoAnswer::of(error);
+            let why = NoAnswer::from_error(error);
             if all_written.load(Ordering::Relaxed) {
                 Sent::Lost(why.reason)
             } else if error.is_connect() {

@@ -163,7 +163,7 @@ impl Account {
 
 impl AzureTable {
     pub(super) fn identity(&self) -> String {
-        identity::of_account(&self.endpoint, &self.target.table)
+        identity::from_account(&self.endpoint, &self.target.table)
     }
 
     pub(super) fn address(&self) -> String {
@@ -183,7 +183,7 @@ impl AzureTable {
         let response = self.service.list().into_stream().next().await;
         match (self.transport.take(), response) {
             (_, Some(Ok(page))) => Ok(page.tables.into_iter().map(|table| table.name).collect()),
-            (Some(Err(failure)), _) => Err(TableError::of_failure(failure, &self.target)),
+            (Some(Err(failure)), _) => Err(TableError::from_failure(failure, &self.target)),
             (_, _) => Err(TableError::new(format!("{} does not list its tables", self.target.host))),
         }
     }
@@ -209,7 +209,7 @@ impl AzureTable {
             match self.transport.take() {
                 Some(Ok(_)) => Ok(true),
                 Some(Err(Failure::Status { status: 404, .. })) => Ok(false),
-                Some(Err(failure)) => Err(TableError::of_writing(failure, &self.target)),
+                Some(Err(failure)) => Err(TableError::from_failed_write(failure, &self.target)),
                 None => Err(TableError::new(result.err().unwrap_or_default())),
             }
         };
@@ -237,7 +237,7 @@ impl AzureTable {
     fn written(&self, result: Result<(), ()>) -> Result<(), TableError> {
         match (self.transport.take(), result) {
             (Some(Ok(_)), _) | (None, Ok(())) => Ok(()),
-            (Some(Err(failure)), _) => Err(TableError::of_writing(failure, &self.target)),
+            (Some(Err(failure)), _) => Err(TableError::from_failed_write(failure, &self.target)),
             (None, Err(())) => Err(TableError::new(format!("{} was not asked", self.target.host))),
         }
     }
@@ -294,7 +294,7 @@ impl AzureTable {
                 }
                 Ok((response, exchange.served))
             }
-            (Some(Err(failure)), _) => Err(TableError::of_failure(failure, &self.target)),
+            (Some(Err(failure)), _) => Err(TableError::from_failure(failure, &self.target)),
             (_, Some(Err(error))) => {
                 // Without a failed exchange the response itself makes no sense, or the credentials.
                 let reason =
@@ -303,7 +303,7 @@ impl AzureTable {
             }
             (_, _) => {
                 let nothing = Failure::NoAnswer(NoAnswer::because("it sent nothing"));
-                Err(TableError::of_failure(nothing, &self.target))
+                Err(TableError::from_failure(nothing, &self.target))
             }
         }
     }
@@ -362,12 +362,12 @@ fn endpoint_of(connection: &AzureConnection) -> Result<Endpoint, TableError> {
     let endpoint = match login {
         AzureLogin::ConnectionString(source) => Endpoint::parse(&read(source)?),
         AzureLogin::SharedKey { account, key } => {
-            Endpoint::of_account(account, *cloud, Credential::Key(read(key)?))
+            Endpoint::from_account(account, *cloud, Credential::Key(read(key)?))
         }
         AzureLogin::Sas { account, sas } => {
-            Endpoint::of_account(account, *cloud, Credential::Sas(read(sas)?))
+            Endpoint::from_account(account, *cloud, Credential::Sas(read(sas)?))
         }
-        AzureLogin::Entra { account, .. } => Endpoint::of_account(account, *cloud, Credential::Token),
+        AzureLogin::Entra { account, .. } => Endpoint::from_account(account, *cloud, Credential::Token),
     };
     endpoint.map_err(|error| TableError::new(format!("{place}: {error}")).help(error.help()))
 }

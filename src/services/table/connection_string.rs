@@ -115,7 +115,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// When the name cannot be one or the key is not base64.
-    pub fn of_account(
+    pub fn from_account(
         account: &str,
         cloud: Cloud,
         credential: Credential,

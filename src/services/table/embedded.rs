@@ -42,7 +42,7 @@ impl EmbeddedTable {
 
     /// Names file and table, the same over whichever links the file is found.
     pub fn identity(&self) -> String {
-        identity::of_file(&self.file, &self.name)
+        identity::from_file(&self.file, &self.name)
     }
 
     /// Names file and table as they are written.

@@ -54,7 +54,7 @@ impl TableError {
 
     /// Of this kind.
     #[must_use]
-    pub(super) fn of_kind(self, kind: TableErrorKind) -> Self {
+    pub(super) fn with_kind(self, kind: TableErrorKind) -> Self {
         Self { kind, ..self }
     }
 
@@ -68,14 +68,14 @@ impl TableError {
         let reason = foreign::line(&without_value(reason), SHOWN);
         let message = format!("{} sent an invalid table response: {reason}", target.host);
         Self::new(message)
-            .of_kind(TableErrorKind::Passing)
+            .with_kind(TableErrorKind::Passing)
             .help("check the endpoint, and any proxy in between; the next run starts again")
     }
 
-    /// As [`TableError::of_failure`], of an exchange that was to write or delete.
-    pub(super) fn of_writing(failure: Failure, target: &Target) -> Self {
+    /// As [`TableError::from_failure`], of an exchange that was to write or delete.
+    pub(super) fn from_failed_write(failure: Failure, target: &Target) -> Self {
         let status = if let Failure::Status { status, .. } = &failure { *status } else { 0 };
-        let error = Self::of_failure(failure, target);
+        let error = Self::from_failure(failure, target);
         let Target { account, table, .. } = target;
         match (status, &target.sign_in) {
             (401 | 403, SignIn::Entra(who)) if error.kind == TableErrorKind::NoRole => {
@@ -87,7 +87,7 @@ impl TableError {
                     "portal: the storage account → Access control (IAM) → Add role assignment → Storage Table Data \
                      Contributor; remove it again afterwards, leadflow itself only reads",
                 )
-                .of_kind(TableErrorKind::NoRole)
+                .with_kind(TableErrorKind::NoRole)
             }
             (401 | 403, SignIn::Entra(_)) => Self::new(error.advice.message).help(
                 "reading it may still be allowed; writing needs the role Storage Table Data Contributor",
@@ -102,7 +102,7 @@ impl TableError {
     }
 
     /// What a failed exchange with the service means; `target` names account and table.
-    pub(super) fn of_failure(failure: Failure, target: &Target) -> Self {
+    pub(super) fn from_failure(failure: Failure, target: &Target) -> Self {
         match failure {
             Failure::NoAnswer(why) => {
                 let trust = target.ca_file.as_deref().map_or(Trust::System, Trust::File);
@@ -112,7 +112,7 @@ impl TableError {
                         .to_owned()
                 });
                 let error = Self::new(format!("cannot reach {}: {}", target.host, why.reason)).help(help);
-                if why.is_lasting() { error } else { error.of_kind(TableErrorKind::Passing) }
+                if why.is_lasting() { error } else { error.with_kind(TableErrorKind::Passing) }
             }
             Failure::NoToken(error) => {
                 let EntraError { advice, is_passing, retry_after } = error;
@@ -168,7 +168,7 @@ mod tests {
         };
         let code = code.map(str::to_owned);
         let failure = Failure::Status { status, retry_after: None, code, body: body.as_bytes().to_vec() };
-        TableError::of_failure(failure, &target)
+        TableError::from_failure(failure, &target)
     }
 
     #[test]

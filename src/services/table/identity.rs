@@ -15,7 +15,7 @@ use url::Url;
 const EMBEDDED: &str = "embedded:";
 
 /// The one text for a table of an account, by the address of the account.
-pub(super) fn of_account(account: &Url, table: &str) -> String {
+pub(super) fn from_account(account: &Url, table: &str) -> String {
     let host = account.host_str().unwrap_or_default().trim_end_matches('.');
     let host = match host {
         "127.0.0.1" | "[::1]" => "localhost",
@@ -38,17 +38,17 @@ pub(super) fn of_account(account: &Url, table: &str) -> String {
 }
 
 /// The one text for a table of a file that is there.
-pub(super) fn of_file(file: &Path, table: &str) -> String {
+pub(super) fn from_file(file: &Path, table: &str) -> String {
     let file = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
     format!("{EMBEDDED}{}/{table}", file.display())
 }
 
 /// The one text for an identity that an earlier version recorded, as it was written then.
-pub(super) fn of_recorded(recorded: &str) -> String {
+pub(super) fn from_recorded(recorded: &str) -> String {
     let Some((place, table)) = recorded.rsplit_once('/') else { return recorded.to_owned() };
     match (place.strip_prefix(EMBEDDED), Url::parse(place)) {
-        (Some(file), _) => of_file(Path::new(file), table),
-        (None, Ok(account)) if account.has_host() => of_account(&account, table),
+        (Some(file), _) => from_file(Path::new(file), table),
+        (None, Ok(account)) if account.has_host() => from_account(&account, table),
         (None, _) => recorded.to_owned(),
     }
 }
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     fn of(account: &str, table: &str) -> String {
-        of_account(&Url::parse(account).unwrap(), table)
+        from_account(&Url::parse(account).unwrap(), table)
     }
 
     #[test]
@@ -106,20 +106,20 @@ mod tests {
     #[test]
     fn what_earlier_versions_recorded_is_understood() {
         assert_eq!(
-            of_recorded("https://contosoleads.table.core.windows.net/Leads"),
+            from_recorded("https://contosoleads.table.core.windows.net/Leads"),
             "contosoleads.table.core.windows.net/leads"
         );
         assert_eq!(
-            of_recorded("http://127.0.0.1:10002/devstoreaccount1/leads"),
+            from_recorded("http://127.0.0.1:10002/devstoreaccount1/leads"),
             "localhost:10002/devstoreaccount1/leads"
         );
         let known = "contosoleads.table.core.windows.net/leads";
-        assert_eq!(of_recorded(known), known);
+        assert_eq!(from_recorded(known), known);
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("demo.db");
         let link = folder.path().join("link.db");
         std::fs::write(&file, "").unwrap();
         std::os::unix::fs::symlink(&file, &link).unwrap();
-        assert_eq!(of_recorded(&format!("embedded:{}/leads", link.display())), of_file(&file, "leads"));
+        assert_eq!(from_recorded(&format!("embedded:{}/leads", link.display())), from_file(&file, "leads"));
     }
 }

@@ -70,7 +70,7 @@ pub trait TableReader: fmt::Debug + Send + Sync {
     /// Whether an identity that was recorded, perhaps by an earlier version, is that of this table.
     fn is_recorded_as(&self, recorded: &str) -> bool {
         let identity = self.identity();
-        identity == recorded || identity == identity::of_recorded(recorded)
+        identity == recorded || identity == identity::from_recorded(recorded)
     }
 
     /// Account and table as they are written, for people.

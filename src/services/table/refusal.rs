@@ -12,10 +12,10 @@ pub(super) fn meaning(status: u16, answer: &Answer, target: &Target) -> TableErr
     let words = |template: &str| filled(template, status, answer, target);
     let error = found.map_or_else(
         || TableError::new(format!("{} answered {status}", target.host)),
-        |row| TableError::new(words(row.message)).help(words(row.help)).of_kind(row.kind),
+        |row| TableError::new(words(row.message)).help(words(row.help)).with_kind(row.kind),
     );
     let is_passing = matches!(status, 408 | 429 | 500..=599);
-    if is_passing { error.of_kind(TableErrorKind::Passing) } else { error }
+    if is_passing { error.with_kind(TableErrorKind::Passing) } else { error }
 }
 
 impl Meaning {

@@ -30,7 +30,7 @@ pub struct Signature {
 
 impl Signature {
     /// That of a connection, if it signs in with one that can be read now.
-    pub fn of(connection: &TableConnection) -> Option<Self> {
+    pub fn from_connection(connection: &TableConnection) -> Option<Self> {
         let TableConnection::Azure(azure) = connection else { return None };
         let source = match &azure.login {
             AzureLogin::Sas { sas: source, .. } | AzureLogin::ConnectionString(source) => source,

@@ -252,7 +252,7 @@ fn headers_for_sdk(from: &HeaderMap) -> Headers {
 }
 
 fn no_answer(error: &reqwest::Error) -> Failure {
-    Failure::NoAnswer(http::NoAnswer::of(error))
+    Failure::NoAnswer(http::NoAnswer::from_error(error))
 }
 
 #[cfg(test)]

@@ -80,7 +80,7 @@ fn works(connection: &MailConnection) -> String {
 pub(super) fn signatures(config: &Config, clock: &Clock, found: &mut Vec<super::Finding>) {
     let used: BTreeSet<&String> = config.flows.values().map(|flow| &flow.table.connection).collect();
     for (name, connection) in config.tables.iter().filter(|(name, _)| used.contains(name)) {
-        let Some(signature) = Signature::of(connection) else { continue };
+        let Some(signature) = Signature::from_connection(connection) else { continue };
         let mut visit = Visit { about: format!("connection {name}"), found };
         end(&signature, clock.now(), &mut visit);
         match signature.permissions.as_deref() {

@@ -234,7 +234,7 @@ pub(super) fn named(search: &TableSearch) -> impl Iterator<Item = Leftover> + '_
 pub(super) fn partly_seen(config: &Config) -> Vec<Leftover> {
     let mut left = Vec::new();
     for name in names(config) {
-        let signature = config.tables.get(&name.connection).and_then(Signature::of);
+        let signature = config.tables.get(&name.connection).and_then(Signature::from_connection);
         if signature.is_some_and(|signature| signature.is_of_a_range) {
             left.push(Leftover {
                 what: format!("the signature of {name} covers only a range of its rows (spk, epk)"),

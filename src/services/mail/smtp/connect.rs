@@ -69,7 +69,7 @@ async fn by_token(
 /// Reads files.
 async fn tls_of(smtp: &SmtpConnection) -> Result<Tls, ConnectError> {
     let connection = smtp.clone();
-    let read = blocking(move || Tls::of(&connection)).await;
+    let read = blocking(move || Tls::new(&connection)).await;
     read.map_err(|_| ConnectError::new("the certificates were not read".to_owned(), None))?
 }
 

@@ -18,7 +18,7 @@ pub(super) struct Capabilities {
 }
 
 impl Capabilities {
-    fn of(reply: &Reply) -> Self {
+    fn from_reply(reply: &Reply) -> Self {
         let mut capabilities = Self::default();
         for line in &reply.lines {
             // `AUTH=LOGIN` is what servers wrote before RFC 2554, and some write both.
@@ -80,7 +80,7 @@ fn whole_name(name: &str) -> Option<String> {
 /// EHLO; HELO where the server does not know or like it.
 pub(super) async fn hello(transport: &mut SmtpTransport, name: &str) -> Result<Capabilities, TransportError> {
     let refusal = match transport.ask(format!("EHLO {name}\r\n"), 2).await {
-        Ok(reply) => return Ok(Capabilities::of(&reply)),
+        Ok(reply) => return Ok(Capabilities::from_reply(&reply)),
         Err(TransportError::Refused(refusal)) if refusal.class() == 5 => refusal,
         Err(failure) => return Err(failure),
     };
@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn keywords_are_read_in_any_case_and_form() {
         let of = |lines: &[&str]| {
-            Capabilities::of(&Reply {
+            Capabilities::from_reply(&Reply {
                 code: 250,
                 lines: lines.iter().map(|line| (*line).to_owned()).collect(),
             })

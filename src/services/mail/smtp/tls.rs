@@ -22,7 +22,7 @@ pub(super) struct Tls {
 
 impl Tls {
     /// With the authorities of `ca_file`, or else the system's.
-    pub(super) fn of(smtp: &SmtpConnection) -> Result<Self, ConnectError> {
+    pub(super) fn new(smtp: &SmtpConnection) -> Result<Self, ConnectError> {
         let config = match &smtp.ca_file {
             Some(path) => trusting(path)?,
             None => http::tls_of_system().ok_or_else(|| {

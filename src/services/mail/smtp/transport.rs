@@ -218,7 +218,7 @@ fn closed() -> TransportError {
 
 /// The innermost reason.
 fn lost(error: &io::Error) -> TransportError {
-    if let Some(fault) = TlsFault::of(error) {
+    if let Some(fault) = TlsFault::from_error(error) {
         return TransportError::Tls(fault);
     }
     if error.kind() == io::ErrorKind::UnexpectedEof {
