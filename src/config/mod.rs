@@ -234,7 +234,7 @@ fn config_of(
     let state = state.unwrap_or_else(|| folder.join("state"));
     let service = match purpose {
         Purpose::Use => None,
-        Purpose::Check => Reader::of_service(&state, package::is_of_package(path)),
+        Purpose::Check => Reader::for_service(&state, package::is_of_package(path)),
     };
     let folders = Folders { state, config: folder, service, is_check: purpose == Purpose::Check };
     let connections = connections::read(&root, &folders);

@@ -53,7 +53,7 @@ pub(super) fn check(path: &Path, config: Option<&Config>) -> Result<Vec<Finding>
 /// # Errors
 /// The first one that it cannot read.
 pub(super) fn check_for_service(path: &Path, config: &Config) -> Result<(), Finding> {
-    let Some(service) = Reader::of_service(&config.settings.state, package::is_of_package(path)) else {
+    let Some(service) = Reader::for_service(&config.settings.state, package::is_of_package(path)) else {
         return Ok(());
     };
     let templates = fs::read_dir(path.with_file_name("templates")).into_iter().flatten().flatten();

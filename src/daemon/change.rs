@@ -6,7 +6,7 @@ use crate::flow::{Config, Flow, FlowTable, Mailbox, Settings};
 
 /// One line a change; addresses are counted, not told.
 pub(super) fn between(old: &Config, new: &Config) -> Vec<String> {
-    let mut changes = of_settings(&old.settings, &new.settings);
+    let mut changes = settings_changes(&old.settings, &new.settings);
     let names: BTreeSet<_> = old.tables.keys().chain(new.tables.keys()).collect();
     changes.extend(
         names.into_iter().filter_map(|name| connection(name, old.tables.get(name), new.tables.get(name))),
@@ -32,7 +32,7 @@ pub(super) fn between(old: &Config, new: &Config) -> Vec<String> {
     changes
 }
 
-fn of_settings(old: &Settings, new: &Settings) -> Vec<String> {
+fn settings_changes(old: &Settings, new: &Settings) -> Vec<String> {
     let differ = [
         (old.time_zone != new.time_zone, "time_zone"),
         (old.history != new.history, "history"),

@@ -136,7 +136,7 @@ impl Daemon {
 
     fn status(&self) -> String {
         let now = self.engine.context().clock.now();
-        status::of(self.engine.snapshot(), now, &self.engine.config().settings.time_zone)
+        status::text(self.engine.snapshot(), now, &self.engine.config().settings.time_zone)
     }
 }
 

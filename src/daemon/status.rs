@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 use crate::engine::Snapshot;
 
 /// The flows that are on, the one that runs next, and whether something is wrong.
-pub(super) fn of(snapshot: Snapshot, now: Timestamp, time_zone: &TimeZone) -> String {
+pub(super) fn text(snapshot: Snapshot, now: Timestamp, time_zone: &TimeZone) -> String {
     let Snapshot { on, off, next, under_way, is_well } = snapshot;
     let mut parts =
         vec![if off > 0 { format!("flows on: {on}, off: {off}") } else { format!("flows on: {on}") }];

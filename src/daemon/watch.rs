@@ -72,7 +72,7 @@ impl Watch {
     /// Watches what the files of this config are by now. Before they are read, so that no later change is missed, and
     /// after, when it may name others.
     pub(super) fn follow(&mut self, config: &Config) {
-        let names = Names::of(config);
+        let names = Names::from_config(config);
         let folders = names.folders();
         *self.names.lock().unwrap_or_else(PoisonError::into_inner) = names;
         for folder in self.folders.difference(&folders) {
@@ -91,7 +91,7 @@ impl Watch {
 }
 
 impl Names {
-    fn of(config: &Config) -> Self {
+    fn from_config(config: &Config) -> Self {
         let templates = config.path.with_file_name("templates");
         let inside = fs::read_dir(&templates).into_iter().flatten().flatten().map(|entry| entry.path());
         let inside: Vec<PathBuf> = inside.filter(|path| is_template(path)).collect();

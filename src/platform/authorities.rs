@@ -21,11 +21,11 @@ pub(crate) fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, Advice> 
         let help = "name an existing, readable file with the authority's certificate in PEM form";
         wrong(&error.to_string(), help.to_owned())
     })?;
-    of_pem(&bytes).map_err(|(reason, help)| wrong(&reason, help.replace("FILE", &place.to_string())))
+    parse_pem(&bytes).map_err(|(reason, help)| wrong(&reason, help.replace("FILE", &place.to_string())))
 }
 
 /// The certificates of PEM text; or what it is instead, and what mends it, with FILE for the file's name.
-fn of_pem(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, (String, String)> {
+fn parse_pem(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, (String, String)> {
     let because = |reason: &str, help: &str| Err((reason.to_owned(), help.to_owned()));
     if bytes.starts_with(BYTE_ORDER_MARK) {
         // It would hide the first certificate, and the others would count alone.
@@ -94,7 +94,7 @@ mod tests {
         let der = certificate.der().to_vec();
         let windows = pem.replace('\n', "\r\n");
         for good in [pem.clone(), windows.clone(), format!("Subject: x\n{pem}\n{pem}")] {
-            assert!(of_pem(good.as_bytes()).is_ok(), "{good}");
+            assert!(parse_pem(good.as_bytes()).is_ok(), "{good}");
         }
         let utf16: Vec<u8> = [0xff, 0xfe].into_iter().chain(pem.bytes().flat_map(|byte| [byte, 0])).collect();
         let with_mark = [BYTE_ORDER_MARK, pem.as_bytes(), pem.as_bytes()].concat();
@@ -128,7 +128,7 @@ mod tests {
                 "openssl x509 -in FILE",
             ),
         ] {
-            let (said, remedy) = of_pem(&bytes).unwrap_err();
+            let (said, remedy) = parse_pem(&bytes).unwrap_err();
             assert!(said.contains(reason) && remedy.contains(help), "{said}: {remedy}");
         }
     }

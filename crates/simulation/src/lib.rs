@@ -191,7 +191,7 @@ fn play_once(seed: u64, options: Options, new_runtime: NewRuntime) -> Result<Rep
     let broken = |error: &dyn fmt::Display| Violation::new(Kind::Broken, error.to_string());
     let store = Store::in_memory().map_err(|error| broken(&error))?;
     let store = store.by(Runner::Inline(Arc::new(state::Undisturbed)));
-    let world = World::new(seed, Story::of_seed(seed), store, options);
+    let world = World::new(seed, Story::from_seed(seed), store, options);
     let configs = file::configs(&world)?;
     let mut machine = Machine::new(Arc::clone(&world), configs);
     let result = live(&mut machine, new_runtime).and_then(|()| oracle::judge(&world));

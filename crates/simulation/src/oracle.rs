@@ -258,7 +258,7 @@ fn judge_recipients(
             let Some(found) = found else {
                 return Err(Violation::new(Kind::Lost, format!("message {id} has no recipient r{r}")));
             };
-            let tally = Tally::of(&of_message, r);
+            let tally = Tally::count(&of_message, r);
             most_causeless = most_causeless.max(found.uncertain.saturating_sub(tally.doubtful));
             let poison = world.story.poison.as_ref();
             let is_hopeless =
@@ -321,7 +321,7 @@ struct Tally {
 }
 
 impl Tally {
-    fn of(attempts: &[&Attempt], r: u8) -> Self {
+    fn count(attempts: &[&Attempt], r: u8) -> Self {
         let mut tally = Self { taken: 0, was_refused: false, broken: 0, doubtful: 0 };
         for attempt in attempts {
             let fate = attempt.fates.iter().find(|(to, _)| *to == r).map(|(_, fate)| *fate);

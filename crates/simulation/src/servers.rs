@@ -43,7 +43,7 @@ pub(super) fn count(dice: &mut Rng) -> usize {
 
 impl Poison {
     /// In every third story.
-    pub(super) fn of_story(dice: &mut Rng, servers: usize) -> Option<Self> {
+    pub(super) fn draw(dice: &mut Rng, servers: usize) -> Option<Self> {
         let is_everywhere = dice.bool();
         let of_server = |server| server < servers && (is_everywhere || dice.bool());
         let servers = std::array::from_fn(of_server);

@@ -111,7 +111,7 @@ pub(super) struct Mood {
 }
 
 impl Story {
-    pub(super) fn of_seed(seed: u64) -> Self {
+    pub(super) fn from_seed(seed: u64) -> Self {
         let mut dice = Rng::with_seed(seed ^ 0x1eaf_f10a_5eed_0001);
         let minutes = dice.choice([10, 30, 60, 60, 360, 1440]).unwrap_or(60);
         let start = EPOCH + dice.i64(0..60 * 24 * HOUR);
@@ -129,7 +129,7 @@ impl Story {
         let whole = files.last().cloned().unwrap_or_default();
         files.push(whole.into_iter().map(|flow| Definition { enabled: true, ..flow }).collect());
         let most_late = plans.iter().map(|plan| plan.overlap).max().unwrap_or(MINUTE);
-        let poison = Poison::of_story(&mut dice, servers);
+        let poison = Poison::draw(&mut dice, servers);
         // A mail is held only when many others have gone through.
         let is_long = minutes <= 60 && poison.is_some() && dice.bool();
         let end = if is_long { end + 20 * base } else { end };

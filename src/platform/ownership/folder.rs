@@ -38,7 +38,7 @@ impl Folder {
     /// When it is not, or somebody may change the way to it who may not; then the reason is a [`Finding`].
     pub(crate) fn open(path: &Path, purpose: Use) -> io::Result<Self> {
         let way = path_walk::walk(path)?;
-        if way.missing.is_empty() { Self::of(way, purpose, 0) } else { Err(Errno::NOENT.into()) }
+        if way.missing.is_empty() { Self::judged(way, purpose, 0) } else { Err(Errno::NOENT.into()) }
     }
 
     /// The folder at the end of a way that was judged.
@@ -58,10 +58,10 @@ impl Folder {
     /// # Errors
     /// As [`Folder::open`], or when it cannot be made.
     pub(crate) fn make(path: &Path, mode: u32, purpose: Use) -> io::Result<Self> {
-        Self::of(path_walk::walk(path)?, purpose, mode)
+        Self::judged(path_walk::walk(path)?, purpose, mode)
     }
 
-    fn of(way: path_walk::PathWalk, purpose: Use, mode: u32) -> io::Result<Self> {
+    fn judged(way: path_walk::PathWalk, purpose: Use, mode: u32) -> io::Result<Self> {
         let owner = fs::fstat(&way.folder)?.st_uid;
         judge_folder(&way.entries, owner, purpose, way.missing.is_empty()).map_err(io::Error::other)?;
         Self::made(way, mode)

@@ -40,7 +40,7 @@ const SEARCH: u32 = 0o1;
 impl Reader {
     /// The owner of the state folder, or of the package before its first start a user without any rights. `None` when
     /// it is root, or not root who asks.
-    pub(crate) fn of_service(state: &Path, is_of_package: bool) -> Option<Self> {
+    pub(crate) fn for_service(state: &Path, is_of_package: bool) -> Option<Self> {
         if uzers::get_effective_uid() != 0 {
             return None;
         }
