@@ -124,7 +124,7 @@ impl NoAnswer {
 
     pub(crate) fn from_error(error: &reqwest::Error) -> Self {
         if let Some(fault) = TlsFault::from_error(error) {
-            return Self { reason: fault.words(), cause: Cause::Tls(fault) };
+            return Self { reason: fault.to_string(), cause: Cause::Tls(fault) };
         }
         let innermost = innermost(error);
         match tunnel_error(error) {

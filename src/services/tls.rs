@@ -4,6 +4,7 @@
 //! is: the server's administrator, or this machine's.
 
 use std::error::Error;
+use std::fmt;
 use std::io;
 use std::path::Path;
 
@@ -112,36 +113,6 @@ impl TlsFault {
         !matches!(self, Self::Refused(_))
     }
 
-    /// What is wrong, as the end of a sentence.
-    pub(crate) fn words(&self) -> String {
-        match self {
-            Self::Expired => "the server's certificate has expired".to_owned(),
-            Self::NotYetValid => "the server's certificate is not valid yet".to_owned(),
-            Self::Name(names) if names.is_empty() => {
-                "the server's certificate has no host name (no subjectAltName)".to_owned()
-            }
-            Self::Name(names) => {
-                let more = if names.len() > 3 { " and others" } else { "" };
-                let names = names.iter().take(3).map(String::as_str).collect::<Vec<_>>().join(", ");
-                format!("the server's certificate is for another host: {names}{more}")
-            }
-            Self::UnknownAuthority => {
-                "the server's certificate is self-signed, or signed by an authority that this machine \
-                 does not trust"
-                    .to_owned()
-            }
-            Self::Authority => {
-                "the server's certificate is self-signed, and marked as an authority (CA:TRUE)".to_owned()
-            }
-            Self::Certificate(why) => format!("the server's certificate cannot be checked: {why}"),
-            Self::Version => "the server speaks only TLS 1.1 or older".to_owned(),
-            Self::Ciphers => "the server and this machine have no TLS cipher in common".to_owned(),
-            Self::Refused(why) => format!("the server refuses TLS ({why})"),
-            Self::ClientCertificate => "the server requires a client certificate".to_owned(),
-            Self::NoTls => "the server does not answer with TLS".to_owned(),
-        }
-    }
-
     /// What to do about it; `host` is what was connected to, `save` the command that saves its certificate.
     pub(crate) fn help(&self, host: &str, trust: Trust<'_>, save: &str) -> String {
         match self {
@@ -194,5 +165,38 @@ impl TlsFault {
             }
             Self::NoTls => format!("check the port: what answers at {host} speaks another protocol"),
         }
+    }
+}
+
+/// What is wrong, as the end of a sentence.
+impl fmt::Display for TlsFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Expired => "the server's certificate has expired",
+            Self::NotYetValid => "the server's certificate is not valid yet",
+            Self::Name(names) if names.is_empty() => {
+                "the server's certificate has no host name (no subjectAltName)"
+            }
+            Self::Name(names) => {
+                let more = if names.len() > 3 { " and others" } else { "" };
+                let names = names.iter().take(3).map(String::as_str).collect::<Vec<_>>().join(", ");
+                return write!(f, "the server's certificate is for another host: {names}{more}");
+            }
+            Self::UnknownAuthority => {
+                "the server's certificate is self-signed, or signed by an authority that this machine \
+                 does not trust"
+            }
+            Self::Authority => {
+                "the server's certificate is self-signed, and marked as an authority (CA:TRUE)"
+            }
+            Self::Certificate(why) => {
+                return write!(f, "the server's certificate cannot be checked: {why}");
+            }
+            Self::Version => "the server speaks only TLS 1.1 or older",
+            Self::Ciphers => "the server and this machine have no TLS cipher in common",
+            Self::Refused(why) => return write!(f, "the server refuses TLS ({why})"),
+            Self::ClientCertificate => "the server requires a client certificate",
+            Self::NoTls => "the server does not answer with TLS",
+        })
     }
 }

@@ -212,7 +212,7 @@ impl Smtp {
             Ok(_) => match self.transfer(mail.bytes).await {
                 Ok(reply) => {
                     self.has_taken = true;
-                    return Ok(Receipt::Accepted(reply.words()));
+                    return Ok(Receipt::Accepted(reply.to_string()));
                 }
                 Err((_, TransportError::Refused(reply))) if reply.code != 421 => reply,
                 Err((_, TransportError::Refused(reply))) => {
@@ -284,13 +284,13 @@ impl Smtp {
         let general = "its policy may be meant for the sender, for a recipient or for this mail: whether other mails \
          go through shows which";
         let help = remedy::help_for_policy(reply, self.has_login).unwrap_or(general);
-        let words = format!("the server declines the mail: {}", reply.words());
+        let words = format!("the server declines the mail: {reply}");
         Fault::Broke { error: ConnectError::new(words, Some(help)), at: None }
     }
 
     /// The server has taken the mail for others.
     fn declined_for_some(&self, blame: Blame, reply: &Reply) -> Fault {
-        let words = format!("the server declines the mail for some recipients: {}", reply.words());
+        let words = format!("the server declines the mail for some recipients: {reply}");
         let error = ConnectError::new(words, Some(remedy::help_for_refusal(reply, self.has_login)));
         Fault::Declined { error, is_final: blame == Blame::Unclear }
     }
@@ -313,5 +313,5 @@ fn broke(failure: &TransportError, at: Option<usize>) -> Fault {
 
 /// 5xx is final, everything else is for later.
 fn judged(reply: &Reply) -> Receipt {
-    if reply.class() == 5 { Receipt::Refused(reply.words()) } else { Receipt::Later(reply.words()) }
+    if reply.class() == 5 { Receipt::Refused(reply.to_string()) } else { Receipt::Later(reply.to_string()) }
 }

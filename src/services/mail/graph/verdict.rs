@@ -3,6 +3,7 @@
 //! Statuses and codes: <https://learn.microsoft.com/graph/errors>; throttling:
 //! <https://learn.microsoft.com/graph/throttling>.
 
+use std::fmt;
 use std::time::Duration;
 
 use reqwest::header::HeaderMap;
@@ -82,22 +83,24 @@ impl Reply {
             retry_after: http::retry_after(headers),
         }
     }
+}
 
-    fn words(&self) -> String {
+impl fmt::Display for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { status, code, message, request_id, .. } = self;
-        let mut words = format!("{status} {code}").trim_end().to_owned();
+        f.write_str(format!("{status} {code}").trim_end())?;
         if !message.is_empty() {
-            words = format!("{words}: {message}");
+            write!(f, ": {message}")?;
         }
         match request_id {
-            Some(id) => format!("{words} (request-id {id})"),
-            None => words,
+            Some(id) => write!(f, " (request-id {id})"),
+            None => Ok(()),
         }
     }
 }
 
 pub(super) fn classify(reply: &Reply, connection: &GraphConnection) -> Verdict {
-    let words = reply.words();
+    let words = reply.to_string();
     let connection_fails = |message: String, help: String| {
         let retry_after = reply.retry_after;
         Verdict::Connection(ConnectError { advice: Advice::new(message).with_help(help), retry_after })

@@ -5,6 +5,8 @@
 //! line may end with a line feed alone, the text may follow at once, and where the lines of a reply
 //! differ the last one counts. What has no end is not read to it.
 
+use std::fmt;
+
 use bytes::BytesMut;
 
 use crate::text::foreign;
@@ -61,10 +63,12 @@ impl Reply {
         let at_its_end = |line: &'_ String| line.rsplit_once("(#").and_then(|(_, end)| enhanced_in(end));
         self.lines.iter().find_map(|line| enhanced_in(line).or_else(|| at_its_end(line)))
     }
+}
 
-    /// `550 5.1.1 no such user`: one line that does nothing to a terminal, and not a long one.
-    pub(super) fn words(&self) -> String {
-        cleaned(&format!("{} {}", self.code, self.lines.join(" ")))
+/// `550 5.1.1 no such user`: one line that does nothing to a terminal, and not a long one.
+impl fmt::Display for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&cleaned(&format!("{} {}", self.code, self.lines.join(" "))))
     }
 }
 
@@ -165,7 +169,11 @@ mod tests {
     }
 
     fn words(bytes: &[u8]) -> Vec<String> {
-        all(bytes).0.into_iter().map(|reply| reply.map_or_else(|e| format!("{e:?}"), |r| r.words())).collect()
+        all(bytes)
+            .0
+            .into_iter()
+            .map(|reply| reply.map_or_else(|e| format!("{e:?}"), |r| r.to_string()))
+            .collect()
     }
 
     #[test]
@@ -265,7 +273,7 @@ mod tests {
             prop_assert!(left <= LONGEST_LINE);
             for reply in at_once.iter().flatten() {
                 prop_assert!((200..600).contains(&reply.code));
-                prop_assert!(!reply.words().contains(char::is_control));
+                prop_assert!(!reply.to_string().contains(char::is_control));
             }
         }
     }

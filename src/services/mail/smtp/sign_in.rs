@@ -130,20 +130,19 @@ pub(super) async fn by_token(transport: &mut SmtpTransport, by: By<'_>) -> Resul
             (format!("{end} {}", said_in(&reply)), last)
         }
         Ok(reply) if reply.class() == 4 => {
-            let message = format!("{place} cannot check the token for `{user}`: {}", reply.words());
+            let message = format!("{place} cannot check the token for `{user}`: {reply}");
             return Err(ConnectError::new(message, Some(remedy::WAITED_OUT)));
         }
         Ok(reply) if (500..=504).contains(&reply.code) && !capabilities.has(Mechanism::Xoauth2) => {
             let message = format!(
-                "{place} does not accept tokens (XOAUTH2): {}; it offers {}",
-                reply.words(),
+                "{place} does not accept tokens (XOAUTH2): {reply}; it offers {}",
                 cleaned(&capabilities.logins())
             );
             let help =
                 "write `password` in place of `oauth`, or check host: Office 365 is smtp.office365.com";
             return Err(ConnectError::new(message, Some(help)));
         }
-        Ok(reply) => (reply.words(), Some(reply)),
+        Ok(reply) => (reply.to_string(), Some(reply)),
         Err(failure) => {
             let message = format!("{place} does not answer the login `{user}`: {failure}");
             return Err(ConnectError::new(message, Some(remedy::WAITED_OUT)));

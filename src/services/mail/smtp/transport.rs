@@ -120,7 +120,7 @@ impl SmtpTransport {
         match reply.class() {
             found if found == class => Ok(reply),
             4 | 5 => Err(TransportError::Refused(reply)),
-            _ => Err(TransportError::OutOfTurn(reply.words())),
+            _ => Err(TransportError::OutOfTurn(reply.to_string())),
         }
     }
 
@@ -173,7 +173,7 @@ impl SmtpTransport {
         let Err(error) = written.await else { return Ok(()) };
         // A server that has had enough says why before it hangs up, and nobody has asked.
         match timeout(FOR_LAST_WORDS, self.reply()).await {
-            Ok(Ok(reply)) => Err(TransportError::OutOfTurn(reply.words())),
+            Ok(Ok(reply)) => Err(TransportError::OutOfTurn(reply.to_string())),
             _ => Err(lost(&error)),
         }
     }
@@ -196,10 +196,10 @@ impl fmt::Display for TransportError {
         match self {
             Self::Timeout(after) => write!(f, "no answer within {} s", after.as_secs()),
             Self::NoSuchHost(reason) | Self::NoWay(reason) | Self::Lost(reason) => f.write_str(reason),
-            Self::Tls(fault) => f.write_str(&cleaned(&fault.words())),
+            Self::Tls(fault) => f.write_str(&cleaned(&fault.to_string())),
             Self::Unreadable(heard) => write!(f, "the server does not speak SMTP: {heard}"),
             Self::OutOfTurn(heard) => write!(f, "the server sent an unexpected reply: {heard}"),
-            Self::Refused(reply) => f.write_str(&reply.words()),
+            Self::Refused(reply) => reply.fmt(f),
         }
     }
 }
@@ -290,7 +290,7 @@ mod tests {
         let (mut transport, mut server) = pair();
         server.write_all(b"421 4.4.2 idle for canary-secret-of-16\r\n").await.unwrap();
         let Err(TransportError::Refused(reply)) = transport.expect_silence() else { panic!("not heard") };
-        assert_eq!(reply.words(), "421 4.4.2 idle for …");
+        assert_eq!(reply.to_string(), "421 4.4.2 idle for …");
         let (mut transport, server) = pair();
         drop(server);
         assert_eq!(transport.expect_silence(), Err(closed()));
@@ -312,7 +312,7 @@ mod tests {
                 let mut heard = 0;
                 while let Ok(reply) = transport.reply().await {
                     heard += 1;
-                    assert!((2..=5).contains(&reply.class()) && !reply.words().contains(char::is_control));
+                    assert!((2..=5).contains(&reply.class()) && !reply.to_string().contains(char::is_control));
                 }
                 assert!(heard <= bytes.len() / 3 && transport.heard.capacity() <= 256 << 10);
             });
