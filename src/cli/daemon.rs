@@ -23,7 +23,7 @@ pub(super) fn none_is_running(loaded: &Loaded, owner: Option<&Owner>, consequenc
 }
 
 /// Says that what was asked for waits for a daemon.
-pub(super) fn tell_none_delivers(loaded: &Loaded) {
+pub(super) fn warn_no_delivery(loaded: &Loaded) {
     output::eprint(&none_is_running(loaded, None, ", so no mail is sent until one starts"));
 }
 

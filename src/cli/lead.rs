@@ -40,7 +40,7 @@ enum Command {
 
 pub(super) async fn lead(loaded: Loaded, arguments: Arguments) -> anyhow::Result<ExitCode> {
     if matches!(arguments.command, Command::Export(_) | Command::Add(_)) {
-        super::tell_lost(&loaded);
+        super::warn_lost(&loaded);
     }
     match arguments.command {
         Command::List(arguments) => list::list(&loaded, &arguments).await,

@@ -262,11 +262,11 @@ fn load(path: &Path) -> anyhow::Result<Loaded> {
 /// The file for a command that does not need the state; that it is lost is said all the same.
 fn load_beside(path: &Path) -> anyhow::Result<Loaded> {
     let loaded = load(path)?;
-    tell_lost(&loaded);
+    warn_lost(&loaded);
     Ok(loaded)
 }
 
-fn tell_lost(loaded: &Loaded) {
+fn warn_lost(loaded: &Loaded) {
     if let Err(lost @ StoreError::Lost { .. }) = state::is_there(&loaded.config) {
         output::eprint(&format!("warning: {lost}"));
     }

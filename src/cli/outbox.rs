@@ -214,7 +214,7 @@ async fn retry(loaded: &Loaded, mail: Option<i64>) -> anyhow::Result<ExitCode> {
     let what = mail.map_or_else(|| "every waiting or held mail".to_owned(), |mail| format!("mail {mail}"));
     output::print(&format!("{what} is retried; `leadflow outbox list` shows the result"))?;
     if doer == Doer::Here {
-        daemon::tell_none_delivers(loaded);
+        daemon::warn_no_delivery(loaded);
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -231,7 +231,7 @@ async fn drop_mail(loaded: &Loaded, mail: i64) -> anyhow::Result<ExitCode> {
     }
     output::print(&format!("mail {mail} is dropped; `leadflow outbox retry {mail}` takes it back"))?;
     if doer == Doer::Here {
-        daemon::tell_none_delivers(loaded);
+        daemon::warn_no_delivery(loaded);
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -44,7 +44,7 @@ pub(super) async fn preview(loaded: Loaded, arguments: Arguments) -> anyhow::Res
     let store = if is_of_now {
         super::state_of(&loaded).await?
     } else {
-        super::tell_lost(&loaded);
+        super::warn_lost(&loaded);
         None
     };
     let config = loaded.config;

@@ -82,13 +82,13 @@ pub(super) async fn resubmit(loaded: Loaded, arguments: ResubmitArguments) -> an
     let request = Request::Run { flow: run.flow, cause: Cause::Resubmit, range };
     let ended = ask::run_flow(&loaded, request, arguments.json).await?;
     if ended.outcome == Outcome::NothingNew && !arguments.again && !arguments.json {
-        tell_mailed(&loaded, &ended.flow, (from, to)).await?;
+        print_mailed(&loaded, &ended.flow, (from, to)).await?;
     }
     Ok(ask::exit_of(&ended))
 }
 
 /// Why a window has nothing to mail: its rows were mailed.
-async fn tell_mailed(loaded: &Loaded, name: &str, range: (Timestamp, Timestamp)) -> anyhow::Result<()> {
+async fn print_mailed(loaded: &Loaded, name: &str, range: (Timestamp, Timestamp)) -> anyhow::Result<()> {
     // What a running daemon has of a file with mistakes is not known here.
     let Some(flow) = loaded.config.flows.get(name) else { return Ok(()) };
     let store = super::state_of(loaded).await?;

@@ -65,7 +65,7 @@ struct Daemon {
 pub async fn run(loaded: Loaded, drive: Drive) -> Result<(), StoreError> {
     let Drive { clock, mut ticks, mut signals, watch } = drive;
     let Loaded { config, warnings, .. } = loaded;
-    tell_warnings(warnings);
+    log_warnings(warnings);
     let lock = Lock::take(&config.settings.state, &Owner::Daemon)?;
     let store = state::open(&config, clock.now()).await?;
     crash_point("state-opened");
@@ -86,7 +86,7 @@ pub async fn run(loaded: Loaded, drive: Drive) -> Result<(), StoreError> {
             tick = ticks.recv() => match tick {
                 Some(()) => {
                     daemon.tick().await.or_else(endure)?;
-                    daemon.tell_supervisor();
+                    daemon.notify_supervisor();
                 }
                 None => break,
             },
@@ -126,7 +126,7 @@ impl Daemon {
         self.supervisor.ready(status);
     }
 
-    fn tell_supervisor(&mut self) {
+    fn notify_supervisor(&mut self) {
         if self.supervisor.is_there() {
             let status = self.status();
             self.supervisor.show(status);
@@ -150,7 +150,7 @@ fn endure(error: StoreError) -> Result<(), StoreError> {
 }
 
 /// They have the text of the file with them, so they are not kept.
-fn tell_warnings(warnings: Vec<Problem>) {
+fn log_warnings(warnings: Vec<Problem>) {
     for problem in warnings.into_iter().filter(|problem| problem.level == Level::Warning) {
         warn!("{}", problem.in_one_line());
     }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use tracing::{error, info};
 
 use super::supervisor::Supervisor;
-use super::{Daemon, change, tell_warnings};
+use super::{Daemon, change, log_warnings};
 use crate::alarm::{Alarm, AlarmKind};
 use crate::config::{self, Level, Loaded};
 use crate::flow::Config;
@@ -74,7 +74,7 @@ impl Daemon {
         let config = loaded.config;
         let old = Arc::clone(self.engine.config());
         self.engine.reload(Arc::clone(&config)).await?;
-        tell_warnings(loaded.warnings);
+        log_warnings(loaded.warnings);
         for change in change::between(&old, &config) {
             info!("{change}");
         }

@@ -49,7 +49,7 @@ pub(super) async fn send(
         output::eprint(&output::line(&note));
     }
     if doer == Doer::Here {
-        daemon::tell_none_delivers(loaded);
+        daemon::warn_no_delivery(loaded);
     }
     Ok(ExitCode::SUCCESS)
 }
