@@ -22,11 +22,11 @@ use super::stop::{Stopped, unless_stopped};
 pub(super) use terminal::{can_ask, is_agreed, spinner};
 use wait::{DaemonWatch, until_answered, until_open, until_ours, until_sent};
 
-/// How long the daemon may take to come to what it is asked, and another command to end.
+/// How long the daemon may take to answer a request, and another command to end.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a run may wait for another run of its flow.
 const FOR_ITS_TURN: Duration = Duration::from_mins(10);
-/// Between two looks.
+/// Between two queries.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Who does what a command asks for.
@@ -67,7 +67,7 @@ fn name_of(request: &Request) -> &'static str {
     }
 }
 
-/// Lets a flow run, shows the run as it goes, and tells its result: by the daemon, or here where
+/// Lets a flow run, shows the run as it goes, and prints its result: by the daemon, or here where
 /// none runs.
 pub(super) async fn run_flow(loaded: &Loaded, request: Request, as_json: bool) -> anyhow::Result<Run> {
     let folder = &loaded.config.settings.state;

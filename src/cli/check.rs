@@ -81,7 +81,7 @@ pub(super) async fn check(path: PathBuf, arguments: Arguments) -> anyhow::Result
     })
 }
 
-/// That leadflow cannot work on the state, or cannot read it. What this user alone may not do is no fault, and a state
+/// That leadflow cannot work on the state, or cannot read it. What only this user may not do is not a fault, and a state
 /// of an earlier version becomes one of this at the next start.
 async fn unusable(loaded: &Loaded) -> Option<Finding> {
     let error = match state::is_usable(&loaded.config) {

@@ -27,7 +27,7 @@ impl Column {
         Self { name, is_number: false, least: None, gives_way: None, wide: 0 }
     }
 
-    /// Its cells stand to the right.
+    /// Its cells are aligned to the right.
     pub(super) fn number(name: &'static str) -> Self {
         Self { is_number: true, ..Self::text(name) }
     }

@@ -66,7 +66,7 @@ const FIRST_LEADS: usize = 3;
 
 /// Between two new leads.
 const NEXT_LEAD: Duration = Duration::from_secs(5);
-/// Between two looks into the mail folder.
+/// Between two reads of the mail folder.
 const LOOK: Duration = Duration::from_millis(200);
 
 pub(super) async fn demo(arguments: Arguments) -> anyhow::Result<ExitCode> {

@@ -58,7 +58,7 @@ enum Command {
     Show(show::Arguments),
 }
 
-/// The words of the outcomes, which the command line tells when it does not know one.
+/// The words of the outcomes, which the command line lists when it does not know one.
 fn outcomes() -> impl TypedValueParser<Value = Outcome> {
     let none = || clap::Error::new(clap::error::ErrorKind::InvalidValue);
     PossibleValuesParser::new(Outcome::all().map(Outcome::as_str))
@@ -87,7 +87,7 @@ pub(super) async fn history(loaded: &Loaded, arguments: &Arguments) -> anyhow::R
 
 async fn runs(loaded: &Loaded, asked: &RunFilter, as_json: bool) -> anyhow::Result<ExitCode> {
     let store = super::state_of(loaded).await?;
-    // One more than is shown tells whether any is left.
+    // One more than is shown says whether any is left.
     let one_more = RunFilter { limit: asked.limit.map(|limit| limit.saturating_add(1)), ..asked.clone() };
     let mut found = match &store {
         Some(store) => store.find_runs(one_more).await?,

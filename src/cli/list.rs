@@ -32,7 +32,7 @@ enum Named {
     },
 }
 
-/// What stands for the recurrence of a flow that cannot be read.
+/// Shown in place of a recurrence that cannot be read.
 const UNREADABLE: &str = "(not valid in flows.toml)";
 
 impl Named {
@@ -82,7 +82,7 @@ async fn flows(loaded: &Loaded, store: Option<&Store>) -> anyhow::Result<Vec<Nam
 pub(super) async fn list(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let store = super::state_of(loaded).await?;
     let now = Clock::System.now();
-    // Who may look and not lock cannot know.
+    // A user who may read and not lock cannot know.
     let owner = if store.is_some() { daemon::owner(loaded).ok() } else { Some(None) };
     let is_running = owner.as_ref().map(|owner| *owner == Some(Owner::Daemon));
     let flows = flows(loaded, store.as_ref()).await?;

@@ -141,7 +141,7 @@ const FOR_BLOCKING_WORK: Duration = Duration::from_secs(3);
 pub(crate) fn complain_of_arguments(error: &clap::Error) -> ExitCode {
     let words = error.render().to_string();
     if output::does_nothing(&words) {
-        // With its colours; that nobody listens is no error.
+        // With its colours; that nobody reads it is not an error.
         let _ = error.print();
     } else {
         output::eprint(&words);
@@ -149,7 +149,7 @@ pub(crate) fn complain_of_arguments(error: &clap::Error) -> ExitCode {
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 
-/// Runs the command and tells what went wrong.
+/// Runs the command and prints what went wrong.
 pub(crate) fn main(arguments: Arguments) -> ExitCode {
     output::eprint_panics();
     let error = match dispatch(arguments) {
@@ -254,7 +254,7 @@ fn file_of(named: Option<PathBuf>, command: &Command) -> Result<PathBuf, Report>
     Ok(path)
 }
 
-/// The file, whose warnings are `check`'s to tell.
+/// The file, whose warnings `check` prints.
 fn load(path: &Path) -> anyhow::Result<Loaded> {
     Ok(config::load(path)?)
 }

@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM while a command works on the state itself: it ends in order, and at once when told again.
+//! Ctrl-C and SIGTERM while a command works on the state itself: it ends in order, and at once at the second signal.
 
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
@@ -21,7 +21,7 @@ impl Stopped {
         Self { code, what: "stopped: what was not done is done by the next run" }
     }
 
-    /// It was told twice.
+    /// There were two signals.
     fn at_once(code: u8) -> Self {
         Self {
             code,
@@ -30,7 +30,7 @@ impl Stopped {
     }
 }
 
-/// Does the work, which is told when it is to end. Returns what came of it, and the exit status of the signal that
+/// Does the work, which learns when it is to end. Returns its result, and the exit status of the signal that
 /// stopped it. A second signal ends it at once.
 pub(super) async fn unless_stopped<T>(
     work: impl AsyncFnOnce(watch::Receiver<bool>) -> anyhow::Result<T>,

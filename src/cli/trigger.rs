@@ -92,7 +92,7 @@ async fn print_mailed(loaded: &Loaded, name: &str, range: (Timestamp, Timestamp)
     // What a running daemon has of a file with mistakes is not known here.
     let Some(flow) = loaded.config.flows.get(name) else { return Ok(()) };
     let store = super::state_of(loaded).await?;
-    // The run itself went well: that it cannot be looked at once more is no failure.
+    // The run itself went well: that it cannot be read once more is not a failure.
     let Ok(found) = replay::count_rows(&loaded.config, flow, range, store.as_ref(), |_| ()).await else {
         return Ok(());
     };

@@ -42,7 +42,7 @@ pub(crate) fn tls_of_system() -> Option<ClientConfig> {
     last.as_ref().map(|(_, tls)| tls.clone())
 }
 
-/// A client to be finished that is yet to be told whom it trusts.
+/// A client builder, without the authorities that it trusts.
 pub(crate) fn bare_builder() -> reqwest::ClientBuilder {
     know_proxy();
     // The second time it already exists, which is as good.
@@ -190,7 +190,7 @@ fn tunnel_error(error: &reqwest::Error) -> Option<String> {
     None
 }
 
-/// The variable that names the proxy for https; reqwest looks for them in this order.
+/// The variable that names the proxy for https; reqwest reads them in this order.
 fn proxy_variable() -> &'static str {
     let is_set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"].into_iter().find(is_set).unwrap_or("HTTPS_PROXY")

@@ -36,7 +36,7 @@ struct Kept {
 }
 
 impl OnlineServices {
-    /// Nothing is open yet. Embedded tables tell the time of the clock.
+    /// Nothing is open yet. Embedded tables take their time from the clock.
     pub fn new(clock: Clock) -> Self {
         Self { clock, accounts: Mutex::default(), tokens: Mutex::default() }
     }

@@ -1,4 +1,4 @@
-//! Why TLS with a server did not come about, in words, and what to do about it. Pure.
+//! Why TLS with a server was not established, for people, and what to do about it. Pure.
 //!
 //! The reasons of rustls name its own types; whoever reads them at night wants to know whose turn it
 //! is: the server's administrator, or this machine's.
@@ -33,7 +33,7 @@ pub(crate) enum TlsFault {
     Refused(String),
     /// The server wants a certificate of this machine.
     ClientCertificate,
-    /// What the server speaks is no TLS.
+    /// The server does not speak TLS.
     NoTls,
 }
 

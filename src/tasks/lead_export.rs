@@ -21,7 +21,7 @@ pub struct LeadExportOptions {
     pub since: Timestamp,
     /// The columns; `None` for those of the flow's `csv`, or all.
     pub columns: Option<Vec<SheetColumn>>,
-    /// What stands between the cells of a CSV.
+    /// What separates the cells of a CSV.
     pub separator: Separator,
     /// Also leads that say "do not contact".
     pub with_do_not_contact: bool,
@@ -60,7 +60,7 @@ pub struct LeadExport {
 }
 
 impl LeadExport {
-    /// Reads the flow's table to its end; `progress` is told the rows so far after each page.
+    /// Reads the flow's table to its end; `progress` gets the number of rows so far after each page.
     ///
     /// # Errors
     /// When the table cannot be read, or its rows cannot be kept.
@@ -102,7 +102,7 @@ impl LeadExport {
         self.left_out
     }
 
-    /// Writes all leads; `progress` is told the number of each, from 0.
+    /// Writes all leads; `progress` gets the number of each, from 0.
     ///
     /// # Errors
     /// When they cannot be written, or not be read back.

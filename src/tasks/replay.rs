@@ -20,7 +20,7 @@ pub struct ReplayPreview {
     pub mailed: u64,
 }
 
-/// Reads the range and counts; `progress` is told the rows so far after each page.
+/// Reads the range and counts; `progress` gets the number of rows so far after each page.
 ///
 /// # Errors
 /// As a run.

@@ -33,7 +33,7 @@ pub struct ProblemView {
     pub help: Option<String>,
 }
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FindingView {
     /// The flow or connection.

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::runs::RunView;
 
-/// A flow of flows.toml and how it stands.
+/// A flow of flows.toml and its state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FlowView {
     /// Its name.
@@ -22,7 +22,7 @@ pub struct FlowView {
     pub recurrence: String,
     /// The newest run.
     pub last_run: Option<RunView>,
-    /// Somebody works on the state; `None` where that cannot be looked at.
+    /// Somebody works on the state; `None` where that cannot be read.
     pub daemon_is_running: Option<bool>,
     /// The next slot.
     pub next_run: Option<Timestamp>,

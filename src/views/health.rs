@@ -12,7 +12,7 @@ pub struct HealthView {
     pub ok: bool,
     /// Why not.
     pub reasons: Vec<String>,
-    /// What `settings.failures` tells of.
+    /// What `settings.failures` reports.
     pub alarms: Vec<AlarmView>,
 }
 
@@ -31,7 +31,7 @@ pub struct AlarmView {
     pub what: String,
     /// What to do.
     pub help: String,
-    /// The command that tells more.
+    /// The command that shows more.
     pub look: String,
 }
 

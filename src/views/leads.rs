@@ -103,17 +103,17 @@ pub struct LeadView {
     pub action_meaning: Option<String>,
     /// The action's code.
     pub action: Option<String>,
-    /// As the marketplace tells it.
+    /// As the marketplace wrote it.
     pub created: Option<String>,
     /// It is a test lead.
     pub is_test: bool,
     /// Nobody is to contact the person.
     pub do_not_contact: bool,
-    /// What no field tells.
+    /// What no field shows.
     pub others: Vec<OtherView>,
 }
 
-/// A column that no field tells.
+/// A column that no field shows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct OtherView {
     /// Its name.

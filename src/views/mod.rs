@@ -1,4 +1,4 @@
-//! What commands tell in JSON, as `docs/json.md` describes it: a file for each area.
+//! What commands print as JSON, as `docs/json.md` describes it: a file for each area.
 //!
 //! A view is made from what the store and the tasks know and holds nothing else; its fields stand in the
 //! order in which they are printed. Keys are only added.

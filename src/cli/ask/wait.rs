@@ -98,7 +98,7 @@ impl<'a> DaemonWatch<'a> {
     }
 }
 
-/// Waits until the daemon has come to a request.
+/// Waits until the daemon has answered a request.
 pub(super) async fn until_answered(
     store: &Store,
     id: i64,
@@ -107,7 +107,7 @@ pub(super) async fn until_answered(
 ) -> anyhow::Result<Option<i64>> {
     let asked = Instant::now();
     loop {
-        // What it did before it ended is seen by the look after that.
+        // What it did before it ended is seen by the query after that.
         let is_gone = daemon.is_gone();
         match store.answer(id).await? {
             Answer::Done => return Ok(None),

@@ -14,7 +14,7 @@ use super::{RunFormat, columns};
 use crate::cli::columns::Layout;
 use crate::cli::output;
 
-/// Between two looks.
+/// Between two queries.
 const PAUSE: Duration = Duration::from_millis(200);
 /// A mail that leaves within this time makes no second line.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -24,7 +24,7 @@ const FOR_A_START: Duration = Duration::from_secs(10);
 /// Runs that are not over, or whose mail waits.
 #[derive(Debug, Default)]
 struct Followed {
-    /// The newest run that was looked at.
+    /// The newest run that was read.
     newest: i64,
     open: BTreeMap<i64, Open>,
 }
@@ -141,7 +141,7 @@ impl Followed {
         Ok(runs)
     }
 
-    /// The runs that have ended since the last look, and those whose mail does not wait any more.
+    /// The runs that have ended since the last query, and those whose mail does not wait any more.
     async fn next(&mut self, store: &Store, asked: &RunFilter, now: Instant) -> Result<Vec<Run>, StoreError> {
         let newer = RunFilter {
             flow: asked.flow.clone(),
@@ -155,7 +155,7 @@ impl Followed {
         }
         let mut news = Vec::new();
         let mut still_open = BTreeMap::new();
-        // A look that fails is made again.
+        // A query that fails is made again.
         for (id, mut open) in self.open.clone() {
             let Some(run) = store.run(id).await? else { continue };
             let is_shown = match run.outcome {

@@ -67,7 +67,7 @@ pub(super) async fn export(loaded: &Loaded, arguments: &Arguments) -> anyhow::Re
         None => {
             let mut out = BufWriter::new(output::raw());
             match write_to(&mut out, &mut leads, arguments.format, &progress) {
-                // Nobody reads on (`| head`), which is no error.
+                // Nobody reads on (`| head`), which is not an error.
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(ExitCode::SUCCESS),
                 result => result?,
             }

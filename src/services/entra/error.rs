@@ -17,7 +17,7 @@ use crate::text::foreign;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{advice}")]
 pub(crate) struct EntraError {
-    /// What happened, and a page of the portal or a command that mends it.
+    /// What happened, and a page of the portal or a command that fixes it.
     pub(crate) advice: Advice,
     /// Another try may go well.
     pub(crate) is_passing: bool,

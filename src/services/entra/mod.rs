@@ -73,7 +73,7 @@ impl Tokens {
     /// A token for the service: the one at hand until shortly before its end, else a new one.
     ///
     /// # Errors
-    /// When the secret cannot be read or Entra ID gives no token, with what mends it.
+    /// When the secret cannot be read or Entra ID gives no token, with how to fix it.
     pub(crate) async fn token(&self, audience: Audience) -> Result<Token, EntraError> {
         // Held while a token is fetched, so that lanes that need one at once fetch one.
         let mut held = self.held.lock().await;

@@ -26,7 +26,7 @@ pub(super) struct RecordingTransport(Arc<Mutex<Option<Exchange>>>);
 pub(super) enum Exchange {
     /// No connection, or no whole response.
     NoAnswer(NoAnswer),
-    /// A response that is no token.
+    /// A response without a token.
     Refused {
         /// HTTP status.
         status: u16,

@@ -1,16 +1,16 @@
-//! What came of handing over a mail: what was said of each recipient, and how the session ended
+//! The result of handing over a mail: what was said of each recipient, and how the session ended
 //! if it did not end well.
 
 use super::ConnectError;
 use crate::outbox::Receipt;
 
-/// What came of handing over a mail.
+/// The result of handing over a mail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Handover {
     /// One for each recipient of the mail, in their order: what was heard before the session
     /// ended. Without a fault there is one for every recipient; `None` was not judged at all.
     pub receipts: Vec<Option<Receipt>>,
-    /// Why the session came to its end in the middle of the mail.
+    /// Why the session ended in the middle of the mail.
     pub fault: Option<Fault>,
 }
 
@@ -52,7 +52,7 @@ impl Handover {
         Self { receipts: receipts.into_iter().map(Some).collect(), fault: None }
     }
 
-    /// The connection took nothing of a mail to so many recipients.
+    /// The connection took nothing of a mail to this number of recipients.
     pub fn nothing(recipients: usize, fault: Fault) -> Self {
         Self { receipts: vec![None; recipients], fault: Some(fault) }
     }

@@ -156,7 +156,7 @@ impl MailSession for Session {
 /// Asks whether the mailbox of a Graph connection takes mail of whom signs in; nothing is sent.
 ///
 /// # Errors
-/// As sending a mail: what is missing, and what mends it.
+/// As sending a mail: what is missing, and how to fix it.
 pub(crate) async fn try_mailbox(connection: &GraphConnection, tokens: Tokens) -> Result<(), ConnectError> {
     graph::Graph::open(connection, tokens).await?.try_mailbox().await
 }

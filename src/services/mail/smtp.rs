@@ -1,8 +1,8 @@
 //! The SMTP session, driven command by command.
 //!
 //! lettre's own transport has one timeout for the TCP connect only, gives up a whole mail for one
-//! refused recipient and does not tell in which phase it failed. Here each step has its deadline,
-//! each recipient is judged by its own reply, and what happened before the final dot is told apart
+//! refused recipient and does not say in which phase it failed. Here each step has its deadline,
+//! each recipient is judged by its own reply, and what happened before the final dot is kept apart
 //! from what happened after it.
 
 mod connect;
@@ -248,7 +248,7 @@ impl Smtp {
         result
     }
 
-    /// The reply to the whole message; or why there is no good one, and what that makes of it.
+    /// The reply to the whole message; or why there is none, and what that means for the recipients.
     async fn transfer(&mut self, message: &[u8]) -> Result<Reply, (Option<Receipt>, TransportError)> {
         within(TO_TRANSFER, self.write(message)).await.map_err(|failure| (None, failure))?;
         crash_point("before-dot");
@@ -258,7 +258,7 @@ impl Smtp {
         };
         let result = within(AFTER_THE_DOT, end).await;
         crash_point("dot-answered");
-        // What comes on top ends the session; what was said of this mail stands.
+        // Anything more ends the session; what was said of this mail counts.
         self.usable &= self.transport.expect_silence().is_ok();
         result.map_err(|failure| {
             self.usable &= failure.is_verdict();
@@ -267,7 +267,7 @@ impl Smtp {
         })
     }
 
-    /// All but the end of the message. What comes before it is no answer to it.
+    /// All but the end of the message. What arrives before it does not answer it.
     async fn write(&mut self, message: &[u8]) -> Result<(), TransportError> {
         self.transport.expect_silence()?;
         for from in (0..message.len()).step_by(CHUNK) {

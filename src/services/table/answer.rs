@@ -64,7 +64,7 @@ impl Answer {
 
     /// Whether it is about the key or signature itself.
     pub(super) fn is_about_login(&self) -> bool {
-        // The emulator calls a wrong signature a missing permission; its message tells.
+        // The emulator calls a wrong signature a missing permission; its message says which.
         self.code.contains("Authentication") || self.said.contains("failed to authenticate")
     }
 }

@@ -232,7 +232,7 @@ impl AzureTable {
         sent.map(drop).map_err(|_| format!("{} was not asked", self.target.host))
     }
 
-    /// What an exchange that writes has come to; its note says more than the SDK, which asks for a
+    /// The result of an exchange that writes; its note says more than the SDK, which asks for a
     /// body that the service does not send.
     fn written(&self, result: Result<(), ()>) -> Result<(), TableError> {
         match (self.transport.take(), result) {
@@ -341,7 +341,7 @@ fn options_of(transport: &Transport) -> ClientOptions {
     ClientOptions::default().retry(RetryOptions::none()).transport(transport)
 }
 
-/// What to ask for so that a row can be told from others and dated.
+/// What to ask for so that a row can be identified and dated.
 fn with_keys(columns: &[String]) -> String {
     let mut all = vec!["PartitionKey", "RowKey", "Timestamp"];
     all.extend(

@@ -32,7 +32,7 @@ pub enum Credential {
     Token,
 }
 
-/// Why a text is no connection string. No part of its values is ever in it.
+/// Why a text is not a connection string. No part of its values is ever in it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConnectionStringError {
     /// A part without `=`.
@@ -44,7 +44,7 @@ pub enum ConnectionStringError {
     /// The key is not base64.
     #[error("the AccountKey is not complete: it is not valid base64")]
     BadKey,
-    /// The endpoint is no address.
+    /// The endpoint is not an address.
     #[error("the TableEndpoint is not the address of a table account")]
     BadEndpoint,
     /// The account's name cannot be one.

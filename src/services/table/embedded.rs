@@ -21,7 +21,7 @@ pub struct EmbeddedTable {
     name: String,
 }
 
-/// Rows that one page looks at, as the service's.
+/// Rows that one page reads at most, as the service's.
 const PAGE: u32 = 1_000;
 
 const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS rows (

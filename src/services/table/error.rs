@@ -33,7 +33,7 @@ pub enum TableErrorKind {
     NoTable,
     /// The identity lacks the role that lets it in.
     NoRole,
-    /// Another try does not mend it.
+    /// Another attempt does not help.
     Lasting,
 }
 
@@ -41,7 +41,7 @@ pub enum TableErrorKind {
 pub(super) const SHOWN: usize = 300;
 
 impl TableError {
-    /// An error that another try will not mend.
+    /// An error that another attempt does not help.
     pub fn new(message: impl Into<String>) -> Self {
         Self::from(Advice::new(message))
     }

@@ -2,7 +2,7 @@
 //!
 //! Names of accounts and tables are the same in any letter case
 //! (<https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model>), and so are
-//! hosts; Cosmos DB alone tells `Leads` from `leads` (<https://learn.microsoft.com/azure/cosmos-db/table/faq>).
+//! hosts; only Cosmos DB distinguishes `Leads` from `leads` (<https://learn.microsoft.com/azure/cosmos-db/table/faq>).
 //! `privatelink` is what a private endpoint adds to the name of the same account's host
 //! (<https://learn.microsoft.com/azure/storage/common/storage-private-endpoints>).
 

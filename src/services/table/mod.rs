@@ -166,10 +166,10 @@ impl Table {
     }
 
     /// Asks for a row to be deleted; `false` where the server says that there is none of these keys. Only
-    /// another look shows whether it is gone.
+    /// a second read shows whether it is gone.
     ///
     /// # Errors
-    /// When the login may not delete, or the row was written anew since it was read.
+    /// When the login may not delete, or the row was written again since it was read.
     pub async fn delete(&self, row: &Row) -> Result<bool, TableError> {
         match self {
             Self::Azure(azure) => azure.delete(row).await,
@@ -259,7 +259,7 @@ impl<'a> Scan<'a> {
     /// The next page; `None` at the clean end of the scan.
     ///
     /// # Errors
-    /// Whatever keeps the scan from its clean end, also a server that comes to no end.
+    /// Whatever keeps the scan from its clean end, also a server that never ends.
     pub async fn next(&mut self) -> Result<Option<Page>, TableError> {
         let from = match std::mem::replace(&mut self.next, Cursor::End) {
             Cursor::Start => None,

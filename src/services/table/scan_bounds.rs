@@ -13,7 +13,7 @@ const MOST_EMPTY: u64 = 100_000;
 /// A scan at most. Fifty million rows of one partition take seven hours (2,000 rows a second).
 const LONGEST: Duration = Duration::from_hours(24);
 
-/// What a scan has come to, in memory that does not grow.
+/// How far a scan has come, in memory that does not grow.
 #[derive(Debug)]
 pub(super) struct ScanBounds {
     pages: u64,
@@ -73,7 +73,7 @@ impl ScanBounds {
 mod tests {
     use super::*;
 
-    /// Pages until the error, and the error; each page tells its number.
+    /// Pages until the error, and the error; each page gets its number.
     fn ends(rows: impl Fn(u64) -> usize, next: impl Fn(u64) -> u64, pace: Duration) -> (u64, String) {
         let mut bounds = ScanBounds::new();
         for page in 1.. {

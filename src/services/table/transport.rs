@@ -59,7 +59,7 @@ pub(super) struct Transport {
 /// When it was served, its status, headers and body.
 type Answer = (ServiceTime, u16, HeaderMap, Bytes);
 
-/// What an exchange came to.
+/// The result of an exchange.
 type Note = Result<Exchange, Failure>;
 
 /// A success.
@@ -182,7 +182,7 @@ impl Transport {
     fn request(&self, request: &Request) -> reqwest::RequestBuilder {
         let method = reqwest::Method::from_bytes(request.method().as_ref().as_bytes()).unwrap_or_default();
         let mut builder = self.client.request(method, request.url().clone());
-        // Full metadata is several times the size and tells nothing that is needed, but for the list of
+        // Full metadata is several times the size and has nothing that is needed, but for the list of
         // tables, which the SDK cannot read otherwise.
         let is_list = request.url().path().ends_with("/Tables");
         for (name, value) in request.headers().iter() {

@@ -22,7 +22,7 @@ use crate::services::table::{Query, Table, TableError, TableErrorKind, TableRead
 use crate::store::Store;
 use crate::text::advice::Advice;
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     /// `flow leads` or `connection relay`.
@@ -31,7 +31,7 @@ pub struct Finding {
     pub verdict: Verdict,
     /// What was found, and what to do about it.
     pub advice: Advice,
-    /// The help is a line to type, which is copied as it stands.
+    /// The help is a line to type, which is shown as it is.
     pub is_typed: bool,
 }
 

@@ -14,7 +14,7 @@ const NAMED: [(&str, char); 7] = [
 /// The longest name or number between `&` and `;`.
 const LONGEST: usize = 9;
 
-/// The text with each of its escapes replaced by what it stands for; `None` where it has none.
+/// The text with each of its escapes replaced by the character that it means; `None` where it has none.
 pub(super) fn unescaped(text: &str) -> Option<String> {
     text.find(['%', '&', '\\'])?;
     let mut whole = Vec::with_capacity(text.len());
@@ -51,7 +51,7 @@ enum Stands {
     Letter(char),
 }
 
-/// What the escape at the beginning stands for, and its length.
+/// What the escape at the beginning means, and its length.
 fn escape_of(text: &str) -> Option<(Stands, usize)> {
     let hex = |digits: &str| u32::from_str_radix(digits, 16).ok();
     let plain = |digits: &str| digits.bytes().all(|digit| digit.is_ascii_hexdigit());

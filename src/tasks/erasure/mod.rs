@@ -57,7 +57,7 @@ pub struct ErasureReport {
     pub tables: TableSearch,
     /// What is left, or could not be searched.
     pub left: Vec<Leftover>,
-    /// What was searched for: the address, and a name that can be told from other words.
+    /// What was searched for: the address, and a name that stands out from other words.
     pub looked_for: LookedFor,
 }
 

@@ -33,7 +33,7 @@ impl Names {
         self.spoken.is_empty() && self.joined.is_empty()
     }
 
-    /// Whether one of them stands in the text, which is in lower case.
+    /// Whether one of them is in the text, which is in lower case.
     pub(super) fn stand_in(&self, text: &str) -> bool {
         let mut words = String::new();
         let mut letters = String::new();

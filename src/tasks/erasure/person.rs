@@ -110,7 +110,7 @@ impl Person {
         }
     }
 
-    /// Whether the address stands in the text, however it is escaped, and not as a piece of another one.
+    /// Whether the address is in the text, however it is escaped, and not as a piece of another one.
     fn is_addressed_in(&self, text: &str) -> bool {
         views_of(text).iter().any(|view| {
             let view = view.to_lowercase();
@@ -118,7 +118,7 @@ impl Person {
         })
     }
 
-    /// Whether the name or the address stands in the text.
+    /// Whether the name or the address is in the text.
     pub(super) fn is_in_text(&self, text: &str) -> bool {
         views_of(text).iter().any(|view| {
             let view = view.to_lowercase();
@@ -126,7 +126,7 @@ impl Person {
         })
     }
 
-    /// Whether one of them stands in the mail: in a header, a body or an attachment, decoded. One that
+    /// Whether one of them is in the mail: in a header, a body or an attachment, decoded. One that
     /// cannot be read may hold anything.
     pub(super) fn is_in_mail(&self, bytes: &[u8]) -> bool {
         MessageParser::default().parse(bytes).is_none_or(|mail| self.is_in_message(&mail, DEEPEST))
@@ -183,7 +183,7 @@ fn decoded(text: &str) -> Option<String> {
     (!bytes.is_empty()).then(|| String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Whether the address stands in the text, both in lower case, and is not a piece of a longer one:
+/// Whether the address is in the text, both in lower case, and is not a piece of a longer one:
 /// `a@b.example` is neither `aa@b.example` nor `x+a@b.example` nor `a@b.example.org`.
 fn has_address(text: &str, address: &str) -> bool {
     text.match_indices(address).any(|(at, _)| {

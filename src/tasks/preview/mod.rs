@@ -126,7 +126,7 @@ async fn all_rows(
     let mut kept = newest.map(Newest::new);
     let mut scan = table.scan(flow.table.query(since));
     while let Some(page) = scan.next().await? {
-        // Without {{past_time}} the filter does not look at the time.
+        // Without {{past_time}} the filter ignores the time.
         let later = page.rows.into_iter().filter(|row| row.is_after(since));
         if let Some(kept) = &mut kept {
             kept.extend(later);

@@ -1,10 +1,10 @@
 //! Whom a message goes to by Graph, which knows no envelope: it delivers to `To`, `Cc` and `Bcc` of
 //! the message itself, and takes `Bcc` out before it does.
 //!
-//! So hidden recipients are written in here, at the hand-over, and stand nowhere else: the outbox's
+//! So hidden recipients are written in here, at the hand-over, and are nowhere else: the outbox's
 //! bytes have none, and nothing of them goes out by SMTP. The same mail makes the same bytes each
 //! time. Where the headers name somebody to whom the mail does not go (he has it already, or it is
-//! a trial for another one), they are written anew.
+//! a trial for another one), they are written again.
 
 use mail_parser::{HeaderName, HeaderValue, MessageParser};
 

@@ -124,7 +124,7 @@ pub(super) fn help_for_mechanisms(capabilities: &Capabilities) -> &'static str {
      with a password"
 }
 
-/// What mends a refused password, which lies in `source`.
+/// How to fix a refused password, which lies in `source`.
 pub(super) fn help_for_login(failure: &TransportError, user: &str, source: &str) -> String {
     if is_passing(failure) {
         return WAITED_OUT.to_owned();
@@ -155,7 +155,7 @@ pub(super) fn help_for_login(failure: &TransportError, user: &str, source: &str)
     }
 }
 
-/// What mends a refused token:
+/// How to fix a refused token:
 /// <https://learn.microsoft.com/exchange/clients-and-mobile-in-exchange-online/authenticated-client-smtp-submission>.
 pub(super) fn help_for_token(refusal: Option<&Reply>, user: &str) -> String {
     let is_turned_off = |reply: &Reply| {
@@ -178,7 +178,7 @@ fn turned_off(user: &str) -> String {
     )
 }
 
-/// What mends a refusal that is the connection's.
+/// How to fix a refusal that is the connection's.
 pub(super) fn help_for_refusal(reply: &Reply, has_login: bool) -> &'static str {
     if is_about_helo(reply) || reply.code == 504 || (reply.code == 501 && names_hello(reply)) {
         return FOR_NAME;
@@ -211,7 +211,7 @@ pub(super) fn help_for_refusal(reply: &Reply, has_login: bool) -> &'static str {
     }
 }
 
-/// What mends a refusal that names what the server's policy is about.
+/// How to fix a refusal that names the policy of the server.
 pub(super) fn help_for_policy(reply: &Reply, has_login: bool) -> Option<&'static str> {
     let is_about_relay = says(reply, "relay") || says(reply, "rcpthosts");
     match has_login {

@@ -112,7 +112,7 @@ impl ReplyReader {
     }
 }
 
-/// Three digits that are no part of a longer number begin a line of a reply.
+/// Three digits that are not part of a longer number begin a line of a reply.
 fn read(line: &[u8]) -> Line<'_> {
     let Some((digits @ [b'2'..=b'5', ..], rest)) = line.split_at_checked(3) else { return Line::Text(line) };
     let is_code = digits.iter().all(u8::is_ascii_digit) && !rest.first().is_some_and(u8::is_ascii_digit);
@@ -126,7 +126,7 @@ fn read(line: &[u8]) -> Line<'_> {
     }
 }
 
-/// `5.7.1`, also as `#5.7.1` or `(5.7.1)`; the code itself tells what is final and what is not.
+/// `5.7.1`, also as `#5.7.1` or `(5.7.1)`; the code itself says what is final and what is not.
 fn enhanced_in(line: &str) -> Option<(u16, u16)> {
     let line = line.trim_start_matches(['#', '(', '[', '<', ' ']);
     let mut numbers = line.split(|c: char| !c.is_ascii_digit() && c != '.').next()?.split('.');

@@ -1,6 +1,6 @@
 //! AUTH: by a password, or by a token of Entra ID (XOAUTH2).
 //!
-//! What a server asks in its challenges is not looked at: LOGIN wants the name and then the password,
+//! What a server asks in its challenges is not read: LOGIN wants the name and then the password,
 //! in whatever words, and PLAIN wants its one answer, also from a server that asks for it again. The form of XOAUTH2
 //! and of its refusal:
 //! <https://learn.microsoft.com/exchange/client-developer/legacy-protocols/how-to-authenticate-an-imap-pop-smtp-application-by-using-oauth>
@@ -62,7 +62,7 @@ pub(super) async fn by_password(
             _ => login(transport, credentials).await,
         };
         let Err(failure) = signed_in else { return Ok(()) };
-        // The server has not looked at the password.
+        // The server has not checked the password.
         let is_of_mechanism =
             matches!(&failure, TransportError::Refused(reply) if (500..=504).contains(&reply.code));
         refusal = Some(failure);

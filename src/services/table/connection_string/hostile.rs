@@ -90,7 +90,7 @@ fn parts() -> impl Strategy<Value = String> {
 fn shows_no_secret(text: &str) {
     let shown = match Endpoint::parse(&SecretString::from(text)) {
         Err(error) => format!("{error} {error:?} {}", error.help()),
-        // The account's name is what stands there, and no secret.
+        // The account's name is what is there, and not a secret.
         Ok(endpoint) => {
             format!("{:?} {}", Endpoint { account: String::new(), ..endpoint.clone() }, endpoint.host())
         }
