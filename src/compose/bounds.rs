@@ -1,4 +1,4 @@
-//! Whatever the rows are, a mail has at most so many bytes, and no row is lost.
+//! Whatever the rows are, a mail has a largest size, and no row is lost.
 
 use mail_parser::MessageParser;
 

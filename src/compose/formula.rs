@@ -16,7 +16,7 @@ const DIGITS_OF_PHONE: usize = 7;
 /// The text, with `'` before what would be a formula at its beginning, or where a spreadsheet that
 /// expects another separator would begin a cell. Plain numbers stay.
 pub(super) fn defused(text: Cow<'_, str>) -> Cow<'_, str> {
-    // Only the beginnings are looked at closely; most cells have one.
+    // Only the beginnings are parsed; most cells have one.
     let mut start = 0;
     let mut signs = Vec::new();
     while start < text.len() {
@@ -60,7 +60,7 @@ fn is_blank(c: char) -> bool {
     c == '"' || c.is_whitespace() || foreign::does_something(c)
 }
 
-/// `-5`, `+3.5`, `-1e3`: what is shown as it stands.
+/// `-5`, `+3.5`, `-1e3`: what is shown as it is.
 fn is_number(text: &str) -> bool {
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
     let (number, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));

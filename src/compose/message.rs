@@ -13,7 +13,7 @@ use lettre::message::{self, Attachment, Mailboxes, MultiPart, SinglePart};
 use crate::flow::{Email, Importance, Mailbox};
 use crate::template::Rendered;
 
-/// Whom a message goes to, as its headers tell.
+/// Whom a message goes to, as its headers say.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Address<'a> {
     /// Sender.
@@ -45,7 +45,7 @@ pub(super) struct Parts<'a> {
     pub(super) csv: Option<String>,
 }
 
-/// A message, and where in it the base64 of its CSV is to stand.
+/// A message, and where in it the base64 of its CSV goes.
 #[derive(Debug)]
 pub(super) struct Built {
     pub(super) bytes: Vec<u8>,

@@ -162,7 +162,7 @@ impl ComposedMails {
 /// Composes the mails of a run; `folder` takes the spool file. No row makes one mail, the heartbeat.
 ///
 /// # Errors
-/// When the disk fails or a header cannot be written. A template that fails is no error: the rows
+/// When the disk fails or a header cannot be written. A template that fails is not an error: the rows
 /// then go out as a plain listing.
 pub fn compose(
     input: &ComposeInput<'_>,

@@ -88,7 +88,7 @@ impl Sheet {
         self.columns.iter().map(|column| column.name.as_str()).chain(more)
     }
 
-    /// The columns of the row that the others of the sheet do not tell; none where it has no such column.
+    /// The columns of the row that the others of the sheet do not have; none where it has no such column.
     fn more(&self, row: &Columns<'_>) -> Option<Value> {
         let known = self.known.as_ref()?;
         let others = row.iter().filter(|(name, _)| !known.contains(*name));
@@ -100,7 +100,7 @@ impl Sheet {
         self.lines(io::sink()).write(row)
     }
 
-    /// Bytes that each cell of a line may have so that the line has so many, whatever it takes to quote it.
+    /// Bytes that each cell of a line may have so that the line keeps to the limit, whatever it takes to quote it.
     pub(super) fn most_of_cell(&self, of_line: u64) -> usize {
         let cells = self.names().count() as u64 + 1;
         usize::try_from(of_line / (QUOTED * cells)).unwrap_or(usize::MAX)
@@ -132,7 +132,7 @@ impl<W: Write> Lines<'_, W> {
         self.write_cut(row, usize::MAX)
     }
 
-    /// As [`Lines::write`], with so many bytes of each cell at most.
+    /// As [`Lines::write`], with at most this number of bytes of each cell.
     pub(super) fn write_cut(&mut self, row: &Columns<'_>, most: usize) -> io::Result<u64> {
         let lead = self.sheet.has_lead.then(|| Lead::new(row));
         for column in &self.sheet.columns {

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use tempfile::SpooledTempFile;
 
-/// Where a mail's CSV stands, and what it is made of.
+/// Where the CSV of a mail is, and what it is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct SheetPart {
     /// Bytes of the message before it.
@@ -29,7 +29,7 @@ impl SheetPart {
         Self { at: 0, lines, head: head as u64 }
     }
 
-    /// The same, standing behind so many bytes of the message.
+    /// The same, after this number of bytes of the message.
     pub(super) fn placed(self, at: usize) -> Self {
         Self { at: at as u64, ..self }
     }

@@ -157,7 +157,7 @@ mod tests {
         ] {
             let mailbox = mailbox(text).unwrap();
             assert_eq!((mailbox.name.as_deref(), mailbox.address.as_str()), (Some(name), "a@b.example"));
-            // As it stands in a mail's head, and is read from there.
+            // As it is in the header of a mail, and is read from there.
             let shown = ParsedMailbox::new(mailbox.name, mailbox.address.parse().unwrap()).to_string();
             let again: ParsedMailbox = shown.parse().unwrap();
             assert_eq!(again.name.as_deref(), Some(name), "{shown}");

@@ -15,7 +15,7 @@ use crate::text::near::did_you_mean;
 pub(super) struct Connections {
     pub(super) tables: BTreeMap<String, TableConnection>,
     pub(super) mails: BTreeMap<String, MailConnection>,
-    /// Every name that stands in the file, whether its connection is whole or not.
+    /// Every name in the file, whether its connection is whole or not.
     names: Vec<String>,
 }
 

@@ -19,11 +19,11 @@ const RUNNING: [&str; 2] =
 pub struct ChosenFile {
     /// Where it is.
     pub path: PathBuf,
-    /// What people are told about the choice.
+    /// What people learn about the choice.
     pub note: Option<ChoiceNote>,
 }
 
-/// What people are told about the choice of a file.
+/// What people learn about the choice of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChoiceNote {
     /// It is not the packaged service's.

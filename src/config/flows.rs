@@ -28,7 +28,7 @@ pub(super) struct Flows {
     pub(super) broken: BTreeMap<String, bool>,
 }
 
-/// `tables` is what `[flows.NAME]` stand for.
+/// `tables` is what `[flows.NAME]` define.
 pub(super) fn read(
     root: &Section<'_>,
     tables: DeTable<'_>,
@@ -38,7 +38,7 @@ pub(super) fn read(
 ) -> Flows {
     let mut flows = Flows::default();
     let recurrences = Recurrences::default();
-    // Says so where it is no table.
+    // Reports it where it is not a table.
     let _ = root.section("flows");
     for (name, table) in tables {
         let span = name.span();

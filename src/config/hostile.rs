@@ -11,7 +11,7 @@ use leadflow_core::testing::hostile::{config, soup, spoilt};
 
 const CANARY: &str = "canary";
 
-/// Secrets where they must not stand.
+/// Secrets where they must not be.
 const LITERAL: &str = r#"
 [connections.a.azure_table]
 connection_string = "AccountName=contoso;AccountKey=canary-a;EndpointSuffix=core.windows.net"
@@ -144,7 +144,7 @@ proptest! {
 
     #[test]
     fn a_secret_in_a_spoilt_file_is_not_shown(bytes in spoilt(vec![LITERAL.to_owned()], &["x", "=", "\"", "{", "}", "[", "]", ",", "\n", "#", " "])) {
-        // What is no longer the value of its key is no secret that could be told from other text.
+        // What is no longer the value of its key is not a secret that could be distinguished from other text.
         let shown = loaded(&bytes);
         if keeps_its_keys(&bytes) {
             assert!(!shown.contains(CANARY), "{shown}");

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 /// Words in the names of keys whose values are secrets.
 const SECRET_WORDS: [&str; 7] = ["password", "passwd", "secret", "connection_string", "key", "sas", "token"];
-/// What stands before a secret within a value.
+/// What comes before a secret within a value.
 const SECRET_MARKS: [&str; 4] = ["accountkey=", "sharedaccesssignature=", "sig=", "password="];
 /// Keys that say where a secret lies.
 const PLACES: [&str; 3] = ["env", "file", "credential"];
@@ -91,7 +91,7 @@ fn star_after_key(bytes: &mut [u8], text: &str, word: &Range<usize>) -> usize {
 }
 
 /// Stars out a value that begins at `from`: a text, a list, an inline table but for where it says
-/// the secret lies, or whatever else stands on the line. Returns where it ends.
+/// the secret lies, or whatever else is on the line. Returns where it ends.
 fn star_value(bytes: &mut [u8], text: &str, from: usize) -> usize {
     let value = text[from..].trim_start_matches([' ', '\t']);
     // A text on the next line.
@@ -116,7 +116,7 @@ fn star_value(bytes: &mut [u8], text: &str, from: usize) -> usize {
     }
 }
 
-/// Stars out all that stands within the range, but for keys, and for values whose key is one of
+/// Stars out all that is within the range, but for keys, and for values whose key is one of
 /// [`PLACES`].
 fn star_values(bytes: &mut [u8], text: &str, range: Range<usize>) -> usize {
     let between = |c: char| c.is_whitespace() || matches!(c, '{' | '}' | ',' | ']');
@@ -162,7 +162,7 @@ fn star_text(bytes: &mut [u8], text: &str, start: usize, quote: char) -> usize {
     let fence = if is_long { fence } else { quote.to_string() };
     let inner = start + fence.len();
     let line = line_end(text, inner);
-    // Where the closing quote is missing, it may stand on the next line.
+    // Where the closing quote is missing, it may be on the next line.
     let end = if is_long { text.len() } else { line_end(text, (line + 1).min(text.len())) };
     let mut rest = inner;
     while let Some(at) = text[rest..end].find(&fence) {
@@ -191,7 +191,7 @@ fn star_text(bytes: &mut [u8], text: &str, start: usize, quote: char) -> usize {
     end
 }
 
-/// Where the bracket is closed that stands at `start`, and not before the end of its line; a table
+/// Where the bracket is closed that is at `start`, and not before the end of its line; a table
 /// that begins before means that it is not closed at all.
 fn closed(text: &str, start: usize, sign: char) -> usize {
     let line = line_end(text, start);

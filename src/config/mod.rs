@@ -77,7 +77,7 @@ pub fn load(path: &Path) -> Result<Loaded, Report> {
     load_as(path, Purpose::Use)
 }
 
-/// As [`load`]. When root asks for the service, also looks whether that can read what the file names.
+/// As [`load`]. When root asks for the service, also checks whether that can read what the file names.
 ///
 /// # Errors
 /// As [`load`].
@@ -105,7 +105,7 @@ fn load_as(path: &Path, purpose: Purpose) -> Result<Loaded, Report> {
     whole(file.loaded)
 }
 
-/// As [`load`], but of a file with mistakes what can be told of it: for commands that need the state alone, and
+/// As [`load`], but of a file with mistakes what can be read of it: for commands that need the state alone, and
 /// flows.toml to know where it is.
 ///
 /// # Errors

@@ -100,7 +100,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Numbers between -128 and 127; a single one may stand without brackets.
+    /// Numbers between -128 and 127; a single one needs no brackets.
     pub(super) fn small_numbers(&self, key: &'static str) -> Vec<i8> {
         let number = |value: &Spanned<DeValue<'_>>| {
             let number = self.number_of(key, value)?;
@@ -113,7 +113,7 @@ impl<'a> Section<'a> {
         self.items(key).into_iter().filter_map(number).collect()
     }
 
-    /// Texts; a single one may stand without brackets.
+    /// Texts; a single one needs no brackets.
     pub(super) fn texts(&self, key: &'static str) -> Vec<Spanned<String>> {
         let text = |value: &Spanned<DeValue<'_>>| match value.get_ref() {
             DeValue::String(text) if text.trim().is_empty() => {
@@ -206,7 +206,7 @@ impl<'a> Section<'a> {
         found
     }
 
-    /// A table that stands at `[key.name]` and may live shorter.
+    /// A table that is at `[key.name]` and may live shorter.
     pub(super) fn inner_section<'b>(
         &'b self,
         key: &str,

@@ -13,7 +13,7 @@ use crate::schedule::recurrence::{
 };
 
 /// Those of a file by their definitions. Flows mostly share a few, and a cron expression takes 5 kB and
-/// some hundred looks at the calendar.
+/// some hundred steps through the calendar.
 #[derive(Default)]
 pub(super) struct Recurrences(RefCell<HashMap<String, Arc<Recurrence>>>);
 

@@ -138,7 +138,7 @@ impl<'a> Problems<'a> {
         if problems.iter().all(|problem| problem.level != Level::Error) {
             return Ok(problems);
         }
-        // First things first: who has errors to mend needs no hints.
+        // Warnings and notes would only distract from the errors.
         problems.retain(|problem| problem.level != Level::Note);
         Err(Report { problems, is_unread: false })
     }
@@ -175,7 +175,7 @@ impl Problem {
         format!("{file}{at}: {}{help}", self.message)
     }
 
-    /// Lines that are longer than a screen tell nothing, and the report's printer panics on them.
+    /// Lines that are longer than a screen show nothing, and the report's printer panics on them.
     fn can_be_shown_in_its_line(&self) -> bool {
         let Some(span) = &self.span else { return true };
         let text = self.source.inner();

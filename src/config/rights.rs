@@ -31,7 +31,7 @@ pub(super) fn check(path: &Path, config: Option<&Config>) -> Result<Vec<Finding>
         });
         all.extend(files.map(|path| (path.clone(), "a secret")));
         all.extend(config.authorities().map(|path| (path.clone(), "which servers are trusted")));
-        // What is no folder is told of where the state is used.
+        // What is not a folder is reported where the state is used.
         if fs::metadata(&config.settings.state).map_or(true, |state| state.is_dir()) {
             all.push((config.settings.state.clone(), "what is mailed"));
         }

@@ -48,7 +48,7 @@ pub(super) fn read(section: Option<Section<'_>>, folders: &Folders, connections:
     settings
 }
 
-/// Notes that nobody hears of failures, where mails really leave.
+/// Notes that nobody is notified of failures, where mails really leave.
 pub(super) fn check_listeners(
     problems: &Problems<'_>,
     settings: &Settings,

@@ -229,7 +229,7 @@ fn of_line(before: &str, after: &str, message: &str) -> Option<Words> {
     }
 }
 
-/// The dotted name at a place: of a key with the table that it stands in, of a header up to there.
+/// The dotted name at a place: of a key with the table that it is in, of a header up to there.
 fn path_at(text: &str, span: &Range<usize>) -> String {
     let (before, _) = line_at(text, span.start);
     let name = text[span.clone()].trim_matches(['"', '\'']);
@@ -266,7 +266,7 @@ fn given_twice(text: &str, parsed: &DeTable<'_>, span: Range<usize>, path: &str)
     Mistake { span, message, help: help.to_owned() }
 }
 
-/// Where a key stands first.
+/// Where a key is first.
 fn first_place(table: &DeTable<'_>, path: &str) -> Option<usize> {
     let mut table = table;
     let mut parts = path.split('.').map(|part| part.trim().trim_matches(['"', '\''])).peekable();

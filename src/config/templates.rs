@@ -58,7 +58,7 @@ const ALMOST: [&str; 5] = [".hbs", ".handlebars", ".mustache", ".html", ".htm"];
 pub(super) struct TemplateFolder {
     folder: PathBuf,
     files: BTreeMap<String, Result<String, String>>,
-    /// Files that look like templates, and are none by their names.
+    /// Files that look like templates, and do not have the name of one.
     misnamed: Vec<String>,
     /// Why the folder cannot be read.
     failure: Option<String>,
@@ -317,7 +317,7 @@ fn shipped(name: &str) -> Option<(Option<Source>, Option<Source>)> {
     Some((source(html, HTML), source(text, TEXT)))
 }
 
-/// The sources of a flow's templates and where they stand in flows.toml.
+/// The sources of a flow's templates and where they are in flows.toml.
 struct Written<'a> {
     problems: &'a Problems<'a>,
     /// `None` of templates that no flow has asked for.
@@ -383,7 +383,7 @@ impl Written<'_> {
     }
 }
 
-/// The names of the files in a folder; none where there is no folder. A link that leads nowhere is no folder.
+/// The names of the files in a folder; none where there is no folder. A link that leads nowhere is not a folder.
 fn names_in(folder: &Path) -> io::Result<Vec<String>> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound && fs::symlink_metadata(folder).is_err() => {

@@ -24,12 +24,12 @@ pub(super) struct Folders {
     pub(super) state: PathBuf,
     /// Who is to read the files that are named, where that is another who asks.
     pub(super) service: Option<Reader>,
-    /// Files are looked into that runs read later.
+    /// Files that runs read later are checked.
     pub(super) is_check: bool,
 }
 
 impl Folders {
-    /// How a secret comes to the service that cannot read it where it lies.
+    /// How a secret gets to the service where it cannot read it.
     fn instead_of_secret(&self, path: &Path, _: &Refusal) -> String {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let there = path.display();
@@ -63,7 +63,7 @@ impl Folders {
     }
 }
 
-/// How a secret that stands in the packaged service's file gets out of it, under the name that the guides use.
+/// How a secret that is written in the packaged service's file gets out of it, under the name that the guides use.
 fn of_package(key: &str, folders: &Folders) -> Option<String> {
     let name = match key {
         "password" => "smtp-password",

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::flow::{Config, Flow, FlowTable, Mailbox, Settings};
 
-/// One line a change; addresses are counted, not told.
+/// One line a change; addresses are counted, not shown.
 pub(super) fn between(old: &Config, new: &Config) -> Vec<String> {
     let mut changes = settings_changes(&old.settings, &new.settings);
     let names: BTreeSet<_> = old.tables.keys().chain(new.tables.keys()).collect();

@@ -24,7 +24,7 @@ use supervisor::Supervisor;
 
 pub use watch::Watch;
 
-/// What a person or the system tells the daemon.
+/// What a person or the system wants of the daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
     /// flows.toml or a template may have changed.
@@ -58,7 +58,7 @@ struct Daemon {
     supervisor: Supervisor,
 }
 
-/// Runs until it is told to stop.
+/// Runs until a signal stops it.
 ///
 /// # Errors
 /// When another daemon holds the state folder, or the state cannot be used.

@@ -1,4 +1,4 @@
-//! What systemd hears: ready, reloading, stopping, what goes on, and that it goes on.
+//! What systemd is notified of: ready, reloading, stopping, the status, and the watchdog.
 //!
 //! The watchdog is fed once a tick, when the tick has ended. So it starves when the ticker is silent,
 //! when the planner, the state or a reload does not come back, and, beside the tick, when the delivery
@@ -27,7 +27,7 @@ impl Supervisor {
         Self { patience, status: String::new(), is_starving: false, is_there }
     }
 
-    /// Whether anybody hears.
+    /// Whether anybody is notified.
     pub(super) fn is_there(&self) -> bool {
         self.is_there
     }

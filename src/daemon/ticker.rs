@@ -1,5 +1,5 @@
 //! The ticker: `tokio-cron-scheduler` carries one job that ticks each second, and a guard on the
-//! monotonic clock builds it anew when it goes quiet, which it does when the wall clock steps.
+//! monotonic clock builds a new one when it goes quiet, which it does when the wall clock steps.
 //!
 //! Ticks reach the daemon through a channel, so that a test drives it with ticks of its own.
 
@@ -14,7 +14,7 @@ use tracing::{error, warn};
 
 use crate::platform::faults::hang_point;
 
-/// The silence after which the ticker is built anew.
+/// The silence after which a new ticker is built.
 const QUIET: Duration = Duration::from_secs(5);
 /// Before another try to build it.
 const AGAIN: Duration = Duration::from_secs(1);

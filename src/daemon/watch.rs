@@ -35,7 +35,7 @@ pub struct Watch {
 struct Names {
     /// Files, and the links and folders that lead to them.
     all: BTreeSet<PathBuf>,
-    /// Where a template may come to be.
+    /// Where a template may appear.
     templates: PathBuf,
 }
 

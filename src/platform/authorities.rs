@@ -24,7 +24,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, Advice> 
     parse_pem(&bytes).map_err(|(reason, help)| wrong(&reason, help.replace("FILE", &place.to_string())))
 }
 
-/// The certificates of PEM text; or what it is instead, and what mends it, with FILE for the file's name.
+/// The certificates of PEM text; or what it is instead, and how to fix it, with FILE for the file's name.
 fn parse_pem(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, (String, String)> {
     let because = |reason: &str, help: &str| Err((reason.to_owned(), help.to_owned()));
     if bytes.starts_with(BYTE_ORDER_MARK) {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 
-/// Between two looks the clock goes back by more than this only if it is set.
+/// Between two readings the clock goes back by more than this only if it is set.
 pub const SET_BACK: SignedDuration = SignedDuration::from_secs(2);
 
 /// Where the program gets the wall time from.

@@ -1,11 +1,11 @@
-//! Files that are looked through for words, whatever their size.
+//! Files that are searched for words, whatever their size.
 
 use std::io::{self, Read as _};
 use std::path::Path;
 
 use super::ownership::open_inside;
 
-/// Bytes of a file that are looked at together, and those of them that are looked at again with the next.
+/// Bytes of a file that are searched together, and those of them that are searched again with the next.
 const PIECE: usize = 1 << 20;
 const AGAIN: usize = 4 << 10;
 

@@ -38,7 +38,7 @@ pub enum SecretError {
     Empty(String),
 }
 
-/// What one who asks beside the service can tell of a secret.
+/// What a command beside the service can find out about a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SecretPresence {
     /// It is there.
@@ -52,7 +52,7 @@ pub enum SecretPresence {
     Missing(MissingSecret),
 }
 
-/// A secret that is not where it is looked for.
+/// A secret that is not where it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MissingSecret {
     /// What is not there, and what to do.
@@ -75,7 +75,7 @@ pub(crate) const OF_PACKAGE: &str = "/etc/leadflow/secrets";
 /// loads.
 const OF_FOLDER: &str = "secrets_";
 
-/// Whether a shell takes the name as it stands.
+/// Whether a shell takes the name as it is.
 fn is_plain(name: &str) -> bool {
     name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
 }
@@ -90,7 +90,7 @@ fn put(name: &str) -> String {
     }
 }
 
-/// Looks for the secret as somebody who may not be the service.
+/// Checks for the secret as a user who need not be the service.
 pub fn check(source: &SecretSource) -> SecretPresence {
     let Err(error) = read(source) else { return SecretPresence::There };
     let (help, is_typed) = match source {

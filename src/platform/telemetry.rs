@@ -72,14 +72,14 @@ pub fn without_addresses(text: &str) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// What `settings.log` asks for. A bare level is leadflow's own; the libraries below tell their warnings
+/// What `settings.log` asks for. A bare level is leadflow's own; the libraries below log their warnings
 /// only.
 ///
 /// # Errors
 /// When a part is neither a level nor `TARGET=LEVEL`.
 pub(crate) fn filter_of(level: &str) -> Result<Targets, ParseError> {
     let is_bare = !level.contains(['=', ',']);
-    // Of a certificate that is not trusted leadflow tells itself, with what to do about it.
+    // Of a certificate that is not trusted leadflow logs itself, with what to do about it.
     let bare = || format!("warn,rustls_platform_verifier=off,leadflow={level}");
     let directives = if is_bare { bare() } else { level.to_owned() };
     directives.parse()

@@ -1,4 +1,4 @@
-//! What the machine notes for the oracle: which flows are due, what came of their runs, and what a process left.
+//! What the machine notes for the oracle: which flows are due, the results of their runs, and what a process left.
 
 use std::sync::Arc;
 

@@ -108,7 +108,7 @@ pub(super) struct TableJournal {
     pub(super) due: Option<(i64, i64)>,
     /// A run has asked it for something.
     pub(super) was_asked: bool,
-    /// The service told no time when it was asked for it.
+    /// The service sent no time when it was asked for it.
     pub(super) began_dateless: bool,
     /// The scan of the rows before the baseline that belongs to the run under way.
     pub(super) before: Option<Span>,

@@ -22,8 +22,8 @@ pub(crate) enum DatabaseError {
 /// What `SQLite` keeps beside a database.
 const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
 
-/// Opens a database in a folder that was looked at; it is made, for its owner alone, if need be. Neither it nor what
-/// lies beside it may be a link, a pipe or a stranger's; afterwards what was opened must be what was looked at.
+/// Opens a database in a folder that was checked; it is made, for its owner alone, if need be. Neither it nor what
+/// lies beside it may be a link, a pipe or a stranger's; afterwards what was opened must be what was checked.
 ///
 /// # Errors
 /// When it is not ours, was replaced meanwhile, or `SQLite` cannot open it.
@@ -61,7 +61,7 @@ pub(crate) fn open_database(folder: &Folder, name: &str) -> Result<Connection, D
 /// # Errors
 /// As [`open_database`].
 pub(crate) fn open_database_to_read(folder: &Folder, name: &str) -> Result<Connection, DatabaseError> {
-    // What may not be read is told of by the system, which says who may.
+    // What may not be read is reported by the system, which says who may.
     for ending in BESIDE {
         folder.file(&format!("{name}{ending}"), false)?;
     }
@@ -112,7 +112,7 @@ fn replaced(path: &std::path::Path) -> DatabaseError {
     io::Error::other(message).into()
 }
 
-/// Whether this process has that file open. Where the system does not tell, the names must do.
+/// Whether this process has that file open. Where the system does not say, the names must do.
 fn is_open_here(device: u64, number: u64) -> bool {
     let Ok(open) = fs::read_dir("/proc/self/fd") else { return true };
     let mut open = open.flatten().filter_map(|entry| fs::metadata(entry.path()).ok());

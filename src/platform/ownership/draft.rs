@@ -38,7 +38,7 @@ impl Draft {
     /// opened, and none of their links leads there.
     ///
     /// # Errors
-    /// When the name is that of a link or another thing that is no plain file, or the folder cannot be written.
+    /// When the name is that of a link or another thing that is not a plain file, or the folder cannot be written.
     pub fn replacing(path: &Path, readers: Readers) -> io::Result<Self> {
         let (parent, name) = split(path)?;
         let way = path_walk::walk(parent)?;

@@ -96,7 +96,7 @@ impl Folder {
     /// What has a name.
     ///
     /// # Errors
-    /// When the folder may not be looked into.
+    /// When the folder may not be searched.
     pub(super) fn entry(&self, name: &str) -> io::Result<Option<Entry>> {
         Ok(self.open_name(name)?.map(|(_, entry)| entry))
     }
@@ -281,7 +281,7 @@ impl Folder {
         }
     }
 
-    /// Whether a name leads to the file that was looked at.
+    /// Whether a name leads to the file that was checked.
     pub(crate) fn is_still(&self, name: &str, known: &Stat) -> bool {
         fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|now| {
             FileType::from_raw_mode(now.st_mode) == FileType::RegularFile

@@ -51,9 +51,9 @@ pub(crate) struct Trust {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}; {help}")]
 pub struct Finding {
-    /// What is wrong, where, and what may come of it.
+    /// What is wrong, where, and what it may lead to.
     pub(crate) message: String,
-    /// What mends it.
+    /// How to fix it.
     pub(crate) help: String,
 }
 
@@ -168,12 +168,12 @@ fn rights(entry: &Entry, is_on_the_way: bool, loss: &str) -> Result<Option<Findi
 /// What strangers get by writing to the folder of the state, or to what is in it.
 pub(super) const KEPT: &str = "what leadflow keeps there";
 
-/// What is no plain file is never read: it may be a trap, and has no end.
+/// What is not a plain file is never read: it may be a trap, and has no end.
 pub(crate) fn not_plain(path: &Path, kind: &str) -> Finding {
     let path = path.display();
     Finding {
         message: format!("{path} is a {kind}, not a plain file"),
-        // Whoever names a device by mistake is told of no command that would delete it.
+        // Whoever names a device by mistake is not shown a command that would delete it.
         help: "name a plain file instead".to_owned(),
     }
 }

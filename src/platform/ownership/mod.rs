@@ -43,7 +43,7 @@ pub(crate) fn turns(path: &Path) -> Vec<PathBuf> {
     path_walk::turns(path)
 }
 
-/// Makes a folder for what is no secret, and those above it; no stranger's link leads there.
+/// Makes a folder for what is not secret, and those above it; no stranger's link leads there.
 ///
 /// # Errors
 /// When it cannot be made, or a stranger could lead it elsewhere.

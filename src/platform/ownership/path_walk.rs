@@ -1,5 +1,5 @@
 //! The way to a file, walked name by name: each is opened beneath the one before and no link is followed by the
-//! system, so that what was looked at is what is used.
+//! system, so that what was checked is what is used.
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -29,13 +29,13 @@ pub(super) struct PathWalk {
 
 /// Links that one way may have, as many as the system's.
 const LINKS: usize = 40;
-/// What Linux calls an automount that was not looked into yet.
+/// What Linux calls an automount that was not opened yet.
 const AUTOFS: u64 = 0x0187;
 
 /// Walks to the end of the path, or to the last name that is there.
 ///
 /// # Errors
-/// When a folder may not be looked into, a file stands where a folder should, or links lead round in a circle.
+/// When a folder may not be searched, a file is where a folder should be, or links lead round in a circle.
 pub(super) fn walk(path: &Path) -> io::Result<PathWalk> {
     let mut entries = Vec::new();
     let (folder, path, missing) = walk_noting(path, &mut entries)?;
@@ -143,7 +143,7 @@ pub(super) fn make(walked: PathWalk, mode: u32, owner: Option<(u32, u32)>) -> io
     Ok((folder, path))
 }
 
-/// Opens a name to look at it: no pipe holds this up, and no link is followed.
+/// Opens a name to examine it: no pipe holds this up, and no link is followed.
 pub(super) fn open(folder: &OwnedFd, name: &OsStr) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let found = fs::openat(folder, name, flags, Mode::empty())?;

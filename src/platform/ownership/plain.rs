@@ -22,7 +22,7 @@ pub(crate) fn read_plain(path: &Path, largest: u64) -> io::Result<Vec<u8>> {
     read_open(path, &file, largest)
 }
 
-/// The bytes of a plain file that is no link and, like its folder, belongs to nobody but root, us or the user of the
+/// The bytes of a plain file that is not a link and, like its folder, belongs to nobody but root, us or the user of the
 /// service; `None` where there is none.
 ///
 /// # Errors

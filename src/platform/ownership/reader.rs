@@ -58,7 +58,7 @@ impl Reader {
         self.is_of_package
     }
 
-    /// What keeps it from a file that is there; `None` where nothing does, or where that cannot be told.
+    /// What keeps it from a file that is there; `None` where nothing does, or where that is not known.
     pub(crate) fn refusal(&self, path: &Path) -> Option<Refusal> {
         let way = path_walk::seen(path);
         if !matches!(way.last()?.kind, Kind::File) {
@@ -94,7 +94,7 @@ impl Reader {
     }
 }
 
-/// Whether somebody has another value for a setting of the packaged unit, so that it cannot be told what holds.
+/// Whether somebody has another value for a setting of the packaged unit, so that it is not known what holds.
 fn is_edited(setting: &str) -> bool {
     let files = fs::read_dir(EDITS).into_iter().flatten().flatten();
     let mut texts = files.filter_map(|file| fs::read_to_string(file.path()).ok());
