@@ -30,17 +30,17 @@ const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
 pub(crate) fn open_database(folder: &Folder, name: &str) -> Result<Connection, DatabaseError> {
     for ending in BESIDE {
         let beside = format!("{name}{ending}");
-        if folder.look(&beside)?.is_some() {
+        if folder.stat(&beside)?.is_some() {
             folder.may_write(&beside)?;
         }
     }
-    if folder.look(name)?.is_none() {
+    if folder.stat(name)?.is_none() {
         match folder.new_file(name, 0o600) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error.into()),
             _ => {}
         }
     }
-    let known = folder.look(name)?.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+    let known = folder.stat(name)?.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
     // SQLite does not say who may, and it makes files beside the database.
     folder.may_write(name)?;
     folder.may_write(".")?;
@@ -66,7 +66,7 @@ pub(crate) fn open_database_to_read(folder: &Folder, name: &str) -> Result<Conne
         folder.file(&format!("{name}{ending}"), false)?;
     }
     folder.file(name, false)?;
-    let known = folder.look(name)?.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+    let known = folder.stat(name)?.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
     let path = folder.path().join(name);
     let flags =
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
@@ -103,7 +103,7 @@ fn needs_an_index(error: &rusqlite::Error) -> bool {
 }
 
 fn is_without_log(folder: &Folder, name: &str) -> io::Result<bool> {
-    Ok(folder.look(&format!("{name}-wal"))?.is_none_or(|log| log.st_size == 0))
+    Ok(folder.stat(&format!("{name}-wal"))?.is_none_or(|log| log.st_size == 0))
 }
 
 fn replaced(path: &std::path::Path) -> DatabaseError {

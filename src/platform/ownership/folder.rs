@@ -86,7 +86,7 @@ impl Folder {
     ///
     /// # Errors
     /// When it is something else: then the reason is a [`Finding`].
-    pub(crate) fn look(&self, name: &str) -> io::Result<Option<Stat>> {
+    pub(crate) fn stat(&self, name: &str) -> io::Result<Option<Stat>> {
         let Some((found, entry)) = self.open_name(name)? else { return Ok(None) };
         let stat = fs::fstat(&found)?;
         self.plain(&entry, stat.st_nlink).map_err(io::Error::other)?;
@@ -155,9 +155,9 @@ impl Folder {
     /// Opens a plain file that is there for reading, or for writing.
     ///
     /// # Errors
-    /// As [`Folder::look`], or when it may not be opened.
+    /// As [`Folder::stat`], or when it may not be opened.
     pub(crate) fn file(&self, name: &str, is_for_writing: bool) -> io::Result<Option<File>> {
-        let Some(found) = self.look(name)? else { return Ok(None) };
+        let Some(found) = self.stat(name)? else { return Ok(None) };
         let access = if is_for_writing { OFlags::RDWR } else { OFlags::RDONLY };
         let flags = access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let file = fs::openat(&self.fd, name, flags, Mode::empty())

@@ -94,13 +94,13 @@ fn traps_in_a_folder_are_named_and_neither_followed_nor_waited_for() {
         ("second", "has 2 names"),
     ] {
         for said in
-            [reason(folder.look(name)), reason(folder.file(name, true)), reason(folder.file(name, false))]
+            [reason(folder.stat(name)), reason(folder.file(name, true)), reason(folder.file(name, false))]
         {
             assert!(said.contains(words), "{name}: {said}");
         }
         assert!(folder.new_file(name, 0o600).is_err(), "{name}");
     }
-    assert!(folder.look("nothing").unwrap().is_none());
+    assert!(folder.stat("nothing").unwrap().is_none());
     // A part is written beside it and takes the link's place.
     folder.write("link", 0o644, b"ours").unwrap();
     assert_eq!(fs::read(here.join("treasure")).unwrap(), b"secret");

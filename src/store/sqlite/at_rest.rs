@@ -41,7 +41,7 @@ pub(in crate::store) fn check_may_write(folder: &Path) -> io::Result<()> {
         opened => opened?,
     };
     place.may_write(".")?;
-    FILES.iter().try_for_each(|name| match place.look(name)? {
+    FILES.iter().try_for_each(|name| match place.stat(name)? {
         Some(_) => place.may_write(name),
         None => Ok(()),
     })
