@@ -24,12 +24,12 @@ pub(super) fn unescaped(text: &str) -> Option<String> {
         whole.extend_from_slice(&rest.as_bytes()[..at]);
         rest = &rest[at..];
         let length = match escape_of(rest) {
-            Some((Stands::Byte(byte), length)) => {
+            Some((Meaning::Byte(byte), length)) => {
                 whole.push(byte);
                 is_other = true;
                 length
             }
-            Some((Stands::Letter(letter), length)) => {
+            Some((Meaning::Letter(letter), length)) => {
                 whole.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes());
                 is_other = true;
                 length
@@ -45,26 +45,26 @@ pub(super) fn unescaped(text: &str) -> Option<String> {
     is_other.then(|| String::from_utf8_lossy(&whole).into_owned())
 }
 
-enum Stands {
+enum Meaning {
     /// One of the bytes of UTF-8.
     Byte(u8),
     Letter(char),
 }
 
 /// What the escape at the beginning means, and its length.
-fn escape_of(text: &str) -> Option<(Stands, usize)> {
+fn escape_of(text: &str) -> Option<(Meaning, usize)> {
     let hex = |digits: &str| u32::from_str_radix(digits, 16).ok();
     let plain = |digits: &str| digits.bytes().all(|digit| digit.is_ascii_hexdigit());
     if let Some(digits) = text.strip_prefix('%').and_then(|rest| rest.get(..2)) {
-        return Some((Stands::Byte(u8::try_from(hex(digits).filter(|_| plain(digits))?).ok()?), 3));
+        return Some((Meaning::Byte(u8::try_from(hex(digits).filter(|_| plain(digits))?).ok()?), 3));
     }
     if let Some(rest) = text.strip_prefix("\\u") {
         let digits = rest.get(..4).filter(|digits| plain(digits))?;
-        return Some((Stands::Letter(char::from_u32(hex(digits)?)?), 6));
+        return Some((Meaning::Letter(char::from_u32(hex(digits)?)?), 6));
     }
     if let Some(rest) = text.strip_prefix('\\') {
         let letter = rest.chars().next().filter(|letter| ['"', '\\', '/'].contains(letter))?;
-        return Some((Stands::Letter(letter), 2));
+        return Some((Meaning::Letter(letter), 2));
     }
     let rest = text.strip_prefix('&')?;
     let name = &rest[..rest.bytes().take(LONGEST + 1).position(|byte| byte == b';')?];
@@ -76,7 +76,7 @@ fn escape_of(text: &str) -> Option<(Stands, usize)> {
         Some(digits) => char::from_u32(number(digits)?)?,
         None => NAMED.iter().find(|(known, _)| known.eq_ignore_ascii_case(name))?.1,
     };
-    Some((Stands::Letter(letter), name.len() + 2))
+    Some((Meaning::Letter(letter), name.len() + 2))
 }
 
 #[cfg(test)]

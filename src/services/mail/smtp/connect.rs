@@ -7,7 +7,7 @@ use secrecy::ExposeSecret as _;
 
 use super::hello::{self, Capabilities};
 use super::remedy::{self, Stage};
-use super::sign_in::{self, By, Credentials};
+use super::sign_in::{self, Credentials, SignIn};
 use super::tls::Tls;
 use super::transport::{SmtpTransport, within};
 use crate::flow::{Audience, Security, SmtpConnection, SmtpCredential};
@@ -36,8 +36,8 @@ pub(super) async fn signed_in(
             })?;
             let credentials = Credentials { user, secret: password.expose_secret() };
             let (mut transport, capabilities) = connect(smtp, &place, Some(credentials)).await?;
-            let by = By { smtp, capabilities: &capabilities, credentials };
-            sign_in::by_password(&mut transport, by, &source.place()).await?;
+            let sign_in = SignIn { smtp, capabilities: &capabilities, credentials };
+            sign_in::by_password(&mut transport, sign_in, &source.place()).await?;
             Ok(transport)
         }
         Some((user, SmtpCredential::OAuth(entra))) => {
@@ -62,7 +62,7 @@ async fn by_token(
 ) -> Result<SmtpTransport, ConnectError> {
     let credentials = Credentials { user, secret: token.secret.expose_secret() };
     let (mut transport, capabilities) = connect(smtp, place, Some(credentials)).await?;
-    sign_in::by_token(&mut transport, By { smtp, capabilities: &capabilities, credentials }).await?;
+    sign_in::by_token(&mut transport, SignIn { smtp, capabilities: &capabilities, credentials }).await?;
     Ok(transport)
 }
 

@@ -42,7 +42,7 @@ impl Credentials<'_> {
 
 /// Who signs in, and where.
 #[derive(Clone, Copy)]
-pub(super) struct By<'a> {
+pub(super) struct SignIn<'a> {
     pub(super) smtp: &'a SmtpConnection,
     pub(super) capabilities: &'a Capabilities,
     pub(super) credentials: Credentials<'a>,
@@ -51,10 +51,10 @@ pub(super) struct By<'a> {
 /// `source` says where the password lies.
 pub(super) async fn by_password(
     transport: &mut SmtpTransport,
-    by: By<'_>,
+    sign_in: SignIn<'_>,
     source: &str,
 ) -> Result<(), ConnectError> {
-    let By { smtp, capabilities, credentials } = by;
+    let SignIn { smtp, capabilities, credentials } = sign_in;
     let mut refusal = None;
     for way in [Mechanism::Plain, Mechanism::Login].into_iter().filter(|way| capabilities.has(*way)) {
         let signed_in = match way {
@@ -111,8 +111,8 @@ async fn dialogue(
     within(FOR_A_COMMAND, transport.ask(format!("{line}\r\n"), 2)).await.map(drop)
 }
 
-pub(super) async fn by_token(transport: &mut SmtpTransport, by: By<'_>) -> Result<(), ConnectError> {
-    let By { smtp, capabilities, credentials } = by;
+pub(super) async fn by_token(transport: &mut SmtpTransport, sign_in: SignIn<'_>) -> Result<(), ConnectError> {
+    let SignIn { smtp, capabilities, credentials } = sign_in;
     let place = smtp.place();
     let user = credentials.user;
     let command = format!("AUTH XOAUTH2 {}\r\n", credentials.xoauth2());
