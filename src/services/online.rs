@@ -1,4 +1,4 @@
-//! The services themselves, and what is kept of them by the names of the connections: accounts that stay
+//! The services themselves, and what is cached of them by the names of the connections: accounts that stay
 //! signed in for a while, so that flows of the same connection share its HTTP client and its open connections,
 //! and tokens of Microsoft Entra ID.
 
@@ -16,20 +16,20 @@ use crate::flow::{AzureConnection, Entra, MailConnection, TableConnection, Table
 use crate::platform::blocking::blocking;
 use crate::platform::clock::Clock;
 
-/// How long an account is kept; its secret may be another one by then.
-const KEPT: Duration = Duration::from_secs(30);
+/// How long an account is cached; its secret may be another one by then.
+const CACHED_FOR: Duration = Duration::from_secs(30);
 
 /// Tables and mail servers over the network, and those of this machine.
 #[derive(Debug)]
 pub struct OnlineServices {
     clock: Clock,
-    accounts: Mutex<BTreeMap<String, Kept>>,
+    accounts: Mutex<BTreeMap<String, CachedAccount>>,
     tokens: Mutex<BTreeMap<String, Tokens>>,
 }
 
 /// An account that was signed in to.
 #[derive(Debug)]
-struct Kept {
+struct CachedAccount {
     connection: AzureConnection,
     opened: Instant,
     account: Account,
@@ -68,7 +68,7 @@ impl OnlineServices {
                 return Ok(Table::Embedded(opened, self.clock.clone()));
             }
         };
-        if let Some(table) = self.kept(name, azure, table) {
+        if let Some(table) = self.cached(name, azure, table) {
             return Ok(table);
         }
         let tokens = azure.login.entra().map(|entra| self.tokens(name, entra));
@@ -79,25 +79,26 @@ impl OnlineServices {
             Ok((account, table))
         };
         let (account, table) = on_thread(open).await?;
-        let kept = Kept { connection: azure.clone(), opened: Instant::now(), account };
-        self.accounts().insert(name.to_owned(), kept);
+        let cached = CachedAccount { connection: azure.clone(), opened: Instant::now(), account };
+        self.accounts().insert(name.to_owned(), cached);
         Ok(Table::Azure(Box::new(table)))
     }
 
-    fn kept(&self, name: &str, connection: &AzureConnection, table: &str) -> Option<Table> {
+    fn cached(&self, name: &str, connection: &AzureConnection, table: &str) -> Option<Table> {
         let accounts = self.accounts();
-        let kept = accounts.get(name).filter(|kept| kept.is_fresh() && kept.connection == *connection)?;
-        Some(Table::Azure(Box::new(kept.account.table(table).ok()?)))
+        let cached =
+            accounts.get(name).filter(|cached| cached.is_fresh() && cached.connection == *connection)?;
+        Some(Table::Azure(Box::new(cached.account.table(table).ok()?)))
     }
 
-    fn accounts(&self) -> MutexGuard<'_, BTreeMap<String, Kept>> {
+    fn accounts(&self) -> MutexGuard<'_, BTreeMap<String, CachedAccount>> {
         self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Kept {
+impl CachedAccount {
     fn is_fresh(&self) -> bool {
-        self.opened.elapsed() < KEPT
+        self.opened.elapsed() < CACHED_FOR
     }
 }
 
@@ -126,7 +127,7 @@ impl Services for OnlineServices {
     }
 
     fn close_idle(&self) {
-        self.accounts().retain(|_, kept| kept.is_fresh());
+        self.accounts().retain(|_, cached| cached.is_fresh());
     }
 }
 

@@ -25,11 +25,11 @@ use transport::RecordingTransport;
 
 pub(crate) use error::EntraError;
 
-/// The tokens of one connection. Clones share the one that is held.
+/// The tokens of one connection. Clones share the one that is cached.
 #[derive(Debug, Clone)]
 pub(crate) struct Tokens {
     entra: Entra,
-    held: Arc<Mutex<Option<Held>>>,
+    cached: Arc<Mutex<Option<CachedToken>>>,
 }
 
 /// An access token.
@@ -42,7 +42,7 @@ pub(crate) struct Token {
 }
 
 #[derive(Debug)]
-struct Held {
+struct CachedToken {
     audience: Audience,
     secret: SecretString,
     until: Instant,
@@ -56,7 +56,7 @@ const IN_ALL: Duration = Duration::from_secs(90);
 impl Tokens {
     /// Those of a sign-in; none is fetched yet.
     pub(crate) fn new(entra: Entra) -> Self {
-        Self { entra, held: Arc::default() }
+        Self { entra, cached: Arc::default() }
     }
 
     /// Who signs in.
@@ -67,7 +67,7 @@ impl Tokens {
     /// Whether what one fetches the other holds.
     #[cfg(test)]
     pub(crate) fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.held, &other.held)
+        Arc::ptr_eq(&self.cached, &other.cached)
     }
 
     /// A token for the service: the one at hand until shortly before its end, else a new one.
@@ -76,8 +76,9 @@ impl Tokens {
     /// When the secret cannot be read or Entra ID gives no token, with how to fix it.
     pub(crate) async fn token(&self, audience: Audience) -> Result<Token, EntraError> {
         // Held while a token is fetched, so that lanes that need one at once fetch one.
-        let mut held = self.held.lock().await;
-        let valid = held.as_ref().filter(|held| held.audience == audience && Instant::now() < held.until);
+        let mut cached = self.cached.lock().await;
+        let valid =
+            cached.as_ref().filter(|cached| cached.audience == audience && Instant::now() < cached.until);
         if let Some(valid) = valid {
             return Ok(Token { secret: valid.secret.clone(), is_fresh: false });
         }
@@ -87,16 +88,16 @@ impl Tokens {
         let seconds = token.expires_on.unix_timestamp() - Clock::System.now().as_second();
         let lifetime = Duration::from_secs(seconds.try_into().unwrap_or_default());
         let until = Instant::now() + lifetime.saturating_sub(BEFORE_EXPIRY);
-        *held = Some(Held { audience, secret: secret.clone(), until });
+        *cached = Some(CachedToken { audience, secret: secret.clone(), until });
         Ok(Token { secret, is_fresh: true })
     }
 
     /// Puts away a token that a service has refused. Whether a new one may do better.
     pub(crate) async fn put_away(&self, token: &Token) -> bool {
-        let mut held = self.held.lock().await;
-        let is_held = |held: &Held| held.secret.expose_secret() == token.secret.expose_secret();
-        if held.as_ref().is_some_and(is_held) {
-            *held = None;
+        let mut cached = self.cached.lock().await;
+        let is_cached = |cached: &CachedToken| cached.secret.expose_secret() == token.secret.expose_secret();
+        if cached.as_ref().is_some_and(is_cached) {
+            *cached = None;
         }
         !token.is_fresh
     }
