@@ -23,7 +23,7 @@ pub(crate) struct Arguments {
 }
 
 /// A flow of the file.
-enum Named {
+enum ListedFlow {
     Whole(Arc<Flow>),
     /// Of a file with mistakes.
     Broken {
@@ -35,7 +35,7 @@ enum Named {
 /// Shown in place of a recurrence that cannot be read.
 const UNREADABLE: &str = "(not valid in flows.toml)";
 
-impl Named {
+impl ListedFlow {
     fn name(&self) -> &str {
         match self {
             Self::Whole(flow) => &flow.name,
@@ -66,14 +66,14 @@ impl Named {
 }
 
 /// The flows by name. Where the file has no flow that can be read, those that the state knows.
-async fn flows(loaded: &Loaded, store: Option<&Store>) -> anyhow::Result<Vec<Named>> {
-    let mut all: Vec<Named> = loaded.config.flows.values().cloned().map(Named::Whole).collect();
+async fn flows(loaded: &Loaded, store: Option<&Store>) -> anyhow::Result<Vec<ListedFlow>> {
+    let mut all: Vec<ListedFlow> = loaded.config.flows.values().cloned().map(ListedFlow::Whole).collect();
     let Some(invalid) = &loaded.invalid else { return Ok(all) };
-    let broken = |(name, is_on): (&String, &bool)| Named::Broken { name: name.clone(), is_on: *is_on };
+    let broken = |(name, is_on): (&String, &bool)| ListedFlow::Broken { name: name.clone(), is_on: *is_on };
     all.extend(invalid.flows.iter().map(broken));
     if let Some(store) = store.filter(|_| all.is_empty()) {
         let known = store.flow_names().await?;
-        all.extend(known.into_iter().map(|name| Named::Broken { name, is_on: true }));
+        all.extend(known.into_iter().map(|name| ListedFlow::Broken { name, is_on: true }));
     }
     all.sort_by(|a, b| a.name().cmp(b.name()));
     Ok(all)
@@ -123,11 +123,11 @@ fn columns() -> [Column; 7] {
     ]
 }
 
-fn view_of(flow: &Named, overview: FlowOverview, is_running: Option<bool>, now: Timestamp) -> FlowView {
+fn view_of(flow: &ListedFlow, overview: FlowOverview, is_running: Option<bool>, now: Timestamp) -> FlowView {
     let FlowOverview { schedule, off_since, last_run, waiting_mails } = overview;
     let next_run = match flow {
-        Named::Whole(flow) => schedule.and_then(|state| planner::next_run(flow, &state, now)),
-        Named::Broken { .. } => None,
+        ListedFlow::Whole(flow) => schedule.and_then(|state| planner::next_run(flow, &state, now)),
+        ListedFlow::Broken { .. } => None,
     };
     FlowView {
         flow: flow.name().to_owned(),

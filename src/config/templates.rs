@@ -138,8 +138,8 @@ impl TemplateFolder {
         let html_partials = self.partials(HTML);
         let text_partials = self.partials(TEXT);
         let sources = Sources { subject, html, text, html_partials, text_partials };
-        let written =
-            Written { problems, section: None, sources: sources.clone(), subject: None, body: None };
+        let reporter =
+            TemplateReporter { problems, section: None, sources: sources.clone(), subject: None, body: None };
         let found = Templates::compile(sources);
         let found = found.as_ref().map_or_else(Vec::as_slice, Templates::risks);
         for TemplateError { place, at, message, help } in found {
@@ -150,7 +150,7 @@ impl TemplateFolder {
                 } else {
                     message.clone()
                 };
-                written.report(place, *at, Advice { message, help: help.clone() }, Level::Warning);
+                reporter.report(place, *at, Advice { message, help: help.clone() }, Level::Warning);
             }
         }
     }
@@ -237,21 +237,22 @@ pub(super) fn read(
     }
     let digest = (each == Each::Row).then(|| digest(template.as_ref(), &sources)).flatten();
     let problems = section.problems;
-    let written = Written { problems, section: Some(section), sources: sources.clone(), subject, body };
+    let reporter =
+        TemplateReporter { problems, section: Some(section), sources: sources.clone(), subject, body };
     match templates.compiled((sources, digest)) {
         Ok(templates) => {
             for TemplateError { place, at, message, help } in templates.risks() {
                 let advice = Advice { message: message.clone(), help: help.clone() };
-                written.report(place, *at, advice, Level::Warning);
+                reporter.report(place, *at, advice, Level::Warning);
             }
             if let Some(table) = table {
-                written.check_columns(&templates, table);
+                reporter.check_columns(&templates, table);
             }
             Some(templates)
         }
         Err(errors) => {
             for TemplateError { place, at, message, help } in errors {
-                written.report(&place, at, Advice { message, help }, Level::Error);
+                reporter.report(&place, at, Advice { message, help }, Level::Error);
             }
             None
         }
@@ -317,8 +318,8 @@ fn shipped(name: &str) -> Option<(Option<Source>, Option<Source>)> {
     Some((source(html, HTML), source(text, TEXT)))
 }
 
-/// The sources of a flow's templates and where they are in flows.toml.
-struct Written<'a> {
+/// Reports problems of a flow's templates where they are: in flows.toml or in their own files.
+struct TemplateReporter<'a> {
     problems: &'a Problems<'a>,
     /// `None` of templates that no flow has asked for.
     section: Option<&'a Section<'a>>,
@@ -327,7 +328,7 @@ struct Written<'a> {
     body: Option<Spanned<String>>,
 }
 
-impl Written<'_> {
+impl TemplateReporter<'_> {
     /// Points into the template's own file, or at the value in flows.toml.
     fn report(&self, place: &TemplateLocation, at: Option<(usize, usize)>, advice: Advice, level: Level) {
         let words = at.map_or_else(String::new, |(line, column)| format!(" (line {line}, column {column})"));

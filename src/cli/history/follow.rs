@@ -26,11 +26,11 @@ const FOR_A_START: Duration = Duration::from_secs(10);
 struct Followed {
     /// The newest run that was read.
     newest: i64,
-    open: BTreeMap<i64, Open>,
+    open: BTreeMap<i64, FollowedRun>,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Open {
+struct FollowedRun {
     /// What the last line said.
     shown: Option<Outcome>,
     /// Since when its mail waits.
@@ -133,7 +133,7 @@ impl Followed {
         };
         for run in store.find_runs(unfinished).await? {
             let shown = (run.outcome == Outcome::Waiting).then_some(run.outcome);
-            self.open.insert(run.id, Open { shown, waits_since: None });
+            self.open.insert(run.id, FollowedRun { shown, waits_since: None });
         }
         let mut runs = store.find_runs(asked.clone()).await?;
         runs.retain(|run| run.outcome != Outcome::Running);
@@ -151,7 +151,7 @@ impl Followed {
         };
         for run in store.find_runs(newer).await? {
             self.newest = self.newest.max(run.id);
-            self.open.insert(run.id, Open { shown: None, waits_since: None });
+            self.open.insert(run.id, FollowedRun { shown: None, waits_since: None });
         }
         let mut news = Vec::new();
         let mut still_open = BTreeMap::new();

@@ -26,7 +26,7 @@ pub(crate) struct Arguments {
 }
 
 /// What was done with a row: by which run, in which mail.
-struct Step {
+struct ProvenanceStep {
     run: i64,
     of_run: Option<Run>,
     mail: Option<OutboxEntry>,
@@ -66,32 +66,41 @@ pub(super) async fn show(loaded: &Loaded, arguments: &Arguments) -> anyhow::Resu
     if arguments.json {
         let key = arguments.key.clone();
         let row = row.as_ref().map(RowView::from);
-        output::print_json(&LeadProofView { key, row, history: steps.iter().map(Step::view).collect() })?;
+        output::print_json(&LeadProofView {
+            key,
+            row,
+            history: steps.iter().map(ProvenanceStep::view).collect(),
+        })?;
     } else {
         output::print(&text(&arguments.key, row.as_ref(), &steps, &loaded.config.settings.time_zone))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn steps(store: &Store, flow: &str, mark: &RowMark) -> anyhow::Result<Vec<Step>> {
+async fn steps(store: &Store, flow: &str, mark: &RowMark) -> anyhow::Result<Vec<ProvenanceStep>> {
     let mut steps = Vec::new();
     for Provenance { run, message: mail } in store.provenance(flow, mark.id).await? {
         let entry = match mail {
             Some(mail) => store.outbox(OutboxFilter::One(mail)).await?.pop(),
             None => None,
         };
-        steps.push(Step { run, of_run: store.run(run).await?, mail: entry, is_mailed: mail.is_some() });
+        steps.push(ProvenanceStep {
+            run,
+            of_run: store.run(run).await?,
+            mail: entry,
+            is_mailed: mail.is_some(),
+        });
     }
     Ok(steps)
 }
 
-impl Step {
+impl ProvenanceStep {
     fn view(&self) -> ProvenanceView {
         ProvenanceView::new(self.run, self.of_run.as_ref(), self.mail.as_ref().map(|listed| &listed.message))
     }
 }
 
-fn text(key: &str, row: Option<&Row>, steps: &[Step], zone: &TimeZone) -> String {
+fn text(key: &str, row: Option<&Row>, steps: &[ProvenanceStep], zone: &TimeZone) -> String {
     let mut text = format!("lead {key}\n");
     match row {
         Some(row) => {

@@ -91,8 +91,8 @@ pub async fn preview(
     }
     let PreviewRows { spool, past_time, is_first, left_out, hidden_tests, tests } = found;
     let length = spool.len();
-    let of_mail = OfMail { past_time, is_test: false, hidden_tests };
-    let mails = composed(config, flow, clock, of_mail, spool, folder).await?;
+    let facts = MailFacts { past_time, is_test: false, hidden_tests };
+    let mails = composed(config, flow, clock, facts, spool, folder).await?;
     Ok(Preview { length, past_time, is_first, left_out, hidden_tests, tests, mails })
 }
 
@@ -186,7 +186,7 @@ pub async fn test_mail(
         config,
         flow,
         clock,
-        OfMail { past_time: clock.now(), is_test: true, hidden_tests: 0 },
+        MailFacts { past_time: clock.now(), is_test: true, hidden_tests: 0 },
         spool,
         folder,
     )
@@ -194,7 +194,7 @@ pub async fn test_mail(
 }
 
 /// What a mail says apart from its rows.
-struct OfMail {
+struct MailFacts {
     past_time: Timestamp,
     is_test: bool,
     hidden_tests: u64,
@@ -204,7 +204,7 @@ async fn composed(
     config: &Config,
     flow: &Arc<Flow>,
     clock: &Clock,
-    OfMail { past_time, is_test, hidden_tests }: OfMail,
+    MailFacts { past_time, is_test, hidden_tests }: MailFacts,
     mut spool: Spool,
     folder: tempfile::TempDir,
 ) -> Result<ComposedMails, RunError> {
