@@ -26,6 +26,8 @@ fn a_run_that_does_not_end_in_time_is_interrupted_when_the_daemon_stops() {
     let before = service.count();
     eventually("the run once more", || (service.count() > before).then_some(()));
     daemon.signal("TERM");
+    // Two signals of a kind that nobody has taken yet are one.
+    daemon.wait_for_log("stopping");
     daemon.signal("TERM");
     assert!(daemon.stop().success());
     assert!(sandbox.logs().contains("stopped at once"), "{}", sandbox.logs());
