@@ -114,7 +114,7 @@ pub(super) fn exit_of(run: &Run) -> ExitCode {
 
 /// Runs the flow and delivers, in this process.
 async fn here(loaded: &Loaded, request: &Request, stop: watch::Receiver<bool>) -> anyhow::Result<i64> {
-    let Request::Run { flow, cause, range } = request else { bail!("this is no run") };
+    let Request::Run { flow, cause, range } = request else { bail!("this request is not for a run") };
     let flow = super::flow_named(&loaded.config, flow)?;
     let engine = super::run::engine(&loaded.config).await?;
     let store = engine.context().store.clone();

@@ -227,7 +227,7 @@ fn check_filter(section: &Section<'_>, text: &toml::Spanned<String>, is_azure: b
             if is_azure && !filter.names_partitions() {
                 let message =
                     "each run makes the service scan the whole table, because only the keys are indexed";
-                let help = "for a large table, add a range: PartitionKey ge 'a' and PartitionKey lt 'b'";
+                let help = "for a large table, add a range: `PartitionKey ge 'a' and PartitionKey lt 'b'`";
                 section.problems.note(text.span(), message, help);
             }
             true

@@ -139,7 +139,7 @@ fn of_value(before: &str, after: &str, message: &str) -> Option<Words> {
         let help = format!(
             "in a path write / or \\\\, or put the string in single quotes: {key} = 'C:\\folder\\file'"
         );
-        return Some(("a backslash stands for a special character in double quotes".to_owned(), help));
+        return Some(("in double quotes a backslash starts an escape sequence".to_owned(), help));
     }
     if message.contains("basic string") || message.contains("literal string, expected") {
         return words("the quoted string is not closed on its line", "close it with the same quote");

@@ -31,6 +31,8 @@ mod forget_claims;
 #[cfg(test)]
 mod guide;
 #[cfg(test)]
+mod help;
+#[cfg(test)]
 mod histories;
 #[cfg(test)]
 mod holders;

@@ -98,7 +98,7 @@ fn a_schema_that_cannot_be_used_is_named_with_its_file_and_recovered() {
     for (statement, words) in [
         (
             "PRAGMA user_version = -1",
-            "state/leadflow.db is damaged: its schema is -1, which no version of leadflow writes",
+            "state/leadflow.db is damaged: its schema is -1, which leadflow never writes",
         ),
         ("PRAGMA user_version = 99", "was written by a later leadflow (its schema is 99"),
         (

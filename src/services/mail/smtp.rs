@@ -153,7 +153,7 @@ impl Smtp {
         let sender = from.parse::<Address>().map_err(|error| {
             let help = "check `from` of the connection";
             Fault::Connection(ConnectError::new(
-                format!("`{from}` is no address to send from: {error}"),
+                format!("cannot send from the address `{from}`: {error}"),
                 Some(help),
             ))
         })?;
@@ -174,7 +174,7 @@ impl Smtp {
     ) -> Result<(), Fault> {
         while let Some(at) = transaction.rest.pop_front() {
             let Ok(address) = mail.recipients[at].parse::<Address>() else {
-                receipts[at] = Some(Receipt::Refused("this is no mail address".to_owned()));
+                receipts[at] = Some(Receipt::Refused("this is not a valid mail address".to_owned()));
                 continue;
             };
             let reply = match self.command(Rcpt::new(address, Vec::new()), 2).await {

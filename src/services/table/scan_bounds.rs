@@ -62,7 +62,7 @@ impl ScanBounds {
         } else {
             return Ok(());
         };
-        Err(TableError::new(format!("the table service does not come to an end: {endless}")).help(
+        Err(TableError::new(format!("the table service never ends its answer: {endless}")).help(
             "nothing was recorded, the next run starts again; narrow the filter by PartitionKey if the table is that \
              large",
         ))

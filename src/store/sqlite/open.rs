@@ -143,7 +143,7 @@ fn schema_of(db: &Connection) -> rusqlite::Result<i64> {
 fn check_is_ours(folder: &Path, db: &Connection, schema: i64) -> Result<(), Failure> {
     match usize::try_from(schema) {
         Err(_) => {
-            let what = format!("its schema is {schema}, which no version of leadflow writes");
+            let what = format!("its schema is {schema}, which leadflow never writes");
             Err(StoreError::damaged(&what).into())
         }
         Ok(later) if later > SCHEMA => Err(StoreError::Later { folder: folder.to_owned(), schema }.into()),

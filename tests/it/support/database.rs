@@ -14,7 +14,7 @@ pub(crate) fn integrity(state: &Path) {
     assert!(!orphans, "rows that refer to nothing");
 }
 
-/// Another program that writes to the database, and does not come to an end.
+/// Another program that writes to the database, and never ends its answer.
 #[derive(Debug)]
 pub(crate) struct Writing(Connection);
 

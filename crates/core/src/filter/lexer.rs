@@ -58,7 +58,7 @@ impl Lexer<'_> {
         loop {
             let rest = &self.text[self.at..];
             let Some(end) = rest.find('\'') else {
-                let help = "close it with '; a quote inside is written twice: 'o''hara'".to_owned();
+                let help = "close it with '; write a quote inside twice, as in `'o''hara'`".to_owned();
                 return Err(FilterError {
                     span: start..self.text.len(),
                     message: "the text is not closed".to_owned(),

@@ -70,7 +70,7 @@ impl Parser {
         } else if self.takes(&Token::Open) {
             let inner = self.or()?;
             if !self.takes(&Token::Close) {
-                return Err(self.wrong("a ( is not closed", "write ) after the comparison"));
+                return Err(self.wrong("a bracket is not closed", "write ) after the comparison"));
             }
             inner
         } else {

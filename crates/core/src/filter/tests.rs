@@ -100,7 +100,7 @@ fn says_where_it_is_wrong() {
         ("RowKey eq 5", "5", "RowKey is text"),
         ("startswith(Name, 'a')", "startswith", "Azure Tables has no function startswith"),
         ("'a' eq Name", "'a'", "there is a constant where a property belongs"),
-        ("(Name eq 'a'", "", "a ( is not closed"),
+        ("(Name eq 'a'", "", "a bracket is not closed"),
         ("Name eq 'a' Count eq 1", "Count", "the filter should end here"),
         ("Count eq 12x", "12x", "`12x` is not a valid number"),
         ("Count eq 1.5L", "1.5L", "`1.5L` is not a valid number"),
