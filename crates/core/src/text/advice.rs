@@ -23,3 +23,16 @@ impl Advice {
         Self { help: Some(help.into()), ..self }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Advice;
+
+    #[test]
+    fn what_to_do_stands_beside_what_happened() {
+        let advice = Advice::new("the table is not there");
+        assert_eq!((advice.to_string().as_str(), &advice.help), ("the table is not there", &None));
+        let help = advice.with_help("create it").help;
+        assert_eq!(help.as_deref(), Some("create it"));
+    }
+}
