@@ -144,8 +144,8 @@ impl Engine {
 
     /// Takes back the claims of runs whose turn has not come.
     pub(super) async fn withdraw(&self, waiting: &[(Job, PendingRun)]) -> Result<(), StoreError> {
-        let runs: Vec<i64> = waiting.iter().map(|(_, pending)| pending.run()).collect();
-        self.ctx.store.withdraw_runs(runs).await
+        let claims = waiting.iter().map(|(_, pending)| pending.claim().clone()).collect();
+        self.ctx.store.withdraw_runs(claims).await
     }
 
     /// Takes in what the work for runs has come to.

@@ -174,9 +174,9 @@ impl Store {
     ///
     /// # Errors
     /// As every operation.
-    pub async fn withdraw_runs(&self, runs: Vec<i64>) -> Result<(), StoreError> {
+    pub async fn withdraw_runs(&self, claims: Vec<ClaimedRun>) -> Result<(), StoreError> {
         let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.withdraw_runs(&runs)).await
+        sqlite.call(move |db| db.withdraw_runs(&claims)).await
     }
 
     /// Ends the runs that this owner has under way: they are interrupted, and what they were made for stays due. Returns

@@ -44,9 +44,8 @@ pub(crate) struct PendingRun {
 }
 
 impl PendingRun {
-    /// The run's number.
-    pub(crate) fn run(&self) -> i64 {
-        self.claim.run
+    pub(crate) fn claim(&self) -> &ClaimedRun {
+        &self.claim
     }
 
     /// When it was claimed.
@@ -127,7 +126,7 @@ pub(crate) async fn execute(
     pending: PendingRun,
 ) -> Result<RunEnd, StoreError> {
     let mut recorder = StepRecorder::default();
-    let run = pending.run();
+    let run = pending.claim.run;
     let cause = pending.order.cause;
     let started = pending.started;
     let due_since = pending.claim.due_since;

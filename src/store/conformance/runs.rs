@@ -73,7 +73,7 @@ pub(in crate::store) async fn runs_are_claimed_together_recorded_together_and_ta
         (Outcome::NothingNew, Outcome::NothingNew)
     );
     assert_eq!(slot(&store, "b").await, Some(at(2)));
-    store.withdraw_runs(runs.clone()).await.unwrap();
+    store.withdraw_runs(begun.clone()).await.unwrap();
     assert!(store.run(runs[0]).await.unwrap().is_some(), "what has ended stays");
     assert_eq!(store.run(runs[2]).await.unwrap(), None);
     assert_eq!(store.answer(request).await.unwrap(), Answer::Pending);

@@ -78,6 +78,17 @@ pub(in crate::store) async fn a_slot_stays_due_until_the_table_was_read(state: &
     let past =
         RunOrder::without_slot(Cause::Replay, RowRange::Replay { from: at(1), to: at(2), again: false });
     store.commit_run(next.run, scanned(51), std::iter::empty()).await.unwrap();
+    let killed = claim(&store, 58, 52).await;
+    assert_eq!(due(&killed), at(52));
+    let store = state.open().await;
+    assert_eq!(store.take_over(at(59)).await.unwrap(), TakenOver { runs: 1, messages: 0 });
+    let next = claim(&store, 60, 60).await;
+    assert_eq!(
+        due(&next),
+        at(52),
+        "the recurrence has changed, and does not have the slots that were missed"
+    );
+    store.commit_run(next.run, scanned(61), std::iter::empty()).await.unwrap();
     let replay = store
         .claim_runs(vec![NewRun { flow: "leads".to_owned(), order: past, started: at(60) }])
         .await
@@ -142,7 +153,7 @@ pub(in crate::store) async fn another_table_is_due_from_when_the_flow_is_on(stat
     plan(true, 10_000).await;
     let run = claim(&store, 10_001).await;
     assert_eq!(run.due_since, at(10_000), "and not since the slots of the time when it was off");
-    store.withdraw_runs(vec![run.run]).await.unwrap();
+    store.withdraw_runs(vec![run]).await.unwrap();
     // The file has it no more, and again.
     see(&store, "other", 20_000).await;
     plan(true, 30_000).await;

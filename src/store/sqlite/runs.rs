@@ -14,7 +14,7 @@ use super::outbox::insert_mail;
 use super::sources::{move_on, source_at};
 use super::steps::insert_steps;
 use super::{Database, Failure, from_db, to_db};
-use crate::history::{Outcome, Run};
+use crate::history::{Outcome, RowRange, Run};
 use crate::platform::faults::crash_point;
 use crate::rows::row::{RowId, RowMark, RowVersion};
 use crate::store::{ClaimedRun, FailedRun, NewMessage, NewRun, ScanResult, StoreError};
@@ -33,6 +33,10 @@ const INTERRUPT: &str = "UPDATE runs SET outcome = 'interrupted', ended = ?1,
 /// What a run that was to read new rows was made for stays due until one of them has read the table.
 const STAYS_DUE: &str = "UPDATE flows SET due_since = coalesce(due_since, coalesce(left.due, left.started))
     FROM runs AS left WHERE left.flow = flows.id AND left.outcome = 'running' AND left.cause NOT IN ('resubmit', 'replay')";
+
+/// As it was before a claim recorded more than its own slot.
+const NOT_DUE: &str = "UPDATE flows SET due_since = NULL
+    WHERE id = (SELECT flow FROM runs WHERE id = ?1 AND outcome = 'running')";
 
 impl Database {
     /// Claims runs, all or none; a slot counts as taken once the end of its run is recorded. A run that was
@@ -56,10 +60,13 @@ impl Database {
     }
 
     /// Takes back claims of runs that have done nothing yet; what asked for them waits again.
-    pub(crate) fn withdraw_runs(&mut self, runs: &[i64]) -> Result<(), Failure> {
+    pub(crate) fn withdraw_runs(&mut self, claims: &[ClaimedRun]) -> Result<(), Failure> {
         let tx = self.db.transaction()?;
         check_owner(&tx, &self.owner)?;
-        for run in runs {
+        for ClaimedRun { run, is_first_try, .. } in claims {
+            if *is_first_try {
+                execute(&tx, NOT_DUE, [run])?;
+            }
             execute(&tx, "UPDATE requests SET run = NULL WHERE run = ?1", [run])?;
             execute(&tx, "DELETE FROM runs WHERE id = ?1 AND outcome = 'running'", [run])?;
         }
@@ -183,6 +190,10 @@ fn begin(tx: &Transaction<'_>, owner: &str, run: &NewRun) -> Result<ClaimedRun, 
     )?;
     let (due_since, is_first_try, source): (i64, bool, _) = ask
         .query_row(params![flow, since, started], |row| Ok((row.get(0)?, row.get(1)?, source_at(row, 2)?)))?;
+    // The next process may read another recurrence, which does not have the slots that were missed by this one.
+    if order.range == RowRange::New && due_since < order.due.map_or(started, to_db) {
+        execute(tx, "UPDATE flows SET due_since = ?2 WHERE id = ?1", [flow, due_since])?;
+    }
     execute(
         tx,
         "INSERT INTO runs (flow, cause, due, started, outcome, owner) VALUES (?1, ?2, ?3, ?4, 'running', \

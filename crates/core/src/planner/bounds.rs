@@ -164,6 +164,19 @@ fn another_recurrence_goes_by_its_own_slots() {
 }
 
 #[test]
+fn a_slot_that_was_missed_by_the_old_recurrence_is_when_the_flow_was_first_due() {
+    let seen = known("08T08:00:00", Some("08T08:00:00"));
+    let mut planner = loaded(vec![(hourly(), seen)], "08T08:30:00");
+    // The state does not take the claim.
+    let order = planner.due(at("08T09:00:00")).remove(0).order;
+    planner.return_slot("leads", &order);
+    load(&mut planner, vec![(FlowBuilder::new("leads", every(Frequency::Hour, 3)), seen)], "08T09:10:00");
+    assert_eq!(due(&mut planner, "08T09:10:00"), []);
+    let order = planner.due(at("08T11:00:00")).remove(0).order;
+    assert_eq!((order.due, order.since), (Some(at("08T11:00:00")), Some(at("08T09:00:00"))));
+}
+
+#[test]
 fn what_is_on_is_counted_and_is_next() {
     let named = |name: &str, minutes| FlowBuilder::new(name, every(Frequency::Minute, minutes));
     let seen = known("08T08:00:00", Some("08T10:00:00"));

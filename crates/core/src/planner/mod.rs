@@ -85,10 +85,12 @@ impl Planner {
         let old = std::mem::take(&mut self.entries);
         let entry = |(name, flow): (&String, &Arc<Flow>)| {
             let mut entry = Entry::new(flow, states.get(name)?, now);
-            let is_same = |old: &&Entry| old.flow.enabled && old.flow.recurrence == flow.recurrence;
-            if let Some(old) = old.get(name).filter(is_same) {
-                entry.move_on(old.after);
-                entry.missed = entry.missed.or(old.missed);
+            if let Some(old) = old.get(name).filter(|old| old.flow.enabled) {
+                if old.flow.recurrence == flow.recurrence {
+                    entry.move_on(old.after);
+                }
+                // The flow was due by the old recurrence, whether the new one has that slot or not.
+                entry.missed = [entry.missed, old.passed(now)].into_iter().flatten().min();
             }
             Some((name.clone(), entry))
         };
@@ -128,8 +130,7 @@ impl Planner {
     pub fn set_back(&mut self, by: SignedDuration) {
         let Some(last) = self.last_tick else { return };
         for entry in self.entries.values_mut() {
-            let passed = entry.missed.or(entry.next).filter(|slot| *slot <= last);
-            entry.missed = passed.and_then(|slot| slot.checked_sub(by).ok());
+            entry.missed = entry.passed(last).and_then(|slot| slot.checked_sub(by).ok());
         }
     }
 
@@ -240,6 +241,11 @@ impl Entry {
         self.flow.enabled && !self.is_off
     }
 
+    /// The first slot that has passed and no run has taken.
+    fn passed(&self, now: Timestamp) -> Option<Timestamp> {
+        self.missed.or(self.next).filter(|slot| *slot <= now)
+    }
+
     fn move_on(&mut self, after: Timestamp) {
         self.after = after;
         self.next = self.flow.recurrence.next(self.anchor, after);
@@ -266,7 +272,7 @@ impl Entry {
         if self.retry.failures > 0 {
             self.retry.at = Some(now);
         }
-        self.missed = self.missed.or(self.next).filter(|missed| *missed <= now);
+        self.missed = self.passed(now);
         self.move_on(now);
     }
 
