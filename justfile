@@ -4,7 +4,7 @@
 _list:
     @just --list --unsorted
 
-# After each change, in under a minute: format, lints, unit tests, the rules of the house. Needs Rust alone.
+# After each change, in about a minute: format, lints, unit tests, the rules of the house. Needs Rust alone.
 check:
     cargo fmt --all --check
     cargo clippy --lib --bins -- -D warnings

@@ -94,8 +94,9 @@ pub(super) async fn demo(arguments: Arguments) -> anyhow::Result<ExitCode> {
     // As it was typed, or as cargo names it: it need not be where the shell looks.
     let program = std::env::args().next().unwrap_or_else(|| "leadflow".to_owned());
     output::print(&format!(
-        "\nSee what it did:  {program} --config {} history\nGo live:          docs/getting-started.md\nIts files:    \
-             {}",
+        "\nSee what it did:  {program} --config {} history\n\
+         Go live:          docs/getting-started.md\n\
+         Its files:        {}",
         path.display(),
         folder.display()
     ))?;

@@ -86,9 +86,10 @@ fn differences(old: &Flow, new: &Flow) -> Vec<String> {
     }
     let rest = |flow: &Flow| {
         let email = &flow.email;
-        let of_mail = (email.each, email.max_rows, email.attach_csv, email.per_hour, email.importance);
+        let of_mail = (email.each, email.max_rows, email.attach_csv, email.per_hour);
+        let of_look = (email.importance, email.test_leads);
         let of_csv = (email.csv.clone(), email.csv_separator);
-        (of_mail, of_csv, email.reply_to.clone(), flow.description.clone(), flow.catch_up)
+        (of_mail, of_look, of_csv, email.reply_to.clone(), flow.description.clone(), flow.catch_up)
     };
     if rest(old) != rest(new) {
         found.push("other keys changed".to_owned());
@@ -119,5 +120,35 @@ fn recipients(old: &Flow, new: &Flow) -> Option<String> {
         (more, 0) => Some(format!("recipients +{more}")),
         (0, fewer) => Some(format!("recipients −{fewer}")),
         (more, fewer) => Some(format!("recipients +{more} −{fewer}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::flow::{Importance, Separator, TestLeads};
+    use crate::schedule::recurrence::Frequency;
+    use leadflow_core::testing::{FlowBuilder, every};
+
+    #[test]
+    fn a_key_of_the_mail_that_changes_is_said() {
+        let flow = || Arc::into_inner(FlowBuilder::new("leads", every(Frequency::Hour, 1)).build()).unwrap();
+        let old = flow();
+        let changes: [fn(&mut Flow); 6] = [
+            |flow| flow.email.test_leads = TestLeads::Hide,
+            |flow| flow.email.importance = Some(Importance::High),
+            |flow| flow.email.csv_separator = Separator::Tab,
+            |flow| flow.email.per_hour += 1,
+            |flow| flow.email.max_rows += 1,
+            |flow| flow.email.attach_csv = !flow.email.attach_csv,
+        ];
+        for change in changes {
+            let mut new = flow();
+            change(&mut new);
+            assert_eq!(differences(&old, &new), ["other keys changed"]);
+        }
+        assert_eq!(differences(&old, &old), Vec::<String>::new());
     }
 }

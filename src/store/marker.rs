@@ -49,7 +49,7 @@ pub(super) fn read(place: &Path) -> Option<Marker> {
 
 /// A marker that cannot be written is told, and nothing more: the state itself is well.
 pub(super) fn mark(place: &Path, id: &str, now: Timestamp) {
-    let note = "this file tells leadflow that there is a state; see docs/operating.md";
+    let note = "this file records that leadflow has a state; see docs/operating.md";
     let text = json!({ "state": id, "since": now.to_string(), "note": note }).to_string() + "\n";
     if let Err(error) = write(place, &text) {
         info!(

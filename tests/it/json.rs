@@ -11,7 +11,8 @@ use crate::support::flows_toml::{FlowsToml, KEYS, SINCE};
 use crate::support::leadflow::Sandbox;
 use crate::support::leads::leads;
 use crate::support::past::{self, PastState};
-use document::{Document, walk};
+pub(crate) use document::Document;
+use document::walk;
 use samples::samples;
 
 /// What differs from run to run.

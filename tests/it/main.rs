@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod alarms;
 #[cfg(test)]
+mod before;
+#[cfg(test)]
 mod border;
 #[cfg(test)]
 mod bounds;

@@ -220,7 +220,7 @@ impl AzureTable {
     async fn ask_to_delete(&self, row: &Row) -> Result<(), String> {
         let path = path_of(&self.target.table, &row.partition_key, &row.row_key);
         let url = format!("{}/{path}", self.endpoint.as_str().trim_end_matches('/'));
-        let url = url.parse().map_err(|_| format!("{} has an address that is none", self.target.host))?;
+        let url = url.parse().map_err(|_| format!("the address of {} is not valid", self.target.host))?;
         let mut headers = Headers::new();
         // Should the service understand the address otherwise, no other row goes.
         headers.insert(IF_MATCH, row.etag().unwrap_or_else(|| "*".to_owned()));

@@ -135,7 +135,7 @@ impl EmbeddedTable {
 
     fn connect(&self) -> Result<Connection, TableError> {
         let place = self.file.parent().zip(self.file.file_name().and_then(OsStr::to_str));
-        let (folder, name) = place.ok_or_else(|| self.failed(&"its name is none"))?;
+        let (folder, name) = place.ok_or_else(|| self.failed(&"its path has no file name"))?;
         let folder =
             Folder::make(folder, 0o700, Use::Own).map_err(|error| self.failed(&explained(folder, &error)))?;
         let db = open_database(&folder, name).map_err(|error| match error {

@@ -149,7 +149,7 @@ impl PastState {
     /// A run that has failed after these steps.
     pub(crate) fn failed(&mut self, when: (&str, i64), millis: i64, summary: &str, steps: Vec<Step>) {
         let (run, started) = self.begun(when);
-        let help = "look at the network, at DNS and at the firewall of this machine and of the storage account; the next run starts again";
+        let help = "check the network, DNS and the firewall of this machine and of the storage account; the next run starts again";
         let recorded = |step: Step| RecordedStep { step, took: SignedDuration::from_millis(1) };
         let steps: Vec<_> = steps.into_iter().map(recorded).collect();
         let failed =
