@@ -186,15 +186,19 @@ impl Machine {
         if let Some(file) = process.unread.take() {
             self.swap(file, process).await?;
         }
-        let to_be_due = self.to_be_due(process);
+        let mut to_be_due = self.to_be_due(process);
         let asked = self.requests();
         self.sabotage();
         let ticked = process.engine.tick().await;
         let ticked = self.endured(ticked)?;
         self.note_requests(&asked, process);
-        match ticked {
-            Some(tick) => self.note_due(&tick.due, process)?,
-            None => self.note_first_due(&to_be_due),
+        if let Some(tick) = ticked {
+            self.note_due(&tick.due, process)?;
+        } else {
+            // A tick that fails may have turned a flow off before.
+            let name = |number: usize| &self.world.story.plans[number].name;
+            to_be_due.retain(|number| process.engine.planner().is_on(name(*number)));
+            self.note_first_due(&to_be_due);
         }
         if self.world.break_it == Some(Break::SlotBeforeEnd) {
             let _ = state::take_slots(&self.world.store);

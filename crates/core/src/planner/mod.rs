@@ -126,11 +126,13 @@ impl Planner {
         due
     }
 
-    /// The clock was set back by this: slots that have passed and no run has taken are earlier by as much.
+    /// The clock was set back by this: slots that have passed and no run has taken are earlier by as much, and so are
+    /// retries.
     pub fn set_back(&mut self, by: SignedDuration) {
         let Some(last) = self.last_tick else { return };
         for entry in self.entries.values_mut() {
             entry.missed = entry.passed(last).and_then(|slot| slot.checked_sub(by).ok());
+            entry.retry.at = entry.retry.at.map(|at| at.checked_sub(by).unwrap_or(at));
         }
     }
 

@@ -269,3 +269,14 @@ fn a_slot_that_nobody_could_claim_is_earlier_when_the_clock_is_set_back() {
         (Some(at("2026-01-07T08:10:00Z")), Some(at("2026-01-07T07:00:00Z")))
     );
 }
+
+#[test]
+fn a_retry_is_earlier_when_the_clock_is_set_back() {
+    let flow = hourly();
+    let mut planner = loaded(&flow, "2026-01-08T10:00:00Z", None, "2026-01-08T10:00:00Z");
+    planner.due(at("2026-01-08T10:00:10Z"));
+    planner.failed("leads", at("2026-01-08T10:40:00Z"));
+    planner.set_back(SignedDuration::from_mins(5));
+    let order = planner.due(at("2026-01-08T10:38:00Z")).remove(0).order;
+    assert_eq!(order.cause, Cause::Retry);
+}
