@@ -155,9 +155,12 @@ pub(super) async fn until_sent(
             Outcome::Waiting => {
                 progress.set_message(format!("run {id}: {}; sending", output::line(&run.summary)));
                 let since = since_end.get_or_insert_with(Instant::now).elapsed();
-                let is_over = is_gone || stop() || since > FOR_THE_MAIL;
-                if is_over || !store.mails_of(id).await?.iter().any(is_to_be_tried) {
+                if is_gone || stop() || since > FOR_THE_MAIL {
                     return Ok(run);
+                }
+                if !store.mails_of(id).await?.iter().any(is_to_be_tried) {
+                    // Between the two looks a mail may have been sent, and the run with it.
+                    return Ok(store.run(id).await?.unwrap_or(run));
                 }
             }
             _ => return Ok(run),
