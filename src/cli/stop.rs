@@ -49,7 +49,7 @@ pub(super) async fn unless_stopped<T>(
                     return Err(Stopped::at_once(code).into());
                 }
                 output::eprint("stopping when what is under way has ended, within seconds; once more \
-                 stops at once");
+                                stops at once");
                 stopped_by = Some(code);
                 tell.send_replace(true);
             }

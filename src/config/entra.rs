@@ -5,11 +5,11 @@ use super::values::Folders;
 use crate::flow::{Cloud, Entra, Identity};
 
 const HELP: &str = "write { managed_identity = true }, or { tenant_id = \"…\", client_id = \"…\", client_secret = { \
- credential = \"…\" } }";
+                    credential = \"…\" } }";
 
 /// The key with its value, for a connection that has none.
 pub(super) const HELP_WHOLE: &str = "write entra = { managed_identity = true }, or entra = { tenant_id = \"…\", \
- client_id = \"…\", client_secret = { credential = \"…\" } }";
+                                     client_id = \"…\", client_secret = { credential = \"…\" } }";
 
 pub(super) fn cloud(section: &Section<'_>) -> Cloud {
     let choices = [("public", Cloud::Public), ("china", Cloud::China), ("usgovernment", Cloud::UsGovernment)];

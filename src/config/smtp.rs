@@ -71,7 +71,7 @@ fn host(section: &Section<'_>) -> Option<Spanned<String>> {
                 format!("write host = \"{host}\" and port = {port}")
             }
             _ => "write only the name or the address, host = \"smtp.contoso.example\"; the port goes into \
-             `port`"
+                  `port`"
                 .to_owned(),
         };
         section.problems.error(written.span(), format!("`{name}` is not a valid host name"), help);
@@ -103,7 +103,7 @@ fn helo(section: &Section<'_>) -> Option<String> {
     if name.is_none() {
         let message = format!("`{}` is not a valid name for EHLO", written.get_ref());
         let help = "write this machine's full name, helo = \"vm1.contoso.example\", or its address, helo = \
-         \"[192.0.2.4]\"";
+                    \"[192.0.2.4]\"";
         section.problems.error(written.span(), message, help);
     }
     name

@@ -53,7 +53,7 @@ impl Engine {
         if !matches!(timeout(FOR_RUNS, finish).await, Ok(Ok(()))) {
             warn!(
                 "runs under way are interrupted; they committed nothing and are run again at the next \
-             start"
+                 start"
             );
             self.break_off().await;
         }

@@ -96,7 +96,7 @@ fn parse_retry_after(value: &str, now: Option<Timestamp>) -> Option<Duration> {
 
 /// What to do about a proxy that asks for a login in the place of a server behind it.
 pub(crate) const LOGIN_FOR_PROXY: &str = "write the login into HTTPS_PROXY, as http://USER:PASSWORD@HOST:PORT, or \
- let this machine through the proxy without one";
+                                          let this machine through the proxy without one";
 
 /// Why there was no whole answer.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -57,7 +57,7 @@ pub enum StoreError {
     Mail(std::io::Error),
     /// The state folder, or a file of the database in it, is not the one that was opened.
     #[error("the state in {folder} was deleted or replaced while leadflow was running; nothing more is \
-     sent; start leadflow again", folder = .0.display())]
+             sent; start leadflow again", folder = .0.display())]
     Replaced(PathBuf),
     /// The new name of a flow has a state of its own.
     #[error("the flow `{0}` already has a state; use another name")]
@@ -113,7 +113,7 @@ pub enum StoreError {
     },
     /// The file system failed, or is one that `SQLite` cannot keep a write-ahead log on.
     #[error("the state folder {folder} does not support SQLite's write-ahead log; check its disk, and use \
-     a folder on a local one", folder = .0.display())]
+             a folder on a local one", folder = .0.display())]
     NoWal(PathBuf),
     /// The operation did not end: the process is stopping, or it has a fault.
     #[error("an operation on the state did not finish")]
@@ -128,8 +128,9 @@ pub enum StoreError {
     },
     /// A later version of leadflow has written the database.
     #[error(
-        "the state in {folder} was written by a later leadflow (its schema is {schema}; this one, leadflow {version}, supports up to {known}); install the later leadflow again, put a backup from before its installation in place of leadflow.db, or start \
-         again with `leadflow recover --since TIME`; nothing was changed",
+        "the state in {folder} was written by a later leadflow (its schema is {schema}; this one, leadflow {version}, \
+         supports up to {known}); install the later leadflow again, put a backup from before its installation in place of \
+         leadflow.db, or start again with `leadflow recover --since TIME`; nothing was changed",
         folder = .folder.display(), version = env!("CARGO_PKG_VERSION"), known = SCHEMA
     )]
     Later {
@@ -152,7 +153,7 @@ pub enum StoreError {
     },
     /// The database cannot be brought to the schema of this version.
     #[error(
-        "the state database leadflow.db cannot be brought to this version: {0}; put a backup in its place, or start again with \
+        "cannot upgrade the state database leadflow.db to this version: {0}; put a backup in its place, or start again with \
          `leadflow recover --since TIME`"
     )]
     Migration(String),

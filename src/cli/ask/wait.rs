@@ -85,7 +85,7 @@ impl<'a> DaemonWatch<'a> {
             }
             Ok(None | Some(Owner::Command { .. })) => {
                 let since = *self.gone_since.get_or_insert_with(|| {
-                    output::eprint("the daemon has ended; waiting whether it starts again");
+                    output::eprint("the daemon has ended; waiting for it to start again");
                     Instant::now()
                 });
                 since.elapsed() >= FOR_A_RESTART

@@ -27,7 +27,7 @@ pub(crate) struct Arguments {
 
 /// What is not searched, which no success can speak of.
 const NOT_TOUCHED: &str = "leadflow cannot erase backups, the log, mail servers or the recipients' \
- mailboxes";
+                           mailboxes";
 
 pub(super) async fn forget(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let config = &loaded.config;

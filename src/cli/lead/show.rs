@@ -120,7 +120,7 @@ fn text(key: &str, row: Option<&Row>, steps: &[ProvenanceStep], zone: &TimeZone)
             let _ = writeln!(
                 text,
                 "\nwritten {written} according to the table (a later write changes \
-             this)"
+                 this)"
             );
         }
         None => text.push_str("  it is no longer in the table\n"),

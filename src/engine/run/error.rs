@@ -22,7 +22,7 @@ pub enum RunError {
     Spool(#[from] std::io::Error),
     /// There are more new rows than a run can process.
     #[error("the table has more than {rows} new rows, or {} GiB of them, which is more than one run can \
-     mail", bytes >> 30)]
+             mail", bytes >> 30)]
     TooMuch {
         /// How many rows it can.
         rows: usize,

@@ -80,12 +80,12 @@ pub(super) fn explained(
 fn managed(client_id: Option<&str>, status: u16, words: &str) -> EntraError {
     match (status, client_id) {
         (400, None) => EntraError::new(format!("this machine has no managed identity of its own: \
-         {words}")).help(
+                                                {words}")).help(
             "portal: the virtual machine → Security → Identity → System assigned → On; or \
              az vm identity assign --resource-group GROUP --name MACHINE; or name a user-assigned one by its client_id",
         ),
         (400, Some(id)) => EntraError::new(format!("the managed identity {id} is not assigned to this machine: \
-         {words}"))
+                                                    {words}"))
             .help(
                 "portal: the virtual machine → Security → Identity → User assigned → Add; or \
                  az vm identity assign --resource-group GROUP --name MACHINE --identities IDENTITY; client_id is the \

@@ -282,7 +282,7 @@ impl Smtp {
             return Fault::Refused(self.takes_no_mail(from, &TransportError::Refused(reply.clone())));
         }
         let general = "its policy may be meant for the sender, for a recipient or for this mail: whether other mails \
-         go through shows which";
+                       go through shows which";
         let help = remedy::help_for_policy(reply, self.has_login).unwrap_or(general);
         let words = format!("the server declines the mail: {reply}");
         Fault::Broke { error: ConnectError::new(words, Some(help)), at: None }

@@ -94,7 +94,7 @@ impl TableError {
             ),
             (412, _) => {
                 Self::new(format!("the row of the table `{table}` in `{account}` has changed since it was \
-                 read"))
+                                   read"))
                     .help("it was rewritten in the meantime; run the command again")
             }
             _ => error,

@@ -24,7 +24,7 @@ impl Database {
             clock_went_back(&tx, None, now)?;
         }
         let new = "INSERT OR REPLACE INTO meta (name, value) VALUES ('owner', lower(hex(randomblob(8)))) RETURNING \
-         value";
+                   value";
         let owner = tx.query_row(new, [], |row| row.get(0))?;
         let runs = interrupt_runs(&tx, now)?;
         crash_point("runs-interrupted");

@@ -110,7 +110,7 @@ pub(super) fn redirect(
     let is_free = tx
         .prepare(
             "SELECT 1 FROM mails WHERE id = ?1 AND sending = 0 AND EXISTS (SELECT 1 FROM texts WHERE mail = \
-         mails.id)",
+             mails.id)",
         )?
         .exists([mail])?;
     let before = recipients_of(tx, mail)?;

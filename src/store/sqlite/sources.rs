@@ -57,7 +57,7 @@ impl Database {
             params![source, to_db(baseline)],
         )?;
         let done = "UPDATE flows SET preset_begin = NULL WHERE id = (SELECT flow FROM sources WHERE id = \
-         ?1)";
+                    ?1)";
         tx.execute(done, [source])?;
         tx.commit()?;
         Ok(())

@@ -33,7 +33,7 @@ fn migrations_are_sound() {
 fn every_table_of_the_schema_is_looked_for() {
     let database = Database::in_memory().unwrap();
     let names = "SELECT group_concat(name, ' ') FROM (SELECT name FROM sqlite_schema WHERE type = 'table' \
-     AND name NOT LIKE 'sqlite%' ORDER BY name)";
+                 AND name NOT LIKE 'sqlite%' ORDER BY name)";
     assert_eq!(database.raw(names).unwrap(), Some(TABLES.join(" ")));
 }
 

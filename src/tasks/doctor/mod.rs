@@ -172,7 +172,7 @@ async fn table(
             };
             let help = names.map(|names| match names.as_slice() {
                 [] => "the account has no table yet; press Validate in Partner Center, or create one in \
-                 the portal"
+                       the portal"
                     .to_owned(),
                 names => format!("the account has {}", names.join(", ")),
             });

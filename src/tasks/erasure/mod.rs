@@ -176,7 +176,7 @@ async fn verify(config: &Config, person: &Person, with_tables: bool, report: &mu
         if !report.erased.is_log_empty {
             report.left.push(Leftover {
                 what: "the state's write-ahead log could not be emptied, because another process is \
-                 reading the state"
+                       reading the state"
                     .to_owned(),
                 help: "run the command again, or stop leadflow first".to_owned(),
             });

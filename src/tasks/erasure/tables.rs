@@ -214,7 +214,7 @@ fn still_there(found: &FoundRow, why: Option<String>) -> Leftover {
         what: format!("the row {partition_key}/{row_key} is still in {}: {why}", found.table),
         help:
             "let leadflow delete (a SAS needs the permission `d`), or delete the row in the portal (Storage \
-         browser), then run the command again"
+             browser), then run the command again"
                 .to_owned(),
     }
 }
@@ -239,7 +239,7 @@ pub(super) fn partly_seen(config: &Config) -> Vec<Leftover> {
             left.push(Leftover {
                 what: format!("the signature of {name} covers only a range of its rows (spk, epk)"),
                 help: "the others were not searched; use a signature for the whole table, then run the \
-                 command again"
+                       command again"
                     .to_owned(),
             });
         }

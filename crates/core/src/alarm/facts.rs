@@ -134,7 +134,7 @@ fn expiring(name: &str, (ends, place): &(Timestamp, String), now: Timestamp) -> 
         what,
         help: format!(
             "make a new one (az storage table generate-sas) and put it into {place}; no rows are missed \
-         meanwhile"
+             meanwhile"
         ),
         look: "leadflow check".to_owned(),
     })
@@ -172,7 +172,7 @@ fn of_reading(
             times: 1,
             what: format!(
                 "{problem}; no row is lost, but the watermark is not advanced, so each run reads more than \
-             the last"
+                 the last"
             ),
             help: "set this machine's clock: timedatectl set-ntp true".to_owned(),
             look: "leadflow check --online".to_owned(),

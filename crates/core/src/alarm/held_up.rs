@@ -48,7 +48,7 @@ pub(super) fn alarm(connection: &str, since: Timestamp, what: String) -> Alarm {
         times: 1,
         what,
         help: "check that the table service answers and that its secret can be read; flows of other connections \
-         continue, and the waiting runs catch up afterwards"
+               continue, and the waiting runs catch up afterwards"
             .to_owned(),
         look: "leadflow check --online".to_owned(),
     }

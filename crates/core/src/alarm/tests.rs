@@ -200,7 +200,7 @@ fn a_connection_that_holds_flows_up_is_told_once_and_not_for_each_of_its_flows()
         alarms.map(|alarm| (alarm.kind, alarm.about, alarm.what)).collect::<Vec<_>>()
     };
     let words = "leads and 1 other wait longer than their recurrence, since 2026-01-05T11:00:00Z: the \
-     runs of a, b are still waiting for t";
+                 runs of a, b are still waiting for t";
     assert_eq!(told("t"), [(AlarmKind::HeldUp, "t".to_owned(), words.to_owned())]);
     assert_eq!(
         told("gone").iter().map(|alarm| alarm.0).collect::<Vec<_>>(),

@@ -337,7 +337,7 @@ mod tests {
     #[test]
     fn loops_are_counted_where_they_are_within_each_other() {
         let text = "{{#each rows}}{{#if a}}{{#each columns}}{{> _a}}{{/each}}{{/if}}{{/each}}{{#each \
-         rows}}{{> _a}}{{/each}}";
+                    rows}}{{> _a}}{{/each}}";
         let found = walk(&Template::compile(text).unwrap(), &["_a".to_owned()], true);
         let partial = |loops| Finding::Partial("_a".to_owned(), loops);
         assert_eq!(found, [Finding::Loops(1), Finding::Loops(2), partial(2), Finding::Loops(1), partial(1)]);

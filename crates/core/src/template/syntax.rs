@@ -167,7 +167,7 @@ fn of_block<'a>(tag: &Tag<'a>, open: &mut Vec<(&'a str, usize)>, text: &str) -> 
             let line = text[..start].matches('\n').count() + 1;
             let message = format!(
                 "`{{{{/{closing}}}}}` closes the block `{{{{#{opened}}}}}` of line \
-             {line}"
+                 {line}"
             );
             Some((message, format!("close that one first, with {{{{/{opened}}}}}")))
         }

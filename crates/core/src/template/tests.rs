@@ -56,7 +56,7 @@ fn a_value_that_is_not_there_is_told_as_the_doubt_of_its_place() {
 #[test]
 fn lines_of_a_text_are_indented_however_the_value_stands_there() {
     let text = "{{{x}}}\n{{#if x}}{{{x}}}{{else}}{{{x}}}{{/if}}\n{{#if y}}{{else}}{{{x}}}{{/if}}\n{{#> \
-     _a}}{{{x}}}{{/_a}}";
+                _a}}{{{x}}}{{/_a}}";
     let mut sources = Sources {
         text: Some(Source { place: TemplateLocation::Body, text: text.to_owned() }),
         ..Sources::default()

@@ -76,7 +76,7 @@ mod tests {
 
     const BYTES: &str = "From: leads@contoso.example\r\nSubject: a\r\n b\r\n\
         To: =?utf-8?b?7JiB7JeF?= <sales@contoso.example>,\r\n partners@contoso.example\r\nCc: boss@contoso.example\r\n\r\n\
-        To: nobody@contoso.example\r\n";
+                         To: nobody@contoso.example\r\n";
 
     fn addressed_to(bytes: &str, recipients: &[&str]) -> String {
         let recipients: Vec<String> = recipients.iter().map(|address| (*address).to_owned()).collect();

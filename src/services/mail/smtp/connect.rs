@@ -105,7 +105,7 @@ async fn connect(
     let (Security::StartTls, Some(tls)) = (smtp.security, &tls) else { return Ok((transport, capabilities)) };
     if !capabilities.starttls {
         let help = "write security = \"tls\" and port = 465, or port = 587; unencrypted mail is allowed on this \
-         machine only";
+                    machine only";
         return Err(ConnectError::new(format!("{place} offers no STARTTLS"), Some(help)));
     }
     let protect = async {

@@ -27,13 +27,13 @@ pub(super) enum Stage {
 pub(super) const WAITED_OUT: &str =
     "leadflow tries again, and the mails wait; check the mail server if it persists";
 const FOR_NAME: &str = "the server does not accept the name that this machine gives in EHLO: set the connection's `helo` to \
-     this machine's full host name, such as helo = \"vm1.contoso.example\"";
+                        this machine's full host name, such as helo = \"vm1.contoso.example\"";
 const FOR_PORT: &str = "check host, port and security: `tls` is usually port 465 and `starttls` port 587";
 const FOR_PROTECTION: &str = "the server requires TLS first: write security = \"starttls\" and port = 587";
 const FOR_LOGIN: &str =
     "the server requires a login: write login = { username = \"…\", password = { credential = \"…\" } }";
 const FOR_PASSWORDS: &str = "the server no longer accepts passwords: use a `graph` connection, or write `oauth` in place of \
-     `password`; see docs/office365.md";
+                             `password`; see docs/office365.md";
 
 /// Why there is no connection; `name` is what this machine called itself.
 pub(super) fn no_connection(
@@ -85,7 +85,7 @@ fn help_for_network(stage: Stage, failure: &TransportError, smtp: &SmtpConnectio
         (_, TransportError::NoSuchHost(_)) => {
             format!(
                 "check `host`: this machine finds no address for {0}; `getent hosts {0}` shows what \
-             it finds",
+                 it finds",
                 smtp.host
             )
         }
@@ -114,11 +114,11 @@ pub(super) fn is_passing(failure: &TransportError) -> bool {
 pub(super) fn help_for_mechanisms(capabilities: &Capabilities) -> &'static str {
     if capabilities.is_empty() {
         return "clients sign in at port 587 (security = \"starttls\") or 465 (\"tls\"); remove `login` if the server \
-         needs none";
+                needs none";
     }
     if capabilities.takes_tokens() {
         return "the server accepts tokens, not passwords: write `oauth` in place of `password`, see \
-         docs/office365.md";
+                docs/office365.md";
     }
     "make the server offer PLAIN or LOGIN over TLS, or use another server: leadflow supports no other way to sign in \
      with a password"

@@ -99,7 +99,7 @@ fn a_date_format_of_another_language_is_told_in_this_one() {
 #[test]
 fn columns_and_fields_are_told() {
     let text = "{{length}}{{#each rows}}{{Region}}{{#if [Last Name]}}{{lead.email}}{{/if}}{{lookup this \
-     \"City\"}}{{#each lead.others}}{{value}}{{/each}}{{/each}}{{rows.0.Zip}}";
+                \"City\"}}{{#each lead.others}}{{value}}{{/each}}{{/each}}{{rows.0.Zip}}";
     let template = Template::compile(text).unwrap();
     let found = of_mail([("body", &template)], &[]).into_iter().map(|(_, named)| match named {
         Named::Column { name, .. } => name,
