@@ -33,12 +33,26 @@ impl Machine {
     }
 
     /// Flows are due to read their tables, for the first time perhaps.
-    pub(super) fn note_first_due(&self, flows: &[usize]) {
+    pub(super) fn note_first_due(&self, flows: &[usize], is_recorded: bool) {
         let mut state = self.world.lock();
         let at = (state.now, state.now_by_machine());
         for flow in flows {
-            let table = self.world.definition(&state, *flow).table;
-            state.flows[*flow].tables[table].due.get_or_insert(at);
+            let definition = self.world.definition(&state, *flow);
+            let (table, recurrence) = (definition.table, definition.minutes);
+            let table = &mut state.flows[*flow].tables[table];
+            if is_recorded {
+                table.unrecorded = None;
+            } else if table.due.is_none() {
+                table.unrecorded = Some(recurrence);
+            }
+            table.due.get_or_insert(at);
+        }
+    }
+
+    /// What a process that starts cannot know.
+    pub(super) fn forget_unrecorded(&self, file: usize) {
+        for (flow, definition) in self.world.story.files[file].iter().enumerate() {
+            self.world.lock().forget_unrecorded(flow, definition.minutes);
         }
     }
 
@@ -47,7 +61,7 @@ impl Machine {
     pub(super) fn note_due(&mut self, due: &[Arc<Flow>], process: &mut Process) -> Result<(), Violation> {
         for flow in due {
             let Some(number) = self.number(&flow.name) else { continue };
-            self.note_first_due(&[number]);
+            self.note_first_due(&[number], true);
             let state = self.world.lock();
             // While the state cannot be used no run can be claimed.
             let failed =

@@ -153,6 +153,7 @@ impl Machine {
         let started = Engine::start(ctx, Arc::clone(&self.configs[file])).await;
         let Some(engine) = self.endured(started)? else { return Ok(None) };
         self.leave_tables(file);
+        self.forget_unrecorded(file);
         Ok(Some(Process { engine, unread: None, failed: BTreeMap::new() }))
     }
 
@@ -198,7 +199,7 @@ impl Machine {
             // A tick that fails may have turned a flow off before.
             let name = |number: usize| &self.world.story.plans[number].name;
             to_be_due.retain(|number| process.engine.planner().is_on(name(*number)));
-            self.note_first_due(&to_be_due);
+            self.note_first_due(&to_be_due, false);
         }
         if self.world.break_it == Some(Break::SlotBeforeEnd) {
             let _ = state::take_slots(&self.world.store);

@@ -106,6 +106,8 @@ pub(super) struct FlowJournal {
 pub(super) struct TableJournal {
     /// When the flow was first due to read it, in true time, and what the machine's clock showed.
     pub(super) due: Option<(i64, i64)>,
+    /// The recurrence by which it was due when the state could not be used, so that no claim of a run recorded it.
+    pub(super) unrecorded: Option<i64>,
     /// A run has asked it for something.
     pub(super) was_asked: bool,
     /// The service sent no time when it was asked for it.
@@ -272,6 +274,16 @@ impl State {
     pub(super) fn leave_tables(&mut self, flow: usize, but: Option<usize>) {
         for (number, table) in self.flows[flow].tables.iter_mut().enumerate() {
             if !table.was_asked && but != Some(number) {
+                table.due = None;
+            }
+        }
+    }
+
+    /// A process knows the slots of its own file alone: one that was never recorded, and that the recurrence of now
+    /// does not have, went with the process before.
+    pub(super) fn forget_unrecorded(&mut self, flow: usize, recurrence: i64) {
+        for table in &mut self.flows[flow].tables {
+            if table.unrecorded.take().is_some_and(|noted| noted != recurrence) {
                 table.due = None;
             }
         }

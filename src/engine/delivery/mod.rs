@@ -145,8 +145,9 @@ impl Delivery {
         let mut session: OpenSession = None;
         let mut is_rate_limited = false;
         while !stop() {
-            let Some(message) = self.store.next_message(lane, self.clock.now()).await? else { break };
-            if self.is_within_hour(config, &message).await? {
+            let now = self.clock.now();
+            let Some(message) = self.store.next_message(lane, now).await? else { break };
+            if self.is_within_hour(config, &message, now).await? {
                 is_rate_limited =
                     self.deliver_one(config, message, &mut session).await? == Delivered::RateLimited;
             }
@@ -157,13 +158,18 @@ impl Delivery {
         Ok(is_rate_limited)
     }
 
-    /// Whether the flow may send another message in this hour; if not, all its new messages are deferred.
-    async fn is_within_hour(&self, config: &Config, message: &QueuedMessage) -> Result<bool, StoreError> {
+    /// Whether the flow may send another message in this hour; if not, all its new messages are deferred. It is asked of
+    /// the moment of the claim: an older message may come due since then, and goes first.
+    async fn is_within_hour(
+        &self,
+        config: &Config,
+        message: &QueuedMessage,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
         let flow =
             message.flow.as_ref().and_then(|name| config.flows.get(name)).filter(|_| message.tries == 0);
         let Some(flow) = flow else { return Ok(true) };
         let per_hour = flow.email.per_hour;
-        let now = self.clock.now();
         let deferred = self.store.defer_flow_if_used_up(&flow.name, per_hour, now).await?;
         let Some(DeferredFlow { messages, until }) = deferred else { return Ok(true) };
         info!(flow = flow.name, mails = messages, %until, "per_hour = {per_hour} is reached: the other mails wait");
