@@ -31,7 +31,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "OUTCOME", value_delimiter = ',', value_parser = outcomes())]
     status: Vec<Outcome>,
     /// Only runs that began then or later: 2026-11-20, 2026-11-20T08:00 (in `settings.time_zone`),
-    /// "3 days"
+    /// 2026-11-20T08:00:00Z, or how long ago: "3 days"
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
     /// Only runs that began before this time

@@ -29,8 +29,8 @@ pub(crate) struct RenameArguments {
 #[derive(clap::Args)]
 pub(crate) struct RecoverArguments {
     /// Every flow starts here: earlier rows are not mailed, later ones are, including those that were
-    /// mailed already. A date, a time (in `settings.time_zone`), or how long ago: "2026-11-20",
-    /// "2026-11-20T08:00", "2026-11-20T08:00:00Z", "3 days"
+    /// mailed already: 2026-11-20, 2026-11-20T08:00 (in `settings.time_zone`), 2026-11-20T08:00:00Z,
+    /// or how long ago: "3 days"
     #[arg(long, value_name = "TIME")]
     since: String,
 }

@@ -94,7 +94,7 @@ enum Command {
     Replay(trigger::ReplayArguments),
     /// Show, retry, redirect or drop mails that are waiting, held or uncertain
     Outbox(outbox::Arguments),
-    /// List, prove and export leads, add a test lead, erase a person
+    /// List and export leads, show the proof of one, add a test lead, erase a person
     Lead(lead::Arguments),
     /// List or create the tables of a connection
     Table(table::Arguments),
@@ -108,7 +108,7 @@ enum Command {
     Recover(maintenance::RecoverArguments),
     /// Turn on a flow that `leadflow off` turned off
     On(on_off::Arguments),
-    /// Turn a flow off until it is turned on again; queued mails are still sent
+    /// Turn a flow off until it is turned on again; waiting mails are still sent
     Off(on_off::Arguments),
     /// Run a self-contained demo (embedded table, mail folder)
     Demo(demo::Arguments),

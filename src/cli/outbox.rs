@@ -129,8 +129,8 @@ fn columns() -> [Column; 8] {
         Column::number("run"),
         Column::text("made").if_room(2),
         Column::text("state").shrinks(9),
-        Column::number("tries"),
-        Column::text("next try"),
+        Column::number("attempts"),
+        Column::text("next attempt"),
         Column::text("subject").shrinks(12).if_room(1),
     ]
 }

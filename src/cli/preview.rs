@@ -27,7 +27,8 @@ pub(crate) struct Arguments {
     /// Show the newest rows, mailed or not
     #[arg(long, value_name = "COUNT", conflicts_with = "since")]
     last: Option<usize>,
-    /// Show rows written since then, mailed or not: 2026-01-05, 2026-01-05T08:00:00 (in the flow's zone), "2 days"
+    /// Show rows written since then, mailed or not: 2026-11-20, 2026-11-20T08:00 (in the flow's time zone),
+    /// 2026-11-20T08:00:00Z, or how long ago: "3 days"
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
     /// Also write the mail's HTML to this file

@@ -38,8 +38,8 @@ pub(crate) struct ResubmitArguments {
 pub(crate) struct ReplayArguments {
     /// The flow's name in flows.toml
     flow: String,
-    /// Rows written later than this: "2026-11-20", "2026-11-20T08:00" (in `settings.time_zone`),
-    /// "2026-11-20T08:00:00Z", or how long ago: "3 days"
+    /// Rows written later than this: 2026-11-20, 2026-11-20T08:00 (in `settings.time_zone`),
+    /// 2026-11-20T08:00:00Z, or how long ago: "3 days"
     #[arg(long, value_name = "TIME")]
     from: String,
     /// And not later than this [default: now]
@@ -51,7 +51,7 @@ pub(crate) struct ReplayArguments {
     /// Do not ask for confirmation
     #[arg(long, short)]
     yes: bool,
-    /// Print JSON; does not ask, so it needs --yes
+    /// Print JSON; needs --yes
     #[arg(long)]
     json: bool,
 }

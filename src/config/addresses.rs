@@ -22,7 +22,7 @@ impl Section<'_> {
         if !texts.is_empty() && texts.iter().all(|text| parts(text.get_ref()) == 0) {
             self.problems.error(
                 texts[0].span(),
-                format!("{key} contains no address"),
+                format!("`{key}` contains no address"),
                 "write an address, or remove it",
             );
         }
@@ -30,8 +30,8 @@ impl Section<'_> {
             for part in text.get_ref().split(separator).map(str::trim).filter(|part| !part.is_empty()) {
                 let Some(mailbox) = self.mailbox(part, text.span()) else { continue };
                 if found.iter().any(|other| other.address == mailbox.address) {
-                    let message = format!("{} appears twice in {key}", mailbox.address);
-                    self.problems.warn(text.span(), message, "only one copy is sent");
+                    let message = format!("`{key}` contains {} twice", mailbox.address);
+                    self.problems.warn(text.span(), message, "remove one of them; only one copy is sent");
                 } else {
                     found.push(mailbox);
                 }

@@ -19,7 +19,7 @@ pub(super) struct Connections {
     names: Vec<String>,
 }
 
-const KINDS: &str = "azure_table, embedded_table, graph, smtp, mail_folder";
+const KINDS: [&str; 5] = ["azure_table", "embedded_table", "graph", "smtp", "mail_folder"];
 /// Mails a minute when nothing is said; Exchange Online takes 30 from a mailbox.
 pub(super) const PER_MINUTE: u32 = 30;
 
@@ -32,15 +32,15 @@ pub(super) fn read(root: &Section<'_>, folders: &Folders) -> Connections {
             .and_then(|table| azure(table, folders))
             .map(TableConnection::Azure);
         let embedded = section.section("embedded_table").and_then(|table| embedded(table, folders));
+        let graph = section.section("graph").and_then(|mail| graph(mail, folders));
         let smtp =
             section.section("smtp").and_then(|mail| smtp::read(mail, folders)).map(MailConnection::Smtp);
-        let graph = section.section("graph").and_then(|mail| graph(mail, folders));
         let folder = section.section("mail_folder").map(|mail| folder(mail, folders));
-        let kinds = ["azure_table", "embedded_table", "graph", "smtp", "mail_folder"];
-        let count = kinds.iter().filter(|kind| section.has(kind)).count();
+        let count = KINDS.iter().filter(|kind| section.has(kind)).count();
         if count != 1 {
             let name = name.get_ref();
-            section.not_one("kind", &format!("write [connections.{name}.KIND] with one of {KINDS}"));
+            let kinds = KINDS.join(", ");
+            section.not_one("kind", &format!("write [connections.{name}.KIND] with one of {kinds}"));
         }
         section.finish();
         if let Some(table) = azure.or(embedded) {
@@ -58,7 +58,7 @@ impl Connections {
     pub(super) fn table_named(&self, section: &Section<'_>, key: &'static str) -> Option<String> {
         let Some(name) = section.text(key) else {
             if !section.has(key) {
-                section.missing(key, "name one of [connections.…]");
+                section.missing(key, "write the name of one of [connections.…]");
             }
             return None;
         };
@@ -72,7 +72,7 @@ impl Connections {
         if names.is_empty() {
             section.missing(
                 key,
-                "name one of [connections.…], or several in a list: the next one when the first fails",
+                "write the name of one of [connections.…], or a list: leadflow uses the next one when the first fails",
             );
         }
         let list: Vec<&str> = self.mails.keys().map(String::as_str).collect();
@@ -127,15 +127,15 @@ fn azure(section: Section<'_>, folders: &Folders) -> Option<AzureConnection> {
     if given.len() != 1 {
         section.not_one(
             "way to sign in",
-            "write connection_string = { env = \"…\" }, or account with entra, shared_key or sas",
+            "write connection_string = { env = \"…\" }, or `account` with `entra`, `shared_key` or `sas`",
         );
     }
     if account.is_none() && !section.has("account") && given.iter().any(|key| *key != "connection_string") {
-        section.missing("account", "write the name of the storage account");
+        section.missing("account", "write the name of the storage account: account = \"contosoleads\"");
     }
     for (key, what) in [("account", "names the account"), ("cloud", "names the cloud")] {
         if let Some(span) = section.span_of(key).filter(|_| given == ["connection_string"]) {
-            let message = format!("{key} cannot be combined with connection_string");
+            let message = format!("`{key}` cannot be combined with `connection_string`");
             section.problems.error(span, message, format!("remove it: the connection string already {what}"));
         }
     }

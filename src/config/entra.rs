@@ -28,11 +28,11 @@ pub(super) fn read(outer: &Section<'_>, key: &'static str, cloud: Cloud, folders
         let span = section.span_of("managed_identity").unwrap_or_else(|| section.span());
         section.problems.error(span, "managed_identity = false names no identity", HELP);
     } else if managed == Some(true) && (has("tenant_id") || has("client_secret")) {
-        let message = "a managed identity takes no tenant_id or client_secret";
+        let message = "a managed identity takes no `tenant_id` or `client_secret`";
         section.problems.error(
             section.span(),
             message,
-            "remove them; client_id names a user-assigned identity",
+            "remove them; `client_id` names a user-assigned identity",
         );
     } else if !has("managed_identity") {
         for key in ["tenant_id", "client_id", "client_secret"] {
@@ -57,7 +57,7 @@ fn name(section: &Section<'_>, key: &'static str) -> Option<String> {
     let fits = text.get_ref().chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '.');
     if !fits {
         let help = "copy it from entra.microsoft.com: App registrations → the application → Overview";
-        section.problems.error(text.span(), format!("`{}` is not a valid {key}", text.get_ref()), help);
+        section.problems.error(text.span(), format!("`{}` is not valid for `{key}`", text.get_ref()), help);
     }
     fits.then(|| text.into_inner())
 }

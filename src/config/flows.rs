@@ -166,7 +166,11 @@ fn warn_of_fixed(section: &Section<'_>, length: SignedDuration, each: SignedDura
     let slack = length.saturating_sub(each);
     let message = if slack.is_negative() {
         let lost = words(slack.abs());
-        format!("a fixed window of {} every {} misses the rows of {lost}", words(length), words(each))
+        format!(
+            "a fixed window of {} every {} misses the rows of the other {lost}",
+            words(length),
+            words(each)
+        )
     } else if slack.is_zero() {
         "with a fixed window, rows written while a run is late or leadflow is down are never mailed"
             .to_owned()

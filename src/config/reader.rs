@@ -52,7 +52,7 @@ impl<'a> Section<'a> {
     }
 
     fn expected<T>(&self, what: &str, key: &str, value: &Spanned<DeValue<'_>>) -> Option<T> {
-        let message = format!("{key} should be {what}, not {}", kind_of(value.get_ref()));
+        let message = format!("`{key}` should be {what}, not {}", kind_of(value.get_ref()));
         self.problems.error(value.span(), message, "");
         None
     }
@@ -61,7 +61,11 @@ impl<'a> Section<'a> {
         let value = self.value(key)?;
         match value.get_ref() {
             DeValue::String(text) if text.trim().is_empty() => {
-                self.problems.error(value.span(), format!("{key} is empty"), "give it a value, or remove it");
+                self.problems.error(
+                    value.span(),
+                    format!("`{key}` is empty"),
+                    "give it a value, or remove it",
+                );
                 None
             }
             DeValue::String(text) => Some(Spanned::new(value.span(), text.clone().into_owned())),
@@ -83,8 +87,8 @@ impl<'a> Section<'a> {
         if let Some(number) = u32::try_from(number).ok().filter(|number| range.contains(number)) {
             Some(number)
         } else {
-            let help = format!("{} to {}", range.start(), range.end());
-            self.problems.error(value.span(), format!("{key} = {number} is out of range"), help);
+            let help = format!("use {} to {}", range.start(), range.end());
+            self.problems.error(value.span(), format!("{number} is out of range for `{key}`"), help);
             None
         }
     }
@@ -106,7 +110,7 @@ impl<'a> Section<'a> {
             let number = self.number_of(key, value)?;
             let small = i8::try_from(number).ok();
             if small.is_none() {
-                self.problems.error(value.span(), format!("{number} is out of range for {key}"), "");
+                self.problems.error(value.span(), format!("{number} is out of range for `{key}`"), "");
             }
             small
         };
@@ -117,7 +121,7 @@ impl<'a> Section<'a> {
     pub(super) fn texts(&self, key: &'static str) -> Vec<Spanned<String>> {
         let text = |value: &Spanned<DeValue<'_>>| match value.get_ref() {
             DeValue::String(text) if text.trim().is_empty() => {
-                self.problems.error(value.span(), format!("{key} contains an empty string"), "remove it");
+                self.problems.error(value.span(), format!("`{key}` contains an empty string"), "remove it");
                 None
             }
             DeValue::String(text) => Some(Spanned::new(value.span(), text.clone().into_owned())),
@@ -155,8 +159,8 @@ impl<'a> Section<'a> {
         let found = choices.iter().find(|(known, _)| known == word.get_ref());
         if found.is_none() {
             let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
-            let help = format!("{}one of {}", did_you_mean(word.get_ref(), &words), words.join(", "));
-            self.problems.error(word.span(), format!("`{}` is not a valid {key}", word.get_ref()), help);
+            let help = format!("{}use one of {}", did_you_mean(word.get_ref(), &words), words.join(", "));
+            self.problems.error(word.span(), format!("`{}` is not valid for `{key}`", word.get_ref()), help);
         }
         found.map(|(_, choice)| *choice)
     }
@@ -226,9 +230,9 @@ impl<'a> Section<'a> {
         Section::new(name, table, span, self.problems)
     }
 
-    /// Says that the table lacks something.
-    pub(super) fn missing(&self, what: &str, help: &str) {
-        self.problems.error(self.span(), format!("[{}] has no {what}", self.name), help);
+    /// Says that the table lacks a key.
+    pub(super) fn missing(&self, key: &str, help: &str) {
+        self.problems.error(self.span(), format!("[{}] has no `{key}`", self.name), help);
     }
 
     /// Says that the table gives none of the choices, or several.

@@ -60,11 +60,12 @@ fn schedule(section: &Section<'_>) -> Option<Schedule> {
         ["frequency", "interval", "start_time", "hours", "minutes", "week_days", "month_days"];
     let cron = section.text("cron");
     let every = every(section);
-    let has_fields = FIELDS.into_iter().any(|field| section.has(field));
+    let fields: Vec<_> = FIELDS.into_iter().filter(|field| section.has(field)).collect();
     match (cron, every) {
-        (Some(cron), _) if has_fields => {
-            let help = "write either cron or frequency and interval";
-            section.problems.error(cron.span(), "cron cannot be combined with the other fields", help);
+        (Some(cron), _) if !fields.is_empty() => {
+            let message = format!("`cron` cannot be combined with `{}`", fields.join("`, `"));
+            let help = "write either `cron`, or `frequency` and `interval`";
+            section.problems.error(cron.span(), message, help);
             None
         }
         (Some(cron), _) => Some(Schedule::Cron(cron.into_inner())),
@@ -80,8 +81,7 @@ fn schedule(section: &Section<'_>) -> Option<Schedule> {
 fn every(section: &Section<'_>) -> Option<Every> {
     let frequency = section.choice("frequency", &Frequency::WORDS);
     let week_days = section.texts("week_days");
-    let week_days =
-        week_days.iter().filter_map(|day| section.choose("day of the week", day, &WEEK_DAYS)).collect();
+    let week_days = week_days.iter().filter_map(|day| section.choose("week_days", day, &WEEK_DAYS)).collect();
     let every = Every {
         frequency: frequency.unwrap_or(Frequency::Hour),
         interval: section.integer("interval", 0..=u32::MAX).unwrap_or(1),
@@ -101,9 +101,9 @@ fn start_time(section: &Section<'_>) -> Option<DateTime> {
     let parsed = parsed.filter(|at| (1970..=2199).contains(&at.year()));
     if parsed.is_none() {
         let help = if has_zone {
-            "remove Z or the offset: it is local time in time_zone"
+            "remove Z or the offset: it is local time in `time_zone`"
         } else {
-            "write start_time = \"2026-01-05T08:00:00\", local time in time_zone, from 1970 to 2199"
+            "write start_time = \"2026-01-05T08:00:00\", local time in `time_zone`, from 1970 to 2199"
         };
         section.problems.error(
             text.span(),

@@ -29,8 +29,8 @@ pub(super) fn check(
             .any(|known| known.eq_ignore_ascii_case(column))
     };
     if test_leads == TestLeads::Hide && !is_selected("CustomerInfo") {
-        let message = "select omits CustomerInfo: a test lead that is marked only there is not hidden";
-        let help = "add \"CustomerInfo\" to select in the flow's table section";
+        let message = "`select` omits CustomerInfo: a test lead that is marked only there is not hidden";
+        let help = "add \"CustomerInfo\" to `select` in the flow's table section";
         section.problems.warn(section.span_of("test_leads").unwrap_or_else(|| section.span()), message, help);
     }
     let is_empty = |field: &&str| !lead::sources_of(field).iter().any(|column| is_selected(column));
@@ -52,7 +52,8 @@ pub(super) fn check(
     }
     let names = columns.into_iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
     let span = ["template", "body", "csv"].into_iter().find_map(|key| section.span_of(key));
-    let message = format!("select omits columns that the mails show: {} will be empty", shown.join(", "));
-    let help = format!("add {names} to select in the flow's table section");
+    let message =
+        format!("`select` omits columns that the mails show; these will be empty: {}", shown.join(", "));
+    let help = format!("add {names} to `select` in the flow's table section");
     section.problems.warn(span.unwrap_or_else(|| section.span()), message, help);
 }

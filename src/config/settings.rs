@@ -94,7 +94,7 @@ fn heartbeat_url(section: &Section<'_>, text: &Spanned<String>) -> Option<url::U
     let found = found.filter(is_safe);
     if found.is_none() {
         let help = "write heartbeat_url = \"https://…\"; http is allowed for this machine only";
-        section.problems.error(text.span(), "heartbeat_url must start with https://", help);
+        section.problems.error(text.span(), "`heartbeat_url` must start with https://", help);
     }
     found
 }

@@ -87,11 +87,11 @@ pub(super) fn read(section: &Section<'_>) -> Option<Vec<SheetColumn>> {
         if found.is_none() {
             let known = presets();
             let help = format!(
-                "{}one of {}, or {{ \"Last Name\" = \"lead.last_name\" }}",
+                "{}use one of {}, or {{ \"Last Name\" = \"lead.last_name\" }}",
                 did_you_mean(name.get_ref(), &known),
                 known.join(", ")
             );
-            section.problems.error(name.span(), format!("`{}` is not a valid csv", name.get_ref()), help);
+            section.problems.error(name.span(), format!("`{}` is not valid for `csv`", name.get_ref()), help);
         }
         return found;
     }

@@ -45,7 +45,7 @@ pub(super) fn read(section: Section<'_>, folders: &Folders) -> Option<SmtpConnec
     let login_section = section.section("login");
     let has_oauth = login_section.as_ref().is_some_and(|login| login.has("oauth"));
     if let Some(span) = section.span_of("cloud").filter(|_| !has_oauth) {
-        section.problems.error(span, "cloud can only be used with oauth", "remove it");
+        section.problems.error(span, "`cloud` can only be used with `oauth`", "remove it");
     }
     let login = login_section.and_then(|section| login(section, cloud, folders));
     let ca_file = section.ca_file(folders);
@@ -131,20 +131,20 @@ fn login(section: Section<'_>, cloud: Cloud, folders: &Folders) -> Option<Login>
     let oauth = entra::read(&section, "oauth", cloud, folders);
     match (section.has("password"), section.has("oauth")) {
         (true, true) => {
-            let help = "remove one of them; Office 365 requires oauth";
-            section.problems.error(section.span(), "a login has a password or oauth, not both", help);
+            let help = "remove one of them; Office 365 requires `oauth`";
+            section.problems.error(section.span(), "`login` has both `password` and `oauth`", help);
         }
         (false, false) => section.missing(
             "password",
-            "login = { username = \"…\", password = { file = \"…\" } }, or oauth = { … } for Office 365",
+            "write login = { username = \"…\", password = { file = \"…\" } }, or oauth = { … } for Office 365",
         ),
         _ => {}
     }
     if !section.has("username") {
         let help = if section.has("oauth") {
-            "write the mailbox's address"
+            "write the address of the mailbox: username = \"leads@contoso.example\""
         } else {
-            "login = { username = \"…\", password = { file = \"…\" } }"
+            "write login = { username = \"…\", password = { file = \"…\" } }"
         };
         section.missing("username", help);
     }

@@ -222,7 +222,7 @@ pub(super) fn read(
         (Some(_), Some(body)) => {
             section.problems.error(
                 body.span(),
-                "body cannot be combined with template",
+                "`body` cannot be combined with `template`",
                 "remove one of them",
             );
             return None;
@@ -366,14 +366,13 @@ impl TemplateReporter<'_> {
             }
             let nearest = did_you_mean(name, &known);
             if table.select.is_some() {
-                let help = format!("{nearest}add it to select, or remove it from the template");
-                let message = format!("rows have no column `{name}`, because select does not include it");
+                let help = format!("{nearest}add it to `select`, or remove it from the template");
+                let message = format!("rows have no column `{name}`, because `select` does not include it");
                 self.report(place, *at, Advice::new(message).with_help(help), Level::Error);
                 continue;
             }
             let message = format!(
-                "no known row has a column `{name}`: if a run's rows lack it, they are mailed as a plain \
-                 listing"
+                "`{name}` is not a known column: if a run's rows lack it, they are mailed as a plain listing"
             );
             let help = format!(
                 "{nearest}if the table has this column, write columns = [\"{name}\"] in the flow's table section; it \

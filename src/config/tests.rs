@@ -135,7 +135,7 @@ fn a_literal_secret_is_refused_and_not_shown() {
     let report = parsed(&text).unwrap_err();
     let shown = report.shown(false, 100);
     assert_eq!(report.problems.len(), 2, "{shown}");
-    assert!(shown.contains("a secret must not be in flows.toml: password"), "{shown}");
+    assert!(shown.contains("a secret must not be in flows.toml: `password`"), "{shown}");
     assert!(!shown.contains("canary"), "{shown}");
     let helps: Vec<_> = report.problems.iter().filter_map(|problem| problem.help.as_deref()).collect();
     let way = |name: &str| {

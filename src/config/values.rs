@@ -114,7 +114,7 @@ impl Section<'_> {
         if self.is_text(key) {
             let span = self.text(key)?.span();
             let help = of_package(key, folders).unwrap_or_else(|| HELP.to_owned());
-            self.problems.error(span, format!("a secret must not be in flows.toml: {key}"), help);
+            self.problems.error(span, format!("a secret must not be in flows.toml: `{key}`"), help);
             return None;
         }
         let section = self.section(key)?;
@@ -134,7 +134,7 @@ impl Section<'_> {
         if sources.len() != 1 {
             section.problems.error(
                 section.span(),
-                format!("{key} needs exactly one place to read it from"),
+                format!("`{key}` needs exactly one place to read it from"),
                 HELP,
             );
         }

@@ -64,7 +64,7 @@ async fn case_27_a_mail_server_that_is_down_for_a_day_costs_one_failure_mail_and
     let words = "leadflow: the mail connection relay fails: cannot connect to 127.0.0.1";
     assert!(subjects.len() == 2 && subjects[0].starts_with(words), "{subjects:?}");
     assert_eq!(subjects[1], "leadflow: the mail connection relay works again");
-    has(&notices[0].1, &["times in a row", "Do this", "leadflow check --online", "2026-03-02 0"]);
+    has(&notices[0].1, &["times in a row", "What to do", "leadflow check --online", "2026-03-02 0"]);
     let mailed: Vec<&str> = mails
         .iter()
         .filter(|(subject, _)| !subject.starts_with("leadflow"))
@@ -131,11 +131,12 @@ fn case_12_a_file_that_was_broken_by_an_edit_is_told_and_so_is_its_repair() {
     sandbox.edit("frequency = \"hour\"", "frequency = \"hours\"");
     let mails = eventually("the mail", || Some(told(&messages)).filter(|mails| !mails.is_empty()));
     assert!(mails[0].0.starts_with("leadflow: flows.toml has a problem:"), "{:?}", mails[0]);
-    assert!(mails[0].1.contains("flows.toml:13:13: `hours` is not a valid frequency"), "{}", mails[0].1);
+    assert!(mails[0].1.contains("flows.toml:13:13: `hours` is not valid for `frequency`"), "{}", mails[0].1);
     let ill = sandbox.command(&["health"]).output().unwrap();
     assert_eq!(ill.status.code(), Some(1));
     assert!(
-        String::from_utf8_lossy(&ill.stdout).contains("flows.toml:13:13: `hours` is not a valid frequency"),
+        String::from_utf8_lossy(&ill.stdout)
+            .contains("flows.toml:13:13: `hours` is not valid for `frequency`"),
         "{ill:?}"
     );
     sandbox.edit("frequency = \"hours\"", "frequency = \"hour\"");

@@ -34,7 +34,7 @@ to = "sales@contoso.example"
 
 /// What an edit may do to a file, and the words of the mistake.
 const MISTAKES: [(&str, &str, &str); 6] = [
-    ("frequency = \"hour\"", "frequency = \"hours\"", "is not a valid frequency"),
+    ("frequency = \"hour\"", "frequency = \"hours\"", "is not valid for `frequency`"),
     ("frequency = \"hour\"", "frequency = “hour”", "flows.toml:9:"),
     ("[flows.leads.recurrence]", "[flows.leads.recurrence", "flows.toml:8:"),
     ("description = \"Leads\"", "description = \"Leads", "flows.toml:7:"),
@@ -151,7 +151,7 @@ fn what_is_asked_beside_a_daemon_is_done_by_the_file_that_it_goes_on_with() {
     assert_eq!(sandbox.run(&["resubmit", "1"]).code, 0);
     eventually("one reason", || {
         let health = sandbox.run(&["health"]);
-        (health.code == 1 && health.stdout.matches("is not a valid frequency").count() == 1).then_some(())
+        (health.code == 1 && health.stdout.matches("is not valid for `frequency`").count() == 1).then_some(())
     });
     assert!(daemon.stop().success());
 }

@@ -30,7 +30,7 @@ async fn leads_arrive_and_edits_take_effect_while_it_runs() {
     assert_eq!(mails.last().unwrap().to, ["new@contoso.example"]);
 
     sandbox.edit("frequency = \"second\"\ninterval = 2", "frequency = \"seconds\"");
-    daemon.wait_for_log("`seconds` is not a valid frequency; did you mean `second`?");
+    daemon.wait_for_log("`seconds` is not valid for `frequency`; did you mean `second`?");
     daemon.wait_for_log("leadflow keeps running the previous flows");
     table.insert(&leads(4..5)).await;
     server.wait_for_keys(&keys(4..5));

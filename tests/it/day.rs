@@ -78,7 +78,9 @@ fn edits(sandbox: &Sandbox, daemon: &Daemon) {
     eventually("the alarm", || {
         mails(sandbox)
             .iter()
-            .find(|(to, text)| to == "ops@contoso.example" && text.contains("`our` is not a valid frequency"))
+            .find(|(to, text)| {
+                to == "ops@contoso.example" && text.contains("`our` is not valid for `frequency`")
+            })
             .map(drop)
     });
     edit_is_taken(

@@ -31,7 +31,7 @@ async fn beyond_per_hour_the_mails_of_a_flow_wait_and_none_is_lost() {
     assert!(once.stderr.contains("per_hour = 5 is reached: the other mails wait"), "{}", once.stderr);
     assert_eq!(messages.lock().unwrap().len(), 6, "five of the one flow, and the other's digest");
     let show = sandbox.run(&["history", "show", "1"]).stdout;
-    assert!(show.contains("next try") && show.contains("per_hour"), "{show}");
+    assert!(show.contains("next attempt") && show.contains("per_hour"), "{show}");
     let health = sandbox.run(&["health"]).stdout;
     assert!(!health.contains("wait"), "what waits for per_hour is not late: {health}");
     // An hour later the next five leave.

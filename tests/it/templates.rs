@@ -39,7 +39,7 @@ fn a_column_that_rows_can_have_is_empty_where_no_row_has_it() {
     // One that nobody declared may be misspelt: the mail shows all that there is, and check warns.
     let undeclared = sandbox(body);
     let check = undeclared.run(&["check"]);
-    has(&check.stderr.replace("\n ", " "), &["no known row has a column `Region`", "columns = [\"Region\"]"]);
+    has(&check.stderr.replace("\n ", " "), &["`Region` is not a known column", "columns = [\"Region\"]"]);
     assert_eq!(undeclared.run(&["check", "--strict"]).code, 2);
     insert(&undeclared, &row);
     let mail = mailed(&undeclared);

@@ -104,11 +104,11 @@ impl Page {
         let next_try = mail.next_try.map(|at| output::moment(at, zone) + reason);
         let facts = [
             ("Message-ID", Some(mail.message_id.clone())),
-            ("message", Some(size)),
+            ("size", Some(size)),
             ("connections", Some(mail.connections.join(", then "))),
             (connection_word(mail), mail.connection.clone()),
-            ("tries", Some(mail.tries.to_string())),
-            ("next try", next_try),
+            ("attempts", Some(mail.tries.to_string())),
+            ("next attempt", next_try),
         ];
         let facts = facts.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
         self.facts(&facts.collect::<Vec<_>>());
@@ -144,7 +144,7 @@ pub(in crate::cli) fn recipient_text(recipient: &Recipient) -> String {
 
 fn connection_word(mail: &MessageRecord) -> &'static str {
     let is_taken = |recipient: &Recipient| recipient.state == RecipientState::Sent;
-    if mail.recipients.iter().any(is_taken) { "taken by" } else { "last tried" }
+    if mail.recipients.iter().any(is_taken) { "accepted by" } else { "last attempt by" }
 }
 
 fn mark(uncertain: u32) -> Option<String> {

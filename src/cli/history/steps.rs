@@ -43,8 +43,8 @@ fn window(inputs: &WindowInputs, outputs: &WindowOutputs, zone: &TimeZone) -> Ve
         WindowInputs::Covering(_) | WindowInputs::Fixed { .. } => None,
     };
     let mut facts = known([
-        ("reads rows after", moment(outputs.past_time)),
-        ("and not after", to),
+        ("reads rows later than", moment(outputs.past_time)),
+        ("and not later than", to),
         ("which is", Some(outputs.reason.clone())),
     ]);
     facts.extend(match inputs {
@@ -58,7 +58,7 @@ fn window(inputs: &WindowInputs, outputs: &WindowOutputs, zone: &TimeZone) -> Ve
                 ("mode", Some("covering".to_owned())),
                 ("window", Some(length(*window_s))),
                 ("overlap", Some(length(*overlap_s))),
-                ("begin", moment(*baseline)),
+                ("baseline", moment(*baseline)),
                 ("watermark", watermark.and_then(moment)),
             ])
         }
@@ -72,7 +72,7 @@ fn window(inputs: &WindowInputs, outputs: &WindowOutputs, zone: &TimeZone) -> Ve
             known([("mode", Some("past".to_owned())), ("mailed rows again", Some(again.to_string()))])
         }
     });
-    facts.extend(known([("rows before it", outputs.rows_before.map(|rows| rows.to_string()))]));
+    facts.extend(known([("earlier rows", outputs.rows_before.map(|rows| rows.to_string()))]));
     facts
 }
 
@@ -191,12 +191,12 @@ mod tests {
             },
         };
         let expected = owned([
-            ("reads rows after", "2026-03-01 09:00:00"),
+            ("reads rows later than", "2026-03-01 09:00:00"),
             ("which is", "now − window"),
             ("mode", "covering"),
             ("window", "1 hour"),
             ("overlap", "15 minutes"),
-            ("begin", "2026-02-01 09:00:00"),
+            ("baseline", "2026-02-01 09:00:00"),
         ]);
         assert_eq!(facts(&step, &TimeZone::get("Asia/Seoul").unwrap()), expected);
         let other = Step::Other {

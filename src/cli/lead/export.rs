@@ -21,7 +21,8 @@ use crate::cli::{Usage, ask, flow_named, moment, output};
 pub(crate) struct Arguments {
     /// The flow's name in flows.toml
     flow: String,
-    /// Only rows written later than this: "2026-11-20", "2026-11-20T08:00:00Z", "3 days"
+    /// Only rows written later than this: 2026-11-20, 2026-11-20T08:00 (in `settings.time_zone`),
+    /// 2026-11-20T08:00:00Z, or how long ago: "3 days"
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
     /// The file to write [default: standard output]

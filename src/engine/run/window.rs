@@ -69,7 +69,7 @@ pub(super) async fn plan_scan(
     };
     if let RowRange::Replay { from, to, again } = range {
         let inputs = WindowInputs::Replay { from, to, again };
-        recorder.push(Step::Window { inputs, outputs: since(from, "as it was asked") });
+        recorder.push(Step::Window { inputs, outputs: since(from, "the range that was asked for") });
         return Ok(ScanPlan::that_moves_nothing(source.id, from, Some((to, again))));
     }
     if flow.window.mode == Mode::Fixed {

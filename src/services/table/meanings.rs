@@ -276,7 +276,7 @@ const OF_REQUESTS: &[Meaning] = &[
         &[400..=400],
         NONE,
         "the service does not accept the query ({code}){said}",
-        "check the flow's filter and select; constants must have the type of their property",
+        "check the flow's `filter` and `select`; constants must have the type of their property",
     ),
     row(
         &[501..=501, 505..=505],

@@ -49,6 +49,8 @@ fn filled(template: &str, status: u16, answer: &Answer, target: &Target) -> Stri
             "table" => text.push_str(&target.table),
             "sign_in" => text.push_str(&target.sign_in.to_string()),
             "status" => text.push_str(&status.to_string()),
+            // A proxy names none; then no space is left before it.
+            "code" if answer.code.is_empty() => text.truncate(text.trim_end().len()),
             "code" => text.push_str(&answer.code),
             "said" => text.push_str(&answer.said),
             other => text.extend(["{", other, "}"]),

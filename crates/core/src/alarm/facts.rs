@@ -252,7 +252,7 @@ fn held(name: &str, state: &FlowState) -> Option<Alarm> {
 pub fn clears_held(mail: i64) -> String {
     format!(
         "send mail {mail} to another address with `leadflow outbox send {mail} --to ADDRESS`, to the same one \
-         again with `leadflow outbox retry {mail}`, or give it up with `leadflow outbox drop {mail}`"
+         again with `leadflow outbox retry {mail}`, or drop it with `leadflow outbox drop {mail}`"
     )
 }
 
@@ -266,7 +266,7 @@ fn waiting(name: &str, state: &FlowState, now: Timestamp) -> Option<Alarm> {
         times: 1,
         what: format!("{} waiting{reply}", mails(count)),
         help:
-            "they are retried automatically; `leadflow outbox retry` retries them now; check the mail server"
+            "check the mail server; leadflow retries automatically, and `leadflow outbox retry` retries now"
                 .to_owned(),
         look: format!("leadflow history {name}"),
     })

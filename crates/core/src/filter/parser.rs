@@ -83,7 +83,9 @@ impl Parser {
     fn comparison(&mut self) -> Result<Expression, FilterError> {
         self.comparisons += 1;
         if self.comparisons > MOST_COMPARISONS {
-            return Err(self.wrong("the service accepts at most 15 comparisons in a filter", "remove some"));
+            return Err(
+                self.wrong("the table service accepts at most 15 comparisons in a filter", "remove some")
+            );
         }
         let property = match self.peek() {
             Some(Token::Word(word)) if is_name(word) => word.clone(),
@@ -98,10 +100,10 @@ impl Parser {
         let name_span = self.span();
         self.at += 1;
         if self.peek() == Some(&Token::Open) && FUNCTIONS.contains(&property.as_str()) {
-            let help = "a prefix is Property ge 'ab' and Property lt 'ac'".to_owned();
+            let help = "for a prefix write Property ge 'ab' and Property lt 'ac'".to_owned();
             return Err(FilterError {
                 span: name_span,
-                message: format!("Azure Tables has no function {property}"),
+                message: format!("Azure Tables has no function `{property}`"),
                 help,
             });
         }

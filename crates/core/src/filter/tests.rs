@@ -98,7 +98,7 @@ fn says_where_it_is_wrong() {
         ("Timestamp gt datetime'yesterday'", "datetime'yesterday'", "`yesterday` is not a valid date"),
         ("Timestamp gt {{past_time}}", "{{past_time}}", "`{{past_time}}` is not valid in a filter"),
         ("RowKey eq 5", "5", "RowKey is text"),
-        ("startswith(Name, 'a')", "startswith", "Azure Tables has no function startswith"),
+        ("startswith(Name, 'a')", "startswith", "Azure Tables has no function `startswith`"),
         ("'a' eq Name", "'a'", "there is a constant where a property belongs"),
         ("(Name eq 'a'", "", "a bracket is not closed"),
         ("Name eq 'a' Count eq 1", "Count", "the filter should end here"),
@@ -140,7 +140,7 @@ fn fifteen_comparisons_and_a_hundred_brackets_are_the_most() {
         Filter::parse(&vec![one; count].join(" or ")).map_err(|error| error.message)
     };
     assert!(many(15, 8).is_ok());
-    assert_eq!(many(16, 0).unwrap_err(), "the service accepts at most 15 comparisons in a filter");
+    assert_eq!(many(16, 0).unwrap_err(), "the table service accepts at most 15 comparisons in a filter");
     assert!(many(1, 99).is_ok());
     for brackets in [100, 100_000] {
         assert_eq!(many(1, brackets).unwrap_err(), "the filter is nested too deeply", "{brackets}");

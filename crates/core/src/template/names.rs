@@ -267,10 +267,8 @@ impl<'a> Walk<'a> {
         let Some(Parameter::Literal(literal)) = format else { return };
         let Some(format) = literal.as_str() else { return };
         if let Some(meant) = date_format::meant(format) {
-            let message = format!(
-                "the date format `{format}` is not one of `date`: its letters are shown as they \
-                 are"
-            );
+            let message =
+                format!("`date` does not know the format `{format}`: its letters are shown as they are");
             self.warn(at, message, format!("write \"{meant}\""));
         } else if !format.contains('%') {
             let message = format!("the date format `{format}` has no %: it is shown instead of the date");

@@ -98,7 +98,7 @@ fn next_tag(text: &str, from: usize) -> Result<Option<(Option<Tag<'_>>, usize)>,
     let end = rest.find("}}").filter(|end| !rest[braces..*end].contains("{{"));
     let end = end.ok_or_else(|| words("the braces are not closed", &format!("close {open} with {close}")))?;
     if !rest[end..].starts_with(close) {
-        return Err(words(&format!("{open} is closed by two braces"), &format!("close it with {close}")));
+        return Err(words(&format!("`{open}` is closed by two braces"), &format!("close it with {close}")));
     }
     let inner = rest[braces..end].trim_matches('~');
     let is_comment = inner.starts_with('!');
@@ -125,7 +125,7 @@ fn of_tag(inner: &str) -> Option<Words> {
     }
     if outside.contains("['") {
         return words(
-            "['…'] does not name a column",
+            "`['…']` does not name a column",
             "write {{[Column Name]}}, or {{lookup this \"Column Name\"}}",
         );
     }
@@ -142,7 +142,7 @@ fn of_tag(inner: &str) -> Option<Words> {
     let is_partial = inner.trim_start().starts_with('>');
     let (_, helper) = operators.iter().find(|(sign, _)| !is_partial && outside.contains(sign))?;
     let help = format!("write the helper first: {{{{#if ({helper} length 3)}}}}");
-    Some(("handlebars has no comparison operators".to_owned(), help))
+    Some(("Handlebars has no comparison operators".to_owned(), help))
 }
 
 fn of_block<'a>(tag: &Tag<'a>, open: &mut Vec<(&'a str, usize)>, text: &str) -> Option<Words> {

@@ -33,7 +33,7 @@ fn cron(text: &str, zone: &TimeZone) -> Result<Plan, DefinitionError> {
     let wrong = |message: String| DefinitionError {
         field: "cron",
         message,
-        help: Some("five fields: minute hour day month weekday, as in \"0 9 * * MON-FRI\"".to_owned()),
+        help: Some("write five fields: minute hour day month weekday, as in \"0 9 * * MON-FRI\"".to_owned()),
     };
     let parser = CronParser::builder().seconds(Seconds::Optional).year(Year::Disallowed).build();
     let cron = parser
@@ -64,7 +64,7 @@ fn plan_of_interval(every: &Every, zone: &TimeZone) -> Result<Plan, Vec<Definiti
         return Err(vec![wrong(
             "month_days",
             "the first month may not have this day",
-            "use -1 for the last day, or write a start_time",
+            "use -1 for the last day, or write `start_time`",
         )]);
     }
     Ok(Plan::Calendar { every: every.clone(), start })
@@ -79,11 +79,11 @@ fn wrong_fields(every: &Every) -> Vec<DefinitionError> {
     let frequency = every.frequency;
     let longest = LONGEST.as_secs() / frequency.length().as_secs();
     if every.interval == 0 || i64::from(every.interval) > longest {
-        let message = format!("interval {} is out of range", every.interval);
+        let message = format!("{} is out of range for `interval`", every.interval);
         errors.push(wrong(
             "interval",
             message,
-            &format!("1 to {longest} for frequency \"{}\"", frequency.as_str()),
+            &format!("use 1 to {longest} for frequency \"{}\"", frequency.as_str()),
         ));
     }
     let calendar = is_calendar(frequency);
@@ -94,19 +94,19 @@ fn wrong_fields(every: &Every) -> Vec<DefinitionError> {
         ("month_days", !every.month_days.is_empty(), frequency == Frequency::Month, "month"),
     ] {
         if used && !fits {
-            let message = format!("{field} cannot be used with frequency \"{}\"", frequency.as_str());
-            let help = format!("it is for {frequencies}; remove it, or change the frequency");
+            let message = format!("`{field}` cannot be used with frequency \"{}\"", frequency.as_str());
+            let help = format!("it is for {frequencies}; remove it, or change `frequency`");
             errors.push(wrong(field, message, &help));
         }
     }
     for (field, values, range, words) in [
-        ("hours", &every.hours, 0..=23, "0 to 23"),
-        ("minutes", &every.minutes, 0..=59, "0 to 59"),
-        ("month_days", &every.month_days, -31..=31, "1 to 31, or -1 (the last) to -31"),
+        ("hours", &every.hours, 0..=23, "use 0 to 23"),
+        ("minutes", &every.minutes, 0..=59, "use 0 to 59"),
+        ("month_days", &every.month_days, -31..=31, "use 1 to 31, or -1 (the last) to -31"),
     ] {
         let fits = |value: i8| range.contains(&value) && (value != 0 || field != "month_days");
         for value in values.iter().filter(|value| !fits(**value)) {
-            errors.push(wrong(field, format!("{value} is out of range for {field}"), words));
+            errors.push(wrong(field, format!("{value} is out of range for `{field}`"), words));
         }
     }
     errors

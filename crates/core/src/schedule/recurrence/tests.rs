@@ -160,8 +160,8 @@ fn says_all_that_is_wrong() {
         errors.into_iter().map(|error| error.message).collect::<Vec<_>>().join("; ")
     };
     let every = Every { hours: vec![24], week_days: vec![Weekday::Monday], ..every(Frequency::Day, 501) };
-    let expected = "interval 501 is out of range; week_days cannot be used with frequency \"day\"; 24 is \
-                    out of range for hours";
+    let expected = "501 is out of range for `interval`; `week_days` cannot be used with frequency \"day\"; \
+                    24 is out of range for `hours`";
     assert_eq!(wrong(Schedule::Every(every.clone())), expected);
     let longest = Every { hours: vec![], week_days: vec![], interval: 500, ..every };
     assert_eq!(in_zone(Schedule::Every(longest), "UTC").length(), SignedDuration::from_hours(500 * 24));
