@@ -1,5 +1,5 @@
 //! The stages of a run on a page of 1,000 leads, one by one, and the planner: `cargo bench --bench pipeline`.
-//! What a whole run costs, and beside what, tells `scripts/bench`.
+//! `scripts/bench` measures what a whole run costs, compared with others.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot be set up says so")]
 

@@ -10,7 +10,7 @@
 //! Values and decisions: [`flow`], [`schedule`], [`rows`], [`filter`], [`template`], [`planner`], [`outbox`],
 //! [`history`], [`stats`], [`alarm`], [`text`]. [`config`] turns flows.toml into them. [`store`] is the state, [`services`] are
 //! tables and mail servers, [`compose`] makes mails, [`engine`] does the work, [`daemon`] is the process
-//! around it, [`tasks`] are what commands do beside it, [`views`] are what they tell in JSON, and
+//! around it, [`tasks`] are what commands do beside it, [`views`] are their JSON, and
 //! [`platform`] is the machine.
 //! `docs/development/architecture.md` has the invariants and who may use whom.
 

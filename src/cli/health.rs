@@ -72,7 +72,7 @@ async fn collect(loaded: &Loaded, store: &Store) -> anyhow::Result<Reasons> {
         }
     }
     let alarms = alarms::current_alarms(&facts, config, is_running, Clock::System.now());
-    // Of the file that it goes on with, where the one of now is another.
+    // Of the file that it continues with, where the present one is another.
     let raised = if is_running { facts.raised } else { Vec::new() };
     let is_shown = |raised: &RaisedAlarm| match raised.kind {
         AlarmKind::File => loaded.invalid.is_none(),

@@ -133,7 +133,7 @@ struct Usage(String);
 /// Threads that may hang: DNS, a disk that is gone. A connection has a handful of them, and none takes another
 /// one's.
 const MOST_BLOCKED: usize = 4_096;
-/// How long the blocking work of a stopped process may go on.
+/// How long the blocking work of a stopped process may continue.
 const FOR_BLOCKING_WORK: Duration = Duration::from_secs(3);
 
 /// Tells what is wrong with what was typed, or the help that was asked for. What was typed may have been copied from

@@ -138,7 +138,7 @@ fn table(days: &Days) -> String {
     Table::new(&columns(chart), rows(chart), width).to_string()
 }
 
-/// A bar of at most so many cells; the smallest count that is not 0 is seen.
+/// A bar of at most this many cells; the smallest count that is not 0 is seen.
 fn bar(count: u64, most: u64, cells: usize) -> String {
     let eighths = u64::try_from(cells).unwrap_or_default() * 8;
     let filled = (count * eighths).checked_div(most).unwrap_or_default().max(u64::from(count > 0));

@@ -36,7 +36,7 @@ pub(super) async fn unless_stopped<T>(
     work: impl AsyncFnOnce(watch::Receiver<bool>) -> anyhow::Result<T>,
 ) -> anyhow::Result<(T, Option<u8>)> {
     let mut signals = listen()?;
-    let (tell, stop) = watch::channel(false);
+    let (sender, stop) = watch::channel(false);
     let work = work(stop);
     tokio::pin!(work);
     let mut stopped_by = None;
@@ -51,7 +51,7 @@ pub(super) async fn unless_stopped<T>(
                 output::eprint("stopping when what is under way has ended, within seconds; once more \
                                 stops at once");
                 stopped_by = Some(code);
-                tell.send_replace(true);
+                sender.send_replace(true);
             }
         }
     }

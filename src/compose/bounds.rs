@@ -61,7 +61,7 @@ fn a_column_that_is_named_is_there_however_many_come_before() {
 }
 
 #[test]
-fn a_row_that_is_larger_than_a_mail_is_cut_and_said() {
+fn a_row_that_is_larger_than_a_mail_is_cut_and_the_mail_says_so() {
     let wide = |size: usize| json!({ "A": "x".repeat(size), "B": "\"".repeat(size), "C": "small" });
     for each in ["run", "row"] {
         let rows = [json!({ "C": "first" }), wide(400_000), json!({ "C": "last" })];
@@ -109,7 +109,7 @@ fn no_mail_is_larger_than_it_may_be() {
 
 #[test]
 #[should_panic(expected = "TooLarge")]
-fn a_mail_whose_recipients_alone_are_too_many_is_none() {
+fn a_mail_whose_recipients_alone_are_too_large_is_refused() {
     let names: Vec<String> = (0..4_000).map(|number| format!("somebody-{number}@contoso.example")).collect();
     composed(&format!("cc = {names:?}"), &[json!({ "A": 1 })], 100_000);
 }

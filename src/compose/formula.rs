@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_another_separator_would_make_a_cell_is_none() {
+    fn what_another_separator_would_make_a_cell_is_not_a_formula() {
         for (text, cell) in [
             ("x;=1+1", "x;'=1+1"),
             ("x,\"=1+1\"", "x,\"'=1+1\""),

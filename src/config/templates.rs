@@ -359,9 +359,9 @@ impl TemplateReporter<'_> {
         let of_lead = lead::COLUMNS.into_iter().filter(|_| table.select.is_none());
         let known: Vec<&str> =
             KEYS.into_iter().chain(of_table.iter().map(String::as_str)).chain(of_lead).collect();
-        let mut told = BTreeSet::new();
+        let mut reported = BTreeSet::new();
         for NamedColumn { name, place, at } in templates.columns() {
-            if table.declares(name) || !told.insert(name) {
+            if table.declares(name) || !reported.insert(name) {
                 continue;
             }
             let nearest = did_you_mean(name, &known);

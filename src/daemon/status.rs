@@ -1,4 +1,4 @@
-//! What goes on, on one line: `systemctl status` shows it.
+//! What is going on, in one line: `systemctl status` shows it.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;

@@ -50,7 +50,7 @@ impl Supervisor {
         let _ = sd_notify::notify(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
     }
 
-    /// Tells what goes on, when that has changed.
+    /// Says what is going on, when that has changed.
     pub(super) fn show(&mut self, status: String) {
         if status != self.status {
             let _ = sd_notify::notify(&[NotifyState::Status(&status)]);

@@ -47,7 +47,7 @@ impl Watch {
     pub fn start(config: &Config, signals: mpsc::Sender<Signal>) -> notify::Result<Self> {
         let names: Arc<Mutex<Names>> = Arc::default();
         let of_watch = Arc::clone(&names);
-        let (tell, changes) = mpsc::channel(1);
+        let (notify, changes) = mpsc::channel(1);
         let hear = move |event: notify::Result<Event>| {
             let is_change = event.is_ok_and(|event| {
                 let is_read = matches!(event.kind, EventKind::Access(_));
@@ -56,7 +56,7 @@ impl Watch {
             });
             if is_change {
                 // One that is still to be heard says as much.
-                let _ = tell.try_send(());
+                let _ = notify.try_send(());
             }
         };
         tokio::spawn(settle(changes, signals));

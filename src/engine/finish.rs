@@ -8,7 +8,7 @@ use tracing::{error, warn};
 use super::{Engine, FinishedRun};
 use crate::store::StoreError;
 
-/// How long runs may go on after a stop; what they have not committed is done anew.
+/// How long runs may continue after a stop; what they have not committed is done again.
 const FOR_RUNS: Duration = Duration::from_secs(5);
 /// How long the mail under way may take after a stop; then it is marked uncertain.
 const FOR_MAIL: Duration = Duration::from_secs(15);

@@ -72,7 +72,7 @@ pub struct FinishedRun {
     pub result: Option<RunResult>,
 }
 
-/// What goes on.
+/// What is going on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
     /// Flows that are on.
@@ -164,7 +164,7 @@ impl Engine {
         self.ctx.store.add_request(request, now).await
     }
 
-    /// What goes on now.
+    /// What is going on now.
     pub fn snapshot(&self) -> Snapshot {
         let (on, off) = self.planner.on_and_off();
         let next = self.planner.next().map(|(flow, next)| (flow.to_owned(), next));
@@ -177,7 +177,7 @@ impl Engine {
         &mut self.planner
     }
 
-    /// flows.toml as it is now cannot be used, or can be again; told at the next tick.
+    /// flows.toml as it is now cannot be used, or can be again; the next tick passes it on.
     pub fn note_file(&mut self, alarm: Option<Alarm>) {
         self.invalid_file = alarm;
         self.alarms_checked = None;

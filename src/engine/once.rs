@@ -67,9 +67,9 @@ impl Engine {
     /// Waits only for a connection's `per_minute`.
     async fn deliver_all(&self, mut stop: watch::Receiver<bool>) -> Result<(), StoreError> {
         let delivery = self.delivery_task.delivery();
-        let told = stop.clone();
+        let stopping = stop.clone();
         loop {
-            let deliver = delivery.deliver(&self.config, || *told.borrow());
+            let deliver = delivery.deliver(&self.config, || *stopping.borrow());
             tokio::pin!(deliver);
             let round = tokio::select! {
                 biased;

@@ -1,4 +1,4 @@
-//! One tick, and what the work comes to between two of them.
+//! One tick, and what becomes of the work between two of them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,7 +38,7 @@ pub struct Tick {
 }
 
 impl Engine {
-    /// Does what is to be done at this moment. Runs that it begins go on beside it; [`Engine::next`] says what
+    /// Does what is to be done at this moment. Runs that it begins continue beside it; [`Engine::next`] says what
     /// came of them.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Whose turn it is. Pure: `now` comes in.
 //!
-//! A table connection has so many turns of its own. Beyond that there is a bound on runs that began a
+//! Each table connection has a number of turns of its own. Beyond that there is a bound on runs that began a
 //! moment ago; one that takes longer waits for a server, mostly, and keeps nobody else from beginning. Of
 //! the connections that may have a turn the one with the fewest runs under way has the next, and of those the
 //! one whose last turn is the longest ago.
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn one_connection_that_answers_goes_on_among_any_number_that_hang() {
+    fn one_connection_that_answers_continues_among_any_number_that_hang() {
         for hanging in [1, 3, 4, 12, 100, 1_000] {
             let mut turns = Turns::default();
             let start = Instant::now();

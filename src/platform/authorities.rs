@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_pem_says_what_it_is_and_what_to_type() {
+    fn a_file_that_is_not_pem_is_named_with_what_to_type() {
         let key = KeyPair::generate().unwrap();
         let certificate = CertificateParams::new(Vec::new()).unwrap().self_signed(&key).unwrap();
         let pem = certificate.pem();

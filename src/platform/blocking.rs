@@ -86,7 +86,7 @@ struct Running {
     end: Mutex<mpsc::Receiver<()>>,
 }
 
-/// How long what was begun may go on when nobody needs the thread any more: a disk that hangs must not
+/// How long what was begun may continue when nobody needs the thread any more: a disk that hangs must not
 /// keep the process from ending.
 const TO_END: Duration = Duration::from_secs(3);
 

@@ -10,7 +10,7 @@ pub(crate) fn crash_point(name: &str) {
     fail::fail_point!(name, |_| std::process::abort());
 }
 
-/// The task that comes here goes no further, if the tests want it; the others go on.
+/// The task that comes here goes no further, if the tests want it; the others continue.
 pub(crate) async fn hang_point(name: &str) {
     let _ = name;
     let hangs = || {

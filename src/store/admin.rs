@@ -28,7 +28,7 @@ pub struct AbsenceReport {
     pub files: usize,
     /// Their bytes.
     pub bytes: u64,
-    /// Files in which the text still stands.
+    /// Files that still contain the text.
     pub left: Vec<PathBuf>,
     /// Files that could not be looked at, and why.
     pub unreadable: Vec<(PathBuf, io::Error)>,

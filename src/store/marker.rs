@@ -47,7 +47,7 @@ pub(super) fn read(place: &Path) -> Option<Marker> {
     Some(Marker { id: text("state")?, since: text("since")? })
 }
 
-/// A marker that cannot be written is told, and nothing more: the state itself is well.
+/// A marker that cannot be written is a warning, and nothing more: the state itself is well.
 pub(super) fn mark(place: &Path, id: &str, now: Timestamp) {
     let note = "this file records that leadflow has a state; see docs/operating.md";
     let text = json!({ "state": id, "since": now.to_string(), "note": note }).to_string() + "\n";

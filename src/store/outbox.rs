@@ -53,7 +53,7 @@ pub struct QueuedMessage {
 pub struct AttemptRecord {
     /// The message.
     pub message: i64,
-    /// Every recipient, as it stands now.
+    /// Every recipient, as it is now.
     pub recipients: Vec<Recipient>,
     /// When the mail is tried next, if it waits.
     pub next_try: Timestamp,

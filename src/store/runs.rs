@@ -116,7 +116,7 @@ pub struct TakenOver {
 
 impl Store {
     /// What the plan needs of these flows, which are all of the file, each with whether that has it on; one that was
-    /// never seen is seen `now`. While a flow has never been on it is seen anew each time.
+    /// never seen is seen `now`. While a flow has never been on, it is first seen each time.
     ///
     /// # Errors
     /// As every operation.

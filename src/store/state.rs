@@ -66,7 +66,7 @@ pub fn files_of(folder: &Path) -> Vec<PathBuf> {
 /// Whether there is a state, or there was none yet.
 ///
 /// # Errors
-/// [`StoreError::Lost`] when the marker says that there was one, and when nobody but its owner can tell.
+/// [`StoreError::Lost`] when the marker says that there was one, and when only its owner can find out.
 pub fn is_there(config: &Config) -> Result<bool, StoreError> {
     find(config).map(|known| known.is_there)
 }

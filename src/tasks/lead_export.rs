@@ -153,7 +153,7 @@ fn write_csv(
     Ok(())
 }
 
-/// Writes an object a row, with what stands between two and before the first; returns how many there are.
+/// Writes an object a row, with what is between two and before the first; returns how many there are.
 fn write_objects(
     sheet: &Sheet,
     mut rows: Rows<'_>,

@@ -1,6 +1,6 @@
 //! What commands print as JSON, as `docs/json.md` describes it: a file for each area.
 //!
-//! A view is made from what the store and the tasks know and holds nothing else; its fields stand in the
+//! A view is made from what the store and the tasks know and holds nothing else; its fields are in the
 //! order in which they are printed. Keys are only added.
 
 pub mod check;

@@ -26,7 +26,7 @@ fn keys(numbers: std::ops::Range<usize>) -> impl Iterator<Item = String> {
 }
 
 /// Subjects and texts of the messages, in the order they came.
-fn told(messages: &Mutex<Vec<Vec<u8>>>) -> Vec<(String, String)> {
+fn alarm_mails(messages: &Mutex<Vec<Vec<u8>>>) -> Vec<(String, String)> {
     let mails = messages.lock().unwrap().clone().into_iter().map(Mail::of_bytes);
     mails.map(|mail| (mail.subject(), mail.text())).collect()
 }
@@ -46,7 +46,7 @@ async fn case_27_a_mail_server_that_is_down_for_a_day_costs_one_failure_mail_and
         sandbox.table().insert_at(&rows(keys(from..(hour + 1) * 500 / 24)), daemon.clock.now());
         daemon.pass(&sandbox, SignedDuration::from_hours(1), step).await;
     }
-    assert!(told(&messages).is_empty());
+    assert!(alarm_mails(&messages).is_empty());
     let ill = sandbox.run(&["health"]).stdout;
     assert!(ill.contains("the mail connection relay fails") && ill.contains("cannot connect to"), "{ill}");
     let listed = sandbox.json(&["list", "--json"]);
@@ -58,7 +58,7 @@ async fn case_27_a_mail_server_that_is_down_for_a_day_costs_one_failure_mail_and
     let daemon = Driven::start(&sandbox, "2026-03-03T08:10:00Z");
     daemon.pass(&sandbox, SignedDuration::from_hours(2), step).await;
     daemon.stop().await;
-    let mails = told(&messages);
+    let mails = alarm_mails(&messages);
     let notices: Vec<_> = mails.iter().filter(|(subject, _)| subject.starts_with("leadflow")).collect();
     let subjects: Vec<_> = notices.iter().map(|(subject, _)| subject.as_str()).collect();
     let words = "leadflow: the mail connection relay fails: cannot connect to 127.0.0.1";
@@ -75,35 +75,35 @@ async fn case_27_a_mail_server_that_is_down_for_a_day_costs_one_failure_mail_and
 }
 
 #[tokio::test]
-async fn a_flow_that_fails_is_told_once_then_after_repeat_and_its_end_too() {
+async fn a_flow_that_fails_is_mailed_once_again_after_repeat_and_when_it_is_over() {
     let (port, messages) = smtp(|_| Some("250 queued"));
     let sandbox = Sandbox::new(flow(relay(port).more("after = 2\nrepeat = \"6 hours\"")));
     sandbox.spoil_table();
     let daemon = Driven::start(&sandbox, "2026-03-02T08:00:00Z");
     let (hour, step) = (SignedDuration::from_hours(1), SignedDuration::from_mins(20));
     daemon.pass(&sandbox, SignedDuration::from_mins(40), step).await;
-    assert!(told(&messages).is_empty(), "one failure is not enough");
+    assert!(alarm_mails(&messages).is_empty(), "one failure is not enough");
     daemon.pass(&sandbox, hour, step).await;
-    let mails = told(&messages);
+    let mails = alarm_mails(&messages);
     let [(subject, text)] = mails.as_slice() else { panic!("{mails:?}") };
     assert!(subject.starts_with("leadflow: leads fails: cannot use the embedded table"), "{subject}");
     has(text, &["2 times in a row", "must be writable for this user", "leadflow history show "]);
     daemon.pass(&sandbox, hour * 5, step).await;
-    assert_eq!(told(&messages).len(), 1, "once");
+    assert_eq!(alarm_mails(&messages).len(), 1, "once");
     daemon.pass(&sandbox, hour * 2, step).await;
-    assert_eq!(told(&messages).len(), 2, "again after six hours");
+    assert_eq!(alarm_mails(&messages).len(), 2, "again after six hours");
 
     std::fs::remove_file(sandbox.path("state/demo.db")).unwrap();
     sandbox.table().insert_at(&rows(keys(0..1)), daemon.clock.now());
     daemon.pass(&sandbox, hour * 2, step).await;
     daemon.stop().await;
-    let subjects: Vec<_> = told(&messages).into_iter().map(|(subject, _)| subject).skip(2).collect();
+    let subjects: Vec<_> = alarm_mails(&messages).into_iter().map(|(subject, _)| subject).skip(2).collect();
     assert_eq!(subjects, ["leads: 1 new row", "leadflow: leads runs normally again"]);
     assert_eq!(raised(&sandbox).await, []);
 }
 
 #[tokio::test]
-async fn the_next_connection_of_the_list_tells_that_the_first_one_fails() {
+async fn the_next_connection_of_the_list_mails_that_the_first_one_fails() {
     let (port, messages) = smtp(|_| Some("250 queued"));
     let dead = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let both = FlowsToml::new().smtp("relay", dead).smtp("second", port).failures("relay");
@@ -117,19 +117,19 @@ async fn the_next_connection_of_the_list_tells_that_the_first_one_fails() {
         daemon.pass(&sandbox, SignedDuration::from_hours(1), SignedDuration::from_mins(20)).await;
     }
     daemon.stop().await;
-    let subjects: Vec<_> = told(&messages).into_iter().map(|(subject, _)| subject).collect();
+    let subjects: Vec<_> = alarm_mails(&messages).into_iter().map(|(subject, _)| subject).collect();
     assert_eq!(subjects.iter().filter(|subject| *subject == "leads: 1 new row").count(), 4, "{subjects:?}");
     let of_relay = subjects.iter().filter(|subject| subject.contains("the mail connection relay fails"));
     assert_eq!(of_relay.count(), 1, "{subjects:?}");
 }
 
 #[test]
-fn case_12_a_file_that_was_broken_by_an_edit_is_told_and_so_is_its_repair() {
+fn case_12_a_file_that_an_edit_broke_is_mailed_and_so_is_its_repair() {
     let (port, messages) = smtp(|_| Some("250 queued"));
     let sandbox = Sandbox::new(flow(relay(port)));
     let daemon = sandbox.daemon();
     sandbox.edit("frequency = \"hour\"", "frequency = \"hours\"");
-    let mails = eventually("the mail", || Some(told(&messages)).filter(|mails| !mails.is_empty()));
+    let mails = eventually("the mail", || Some(alarm_mails(&messages)).filter(|mails| !mails.is_empty()));
     assert!(mails[0].0.starts_with("leadflow: flows.toml has a problem:"), "{:?}", mails[0]);
     assert!(mails[0].1.contains("flows.toml:13:13: `hours` is not valid for `frequency`"), "{}", mails[0].1);
     let ill = sandbox.command(&["health"]).output().unwrap();
@@ -140,7 +140,7 @@ fn case_12_a_file_that_was_broken_by_an_edit_is_told_and_so_is_its_repair() {
         "{ill:?}"
     );
     sandbox.edit("frequency = \"hours\"", "frequency = \"hour\"");
-    let mails = eventually("the other mail", || Some(told(&messages)).filter(|mails| mails.len() > 1));
+    let mails = eventually("the other mail", || Some(alarm_mails(&messages)).filter(|mails| mails.len() > 1));
     assert_eq!(mails[1].0, "leadflow: flows.toml is valid again");
     assert!(daemon.stop().success());
 }

@@ -7,7 +7,7 @@ const FLOWS: &str = include_str!("../fixtures/before/flows.toml");
 const JSON_KEYS: &str = include_str!("../fixtures/before/json-keys.txt");
 
 #[test]
-fn a_file_with_every_key_of_before_is_valid() {
+fn a_file_with_every_key_of_earlier_versions_is_valid() {
     let sandbox = Sandbox::with_storage(FLOWS, "AccountName=contoso;AccountKey=Y2FuYXJ5".to_owned());
     let found = sandbox.json(&["check", "--json"]);
     assert_eq!(found["ok"], true, "{found}");
@@ -17,7 +17,7 @@ fn a_file_with_every_key_of_before_is_valid() {
 }
 
 #[test]
-fn every_json_key_of_before_is_still_there() {
+fn every_json_key_of_earlier_versions_is_still_there() {
     let document = Document::read();
     for (section, key) in JSON_KEYS.lines().filter_map(|line| line.split_once(' ')) {
         assert!(document.all(section).contains(key), "{section}: {key}");
@@ -25,7 +25,7 @@ fn every_json_key_of_before_is_still_there() {
 }
 
 #[test]
-fn exit_statuses_are_as_before() {
+fn exit_statuses_are_those_of_earlier_versions() {
     let sandbox = Sandbox::with_storage(FLOWS, "AccountName=contoso;AccountKey=Y2FuYXJ5".to_owned());
     for (status, arguments) in [
         (0, &["check"][..]),

@@ -128,7 +128,7 @@ fn a_state_whose_place_cannot_be_read_is_looked_for_where_it_may_be() {
 }
 
 #[test]
-fn a_file_in_another_encoding_stops_them_neither() {
+fn a_file_in_another_encoding_does_not_stop_them_either() {
     let sandbox = that_has_run();
     let text = fs::read(sandbox.path("flows.toml")).unwrap();
     fs::write(sandbox.path("flows.toml"), [b"# sch\xf6n\n".as_slice(), &text].concat()).unwrap();
@@ -157,7 +157,7 @@ fn what_is_asked_beside_a_daemon_is_done_by_the_file_that_it_goes_on_with() {
 }
 
 #[test]
-fn a_lost_state_is_told_by_every_command() {
+fn every_command_reports_a_lost_state() {
     let sandbox = that_has_run();
     fs::remove_dir_all(sandbox.path("kept")).unwrap();
     let lost = "is gone: ";
@@ -202,7 +202,7 @@ fn a_lost_state_is_told_by_every_command() {
 }
 
 #[test]
-fn another_state_than_the_markers_is_told_by_those_that_show_it() {
+fn commands_that_show_the_state_report_one_that_is_not_the_markers() {
     let (sandbox, other) = (that_has_run(), that_has_run());
     fs::remove_dir_all(sandbox.path("kept")).unwrap();
     fs::create_dir(sandbox.path("kept")).unwrap();

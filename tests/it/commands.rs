@@ -62,7 +62,7 @@ fn named_nope(sandbox: &Sandbox, command: &str) -> String {
 }
 
 #[test]
-fn they_tell_what_was() {
+fn they_show_what_happened() {
     let sandbox = sandbox();
     let once = sandbox.run_once();
     assert_eq!(once.stdout, "leads · run 1 · nothing-new · no new rows\n");
@@ -132,7 +132,7 @@ fn log_lines_can_be_json() {
 }
 
 #[test]
-fn health_tells_what_is_wrong() {
+fn health_says_what_is_wrong() {
     let sandbox = sandbox();
     let unrun = sandbox.run(&["health"]).stdout;
     assert!(unrun.contains("leadflow has never run; start it: leadflow run"), "{unrun}");
@@ -190,10 +190,10 @@ fn a_state_or_table_that_everybody_may_write_is_refused() {
             std::fs::set_permissions(sandbox.path(file), std::fs::Permissions::from_mode(mode)).unwrap();
         };
         rights(0o666);
-        let told = sandbox.exits(1, &["run", "--once"]);
+        let output = sandbox.exits(1, &["run", "--once"]);
         let path = sandbox.path(file).display().to_string();
         has(
-            &told.stderr,
+            &output.stderr,
             &[
                 &format!(
                     "every user of this machine can change {path}, and therefore what leadflow keeps there"
@@ -210,8 +210,8 @@ fn a_state_or_table_that_everybody_may_write_is_refused() {
 fn a_device_that_was_named_by_mistake_is_not_to_be_deleted() {
     let sandbox = sandbox();
     for device in ["/dev/null", "/dev/zero"] {
-        let told = sandbox.run(&["--config", device, "check"]);
-        assert!(told.code == 2 && told.stderr.contains("is a device"), "{}", told.stderr);
-        assert!(!told.stderr.contains("rm /dev"), "{}", told.stderr);
+        let output = sandbox.run(&["--config", device, "check"]);
+        assert!(output.code == 2 && output.stderr.contains("is a device"), "{}", output.stderr);
+        assert!(!output.stderr.contains("rm /dev"), "{}", output.stderr);
     }
 }

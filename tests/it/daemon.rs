@@ -120,7 +120,7 @@ async fn a_sender_that_is_refused_condemns_no_mail_and_the_next_connection_takes
 }
 
 #[tokio::test]
-async fn it_goes_on_when_nobody_reads_its_log() {
+async fn it_continues_when_nobody_reads_its_log() {
     let (table, server) = (Table::create().await, MailServer::start(&[]));
     let sandbox = every_two_seconds(&table, server.port);
     let mut child = sandbox.command(&["run"]).stderr(Stdio::piped()).spawn().unwrap();
@@ -157,7 +157,7 @@ fn a_state_folder_that_is_taken_away_ends_it() {
 }
 
 #[test]
-fn a_busy_state_ends_nothing() {
+fn a_busy_state_does_not_end_the_daemon() {
     let sandbox = Sandbox::new(FlowsToml::demo().flow("leads").every("day"));
     let daemon = sandbox.daemon();
     daemon.wait_for_log("no new rows");
@@ -178,7 +178,7 @@ fn a_busy_state_ends_nothing() {
 }
 
 #[tokio::test]
-async fn a_key_that_was_rotated_is_read_anew() {
+async fn a_key_that_was_rotated_is_read_again() {
     let (table, server) = (Table::create().await, MailServer::start(&[]));
     let sandbox = every_two_seconds(&table, server.port);
     sandbox.edit("{ env = \"LEADS_STORAGE\" }", "{ file = \"storage\" }");

@@ -1,4 +1,4 @@
-//! A person's day with the daemon, from the first edit to yesterday's rows; docs/operating.md tells it
+//! A person's day with the daemon, from the first edit to yesterday's rows; docs/operating.md describes it
 //! in the same order.
 
 use std::time::{Duration, Instant};
@@ -119,7 +119,7 @@ fn off_and_on(sandbox: &Sandbox, daemon: &Daemon) {
     );
 }
 
-/// A run fails: a look at it, the cause mended, the run done anew.
+/// A run fails: a look at it, the cause fixed, the run done again.
 fn a_failure(sandbox: &Sandbox) {
     let whole = sandbox.spoil_table();
     let failed = sandbox.json(&["trigger", "leads", "--json"]);

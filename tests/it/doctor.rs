@@ -69,7 +69,7 @@ async fn what_keeps_leads_from_coming() {
 }
 
 #[tokio::test]
-async fn a_wrong_key_is_said() {
+async fn a_wrong_key_is_reported() {
     let table = Table::create().await;
     let storage = azurite::connection_string("Y2FuYXJ5");
     let output = Sandbox::with_storage(guide(&table.name, 1), storage).run(&["check", "--online"]);
@@ -172,7 +172,7 @@ fn a_missing_secret_is_seen_offline() {
 }
 
 #[test]
-fn a_schedule_is_told_before_anything_runs() {
+fn a_schedule_is_shown_before_anything_runs() {
     let flow = guide("leads", 1).every("day\"\nhours = [8, 12]\nstart_time = \"2026-01-05T08:00:00");
     let sandbox = Sandbox::new(flow.settings("time_zone = \"Asia/Seoul\""));
     let slots = sandbox.json(&["schedule", "marketplace-leads", "--count", "4", "--json"]);
@@ -191,7 +191,7 @@ fn a_schedule_is_told_before_anything_runs() {
 }
 
 #[test]
-fn what_a_connection_string_gives_away_is_said_offline() {
+fn what_a_connection_string_gives_away_is_reported_offline() {
     for (storage, words) in [
         (
             "AccountName=contoso-secondary;AccountKey=Y2FuYXJ5",

@@ -39,7 +39,7 @@ async fn sandbox(microsoft: &Microsoft, sign_in: &str) -> Sandbox {
 }
 
 #[tokio::test]
-async fn check_tells_each_step_that_works() {
+async fn check_shows_each_step_that_works() {
     let microsoft = Microsoft::start();
     let sandbox = sandbox(&microsoft, MANAGED).await;
     let output = sandbox.exits(0, &["check", "--online"]);
@@ -73,7 +73,7 @@ async fn check_tells_each_step_that_works() {
 }
 
 #[tokio::test]
-async fn check_tells_each_step_that_fails_and_what_mends_it() {
+async fn check_reports_each_step_that_fails_and_how_to_fix_it() {
     let microsoft = Microsoft::start();
     let sandbox = sandbox(&microsoft, MANAGED).await;
     let failing = |words: &[&str]| {
@@ -123,7 +123,7 @@ async fn check_tells_each_step_that_fails_and_what_mends_it() {
 }
 
 #[test]
-fn check_tells_what_smtp_lacks() {
+fn check_reports_what_smtp_lacks() {
     let microsoft = Microsoft::start();
     microsoft.state().take_back(SMTP);
     let (server, _tokens) = smtp_server(&microsoft, &[]);

@@ -135,7 +135,7 @@ fn random_filters_over_random_rows_find_the_same_in_both_tables() {
     result.unwrap();
 }
 
-/// What the emulator does otherwise than the service; were it mended, this test would tell.
+/// What the emulator does differently from the service; this test fails when it is fixed.
 #[test]
 fn the_known_differences_of_the_emulator() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -1,4 +1,4 @@
-//! A person is forgotten: what is told is what was seen.
+//! A person is erased, and the report says what was seen.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -66,10 +66,10 @@ async fn every_row_of_the_person_goes_whatever_its_keys_and_the_filter() {
     });
     let sandbox = Sandbox::with_azurite(flows.of_flow("enabled = false"));
     sandbox.run_once();
-    let told = sandbox.json(&["lead", "forget", ANA, "--table", "--yes", "--json"]);
-    assert_eq!((&told["ok"], &told["left"]), (&json!(true), &json!([])), "{told:#}");
-    assert_eq!(told["erased"]["rows"], rows.len() + 2, "{told:#}");
-    assert_eq!(told["looked_at"]["tables"].as_array().unwrap().len(), 2, "{told:#}");
+    let output = sandbox.json(&["lead", "forget", ANA, "--table", "--yes", "--json"]);
+    assert_eq!((&output["ok"], &output["left"]), (&json!(true), &json!([])), "{output:#}");
+    assert_eq!(output["erased"]["rows"], rows.len() + 2, "{output:#}");
+    assert_eq!(output["looked_at"]["tables"].as_array().unwrap().len(), 2, "{output:#}");
     sandbox.edit(" and ActionCode eq 'XYZ'\"\nselect = [\"ActionCode\"]", "\"");
     let left = sandbox.json(&["lead", "list", "one", "--json"]);
     assert_eq!(left.as_array().unwrap().len(), kept.len(), "{left:#}");
@@ -82,16 +82,16 @@ async fn every_row_of_the_person_goes_whatever_its_keys_and_the_filter() {
 }
 
 #[tokio::test]
-async fn a_table_that_was_read_once_and_is_not_any_more_is_told() {
+async fn a_table_that_was_read_once_and_no_longer_is_reported() {
     let (table, other) = (Table::create().await, Table::create().await);
     table.insert(&[lead("p", "1", ANA, "Ana Silva")]).await;
     let sandbox = Sandbox::with_azurite(flow(connections(), "one", &table.name));
     sandbox.run_once();
     sandbox.edit(&format!("name = \"{}\"", table.name), &format!("name = \"{}\"", other.name));
     sandbox.run_once();
-    let told = sandbox.exits(1, &["lead", "forget", ANA, "--table", "--yes"]);
+    let output = sandbox.exits(1, &["lead", "forget", ANA, "--table", "--yes"]);
     let words = format!("/{} was not searched: one has read it, and no flow reads it now", table.name);
-    assert!(told.stdout.contains(&words) && told.stdout.contains("erased: 1 mail,"), "{}", told.stdout);
+    assert!(output.stdout.contains(&words) && output.stdout.contains("erased: 1 mail,"), "{}", output.stdout);
 }
 
 /// A service with one row of the person, which says this to a DELETE and leaves the row where it is.
@@ -108,7 +108,7 @@ fn stubborn(answer: &'static str, code: &'static str) -> Requests {
 }
 
 #[tokio::test]
-async fn what_the_service_says_of_a_deletion_is_no_proof() {
+async fn what_the_service_says_about_a_deletion_is_not_taken_as_proof() {
     for (answer, code, words) in [
         ("204 No Content", "", "the service says that it was deleted"),
         ("404 Not Found", "ResourceNotFound", "the service says that the row does not exist"),
@@ -118,12 +118,12 @@ async fn what_the_service_says_of_a_deletion_is_no_proof() {
         let service = stubborn(answer, code);
         let sandbox = Sandbox::with_storage(flow(connections(), "one", "leads"), service.storage());
         sandbox.run(&["run", "--once"]);
-        let told = sandbox.run(&["lead", "forget", ANA, "--table", "--yes"]);
-        assert_eq!(told.code, 1, "{answer}: {}", told.stdout);
+        let output = sandbox.run(&["lead", "forget", ANA, "--table", "--yes"]);
+        assert_eq!(output.code, 1, "{answer}: {}", output.stdout);
         for words in ["the row p/o'hara is still in the table leads", words, "0 rows\n"] {
-            assert!(told.stdout.contains(words), "{answer}: `{words}` is not in:\n{}", told.stdout);
+            assert!(output.stdout.contains(words), "{answer}: `{words}` is not in:\n{}", output.stdout);
         }
-        assert!(!told.stdout.contains("neither name nor address"), "{}", told.stdout);
+        assert!(!output.stdout.contains("neither name nor address"), "{}", output.stdout);
         let json = sandbox.json(&["lead", "forget", ANA, "--table", "--yes", "--json"]);
         assert_eq!((&json["ok"], &json["erased"]["rows"]), (&json!(false), &json!(0)), "{json:#}");
         assert!(json["left"][0]["what"].as_str().unwrap().contains("is still in"), "{json:#}");
@@ -150,26 +150,26 @@ async fn rows_that_appear_meanwhile_go_too_and_a_table_that_cannot_be_read_is_to
     let sandbox =
         Sandbox::with_storage(flow(flow(connections(), "one", "leads"), "two", "gone"), service.storage());
     sandbox.run(&["run", "--once"]);
-    let told = sandbox.exits(1, &["lead", "forget", ANA, "--table", "--yes"]);
+    let output = sandbox.exits(1, &["lead", "forget", ANA, "--table", "--yes"]);
     has(
-        &told.stdout,
+        &output.stdout,
         &[
             "2 rows\n",
             "cannot read the table gone of the connection marketplace to its end: there is no table `gone`",
         ],
     );
     // A key that only the table knows cannot be looked up in one that is not read.
-    let told = sandbox.exits(1, &["lead", "forget", "nobody", "--yes"]);
+    let output = sandbox.exits(1, &["lead", "forget", "nobody", "--yes"]);
     assert!(
-        told.stderr.contains("no table has a row `nobody`")
-            && told.stderr.contains("there is no table `gone`"),
+        output.stderr.contains("no table has a row `nobody`")
+            && output.stderr.contains("there is no table `gone`"),
         "{}",
-        told.stderr
+        output.stderr
     );
 }
 
 #[tokio::test]
-async fn another_persons_lead_that_names_the_person_is_told_and_stays() {
+async fn another_persons_lead_that_names_the_person_is_reported_and_stays() {
     let table = Table::create().await;
     let mut bob = lead("p", "bob", "bob@c.example", "Bob Berg");
     bob["Note"] = json!("sent by ana@fabrikam.example");
@@ -178,36 +178,36 @@ async fn another_persons_lead_that_names_the_person_is_told_and_stays() {
         .await;
     let sandbox = Sandbox::with_azurite(flow(connections(), "one", &table.name));
     sandbox.run_once();
-    let told = sandbox.exits(1, &["lead", "forget", "same", "--table", "--yes"]);
+    let output = sandbox.exits(1, &["lead", "forget", "same", "--table", "--yes"]);
     has(
-        &told.stderr,
+        &output.stderr,
         &["2 rows, which may belong to different people; give the address", ANA, "eva@c.example"],
     );
-    let told = sandbox.exits(1, &["lead", "forget", "p/same", "--table", "--yes"]);
+    let output = sandbox.exits(1, &["lead", "forget", "p/same", "--table", "--yes"]);
     has(
-        &told.stdout,
+        &output.stdout,
         &["1 row\n", "the row p/bob of the table", "is another person's lead and names this person"],
     );
     assert_eq!(sandbox.json(&["lead", "list", "one", "--json"]).as_array().unwrap().len(), 2);
 }
 
 #[tokio::test]
-async fn a_mail_that_still_waits_is_told() {
+async fn a_mail_that_still_waits_is_reported() {
     // Nobody takes mail.
     let table = Table::create().await;
     table.insert(&[lead("p", "1", ANA, "Ana Silva")]).await;
     let relay = FlowsToml::new().azure("marketplace").smtp("relay", 1);
     let sandbox = Sandbox::with_azurite(flow(relay, "one", &table.name));
     sandbox.run(&["run", "--once"]);
-    let told = sandbox.exits(1, &["lead", "forget", ANA, "--table", "--yes"]);
-    has(&told.stdout, &["mail 1 is still to be sent", "`leadflow outbox drop 1`", "1 row\n"]);
+    let output = sandbox.exits(1, &["lead", "forget", ANA, "--table", "--yes"]);
+    has(&output.stdout, &["mail 1 is still to be sent", "`leadflow outbox drop 1`", "1 row\n"]);
     assert_eq!(sandbox.run(&["outbox", "drop", "1"]).code, 0);
-    let told = sandbox.exits(0, &["lead", "forget", ANA, "--table", "--yes"]);
-    assert!(told.stdout.contains("erased: 1 mail,"), "{}", told.stdout);
+    let output = sandbox.exits(0, &["lead", "forget", ANA, "--table", "--yes"]);
+    assert!(output.stdout.contains("erased: 1 mail,"), "{}", output.stdout);
 }
 
 #[tokio::test]
-async fn a_run_that_has_read_the_row_before_it_went_is_told() {
+async fn a_run_that_read_the_row_before_it_was_erased_is_reported() {
     let deleted = AtomicUsize::new(0);
     let service = table_service(move |_, target| {
         let mut row = lead("p", "1", ANA, "Ana Silva");
@@ -232,8 +232,8 @@ async fn a_run_that_has_read_the_row_before_it_went_is_told() {
     eventually("the run to hang", || {
         service.seen().iter().any(|target| target.contains("NextPartitionKey=hangs")).then_some(())
     });
-    let told = sandbox.exits(1, &["lead", "forget", ANA, "--table", "--yes"]);
-    has(&told.stdout, &["run 1 of one is under way and may have read a row", "1 row\n"]);
+    let output = sandbox.exits(1, &["lead", "forget", ANA, "--table", "--yes"]);
+    has(&output.stdout, &["run 1 of one is under way and may have read a row", "1 row\n"]);
     drop(daemon);
 }
 
@@ -244,7 +244,7 @@ async fn texts_of_the_history_go_however_they_came_there() {
     let sandbox = Sandbox::with_azurite(flow(connections(), "one", &table.name));
     sandbox.run_once();
     // The text of a mail was purged, its subject stands; a server has repeated the address; a run and an
-    // alarm tell the name.
+    // alarm has the name.
     let mut past = PastState::open(&sandbox, &["one"]);
     past.failed(("one", 5), 90, "row Ana Silva", vec![query("leads", "Note ne 'ana@fabrikam.example'")]);
     let reply = Receipt::Accepted("250 thanks for <ANA@fabrikam.example>".to_owned());
@@ -254,15 +254,15 @@ async fn texts_of_the_history_go_however_they_came_there() {
     drop(past);
     let state = sandbox.path("state/leadflow.db");
     leave_in_unused_bytes(&state, "ana@fabrikam.example");
-    let told = sandbox.exits(0, &["lead", "forget", ANA, "--yes"]);
+    let output = sandbox.exits(0, &["lead", "forget", ANA, "--yes"]);
     assert!(
-        told.stdout.contains("1 file of mail folders")
-            && told.stdout.contains("stays in its table (--table deletes it)\nverified: searched"),
+        output.stdout.contains("1 file of mail folders")
+            && output.stdout.contains("stays in its table (--table deletes it)\nverified: searched"),
         "{}",
-        told.stdout
+        output.stdout
     );
-    assert!(told.stdout.contains("\nthe name and address are only in that 1 row\n"), "{}", told.stdout);
-    assert!(told.stdout.contains(", 0 kept mails and "), "{}", told.stdout);
+    assert!(output.stdout.contains("\nthe name and address are only in that 1 row\n"), "{}", output.stdout);
+    assert!(output.stdout.contains(", 0 kept mails and "), "{}", output.stdout);
     let kept = std::fs::read(&state).unwrap();
     for needle in ["Ana Silva", "fabrikam.example"] {
         let found = kept.windows(needle.len()).any(|piece| piece.eq_ignore_ascii_case(needle.as_bytes()));
@@ -286,18 +286,27 @@ fn an_embedded_table_a_folder_and_a_state_that_cannot_be_read() {
     sandbox
         .table()
         .insert(&[lead("a/b", "o'hara\t?#", ANA, "Ana Silva"), lead("p", "2", "bo@c.example", "Bo Berg")]);
-    let told = sandbox.run(&["lead", "forget", ANA, "--yes"]);
-    assert_eq!((told.code, told.stdout.contains("there is no state in")), (1, true), "{}", told.stdout);
+    let output = sandbox.run(&["lead", "forget", ANA, "--yes"]);
+    assert_eq!((output.code, output.stdout.contains("there is no state in")), (1, true), "{}", output.stdout);
     sandbox.run_once();
     // Half of a mail that a broken disk has left.
     sandbox.write("state/mail/.x.part", "To: ana@fabrikam.example");
-    let told = sandbox.exits(1, &["lead", "forget", ANA, "--yes"]);
-    has(&told.stdout, &["erased: 1 mail,", "1 file of mail folders", "1 row of the person stay", ".x.part"]);
+    let output = sandbox.exits(1, &["lead", "forget", ANA, "--yes"]);
+    has(
+        &output.stdout,
+        &["erased: 1 mail,", "1 file of mail folders", "1 row of the person stay", ".x.part"],
+    );
     std::fs::remove_file(sandbox.path("state/mail/.x.part")).unwrap();
-    let told = sandbox.run(&["lead", "forget", ANA, "--yes", "--table"]);
-    assert_eq!((told.code, told.stdout.contains("1 row\n")), (0, true), "{}{}", told.stdout, told.stderr);
+    let output = sandbox.run(&["lead", "forget", ANA, "--yes", "--table"]);
+    assert_eq!(
+        (output.code, output.stdout.contains("1 row\n")),
+        (0, true),
+        "{}{}",
+        output.stdout,
+        output.stderr
+    );
     std::fs::write(sandbox.path("state/leadflow.db"), "no database").unwrap();
     let _ = std::fs::remove_file(sandbox.path("state/leadflow.db-wal"));
-    let told = sandbox.exits(1, &["lead", "forget", "bo@c.example", "--yes", "--table"]);
-    has(&told.stdout, &["cannot search the state", "1 row\n"]);
+    let output = sandbox.exits(1, &["lead", "forget", "bo@c.example", "--yes", "--table"]);
+    has(&output.stdout, &["cannot search the state", "1 row\n"]);
 }

@@ -28,32 +28,36 @@ fn an_address_is_found_however_it_was_copied_and_what_was_not_found_is_said() {
     sandbox.run_once();
     let spelled = ["ana@예시.exampel", "joana@예시.example"];
     for text in spelled {
-        let told = sandbox.exits(0, &["lead", "forget", text, "--yes"]);
-        has(&told.stdout, &[&format!("nothing about {text} was found"), "no row gives a name"]);
+        let output = sandbox.exits(0, &["lead", "forget", text, "--yes"]);
+        has(&output.stdout, &[&format!("nothing about {text} was found"), "no row gives a name"]);
     }
     for text in ["Ana Silva <ana@예시.example>", "mailto:ana@예시.example", "ana@xn--vv4b11d.example,"] {
-        let told = sandbox.run(&["lead", "forget", text, "--yes"]);
+        let output = sandbox.run(&["lead", "forget", text, "--yes"]);
         assert!(
-            told.code == 0 && told.stdout.contains("1 row of the person stays in its table"),
+            output.code == 0 && output.stdout.contains("1 row of the person stays in its table"),
             "{text}: {}",
-            told.stdout
+            output.stdout
         );
         assert!(
-            told.stdout.contains("the name and address are only in that 1 row\n"),
+            output.stdout.contains("the name and address are only in that 1 row\n"),
             "{text}: {}",
-            told.stdout
+            output.stdout
         );
     }
-    let told = sandbox.json(&["lead", "forget", "ana@예시.example.", "--yes", "--table", "--json"]);
+    let output = sandbox.json(&["lead", "forget", "ana@예시.example.", "--yes", "--table", "--json"]);
     assert_eq!(
-        (&told["erased"]["rows"], &told["looked_for"]),
+        (&output["erased"]["rows"], &output["looked_for"]),
         (&json!(1), &json!({ "address": true, "name": true }))
     );
-    let told = sandbox.json(&["lead", "forget", "ana@예시.example", "--yes", "--json"]);
-    assert_eq!(told["looked_for"], json!({ "address": true, "name": false }), "its row is gone");
+    let output = sandbox.json(&["lead", "forget", "ana@예시.example", "--yes", "--json"]);
+    assert_eq!(output["looked_for"], json!({ "address": true, "name": false }), "its row is gone");
     for text in ["ana@", "a@b@c", "ana@x.example bo@c.example"] {
-        let told = sandbox.run(&["lead", "forget", text, "--yes"]);
-        assert!(told.code == 1 && told.stderr.contains("no table has a row"), "{text}: {}", told.stderr);
+        let output = sandbox.run(&["lead", "forget", text, "--yes"]);
+        assert!(
+            output.code == 1 && output.stderr.contains("no table has a row"),
+            "{text}: {}",
+            output.stderr
+        );
     }
 }
 
@@ -64,19 +68,19 @@ fn a_key_of_several_rows_erases_none_that_may_be_anothers() {
     sandbox.embedded("stock").insert(&[json!({ "PartitionKey": "2026", "RowKey": "1", "Item": "screws" })]);
     sandbox.run_once();
     for key in ["1", "2026/1"] {
-        let told = sandbox.exits(1, &["lead", "forget", key, "--table", "--yes"]);
+        let output = sandbox.exits(1, &["lead", "forget", key, "--table", "--yes"]);
         has(
-            &told.stderr,
+            &output.stderr,
             &[
                 "may belong to different people",
                 "2026/1 in the table stock of the connection demo: neither address nor name",
             ],
         );
     }
-    let told = sandbox.run(&["lead", "forget", "2025/1", "--table", "--yes"]);
-    assert!(told.code == 0 && told.stdout.contains("1 row\n"), "{}{}", told.stdout, told.stderr);
-    let told = sandbox.run(&["lead", "forget", ANA, "--table", "--yes"]);
-    assert!(told.code == 0 && told.stdout.contains("1 row\n"), "{}{}", told.stdout, told.stderr);
+    let output = sandbox.run(&["lead", "forget", "2025/1", "--table", "--yes"]);
+    assert!(output.code == 0 && output.stdout.contains("1 row\n"), "{}{}", output.stdout, output.stderr);
+    let output = sandbox.run(&["lead", "forget", ANA, "--table", "--yes"]);
+    assert!(output.code == 0 && output.stdout.contains("1 row\n"), "{}{}", output.stdout, output.stderr);
     assert_eq!(sandbox.json(&["lead", "list", "stock", "--json"]).as_array().unwrap().len(), 1);
 }
 
@@ -91,10 +95,10 @@ fn a_database_that_was_put_aside_and_half_a_mail_are_looked_through() {
     std::fs::copy(&mail, &part).unwrap();
     let aside = sandbox.path("state/leadflow.db.until-20260301T080000Z");
     std::fs::copy(sandbox.path("state/leadflow.db"), &aside).unwrap();
-    let told = sandbox.exits(1, &["lead", "forget", ANA, "--table", "--yes"]);
+    let output = sandbox.exits(1, &["lead", "forget", ANA, "--table", "--yes"]);
     let rm = format!("delete it if you no longer need it: rm {}", aside.display());
     has(
-        &told.stdout,
+        &output.stdout,
         &[
             "2 files of mail folders",
             "until-20260301T080000Z is an earlier or copied database, and names the person",
@@ -104,11 +108,11 @@ fn a_database_that_was_put_aside_and_half_a_mail_are_looked_through() {
     assert!(!part.exists());
     let whole = std::fs::read(&aside).unwrap();
     std::fs::write(&aside, [&whole[..4096], &vec![0; whole.len() - 4096]].concat()).unwrap();
-    let told = sandbox.run(&["lead", "forget", ANA, "--table", "--yes"]);
+    let output = sandbox.run(&["lead", "forget", ANA, "--table", "--yes"]);
     assert!(
-        told.code == 1 && told.stdout.contains("is a database that cannot be searched"),
+        output.code == 1 && output.stdout.contains("is a database that cannot be searched"),
         "{}",
-        told.stdout
+        output.stdout
     );
     std::fs::remove_file(&aside).unwrap();
     assert_eq!(sandbox.run(&["lead", "forget", ANA, "--table", "--yes"]).code, 0);
@@ -125,7 +129,7 @@ fn a_name_that_is_written_without_a_space_goes_from_the_history() {
     sandbox.table().insert(&[lead("p", "2", ANA, "민준 김")]);
     PastState::open(&sandbox, &[]).purge();
     let state = sandbox.path("state/leadflow.db");
-    let told = sandbox.exits(0, &["lead", "forget", ANA, "--table", "--yes"]);
+    let output = sandbox.exits(0, &["lead", "forget", ANA, "--table", "--yes"]);
     let kept = String::from_utf8_lossy(&std::fs::read(&state).unwrap()).into_owned();
-    assert!(!kept.contains("김민준"), "{}", told.stdout);
+    assert!(!kept.contains("김민준"), "{}", output.stdout);
 }

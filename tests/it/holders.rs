@@ -20,7 +20,7 @@ fn embedded(flows: FlowsToml) -> Sandbox {
 }
 
 #[test]
-fn a_request_whose_daemon_dies_stays_and_is_said_to() {
+fn a_request_whose_daemon_dies_stays_and_the_command_says_so() {
     let sandbox = embedded(FlowsToml::new().folder("folder"));
     let daemon = sandbox.daemon();
     daemon.wait_for_log("no new rows");
@@ -32,10 +32,10 @@ fn a_request_whose_daemon_dies_stays_and_is_said_to() {
     });
     daemon.signal("KILL");
     for asked in asked {
-        let told = ended(asked);
-        assert_eq!(told.code, 1, "{told:?}");
+        let output = ended(asked);
+        assert_eq!(output.code, 1, "{output:?}");
         has(
-            &told.stderr,
+            &output.stderr,
             &["the daemon has ended", "remains queued: it is done when a daemon starts: leadflow run"],
         );
     }
@@ -49,7 +49,7 @@ fn a_request_whose_daemon_dies_stays_and_is_said_to() {
 }
 
 #[test]
-fn a_run_whose_daemon_dies_is_said_to_be_interrupted() {
+fn a_run_whose_daemon_dies_is_reported_as_interrupted() {
     let hangs = Arc::default();
     let (sandbox, service) = hanging(&hangs);
     let daemon = sandbox.daemon();
@@ -59,10 +59,10 @@ fn a_run_whose_daemon_dies_is_said_to_be_interrupted() {
     let asked = begun(&sandbox, &["trigger", "leads"]);
     eventually("a run that hangs", || (service.count() > before).then_some(()));
     drop(daemon);
-    let told = ended(asked);
-    assert_eq!(told.code, 1, "{told:?}");
+    let output = ended(asked);
+    assert_eq!(output.code, 1, "{output:?}");
     has(
-        &told.stderr,
+        &output.stderr,
         &["the daemon has ended while run 2 was under way: the run is interrupted and has moved nothing"],
     );
 }
@@ -104,12 +104,12 @@ fn what_is_asked_of_the_outbox_without_a_daemon_is_said_to_wait_for_one() {
         &["outbox", "send", "1", "--to", "a@contoso.example"],
         &["outbox", "drop", "1"],
     ] {
-        let told = sandbox.exits(0, arguments);
+        let output = sandbox.exits(0, arguments);
         let words = "no daemon is running, so no mail is sent until one starts; start it: leadflow run";
-        assert!(told.stderr.contains(words), "{arguments:?}: {told:?}");
+        assert!(output.stderr.contains(words), "{arguments:?}: {output:?}");
     }
     let daemon = sandbox.daemon();
-    let told = sandbox.exits(0, &["outbox", "retry", "1"]);
-    assert!(!told.stderr.contains("no daemon"), "{told:?}");
+    let output = sandbox.exits(0, &["outbox", "retry", "1"]);
+    assert!(!output.stderr.contains("no daemon"), "{output:?}");
     assert!(daemon.stop().success());
 }

@@ -252,7 +252,7 @@ fn mail<'a>(id: i64, to: &'a [String], bytes: &'a str) -> OutgoingMail<'a> {
     OutgoingMail { id, from: "leads@contoso.example", recipients: to, bytes: bytes.as_bytes() }
 }
 
-/// Hands three mails over as the delivery does; returns what each recipient was told to be.
+/// Hands three mails over as the delivery does; returns what became of each recipient.
 async fn hand_over(port: u16, recipients: usize) -> Vec<(String, String, Receipt)> {
     let connection = connection(port);
     let to: Vec<String> = (0..recipients).map(|number| format!("to{number}@contoso.example")).collect();
@@ -282,13 +282,13 @@ async fn hand_over(port: u16, recipients: usize) -> Vec<(String, String, Receipt
 async fn is_told_the_truth(script: Script) {
     let journal = Arc::new(Mutex::new(Journal { answers: script.answers.clone(), ..Journal::default() }));
     let port = server(&journal);
-    let told = timeout(Duration::from_secs(30), hand_over(port, script.recipients)).await;
-    let told = told.unwrap_or_else(|_| panic!("hangs: {script:?}"));
+    let receipts = timeout(Duration::from_secs(30), hand_over(port, script.recipients)).await;
+    let receipts = receipts.unwrap_or_else(|_| panic!("hangs: {script:?}"));
     let mut journal = journal.lock().unwrap();
     journal.is_over = true;
     let _ = TcpStream::connect(("127.0.0.1", port));
     let mut transferred: HashSet<_> = journal.ends.iter().cloned().collect();
-    for (subject, to, receipt) in told {
+    for (subject, to, receipt) in receipts {
         let is_accepted = journal.is_accepted.contains(&(subject.clone(), to.clone()));
         match &receipt {
             Receipt::Accepted(reply) => {
@@ -310,7 +310,7 @@ async fn is_told_the_truth(script: Script) {
 }
 
 #[tokio::test]
-async fn nobody_is_taken_for_reached_who_is_not() {
+async fn no_recipient_counts_as_reached_who_is_not() {
     let scripts = cases(300, scripts());
     futures::stream::iter(scripts).map(is_told_the_truth).buffer_unordered(32).collect::<Vec<()>>().await;
 }

@@ -109,7 +109,7 @@ fn answers() -> impl Strategy<Value = Answer> {
     ]
 }
 
-/// The page's bytes; rows and tokens are told apart by `count`.
+/// The page's bytes; `count` makes rows and tokens differ.
 fn bytes_of(count: usize, answer: &Answer) -> Option<Vec<u8>> {
     let now = Clock::System.now().to_string();
     let rows = |number: usize| -> Vec<_> {

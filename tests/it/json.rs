@@ -1,4 +1,4 @@
-//! The JSON of the commands is an interface: docs/json.md tells every path and its type, and no key goes away.
+//! The JSON of the commands is an interface: docs/json.md lists every path and its type, and no key goes away.
 
 mod document;
 mod samples;
@@ -28,7 +28,7 @@ const FILTERS: [(&str, &str); 8] = [
 ];
 
 /// What a command prints, held against this section of the document.
-fn told(sandbox: &Sandbox, line: &str, section: &str) -> String {
+fn documented(sandbox: &Sandbox, line: &str, section: &str) -> String {
     let output = sandbox.run(&line.split(' ').collect::<Vec<_>>());
     let value: Value =
         serde_json::from_str(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));
@@ -37,9 +37,9 @@ fn told(sandbox: &Sandbox, line: &str, section: &str) -> String {
     output.stdout
 }
 
-/// As [`told`], and as the snapshot has it.
+/// As [`documented`], and as the snapshot has it.
 fn is_documented(sandbox: &Sandbox, name: &str, line: &str, section: &str) {
-    let told = told(sandbox, line, section);
+    let output = documented(sandbox, line, section);
     let mut settings = insta::Settings::clone_current();
     for (pattern, with) in FILTERS {
         settings.add_filter(pattern, with);
@@ -47,7 +47,7 @@ fn is_documented(sandbox: &Sandbox, name: &str, line: &str, section: &str) {
     settings.add_filter(&sandbox.path("").display().to_string().replace('.', "\\."), "[folder]/");
     // The bytes of a mail are as many as its moments need.
     settings.add_filter(r#""bytes": \d{3,}"#, r#""bytes": "[size]""#);
-    settings.bind(|| insta::assert_snapshot!(name, told, "output.stdout"));
+    settings.bind(|| insta::assert_snapshot!(name, output, "output.stdout"));
 }
 
 #[test]
@@ -131,8 +131,8 @@ fn of_real_runs_and_of_a_preview() {
         is_documented(&sandbox, &format!("history-show-{run}"), &line, "history-show");
     }
     let forget = "lead forget customer0@fabrikam.example --yes --json";
-    let erased = told(&sandbox, forget, "lead-forget");
+    let erased = documented(&sandbox, forget, "lead-forget");
     assert!(erased.contains("\"ok\": true"), "{erased}");
-    let shown = told(&sandbox, "history show 1 --json", "history-show");
+    let shown = documented(&sandbox, "history show 1 --json", "history-show");
     assert!(shown.contains("\"forgotten\": true"), "{shown}");
 }

@@ -52,7 +52,7 @@ async fn beyond_per_hour_the_mails_of_a_flow_wait_and_none_is_lost() {
 }
 
 #[test]
-fn a_mail_server_that_hangs_holds_up_its_own_mails_alone() {
+fn a_mail_server_that_hangs_delays_only_its_own_mails() {
     let (port, messages) = smtp(|_| Some("250 queued"));
     // It takes the connection and says nothing.
     let silent = serve(|mut stream| drop(stream.read(&mut [0; 64])));

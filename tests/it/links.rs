@@ -47,7 +47,7 @@ enum How {
     Current,
     /// As `Current`, over a further link.
     Chain,
-    /// Each file is a link to one elsewhere, which is written anew there.
+    /// Each file is a link to one elsewhere, which is written again there.
     Elsewhere,
     /// The folder is moved away, and another one put in its place.
     Replaced,
@@ -193,7 +193,7 @@ fn a_secret_an_authority_and_a_template_that_were_not_there_are_taken_when_they_
 }
 
 #[test]
-fn a_mended_secret_is_tried_beside_a_file_with_mistakes() {
+fn a_corrected_secret_is_tried_although_the_file_has_mistakes() {
     let sandbox = Sandbox::new("");
     let flows = FLOWS
         .replace("/STATE", &sandbox.path("state").display().to_string())

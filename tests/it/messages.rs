@@ -93,7 +93,7 @@ async fn a_wrong_key() {
 }
 
 #[tokio::test]
-async fn a_connection_string_that_is_none() {
+async fn a_connection_string_that_is_invalid() {
     let wrong = |_| "canary".to_owned();
     let words =
         ["LEADS_STORAGE: part 1 of the connection string has no `=`", "Access keys → Connection string"];
@@ -148,7 +148,7 @@ async fn a_wrong_mail_password() {
 }
 
 #[tokio::test]
-async fn a_mail_password_that_is_not_there() {
+async fn a_mail_password_that_is_missing() {
     let server = MailServer::start(&[]);
     let gone = |flows: String| flows.replace("file = \"mail-password\"", "file = \"no-password\"");
     says(

@@ -101,7 +101,7 @@ fn token_services_mail_servers_and_a_heartbeat_that_hang_hold_up_their_own_alone
 }
 
 #[test]
-fn secrets_that_become_pipes_hold_up_their_own_alone() {
+fn secrets_that_become_pipes_delay_only_what_needs_them() {
     let (port, _messages) = smtp(|_| Some("250 queued"));
     let mut flows = FlowsToml::new();
     for number in 0..12 {
@@ -151,6 +151,6 @@ async fn a_flow_that_waits_longer_than_its_recurrence_is_an_alarm_that_names_wha
         (&json["alarms"][0]["kind"], &json["alarms"][0]["about"]),
         (&json!("held-up"), &json!("slow"))
     );
-    eventually_async("the mail that tells it", async || (!sandbox.mails().is_empty()).then_some(())).await;
+    eventually_async("the mail about it", async || (!sandbox.mails().is_empty()).then_some(())).await;
     daemon.stop().await;
 }

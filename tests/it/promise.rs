@@ -19,7 +19,7 @@ fn narrow(table: &str, port: u16) -> Sandbox {
     Sandbox::with_azurite(guide(table, port).of_a_second())
 }
 
-/// Longer ago than the window, and than the second to which the service tells its time.
+/// Longer ago than the window, and than the second to which the service rounds its time.
 fn let_the_window_pass() {
     let old = now() + SignedDuration::from_millis(4_100);
     eventually("the window to pass", || (now() > old).then_some(()));
@@ -68,7 +68,7 @@ async fn a_flow_that_is_off_at_first_begins_when_it_is_turned_on() {
 }
 
 #[tokio::test]
-async fn another_way_to_write_the_table_is_no_new_begin() {
+async fn another_way_to_write_the_table_keeps_the_baseline() {
     let (table, server) = (Table::create().await, MailServer::start(&[]));
     let sandbox = narrow(&table.name, server.port);
     sandbox.edit("{ env = \"LEADS_STORAGE\" }", "{ file = \"storage\" }");
@@ -127,8 +127,8 @@ async fn a_minute_of_failure_does_not_cost_a_daily_flow_a_day() {
     daemon.pass(&sandbox, SECOND * 40, SECOND).await;
     daemon.stop().await;
     let runs = sandbox.runs();
-    let told: Vec<_> = runs.iter().map(|run| (&run["cause"], &run["outcome"])).collect();
-    assert_eq!(told, [(&json!("retry"), &json!("sent")), (&json!("schedule"), &json!("failed"))]);
+    let shown: Vec<_> = runs.iter().map(|run| (&run["cause"], &run["outcome"])).collect();
+    assert_eq!(shown, [(&json!("retry"), &json!("sent")), (&json!("schedule"), &json!("failed"))]);
     assert!(!sandbox.run(&["health"]).stdout.contains("fails"), "it is over");
 }
 

@@ -112,9 +112,11 @@ fn a_schema_that_cannot_be_used_is_named_with_its_file_and_recovered() {
         alter(&sandbox, statement);
         refused(&sandbox, words);
         for arguments in [&["list"][..], &["history"], &["off", "leads"], &["check"]] {
-            let told = sandbox.exits(1, arguments);
-            let said =
-                format!("{}{}", told.stdout, told.stderr).split_whitespace().collect::<Vec<_>>().join(" ");
+            let output = sandbox.exits(1, arguments);
+            let said = format!("{}{}", output.stdout, output.stderr)
+                .split_whitespace()
+                .collect::<Vec<_>>()
+                .join(" ");
             assert!(
                 said.contains(words) && said.contains("leadflow recover --since"),
                 "{arguments:?}: {said}"
@@ -127,18 +129,18 @@ fn a_schema_that_cannot_be_used_is_named_with_its_file_and_recovered() {
 }
 
 #[test]
-fn a_state_of_an_earlier_version_is_told_by_check() {
+fn check_reports_a_state_of_an_earlier_version() {
     let sandbox = Sandbox::new(flows());
     sandbox.run_once();
     alter(&sandbox, "PRAGMA user_version = 8");
     for arguments in [&["check"][..], &["check", "--online"]] {
-        let told = sandbox.run(arguments);
-        assert!(told.stdout.contains("is still one of an earlier leadflow"), "{told:?}");
+        let output = sandbox.run(arguments);
+        assert!(output.stdout.contains("is still one of an earlier leadflow"), "{output:?}");
     }
 }
 
 #[test]
-fn what_is_no_folder_is_told_to_be_none() {
+fn a_state_that_is_not_a_folder_is_reported() {
     for make in ["touch", "mkfifo"] {
         let sandbox = Sandbox::new(flows());
         let path = sandbox.path("state");
@@ -146,9 +148,11 @@ fn what_is_no_folder_is_told_to_be_none() {
         for arguments in
             [&["run", "--once"][..], &["list"], &["history"], &["health"], &["check"], &["off", "leads"]]
         {
-            let told = sandbox.exits(1, arguments);
-            let said =
-                format!("{}{}", told.stdout, told.stderr).split_whitespace().collect::<Vec<_>>().join(" ");
+            let output = sandbox.exits(1, arguments);
+            let said = format!("{}{}", output.stdout, output.stderr)
+                .split_whitespace()
+                .collect::<Vec<_>>()
+                .join(" ");
             let words =
                 format!("cannot use the state folder {}: it is not a folder; move it away", path.display());
             assert!(said.contains(&words), "{make} {arguments:?}: {said}");
@@ -157,7 +161,7 @@ fn what_is_no_folder_is_told_to_be_none() {
 }
 
 #[test]
-fn a_folder_where_no_marker_can_be_written_is_told_and_no_more() {
+fn a_folder_where_no_marker_can_be_written_is_reported_and_nothing_else_fails() {
     let sandbox = Sandbox::new(flows());
     std::fs::create_dir(sandbox.path(".flows.toml.marker")).unwrap();
     let once = sandbox.run_once();

@@ -41,7 +41,7 @@ const LOGIN: &str =
     "security = \"none\"\nlogin = { username = \"leads\", password = { file = \"mail-password\" } }";
 
 #[test]
-fn a_refused_login_says_what_mends_it() {
+fn a_refused_login_says_how_to_fix_it() {
     const PASSWORD: &str = "check the username, and the password";
     const WAITS: &str = "leadflow tries again";
     for (offers, reply, words, never) in [
@@ -143,7 +143,7 @@ const REFUSALS: [Refusal; 11] = [
 ];
 
 #[test]
-fn a_refused_mail_says_what_mends_it() {
+fn a_refused_mail_says_how_to_fix_it() {
     for (at, reply, has_login, words, never) in REFUSALS {
         let server = Script::start(move |step, _| match step {
             step if step == at => say(reply),

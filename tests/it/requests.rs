@@ -45,7 +45,7 @@ fn trigger_runs_a_flow_with_and_without_a_daemon() {
     let nothing = sandbox.run(&["trigger", "leads"]);
     assert!(nothing.stdout.contains("nothing-new"), "{}", nothing.stdout);
     assert_eq!(sandbox.run(&["trigger", "lead"]).code, 2);
-    // A flow that is off runs all the same, and one that the daemon does not know is told.
+    // A flow that is off runs all the same, and one that the daemon does not know is reported.
     assert_eq!(sandbox.run(&["off", "leads"]).code, 0);
     assert_eq!(sandbox.run(&["trigger", "leads"]).code, 0);
     daemon.signal("STOP");
@@ -143,7 +143,7 @@ fn replay_says_what_it_would_do_and_mails_what_was_not_mailed() {
 }
 
 #[test]
-fn mails_of_the_outbox_are_looked_at_tried_again_and_given_up() {
+fn mails_of_the_outbox_are_shown_retried_and_dropped() {
     let (port, messages) = smtp(|count| Some(if count < 2 { "554 this is spam" } else { "250 queued" }));
     let sandbox = flow(FlowsToml::new().smtp("relay", port));
     assert_eq!(sandbox.run(&["outbox", "list"]).stdout, "no mail is waiting, held or uncertain\n");

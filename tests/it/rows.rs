@@ -88,7 +88,7 @@ fn mailed(words: &str) -> (Outcome, Vec<String>) {
 }
 
 #[tokio::test]
-async fn only_what_is_new_since_the_begin_is_mailed() {
+async fn only_rows_since_the_baseline_are_mailed() {
     let mut office = Office::open(&flows());
     office.write(&[1], 61);
     office.write(&[2], 59);
@@ -101,7 +101,7 @@ async fn only_what_is_new_since_the_begin_is_mailed() {
 }
 
 #[tokio::test]
-async fn without_a_filter_rows_of_before_the_begin_are_no_news_either() {
+async fn without_a_filter_rows_before_the_baseline_are_not_mailed_either() {
     let mut office = Office::open(&without_filter());
     office.write(&[1], 61);
     office.write(&[2], 59);
@@ -111,7 +111,7 @@ async fn without_a_filter_rows_of_before_the_begin_are_no_news_either() {
 }
 
 #[tokio::test]
-async fn case_16_and_case_17_late_rows_are_found_by_the_overlap_and_by_the_look_back_and_none_from_before_begin()
+async fn case_16_and_case_17_late_rows_are_found_by_the_overlap_and_the_look_back_and_none_from_before_the_baseline()
  {
     let mut office = Office::open(&flows().every("minute"));
     office.write(&[1], 60 * 24);
@@ -133,7 +133,7 @@ async fn case_16_and_case_17_late_rows_are_found_by_the_overlap_and_by_the_look_
 }
 
 #[tokio::test]
-async fn case_15_rows_of_a_standstill_are_all_read() {
+async fn case_15_rows_of_a_downtime_are_all_read() {
     let mut office = Office::open(&flows());
     office.run_after(0).await;
     for day in 0..6 {
@@ -169,7 +169,7 @@ async fn a_heartbeat_beats_while_nothing_comes() {
 }
 
 #[tokio::test]
-async fn case_19_a_change_is_news_where_the_flow_says_so() {
+async fn case_19_a_change_is_mailed_when_the_flow_says_so() {
     let mut office = Office::open(&flows().of_table("notify_on = \"change\""));
     office.write(&[1], 120);
     assert_eq!(office.run_after(0).await.0, Outcome::NothingNew);
@@ -189,7 +189,7 @@ async fn a_fixed_window_has_no_memory() {
 }
 
 #[tokio::test]
-async fn another_table_is_another_begin_and_the_way_back_goes_on() {
+async fn another_table_has_its_own_baseline_and_the_first_one_continues() {
     let mut office = Office::open(&flows());
     office.write(&[1], 1);
     assert_eq!(office.run_after(0).await, mailed("lead-00001"));
@@ -209,10 +209,10 @@ async fn another_table_is_another_begin_and_the_way_back_goes_on() {
 }
 
 #[tokio::test]
-async fn case_19_a_merge_of_an_old_row_is_no_news_on_azurite() {
+async fn case_19_a_merge_of_an_old_row_is_not_mailed_on_azurite() {
     let (table, server) = (Table::create().await, MailServer::start(&[]));
     table.insert(&leads(0..3)).await;
-    // A window of a second, and the server tells its time to the second: what is there now lies before begin.
+    // A window of a second, and the server rounds its time to the second: what is there now is before the baseline.
     let sandbox = Sandbox::with_azurite(guide(&table.name, server.port).of_a_second());
     let old = now() + SignedDuration::from_millis(4_100);
     eventually("the leads to be older than the window", || (now() > old).then_some(()));

@@ -168,7 +168,7 @@ async fn too_many_recipients_go_in_more_transactions_of_the_session() {
 }
 
 #[tokio::test]
-async fn a_session_that_has_had_enough_is_nobodys_fault() {
+async fn a_session_that_the_server_ends_by_its_own_limit_is_nobodys_fault() {
     for end in [
         say("421 4.7.0 too many messages in this session"),
         say("452 4.3.1 enough"),
@@ -229,7 +229,7 @@ fn recipients(sandbox: &Sandbox) -> Vec<(String, String)> {
 }
 
 #[test]
-fn who_is_declined_beside_others_goes_by_the_next_connection_or_is_told() {
+fn a_recipient_declined_beside_others_goes_by_the_next_connection_or_is_held() {
     for (reply, state) in
         [("554 5.7.1 Relay access denied", "held"), ("530 5.7.0 Authentication required", "waiting")]
     {

@@ -61,9 +61,9 @@ fn a_command_that_runs_flows_itself_ends_in_order_by_a_signal_and_at_once_by_a_s
         eventually("a run that hangs", || (service.count() > before).then_some(()));
         signal(&child, name);
         says(&mut child, "stopping when what is under way has ended");
-        let told = ended(child);
-        assert_eq!(told.code, code, "{told:?}");
-        assert!(told.stderr.contains("stopped: what was not done is done by the next run"), "{told:?}");
+        let output = ended(child);
+        assert_eq!(output.code, code, "{output:?}");
+        assert!(output.stderr.contains("stopped: what was not done is done by the next run"), "{output:?}");
         assert_eq!(sandbox.runs()[0]["outcome"], "interrupted");
     }
     let before = service.count();
@@ -72,9 +72,9 @@ fn a_command_that_runs_flows_itself_ends_in_order_by_a_signal_and_at_once_by_a_s
     signal(&child, "INT");
     says(&mut child, "once more stops at once");
     signal(&child, "INT");
-    let told = ended(child);
-    assert_eq!(told.code, 130, "{told:?}");
-    assert!(told.stderr.contains("stopped at once"), "{told:?}");
+    let output = ended(child);
+    assert_eq!(output.code, 130, "{output:?}");
+    assert!(output.stderr.contains("stopped at once"), "{output:?}");
 }
 
 #[test]
@@ -93,8 +93,8 @@ fn a_mail_that_is_being_sent_is_sent_when_run_once_is_stopped_and_no_other_is_be
     signal(&child, "TERM");
     says(&mut child, "stopping");
     release.send(()).unwrap();
-    let told = ended(child);
-    assert_eq!(told.code, 143, "{told:?}");
+    let output = ended(child);
+    assert_eq!(output.code, 143, "{output:?}");
     let mails = sandbox.shown(1)["mails"].clone();
     let states = [0, 1].map(|mail| mails[mail]["recipients"][0]["state"].clone());
     assert_eq!(states, ["sent", "waiting"], "{mails}");

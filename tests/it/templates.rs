@@ -53,7 +53,7 @@ fn a_column_that_rows_can_have_is_empty_where_no_row_has_it() {
 }
 
 #[test]
-fn a_templates_folder_that_cannot_be_read_is_said() {
+fn a_templates_folder_that_cannot_be_read_is_reported() {
     let sandbox = sandbox("template = \"marketplace-leads\"");
     std::fs::write(sandbox.path("templates"), "no folder").unwrap();
     for command in [["check"].as_slice(), &["run", "--once"]] {

@@ -217,7 +217,7 @@ fn follow_shows_the_last_runs_and_each_one_as_it_ends() {
 }
 
 #[test]
-fn follow_tells_of_a_waiting_mail_and_again_when_it_is_sent_and_ends_with_its_reader() {
+fn follow_shows_a_waiting_mail_and_again_when_it_is_sent_and_ends_with_its_reader() {
     let sandbox = Sandbox::new(past::flows());
     PastState::make(&sandbox);
     let mut followed = Followed::start(&sandbox, &["--json", "-n", "1"]);

@@ -51,7 +51,7 @@ fn row(key: &str) -> Value {
 }
 
 #[test]
-fn the_state_of_each_earlier_schema_is_carried_on() {
+fn the_state_of_each_earlier_schema_is_migrated() {
     let fixtures = fixtures();
     let schemas: Vec<i64> = fixtures.iter().map(|fixture| schema_of(fixture)).collect();
     for fixture in fixtures {

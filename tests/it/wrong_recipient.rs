@@ -52,7 +52,7 @@ fn what_is_held_says_what_to_type() {
 }
 
 #[test]
-fn a_held_mail_goes_to_the_right_address_and_health_is_clear() {
+fn a_held_mail_is_sent_to_the_right_address_and_health_is_well_again() {
     let server = refusing("salse@");
     let sandbox = held(&server);
     let daemon = sandbox.daemon();

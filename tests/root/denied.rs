@@ -38,8 +38,8 @@ const COMMANDS: [&[&str]; 26] = [
     &["run", "--once"],
 ];
 
-/// What a stranger is told who types it.
-fn told(office: &Office, arguments: &[&str]) -> (i32, String) {
+/// The exit status and the output when a stranger types it.
+fn typed_by_a_stranger(office: &Office, arguments: &[&str]) -> (i32, String) {
     let mut command = office.command(arguments);
     command.uid(STRANGER).gid(STRANGER).env_remove("SUDO_UID").stdin(Stdio::null());
     let output = command.output().unwrap();
@@ -49,7 +49,7 @@ fn told(office: &Office, arguments: &[&str]) -> (i32, String) {
 }
 
 #[test]
-fn who_may_not_read_the_state_is_told_so_with_what_to_type() {
+fn a_user_who_may_not_read_the_state_learns_what_to_type() {
     let office = Office::that_has_run();
     fs::set_permissions(office.path(""), Permissions::from_mode(0o755)).unwrap();
     fs::set_permissions(office.path("flows.toml"), Permissions::from_mode(0o644)).unwrap();
@@ -71,7 +71,7 @@ fn who_may_not_read_the_state_is_told_so_with_what_to_type() {
         rights("private/state", 0o755);
         rights(path, mode);
         for arguments in COMMANDS {
-            let (code, said) = told(&office, arguments);
+            let (code, said) = typed_by_a_stranger(&office, arguments);
             assert_eq!(code, 1, "{path}, {arguments:?}: {said}");
             for wanted in [words, "and you are user 61666", "type sudo before the command"] {
                 assert!(said.contains(wanted), "{path}, {arguments:?}: `{wanted}` is not in: {said}");
@@ -91,7 +91,7 @@ fn readable() -> Office {
 }
 
 #[test]
-fn who_may_not_write_the_state_goes_on_to_follow_it_when_a_daemon_starts() {
+fn a_user_who_may_not_write_the_state_continues_to_follow_it_when_a_daemon_starts() {
     let office = readable();
     let mut command = office.command(&["history", "--follow", "--json"]);
     command.uid(STRANGER).gid(STRANGER).env_remove("SUDO_UID").stdin(Stdio::null());
@@ -111,10 +111,10 @@ fn who_may_not_write_the_state_goes_on_to_follow_it_when_a_daemon_starts() {
 }
 
 #[test]
-fn who_may_not_read_the_lock_hears_of_the_health_all_the_same() {
+fn health_answers_a_user_who_may_not_read_the_lock() {
     let office = readable();
     let daemon = office.sandbox().daemon();
-    let (code, said) = told(&office, &["health"]);
+    let (code, said) = typed_by_a_stranger(&office, &["health"]);
     assert_eq!(code, 0, "{said}");
     assert!(said.contains("all is well"), "{said}");
     assert!(
@@ -125,7 +125,7 @@ fn who_may_not_read_the_lock_hears_of_the_health_all_the_same() {
 }
 
 #[test]
-fn who_may_read_the_state_and_not_write_it_can_look_and_changes_nothing() {
+fn a_user_who_may_only_read_the_state_can_look_and_changes_nothing() {
     let office = readable();
     let before = fs::read(office.path("state/leadflow.db")).unwrap();
     let names = || {
@@ -143,11 +143,11 @@ fn who_may_read_the_state_and_not_write_it_can_look_and_changes_nothing() {
         &["schedule", "leads"],
         &["outbox", "list"],
     ] {
-        let (code, said) = told(&office, arguments);
+        let (code, said) = typed_by_a_stranger(&office, arguments);
         assert_eq!(code, 0, "{arguments:?}: {said}");
     }
     for arguments in [&["off", "leads"][..], &["outbox", "retry"], &["trigger", "leads"]] {
-        let (code, said) = told(&office, arguments);
+        let (code, said) = typed_by_a_stranger(&office, arguments);
         assert!(code == 1 && said.contains("type sudo before the command"), "{arguments:?}: {said}");
     }
     assert_eq!(fs::read(office.path("state/leadflow.db")).unwrap(), before);

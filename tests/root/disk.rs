@@ -154,8 +154,9 @@ fn case_06_a_read_only_state() {
         }
     }
     for arguments in [["off", "marketplace-leads"].as_slice(), &["backup", "copy.db"], &["check"]] {
-        let told = office.sandbox.exits(1, arguments);
-        let said = format!("{}{}", told.stdout, told.stderr).split_whitespace().collect::<Vec<_>>().join(" ");
+        let output = office.sandbox.exits(1, arguments);
+        let said =
+            format!("{}{}", output.stdout, output.stderr).split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(
             said.contains("cannot use the state folder") && said.contains("Read-only file system"),
             "{arguments:?}: {said}"

@@ -256,7 +256,7 @@ fn a_marker_that_is_a_link_or_a_pipe_is_neither_followed_nor_waited_for() {
 }
 
 #[test]
-fn a_strangers_flows_toml_template_or_secret_is_refused_with_what_mends_it() {
+fn a_strangers_flows_toml_template_or_secret_is_refused_with_how_to_fix_it() {
     let office = Office::that_has_run();
     let shown = |name: &str| office.path(name).display().to_string();
     let theirs = |name: &str| lchown(office.path(name), Some(STRANGER), None).unwrap();
@@ -265,11 +265,11 @@ fn a_strangers_flows_toml_template_or_secret_is_refused_with_what_mends_it() {
     fs::write(office.path("templates/a.txt.hbs"), "").unwrap();
     for name in ["flows.toml", "templates", "templates/a.txt.hbs"] {
         theirs(name);
-        let mends = format!("sudo chown root: {}", shown(name));
+        let fix = format!("sudo chown root: {}", shown(name));
         for arguments in [["check"].as_slice(), &["list"], &["run"]] {
             let config = ["--config", &shown("flows.toml")];
             let arguments = [config.as_slice(), arguments].concat();
-            office.refuses(&arguments, &[&format!("{} belongs to user 61666", shown(name)), &mends]);
+            office.refuses(&arguments, &[&format!("{} belongs to user 61666", shown(name)), &fix]);
         }
         ours(name);
     }
@@ -311,7 +311,7 @@ fn a_strangers_flows_toml_template_or_secret_is_refused_with_what_mends_it() {
 }
 
 #[test]
-fn a_flows_toml_in_a_folder_of_everybodys_is_roots_or_none() {
+fn a_flows_toml_in_a_folder_that_everybody_may_write_must_be_roots() {
     let office = Office::that_has_run();
     let place = office.path("tmp");
     fs::create_dir(&place).unwrap();

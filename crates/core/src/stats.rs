@@ -62,7 +62,7 @@ impl DayRange {
         self.0.first().map_or(Timestamp::MIN, |(_, at)| *at)
     }
 
-    /// The runs by day; those of before the first day do not count.
+    /// The runs by day; those before the first day do not count.
     pub fn count(&self, runs: &[Sample]) -> Days {
         let mut days: Vec<_> = self.0.iter().map(|(day, _)| (*day, Tally::default())).collect();
         let mut total = Tally::default();

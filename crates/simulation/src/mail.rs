@@ -1,4 +1,4 @@
-//! The simulated mail servers: what they take, refuse, put off or lose, message by message.
+//! The simulated mail servers: what they take, refuse, defer or lose, message by message.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -54,7 +54,7 @@ fn baselines_of(
             sources.iter().find(|source| source.identity == identity).and_then(|source| source.progress);
         *baseline = progress.map(|progress| progress.baseline.as_microsecond());
         let Some((due, by_machine)) = state.flows[flow].tables[table].due else { continue };
-        // A clock that was ahead, and nobody who could tell, or could measure when it was set right.
+        // A clock that was ahead, and nobody who knew it, or could measure when it was set right.
         let is_unknown = state.set_back_unseen.is_some() || state.flows[flow].tables[table].began_dateless;
         let is_known = by_machine - due <= 5 * MINUTE || !is_unknown;
         let due = if is_known { due } else { by_machine };

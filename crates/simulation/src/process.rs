@@ -117,7 +117,7 @@ impl Machine {
 
     async fn work(&mut self) -> Result<End, Violation> {
         self.world.lock().rise();
-        // The world goes on while there is no process, and a new one reads the file of now.
+        // The world continues while there is no process, and a new one reads the file as it is then.
         self.happen(None).await?;
         let Some(mut process) = self.start().await? else { return Ok(End::Stopped) };
         for _ in 0..MOST_TICKS {

@@ -23,7 +23,7 @@ impl Interruption for Undisturbed {
     }
 }
 
-/// What an operation comes to on a state whose work is [`Undisturbed`]: it is done in place.
+/// The result of an operation on a state whose work is [`Undisturbed`]: it is done in place.
 pub(super) fn at_once<T>(operation: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
     operation.now_or_never().unwrap_or(Err(StoreError::Stopped))
 }

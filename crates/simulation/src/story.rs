@@ -94,7 +94,7 @@ pub(super) enum Event {
     /// How many pages of a hundred fail of a table.
     Table(usize, u8),
     Mails(usize, Mood),
-    /// The process dies so many steps later.
+    /// The process dies this many steps later.
     Crash(u32),
     Restart,
     /// The machine stands still so long.

@@ -61,7 +61,7 @@ pub(super) struct State {
     pub(super) is_dateless: bool,
     /// The file that is in force.
     pub(super) file: usize,
-    /// A mail was ever refused, put off or lost, or a process killed.
+    /// A mail was ever refused, deferred or lost, or a process killed.
     pub(super) was_disturbed: bool,
     /// When the machine's clock was last set back; the slots of flows lie otherwise since.
     pub(super) set_back: Option<i64>,
@@ -197,7 +197,7 @@ impl World {
 
 #[async_trait]
 impl Interruption for World {
-    /// A step at which the process can be killed, or another of its tasks can go on.
+    /// A step at which the process can be killed, or another of its tasks can continue.
     async fn point(&self) {
         let pauses = {
             let mut state = self.lock();
@@ -233,7 +233,7 @@ impl State {
         self.steps = 0;
     }
 
-    /// A tick takes more steps than any does that comes to its end.
+    /// A tick takes more steps than any that ends.
     pub(super) fn goes_in_circles(&self) -> bool {
         self.steps > MOST_STEPS
     }
@@ -270,7 +270,7 @@ impl State {
     }
 
     /// The flow reads only this table now, or none: another one that it was due to read and that no run came to
-    /// ask is due anew when the flow comes back to it.
+    /// ask is due again when the flow returns to it.
     pub(super) fn leave_tables(&mut self, flow: usize, but: Option<usize>) {
         for (number, table) in self.flows[flow].tables.iter_mut().enumerate() {
             if !table.was_asked && but != Some(number) {

@@ -11,7 +11,7 @@ pub(crate) fn can_ask() -> bool {
     io::stdin().is_terminal()
 }
 
-/// Asks on the terminal whether to go on.
+/// Asks on the terminal whether to continue.
 pub(crate) fn is_agreed(before: &str) -> anyhow::Result<bool> {
     write!(io::stderr(), "{before}go on? [y/N] ")?;
     let mut line = String::new();

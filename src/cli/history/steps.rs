@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_is_told_in_words_and_what_has_none_by_its_key() {
+    fn a_step_is_shown_in_words_and_an_unknown_one_by_its_keys() {
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
         let step = Step::Window {
             inputs: WindowInputs::Covering(CoveringInputs::Later {
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_are_told_in_the_largest_unit_that_fits() {
+    fn lengths_are_shown_in_the_largest_unit_that_fits() {
         for (seconds, expected) in [
             (0, "0 seconds"),
             (90, "90 seconds"),

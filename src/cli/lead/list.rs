@@ -120,7 +120,7 @@ fn columns() -> [Column; 6] {
 const NOT_READ: &str = "not read yet";
 /// Of a row that a run has read and put into no mail.
 const NOT_MAILED: &str = "not mailed";
-/// Of a row whose mail is older than the history: sent, or given up by a person.
+/// Of a row whose mail is older than the history: sent, or dropped by a person.
 const NOT_KEPT: &str = "no longer kept";
 
 /// What became of a row.

@@ -54,7 +54,7 @@ pub(super) async fn send(
     Ok(ExitCode::SUCCESS)
 }
 
-/// Who has the mail, and who was given up.
+/// Who has the mail, and who was dropped.
 fn settled(recipients: &[Recipient]) -> String {
     let of = |state| {
         let all = recipients.iter().filter(|known| known.state == state);
@@ -72,7 +72,7 @@ fn goes_to(known: &Recipient, to: &str) -> bool {
         && !matches!(known.state, RecipientState::Held | RecipientState::Dropped)
 }
 
-/// Those that were given up by it.
+/// Those that it dropped.
 fn given_up<'a>(before: &OutboxEntry, after: &'a OutboxEntry) -> Vec<&'a str> {
     let was_open = |address: &str| {
         before.message.recipients.iter().any(|known| known.address == address && known.dropped().is_some())
@@ -93,7 +93,7 @@ fn text(mail: i64, redirect: &Redirect, before: &OutboxEntry, after: &OutboxEntr
     ))
 }
 
-/// What flows.toml still says of an address that was given up.
+/// What flows.toml still says of an address that was dropped.
 fn notes(loaded: &Loaded, before: &OutboxEntry, after: &OutboxEntry) -> Vec<String> {
     let config = &loaded.config;
     let of_flow = before.flow.as_ref().map(|name| {

@@ -32,7 +32,7 @@ impl Observations {
     }
 }
 
-/// Everything that is wrong, as the state tells it to a command; `is_running` says whether a daemon is there,
+/// Everything that is wrong, as the state shows it to a command; `is_running` says whether a daemon is there,
 /// which has noted what only it sees.
 pub fn current_alarms(facts: &AlarmFacts, config: &Config, is_running: bool, now: Timestamp) -> Vec<Alarm> {
     let held_up = facts.raised.iter().filter(|raised| is_running && raised.kind == AlarmKind::HeldUp);

@@ -172,16 +172,16 @@ impl<'a> Attempt<'a> {
     pub(super) fn recipients(&self) -> Vec<Recipient> {
         let is_worn_out =
             self.message.breaks + 1 >= MAX_BREAKS && self.suspects().is_some_and(|over| !over.is_empty());
-        let told = self.reasons_text();
+        let reasons = self.reasons_text();
         let unheard = || {
             if is_worn_out {
                 let words =
-                    format!("this mail failed {MAX_BREAKS} times while others were sent; last: {told}");
+                    format!("this mail failed {MAX_BREAKS} times while others were sent; last: {reasons}");
                 Receipt::Refused(words)
             } else if self.is_declined_for_good() {
-                Receipt::Refused(told.clone())
+                Receipt::Refused(reasons.clone())
             } else {
-                Receipt::Later(told.clone())
+                Receipt::Later(reasons.clone())
             }
         };
         let after = |(recipient, heard): (&Recipient, &Option<Receipt>)| {

@@ -172,8 +172,8 @@ impl Connections {
         self.0.entry(name.to_owned()).or_default().is_cleared = false;
     }
 
-    /// It is recorded that the connection has failed.
-    pub(super) fn is_told(&mut self, name: &str) {
+    /// The state knows that the connection has failed.
+    pub(super) fn failure_is_recorded(&mut self, name: &str) {
         self.0.entry(name.to_owned()).or_default().is_known_well = false;
     }
 

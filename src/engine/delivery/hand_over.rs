@@ -186,7 +186,7 @@ impl Delivery {
     }
 
     async fn record_failure(&self, name: &str, error: &ConnectError) {
-        self.connections().is_told(name);
+        self.connections().failure_is_recorded(name);
         let failure = ConnectionFailure {
             connection: name.to_owned(),
             what: without_addresses(&error.to_string()),

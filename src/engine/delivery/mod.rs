@@ -1,10 +1,10 @@
 //! Delivers what lies in the outbox: takes a message, hands it over, records each recipient's reply.
 //!
 //! Messages with the same list of connections make a lane, in which they leave in their order. Lanes
-//! go on beside each other, so that a server which hangs delays its own messages alone. Failures to
+//! run side by side, so that a server which hangs delays its own messages alone. Failures to
 //! connect or to sign in are the connection's and never a message's: backoff begins, and its messages wait,
 //! unless the next connection of their list takes them. A session that breaks in the middle of a
-//! message makes the message step aside: the others go on at once. Where one goes through, the message was
+//! message makes the message step aside: the others continue at once. Where one goes through, the message was
 //! to blame, and it is held when that has come too often; where one breaks, too, the connection
 //! is in backoff.
 
@@ -209,8 +209,8 @@ impl Delivery {
         match attempt.end(self.clock.now()) {
             AttemptEnd::AllInBackoff(until) => self.defer_lane(&message.connections, until).await?,
             AttemptEnd::NoneAvailable(until) => {
-                let told = without_addresses(&attempt.reasons_text());
-                error!(flow = message.flow, run = message.run, mail = message.id, %until, "no connection accepts mail: {told}");
+                let reasons = without_addresses(&attempt.reasons_text());
+                error!(flow = message.flow, run = message.run, mail = message.id, %until, "no connection accepts mail: {reasons}");
                 self.record(&attempt, Some(until)).await?;
             }
             AttemptEnd::Attempted => self.record(&attempt, None).await?,

@@ -140,7 +140,7 @@ fn moved(plan: &ScanPlan, new_rows: &NewRows, verdict: Verdict, now: jiff::Times
     if verdict == Verdict::Gather {
         return Some(progress);
     }
-    // Without a watermark the clocks cannot be trusted, and this machine's clock tells when the deep scan is due.
+    // Without a watermark the clocks cannot be trusted, and this machine's clock decides when the deep scan is due.
     if let Ok(watermark) = &new_rows.watermark {
         progress.watermark = Some(*watermark);
         if plan.is_first || plan.is_deep_scan {

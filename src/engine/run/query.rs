@@ -161,7 +161,7 @@ async fn seen_versions(
     Ok(found?)
 }
 
-/// Where the next run may go on, or why the clocks cannot be trusted.
+/// From where the next run may continue, or why the clocks cannot be trusted.
 fn watermark(ctx: &RunContext, flow: &Flow, first: &Page) -> Result<Timestamp, String> {
     let found = match first.served.began() {
         None => Err("the table service sent no Date header".to_owned()),

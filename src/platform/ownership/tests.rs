@@ -111,7 +111,7 @@ fn traps_in_a_folder_are_named_and_neither_followed_nor_waited_for() {
 }
 
 #[test]
-fn a_database_is_none_of_the_traps_nor_what_lies_beside_it() {
+fn a_database_that_everybody_may_write_or_with_traps_beside_it_is_refused() {
     let (_folder, here) = here();
     let folder = Folder::open(&here, Use::Own).unwrap();
     let open = || open_database(&folder, "x.db").map_err(|error| error.to_string());

@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn each_refusal_names_what_mends_it() {
+    fn each_refusal_says_how_to_fix_it() {
         let app = || Identity::Application {
             tenant_id: "t".to_owned(),
             client_id: "c".to_owned(),

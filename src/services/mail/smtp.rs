@@ -222,7 +222,7 @@ impl Smtp {
                 Err((receipt, failure)) => return Err((receipt, broke(&failure, None))),
             },
             Err(TransportError::Refused(reply)) if reply.code != 421 => {
-                // The server may keep the recipients until it is told otherwise.
+                // The server may keep the recipients until RSET.
                 self.reset().await;
                 reply
             }

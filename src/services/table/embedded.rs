@@ -94,7 +94,7 @@ impl EmbeddedTable {
         names.collect::<Result<_, _>>().map_err(|error| self.failed(&error))
     }
 
-    /// The matching ones of the next rows, and where to go on.
+    /// The matching ones of the next rows, and where to continue.
     ///
     /// # Errors
     /// When the filter is wrong or the file cannot be read.

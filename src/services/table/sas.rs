@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_a_signature_is_told_before_anybody_is_asked() {
+    fn what_cannot_be_a_signature_is_reported_before_any_request() {
         let good = "sv=2019-02-02&se=2027-12-31&sp=r&tn=leads&sig=canary%3D";
         for query in
             [good, "?sv=1&tn=LEADS&sig=c", "si=readers&sig=c", "ss=bt&srt=sco&sig=c", "ss=t&srt=o&sig=c"]

@@ -19,7 +19,7 @@ pub(super) struct ScanBounds {
     pages: u64,
     /// Pages without a row since the last one with a row.
     empty: u64,
-    /// One of the places that the scan was told to go on at; it is another one after 1, 2, 4, 8 … pages,
+    /// One of the continuations that the service named; it is replaced after 1, 2, 4, 8 … pages,
     /// so that a circle of any length comes back to it (Brent, 1980).
     mark: Option<Continuation>,
     marked_at: u64,
@@ -30,7 +30,7 @@ impl ScanBounds {
         Self { pages: 0, empty: 0, mark: None, marked_at: 1 }
     }
 
-    /// Notes a page that so many rows were on, and where the next one begins.
+    /// Notes a page that this many rows were on, and where the next one begins.
     ///
     /// # Errors
     /// When the scan gets nowhere.
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_of_a_hundred_million_rows_is_none_of_it() {
+    fn a_table_of_a_hundred_million_rows_is_not_endless() {
         let mut bounds = ScanBounds::new();
         for page in 0..100_000_u64 {
             let rows = usize::from(page % 90_000 == 0);

@@ -15,9 +15,7 @@ fn alarm(kind: AlarmKind, about: &str, what: &str) -> Alarm {
     }
 }
 
-pub(in crate::store) async fn an_alarm_stands_until_it_is_over_and_knows_the_mail_that_tells_it(
-    state: &impl State,
-) {
+pub(in crate::store) async fn an_alarm_is_raised_until_it_is_over_and_knows_its_mail(state: &impl State) {
     let store = opened(state).await;
     let failing = (AlarmKind::Failing, "leads".to_owned());
     let stand = vec![alarm(AlarmKind::Failing, "leads", "no table"), alarm(AlarmKind::File, "", "line 1")];

@@ -74,7 +74,7 @@ pub(in crate::store) async fn an_owner_that_was_taken_over_moves_nothing_more(st
     assert_eq!(outcome(&store, late).await, Outcome::Interrupted);
 }
 
-pub(in crate::store) async fn a_mail_that_a_person_decides_over_is_not_sent_by_who_had_claimed_it(
+pub(in crate::store) async fn a_claimed_mail_is_not_sent_once_a_person_has_decided_about_it(
     state: &impl State,
 ) {
     let store = opened(state).await;

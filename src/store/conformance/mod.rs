@@ -28,7 +28,7 @@ pub(in crate::store) trait State {
 macro_rules! conforms {
     ($state:expr) => {
         $crate::store::conformance::conforms! { $state;
-            alarms::an_alarm_stands_until_it_is_over_and_knows_the_mail_that_tells_it,
+            alarms::an_alarm_is_raised_until_it_is_over_and_knows_its_mail,
             alarms::a_mail_about_an_alarm_belongs_to_no_flow_and_is_a_fact_once_it_is_held,
             alarms::a_connection_fails_from_its_first_failure_until_it_works,
             alarms::what_is_due_counts_as_late_from_the_last_plan_on,
@@ -38,7 +38,7 @@ macro_rules! conforms {
             claims::what_is_claimed_is_nobody_elses_and_lasts_however_late_it_is,
             claims::what_another_owner_was_sending_is_uncertain_and_what_it_had_claimed_is_not,
             claims::an_owner_that_was_taken_over_moves_nothing_more,
-            claims::a_mail_that_a_person_decides_over_is_not_sent_by_who_had_claimed_it,
+            claims::a_claimed_mail_is_not_sent_once_a_person_has_decided_about_it,
             erasure::a_mail_is_forgotten_with_what_rendered_it_once_it_is_sent,
             erasure::every_text_that_names_a_person_is_replaced_but_of_a_mail_that_waits,
             erasure::what_is_forgotten_is_proved_to_be_gone,
@@ -47,11 +47,11 @@ macro_rules! conforms {
             runs::a_run_whose_end_was_not_recorded_is_interrupted_and_commits_no_more,
             runs::a_commit_is_all_or_nothing,
             runs::runs_are_claimed_together_recorded_together_and_taken_back,
-            runs::failures_count_since_the_last_run_that_went_well,
+            runs::failures_count_since_the_last_run_that_succeeded,
             runs::history_ends_and_what_waits_stays,
             outbox::each_recipient_goes_its_own_way,
             outbox::a_mail_that_was_being_sent_when_the_process_ended_is_uncertain,
-            outbox::an_unreachable_connection_puts_off_all_its_mails_and_no_other,
+            outbox::an_unreachable_connection_defers_all_its_mails_and_no_other,
             outbox::what_waits_and_what_is_held_is_counted_by_flow,
             outbox::the_outbox_shows_what_waits_what_is_held_and_what_may_have_arrived_twice,
             outbox::mails_keep_their_order_when_the_clock_is_set_back,
@@ -61,15 +61,15 @@ macro_rules! conforms {
             requests::runs_are_found_by_flow_outcome_time_and_number,
             requests::a_flow_is_first_seen_once_and_its_new_name_keeps_everything,
             sources::what_is_known_of_a_table_waits_until_the_flow_comes_back_to_it,
-            sources::a_begin_that_was_preset_holds_until_the_flow_begins,
-            sources::the_last_that_was_done_with_a_row_is_told_whichever_table_it_is_in,
+            sources::a_baseline_that_was_preset_holds_until_the_flow_begins,
+            sources::the_last_provenance_of_a_row_is_found_whichever_table_it_is_in,
             sources::a_slot_stays_due_until_the_table_was_read,
             sources::a_flow_that_was_never_on_is_first_seen_when_it_is,
             sources::another_table_is_due_from_when_the_flow_is_on,
             sources::what_was_mailed_stays_proved_when_a_first_scan_finds_it,
-            sources::a_table_that_is_half_forgotten_is_not_come_back_to,
+            sources::a_flow_does_not_return_to_a_table_that_is_half_forgotten,
             sources::what_runs_are_due_since_follows_a_clock_that_is_set_back,
-            sources::another_table_is_not_due_later_since_the_clock_was_ahead_at_the_last_run,
+            sources::another_table_is_not_due_later_because_the_clock_was_ahead_at_the_last_run,
         }
     };
     ($state:expr; $($room:ident::$test:ident,)*) => {$(

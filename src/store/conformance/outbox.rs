@@ -50,7 +50,7 @@ pub(in crate::store) async fn a_mail_that_was_being_sent_when_the_process_ended_
     assert_eq!(next(&store, at(9)).await, None);
 }
 
-pub(in crate::store) async fn an_unreachable_connection_puts_off_all_its_mails_and_no_other(
+pub(in crate::store) async fn an_unreachable_connection_defers_all_its_mails_and_no_other(
     state: &impl State,
 ) {
     let store = opened(state).await;

@@ -27,7 +27,7 @@ pub(in crate::store) async fn a_mail_that_is_being_sent_is_neither_dropped_nor_s
     let elsewhere = Redirect { to: vec!["z@b.example".to_owned()], instead_of: None };
     for request in [Request::Drop(sending.id), Request::Send(sending.id, elsewhere)] {
         let id = store.add_request(request, at(4)).await.unwrap();
-        assert_eq!(store.take_requests(at(4)).await.unwrap(), [], "nobody is told that it was done");
+        assert_eq!(store.take_requests(at(4)).await.unwrap(), [], "nothing says that it was done");
         let answer = store.answer(id).await.unwrap();
         let Answer::Refused(why) = answer else { panic!("{answer:?}") };
         assert!(why.contains("is being sent right now"), "{why}");

@@ -82,7 +82,7 @@ pub(in crate::store) async fn runs_are_claimed_together_recorded_together_and_ta
     assert!(again.run > runs[2], "no number twice");
 }
 
-pub(in crate::store) async fn failures_count_since_the_last_run_that_went_well(state: &impl State) {
+pub(in crate::store) async fn failures_count_since_the_last_run_that_succeeded(state: &impl State) {
     let store = opened(state).await;
     for second in [1, 3] {
         let run = begun(&store, second).await;

@@ -183,7 +183,7 @@ pub(in crate::store) async fn what_was_mailed_stays_proved_when_a_first_scan_fin
     );
 }
 
-pub(in crate::store) async fn a_table_that_is_half_forgotten_is_not_come_back_to(state: &impl State) {
+pub(in crate::store) async fn a_flow_does_not_return_to_a_table_that_is_half_forgotten(state: &impl State) {
     let store = opened(state).await;
     open_source(&store, "there/leads", 5).await;
     assert!(store.prune_sources(at(6)).await.unwrap(), "there may be more");
@@ -214,7 +214,7 @@ pub(in crate::store) async fn what_runs_are_due_since_follows_a_clock_that_is_se
     assert_eq!(first_due, at(60_000 - 7 * 24 * 3_600), "nobody knows by how much");
 }
 
-pub(in crate::store) async fn another_table_is_not_due_later_since_the_clock_was_ahead_at_the_last_run(
+pub(in crate::store) async fn another_table_is_not_due_later_because_the_clock_was_ahead_at_the_last_run(
     state: &impl State,
 ) {
     let store = opened(state).await;
@@ -231,7 +231,7 @@ pub(in crate::store) async fn another_table_is_not_due_later_since_the_clock_was
     assert_eq!(begun.due_since, at(11_000));
 }
 
-pub(in crate::store) async fn a_begin_that_was_preset_holds_until_the_flow_begins(state: &impl State) {
+pub(in crate::store) async fn a_baseline_that_was_preset_holds_until_the_flow_begins(state: &impl State) {
     let store = opened(state).await;
     let flows = vec!["leads".to_owned(), "new".to_owned()];
     store.preset_baseline(flows, at(-500), at(5)).await.unwrap();
@@ -251,7 +251,7 @@ pub(in crate::store) async fn a_begin_that_was_preset_holds_until_the_flow_begin
     assert_eq!(store.preset_baseline_of("new").await.unwrap(), None);
 }
 
-pub(in crate::store) async fn the_last_that_was_done_with_a_row_is_told_whichever_table_it_is_in(
+pub(in crate::store) async fn the_last_provenance_of_a_row_is_found_whichever_table_it_is_in(
     state: &impl State,
 ) {
     let store = opened(state).await;
@@ -262,13 +262,13 @@ pub(in crate::store) async fn the_last_that_was_done_with_a_row_is_told_whicheve
     let scan = ScanResult { source: there, skipped: vec![mark(2)], ..scanned(5) };
     store.commit_run(second, scan, std::iter::empty()).await.unwrap();
     let ask = [1, 2, 3].map(|number| RowId([number; 16])).to_vec();
-    let told = store.last_provenance("leads", ask.clone()).await.unwrap();
+    let found = store.last_provenance("leads", ask.clone()).await.unwrap();
     let mailed = store.mails_of(first).await.unwrap()[0].id;
     let expected = [
         Some(Provenance { run: first, message: Some(mailed) }),
         Some(Provenance { run: second, message: None }),
         None,
     ];
-    assert_eq!(told, expected);
+    assert_eq!(found, expected);
     assert_eq!(store.last_provenance("nothere", ask).await.unwrap(), [None, None, None]);
 }

@@ -17,7 +17,7 @@ pub(in crate::store) fn files_of(folder: &Path) -> [PathBuf; FILES.len()] {
 /// Whether the folder has a state.
 ///
 /// # Errors
-/// When nobody but its owner can tell.
+/// When only its owner can find out.
 pub(in crate::store) fn is_in(folder: &Path) -> io::Result<bool> {
     match fs::metadata(folder.join(FILES[0])) {
         Ok(found) => Ok(found.len() > 0),
@@ -47,7 +47,7 @@ pub(in crate::store) fn check_may_write(folder: &Path) -> io::Result<()> {
     })
 }
 
-/// Whether there is a database in the folder, or may be: nobody but its owner can tell.
+/// Whether there is a database in the folder, or may be: only its owner can find out.
 pub(in crate::store) fn may_be_in(folder: &Path) -> bool {
     match fs::metadata(folder.join(FILES[0])) {
         Ok(_) => true,

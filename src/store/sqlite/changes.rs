@@ -67,7 +67,7 @@ mod tests {
     fn a_write_is_seen_once_it_has_settled_and_never_missed() {
         let folder = tempfile::tempdir().unwrap();
         let mut changes = Changes::of(folder.path());
-        assert!(changes.any() && changes.any(), "there is nothing that could tell");
+        assert!(changes.any() && changes.any(), "nothing can show a change");
         let mut store = Database::open(folder.path()).unwrap();
         let mut leave = || drop(store.add_request(&Request::Off("leads".to_owned()), Timestamp::UNIX_EPOCH));
         leave();

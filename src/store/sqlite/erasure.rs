@@ -124,14 +124,14 @@ impl Database {
         Ok(found)
     }
 
-    /// Empties the write-ahead log, in which what was deleted still stands. Not while another process reads.
+    /// Empties the write-ahead log, which still contains what was deleted. Not while another process reads.
     pub(crate) fn purge_remains(&mut self) -> Result<bool, Failure> {
         let busy: i64 = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
         Ok(busy == 0)
     }
 
     /// Looks through the files of the database. Where another program has deleted something from it, that may still
-    /// stand in pages which are not used: then the whole is written anew, which takes as much of the disk once more.
+    /// be in pages that are not used: then the whole is written again, which takes as much of the disk once more.
     pub(crate) fn prove_absent(&mut self, is_found: &dyn Fn(&str) -> bool) -> AbsenceReport {
         let Some(files) = &self.files else { return AbsenceReport::default() };
         let folder = files.folder().to_owned();

@@ -14,7 +14,7 @@ const FAR_BACK: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 impl Database {
     /// What the plan needs of these flows, which are all of the file, each with whether that has it on; one that was
-    /// never seen is seen `now`. While a flow has never been on it is seen anew each time.
+    /// never seen is seen `now`. While a flow has never been on, it is first seen each time.
     pub(crate) fn schedule_states<'a>(
         &mut self,
         flows: impl Iterator<Item = (&'a String, bool)>,

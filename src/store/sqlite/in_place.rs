@@ -29,7 +29,7 @@ impl OpenFiles {
     }
 
     pub(in crate::store) fn are_in_place(&self) -> bool {
-        // Only what is surely gone, or another, counts: a disk may fail to tell for a moment.
+        // Only what is surely gone, or another, counts: a disk may fail to answer for a moment.
         let now = found(&self.folder);
         now.iter().zip(&self.found).all(|(now, then)| now.is_none() || then.is_none() || now == then)
     }
@@ -38,7 +38,7 @@ impl OpenFiles {
 /// Device and inode of a file; `None` where there is none.
 type Place = Option<(u64, u64)>;
 
-/// `None` where the file system does not tell.
+/// `None` where the file system does not say.
 fn found(folder: &Path) -> [Option<Place>; FILES.len()] {
     FILES.map(|name| match fs::metadata(folder.join(name)) {
         Ok(found) => Some(Some((found.dev(), found.ino()))),

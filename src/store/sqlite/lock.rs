@@ -21,7 +21,7 @@ pub struct Lock {
 /// Which process works on a state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Owner {
-    /// The daemon. It hears what commands ask for, and works until it is told to end.
+    /// The daemon. It does what commands ask for, and works until it is stopped.
     Daemon,
     /// A command that does its work itself. It hears no other command, and ends by itself.
     Command {
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn who_says_nothing_is_a_daemon_of_an_earlier_version() {
+    fn an_owner_that_does_not_say_what_it_is_is_a_daemon_of_an_earlier_version() {
         let folder = tempfile::tempdir().unwrap();
         let file = File::create_new(folder.path().join(LOCK)).unwrap();
         file.try_lock().unwrap();

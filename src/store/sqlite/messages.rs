@@ -76,7 +76,7 @@ impl Database {
         let tx = self.db.transaction()?;
         check_owner(&tx, &self.owner)?;
         let mut claimed = tx.prepare_cached("SELECT 1 FROM mails WHERE id = ?1 AND owner = ?2")?;
-        // Where a person has taken it out of these hands before it was sent, what the person has said of it stands.
+        // Where a person has taken it out of these hands before it was sent, what the person has said of it holds.
         if claimed.exists(params![mail, self.owner])? {
             write_recipients(&tx, *mail, recipients, *next_try)?;
             if let Some(over) = broke_over {

@@ -120,7 +120,7 @@ impl Database {
         // After a power cut FULL keeps every acknowledged commit, NORMAL none of the last ones.
         db.pragma_update(None, "synchronous", "FULL")?;
         db.pragma_update(None, "secure_delete", true)?;
-        // A table that is made anew must not take with it what refers to it.
+        // A table that is made again must not delete what refers to it.
         db.pragma_update(None, "foreign_keys", false)?;
         migrate(&mut db)?;
         db.pragma_update(None, "foreign_keys", true)?;
@@ -180,7 +180,7 @@ fn migrate(db: &mut Connection) -> Result<(), Failure> {
     }
 }
 
-/// Turns the write-ahead log on. The statement must be read to its end: it tells the new mode first
+/// Turns the write-ahead log on. The statement must be read to its end: it returns the new mode first
 /// and whether it could be written afterwards.
 fn keeps_a_wal(db: &Connection) -> rusqlite::Result<bool> {
     let began = Instant::now();

@@ -91,7 +91,7 @@ impl Database {
     }
 
     fn versions(&self, source: i64, ids: &[RowId], ask: &str) -> Result<Vec<Option<RowVersion>>, Failure> {
-        // Without it each look would take the lock of the database anew.
+        // Without it each look would take the lock of the database again.
         let _together = Transaction::new_unchecked(&self.db, TransactionBehavior::Deferred)?;
         let mut ask = self.db.prepare_cached(ask)?;
         let mut version = |id: &RowId| {

@@ -36,7 +36,7 @@ impl Shared {
         database.raw(statement).map_err(StoreError::from)
     }
 
-    /// A database in memory has nothing that could tell.
+    /// A database in memory has nothing that could show a change.
     pub(in crate::store) fn changes(&self) -> Changes {
         Changes::of(self.files.as_ref().map_or(Path::new("/nonexistent"), |files| files.folder()))
     }

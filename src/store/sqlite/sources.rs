@@ -140,7 +140,7 @@ fn insert(tx: &Transaction<'_>, flow: i64, request: &SourceRequest) -> rusqlite:
     })
 }
 
-/// The table that a flow reads, beside what stands in the row before it.
+/// The table that a flow reads, from the columns of a row from `first` on.
 pub(super) fn source_at(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<Source>> {
     if row.get_ref(first)? == rusqlite::types::ValueRef::Null {
         Ok(None)

@@ -69,7 +69,7 @@ fn a_database_of_another_program_is_left_alone() {
 }
 
 #[test]
-fn a_database_of_the_first_schema_is_brought_on() {
+fn a_database_of_the_first_schema_is_migrated() {
     let folder = tempfile::tempdir().unwrap();
     let db = Connection::open(folder.path().join("leadflow.db")).unwrap();
     db.execute_batch(include_str!("migrations/1.sql")).unwrap();

@@ -57,7 +57,7 @@ pub struct ErasureReport {
     pub tables: TableSearch,
     /// What is left, or could not be searched.
     pub left: Vec<Leftover>,
-    /// What was searched for: the address, and a name that stands out from other words.
+    /// What was searched for: the address, and a name that differs from other words.
     pub looked_for: LookedFor,
 }
 
@@ -103,7 +103,7 @@ pub async fn find(config: &Config, target: &ErasureTarget) -> Result<ErasureScop
     Ok(ErasureScope { person, tables: search })
 }
 
-/// Erases the person; `from_tables` deletes the rows, too. What stands in the way of one thing keeps no
+/// Erases the person; `from_tables` deletes the rows, too. What is in the way of one thing keeps no
 /// other from being done.
 pub async fn erase(config: &Config, scope: ErasureScope, from_tables: bool) -> ErasureReport {
     let ErasureScope { mut person, tables: search } = scope;

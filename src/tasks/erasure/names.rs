@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_short_to_be_told_from_other_words_is_no_name() {
+    fn a_word_that_is_too_short_does_not_count_as_a_name() {
         for (first, last) in [("", ""), ("Bo", ""), ("산", "이"), ("-", "."), ("A", "B")] {
             let mut names = Names::default();
             names.learn(first, last);

@@ -62,7 +62,7 @@ impl Person {
         !self.addresses.is_empty() || !self.names.is_empty()
     }
 
-    /// Whether a name of the person is known that stands out from other words.
+    /// Whether a name of the person is known that differs from other words.
     pub fn has_name(&self) -> bool {
         !self.names.is_empty()
     }

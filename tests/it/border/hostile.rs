@@ -81,11 +81,11 @@ fn no_command_does_anything_to_a_terminal_or_shows_a_line_that_is_not_its_own() 
         }
     }
     let runs = sandbox.shown(1);
-    assert_eq!(runs["summary"], hostile(), "JSON tells what is there");
+    assert_eq!(runs["summary"], hostile(), "JSON shows what is there");
 }
 
 #[test]
-fn a_file_full_of_it_is_shown_without_harm() {
+fn a_file_full_of_control_characters_is_shown_without_harm() {
     let bad = format!(
         "# {}\n[flows.\"x\u{1b}[31m\u{202e}\"]\nnothere = \"\u{9b}2J\u{feff}\"\n[connections.a.smtp]\nhost = \"\\u001b[31m\\u202e\"\nfrom = \"\u{1b}]0;x\u{7}\"\n",
         HOSTILE.replace(['\n', '\r'], " ")

@@ -268,7 +268,7 @@ fn application_of_entra() {
 
 /// The daemon with its heartbeat, its failure mails and its line for systemd.
 #[test]
-fn daemon_and_what_it_tells_systemd() {
+fn neither_the_daemon_nor_its_notifications_repeat_a_secret() {
     let echo = Echo::start(TOKEN);
     let (_, login) = logins(&echo).remove(1);
     let sandbox = sandbox(&echo, &login);
@@ -296,17 +296,17 @@ fn daemon_and_what_it_tells_systemd() {
     };
     let mails = || Some(std::fs::read_dir(sandbox.path("state/mail")).ok()?.map(|mail| mail.unwrap().path()));
     crate::support::eventually("the failure mail", || mails()?.find(is_notice));
-    let mut told = Vec::new();
+    let mut notified = Vec::new();
     let mut message = [0; 4_096];
     while let Ok(length) = supervisor.recv(&mut message) {
-        told.extend_from_slice(&message[..length]);
+        notified.extend_from_slice(&message[..length]);
     }
     assert!(daemon.stop().success());
     let log = sandbox.logs();
     std::fs::remove_file(socket).unwrap();
     let canaries = Canaries::of(&echo.heard());
-    canaries.are_not_in("what systemd is told", &told);
+    canaries.are_not_in("what systemd is notified of", &notified);
     canaries.are_not_in("the daemon's log", log.as_bytes());
-    assert!(String::from_utf8_lossy(&told).contains("STATUS="), "{}", String::from_utf8_lossy(&told));
+    assert!(String::from_utf8_lossy(&notified).contains("STATUS="), "{}", String::from_utf8_lossy(&notified));
     keeps_nothing(&sandbox, &echo);
 }

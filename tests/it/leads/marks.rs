@@ -28,9 +28,9 @@ fn an_export_for_a_crm_says_who_is_not_to_be_contacted_and_what_is_a_test() {
         let plain = export(&[]);
         let rows: Vec<Value> = serde_json::from_str(&plain.stdout).unwrap();
         assert_eq!(rows.len(), 2, "{preset}: {}", plain.stdout);
-        let told =
+        let expected =
             "2 rows\nomitted: 2 leads marked \"do not contact\"; --do-not-contact exports them as well\n";
-        assert_eq!(plain.stderr, told);
+        assert_eq!(plain.stderr, expected);
         let all = export(&["--do-not-contact"]);
         let rows: Vec<Value> = serde_json::from_str(&all.stdout).unwrap();
         let marks: Vec<_> = rows.iter().map(|row| (&row["Do Not Contact"], &row["Test Lead"])).collect();
@@ -52,7 +52,7 @@ fn an_export_for_a_crm_says_who_is_not_to_be_contacted_and_what_is_a_test() {
 
 /// A flow's first start after *Validate* was pressed, whose test lead is known by a field alone.
 #[tokio::test]
-async fn the_first_start_announces_test_leads_of_before() {
+async fn the_first_start_announces_earlier_test_leads() {
     let (table, server) = (Table::create().await, MailServer::start(&[]));
     let sandbox = Sandbox::with_azurite(flows(&server, &table, ""));
     let test = customer(1, &json!({ "FirstName": "MSFT_TEST_1" })).to_string();

@@ -183,7 +183,7 @@ fn case_26_a_redirect_is_not_followed_and_no_credential_leaves() {
 }
 
 #[test]
-fn case_26_a_name_that_does_not_resolve_fails_the_run_and_pauses_the_mail() {
+fn case_26_a_name_that_does_not_resolve_fails_the_run_and_defers_the_mail() {
     let flows = FlowsToml::new().embedded("demo").relay("relay", 587);
     let flows = sick(flow_on(flows, "demo"), "gone").to_string();
     let sandbox = Sandbox::new(flows.replacen("host = \"127.0.0.1\"", "host = \"mail.invalid\"", 1));

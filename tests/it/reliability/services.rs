@@ -65,7 +65,7 @@ fn case_21_empty_pages_and_tokens_of_one_key_are_part_of_a_scan() {
 }
 
 #[test]
-fn case_22_a_scan_that_goes_round_in_circles_moves_nothing() {
+fn case_22_a_scan_whose_continuation_repeats_moves_nothing() {
     let service = table_service(|_, target| {
         Some(if is_scan(target) {
             page(&[row(1)], &["x-ms-continuation-NextPartitionKey: a"])
@@ -189,7 +189,7 @@ fn without_a_date_the_watermark_stays() {
     assert_eq!((&commit["step"], &commit["outputs"]["watermark"]), (&json!("commit"), &Value::Null));
 }
 
-/// One lead, and an SMTP server that ends a message as told.
+/// One lead, and an SMTP server that ends a message as the test says.
 fn sent_by(
     end: impl Fn(usize) -> Option<&'static str> + Send + Sync + 'static,
 ) -> (Sandbox, std::sync::Arc<std::sync::Mutex<Vec<Vec<u8>>>>) {
@@ -243,7 +243,7 @@ fn a_refusal_for_now_waits_and_a_final_one_holds() {
 }
 
 #[test]
-fn a_begin_stays_though_the_first_run_fails() {
+fn a_baseline_stays_although_the_first_run_fails() {
     let began = now();
     let service = table_service(move |count, target| {
         // The first run is refused at its scan for rows of before begin.
@@ -264,7 +264,7 @@ fn a_begin_stays_though_the_first_run_fails() {
 }
 
 #[test]
-fn an_interrupted_run_is_made_up_for() {
+fn an_interrupted_run_is_caught_up() {
     // The scan of the first run gets no answer.
     let service = table_service(|count, target| {
         if count == 1 {

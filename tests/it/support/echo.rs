@@ -101,15 +101,15 @@ fn hear(memory: &Mutex<Memory>, heard: &str) -> (Stage, String) {
     let mut memory = memory.lock().unwrap();
     memory.heard.push(heard.to_owned());
     // What matters stands at the begin of a header: the rest of it is cut.
-    let mut told =
+    let mut lines =
         heard.lines().map(|line| line.split_once(": ").map_or(line, |(_, value)| value)).collect::<Vec<_>>();
-    told.sort_by_key(|line| {
+    lines.sort_by_key(|line| {
         !line.contains("canary")
             && !line.contains("hared")
             && !line.contains("earer")
             && !line.contains("asic")
     });
-    (memory.stage, memory.way.of(&told.join(" ")))
+    (memory.stage, memory.way.of(&lines.join(" ")))
 }
 
 /// For a header.

@@ -1,4 +1,4 @@
-//! From the facts of the state to the alarms that stand.
+//! From the facts of the state to the alarms of now.
 
 use std::collections::BTreeMap;
 
@@ -89,8 +89,8 @@ const GRACE: SignedDuration = SignedDuration::from_mins(5);
 /// Failed tries in a row that make a connection's failure an alarm: two to four minutes.
 const FAILED_TRIES: u32 = 3;
 
-/// Everything that is wrong at `now`, causes before their effects; an effect whose cause stands is
-/// left out.
+/// Everything that is wrong at `now`, causes before their effects; an effect whose cause is there
+/// is left out.
 pub fn current_alarms(config: &Config, facts: &Facts, now: Timestamp) -> Vec<Alarm> {
     let mut alarms: Vec<Alarm> = facts
         .connections
@@ -104,11 +104,11 @@ pub fn current_alarms(config: &Config, facts: &Facts, now: Timestamp) -> Vec<Ala
     for (name, state) in &facts.flows {
         let flow = config.flows.get(name).filter(|flow| flow.enabled && !state.is_off);
         let of_reading = flow.into_iter().flat_map(|flow| of_reading(flow, state, facts.on_time_since, now));
-        let is_told = |kind| {
+        let is_explained = |kind| {
             kind == AlarmKind::Late
                 && flow.is_some_and(|flow| facts.held_up.contains_key(&flow.table.connection))
         };
-        alarms.extend(of_reading.filter(|alarm| !is_told(alarm.kind)));
+        alarms.extend(of_reading.filter(|alarm| !is_explained(alarm.kind)));
         alarms.extend(held(name, state));
         alarms.extend(waiting(name, state, now).filter(|_| !explains_waiting));
     }

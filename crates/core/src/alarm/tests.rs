@@ -1,4 +1,4 @@
-//! Which alarms stand, and when they are told.
+//! Which alarms are raised, and when they are mailed.
 
 use std::collections::BTreeMap;
 
@@ -86,7 +86,7 @@ fn each_fact_raises_its_alarm_and_causes_hide_their_effects() {
 
 #[test]
 fn mails_that_are_held_or_wait_are_counted_and_it_says_what_to_do() {
-    let told = |state: FlowState| {
+    let shown = |state: FlowState| {
         let facts = Facts { flows: BTreeMap::from([("leads".to_owned(), state)]), ..Facts::default() };
         let Alarm { what, help, .. } = current_alarms(&config(), &facts, at("05T10:30:00")).remove(0);
         format!("{what}\n    {help}")
@@ -99,7 +99,7 @@ fn mails_that_are_held_or_wait_are_counted_and_it_says_what_to_do() {
         FlowState { waiting: waiting(1), ..well() },
         FlowState { waiting: waiting(2), waiting_reply: Some("451 later".to_owned()), ..well() },
     ];
-    insta::assert_snapshot!(states.map(told).join("\n"));
+    insta::assert_snapshot!(states.map(shown).join("\n"));
 }
 
 fn alarm(times: u32) -> Alarm {
@@ -124,14 +124,14 @@ fn raised(mailed: Option<&str>, is_mail_waiting: bool) -> RaisedAlarm {
 }
 
 #[test]
-fn an_alarm_is_told_once_then_again_after_repeat_and_its_end_is_told() {
+fn an_alarm_is_mailed_once_again_after_repeat_and_when_it_is_over() {
     let failures = Failures {
         connections: vec!["m".to_owned()],
         to: Vec::new(),
         after: 2,
         repeat: SignedDuration::from_hours(24),
     };
-    let told = |current: Vec<Alarm>, raised: Vec<RaisedAlarm>, now: &str| {
+    let mailed = |current: Vec<Alarm>, raised: Vec<RaisedAlarm>, now: &str| {
         let decision = decide(current, raised, Some(&failures), at(now));
         (decision.new.len(), decision.to_mail.len(), decision.over_to_mail.len(), decision.update.over.len())
     };
@@ -146,7 +146,7 @@ fn an_alarm_is_told_once_then_again_after_repeat_and_its_end_is_told() {
         (vec![], vec![raised(None, false)], "05T12:00:00", (0, 0, 0, 1)),
         (vec![], vec![], "05T12:00:00", (0, 0, 0, 0)),
     ] {
-        assert_eq!(told(current, known, now), expected, "at {now}");
+        assert_eq!(mailed(current, known, now), expected, "at {now}");
     }
     let silent = decide(vec![alarm(9)], vec![], None, at("05T10:00:00"));
     assert_eq!((silent.new.len(), silent.to_mail.len()), (1, 0), "without [settings.failures]");
@@ -184,9 +184,9 @@ fn a_signature_is_an_alarm_from_14_days_before_its_end() {
 }
 
 #[test]
-fn a_connection_that_holds_flows_up_is_told_once_and_not_for_each_of_its_flows() {
+fn a_connection_that_delays_its_flows_is_one_alarm_and_not_one_for_each_flow() {
     let flows = BTreeMap::from([("leads".to_owned(), well())]);
-    let told = |holds: &str| {
+    let alarms_of = |holds: &str| {
         let of = HeldUp {
             connection: holds.to_owned(),
             flow: "leads".to_owned(),
@@ -201,9 +201,9 @@ fn a_connection_that_holds_flows_up_is_told_once_and_not_for_each_of_its_flows()
     };
     let words = "leads and 1 other wait longer than their recurrence, since 2026-01-05T11:00:00Z: the \
                  runs of a, b are still waiting for t";
-    assert_eq!(told("t"), [(AlarmKind::HeldUp, "t".to_owned(), words.to_owned())]);
+    assert_eq!(alarms_of("t"), [(AlarmKind::HeldUp, "t".to_owned(), words.to_owned())]);
     assert_eq!(
-        told("gone").iter().map(|alarm| alarm.0).collect::<Vec<_>>(),
+        alarms_of("gone").iter().map(|alarm| alarm.0).collect::<Vec<_>>(),
         [AlarmKind::Late],
         "not in the file any more"
     );

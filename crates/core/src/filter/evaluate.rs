@@ -45,7 +45,7 @@ impl Comparison {
     }
 }
 
-/// How the property stands to the constant; `None` where they have nothing in common.
+/// How the property compares with the constant; `None` where they have nothing in common.
 fn order(properties: &Columns<'_>, property: &str, constant: &Constant) -> Option<Ordering> {
     let value = properties.get(property)?;
     let noted = properties.get(&format!("{property}@odata.type")).and_then(Cell::as_str);

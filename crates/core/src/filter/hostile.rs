@@ -100,7 +100,7 @@ fn is_well_read(text: &str) {
     }
 }
 
-/// What the parser takes, with signs of the placeholder wherever they may stand.
+/// What the parser takes, with signs of the placeholder wherever they may be.
 fn valid() -> impl Strategy<Value = String> {
     let text = prop::collection::vec(
         prop::sample::select(vec![

@@ -75,7 +75,7 @@ enum Constant {
 const PAST_TIME: &str = "past_time";
 
 impl Filter {
-    /// Parses a filter as it stands in flows.toml, `{{past_time}}` included.
+    /// Parses a filter as it is in flows.toml, `{{past_time}}` included.
     ///
     /// # Errors
     /// The first place where it is no filter.
@@ -83,7 +83,7 @@ impl Filter {
         Ok(Self { expression: parser::parse(text)? })
     }
 
-    /// Whether `Timestamp gt|ge datetime'{{past_time}}'` stands in a top-level `and`, so that each
+    /// Whether `Timestamp gt|ge datetime'{{past_time}}'` is in a top-level `and`, so that each
     /// matching row is found by the runs after its write.
     pub fn is_covering(&self) -> bool {
         fn covers(expression: &Expression) -> bool {

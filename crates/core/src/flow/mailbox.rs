@@ -1,11 +1,11 @@
 //! Who sends a mail or gets one.
 
-/// A mail address, perhaps with the name that stands before it.
+/// A mail address, perhaps with a name before it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mailbox {
     /// The name, of any letters; no line break.
     pub name: Option<String>,
-    /// The address in ASCII; a domain in other letters stands as punycode.
+    /// The address in ASCII; a domain in other letters is punycode.
     pub address: String,
 }
 
@@ -20,7 +20,7 @@ impl Mailbox {
         Self { name: Some(name.into()), address: address.into() }
     }
 
-    /// What stands after the `@`.
+    /// What follows the `@`.
     pub fn domain(&self) -> &str {
         self.address.rsplit_once('@').map_or("", |(_, domain)| domain)
     }

@@ -112,7 +112,7 @@ pub struct Flow {
     pub name: String,
     /// A line for people.
     pub description: Option<String>,
-    /// `enabled` in the file; `leadflow off` stands in the state.
+    /// `enabled` in the file; what `leadflow off` does is in the state.
     pub enabled: bool,
     /// When rows make a mail.
     pub condition: Condition,
@@ -159,7 +159,7 @@ pub struct Email {
     pub test_leads: TestLeads,
     /// The columns of the CSV: their names and where their values come from; all without it.
     pub csv: Option<Vec<SheetColumn>>,
-    /// What stands between the cells of the CSV.
+    /// What is between the cells of the CSV.
     pub csv_separator: Separator,
 }
 
@@ -223,7 +223,7 @@ pub enum Separator {
     /// What RFC 4180 has.
     #[default]
     Comma,
-    /// What spreadsheets want where a comma stands before the decimals.
+    /// What spreadsheets want where a comma precedes the decimals.
     Semicolon,
     /// What every spreadsheet takes apart.
     Tab,
@@ -240,7 +240,7 @@ impl Separator {
         }
     }
 
-    /// As it stands in the file.
+    /// As it is in the file.
     pub fn byte(self) -> u8 {
         match self {
             Self::Comma => b',',

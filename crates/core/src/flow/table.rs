@@ -28,7 +28,7 @@ pub struct FlowTable {
 
 impl FlowTable {
     /// What to ask the table for: the rows that the filter matches and that were written after `past_time`, as far
-    /// as the filter looks at time. [`Row::is_after`](crate::rows::row::Row::is_after) tells of each which they are.
+    /// as the filter looks at time. [`Row::is_after`](crate::rows::row::Row::is_after) says of each row whether it is one.
     pub fn query(&self, past_time: Timestamp) -> Query {
         let filter = self.filter.as_ref().map(|text| filter::fill(text, past_time));
         Query { filter, select: self.select.clone() }

@@ -124,7 +124,7 @@ fn each_cloud_has_its_own_addresses() {
 }
 
 #[test]
-fn who_signs_in_and_where_a_secret_lies_is_told() {
+fn an_identity_says_who_signs_in_and_where_its_secret_is() {
     let by_id = Entra::new(Identity::Managed { client_id: Some("17".to_owned()) }, Cloud::Public);
     let who = [managed(), by_id, application()].map(|entra| entra.who());
     assert_eq!(who, ["this machine's managed identity", "the managed identity 17", "the application 4711"]);
@@ -195,7 +195,7 @@ fn a_table_is_asked_for_the_past_time_and_the_columns_that_are_selected() {
 }
 
 #[test]
-fn a_row_that_was_written_again_is_news_to_who_asks_for_changes() {
+fn a_row_that_was_written_again_is_new_to_a_flow_that_asks_for_changes() {
     for (seen, is_known_as_new, is_known_as_change) in
         [(None, false, false), (Some(RowVersion(1)), true, false), (Some(RowVersion(2)), true, true)]
     {

@@ -1,4 +1,4 @@
-//! The steps of a run, as the history tells them.
+//! The steps of a run, as the history has them.
 //!
 //! Inputs and outputs are stored as JSON, which `history show --json` prints as it is: a key that is there
 //! stays, and one that is new must be left out where an earlier version did not have it.

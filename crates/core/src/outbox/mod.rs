@@ -90,7 +90,7 @@ impl Recipient {
             .then(|| Self { state: RecipientState::Waiting, ..self.clone() })
     }
 
-    /// What becomes of it when a person gives it up; `None` when it was sent or given up before.
+    /// What becomes of it when a person drops it; `None` when it was sent or dropped before.
     pub fn dropped(&self) -> Option<Self> {
         (self.is_due() || self.state == RecipientState::Held)
             .then(|| Self { state: RecipientState::Dropped, ..self.clone() })
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_person_may_try_again_or_give_up() {
+    fn a_person_may_retry_or_drop() {
         use RecipientState::{Dropped, Held, Sent, Uncertain, Waiting};
         for (state, retried, dropped) in [
             (Waiting, None, Some(Dropped)),

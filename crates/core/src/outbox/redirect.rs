@@ -17,7 +17,7 @@ pub enum NotRedirected {
     /// That recipient has it.
     #[error("it was sent to {0} already")]
     SentBefore(String),
-    /// That recipient is to be given up and is to get it.
+    /// That recipient is to be dropped and is to get it.
     #[error("{0} cannot replace itself; `leadflow outbox retry` sends the mail to the same address again")]
     Itself(String),
     /// It was never meant for that recipient.
@@ -26,8 +26,8 @@ pub enum NotRedirected {
 }
 
 impl Redirect {
-    /// The recipients of the mail from now on: those that are given up stay with their state
-    /// *dropped*, and who is new stands at the end. The same redirect once more changes nothing.
+    /// The recipients of the mail from now on: those that are dropped stay with their state
+    /// *dropped*, and new ones are at the end. The same redirect once more changes nothing.
     ///
     /// # Errors
     /// When an address has the mail already, or the one to be replaced is none of it.
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn the_new_address_takes_the_place_of_those_that_are_held() {
+    fn the_new_address_replaces_those_that_are_held() {
         for (before, to, instead_of, after) in [
             (&[("a", Held)][..], &["b"][..], None, &[("a", Dropped), ("b", Waiting)][..]),
             (

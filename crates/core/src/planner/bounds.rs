@@ -42,7 +42,7 @@ fn due(planner: &mut Planner, now: &str) -> Vec<Option<Timestamp>> {
 }
 
 #[test]
-fn a_minute_between_two_ticks_is_no_pause() {
+fn a_minute_between_two_ticks_does_not_count_as_downtime() {
     let slot = Some(at("08T10:00:00"));
     for (tick, expected) in [("08T10:00:30", vec![slot]), ("08T10:00:31", vec![])] {
         let flow = (hourly().without_catch_up(), known("08T08:00:00", Some("08T09:00:00")));
@@ -96,7 +96,7 @@ fn a_failed_run_waits_for_a_slot_of_the_next_five_minutes() {
 }
 
 #[test]
-fn after_a_run_that_went_well_the_next_failure_is_the_first_again() {
+fn after_a_successful_run_the_next_failure_is_the_first_again() {
     let mut planner = loaded(vec![(hourly(), known("08T10:00:00", None))], "08T10:00:00");
     assert_eq!(due(&mut planner, "08T10:00:00").len(), 1);
     planner.failed("leads", at("08T10:00:00"));
@@ -121,7 +121,7 @@ fn a_flow_that_is_claimed_is_not_due_beside_it() {
 }
 
 #[test]
-fn only_who_comes_back_skips_what_is_not_made_up_for() {
+fn without_catch_up_a_flow_that_is_turned_on_again_skips_what_it_missed() {
     let on = || (hourly().without_catch_up(), known("08T08:00:00", Some("08T09:00:00")));
     let mut planner = loaded(vec![on()], "08T09:59:00");
     planner.set_off("leads", false, at("08T10:00:00"));
@@ -146,7 +146,7 @@ fn a_failed_run_is_tried_at_once_when_its_flow_is_turned_on() {
 }
 
 #[test]
-fn a_flow_that_the_file_turns_on_again_begins_anew() {
+fn a_flow_that_the_file_turns_on_again_starts_over() {
     let seen = known("08T06:00:00", Some("08T07:00:00"));
     let mut planner = loaded(vec![(hourly().without_catch_up().disabled(), seen)], "08T07:30:00");
     load(&mut planner, vec![(hourly().without_catch_up(), seen)], "08T08:40:00");

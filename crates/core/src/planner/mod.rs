@@ -74,8 +74,8 @@ const INSTANT: SignedDuration = SignedDuration::from_nanos(1);
 
 impl Planner {
     /// Takes the flows of a file that was loaded at `now`; `states` says what the state knows.
-    /// Runs that are under way stay so, a flow whose recurrence is the same goes on, and failed runs are tried
-    /// again at once: somebody may have mended what they failed by.
+    /// Runs that are under way stay so, a flow whose recurrence is the same continues, and failed runs are tried
+    /// again at once: somebody may have fixed why they failed.
     pub fn replace(
         &mut self,
         flows: &BTreeMap<String, Arc<Flow>>,

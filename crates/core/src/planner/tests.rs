@@ -70,7 +70,7 @@ fn missed_slots_are_one_run_and_a_restart_repeats_none() {
 }
 
 #[test]
-fn without_catch_up_the_next_slot_is_waited_for() {
+fn without_catch_up_the_flow_waits_for_the_next_slot() {
     let flow = FlowBuilder::new("leads", every(Frequency::Hour, 1)).without_catch_up().build();
     let anchor = "2026-01-01T00:20:00Z";
     let last = Some("2026-01-05T08:20:00Z");
@@ -228,7 +228,7 @@ fn a_failed_run_is_tried_at_once_after_a_start_and_a_change_of_the_file() {
     planner.replace(&flows, &BTreeMap::from([("leads".to_owned(), known)]), later);
     let order = planner.due(later).remove(0).order;
     planner.return_slot("leads", &order);
-    assert!(planner.due(later).is_empty(), "it could not be recorded, and is not done anew each second");
+    assert!(planner.due(later).is_empty(), "it could not be recorded, and is not tried again each second");
     assert_eq!(planner.due(later + SignedDuration::from_secs(60))[0].order.cause, Cause::Retry);
     planner.failed("leads", later);
     planner.set_off("leads", true, later);
@@ -236,7 +236,7 @@ fn a_failed_run_is_tried_at_once_after_a_start_and_a_change_of_the_file() {
 }
 
 #[test]
-fn slots_that_are_not_made_up_for_are_covered_all_the_same() {
+fn rows_of_slots_that_are_not_caught_up_are_covered_all_the_same() {
     let flow = FlowBuilder::new("leads", every(Frequency::Hour, 1)).without_catch_up().build();
     let mut planner =
         loaded(&flow, "2026-01-01T00:00:00Z", Some("2026-01-05T08:00:00Z"), "2026-01-08T10:30:00Z");

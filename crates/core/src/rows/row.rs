@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn an_object_without_keys_is_no_row() {
+    fn an_object_without_keys_is_not_a_row() {
         assert!(Row::from_text(r#"{"PartitionKey":"p"}"#.to_owned()).is_err());
         assert!(Row::from_text("[]".to_owned()).is_err());
     }

@@ -293,8 +293,8 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_surprises_is_told_with_the_one_that_may_be_meant() {
-        for (name, told) in [
+    fn a_surprising_name_of_a_zone_is_noted_with_the_one_that_may_be_meant() {
+        for (name, expected) in [
             ("Etc/GMT+9", Some(("`Etc/GMT+9` is 9 h behind UTC", "Etc/GMT-9"))),
             ("etc/gmt-9", Some(("`etc/gmt-9` is 9 h ahead of UTC", "Etc/GMT+9"))),
             ("EST", Some(("`EST` has no daylight saving time", "America/New_York"))),
@@ -303,11 +303,11 @@ mod tests {
             ("Etc/GMT0", None),
         ] {
             let found = surprise(name);
-            assert_eq!(found.is_some(), told.is_some(), "{name}");
-            let is_told = |((message, help), (what, other)): ((String, String), (&str, &str))| {
+            assert_eq!(found.is_some(), expected.is_some(), "{name}");
+            let is_expected = |((message, help), (what, other)): ((String, String), (&str, &str))| {
                 message.starts_with(what) && help.contains(&format!("\"{other}\""))
             };
-            assert!(found.clone().zip(told).is_none_or(is_told), "{found:?}");
+            assert!(found.clone().zip(expected).is_none_or(is_expected), "{found:?}");
         }
     }
 }

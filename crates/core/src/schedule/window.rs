@@ -135,7 +135,7 @@ pub struct FirstAnswer {
     pub due: Timestamp,
     /// The moment of the answer, by this machine's clock.
     pub now: Timestamp,
-    /// The same or an earlier moment in the server's time; `None` where it tells no time.
+    /// The same or an earlier moment in the server's time; `None` where it gives no time.
     pub served: Option<Timestamp>,
     /// No run has failed since it was due.
     pub is_first_try: bool,
@@ -255,7 +255,7 @@ mod tests {
                 Some("13T12:00:00"),
                 "10T10:55:00",
             ),
-            ("no time is told", "10T12:00:00", "10T12:00:02", None, "10T10:55:00"),
+            ("the server gives no time", "10T12:00:00", "10T12:00:02", None, "10T10:55:00"),
         ];
         for (what, due, now, served, expected) in cases {
             let first =

@@ -44,7 +44,7 @@ pub fn named(name: &str) -> String {
 const LIGHT: usize = 32;
 const HEAVY: usize = 24;
 
-/// Bytes of the row that a body shows, of a run with so many columns, and whether it cuts one of them.
+/// Bytes of the row that a body shows, of a run with this many columns, and whether it cuts one of them.
 pub fn shown_size(columns: &Columns<'_>, of_run: usize) -> (usize, bool) {
     let size = |cell: &Cell<'_>| match cell {
         Cell::Text(text) => text.len(),
@@ -68,7 +68,7 @@ pub fn subject(rendered: &str) -> String {
     }
 }
 
-/// What stands before each further line of a value in a text. leadflow's own lines begin further left,
+/// What is before each further line of a value in a text. leadflow's own lines begin further left,
 /// so that no value can look like one of them.
 const INDENT: &str = "            ";
 

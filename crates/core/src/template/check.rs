@@ -6,7 +6,7 @@ use handlebars::template::{DecoratorTemplate, HelperTemplate, Parameter, Templat
 use super::helpers;
 use super::link_check::{Context, Html};
 
-/// Something that stands in a template.
+/// Something that is in a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Finding {
     /// A partial that is there, and the loops around it.
@@ -65,7 +65,7 @@ pub(super) fn escape_all(template: &mut Template) {
 /// `each` within `each`, partials looked through: rows and their columns. More of them multiply
 /// until the rendering does not end.
 const MOST_LOOPS: usize = 2;
-/// How often a template comes to partials, those of partials counted each time.
+/// How often a template uses partials, those of partials counted each time.
 const MOST_PARTIALS: usize = 1_000;
 
 /// What a template uses: partials by name, and within how many loops.
@@ -283,7 +283,7 @@ impl Walk<'_> {
 mod tests {
     use super::*;
 
-    /// The risks of a value that stands so in the HTML.
+    /// The risks of a value at this place of the HTML.
     fn risks(text: &str, is_html: bool) -> Vec<&'static str> {
         let found = walk(&Template::compile(text).unwrap(), &[], is_html).into_iter();
         let risk = |finding| if let Finding::Risky { message, .. } = finding { Some(message) } else { None };
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_escaping_does_not_keep_harmless_is_told() {
+    fn a_value_that_escaping_does_not_make_harmless_is_reported() {
         let address = "a value is used as a whole address, so it may lead anywhere";
         let part = "a value is used unescaped in an address, so it may end it and add another";
         let unquoted = "a value is used in a tag without quotes, so it may add attributes";
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fails_or_does_not_end_is_refused_wherever_it_stands() {
+    fn what_fails_or_does_not_end_is_refused_wherever_it_is() {
         let twice = "`@partial-block` appears twice, or in a loop";
         for (text, expected) in [
             ("{{#if (not (shout length))}}x{{/if}}", &["there is no helper `shout`"][..]),

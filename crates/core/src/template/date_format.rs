@@ -1,4 +1,4 @@
-//! Date formats as .NET, Power Automate and JavaScript write them, told in the letters of `date`.
+//! Date formats as .NET, Power Automate and JavaScript write them, translated into the letters of `date`.
 
 /// Runs of letters, each with what it is here; of .NET where the two differ in the minutes and months.
 const LETTERS: [(&str, &str); 21] = [
@@ -24,12 +24,12 @@ const LETTERS: [(&str, &str); 21] = [
     ("tt", "%p"),
     ("zzz", "%:z"),
 ];
-/// One of these stands in every such format; a single letter may be a word of a language.
+/// One of these is in every such format; a single letter may be a word of a language.
 const SURE: [&str; 10] = ["yyyy", "YYYY", "yy", "MM", "MMM", "dd", "DD", "HH", "mm", "ss"];
 
 /// What the format would be here, where it is one of another language.
 pub(super) fn meant(format: &str) -> Option<String> {
-    let mut told = String::new();
+    let mut translated = String::new();
     let mut rest = format;
     let mut is_sure = false;
     while let Some(c) = rest.chars().next() {
@@ -37,7 +37,7 @@ pub(super) fn meant(format: &str) -> Option<String> {
             // A directive with its flags, which stays.
             let length =
                 1 + rest[1..].find(|c: char| c.is_ascii_alphabetic() || c == '%').map_or(0, |at| at + 1);
-            told.push_str(&rest[..length]);
+            translated.push_str(&rest[..length]);
             rest = &rest[length..];
             continue;
         }
@@ -46,13 +46,13 @@ pub(super) fn meant(format: &str) -> Option<String> {
         match LETTERS.iter().find(|(letters, _)| *letters == run) {
             Some((letters, here)) => {
                 is_sure |= SURE.contains(letters);
-                told.push_str(here);
+                translated.push_str(here);
             }
-            None => told.push_str(run),
+            None => translated.push_str(run),
         }
         rest = &rest[length..];
     }
-    is_sure.then_some(told)
+    is_sure.then_some(translated)
 }
 
 #[cfg(test)]
@@ -60,7 +60,7 @@ mod tests {
     use super::meant;
 
     #[test]
-    fn other_languages_are_told_in_this_one() {
+    fn formats_of_other_languages_are_translated() {
         for (format, expected) in [
             ("yyyy-MM-dd", Some("%Y-%m-%d")),
             ("yyyy-MM-ddTHH:mm:ss", Some("%Y-%m-%dT%H:%M:%S")),

@@ -34,7 +34,7 @@ impl HelperDef for Function {
 /// The names of the helpers of this module.
 pub(super) const NAMES: [&str; 9] =
     ["date", "json", "default", "truncate", "safe_url", "mailto", "tel", "url_encode", "action"];
-/// Those whose answer may stand in an address.
+/// Those whose answer may be in an address.
 pub(super) const OF_LINKS: [&str; 4] = ["safe_url", "mailto", "tel", "url_encode"];
 
 /// Adds the helpers to a registry.
@@ -70,7 +70,7 @@ fn date_alone(text: &str) -> Option<Date> {
     if is_day { text.parse().ok() } else { None }
 }
 
-/// The day in the format, as far as that tells no time; `None` where it begins with one.
+/// The day in the format, if the format has no time; `None` where it begins with one.
 fn without_time(format: &str, date: Date) -> Option<String> {
     let ends = format.match_indices('%').map(|(at, _)| at).chain([format.len()]);
     let of_day = ends.rev().map(|end| format[..end].trim_end_matches([' ', ',', 'T', '(']));

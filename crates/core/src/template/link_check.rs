@@ -1,4 +1,4 @@
-//! Where in the HTML of a template a value stands. HTML escaping keeps it within text and within an
+//! Where in the HTML of a template a value is. HTML escaping keeps it within text and within an
 //! attribute in quotes; an address, a script or a tag without quotes takes more than that.
 
 /// What may be harmed by a value that is escaped as text is.
@@ -124,7 +124,7 @@ impl Html {
         };
     }
 
-    /// Where a value would stand now; behind it an address has begun.
+    /// Where a value would be now; after it an address has begun.
     pub(super) fn value(&mut self) -> Context {
         let context = match self.state {
             State::Text if self.is_code() => Context::Code,
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_where_a_value_stands() {
+    fn says_where_a_value_is() {
         use Context::{Address, Code, Harmless, PartOfAddress, Unquoted};
         for (html, expected) in [
             ("<p>$</p>$", &[Harmless, Harmless][..]),

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use url::Url;
 
-/// Bytes of an address, and of what stands before its `@` (RFC 5321, 4.5.3.1).
+/// Bytes of an address, and of what is before its `@` (RFC 5321, 4.5.3.1).
 const LONGEST_ADDRESS: usize = 254;
 const LONGEST_LOCAL: usize = 64;
 /// Digits of a phone number (ITU-T E.164), and of an extension.
@@ -43,7 +43,7 @@ pub(super) fn tel(text: &str) -> Option<String> {
 }
 
 /// The address if it is https or mailto, percent-encoded where it has to be; `None` of any other, also
-/// where a name stands before the host (`https://bank.example@other.example`) or headers behind the
+/// where a name is before the host (`https://bank.example@other.example`) or headers behind the
 /// address of a mail.
 pub(super) fn web(text: &str) -> Option<String> {
     let url = Url::parse(text.trim()).ok()?;

@@ -197,7 +197,7 @@ impl Renderer {
         Self::compile(registry(true), text)
     }
 
-    /// Compiles text: values stand as they are, with their lines indented.
+    /// Compiles text: values are unchanged, with their lines indented.
     ///
     /// # Errors
     /// When it is no template.

@@ -21,7 +21,7 @@ use path::Path;
 
 type At = Option<(usize, usize)>;
 
-/// A name that stands in a template.
+/// A name that is in a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Named {
     /// A column of a row.
@@ -54,7 +54,7 @@ struct Scope {
 
 /// Walks through partials at most; each is one for everything that it may be about.
 const MOST_WALKS: usize = 1_000;
-/// Doubts that are told.
+/// Doubts that are reported.
 const MAX_WARNINGS: usize = 100;
 
 /// The names of the templates that a mail begins with, and of the partials that they come to.
@@ -68,7 +68,7 @@ pub(super) fn of_mail<'a>(
         at: None,
         scopes: Vec::new(),
         found: Vec::new(),
-        told: BTreeSet::new(),
+        reported: BTreeSet::new(),
         warnings: 0,
         seen: BTreeSet::new(),
     };
@@ -88,8 +88,8 @@ struct Walk<'a> {
     /// The innermost is the last.
     scopes: Vec<Scope>,
     found: Vec<(&'a str, Named)>,
-    /// What was found of each template, so that it is told once.
-    told: BTreeSet<(&'a str, String)>,
+    /// What was found of each template, so that it is reported once.
+    reported: BTreeSet<(&'a str, String)>,
     warnings: usize,
     /// Partials that were walked through, each with what it was about.
     seen: BTreeSet<(&'a str, Kind, Vec<String>)>,
@@ -98,7 +98,7 @@ struct Walk<'a> {
 impl<'a> Walk<'a> {
     fn template(&mut self, template: &'a Template) {
         for (index, element) in template.elements.iter().enumerate() {
-            // What follows `else if` has no place of its own, and stands near its block.
+            // What follows `else if` has no place of its own, and is near its block.
             let at = template.mapping.get(index).map(|place| (place.0, place.1)).or(self.at);
             let around = std::mem::replace(&mut self.at, at);
             self.element(element, at);
@@ -262,7 +262,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The format of `{{date VALUE "%Y-%m-%d"}}`, where it stands in the template.
+    /// The format of `{{date VALUE "%Y-%m-%d"}}`, where it is in the template.
     fn date(&mut self, format: Option<&Parameter>, at: At) {
         let Some(Parameter::Literal(literal)) = format else { return };
         let Some(format) = literal.as_str() else { return };
@@ -286,7 +286,7 @@ impl<'a> Walk<'a> {
     }
 
     fn find(&mut self, what: String, named: Named) {
-        if self.told.insert((self.of, what)) {
+        if self.reported.insert((self.of, what)) {
             self.warnings += usize::from(matches!(named, Named::Questionable { .. }));
             self.found.push((self.of, named));
         }

@@ -1,11 +1,11 @@
-//! What is looked at before a template is parsed: whether the parser comes to an end with it.
+//! What is looked at before a template is parsed: whether the parser can end with it.
 
 /// Blocks within blocks, or calls within calls; the parser, the walk and the rendering each call
 /// themselves for one.
 const DEEPEST: usize = 50;
 /// Tags of a template; the parser's time grows with their square.
 const MOST_TAGS: usize = 2_000;
-/// Backslashes in a row, which the parser looks through anew from each of them.
+/// Backslashes in a row, which the parser reads again from each of them.
 const MOST_BACKSLASHES: usize = 100;
 
 /// Refuses what the parser has no end with, before it is parsed: tags nested too deeply, and too
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn two_thousand_tags_are_the_most_and_it_is_told_where_it_is_too_much() {
+    fn two_thousand_tags_are_the_most_and_the_place_of_the_next_one_is_reported() {
         assert_eq!(check_size(&"{{a}}".repeat(2_000)), Ok(()));
         let ((line, column), message) = check_size(&"{{a}}\n{{a}}".repeat(1_001)).unwrap_err();
         assert_eq!((line, column, message), (1_001, 6, "the template has more than 2000 tags"));

@@ -18,10 +18,10 @@ pub struct Sources {
     pub text_partials: Vec<(String, Source)>,
 }
 
-/// One template's text and where it stands.
+/// One template's text and where it is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Source {
-    /// Where it stands.
+    /// Where it is.
     pub place: TemplateLocation,
     /// Handlebars.
     pub text: String,
@@ -57,7 +57,7 @@ mod tests {
     use super::TemplateLocation;
 
     #[test]
-    fn each_place_has_its_words() {
+    fn each_place_has_its_own_words() {
         let places = [
             TemplateLocation::Subject,
             TemplateLocation::Body,

@@ -42,7 +42,7 @@ fn what_templates_name_is_known_with_its_place() {
 }
 
 #[test]
-fn a_value_that_is_not_there_is_told_as_the_doubt_of_its_place() {
+fn a_missing_value_is_named_and_not_a_doubtful_one_before_it() {
     for (text, name, help) in [
         ("{{#if hiden}}x{{/if}}\n{{lenght}}", "lenght", "did you mean `length`?"),
         ("{{#if hiden}}x{{/if}}\n{{#each rows}}{{Company.x}}{{/each}}", "Company.x", "values are length"),
@@ -71,7 +71,7 @@ fn lines_of_a_text_are_indented_however_the_value_stands_there() {
 }
 
 #[test]
-fn says_all_that_is_wrong_and_where() {
+fn everything_that_is_wrong_is_reported_with_its_place() {
     for (text, at, message) in [
         ("<p>\n{{#if length}}", Some((2, 1)), "the block `{{#if}}` is not closed"),
         ("<p>{{#if (eq length ‘1’)}}x{{/if}}", Some((1, 21)), "the quotes are curly"),

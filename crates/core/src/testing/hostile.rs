@@ -1,13 +1,13 @@
 //! What the property tests of hostile input have in common: how many cases, and how a text is spoilt.
 //!
-//! `scripts/fuzz TIMES` runs them with so many times the cases, and with other ones each time.
+//! `scripts/fuzz TIMES` runs them with that many times the cases, and with other ones each time.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::RngSeed;
 
-/// So many cases, the same ones each time; with `HOSTILE_TIMES` set so many times as many, and
+/// This many cases, the same ones each time; with `HOSTILE_TIMES` set, that many times as many, and
 /// other ones.
 pub fn config(cases: u32) -> ProptestConfig {
     let times: Option<u32> = std::env::var("HOSTILE_TIMES").ok().and_then(|times| times.parse().ok());

@@ -1,7 +1,7 @@
 //! What people read of an error or a finding.
 
 /// What happened, and what to do about it. Words for people alone: whoever decides by an error asks for the kind that
-/// stands beside them.
+/// is beside them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Advice {
@@ -29,7 +29,7 @@ mod tests {
     use super::Advice;
 
     #[test]
-    fn what_to_do_stands_beside_what_happened() {
+    fn advice_has_what_happened_and_what_to_do() {
         let advice = Advice::new("the table is not there");
         assert_eq!((advice.to_string().as_str(), &advice.help), ("the table is not there", &None));
         let help = advice.with_help("create it").help;

@@ -30,7 +30,7 @@ const UNKNOWN: usize = 32;
 /// Characters of an error code.
 const LONGEST_CODE: usize = 64;
 
-/// The text as one line of at most so many characters.
+/// The text as one line of at most this many characters.
 pub fn line(text: &str, limit: usize) -> String {
     let looked_at = &text[..text.floor_char_boundary(limit.saturating_mul(LOOKED_AT))];
     let mut line = signs::line(&without_secrets(looked_at));
@@ -124,7 +124,7 @@ pub fn json(mut value: Value, is_indented: bool) -> String {
     signs::escaped(text.unwrap_or_default())
 }
 
-/// Where secrets stand, in order; they may overlap.
+/// Where secrets are, in order; they may overlap.
 fn found(skeleton: &Skeleton) -> Vec<Range<usize>> {
     let mut found = secrets::find(skeleton);
     found.extend(marks::find(skeleton));

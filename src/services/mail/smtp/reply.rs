@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn the_code_is_found_whatever_stands_behind_it() {
+    fn the_code_is_found_whatever_follows_it() {
         for (bytes, expected) in [
             (&b"250 ok\r\n"[..], "250 ok"),
             (b"250\r\n", "250"),

@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_is_unclear_and_too_many_is_nobodys_fault() {
+    fn a_policy_is_unclear_and_too_many_recipients_are_nobodys_fault() {
         for said in [
             "554 5.7.1 <to@fabrikam.example>: Relay access denied",
             "550 5.7.1 Unable to relay",

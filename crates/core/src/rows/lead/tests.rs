@@ -136,7 +136,7 @@ fn customer_info_is_looked_for_in_three_objects_and_two_texts() {
 }
 
 #[test]
-fn a_row_of_the_table_is_known_for_a_lead() {
+fn a_row_of_the_table_is_recognised_as_a_lead() {
     let row = |fields: &str| {
         Row::from_text(format!(r#"{{"PartitionKey":"p","RowKey":"r","Timestamp":"t",{fields}}}"#)).unwrap()
     };
@@ -150,7 +150,7 @@ fn a_row_of_the_table_is_known_for_a_lead() {
 }
 
 #[test]
-fn a_field_is_read_from_the_columns_that_are_told() {
+fn a_field_is_read_from_the_columns_that_it_names() {
     for field in FIELDS.into_iter().filter(|field| !["is_test", "do_not_contact"].contains(field)) {
         assert!(!sources_of(field).is_empty(), "{field}");
         for column in sources_of(field) {

@@ -1,4 +1,4 @@
-//! What may stand in a recurrence.
+//! What may be in a recurrence.
 
 use croner::parser::{CronParser, Seconds, Year};
 use jiff::civil::Date;

@@ -154,7 +154,7 @@ fn a_slot_that_moves_into_the_next_day_comes_in_its_order() {
 }
 
 #[test]
-fn says_all_that_is_wrong() {
+fn everything_that_is_wrong_is_reported() {
     let wrong = |schedule| {
         let errors = Recurrence::new(Definition { schedule, time_zone: TimeZone::UTC }).unwrap_err();
         errors.into_iter().map(|error| error.message).collect::<Vec<_>>().join("; ")

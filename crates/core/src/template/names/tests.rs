@@ -56,14 +56,14 @@ fn each_kind_says_what_it_has() {
 }
 
 #[test]
-fn a_hundred_doubts_are_enough() {
+fn at_most_a_hundred_doubts_are_reported() {
     let doubtful = |number| format!("{{{{#if x{number}}}}}x{{{{/if}}}}");
     let text = (0..101).map(doubtful).collect::<Vec<_>>().concat();
     assert_eq!(warnings(&text, "").len(), 100);
 }
 
 #[test]
-fn what_is_right_is_not_doubted() {
+fn a_correct_template_gives_no_warning() {
     for text in [
         "{{#each rows}}{{#each this}}{{#unless (or (eq @key \"lead\") (eq this \
          null))}}{{this}}{{/unless}}{{/each}}{{/each}}",
@@ -82,7 +82,7 @@ fn what_is_right_is_not_doubted() {
 }
 
 #[test]
-fn a_date_format_of_another_language_is_told_in_this_one() {
+fn a_date_format_of_another_language_is_translated() {
     for (format, help) in [
         ("yyyy-MM-dd", "write \"%Y-%m-%d\""),
         ("dd.MM.yyyy HH:mm", "write \"%d.%m.%Y %H:%M\""),
@@ -97,7 +97,7 @@ fn a_date_format_of_another_language_is_told_in_this_one() {
 }
 
 #[test]
-fn columns_and_fields_are_told() {
+fn columns_and_fields_are_reported() {
     let text = "{{length}}{{#each rows}}{{Region}}{{#if [Last Name]}}{{lead.email}}{{/if}}{{lookup this \
                 \"City\"}}{{#each lead.others}}{{value}}{{/each}}{{/each}}{{rows.0.Zip}}";
     let template = Template::compile(text).unwrap();

@@ -87,7 +87,7 @@ fn forms_of_part(text: &str, forms: &mut Vec<Form>) {
     }
 }
 
-/// What of the base64 of a longer text comes from this one alone, where so many bytes stand before it
+/// What of the base64 of a longer text comes from this one alone, where this many bytes precede it
 /// beside full groups of three.
 fn in_base64(text: &str, before: usize) -> String {
     let mut bytes = vec![0; before];
@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_base64_has_of_a_secret_alone_is_known_for_it() {
+    fn the_part_of_a_secret_that_base64_shows_alone_is_recognised() {
         for (before, expected) in [("", "c2VjcmV0"), ("\0", "NlY3Jld"), ("\0\0", "zZWNyZX")] {
             assert_eq!(in_base64("secret", before.len()), expected, "{before:?}");
             for after in ["", "\0", "xy"] {

@@ -1,4 +1,4 @@
-//! What is a secret by what stands before it, also one that this process has never read.
+//! What is a secret by what precedes it, also one that this process has never read.
 
 use std::ops::Range;
 

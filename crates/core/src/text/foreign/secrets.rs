@@ -53,7 +53,7 @@ struct Secret {
 /// Forgotten grams that the filter may have.
 const MOST_FORGOTTEN: usize = 4_000;
 
-/// Where a gram stands.
+/// Where a gram is.
 #[derive(Clone, Copy)]
 struct GramPosition {
     id: u64,
@@ -103,7 +103,7 @@ pub(super) fn may_be_in(text: &str) -> bool {
     KNOWN.read().unwrap_or_else(PoisonError::into_inner).may_be_in(text)
 }
 
-/// Where secrets, or pieces of them, stand.
+/// Where secrets, or pieces of them, are.
 pub(super) fn find(skeleton: &Skeleton) -> Vec<Range<usize>> {
     KNOWN.read().unwrap_or_else(PoisonError::into_inner).find(skeleton)
 }
@@ -222,7 +222,7 @@ impl KnownSecrets {
     }
 }
 
-/// Wherever a form that has no gram stands whole.
+/// Wherever a form that has no gram is found whole.
 fn whole(skeleton: &Skeleton, form: &Form) -> Vec<Range<usize>> {
     let signs = skeleton.signs();
     let wanted = form.signs.expose_secret();
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_without_a_gram_is_not_looked_through() {
+    fn a_text_without_a_gram_is_not_searched() {
         let mut known = KnownSecrets::default();
         assert!(!known.may_be_in("before a secret is known"));
         known.add("a-password-that-is-kept", Kind::Kept);
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn the_filter_forgets_when_four_thousand_grams_are_of_no_use() {
+    fn the_filter_is_built_again_when_four_thousand_grams_are_of_no_use() {
         let mut known = KnownSecrets::default();
         known.add("a-password-that-is-kept", Kind::Kept);
         known.filter.add(number(b"forgotte"));

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-/// Whether it is seen as nothing and changes how what stands beside it is read: bidi marks, joiners
+/// Whether it is seen as nothing and changes how its neighbours are read: bidi marks, joiners
 /// and spaces of no width, tags, annotations.
 /// <https://www.unicode.org/reports/tr36/#Bidirectional_Text_Spoofing>
 fn is_mark(c: char) -> bool {

@@ -9,7 +9,7 @@ use super::signs;
 #[derive(Debug)]
 pub(super) struct Skeleton {
     signs: Vec<u8>,
-    /// Where each of them stands in the text.
+    /// Where each of them is in the text.
     places: Vec<(u32, u32)>,
 }
 
@@ -25,7 +25,7 @@ impl Skeleton {
         Self::read(text, true)
     }
 
-    /// With escapes as they stand there.
+    /// With escapes as they are in it.
     pub(super) fn of_unescaped(text: &str) -> Self {
         Self::read(text, false)
     }
@@ -54,7 +54,7 @@ impl Skeleton {
         at == 0 || self.places[at].0 > self.places[at - 1].1
     }
 
-    /// Where in the text these signs stand.
+    /// Where in the text these signs are.
     pub(super) fn place(&self, range: &Range<usize>) -> Range<usize> {
         let start = self.places.get(range.start).map_or(0, |place| place.0);
         let end =
@@ -63,7 +63,7 @@ impl Skeleton {
     }
 }
 
-/// Hands out the signs that count, and where they stand.
+/// Hands out the signs that count, with their places.
 pub(super) fn each_sign(text: &str, has_escapes: bool, mut take: impl FnMut(u8, Range<usize>)) {
     let bytes = text.as_bytes();
     let mut at = 0;

@@ -106,7 +106,7 @@ fn ways(secret: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_line_that_is_cut_ends_with_no_begin_of_a_secret() {
+fn a_line_that_is_cut_does_not_end_with_the_start_of_a_secret() {
     know_text("Cutt1ngGoesThroughThis0ne", Kind::Kept);
     // Ten characters are wanted, so 160 bytes are looked at: signs that vanish, and seven of the secret.
     let text = format!("{}Cutt1ngGoesThroughThis0ne", "\u{200b}".repeat(51));
