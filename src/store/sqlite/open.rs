@@ -140,15 +140,15 @@ fn schema_of(db: &Connection) -> rusqlite::Result<i64> {
     db.pragma_query_value(None, "user_version", |row| row.get(0))
 }
 
-fn check_is_ours(folder: &Path, db: &Connection, schema: i64) -> Result<(), Failure> {
+pub(super) fn check_is_ours(folder: &Path, db: &Connection, schema: i64) -> Result<(), Failure> {
     match usize::try_from(schema) {
         Err(_) => {
             let what = format!("its schema is {schema}, which leadflow never writes");
             Err(StoreError::damaged(&what).into())
         }
         Ok(later) if later > SCHEMA => Err(StoreError::Later { folder: folder.to_owned(), schema }.into()),
-        // Our tables are made together with the number of their schema.
-        Ok(0) if db.prepare("SELECT 1 FROM sqlite_master")?.exists([])? => {
+        // Our tables are made together with the number of their schema, perhaps since it was read.
+        Ok(0) if db.prepare("SELECT 1 FROM sqlite_master")?.exists([])? && schema_of(db)? == 0 => {
             Err(StoreError::NotOurs(folder.to_owned()).into())
         }
         Ok(SCHEMA) => check_is_whole(db),

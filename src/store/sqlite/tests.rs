@@ -93,6 +93,14 @@ fn a_database_of_the_first_schema_is_migrated() {
 }
 
 #[test]
+fn a_state_that_another_process_makes_at_this_moment_is_ours() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = Database::open(folder.path()).unwrap();
+    let read_before = 0;
+    open::check_is_ours(folder.path(), &made.db, read_before).unwrap();
+}
+
+#[test]
 fn many_may_open_a_new_state_at_once() {
     for _ in 0..10 {
         let folder = tempfile::tempdir().unwrap();
