@@ -149,7 +149,7 @@ fn planner(bencher: Bencher<'_, '_>, flows: usize) {
     let config = config(flows);
     let mut now: Timestamp = "2026-11-24T18:33:00Z".parse().unwrap();
     let known = |name: &String| {
-        (name.clone(), ScheduleState { anchor: now, last_slot: None, is_off: false, is_failing: false })
+        (name.clone(), ScheduleState { anchor: now, last_slot: None, is_off: false, failed_run: None })
     };
     let known: BTreeMap<_, _> = config.flows.keys().map(known).collect();
     let mut planner = Planner::default();

@@ -7,6 +7,7 @@ use leadflow::config::Loaded;
 use leadflow::flow::{Config, Flow};
 use leadflow::outbox::Receipt;
 use leadflow::platform::clock::Clock;
+use leadflow::platform::lease::Lease;
 use leadflow::services::mail::{MailSession as _, OutgoingMail, Session};
 use leadflow::tasks::made_up_leads::MadeUpLead;
 use leadflow::tasks::preview;
@@ -60,7 +61,8 @@ pub(super) async fn test_mail(loaded: Loaded, arguments: Arguments) -> anyhow::R
         let (mail, bytes) = mail?;
         output::print(&output::line(&format!("subject: {}", mail.subject)))?;
         output::print(&output::line(&format!("Message-ID: {}", mail.message_id)))?;
-        let mail = OutgoingMail { id: 0, from: &sender, recipients: &to, bytes: &bytes };
+        let lease = Lease::endless(Clock::System);
+        let mail = OutgoingMail { id: 0, from: &sender, recipients: &to, bytes: &bytes, lease: &lease };
         for (address, receipt) in to.iter().zip(sent(&config, flow, mail).await?) {
             let (sign, reply) = match &receipt {
                 Receipt::Accepted(reply) => ("accepted", reply),

@@ -31,6 +31,7 @@ impl Daemon {
             warn!("stopped at once");
             self.engine.break_off().await;
         }
+        self.engine.leave().await;
         info!("stopped");
     }
 }

@@ -3,6 +3,7 @@
 mod change;
 mod drain;
 mod heartbeat;
+mod join;
 mod reload;
 mod status;
 mod supervisor;
@@ -48,6 +49,8 @@ pub struct Drive {
 
 struct Daemon {
     engine: Engine,
+    /// The lease has ended, and others may have taken over: the engine does nothing any more.
+    is_out: bool,
     lock: Lock,
     watch: Option<Watch>,
     /// The file has changed and could not be taken yet, for the state failed.
@@ -70,9 +73,10 @@ pub async fn run(loaded: Loaded, drive: Drive) -> Result<(), StoreError> {
     let store = state::open(&config, clock.now()).await?;
     crash_point("state-opened");
     let ctx = RunContext::online(store, clock, config.settings.state.clone());
-    let engine = Engine::start(ctx, config).await?;
+    let engine = join::joined(&ctx, &config).await?;
     let mut daemon = Daemon {
         engine,
+        is_out: false,
         lock,
         watch,
         is_unread: false,
@@ -85,13 +89,17 @@ pub async fn run(loaded: Loaded, drive: Drive) -> Result<(), StoreError> {
         tokio::select! {
             tick = ticks.recv() => match tick {
                 Some(()) => {
-                    daemon.tick().await.or_else(endure)?;
+                    daemon.tick_or_lose_lease().await.or_else(endure)?;
                     daemon.notify_supervisor();
                 }
                 None => break,
             },
-            ended = daemon.engine.next() => drop(ended?),
+            ended = daemon.engine.next(), if !daemon.is_out => match ended {
+                Ok(ends) => drop(ends),
+                Err(error) => daemon.lose_lease(error).await?,
+            },
             signal = signals.recv() => match signal {
+                Some(Signal::Reload) if daemon.is_out => daemon.is_unread = true,
                 Some(Signal::Reload) => daemon.reload().await.or_else(endure)?,
                 Some(Signal::Stop) | None => break,
             },
@@ -102,6 +110,16 @@ pub async fn run(loaded: Loaded, drive: Drive) -> Result<(), StoreError> {
 }
 
 impl Daemon {
+    async fn tick_or_lose_lease(&mut self) -> Result<(), StoreError> {
+        if self.is_out {
+            return self.rejoin().await;
+        }
+        match self.tick().await {
+            Err(error) => self.lose_lease(error).await,
+            Ok(()) => Ok(()),
+        }
+    }
+
     async fn tick(&mut self) -> Result<(), StoreError> {
         let RunContext { store, folder, .. } = self.engine.context();
         if !self.lock.is_held() || !store.is_in_place() {

@@ -7,8 +7,9 @@ use tokio::sync::Semaphore;
 
 use crate::platform::blocking::Runner;
 use crate::platform::clock::Clock;
+use crate::platform::lease::Lease;
 use crate::services::{OnlineServices, Services};
-use crate::store::Store;
+use crate::store::{NewNode, Store};
 
 /// What every run and every delivery works with.
 #[derive(Debug, Clone)]
@@ -17,6 +18,10 @@ pub struct RunContext {
     pub store: Store,
     /// The wall clock.
     pub clock: Clock,
+    /// This process, as it tells the others that work on the state.
+    pub node: NewNode,
+    /// While it does not hold nothing is sent.
+    pub lease: Lease,
     /// The state folder, where a large spool lies.
     pub folder: PathBuf,
     /// Tables and mail servers.
@@ -34,9 +39,13 @@ impl RunContext {
     /// One whose blocking work is done where that of the store is.
     pub fn new(store: Store, clock: Clock, folder: PathBuf, services: Arc<dyn Services>) -> Self {
         let runner = store.runner().clone();
+        let lease =
+            if store.has_leases() { Lease::ended(clock.clone()) } else { Lease::endless(clock.clone()) };
         Self {
             store,
             clock,
+            node: NewNode::default(),
+            lease,
             folder,
             services,
             runner,

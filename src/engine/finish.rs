@@ -13,7 +13,7 @@ const FOR_RUNS: Duration = Duration::from_secs(5);
 /// How long the mail under way may take after a stop; then it is marked uncertain.
 const FOR_MAIL: Duration = Duration::from_secs(15);
 /// How long a state that does not answer may keep the end from being recorded.
-const FOR_THE_RECORD: Duration = Duration::from_secs(2);
+pub(super) const FOR_THE_RECORD: Duration = Duration::from_secs(2);
 
 impl Engine {
     /// Takes back the runs whose turn has not come; they are due again at the next start.

@@ -9,6 +9,7 @@ mod chores;
 mod context;
 pub mod delivery;
 mod finish;
+mod node;
 mod once;
 mod pulse;
 mod reload;
@@ -22,15 +23,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
-use tracing::warn;
-
 use crate::alarm::Alarm;
 use crate::flow::{Config, Flow};
 use crate::planner::{Planner, ScheduleState};
-use crate::store::{Changes, Request, StoreError, TakenOver};
+use crate::store::{Changes, Request, StoreError};
 use alarms::SignatureEndReader;
 use delivery::DeliveryTask;
+use jiff::Timestamp;
 use run::RunResult;
 use workers::Workers;
 
@@ -48,6 +47,10 @@ pub struct Engine {
     delivery_task: DeliveryTask,
     /// Of the state, where commands leave what they ask for.
     changes: Changes,
+    /// How often what planners follow from was changed, as far as this one follows; `None` before the first look.
+    schedule: Option<i64>,
+    /// What one node does for all is this one's to do.
+    is_first: bool,
     signature_ends: SignatureEndReader,
     /// What is wrong with flows.toml as it is now.
     invalid_file: Option<Alarm>,
@@ -110,17 +113,10 @@ impl Engine {
         config: Arc<Config>,
         deliver: fn(&RunContext, Arc<Config>) -> DeliveryTask,
     ) -> Result<Self, StoreError> {
-        let now = ctx.clock.now();
-        let TakenOver { runs, messages } = ctx.store.take_over(now).await?;
-        if runs > 0 {
-            warn!(runs, "the last process stopped during runs; they are run again");
-        }
-        if messages > 0 {
-            warn!(
-                mails = messages,
-                "the last process stopped while mails were being sent: they are uncertain and are sent again"
-            );
-        }
+        let asked = ctx.clock.steady();
+        let taken_over = ctx.store.take_over(ctx.node.clone(), ctx.clock.now()).await?;
+        node::renew(&ctx, asked);
+        node::log_taken_over(taken_over);
         let delivery_task = deliver(&ctx, Arc::clone(&config));
         let changes = ctx.store.changes();
         let mut engine = Self {
@@ -130,6 +126,8 @@ impl Engine {
             workers: Workers::default(),
             delivery_task,
             changes,
+            schedule: None,
+            is_first: true,
             signature_ends: SignatureEndReader::default(),
             invalid_file: None,
             last_tick: None,

@@ -49,6 +49,7 @@ impl Engine {
             }
         }
         self.deliver_all(stop).await?;
+        self.leave().await;
         Ok(ends)
     }
 

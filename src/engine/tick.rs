@@ -8,7 +8,7 @@ use tokio::task::JoinError;
 use tracing::error;
 
 use super::alarms::{self, Observations};
-use super::run::{self, PendingRun, RunResult};
+use super::run::{self, Claimed, PendingRun, RunResult};
 use super::workers::{Job, WorkerEvent};
 use super::{Engine, FinishedRun};
 use crate::alarm::AlarmKind;
@@ -51,7 +51,7 @@ impl Engine {
             self.on_time_since = now;
             self.ctx.store.set_on_time_since(now).await?;
         }
-        if self.changes.any() {
+        if self.beat(now).await? {
             self.fulfil_requests(now).await?;
         }
         hang_point("planner").await;
@@ -62,12 +62,14 @@ impl Engine {
         self.workers.record(&self.ctx);
         self.delivery_task.tick();
         let steady = self.ctx.clock.steady();
-        if self.chores_done.is_none_or(|at| steady.saturating_sub(at) >= CHORES_DONE_EVERY) {
+        if self.is_first && self.chores_done.is_none_or(|at| steady.saturating_sub(at) >= CHORES_DONE_EVERY) {
             self.chores_done = Some(steady);
             self.do_chores(now).await?;
         }
         let mut is_well = None;
-        if self.alarms_checked.is_none_or(|at| now.duration_since(at).abs() >= ALARMS_CHECKED_EVERY) {
+        if self.is_first
+            && self.alarms_checked.is_none_or(|at| now.duration_since(at).abs() >= ALARMS_CHECKED_EVERY)
+        {
             self.alarms_checked = Some(now);
             is_well = Some(self.check_alarms().await?);
         }
@@ -129,7 +131,7 @@ impl Engine {
             }
             let wanted = some.iter().map(|job| (job.flow.name.clone(), job.order)).collect();
             match run::claim_runs(&self.ctx, wanted).await {
-                Ok(pending) => self.workers.add(some.into_iter().zip(pending)),
+                Ok(claimed) => self.take_in_claims(some, claimed),
                 Err(error) => {
                     for job in some.into_iter().chain(jobs) {
                         self.give_back(&job);
@@ -140,6 +142,16 @@ impl Engine {
         }
         self.workers.start_runs(&self.ctx, &self.config);
         Ok(())
+    }
+
+    fn take_in_claims(&mut self, jobs: Vec<Job>, claimed: Vec<Claimed>) {
+        for (job, claimed) in jobs.into_iter().zip(claimed) {
+            match claimed {
+                Claimed::Pending(pending) => self.workers.add([(job, *pending)]),
+                Claimed::UnderWay => self.give_back(&job),
+                Claimed::Settled(state) => self.planner.follow(&job.flow.name, &state),
+            }
+        }
     }
 
     /// Takes back the claims of runs whose turn has not come.
@@ -167,7 +179,7 @@ impl Engine {
             Ok(WorkerEvent::BrokeOff(job, turn)) => {
                 self.workers.end_turn(&turn);
                 self.delivery_task.notify();
-                self.failed(&job);
+                self.failed(&job, None);
                 vec![FinishedRun { flow: job.flow, result: None }]
             }
             Ok(WorkerEvent::Recorded(jobs, results)) => {
@@ -203,16 +215,16 @@ impl Engine {
             Err(_) => return Ok(self.not_recorded(job)),
         };
         match (ended.outcome, job.order.range) {
-            (Outcome::Failed, _) => self.failed(&job),
+            (Outcome::Failed, _) => self.failed(&job, Some(ended.run)),
             (_, RowRange::New) => self.planner.succeeded(&job.flow.name),
             (_, RowRange::Replay { .. }) => self.planner.ended(&job.flow.name),
         }
         Ok(FinishedRun { flow: job.flow, result: Some(ended) })
     }
 
-    fn failed(&mut self, job: &Job) {
+    fn failed(&mut self, job: &Job, run: Option<i64>) {
         match job.order.range {
-            RowRange::New => self.planner.failed(&job.flow.name, self.ctx.clock.now()),
+            RowRange::New => self.planner.failed(&job.flow.name, run, self.ctx.clock.now()),
             RowRange::Replay { .. } => self.planner.ended(&job.flow.name),
         }
     }

@@ -106,6 +106,11 @@ impl Workers {
         self.work.abort_all();
     }
 
+    /// Ends those that are under way at once, and waits until they are.
+    pub(super) async fn abandon(&mut self) {
+        self.work.shutdown().await;
+    }
+
     /// Takes out those that wait for their turn.
     pub(super) fn take_waiting(&mut self) -> Vec<(Job, PendingRun)> {
         self.turns.take_waiting()

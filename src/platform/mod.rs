@@ -4,6 +4,7 @@ pub(crate) mod authorities;
 pub mod blocking;
 pub mod clock;
 pub(crate) mod faults;
+pub mod lease;
 pub mod ownership;
 pub(crate) mod package;
 pub(crate) mod pieces;

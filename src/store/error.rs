@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::nodes::LEASE;
 use super::sqlite::Owner;
 use super::sqlite::SCHEMA;
 use super::sqlite::files;
@@ -52,6 +53,16 @@ pub enum StoreError {
     /// Another process works on the state now.
     #[error("another leadflow now uses this state; this one stops working on it")]
     TakenOver,
+    /// The lease of another process of this name holds.
+    #[error(
+        "a leadflow named {0} works on this state; if it is this machine's own that has just ended, its lease ends within {lease} s; \
+         otherwise give this one another name in settings.postgres.node",
+        lease = LEASE.as_secs()
+    )]
+    NameHeld(String),
+    /// This node did not renew its lease in time.
+    #[error("this node could not renew its lease on the state; nothing is sent until it has")]
+    LeaseEnded,
     /// A composed mail could not be read back.
     #[error("cannot read the composed mail back from the state folder: {0}")]
     Mail(std::io::Error),
@@ -191,12 +202,14 @@ impl StoreError {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Backend { kind, .. } => *kind,
+            Self::LeaseEnded => Kind::Transient,
             Self::RunOver(_) | Self::NameTaken(_) => Kind::Conflict,
             Self::Replaced(_) | Self::TakenOver | Self::Damaged { .. } => Kind::Fatal,
             Self::Folder { .. }
             | Self::Busy { .. }
             | Self::Copy { .. }
             | Self::Mail(_)
+            | Self::NameHeld(_)
             | Self::Unknown(_)
             | Self::Lost { .. }
             | Self::Foreign { .. }

@@ -10,6 +10,7 @@ pub mod admin;
 mod conformance;
 mod error;
 mod marker;
+pub mod nodes;
 pub mod outbox;
 pub mod queries;
 pub mod requests;
@@ -21,13 +22,17 @@ use std::path::Path;
 
 pub use admin::{AbsenceReport, IsFound, Retention};
 pub use error::{Kind, StoreError};
-pub use outbox::{AttemptRecord, ConnectionFailure, DeferredFlow, NewMessage, QueuedMessage};
+pub use nodes::{Beat, LEASE, NewNode, NodeRecord, TakenOver};
+pub use outbox::{
+    AttemptRecord, Begin, ConnectionFailure, ConnectionRest, DeferredFlow, NewMessage, QueuedMessage,
+    SendLimits,
+};
 pub use queries::{
     AlarmFacts, FlowOverview, MessageRecord, OutboxEntry, OutboxFilter, Provenance, RunFilter,
 };
 pub use requests::{Answer, Request};
-pub use runs::{ClaimedRun, FailedRun, NewRun, ScanResult, Source, SourceRequest, TakenOver};
-pub use sqlite::{Changes, Lock, OldRows, Owner};
+pub use runs::{Claim, ClaimedRun, FailedRun, NewRun, ScanResult, Source, SourceRequest};
+pub use sqlite::{Changes, LeaseClock, Lock, OldRows, Owner};
 use sqlite::{Database, Shared};
 
 use crate::platform::blocking::Runner;
@@ -77,6 +82,23 @@ impl Store {
     #[doc(hidden)]
     pub fn in_memory() -> Result<Self, StoreError> {
         Ok(Self::in_sqlite(Database::in_memory()?))
+    }
+
+    /// An empty state in memory for several processes, whose leases end by this clock.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    #[doc(hidden)]
+    pub fn of_nodes(lease_clock: LeaseClock) -> Result<Self, StoreError> {
+        Ok(Self::in_sqlite(Database::of_nodes(lease_clock)?))
+    }
+
+    /// The same state for another process.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn for_another(&self) -> Self {
+        let Backend::Sqlite(sqlite) = &self.backend;
+        Self { backend: Backend::Sqlite(sqlite.for_another()) }
     }
 
     /// The same state for a process that does its work elsewhere.

@@ -46,6 +46,8 @@ pub struct QueuedMessage {
     pub tries: u32,
     /// Tries whose session broke by the mail's own fault.
     pub breaks: u32,
+    /// Those of its connections that rest since they failed.
+    pub resting: Vec<ConnectionRest>,
 }
 
 /// What became of an attempt.
@@ -74,6 +76,37 @@ pub struct ConnectionFailure {
     pub what: String,
     /// What to do about it.
     pub help: Option<String>,
+    /// Nobody tries it before, where that is so for every lane.
+    pub rest_until: Option<Timestamp>,
+}
+
+/// A mail connection that nobody tries for a while.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectionRest {
+    /// The connection.
+    pub connection: String,
+    /// Until when.
+    pub until: Timestamp,
+}
+
+/// How much may be handed over, by all nodes together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SendLimits {
+    /// Of the connection.
+    pub per_minute: Option<u32>,
+    /// Of the flow; for a message that no server has seen yet.
+    pub per_hour: Option<u32>,
+}
+
+/// Whether a message may be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begin {
+    /// It is being sent from now on.
+    Begun,
+    /// It is not this owner's any more: a person decided about it, or its flow's hour is used up.
+    TakenBack,
+    /// The connection has had what it may in a minute.
+    NotBefore(Timestamp),
 }
 
 /// Messages that wait for nothing but their flow's `per_hour`.
@@ -110,7 +143,8 @@ impl Store {
     /// ones after those of other flows.
     ///
     /// Nothing was said to a server of a mail that is only claimed: it is not uncertain when its owner is gone. Its owner
-    /// gets it again, for a lane is gone through by one task at a time: the last one could not go on.
+    /// gets it again, for a lane is gone through by one task at a time: the last one could not go on. While another node
+    /// has a mail of the lane in hands there is none for this one.
     ///
     /// # Errors
     /// As every operation.
@@ -157,8 +191,8 @@ impl Store {
     }
 
     /// Commits that the mail is being sent over this connection, before its first command goes out.
-    /// The next connection of the list is the same try. Returns whether it may be sent: not where a person has decided
-    /// over it since it was claimed.
+    /// The next connection of the list is the same try. What may be handed over within a minute and an hour is counted
+    /// here.
     ///
     /// # Errors
     /// [`StoreError::TakenOver`], and as every operation.
@@ -166,11 +200,12 @@ impl Store {
         &self,
         mail: i64,
         connection: &str,
+        limits: SendLimits,
         now: Timestamp,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Begin, StoreError> {
         let connection = connection.to_owned();
         let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.begin_sending(mail, &connection, now)).await
+        sqlite.call(move |db| db.begin_sending(mail, &connection, limits, now)).await
     }
 
     /// Records what became of a try, and what that makes of the mail's run and of its lane.

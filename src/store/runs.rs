@@ -24,6 +24,17 @@ pub struct NewRun {
     pub started: Timestamp,
 }
 
+/// What became of a run that was wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Claim {
+    /// It has begun.
+    Won(ClaimedRun),
+    /// Another node has a run of the flow under way.
+    UnderWay,
+    /// There is nothing to do any more: another node has taken the slot, the retry or the request, or the flow is off.
+    Settled(ScheduleState),
+}
+
 /// A run that has begun, and how far its flow has read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClaimedRun {
@@ -105,15 +116,6 @@ pub struct SourceRequest {
     pub is_to_stay: bool,
 }
 
-/// What an owner that is gone had under way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct TakenOver {
-    /// Runs, which are interrupted now.
-    pub runs: usize,
-    /// Messages that were being sent, which are uncertain now.
-    pub messages: usize,
-}
-
 impl Store {
     /// What the plan needs of these flows, which are all of the file, each with whether that has it on; one that was
     /// never seen is seen `now`. While a flow has never been on, it is first seen each time.
@@ -148,24 +150,13 @@ impl Store {
         sqlite.call(move |db| db.clock_went_back(by, now)).await
     }
 
-    /// The process that holds the state begins its work: it owns the state from now on, and what another owner left
-    /// under way is taken over. Its runs are interrupted, and mails that it was sending may have arrived: they are
-    /// uncertain and wait again. Whether the clock was set back meanwhile is looked at first.
-    ///
-    /// # Errors
-    /// As every operation.
-    pub async fn take_over(&self, now: Timestamp) -> Result<TakenOver, StoreError> {
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.take_over(now)).await
-    }
-
-    /// Claims runs, all or none; a slot counts as taken once the end of its run is recorded. A run that was
-    /// left under way, since its end could not be recorded, is interrupted: the caller never runs a flow
+    /// Claims runs, each on its own; a slot counts as taken once the end of its run is recorded. A run of this owner
+    /// that was left under way, since its end could not be recorded, is interrupted: the caller never runs a flow
     /// beside itself.
     ///
     /// # Errors
     /// As every operation.
-    pub async fn claim_runs(&self, runs: Vec<NewRun>) -> Result<Vec<ClaimedRun>, StoreError> {
+    pub async fn claim_runs(&self, runs: Vec<NewRun>) -> Result<Vec<Claim>, StoreError> {
         let Backend::Sqlite(sqlite) = &self.backend;
         sqlite.call(move |db| db.claim_runs(&runs)).await
     }

@@ -14,6 +14,7 @@ use leadflow::store::{OutboxEntry, OutboxFilter, Store};
 use serde_json::{Value, json};
 
 use crate::support::breaking::{Breaking, Refusals, Script};
+use crate::support::done;
 use crate::support::embedded::{Embedded, row};
 use crate::support::flows_toml::FlowsToml;
 use crate::support::leadflow::Sandbox;
@@ -192,6 +193,7 @@ impl Driven {
         let store = Store::open(&state).unwrap();
         let ctx = RunContext::online(store, Clock::Driven(clock.clone()), state.clone());
         let tables = Tables::open(&state.join("demo.db"));
+        done(ctx.store.take_over(ctx.node.clone(), clock.now())).unwrap();
         let delivery = Delivery::new(&ctx);
         Self { _folder: folder, config, ctx, clock, tables, delivery }
     }

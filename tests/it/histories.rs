@@ -15,6 +15,7 @@ use leadflow::platform::clock::{Clock, DrivenClock};
 use leadflow::store::Store;
 use proptest::prelude::*;
 
+use crate::support::done;
 use crate::support::embedded::{Embedded, row};
 use crate::support::flows_toml::{FlowsToml, KEYS, SINCE};
 use crate::support::mail::Mail;
@@ -149,7 +150,7 @@ impl World {
             Event::Restart => {
                 let now = self.clock.now();
                 self.ctx = opened(&self.state(), &self.clock);
-                self.ctx.store.take_over(now).await.unwrap();
+                self.ctx.store.take_over(self.ctx.node.clone(), now).await.unwrap();
             }
         }
     }
@@ -197,7 +198,9 @@ impl World {
 
 fn opened(state: &Path, clock: &DrivenClock) -> RunContext {
     let store = Store::open(state).unwrap();
-    RunContext::online(store, Clock::Driven(clock.clone()), state.to_owned())
+    let ctx = RunContext::online(store, Clock::Driven(clock.clone()), state.to_owned());
+    done(ctx.store.take_over(ctx.node.clone(), clock.now())).unwrap();
+    ctx
 }
 
 /// Plays a history, ends it with a run that goes well, and holds it against the promise; `spare`

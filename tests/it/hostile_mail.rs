@@ -14,6 +14,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use tokio::time::timeout;
 
+use crate::support::ENDLESS;
 use crate::support::hostile::cases;
 use crate::support::scripted::serve_while;
 
@@ -249,7 +250,13 @@ fn connection(port: u16) -> MailConnection {
 }
 
 fn mail<'a>(id: i64, to: &'a [String], bytes: &'a str) -> OutgoingMail<'a> {
-    OutgoingMail { id, from: "leads@contoso.example", recipients: to, bytes: bytes.as_bytes() }
+    OutgoingMail {
+        id,
+        from: "leads@contoso.example",
+        recipients: to,
+        bytes: bytes.as_bytes(),
+        lease: &ENDLESS,
+    }
 }
 
 /// Hands three mails over as the delivery does; returns what became of each recipient.

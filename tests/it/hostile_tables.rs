@@ -165,6 +165,7 @@ async fn ends_as_it_should(script: Vec<Answer>) {
     let state = folder.path().join("state");
     let store = Store::open(&state).unwrap();
     let ctx = RunContext::online(store, Clock::System, state);
+    ctx.store.take_over(ctx.node.clone(), Clock::System.now()).await.unwrap();
     let flow = &config.flows["leads"];
     let order = RunOrder::new(Cause::Schedule, None);
     let running = run::run(&ctx, &config, flow, &order);

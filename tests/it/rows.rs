@@ -10,6 +10,7 @@ use leadflow::platform::clock::{Clock, DrivenClock};
 use leadflow::store::Store;
 
 use crate::support::azurite::Table;
+use crate::support::done;
 use crate::support::embedded::Embedded;
 use crate::support::flows_toml::{FlowsToml, KEYS, SINCE, guide};
 use crate::support::leadflow::Sandbox;
@@ -46,6 +47,7 @@ impl Office {
         let state = folder.path().join("state");
         let store = Store::open(&state).unwrap();
         let ctx = RunContext::online(store, Clock::Driven(clock.clone()), state.clone());
+        done(ctx.store.take_over(ctx.node.clone(), clock.now())).unwrap();
         let table = Embedded::open(&state.join("demo.db"), "marketplaceleads");
         Self { folder, config, ctx, clock, table, seen: 0 }
     }

@@ -9,6 +9,7 @@ use leadflow::outbox::Receipt;
 use leadflow::services::mail::{Fault, Handover, MailSession as _, OutgoingMail, Session};
 use serde_json::Value;
 
+use crate::support::ENDLESS;
 use crate::support::embedded;
 use crate::support::flows_toml::FlowsToml;
 use crate::support::leadflow::Sandbox;
@@ -25,7 +26,9 @@ async fn open(script: &Script) -> Session {
 }
 
 async fn send(session: &mut Session, recipients: usize) -> Handover {
-    session.send(OutgoingMail { id: 1, from: FROM, recipients: &to(recipients), bytes: BYTES }).await
+    session
+        .send(OutgoingMail { id: 1, from: FROM, recipients: &to(recipients), bytes: BYTES, lease: &ENDLESS })
+        .await
 }
 
 /// A server that answers so at a step, where the line holds the words.

@@ -5,8 +5,8 @@ use leadflow::flow::MailConnection;
 use leadflow::outbox::Receipt;
 use leadflow::services::mail::{MailSession as _, OutgoingMail, Session};
 
-use crate::support::eventually;
 use crate::support::smtp_script::{FROM, Script, Step, good, sandbox, say};
+use crate::support::{ENDLESS, eventually};
 
 const BYTES: &str = "Subject: dots\r\n\r\n.a\r\n..\r\n.\r\nend\r\n";
 
@@ -15,7 +15,7 @@ fn to(count: usize) -> Vec<String> {
 }
 
 fn mail(to: &[String]) -> OutgoingMail<'_> {
-    OutgoingMail { id: 1, from: FROM, recipients: to, bytes: BYTES.as_bytes() }
+    OutgoingMail { id: 1, from: FROM, recipients: to, bytes: BYTES.as_bytes(), lease: &ENDLESS }
 }
 
 async fn open(script: &Script) -> Result<Session, String> {

@@ -136,17 +136,19 @@ pub struct RunOrder {
     pub range: RowRange,
     /// The request that asks for it.
     pub request: Option<i64>,
+    /// The failed run that it tries again, where that is known: one node does so.
+    pub retry_of: Option<i64>,
 }
 
 impl RunOrder {
     /// A run of the new rows.
     pub fn new(cause: Cause, due: Option<Timestamp>) -> Self {
-        Self { cause, due, since: due, range: RowRange::New, request: None }
+        Self { cause, due, since: due, range: RowRange::New, request: None, retry_of: None }
     }
 
     /// A run that takes no slot.
     pub fn without_slot(cause: Cause, range: RowRange) -> Self {
-        Self { cause, due: None, since: None, range, request: None }
+        Self { cause, due: None, since: None, range, request: None, retry_of: None }
     }
 }
 

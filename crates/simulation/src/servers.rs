@@ -7,6 +7,8 @@ use super::services::server_of;
 use super::state;
 use super::world::World;
 use leadflow::outbox::Recipient;
+use leadflow::platform::clock::Clock;
+use leadflow::platform::lease::Lease;
 use leadflow::services::mail::OutgoingMail;
 use leadflow::store::MessageRecord;
 
@@ -75,7 +77,8 @@ impl World {
     /// A message as leadflow keeps it, whether it was offered or not.
     pub(super) fn kept(&self, id: i64) -> Offered {
         let text = state::at_once(self.store.message_bytes(id)).ok().flatten().unwrap_or_default();
-        offered(self, OutgoingMail { id, from: "", recipients: &[], bytes: &text })
+        let lease = Lease::endless(Clock::System);
+        offered(self, OutgoingMail { id, from: "", recipients: &[], bytes: &text, lease: &lease })
     }
 
     /// The mail waits for a recipient for whom a server would take it.

@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 
 use crate::outbox::{self, MAX_BREAKS, Receipt, Recipient};
+use crate::platform::lease::Lease;
 use crate::services::mail::{ConnectError, OutgoingMail};
 use crate::store::QueuedMessage;
 
@@ -205,12 +206,13 @@ impl PendingRecipients {
         self.indexes.get(at).copied()
     }
 
-    pub(super) fn outgoing<'a>(&'a self, message: &'a QueuedMessage) -> OutgoingMail<'a> {
+    pub(super) fn outgoing<'a>(&'a self, message: &'a QueuedMessage, lease: &'a Lease) -> OutgoingMail<'a> {
         OutgoingMail {
             id: message.id,
             from: &message.sender,
             recipients: &self.addresses,
             bytes: &message.bytes,
+            lease,
         }
     }
 }

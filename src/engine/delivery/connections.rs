@@ -1,12 +1,12 @@
 //! What the delivery knows of the mail connections: which are in backoff after a failure, and how fast they send.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::time::{Duration, Instant};
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::flow::MailConnection;
 use crate::outbox;
+use crate::store::ConnectionRest;
 
 /// The connections by name.
 #[derive(Debug, Default)]
@@ -26,10 +26,10 @@ struct ConnectionHealth {
     is_cleared: bool,
     /// Sessions that broke, by the lane of their messages: another lane may still get through.
     breaks: BTreeMap<Vec<String>, Breaks>,
+    /// The state knows of this backoff, and so do other nodes.
+    is_backoff_shared: bool,
     /// It works, and its server has asked for no message until then.
     waits_until: Option<Timestamp>,
-    /// When the messages of the last minute were handed over.
-    sent: VecDeque<Instant>,
 }
 
 /// Sessions in a row that broke in the middle of messages of a lane.
@@ -50,7 +50,7 @@ struct Breaks {
 pub(super) enum Backoff {
     /// It has failed, and is tried again then.
     Failed(Timestamp),
-    /// Its `per_minute` is used up until then, or its server wants to be left alone.
+    /// Its server wants to be left alone until then.
     RateLimited(Timestamp),
 }
 
@@ -67,9 +67,6 @@ const REFUSALS: usize = 3;
 /// breaks.
 pub(super) const MAX_BREAK_BACKOFF: SignedDuration = SignedDuration::from_mins(5);
 
-/// The span of `per_minute`.
-const MINUTE: Duration = Duration::from_mins(1);
-
 impl Connections {
     /// Lets every connection be tried at once.
     pub(super) fn reset(&mut self) {
@@ -81,35 +78,37 @@ impl Connections {
     }
 
     /// Whether the connection takes a message of this lane now.
-    pub(super) fn backoff(
-        &mut self,
-        name: &str,
-        lane: &[String],
-        connection: &MailConnection,
-        now: Timestamp,
-    ) -> Option<Backoff> {
-        let health = self.0.entry(name.to_owned()).or_default();
+    pub(super) fn backoff(&self, name: &str, lane: &[String], now: Timestamp) -> Option<Backoff> {
+        let health = self.0.get(name)?;
         let for_lane = health.breaks.get(lane).and_then(|breaks| breaks.until);
         let until = [health.backoff_until, for_lane].into_iter().flatten();
         if let Some(until) = until.filter(|until| !outbox::is_due(*until, now)).max() {
             return Some(Backoff::Failed(until));
         }
-        if let Some(until) = health.waits_until.filter(|until| !outbox::is_due(*until, now)) {
-            return Some(Backoff::RateLimited(until));
-        }
-        let per_minute = connection.per_minute()?;
-        while health.sent.front().is_some_and(|at| at.elapsed() >= MINUTE) {
-            health.sent.pop_front();
-        }
-        let most = usize::try_from(per_minute).unwrap_or(usize::MAX);
-        let oldest = health.sent.front().filter(|_| health.sent.len() >= most)?;
-        let wait = SignedDuration::try_from(MINUTE.saturating_sub(oldest.elapsed())).ok()?;
-        Some(Backoff::RateLimited(now + outbox::truncate_to_micros(wait)))
+        health.waits_until.filter(|until| !outbox::is_due(*until, now)).map(Backoff::RateLimited)
     }
 
-    /// A message goes over the connection.
-    pub(super) fn sends(&mut self, name: &str) {
-        self.0.entry(name.to_owned()).or_default().sent.push_back(Instant::now());
+    /// What the state knows of the connections of a lane: other nodes may have found that one fails, or that it works again.
+    pub(super) fn learn(&mut self, lane: &[String], resting: &[ConnectionRest]) {
+        for name in lane {
+            let rest = resting.iter().find(|rest| rest.connection == *name);
+            match (rest, self.0.get_mut(name)) {
+                (Some(rest), _) => {
+                    let health = self.0.entry(name.clone()).or_default();
+                    health.backoff_until = health.backoff_until.max(Some(rest.until));
+                    (health.is_backoff_shared, health.is_known_well) = (true, false);
+                }
+                (None, Some(health)) if health.is_backoff_shared => {
+                    (health.failures, health.backoff_until, health.is_backoff_shared) = (0, None, false);
+                }
+                (None, _) => {}
+            }
+        }
+    }
+
+    /// The state knows that the connection is in backoff.
+    pub(super) fn rests_for_all(&mut self, name: &str) {
+        self.0.entry(name.to_owned()).or_default().is_backoff_shared = true;
     }
 
     /// The connection has failed, perhaps by refusing a message; returns until when its backoff lasts, which is at least
@@ -133,7 +132,7 @@ impl Connections {
         let longest = if is_of_few { MAX_BREAK_BACKOFF } else { outbox::LONGEST_WAIT };
         let wait = outbox::retry_delay(health.failures, jitter).min(longest);
         let until = now + wait.max(asked.map(capped).unwrap_or_default());
-        health.backoff_until = Some(until);
+        (health.backoff_until, health.is_backoff_shared) = (Some(until), false);
         until
     }
 
@@ -202,30 +201,23 @@ fn capped(wait: Duration) -> SignedDuration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flow::GraphConnection;
-    use crate::flow::{Cloud, Entra, Identity};
 
     #[test]
     fn a_server_that_asks_to_be_left_alone_is() {
-        let connection = MailConnection::Graph(GraphConnection {
-            mailbox: crate::flow::Mailbox::bare("leads@contoso.example"),
-            entra: Entra::new(Identity::Managed { client_id: None }, Cloud::Public),
-            per_minute: 30,
-        });
         let now: Timestamp = "2026-03-01T08:00:00Z".parse().unwrap();
         let after = |seconds| now + SignedDuration::from_secs(seconds);
         let mut connections = Connections::default();
         let until = connections.failed("a", None, (now, 0.0), Some(Duration::from_mins(5)));
         assert_eq!(until, after(300), "longer than the 30 s of a first failure");
-        assert_eq!(connections.backoff("a", &[], &connection, after(299)), Some(Backoff::Failed(until)));
-        assert_eq!(connections.backoff("a", &[], &connection, after(300)), None);
+        assert_eq!(connections.backoff("a", &[], after(299)), Some(Backoff::Failed(until)));
+        assert_eq!(connections.backoff("a", &[], after(300)), None);
         assert_eq!(connections.failed("a", None, (now, 0.0), Some(Duration::from_secs(1))), after(60));
         assert_eq!(connections.failed("a", None, (now, 0.0), Some(Duration::from_hours(9))), after(1_800));
 
         connections.works("a", true);
         connections.waits("a", now, Duration::from_secs(20));
-        assert_eq!(connections.backoff("a", &[], &connection, now), Some(Backoff::RateLimited(after(20))));
-        assert_eq!(connections.backoff("a", &[], &connection, after(20)), None);
+        assert_eq!(connections.backoff("a", &[], now), Some(Backoff::RateLimited(after(20))));
+        assert_eq!(connections.backoff("a", &[], after(20)), None);
     }
 
     #[test]
@@ -250,11 +242,6 @@ mod tests {
     #[test]
     fn one_mail_breaks_its_own_session_and_two_break_the_connection_for_their_lane() {
         let now: Timestamp = "2026-03-01T08:00:00Z".parse().unwrap();
-        let connection = MailConnection::Graph(GraphConnection {
-            mailbox: crate::flow::Mailbox::bare("leads@contoso.example"),
-            entra: Entra::new(Identity::Managed { client_id: None }, Cloud::Public),
-            per_minute: 30,
-        });
         let lane = ["a".to_owned()];
         let other = ["a".to_owned(), "b".to_owned()];
         let mut connections = Connections::default();
@@ -271,12 +258,12 @@ mod tests {
         assert!(!connections.works("a", false), "a refused recipient clears nobody");
         let until = breaks(&mut connections, (2, false)).expect("two mails in a row");
         assert_eq!(until, now + SignedDuration::from_secs(30));
-        assert_eq!(connections.backoff("a", &lane, &connection, now), Some(Backoff::Failed(until)));
-        assert_eq!(connections.backoff("a", &other, &connection, now), None, "another lane may get through");
+        assert_eq!(connections.backoff("a", &lane, now), Some(Backoff::Failed(until)));
+        assert_eq!(connections.backoff("a", &other, now), None, "another lane may get through");
         let longer = now + SignedDuration::from_secs(60);
         assert_eq!(breaks(&mut connections, (3, true)), Some(longer), "nothing went through meanwhile");
         connections.works("a", true);
-        assert_eq!(connections.backoff("a", &lane, &connection, now), None);
+        assert_eq!(connections.backoff("a", &lane, now), None);
         let known: Vec<_> =
             (1..=5).map(|message| breaks(&mut connections, (message, true)).is_some()).collect();
         assert_eq!(known, [false, false, false, false, true]);

@@ -11,53 +11,54 @@ use crate::outbox::{self, Receipt};
 use crate::platform::faults::crash_point;
 use crate::platform::telemetry::without_addresses;
 use crate::services::mail::{ConnectError, Fault, Handover, MailSession};
-use crate::store::{ConnectionFailure, StoreError};
+use crate::store::{Begin, ConnectionFailure, SendLimits, StoreError};
 
 /// Recipients of an attempt at whom sessions break, and that are set aside for the others' sake.
 const MOST_ASIDE: usize = 3;
 
 impl Delivery {
     /// Hands the message over by one connection, for all recipients that are still to be judged. One at
-    /// whom the session breaks is set aside, so that the others get the message.
+    /// whom the session breaks is set aside, so that the others get the message. Where the connection has had what it may
+    /// in a minute, returns until when.
     pub(super) async fn try_over(
         &self,
         name: &str,
         connection: &MailConnection,
         attempt: &mut Attempt<'_>,
+        limits: SendLimits,
         session: &mut OpenSession,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Option<Timestamp>, StoreError> {
         let mut aside = Vec::new();
         let mut broken_at_one = None;
         let mut is_renewed = false;
         loop {
+            self.check_lease()?;
             let open = match self.ready(session, name, connection).await {
                 Ok(open) => open,
                 Err(error) => {
                     self.takes_nothing(name, &error, attempt).await;
-                    return Ok(());
+                    return Ok(None);
                 }
             };
-            if !self.begin(name, attempt).await? {
-                attempt.is_taken_back();
-                return Ok(());
+            match self.begin(name, limits, attempt).await? {
+                Begin::Begun => {}
+                Begin::NotBefore(until) => return Ok(Some(until)),
+                Begin::TakenBack => {
+                    attempt.is_taken_back();
+                    return Ok(None);
+                }
             }
             let pending = attempt.pending_recipients(&aside);
-            let handover = open.send(pending.outgoing(attempt.message)).await;
+            let handover = open.send(pending.outgoing(attempt.message, &self.lease)).await;
             attempt.hears(name, &pending, &handover.receipts);
             self.judge(name, &handover, open, attempt).await;
             match handover.fault {
                 None => break,
+                Some(Fault::Withheld(_)) => return Err(StoreError::LeaseEnded),
                 Some(Fault::Ended(_)) if !is_renewed => is_renewed = true,
-                // What is said of this message alone, while others go through, is no fault of the connection's.
-                Some(Fault::Refused(error)) if attempt.is_known() => {
-                    attempt.breaks(name, &error, true);
-                    self.suspects(name, &error, attempt).await;
-                    return Ok(());
-                }
                 Some(Fault::Refused(error)) => {
-                    attempt.steps_aside(name);
-                    self.refuses(name, &error, attempt).await;
-                    return Ok(());
+                    self.is_refused(name, &error, attempt).await;
+                    return Ok(None);
                 }
                 Some(Fault::Declined { error, is_final }) => {
                     attempt.is_declined(&error, is_final);
@@ -65,7 +66,7 @@ impl Delivery {
                 }
                 Some(Fault::Connection(error) | Fault::Ended(error)) => {
                     self.takes_nothing(name, &error, attempt).await;
-                    return Ok(());
+                    return Ok(None);
                 }
                 Some(Fault::Broke { error, at }) => match at.and_then(|at| pending.index(at)) {
                     Some(index) if pending.len() > 1 && aside.len() < MOST_ASIDE => {
@@ -74,10 +75,9 @@ impl Delivery {
                     }
                     _ => {
                         // A message that broke at one recipient and then in its text is not to blame for sure.
-                        let is_one_fault = at.is_some() || aside.is_empty();
-                        attempt.breaks(name, &error, is_one_fault);
+                        attempt.breaks(name, &error, at.is_some() || aside.is_empty());
                         self.suspects(name, &error, attempt).await;
-                        return Ok(());
+                        return Ok(None);
                     }
                 },
             }
@@ -86,18 +86,38 @@ impl Delivery {
         if let Some(error) = broken_at_one {
             attempt.breaks(name, &error, true);
         }
-        Ok(())
+        Ok(None)
     }
 
-    /// Whether the message may be sent: not where a person decided about it meanwhile.
-    async fn begin(&self, name: &str, attempt: &Attempt<'_>) -> Result<bool, StoreError> {
-        crash_point("session-opened");
-        let is_begun = self.store.begin_sending(attempt.message.id, name, self.clock.now()).await?;
-        crash_point("sending-recorded");
-        if is_begun {
-            self.connections().sends(name);
+    /// A connection refuses the message as if the fault were its own.
+    async fn is_refused(&self, name: &str, error: &ConnectError, attempt: &mut Attempt<'_>) {
+        if attempt.is_known() {
+            // What is said of this message alone, while others go through, is no fault of the connection's.
+            attempt.breaks(name, error, true);
+            self.suspects(name, error, attempt).await;
+        } else {
+            attempt.steps_aside(name);
+            self.refuses(name, error, attempt).await;
         }
-        Ok(is_begun)
+    }
+
+    /// No session is opened and nothing is said to a server without it.
+    fn check_lease(&self) -> Result<(), StoreError> {
+        if self.lease.is_held() { Ok(()) } else { Err(StoreError::LeaseEnded) }
+    }
+
+    /// Whether the message may be sent: not where a person decided about it meanwhile, or it would be too many.
+    async fn begin(
+        &self,
+        name: &str,
+        limits: SendLimits,
+        attempt: &Attempt<'_>,
+    ) -> Result<Begin, StoreError> {
+        crash_point("session-opened");
+        self.check_lease()?;
+        let begin = self.store.begin_sending(attempt.message.id, name, limits, self.clock.now()).await?;
+        crash_point("sending-recorded");
+        Ok(begin)
     }
 
     /// What the server said of the message says of the connection: a verdict shows that it works.
@@ -148,7 +168,7 @@ impl Delivery {
             warn!(connection = name, mail = id, help, "the mail is not accepted: {said}");
         }
         if until.is_some() || !is_known {
-            self.record_failure(name, error).await;
+            self.record_failure(name, error, None).await;
         }
         if !is_known {
             self.clear_others(name, id).await;
@@ -181,18 +201,24 @@ impl Delivery {
         let now = self.clock.now();
         let at = (now, jitter(message, now));
         let until = self.connections().failed(name, is_refused.then_some(message), at, error.retry_after);
-        self.record_failure(name, error).await;
+        self.record_failure(name, error, Some(until)).await;
         until
     }
 
-    async fn record_failure(&self, name: &str, error: &ConnectError) {
+    /// It rests until then for every lane, where that is said.
+    async fn record_failure(&self, name: &str, error: &ConnectError, rest_until: Option<Timestamp>) {
         self.connections().failure_is_recorded(name);
         let failure = ConnectionFailure {
             connection: name.to_owned(),
             what: without_addresses(&error.to_string()),
             help: error.advice.help.clone(),
+            rest_until,
         };
-        log_if_not_recorded(self.store.record_connection_failure(failure, self.clock.now()).await);
+        let recorded = self.store.record_connection_failure(failure, self.clock.now()).await;
+        if recorded.is_ok() && rest_until.is_some() {
+            self.connections().rests_for_all(name);
+        }
+        log_if_not_recorded(recorded);
     }
 
     /// The session of the connection: the open one if it is that and can be used, or a new one.

@@ -26,10 +26,11 @@ use crate::flow::Config;
 use crate::outbox::{self, Recipient, RecipientState};
 use crate::platform::clock::Clock;
 use crate::platform::faults::crash_point;
+use crate::platform::lease::Lease;
 use crate::platform::telemetry::without_addresses;
 use crate::services::Services;
 use crate::services::mail::MailSession;
-use crate::store::{AttemptRecord, DeferredFlow, QueuedMessage, Store, StoreError};
+use crate::store::{AttemptRecord, DeferredFlow, QueuedMessage, SendLimits, Store, StoreError};
 use attempt::{Attempt, AttemptEnd};
 use connections::{Backoff, Connections};
 pub(crate) use task::DeliveryTask;
@@ -39,6 +40,7 @@ pub(crate) use task::DeliveryTask;
 pub struct Delivery {
     store: Store,
     clock: Clock,
+    lease: Lease,
     services: Arc<dyn Services>,
     connections: Mutex<Connections>,
 }
@@ -66,6 +68,7 @@ impl Delivery {
         Self {
             store: ctx.store.clone(),
             clock: ctx.clock.clone(),
+            lease: ctx.lease.clone(),
             services: Arc::clone(&ctx.services),
             connections: Mutex::default(),
         }
@@ -147,6 +150,7 @@ impl Delivery {
         while !stop() {
             let now = self.clock.now();
             let Some(message) = self.store.next_message(lane, now).await? else { break };
+            self.connections().learn(&message.connections, &message.resting);
             if self.is_within_hour(config, &message, now).await? {
                 is_rate_limited =
                     self.deliver_one(config, message, &mut session).await? == Delivered::RateLimited;
@@ -183,6 +187,8 @@ impl Delivery {
         session: &mut OpenSession,
     ) -> Result<Delivered, StoreError> {
         let mut attempt = Attempt::new(&message);
+        let flow = message.flow.as_ref().and_then(|name| config.flows.get(name));
+        let per_hour = flow.map(|flow| flow.email.per_hour).filter(|_| message.tries == 0);
         for name in &message.connections {
             if attempt.is_judged() {
                 break;
@@ -191,18 +197,27 @@ impl Delivery {
                 attempt.fails(format!("flows.toml no longer has a mail connection `{name}`"), None);
                 continue;
             };
-            let backoff =
-                self.connections().backoff(name, &message.connections, connection, self.clock.now());
+            let backoff = self.connections().backoff(name, &message.connections, self.clock.now());
             match backoff {
                 Some(Backoff::RateLimited(until)) if attempt.is_untried() => {
                     self.defer_lane(&message.connections, until).await?;
                     return Ok(Delivered::RateLimited);
                 }
                 Some(Backoff::RateLimited(until) | Backoff::Failed(until)) => attempt.is_in_backoff(until),
-                None => self.try_over(name, connection, &mut attempt, session).await?,
+                None => {
+                    let limits = SendLimits { per_minute: connection.per_minute(), per_hour };
+                    let limited = self.try_over(name, connection, &mut attempt, limits, session).await?;
+                    if let Some(until) = limited {
+                        if attempt.is_untried() {
+                            self.defer_lane(&message.connections, until).await?;
+                            return Ok(Delivered::RateLimited);
+                        }
+                        attempt.is_in_backoff(until);
+                    }
+                }
             }
             if attempt.taken_back {
-                info!(mail = message.id, "a person changed the mail before it was sent");
+                info!(mail = message.id, "the mail was changed or deferred before it was sent");
                 return Ok(Delivered::Attempted);
             }
         }

@@ -93,6 +93,14 @@ impl DeliveryTask {
         let _ = (&mut self.task).await;
     }
 
+    /// Ends the task at once, whatever it has in hands, and waits until it is.
+    pub(crate) async fn abandon(&mut self) {
+        self.task.abort();
+        if !self.task.is_finished() {
+            let _ = (&mut self.task).await;
+        }
+    }
+
     /// Returns when the task has ended by itself: the state fails.
     pub(crate) async fn ended(&mut self) -> Result<(), StoreError> {
         (&mut self.task).await.unwrap_or(Err(StoreError::Stopped))

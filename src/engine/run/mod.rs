@@ -28,8 +28,9 @@ use super::RunContext;
 use crate::flow::condition::Verdict;
 use crate::flow::{Config, Flow};
 use crate::history::{Cause, ConditionInputs, ConditionOutputs, Outcome, RunOrder, Step};
+use crate::planner::ScheduleState;
 use crate::platform::faults::crash_point;
-use crate::store::{ClaimedRun, FailedRun, NewRun, ScanResult, StoreError};
+use crate::store::{Claim, ClaimedRun, FailedRun, NewRun, ScanResult, StoreError};
 
 pub use error::RunError;
 use recorder::{RunFacts, StepRecorder};
@@ -41,6 +42,17 @@ pub(crate) struct PendingRun {
     claim: ClaimedRun,
     order: RunOrder,
     started: Timestamp,
+}
+
+/// What became of a run that was wanted.
+#[derive(Debug)]
+pub(crate) enum Claimed {
+    /// It waits for its turn.
+    Pending(Box<PendingRun>),
+    /// Another node has a run of the flow under way.
+    UnderWay,
+    /// Nothing is left to do of what it was wanted for; what the state knows of the flow.
+    Settled(ScheduleState),
 }
 
 impl PendingRun {
@@ -91,28 +103,33 @@ pub async fn run(
     flow: &Arc<Flow>,
     order: &RunOrder,
 ) -> Result<RunResult, StoreError> {
-    let pending =
-        claim_runs(ctx, vec![(flow.name.clone(), *order)]).await?.pop().ok_or(StoreError::Stopped)?;
-    match execute(ctx, config, flow, pending).await? {
+    let claimed = claim_runs(ctx, vec![(flow.name.clone(), *order)]).await?.pop();
+    let Some(Claimed::Pending(pending)) = claimed else { return Err(StoreError::Stopped) };
+    match execute(ctx, config, flow, *pending).await? {
         RunEnd::Recorded(result) => Ok(result),
         RunEnd::Empty(run) => record_empty_runs(ctx, vec![*run]).await?.pop().ok_or(StoreError::Stopped),
     }
 }
 
-/// Claims runs of these flows, all or none.
+/// Claims runs of these flows, each on its own.
 ///
 /// # Errors
 /// When the state fails.
 pub(crate) async fn claim_runs(
     ctx: &RunContext,
     wanted: Vec<(String, RunOrder)>,
-) -> Result<Vec<PendingRun>, StoreError> {
+) -> Result<Vec<Claimed>, StoreError> {
     let started = ctx.clock.now();
     let orders: Vec<RunOrder> = wanted.iter().map(|(_, order)| *order).collect();
     let new = wanted.into_iter().map(|(flow, order)| NewRun { flow, order, started });
     let claims = ctx.store.claim_runs(new.collect()).await?;
     crash_point("run-claimed");
-    Ok(claims.into_iter().zip(orders).map(|(claim, order)| PendingRun { claim, order, started }).collect())
+    let claimed = |(claim, order)| match claim {
+        Claim::Won(claim) => Claimed::Pending(Box::new(PendingRun { claim, order, started })),
+        Claim::UnderWay => Claimed::UnderWay,
+        Claim::Settled(state) => Claimed::Settled(state),
+    };
+    Ok(claims.into_iter().zip(orders).map(claimed).collect())
 }
 
 /// Does what was claimed, except for the record of a run that processes no row.

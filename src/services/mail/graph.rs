@@ -8,6 +8,7 @@ mod verdict;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -24,6 +25,8 @@ use uuid::Uuid;
 use super::{ConnectError, Fault, Handover, OutgoingMail};
 use crate::flow::{Audience, GraphConnection};
 use crate::outbox::Receipt;
+use crate::platform::clock::Clock;
+use crate::platform::lease::Lease;
 use crate::services::entra::{Token, Tokens};
 use crate::services::http::{self, NoAnswer};
 use crate::services::tls::Trust;
@@ -65,6 +68,8 @@ enum Sent {
     Broke(NoAnswer),
     /// Nothing went out.
     Unsent(NoAnswer),
+    /// The last piece was kept back, since the lease had ended.
+    Withheld,
 }
 
 impl Graph {
@@ -110,7 +115,7 @@ impl Graph {
 
     async fn receipt(&mut self, mail: OutgoingMail<'_>) -> Result<Receipt, Fault> {
         let message = address::addressed(mail.bytes, mail.recipients);
-        Ok(match self.judged(&message).await.map_err(Fault::Connection)? {
+        Ok(match self.judged(&message, mail.lease).await.map_err(Fault::Connection)? {
             Sent::Answered(reply) => match verdict::classify(&reply, &self.connection) {
                 Verdict::Accepted(words) => {
                     self.wait = reply.retry_after;
@@ -142,6 +147,10 @@ impl Graph {
                 self.usable = false;
                 return Err(Fault::Connection(self.no_connection(&why)));
             }
+            Sent::Withheld => {
+                self.usable = false;
+                return Err(Fault::Withheld(ConnectError::withheld()));
+            }
         })
     }
 
@@ -153,7 +162,7 @@ impl Graph {
             "From: {mailbox}\r\nSubject: leadflow check\r\nMIME-Version: 1.0\r\n\
              Content-Type: text/plain; charset=utf-8\r\n\r\nThis has no recipients and is not sent.\r\n"
         );
-        match self.judged(message.as_bytes()).await? {
+        match self.judged(message.as_bytes(), &Lease::endless(Clock::System)).await? {
             Sent::Answered(reply) => match verdict::classify(&reply, &self.connection) {
                 Verdict::Accepted(_) => Ok(()),
                 Verdict::Refused(_) if reply.code == verdict::NO_RECIPIENTS => Ok(()),
@@ -168,27 +177,28 @@ impl Graph {
             },
             Sent::Lost(reason) => Err(self.no_connection(&NoAnswer::because(reason))),
             Sent::Broke(why) | Sent::Unsent(why) => Err(self.no_connection(&why)),
+            Sent::Withheld => Err(ConnectError::withheld()),
         }
     }
 
     /// One request, and a second one where the first was refused for a token that had been at hand.
-    async fn judged(&self, message: &[u8]) -> Result<Sent, ConnectError> {
+    async fn judged(&self, message: &[u8], lease: &Lease) -> Result<Sent, ConnectError> {
         let body = Bytes::from(BASE64_STANDARD.encode(message));
         let slots = slots_of(&self.connection);
         let _slot = slots.acquire().await;
         let token = self.tokens.token(Audience::Graph).await?;
-        let sent = self.post(&body, &token).await;
+        let sent = self.post(&body, &token, lease).await;
         let is_refused = matches!(&sent, Sent::Answered(reply) if reply.status == 401);
         if is_refused && self.tokens.put_away(&token).await {
             let token = self.tokens.token(Audience::Graph).await?;
-            return Ok(self.post(&body, &token).await);
+            return Ok(self.post(&body, &token, lease).await);
         }
         Ok(sent)
     }
 
-    async fn post(&self, body: &Bytes, token: &Token) -> Sent {
+    async fn post(&self, body: &Bytes, token: &Token, lease: &Lease) -> Sent {
         let all_written = Arc::new(AtomicBool::new(false));
-        let pieces = watched(body.clone(), Arc::clone(&all_written));
+        let pieces = watched(body.clone(), Arc::clone(&all_written), lease.clone());
         let Ok(mut bearer) = HeaderValue::from_str(&format!("Bearer {}", token.secret.expose_secret()))
         else {
             return Sent::Unsent(NoAnswer::because("the token is not valid in a header"));
@@ -204,7 +214,9 @@ impl Graph {
             .body(reqwest::Body::wrap_stream(pieces));
         let lost = |error: &reqwest::Error| {
             let why = NoAnswer::from_error(error);
-            if all_written.load(Ordering::Relaxed) {
+            if !all_written.load(Ordering::Relaxed) && !lease.is_held() {
+                Sent::Withheld
+            } else if all_written.load(Ordering::Relaxed) {
                 Sent::Lost(why.reason)
             } else if error.is_connect() {
                 Sent::Unsent(why)
@@ -241,10 +253,14 @@ impl Graph {
 fn watched(
     mut rest: Bytes,
     all_written: Arc<AtomicBool>,
-) -> impl futures::Stream<Item = Result<Bytes, std::convert::Infallible>> {
+    lease: Lease,
+) -> impl futures::Stream<Item = io::Result<Bytes>> {
     futures::stream::iter(std::iter::from_fn(move || {
         let piece = rest.split_to(rest.len().min(CHUNK));
-        if rest.is_empty() {
+        if rest.is_empty() && !piece.is_empty() {
+            if !lease.is_held() {
+                return Some(Err(io::Error::other("the lease has ended")));
+            }
             all_written.store(true, Ordering::Relaxed);
         }
         (!piece.is_empty()).then_some(Ok(piece))

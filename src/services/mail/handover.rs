@@ -44,6 +44,8 @@ pub enum Fault {
     /// The server has ended a session that had taken other mails, before it judged anything of
     /// this one: a new session takes it at once, and nobody is to blame.
     Ended(ConnectError),
+    /// Nobody's: the lease ended before the mail did, and it was not handed over.
+    Withheld(ConnectError),
 }
 
 impl Handover {
@@ -79,6 +81,7 @@ impl Fault {
             Self::Connection(error)
             | Self::Refused(error)
             | Self::Ended(error)
+            | Self::Withheld(error)
             | Self::Declined { error, .. }
             | Self::Broke { error, .. } => error,
         }

@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use crate::flow::{GraphConnection, MailConnection};
 use crate::outbox::Receipt;
 use crate::platform::blocking::blocking;
+use crate::platform::lease::Lease;
 use crate::services::entra::{EntraError, Tokens};
 use crate::text::advice::Advice;
 pub use handover::{Fault, Handover};
@@ -28,6 +29,8 @@ pub struct OutgoingMail<'a> {
     pub recipients: &'a [String],
     /// RFC 5322 text with CRLF line ends.
     pub bytes: &'a [u8],
+    /// While it does not hold no server may take the mail any more.
+    pub lease: &'a Lease,
 }
 
 /// Why a connection does not work; says nothing about any mail.
@@ -44,6 +47,11 @@ impl ConnectError {
     /// What happened, and what to do about it.
     pub fn new(message: impl Into<String>, help: Option<&str>) -> Self {
         Self { advice: Advice { message: message.into(), help: help.map(str::to_owned) }, retry_after: None }
+    }
+
+    /// Nothing is wrong with the connection: the lease has ended.
+    pub fn withheld() -> Self {
+        Self::new("the mail was not handed over, since the lease of this node has ended", None)
     }
 }
 
@@ -129,6 +137,9 @@ impl MailSession for Session {
         match self {
             Self::Smtp(smtp) => smtp.send(mail).await,
             Self::Graph(graph) => graph.send(mail).await,
+            Self::Folder(_) if !mail.lease.is_held() => {
+                Handover::nothing(mail.recipients.len(), Fault::Withheld(ConnectError::withheld()))
+            }
             Self::Folder(folder) => Handover::judged(folder.send(&mail).await),
         }
     }

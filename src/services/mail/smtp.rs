@@ -209,7 +209,7 @@ impl Smtp {
     /// makes of it.
     async fn judgement_of(&mut self, mail: OutgoingMail<'_>) -> Result<Receipt, (Option<Receipt>, Fault)> {
         let reply = match self.command(Data, 3).await {
-            Ok(_) => match self.transfer(mail.bytes).await {
+            Ok(_) => match self.transfer(mail).await {
                 Ok(reply) => {
                     self.has_taken = true;
                     return Ok(Receipt::Accepted(reply.to_string()));
@@ -218,6 +218,9 @@ impl Smtp {
                 Err((_, TransportError::Refused(reply))) => {
                     self.usable = false;
                     return Ok(judged(&reply));
+                }
+                Err((_, TransportError::Withheld)) => {
+                    return Err((None, Fault::Withheld(ConnectError::withheld())));
                 }
                 Err((receipt, failure)) => return Err((receipt, broke(&failure, None))),
             },
@@ -249,9 +252,14 @@ impl Smtp {
     }
 
     /// The reply to the whole message; or why there is none, and what that means for the recipients.
-    async fn transfer(&mut self, message: &[u8]) -> Result<Reply, (Option<Receipt>, TransportError)> {
+    async fn transfer(&mut self, mail: OutgoingMail<'_>) -> Result<Reply, (Option<Receipt>, TransportError)> {
+        let message = mail.bytes;
         within(TO_TRANSFER, self.write(message)).await.map_err(|failure| (None, failure))?;
         crash_point("before-dot");
+        if !mail.lease.is_held() {
+            self.usable = false;
+            return Err((None, TransportError::Withheld));
+        }
         let end = async {
             self.transport.write(dots::end(message)).await?;
             self.transport.hear(2).await

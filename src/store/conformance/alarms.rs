@@ -60,6 +60,7 @@ pub(in crate::store) async fn a_connection_fails_from_its_first_failure_until_it
             connection: "relay".to_owned(),
             what: what.to_owned(),
             help: Some("look at it".to_owned()),
+            rest_until: None,
         };
         store.record_connection_failure(failure, at(second)).await.unwrap();
     }

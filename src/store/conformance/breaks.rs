@@ -72,3 +72,36 @@ pub(in crate::store) async fn what_was_being_sent_without_a_recorded_reply_is_un
     assert_eq!(marks, [(sending.id, 1), (claimed.id, 0)], "no server has heard of the other");
     assert!(open.iter().all(|one| one.message.next_try.is_some() && !one.message.is_sending));
 }
+
+pub(in crate::store) async fn a_mail_is_not_held_up_by_mails_of_its_flow_that_break_in_another_lane(
+    state: &impl State,
+) {
+    let store = opened(state).await;
+    see(&store, "partners", 0).await;
+    let (here, there) = (vec!["here".to_owned()], vec!["there".to_owned()]);
+    let make = async |flow: &str, connections: &[String], second| {
+        let order = RunOrder::new(Cause::Schedule, Some(at(second)));
+        let run = NewRun { flow: flow.to_owned(), order, started: at(second) };
+        let run = claim(&store, vec![run]).await.remove(0).run;
+        let mail = NewMessage { connections: connections.to_vec(), ..mail(&addresses(), &[]) };
+        let scan = ScanResult { now: at(second), ..scanned(second) };
+        store.commit_run(run, scan, std::iter::once(Ok(mail))).await.unwrap();
+    };
+    let broken = async |lane: &[String]| {
+        let taken = store.next_message(lane, at(9)).await.unwrap().unwrap();
+        assert_eq!(begin(&store, taken.id, at(9)).await.unwrap(), Begin::Begun);
+        let attempt = AttemptRecord {
+            broke_over: Some(Vec::new()),
+            ..replies(taken.id, taken.recipients.clone(), at(9))
+        };
+        store.record_attempt(attempt, at(9)).await.unwrap();
+        taken.id
+    };
+    make("partners", &here, 1).await;
+    let of_partners = broken(&here).await;
+    make("leads", &there, 2).await;
+    broken(&there).await;
+    make("leads", &here, 9).await;
+    let first = store.next_message(&here, at(9)).await.unwrap().unwrap();
+    assert_ne!(first.id, of_partners, "the session broke at it in this lane");
+}

@@ -21,7 +21,7 @@ pub(in crate::store) async fn what_is_claimed_is_nobody_elses_and_lasts_however_
     assert_eq!(next(&store, years_later).await.unwrap().id, first.id, "its owner could not go on with it");
     let stranger = state.open().await.next_message(&addresses(), years_later).await;
     assert!(matches!(stranger, Err(StoreError::TakenOver)), "{stranger:?}");
-    assert!(store.begin_sending(first.id, "relay", years_later).await.unwrap());
+    assert_eq!(begin(&store, first.id, years_later).await.unwrap(), Begin::Begun);
     assert_ne!(next(&store, years_later).await.unwrap().id, first.id);
     store.commit_run(run, ScanResult { now: years_later, ..scanned(5) }, std::iter::empty()).await.unwrap();
 }
@@ -35,7 +35,7 @@ pub(in crate::store) async fn what_another_owner_was_sending_is_uncertain_and_wh
     next(&gone, at(3)).await.unwrap();
     let under_way = begun(&gone, 4).await;
     let store = state.open().await;
-    assert_eq!(store.take_over(at(5)).await.unwrap(), TakenOver { runs: 1, messages: 1 });
+    assert_eq!(join(&store, "next", at(5)).await, TakenOver { runs: 1, messages: 1 });
     assert_eq!(outcome(&store, under_way).await, Outcome::Interrupted);
     let mails = store.mails_of(run).await.unwrap();
     let marks: Vec<_> = mails.iter().map(|mail| mail.recipients[0].uncertain).collect();
@@ -53,7 +53,7 @@ pub(in crate::store) async fn an_owner_that_was_taken_over_moves_nothing_more(st
     let claimed = next(&gone, at(3)).await.unwrap();
     let late = begun(&gone, 4).await;
     let store = state.open().await;
-    store.take_over(at(5)).await.unwrap();
+    join(&store, "next", at(5)).await;
     let before = store.mails_of(run).await.unwrap();
     let is_over = |error: StoreError| {
         assert!(matches!(error, StoreError::TakenOver), "{error}");
@@ -62,14 +62,14 @@ pub(in crate::store) async fn an_owner_that_was_taken_over_moves_nothing_more(st
     let sent: Vec<_> =
         sending.recipients.iter().map(|known| known.after(Receipt::Accepted("250".to_owned()))).collect();
     is_over(gone.record_attempt(replies(sending.id, sent, at(6)), at(6)).await.unwrap_err());
-    is_over(gone.begin_sending(claimed.id, "relay", at(6)).await.unwrap_err());
+    is_over(begin(&gone, claimed.id, at(6)).await.unwrap_err());
     is_over(gone.next_message(&addresses(), at(6)).await.unwrap_err());
     is_over(gone.interrupt_runs(at(6)).await.unwrap_err());
     is_over(gone.fail_run(late, failed("late"), at(6)).await.unwrap_err());
     let new = NewRun { flow: "leads".to_owned(), order: RunOrder::new(Cause::Once, None), started: at(6) };
     is_over(gone.claim_runs(vec![new]).await.unwrap_err());
-    let commit = gone.commit_run(late, scanned(6), std::iter::empty()).await;
-    assert!(matches!(commit, Err(StoreError::RunOver(run)) if run == late), "{commit:?}");
+    is_over(gone.commit_run(late, scanned(6), std::iter::empty()).await.unwrap_err());
+    is_over(gone.set_baseline(HERE, at(6)).await.unwrap_err());
     assert_eq!(store.mails_of(run).await.unwrap(), before);
     assert_eq!(outcome(&store, late).await, Outcome::Interrupted);
 }
@@ -82,7 +82,7 @@ pub(in crate::store) async fn a_claimed_mail_is_not_sent_once_a_person_has_decid
     let claimed = next(&store, at(3)).await.unwrap();
     store.add_request(Request::Drop(claimed.id), at(4)).await.unwrap();
     store.take_requests(at(4)).await.unwrap();
-    assert!(!store.begin_sending(claimed.id, "relay", at(5)).await.unwrap());
+    assert_eq!(begin(&store, claimed.id, at(5)).await.unwrap(), Begin::TakenBack);
     let late = replies(claimed.id, claimed.recipients.clone(), at(5));
     store.record_attempt(late, at(5)).await.unwrap();
     let states: Vec<_> =

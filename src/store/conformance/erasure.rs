@@ -67,7 +67,12 @@ pub(in crate::store) async fn every_text_that_names_a_person_is_replaced_but_of_
     let failure = FailedRun { help: format!("ask {NAME}"), ..failed(&format!("no row of {NAME}")) };
     store.fail_run(fails, failure, at(4)).await.unwrap();
     let what = format!("refused {NAME}");
-    let failure = ConnectionFailure { connection: "relay".to_owned(), what, help: Some(NAME.to_owned()) };
+    let failure = ConnectionFailure {
+        connection: "relay".to_owned(),
+        what,
+        help: Some(NAME.to_owned()),
+        rest_until: None,
+    };
     store.record_connection_failure(failure, at(5)).await.unwrap();
     let alarm = Alarm {
         kind: AlarmKind::Failing,

@@ -5,6 +5,7 @@ pub(in crate::store) mod breaks;
 pub(in crate::store) mod claims;
 pub(in crate::store) mod erasure;
 pub(in crate::store) mod identity;
+pub(in crate::store) mod nodes;
 pub(in crate::store) mod outbox;
 pub(in crate::store) mod requests;
 pub(in crate::store) mod runs;
@@ -35,6 +36,7 @@ macro_rules! conforms {
             breaks::a_mail_that_broke_goes_last_and_is_to_blame_once_another_gets_through,
             breaks::a_mail_is_cleared_when_another_breaks_at_the_same_connection,
             breaks::what_was_being_sent_without_a_recorded_reply_is_uncertain,
+            breaks::a_mail_is_not_held_up_by_mails_of_its_flow_that_break_in_another_lane,
             claims::what_is_claimed_is_nobody_elses_and_lasts_however_late_it_is,
             claims::what_another_owner_was_sending_is_uncertain_and_what_it_had_claimed_is_not,
             claims::an_owner_that_was_taken_over_moves_nothing_more,
@@ -81,6 +83,24 @@ macro_rules! conforms {
 }
 pub(in crate::store) use conforms;
 
+/// The tests of a backend on which several processes may work, each on a new state.
+macro_rules! conforms_for_nodes {
+    ($state:expr) => {
+        $crate::store::conformance::conforms! { $state;
+            nodes::a_flow_runs_on_one_node_and_its_slot_once,
+            nodes::a_failed_run_is_retried_by_one_node_and_a_flow_that_is_off_by_none,
+            nodes::a_request_is_taken_by_one_node,
+            nodes::a_lane_is_one_nodes_at_a_time_and_keeps_its_order,
+            nodes::a_lease_that_is_renewed_holds_and_one_that_has_ended_is_taken_over,
+            nodes::a_node_that_leaves_is_gone_at_once_and_one_that_is_lost_is_remembered,
+            nodes::what_may_be_sent_is_counted_for_all_nodes_together,
+            nodes::a_connection_that_fails_rests_for_every_node,
+            nodes::a_name_is_one_process_while_its_lease_holds,
+        }
+    };
+}
+pub(in crate::store) use conforms_for_nodes;
+
 fn mark(number: u8) -> RowMark {
     RowMark { id: RowId([number; 16]), version: RowVersion(i64::from(number)) }
 }
@@ -92,7 +112,7 @@ fn at(second: i64) -> Timestamp {
 /// A state in which `leads` reads its first table.
 async fn opened(state: &impl State) -> Store {
     let store = state.open().await;
-    store.take_over(at(0)).await.unwrap();
+    join(&store, "first", at(0)).await;
     see(&store, "leads", 0).await;
     assert_eq!(open_source(&store, "here/leads", 0).await.id, HERE);
     store
@@ -122,7 +142,34 @@ async fn open_source(store: &Store, identity: &str, second: i64) -> Source {
 async fn begun(store: &Store, second: i64) -> i64 {
     let order = RunOrder::new(Cause::Schedule, Some(at(second)));
     let run = NewRun { flow: "leads".to_owned(), order, started: at(second) };
-    store.claim_runs(vec![run]).await.unwrap()[0].run
+    claim(store, vec![run]).await.remove(0).run
+}
+
+/// Claims runs, all of which begin.
+async fn claim(store: &Store, runs: Vec<NewRun>) -> Vec<ClaimedRun> {
+    store.claim_runs(runs).await.unwrap().into_iter().map(won).collect()
+}
+
+fn won(claim: Claim) -> ClaimedRun {
+    match claim {
+        Claim::Won(claimed) => claimed,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A process begins its work on the state; those of before are gone.
+async fn join(store: &Store, name: &str, now: Timestamp) -> TakenOver {
+    store.raw("UPDATE nodes SET lease_until = 0 WHERE lease_until IS NOT NULL").unwrap();
+    store.take_over(named(name), now).await.unwrap()
+}
+
+fn named(node: &str) -> NewNode {
+    NewNode { name: node.to_owned(), version: "1.0".to_owned(), digest: "of a file".to_owned() }
+}
+
+/// Whether the mail may be sent over the connection.
+async fn begin(store: &Store, mail: i64, now: Timestamp) -> Result<Begin, StoreError> {
+    store.begin_sending(mail, "relay", SendLimits::default(), now).await
 }
 
 fn scanned(second: i64) -> ScanResult {
@@ -172,7 +219,7 @@ fn failed(summary: &str) -> FailedRun {
 /// The next mail, which is being sent from now on.
 async fn take(store: &Store, now: Timestamp) -> QueuedMessage {
     let mail = next(store, now).await.unwrap();
-    assert!(store.begin_sending(mail.id, "relay", now).await.unwrap());
+    assert_eq!(begin(store, mail.id, now).await.unwrap(), Begin::Begun);
     mail
 }
 

@@ -74,7 +74,7 @@ pub(in crate::store) async fn runs_are_found_by_flow_outcome_time_and_number(sta
         let started = at(number * 60);
         let order = RunOrder::new(Cause::Schedule, None);
         let run = NewRun { flow: flow.to_owned(), order, started };
-        let run = store.claim_runs(vec![run]).await.unwrap()[0].run;
+        let run = claim(&store, vec![run]).await[0].run;
         if number % 2 == 0 && number < 6 {
             store.fail_run(run, failed("no"), at(number * 60 + 1)).await.unwrap();
         }

@@ -13,12 +13,12 @@ pub(in crate::store) async fn a_run_whose_end_was_not_recorded_is_interrupted_an
     let store = opened(state).await;
     let first = begun(&store, 1).await;
     let again = NewRun { flow: "leads".to_owned(), order: RunOrder::new(Cause::Once, None), started: at(2) };
-    let second = store.claim_runs(vec![again]).await.unwrap()[0].run;
+    let second = claim(&store, vec![again]).await[0].run;
     let late = store.commit_run(first, scanned(3), std::iter::empty()).await;
     assert!(matches!(late, Err(StoreError::RunOver(run)) if run == first), "{late:?}");
     store.fail_run(second, failed("the table is not there"), at(3)).await.unwrap();
     assert_eq!(slot(&store, "leads").await, None, "the slot of an interrupted run is made up for");
-    assert_eq!(store.take_over(at(4)).await.unwrap(), TakenOver::default());
+    assert_eq!(join(&store, "next", at(4)).await, TakenOver::default());
     let outcomes: Vec<_> =
         store.find_runs(RunFilter::default()).await.unwrap().iter().map(|run| run.outcome).collect();
     assert_eq!(outcomes, [Outcome::Failed, Outcome::Interrupted]);
@@ -57,7 +57,7 @@ pub(in crate::store) async fn runs_are_claimed_together_recorded_together_and_ta
     let request = store.add_request(trigger, at(0)).await.unwrap();
     let mut asked = new("c", 2);
     asked.order.request = Some(request);
-    let begun = store.claim_runs(vec![new("leads", 2), new("b", 2), asked]).await.unwrap();
+    let begun = claim(&store, vec![new("leads", 2), new("b", 2), asked]).await;
     let runs: Vec<i64> = begun.iter().map(|begun| begun.run).collect();
     assert_eq!((begun[0].run, begun[0].due_since), (runs[0], at(2)));
     assert_eq!(begun[0].source.as_ref().map(|source| source.progress), Some(None));
@@ -77,7 +77,7 @@ pub(in crate::store) async fn runs_are_claimed_together_recorded_together_and_ta
     assert!(store.run(runs[0]).await.unwrap().is_some(), "what has ended stays");
     assert_eq!(store.run(runs[2]).await.unwrap(), None);
     assert_eq!(store.answer(request).await.unwrap(), Answer::Pending);
-    let again = store.claim_runs(vec![new("leads", 5)]).await.unwrap().remove(0);
+    let again = claim(&store, vec![new("leads", 5)]).await.remove(0);
     assert_eq!(again.source.unwrap().progress, quiet.progress);
     assert!(again.run > runs[2], "no number twice");
 }

@@ -51,11 +51,7 @@ pub(in crate::store) async fn a_slot_stays_due_until_the_table_was_read(state: &
     let store = opened(state).await;
     let claim = async |store: &Store, second: i64, since: i64| {
         let order = RunOrder { since: Some(at(since)), ..RunOrder::new(Cause::Schedule, Some(at(second))) };
-        store
-            .claim_runs(vec![NewRun { flow: "leads".to_owned(), order, started: at(second) }])
-            .await
-            .unwrap()
-            .remove(0)
+        claim(store, vec![NewRun { flow: "leads".to_owned(), order, started: at(second) }]).await.remove(0)
     };
     let due = |begun: &ClaimedRun| begun.due_since;
     let first = claim(&store, 10, 5).await;
@@ -67,7 +63,7 @@ pub(in crate::store) async fn a_slot_stays_due_until_the_table_was_read(state: &
     let killed = claim(&store, 20, 20).await;
     assert_eq!(due(&killed), at(5));
     let store = state.open().await;
-    assert_eq!(store.take_over(at(21)).await.unwrap(), TakenOver { runs: 1, messages: 0 });
+    assert_eq!(join(&store, "next", at(21)).await, TakenOver { runs: 1, messages: 0 });
     let good = claim(&store, 30, 30).await;
     assert_eq!(due(&good), at(5));
     store.commit_run(good.run, scanned(31), std::iter::empty()).await.unwrap();
@@ -81,7 +77,7 @@ pub(in crate::store) async fn a_slot_stays_due_until_the_table_was_read(state: &
     let killed = claim(&store, 58, 52).await;
     assert_eq!(due(&killed), at(52));
     let store = state.open().await;
-    assert_eq!(store.take_over(at(59)).await.unwrap(), TakenOver { runs: 1, messages: 0 });
+    assert_eq!(join(&store, "next", at(59)).await, TakenOver { runs: 1, messages: 0 });
     let next = claim(&store, 60, 60).await;
     assert_eq!(
         due(&next),
@@ -89,11 +85,10 @@ pub(in crate::store) async fn a_slot_stays_due_until_the_table_was_read(state: &
         "the recurrence has changed, and does not have the slots that were missed"
     );
     store.commit_run(next.run, scanned(61), std::iter::empty()).await.unwrap();
-    let replay = store
-        .claim_runs(vec![NewRun { flow: "leads".to_owned(), order: past, started: at(60) }])
-        .await
-        .unwrap()
-        .remove(0);
+    let replay =
+        super::claim(&store, vec![NewRun { flow: "leads".to_owned(), order: past, started: at(60) }])
+            .await
+            .remove(0);
     store.fail_run(replay.run, failed("no"), at(61)).await.unwrap();
     assert_eq!(due(&claim(&store, 70, 70).await), at(70), "a run of the past says nothing of it");
 }
@@ -122,11 +117,7 @@ pub(in crate::store) async fn a_flow_that_was_never_on_is_first_seen_when_it_is(
         "it has taken no slot meanwhile"
     );
     let order = RunOrder::new(Cause::Schedule, Some(at(60)));
-    let run = store
-        .claim_runs(vec![NewRun { flow: "late".to_owned(), order, started: at(60) }])
-        .await
-        .unwrap()
-        .remove(0);
+    let run = claim(&store, vec![NewRun { flow: "late".to_owned(), order, started: at(60) }]).await.remove(0);
     store.fail_run(run.run, failed("no table"), at(61)).await.unwrap();
     turn(off, 70).await;
     turn(on, 80).await;
@@ -140,11 +131,7 @@ pub(in crate::store) async fn another_table_is_due_from_when_the_flow_is_on(stat
     };
     let claim = async |store: &Store, second| {
         let order = RunOrder { since: Some(at(110)), ..RunOrder::new(Cause::Schedule, Some(at(second))) };
-        store
-            .claim_runs(vec![NewRun { flow: "leads".to_owned(), order, started: at(second) }])
-            .await
-            .unwrap()
-            .remove(0)
+        claim(store, vec![NewRun { flow: "leads".to_owned(), order, started: at(second) }]).await.remove(0)
     };
     plan(true, 100).await;
     let read = claim(&store, 100).await.run;
@@ -201,15 +188,12 @@ pub(in crate::store) async fn what_runs_are_due_since_follows_a_clock_that_is_se
     let there = open_source(&store, "there/leads", 100_000).await;
     store.clock_went_back(jiff::SignedDuration::from_secs(32_400), at(67_700)).await.unwrap();
     let order = RunOrder::new(Cause::Retry, None);
-    let begun = store
-        .claim_runs(vec![NewRun { flow: "leads".to_owned(), order, started: at(67_701) }])
-        .await
-        .unwrap()
-        .remove(0);
+    let begun =
+        claim(&store, vec![NewRun { flow: "leads".to_owned(), order, started: at(67_701) }]).await.remove(0);
     assert_eq!((begun.due_since, begun.is_first_try), (at(67_600), false));
     assert_eq!(begun.source.unwrap().first_due, Some(at(67_600)));
     assert_eq!(there.first_due, Some(at(100_000)));
-    store.take_over(at(60_000)).await.unwrap();
+    join(&store, "next", at(60_000)).await;
     let first_due = store.sources("leads").await.unwrap()[1].first_due.unwrap();
     assert_eq!(first_due, at(60_000 - 7 * 24 * 3_600), "nobody knows by how much");
 }
@@ -223,11 +207,8 @@ pub(in crate::store) async fn another_table_is_not_due_later_because_the_clock_w
     store.commit_run(read, scanned(100_001), std::iter::empty()).await.unwrap();
     store.clock_went_back(jiff::SignedDuration::from_secs(90_000), at(10_010)).await.unwrap();
     let order = RunOrder { since: Some(at(11_000)), ..RunOrder::new(Cause::Schedule, Some(at(11_000))) };
-    let begun = store
-        .claim_runs(vec![NewRun { flow: "leads".to_owned(), order, started: at(15_000) }])
-        .await
-        .unwrap()
-        .remove(0);
+    let begun =
+        claim(&store, vec![NewRun { flow: "leads".to_owned(), order, started: at(15_000) }]).await.remove(0);
     assert_eq!(begun.due_since, at(11_000));
 }
 

@@ -88,11 +88,12 @@ impl Database {
         failure: &ConnectionFailure,
         now: Timestamp,
     ) -> Result<(), Failure> {
-        let ConnectionFailure { connection, what, help } = failure;
+        let ConnectionFailure { connection, what, help, rest_until } = failure;
         self.db.execute(
-            "INSERT INTO connections (name, failures, failing_since, what, help) VALUES (?1, 1, ?2, ?3, ?4)
-             ON CONFLICT (name) DO UPDATE SET failures = failures + 1, what = excluded.what, help = excluded.help",
-            params![connection, to_db(now), what, help],
+            "INSERT INTO connections (name, failures, failing_since, what, help, rest_until) VALUES (?1, 1, ?2, ?3, ?4, ?5)
+             ON CONFLICT (name) DO UPDATE SET failures = failures + 1, what = excluded.what, help = excluded.help,
+                 rest_until = coalesce(excluded.rest_until, rest_until)",
+            params![connection, to_db(now), what, help, rest_until.map(to_db)],
         )?;
         Ok(())
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::identity::count_schedule;
 use super::{Database, Failure, from_db, to_db};
 use crate::planner::ScheduleState;
 use crate::store::{FlowOverview, RunFilter};
@@ -122,6 +123,8 @@ pub(super) fn clock_went_back(
         let set = format!("UPDATE {table} SET {moment} = min({moment} - ?1, ?2)");
         db.execute(&format!("{set} WHERE {moment} IS NOT NULL AND {which}"), [shift, at_most])?;
     }
+    // A slot that comes again is another one.
+    db.execute("UPDATE flows SET last_slot = ?1 WHERE last_slot > ?1", [to_db(now)])?;
     Ok(())
 }
 
@@ -134,6 +137,7 @@ pub(super) fn set_off(
 ) -> rusqlite::Result<()> {
     see(db, flow, now)?;
     see_on(db, flow, off.is_none(), now)?;
+    count_schedule(db)?;
     db.execute(
         "UPDATE flows SET on_since = iif(?2 IS NULL AND off_since IS NOT NULL, ?3, on_since),
              off_since = iif(?2 IS NULL, NULL, coalesce(off_since, ?2))
@@ -159,9 +163,9 @@ fn see_on(db: &Connection, flow: &str, is_on: bool, now: Timestamp) -> rusqlite:
     Ok(())
 }
 
-fn schedule_state(db: &Connection, flow: &str) -> rusqlite::Result<Option<ScheduleState>> {
+pub(super) fn schedule_state(db: &Connection, flow: &str) -> rusqlite::Result<Option<ScheduleState>> {
     let mut ask = db.prepare_cached(
-        "SELECT anchor, last_slot, off_since IS NOT NULL, failures > 0 FROM flows WHERE name = ?1",
+        "SELECT anchor, last_slot, off_since IS NOT NULL, iif(failures > 0, failed_run, NULL) FROM flows WHERE name = ?1",
     )?;
     let known = |row: &Row<'_>| {
         let last_slot = row.get::<_, Option<i64>>(1)?.map(from_db);
@@ -169,7 +173,7 @@ fn schedule_state(db: &Connection, flow: &str) -> rusqlite::Result<Option<Schedu
             anchor: from_db(row.get(0)?),
             last_slot,
             is_off: row.get(2)?,
-            is_failing: row.get(3)?,
+            failed_run: row.get(3)?,
         })
     };
     ask.query_row([flow], known).optional()

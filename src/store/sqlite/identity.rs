@@ -27,6 +27,12 @@ impl Database {
     }
 }
 
+/// What planners follow from is changed.
+pub(super) fn count_schedule(db: &Connection) -> rusqlite::Result<()> {
+    let count = "UPDATE meta SET value = CAST(CAST(value AS INTEGER) + 1 AS TEXT) WHERE name = 'schedule'";
+    db.execute(count, []).map(drop)
+}
+
 /// Since when what is due counts as late: a start, a reload, or the end of a downtime.
 pub(super) fn on_time_since(db: &Connection) -> rusqlite::Result<Option<Timestamp>> {
     let ask = "SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'planned'";

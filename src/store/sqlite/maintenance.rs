@@ -41,6 +41,7 @@ impl Database {
         prune_bytes(&tx, retention.message_bytes)?;
         let answered = "DELETE FROM requests WHERE (run IS NOT NULL OR answer IS NOT NULL) AND created < ?1";
         tx.execute(answered, [to_db(retention.answers)])?;
+        tx.execute("DELETE FROM sends WHERE at < ?1", [to_db(retention.answers)])?;
         let runs = prune_history(&tx, retention.history)?;
         tx.commit()?;
         Ok(runs)

@@ -7,22 +7,22 @@ mod alarms;
 pub(super) mod at_rest;
 mod breaks;
 mod changes;
-mod claims;
 mod erasure;
 mod failure;
 pub(super) mod files;
 mod flows;
 mod identity;
 mod in_place;
+mod limits;
 mod lock;
 mod maintenance;
 mod message_bytes;
 mod messages;
+mod nodes;
 mod old_rows;
 pub(super) mod open;
 mod outbox;
 mod outbox_admin;
-mod per_hour;
 mod provenance;
 mod queries;
 mod requests;
@@ -30,6 +30,8 @@ mod runs;
 mod shared;
 mod sources;
 mod steps;
+
+use std::fmt;
 
 use jiff::Timestamp;
 use rusqlite::Connection;
@@ -39,18 +41,29 @@ use in_place::OpenFiles;
 pub use changes::Changes;
 pub(crate) use failure::Failure;
 pub use lock::{Lock, Owner};
+pub use nodes::LeaseClock;
 pub use old_rows::OldRows;
 pub(super) use open::SCHEMA;
 pub(super) use shared::Shared;
 
 /// The open database.
-#[derive(Debug)]
 pub(crate) struct Database {
     pub(super) db: Connection,
     /// `None` for a database in memory.
     files: Option<OpenFiles>,
-    /// Whose claims this process makes: as the database had it when this one took over.
+    /// Whose claims this process makes: as the database had it when this one joined.
     owner: String,
+    /// `None` where the lock of the state folder is the lease, which has no end.
+    lease_clock: Option<LeaseClock>,
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Database")
+            .field("files", &self.files)
+            .field("owner", &self.owner)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A moment as the database keeps it: microseconds since 1970.

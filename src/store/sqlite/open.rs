@@ -9,7 +9,7 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use rusqlite_migration::{M, Migrations};
 
 use super::in_place::{FILES, OpenFiles};
-use super::{Database, Failure, Lock};
+use super::{Database, Failure, LeaseClock, Lock};
 use crate::platform::ownership::{DatabaseError, Folder, Use, open_database, open_database_to_read};
 use crate::store::StoreError;
 
@@ -22,10 +22,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const SOON: Duration = Duration::from_millis(10);
 
 /// The schema of this version.
-pub(in crate::store) const SCHEMA: usize = 9;
+pub(in crate::store) const SCHEMA: usize = 10;
 
 /// What its database has; the rest of a schema hangs on them.
-pub(super) const TABLES: [&str; 13] = [
+pub(super) const TABLES: [&str; 15] = [
     "alarms",
     "connections",
     "earlier",
@@ -33,9 +33,11 @@ pub(super) const TABLES: [&str; 13] = [
     "keys",
     "mails",
     "meta",
+    "nodes",
     "recipients",
     "requests",
     "runs",
+    "sends",
     "sources",
     "steps",
     "texts",
@@ -51,6 +53,7 @@ pub(super) const MIGRATIONS: [M<'static>; SCHEMA] = [
     M::up(include_str!("migrations/7.sql")),
     M::up(include_str!("migrations/8.sql")),
     M::up(include_str!("migrations/9.sql")),
+    M::up(include_str!("migrations/10.sql")),
 ];
 
 impl Database {
@@ -91,12 +94,17 @@ impl Database {
             return Err(StoreError::Earlier { folder: folder.to_owned(), schema }.into());
         }
         db.set_prepared_statement_cache_capacity(STATEMENTS);
-        Ok(Self { db, files: Some(OpenFiles::of(folder)), owner: String::new() })
+        Ok(Self { db, files: Some(OpenFiles::of(folder)), owner: String::new(), lease_clock: None })
     }
 
     /// An empty database that nothing outlives.
     pub(crate) fn in_memory() -> Result<Self, Failure> {
         Self::set_up(Connection::open_in_memory()?)
+    }
+
+    /// An empty database that nothing outlives, for several processes that are played.
+    pub(crate) fn of_nodes(lease_clock: LeaseClock) -> Result<Self, Failure> {
+        Ok(Self { lease_clock: Some(lease_clock), ..Self::in_memory()? })
     }
 
     /// The first cell of the statement's first row.
@@ -125,7 +133,7 @@ impl Database {
         migrate(&mut db)?;
         db.pragma_update(None, "foreign_keys", true)?;
         db.set_prepared_statement_cache_capacity(STATEMENTS);
-        Ok(Self { db, files: None, owner: String::new() })
+        Ok(Self { db, files: None, owner: String::new(), lease_clock: None })
     }
 }
 

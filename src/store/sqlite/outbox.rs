@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, Transaction, params};
 
-use super::claims::give_back_all;
 use super::message_bytes::write_text;
+use super::nodes::{IS_OF, give_back};
 use super::{Database, Failure, from_db, to_db};
 use crate::outbox::{LONGEST_WAIT, Receipt, Recipient, RecipientState, outcome_of};
 use crate::store::NewMessage;
@@ -12,17 +12,20 @@ use crate::store::NewMessage;
 impl Database {
     /// The lists of connections that have a mail whose time has come.
     pub(crate) fn due_lanes(&self, now: Timestamp) -> Result<Vec<Vec<String>>, Failure> {
-        let mut ask =
-            self.db.prepare_cached(&format!("SELECT DISTINCT connections FROM mails WHERE {IS_DUE}"))?;
-        let found = ask.query_map(due_at(now), |row| Ok(names_of(&row.get::<_, String>(0)?)))?;
+        let mut ask = self.db.prepare_cached(&format!(
+            "SELECT DISTINCT connections FROM mails WHERE {IS_DUE} AND {IS_FREE}"
+        ))?;
+        let [now, too_late] = due_at(now);
+        let found =
+            ask.query_map(params![now, too_late, self.owner], |row| Ok(names_of(&row.get::<_, String>(0)?)))?;
         Ok(found.collect::<Result<_, _>>()?)
     }
 
     /// Mails whose replies could not be recorded are uncertain. Returns how many.
     pub(crate) fn mark_interrupted_uncertain(&mut self, now: Timestamp) -> Result<usize, Failure> {
         let tx = self.db.transaction()?;
-        let mails = mark_uncertain(&tx, now)?;
-        give_back_all(&tx)?;
+        let mails = mark_uncertain(&tx, Some(&self.owner), now)?;
+        give_back(&tx, Some(&self.owner))?;
         tx.commit()?;
         Ok(mails)
     }
@@ -35,17 +38,20 @@ impl Database {
         now: Timestamp,
     ) -> Result<(), Failure> {
         let tx = self.db.transaction()?;
-        defer_lane(&tx, lane, until, now)?;
+        defer_lane(&tx, lane, &self.owner, until, now)?;
         tx.commit()?;
         Ok(())
     }
 
     /// Lets every waiting mail be tried at `now`: somebody has started leadflow or changed its file.
     pub(crate) fn retry_all_now(&mut self, now: Timestamp) -> Result<(), Failure> {
-        self.db.execute(
+        let tx = self.db.transaction()?;
+        tx.execute(
             "UPDATE mails SET next_try = ?1, is_paced = 0 WHERE next_try > ?1 AND sending = 0",
             [to_db(now)],
         )?;
+        tx.execute("UPDATE connections SET rest_until = NULL WHERE rest_until IS NOT NULL", [])?;
+        tx.commit()?;
         Ok(())
     }
 
@@ -60,12 +66,16 @@ impl Database {
     }
 }
 
-/// Mails that were being sent may have arrived. Their recipients that still waited are uncertain now, and the mails
-/// wait again. Returns how many.
-pub(super) fn mark_uncertain(tx: &Transaction<'_>, now: Timestamp) -> Result<usize, Failure> {
+/// Mails that this owner, or those who are gone, were sending may have arrived. Their recipients that still waited are
+/// uncertain now, and the mails wait again. Returns how many.
+pub(super) fn mark_uncertain(
+    tx: &Transaction<'_>,
+    owner: Option<&str>,
+    now: Timestamp,
+) -> Result<usize, Failure> {
     let mails: Vec<i64> = tx
-        .prepare("SELECT id FROM mails WHERE sending = 1")?
-        .query_map([], |row| row.get(0))?
+        .prepare(&format!("SELECT id FROM mails WHERE sending = 1 AND {IS_OF}"))?
+        .query_map([owner], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
     for &mail in &mails {
         let doubt = || Receipt::Unknown("the process ended while the mail was being sent".to_owned());
@@ -81,6 +91,7 @@ pub(super) fn mark_uncertain(tx: &Transaction<'_>, now: Timestamp) -> Result<usi
 pub(super) fn defer_lane(
     tx: &Transaction<'_>,
     lane: &[String],
+    owner: &str,
     until: Timestamp,
     now: Timestamp,
 ) -> rusqlite::Result<()> {
@@ -90,9 +101,8 @@ pub(super) fn defer_lane(
          WHERE connections = ?1 AND (next_try < ?2 OR next_try > ?3) AND sending = 0",
         params![lane, to_db(until), too_late],
     )?;
-    let give_back =
-        "UPDATE mails SET owner = NULL WHERE connections = ?1 AND owner IS NOT NULL AND sending = 0";
-    tx.execute(give_back, [lane]).map(drop)
+    let give_back = "UPDATE mails SET owner = NULL WHERE connections = ?1 AND owner = ?2 AND sending = 0";
+    tx.execute(give_back, params![lane, owner]).map(drop)
 }
 
 pub(super) fn insert_mail(
@@ -160,6 +170,11 @@ pub(super) fn recipients_of(db: &Connection, mail: i64) -> Result<Vec<Recipient>
 /// Its time has come; or it lies later than any wait, since the clock was set back.
 pub(super) const IS_DUE: &str = "next_try IS NOT NULL AND (next_try <= ?1 OR next_try > ?2) AND sending = 0
     AND EXISTS (SELECT 1 FROM texts WHERE mail = mails.id)";
+
+/// No other owner has a mail of its lane in hands.
+pub(super) const IS_FREE: &str =
+    "NOT EXISTS (SELECT 1 FROM mails AS held WHERE held.connections = mails.connections
+    AND held.owner IS NOT NULL AND held.owner != ?3)";
 
 pub(super) fn due_at(now: Timestamp) -> [i64; 2] {
     [now, now.checked_add(LONGEST_WAIT * 2).unwrap_or(Timestamp::MAX)].map(to_db)

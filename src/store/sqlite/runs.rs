@@ -8,16 +8,16 @@ use rusqlite::{
     Connection, OptionalExtension, Params, Row as DbRow, Transaction, TransactionBehavior, params,
 };
 
-use super::claims::check_owner;
-use super::flows::see;
+use super::flows::{schedule_state, see};
+use super::nodes::{IS_OF, check_owner};
 use super::outbox::insert_mail;
 use super::sources::{move_on, source_at};
 use super::steps::insert_steps;
 use super::{Database, Failure, from_db, to_db};
-use crate::history::{Outcome, RowRange, Run};
+use crate::history::{Cause, Outcome, RowRange, Run};
 use crate::platform::faults::crash_point;
 use crate::rows::row::{RowId, RowMark, RowVersion};
-use crate::store::{ClaimedRun, FailedRun, NewMessage, NewRun, ScanResult, StoreError};
+use crate::store::{Claim, ClaimedRun, FailedRun, NewMessage, NewRun, ScanResult, StoreError};
 
 pub(super) const RUNS: &str =
     "SELECT runs.id, flows.name, cause, due, started, ended, outcome, summary, rows, mails,
@@ -26,7 +26,7 @@ pub(super) const RUNS: &str =
 /// A run of the past says nothing of how the flow is.
 const OF_NEW_ROWS: &str = "cause NOT IN ('resubmit', 'replay')";
 
-const INTERRUPT: &str = "UPDATE runs SET outcome = 'interrupted', ended = ?1,
+const INTERRUPT: &str = "UPDATE runs SET outcome = 'interrupted', ended = ?2,
         summary = 'it ended before its end was recorded; nothing was moved'
     WHERE outcome = 'running'";
 
@@ -39,12 +39,12 @@ const NOT_DUE: &str = "UPDATE flows SET due_since = NULL
     WHERE id = (SELECT flow FROM runs WHERE id = ?1 AND outcome = 'running')";
 
 impl Database {
-    /// Claims runs, all or none; a slot counts as taken once the end of its run is recorded. A run that was
-    /// left under way, since its end could not be recorded, is interrupted: the caller never runs a flow
-    /// beside itself.
-    pub(crate) fn claim_runs(&mut self, runs: &[NewRun]) -> Result<Vec<ClaimedRun>, Failure> {
+    /// Claims runs, each on its own; a slot counts as taken once the end of its run is recorded. A run of this owner
+    /// that was left under way, since its end could not be recorded, is interrupted.
+    pub(crate) fn claim_runs(&mut self, runs: &[NewRun]) -> Result<Vec<Claim>, Failure> {
+        let clock = self.lease_now();
         let tx = self.db.transaction()?;
-        check_owner(&tx, &self.owner)?;
+        check_owner(&tx, &self.owner, clock)?;
         let begun = runs.iter().map(|run| begin(&tx, &self.owner, run)).collect::<Result<_, _>>()?;
         tx.commit()?;
         Ok(begun)
@@ -52,17 +52,19 @@ impl Database {
 
     /// Ends the runs that this owner has under way.
     pub(crate) fn interrupt_runs(&mut self, now: Timestamp) -> Result<usize, Failure> {
+        let clock = self.lease_now();
         let tx = self.db.transaction()?;
-        check_owner(&tx, &self.owner)?;
-        let interrupted = interrupt_runs(&tx, now)?;
+        check_owner(&tx, &self.owner, clock)?;
+        let interrupted = interrupt_runs(&tx, Some(&self.owner), now)?;
         tx.commit()?;
         Ok(interrupted)
     }
 
     /// Takes back claims of runs that have done nothing yet; what asked for them waits again.
     pub(crate) fn withdraw_runs(&mut self, claims: &[ClaimedRun]) -> Result<(), Failure> {
+        let clock = self.lease_now();
         let tx = self.db.transaction()?;
-        check_owner(&tx, &self.owner)?;
+        check_owner(&tx, &self.owner, clock)?;
         for ClaimedRun { run, is_first_try, .. } in claims {
             if *is_first_try {
                 execute(&tx, NOT_DUE, [run])?;
@@ -110,7 +112,9 @@ impl Database {
         scanned: &ScanResult,
         mails: impl Iterator<Item = io::Result<NewMessage>>,
     ) -> Result<(), Failure> {
+        let clock = self.lease_now();
         let tx = self.db.transaction()?;
+        check_owner(&tx, &self.owner, clock)?;
         record_scan(&tx, &self.owner, run, scanned, mails)?;
         crash_point("in-commit");
         tx.commit()?;
@@ -119,7 +123,9 @@ impl Database {
 
     /// Commits scans that processed no row, all or nothing.
     pub(crate) fn commit_empty_scans(&mut self, runs: &[(i64, Arc<ScanResult>)]) -> Result<(), Failure> {
+        let clock = self.lease_now();
         let tx = self.db.transaction()?;
+        check_owner(&tx, &self.owner, clock)?;
         for (run, scanned) in runs {
             record_scan(&tx, &self.owner, *run, scanned, iter::empty())?;
         }
@@ -130,8 +136,9 @@ impl Database {
 
     /// Ends a run that failed; nothing has moved.
     pub(crate) fn fail_run(&mut self, run: i64, failed: &FailedRun, now: Timestamp) -> Result<(), Failure> {
+        let clock = self.lease_now();
         let tx = self.db.transaction()?;
-        check_owner(&tx, &self.owner)?;
+        check_owner(&tx, &self.owner, clock)?;
         let (flow, due, is_of_new_rows): (i64, Option<i64>, bool) = tx
             .prepare_cached(&format!("SELECT flow, due, {OF_NEW_ROWS} FROM runs WHERE id = ?1"))?
             .query_row([run], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
@@ -163,25 +170,38 @@ impl Database {
     }
 }
 
-/// Runs that were left under way are interrupted. Returns how many.
-pub(super) fn interrupt_runs(tx: &Transaction<'_>, now: Timestamp) -> rusqlite::Result<usize> {
-    execute(tx, STAYS_DUE, [])?;
-    execute(tx, INTERRUPT, [to_db(now)])
+/// Runs of this owner, or of those who are gone, that are under way are interrupted. Returns how many.
+pub(super) fn interrupt_runs(
+    tx: &Transaction<'_>,
+    owner: Option<&str>,
+    now: Timestamp,
+) -> rusqlite::Result<usize> {
+    execute(tx, &format!("{STAYS_DUE} AND {IS_OF}"), [owner])?;
+    execute(tx, &format!("{INTERRUPT} AND {IS_OF}"), params![owner, to_db(now)])
 }
 
-fn begin(tx: &Transaction<'_>, owner: &str, run: &NewRun) -> Result<ClaimedRun, Failure> {
+fn begin(tx: &Transaction<'_>, owner: &str, run: &NewRun) -> Result<Claim, Failure> {
     see(tx, &run.flow, run.started)?;
     let order = run.order;
     let started = to_db(run.started);
     let since = order.since.map_or(started, to_db);
     let mut look = tx.prepare_cached(
-        "SELECT id, EXISTS (SELECT 1 FROM runs WHERE runs.flow = flows.id AND outcome = 'running')
-         FROM flows WHERE name = ?1",
+        "SELECT flows.id, runs.id, runs.owner = ?2 FROM flows LEFT JOIN runs ON runs.flow = flows.id AND outcome = 'running'
+         WHERE name = ?1",
     )?;
-    let (flow, was_left): (i64, bool) = look.query_row([&run.flow], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    if was_left {
-        execute(tx, &format!("{STAYS_DUE} AND flows.id = ?1"), [flow])?;
-        execute(tx, &format!("{INTERRUPT} AND flow = ?2"), params![started, flow])?;
+    let (flow, left, is_ours): (i64, Option<i64>, Option<bool>) =
+        look.query_row([&run.flow, owner], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    match (left, is_ours) {
+        (Some(left), Some(true)) => {
+            execute(tx, &format!("{STAYS_DUE} AND left.id = ?1"), [left])?;
+            execute(tx, &format!("{INTERRUPT} AND id = ?1"), params![left, started])?;
+        }
+        (Some(_), _) => return Ok(Claim::UnderWay),
+        (None, _) => {}
+    }
+    if is_settled(tx, flow, run)? {
+        let state = schedule_state(tx, &run.flow)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+        return Ok(Claim::Settled(state));
     }
     let mut ask = tx.prepare_cached(
         "SELECT min(coalesce(due_since, ?3), max(coalesce(last_read, ?2), coalesce(seen_on, ?2), ?2), ?3),
@@ -204,7 +224,22 @@ fn begin(tx: &Transaction<'_>, owner: &str, run: &NewRun) -> Result<ClaimedRun, 
     if let Some(request) = order.request {
         execute(tx, "UPDATE requests SET run = ?2 WHERE id = ?1", params![request, id])?;
     }
-    Ok(ClaimedRun { run: id, due_since: from_db(due_since), is_first_try, source })
+    Ok(Claim::Won(ClaimedRun { run: id, due_since: from_db(due_since), is_first_try, source }))
+}
+
+/// Whether another node has done what the run was wanted for.
+fn is_settled(tx: &Transaction<'_>, flow: i64, run: &NewRun) -> Result<bool, Failure> {
+    let NewRun { order, .. } = run;
+    let mut ask = tx.prepare_cached(
+        "SELECT (?2 IS NOT NULL AND coalesce(last_slot >= ?2, 0))
+             OR (?3 AND off_since IS NOT NULL)
+             OR (?4 IS NOT NULL AND (failures = 0 OR failed_run IS NOT ?4))
+             OR (?5 IS NOT NULL AND NOT EXISTS (SELECT 1 FROM requests WHERE id = ?5 AND run IS NULL AND answer IS NULL))
+         FROM flows WHERE id = ?1",
+    )?;
+    let is_by_itself = matches!(order.cause, Cause::Schedule | Cause::Retry);
+    let of_order = params![flow, order.due.map(to_db), is_by_itself, order.retry_of, order.request];
+    Ok(ask.query_row(of_order, |row| row.get(0))?)
 }
 
 /// Keys, mails, watermark and run record of a scan.

@@ -13,6 +13,8 @@ use crate::store::StoreError;
 #[derive(Debug, Clone)]
 pub(in crate::store) struct Shared {
     database: Arc<Mutex<Database>>,
+    /// Of the process that has this: the database has it while one of its operations is done.
+    owner: Arc<Mutex<String>>,
     files: Option<Arc<OpenFiles>>,
     worker: Worker,
 }
@@ -20,11 +22,26 @@ pub(in crate::store) struct Shared {
 impl Shared {
     pub(in crate::store) fn new(database: Database) -> Self {
         let files = database.files.clone().map(Arc::new);
-        Self { database: Arc::new(Mutex::new(database)), files, worker: Worker::default() }
+        Self {
+            database: Arc::new(Mutex::new(database)),
+            owner: Arc::default(),
+            files,
+            worker: Worker::default(),
+        }
     }
 
     pub(in crate::store) fn by(self, runner: Runner) -> Self {
         Self { worker: Worker::by(runner), ..self }
+    }
+
+    /// The same database for another process.
+    pub(in crate::store) fn for_another(&self) -> Self {
+        Self { owner: Arc::default(), worker: Worker::by(self.runner().clone()), ..self.clone() }
+    }
+
+    /// Whether leases end.
+    pub(in crate::store) fn has_leases(&self) -> bool {
+        self.database.lock().unwrap_or_else(PoisonError::into_inner).lease_now().is_some()
     }
 
     pub(in crate::store) fn runner(&self) -> &Runner {
@@ -54,16 +71,23 @@ impl Shared {
         if self.worker.runner().is_state_busy() {
             return Err(StoreError::busy());
         }
-        let database = Arc::clone(&self.database);
+        let (database, owner) = (Arc::clone(&self.database), Arc::clone(&self.owner));
         let files = self.files.clone();
         let work = move || {
             let mut database = database.lock().unwrap_or_else(PoisonError::into_inner);
             block_point("store");
-            let Some(files) = files else { return operation(&mut database).map_err(StoreError::from) };
-            if !files.are_in_place() {
+            if let Some(files) = files.as_ref().filter(|files| !files.are_in_place()) {
                 return Err(StoreError::Replaced(files.folder().to_owned()));
             }
-            operation(&mut database).map_err(|failure| StoreError::from(failure).in_folder(files.folder()))
+            let mut owner = owner.lock().unwrap_or_else(PoisonError::into_inner);
+            database.owner.clone_from(&owner);
+            let result = operation(&mut database);
+            owner.clone_from(&database.owner);
+            let error = |failure| match &files {
+                Some(files) => StoreError::from(failure).in_folder(files.folder()),
+                None => StoreError::from(failure),
+            };
+            result.map_err(error)
         };
         self.worker.run(work).await.unwrap_or(Err(StoreError::Stopped))
     }

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 
 use super::flows::see;
+use super::nodes::check_owner;
 use super::{Database, Failure, from_db, to_db};
 use crate::schedule::window::Progress;
 use crate::store::{Source, SourceRequest};
@@ -16,7 +17,9 @@ const DELETED_TOGETHER: u32 = 10_000;
 impl Database {
     /// The source of that identity, which is made if the flow has never read it.
     pub(crate) fn open_source(&mut self, request: &SourceRequest) -> Result<Source, Failure> {
+        let clock = self.lease_now();
         let tx = self.db.transaction()?;
+        check_owner(&tx, &self.owner, clock)?;
         let flow: i64 =
             tx.query_row("SELECT id FROM flows WHERE name = ?1", [&request.flow], |row| row.get(0))?;
         let found = tx
@@ -51,7 +54,9 @@ impl Database {
 
     /// Rows of the source from before this moment are not mailed.
     pub(crate) fn set_baseline(&mut self, source: i64, baseline: Timestamp) -> Result<(), Failure> {
+        let clock = self.lease_now();
         let tx = self.db.transaction()?;
+        check_owner(&tx, &self.owner, clock)?;
         tx.execute(
             "UPDATE sources SET begin = ?2, watermark = NULL, looked_back = NULL WHERE id = ?1",
             params![source, to_db(baseline)],

@@ -4,8 +4,8 @@ use rusqlite_migration::Migrations;
 
 use super::open::{MIGRATIONS, TABLES};
 use super::*;
-use crate::store::Store;
 use crate::store::conformance::{State, conforms};
+use crate::store::{NewNode, Store};
 
 /// A state folder.
 struct Folder(tempfile::TempDir);
@@ -23,6 +23,32 @@ impl State for Folder {
 }
 
 conforms!(Folder::new());
+
+/// A database that several processes share, as they are played.
+struct Played(Store);
+
+impl State for Played {
+    async fn open(&self) -> Store {
+        self.0.for_another()
+    }
+}
+
+mod nodes {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicI64, Ordering};
+
+    use super::Played;
+    use crate::store::Store;
+    use crate::store::conformance::conforms_for_nodes;
+
+    /// One whose clock goes on with each look.
+    fn played() -> Played {
+        let clock = AtomicI64::new(1_000_000);
+        Played(Store::of_nodes(Arc::new(move || clock.fetch_add(1, Ordering::Relaxed))).unwrap())
+    }
+
+    conforms_for_nodes!(played());
+}
 
 #[test]
 fn migrations_are_sound() {
@@ -84,6 +110,7 @@ fn a_database_of_the_first_schema_is_migrated() {
     .unwrap();
     drop(db);
     let mut store = Database::open(folder.path()).unwrap();
+    store.take_over(&NewNode::default(), from_db(8)).unwrap();
     let state = store.flow_states().unwrap().remove("leads").unwrap();
     assert_eq!((state.failures, state.last_read), (1, Some(from_db(3))));
     let lane = store.due_lanes(from_db(9)).unwrap().remove(0);

@@ -26,8 +26,12 @@ fn sandbox() -> Sandbox {
     let mut past = PastState::make_saying(&sandbox, &hostile());
     past.alarm(AlarmKind::File, "", &hostile());
     for _ in 0..9 {
-        let failure =
-            ConnectionFailure { connection: "folder".to_owned(), what: hostile(), help: Some(hostile()) };
+        let failure = ConnectionFailure {
+            connection: "folder".to_owned(),
+            what: hostile(),
+            help: Some(hostile()),
+            rest_until: None,
+        };
         done(past.store.record_connection_failure(failure, now())).unwrap();
     }
     let row = |key: &str| {

@@ -23,10 +23,15 @@ mod servers;
 pub(crate) mod smtp_script;
 pub(crate) mod stuck;
 
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use ::leadflow::platform::clock::Clock;
+use ::leadflow::platform::lease::Lease;
 use jiff::Timestamp;
+
+/// Nobody else works on the state.
+pub(crate) static ENDLESS: LazyLock<Lease> = LazyLock::new(|| Lease::endless(Clock::System));
 
 /// This machine's time.
 pub(crate) fn now() -> Timestamp {

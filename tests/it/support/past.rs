@@ -9,7 +9,8 @@ use leadflow::history::{
 use leadflow::outbox::{Receipt, Recipient};
 use leadflow::schedule::window::Progress;
 use leadflow::store::{
-    AttemptRecord, FailedRun, NewMessage, NewRun, Retention, ScanResult, SourceRequest, Store,
+    AttemptRecord, Claim, FailedRun, NewMessage, NewNode, NewRun, Retention, ScanResult, SendLimits,
+    SourceRequest, Store,
 };
 use serde_json::json;
 
@@ -67,6 +68,8 @@ pub(crate) struct PastState {
     now: Timestamp,
     /// What every text is instead of what it says ordinarily.
     says: Option<String>,
+    /// That were taken.
+    slots: i64,
 }
 
 impl PastState {
@@ -109,9 +112,9 @@ impl PastState {
     /// The state of these flows.
     pub(crate) fn open(sandbox: &Sandbox, flows: &[&str]) -> Self {
         let store = Store::open(&sandbox.path("state")).unwrap();
-        let past = Self { store, now: now(), says: None };
+        let past = Self { store, now: now(), says: None, slots: 0 };
         let flows = flows.iter().map(|flow| ((*flow).to_owned(), true)).collect();
-        done(past.store.take_over(past.now)).unwrap();
+        done(past.store.take_over(NewNode::default(), past.now)).unwrap();
         done(past.store.schedule_states(flows, past.ago(50))).unwrap();
         past
     }
@@ -132,9 +135,15 @@ impl PastState {
 
     fn begun(&mut self, (flow, minutes): (&str, i64)) -> (i64, Timestamp) {
         let started = self.ago(minutes);
-        let order = RunOrder::new(Cause::Schedule, Some(self.ago(50)));
+        // Each has a slot of its own, the first one 50 minutes ago.
+        self.slots += 1;
+        let slot = self.ago(50) + SignedDuration::from_secs(self.slots - 1);
+        let order = RunOrder::new(Cause::Schedule, Some(slot));
         let run = NewRun { flow: flow.to_owned(), order, started };
-        (done(self.store.claim_runs(vec![run])).unwrap()[0].run, started)
+        match done(self.store.claim_runs(vec![run])).unwrap().remove(0) {
+            Claim::Won(claimed) => (claimed.run, started),
+            other => panic!("{other:?}"),
+        }
     }
 
     /// A run that has read the table and has nothing to mail.
@@ -177,7 +186,8 @@ impl PastState {
         done(self.store.commit_run(run, scanned, std::iter::once(Ok(mail)))).unwrap();
         let Some(last) = receipts.last() else { return };
         let id = done(self.store.next_message(&["folder".to_owned()], ended)).unwrap().unwrap().id;
-        done(self.store.begin_sending(id, &self.text("folder"), ended)).unwrap();
+        let limits = SendLimits::default();
+        done(self.store.begin_sending(id, &self.text("folder"), limits, ended)).unwrap();
         let said = |receipt: &Receipt| match (receipt, &self.says) {
             (Receipt::Accepted(_), Some(text)) => Receipt::Accepted(text.clone()),
             (Receipt::Refused(_), Some(text)) => Receipt::Refused(text.clone()),

@@ -11,7 +11,7 @@ fn at(text: &str) -> Timestamp {
 }
 
 fn known(anchor: &str, last_slot: Option<&str>) -> ScheduleState {
-    ScheduleState { anchor: at(anchor), last_slot: last_slot.map(at), is_off: false, is_failing: false }
+    ScheduleState { anchor: at(anchor), last_slot: last_slot.map(at), is_off: false, failed_run: None }
 }
 
 fn hourly() -> FlowBuilder {
@@ -78,7 +78,7 @@ fn an_anchor_that_lies_ahead_is_put_right_and_one_within_a_minute_is_waited_for(
 
 #[test]
 fn a_retry_that_lies_further_ahead_than_any_wait_is_made_now() {
-    let failing = ScheduleState { is_failing: true, ..known("08T08:00:00", Some("08T10:00:00")) };
+    let failing = ScheduleState { failed_run: Some(1), ..known("08T08:00:00", Some("08T10:00:00")) };
     for (tick, runs) in [("08T09:50:00", 0), ("08T09:49:59", 1), ("07T10:20:00", 1)] {
         let mut planner = loaded(vec![(hourly(), failing)], "08T10:20:00");
         assert_eq!(due(&mut planner, tick).len(), runs, "set back to {tick}");
@@ -90,7 +90,7 @@ fn a_failed_run_waits_for_a_slot_of_the_next_five_minutes() {
     for (failed, waits) in [("08T10:55:00", true), ("08T10:54:59", false)] {
         let mut planner = loaded(vec![(hourly(), known("08T10:00:00", None))], "08T10:00:00");
         assert_eq!(due(&mut planner, "08T10:00:00").len(), 1);
-        planner.failed("leads", at(failed));
+        planner.failed("leads", Some(1), at(failed));
         assert_eq!(planner.next() == Some(("leads", at("08T11:00:00"))), waits, "failed at {failed}");
     }
 }
@@ -99,13 +99,13 @@ fn a_failed_run_waits_for_a_slot_of_the_next_five_minutes() {
 fn after_a_successful_run_the_next_failure_is_the_first_again() {
     let mut planner = loaded(vec![(hourly(), known("08T10:00:00", None))], "08T10:00:00");
     assert_eq!(due(&mut planner, "08T10:00:00").len(), 1);
-    planner.failed("leads", at("08T10:00:00"));
+    planner.failed("leads", Some(1), at("08T10:00:00"));
     assert_eq!(due(&mut planner, "08T10:01:00"), [None]);
-    planner.failed("leads", at("08T10:01:00"));
+    planner.failed("leads", Some(1), at("08T10:01:00"));
     assert_eq!(due(&mut planner, "08T10:03:00"), [None]);
     planner.succeeded("leads");
     assert!(planner.claim("leads"), "no run of it is under way");
-    planner.failed("leads", at("08T10:10:00"));
+    planner.failed("leads", Some(1), at("08T10:10:00"));
     let (_, next) = planner.next().unwrap();
     assert!(next <= at("08T10:11:00"), "{next}");
 }
@@ -139,7 +139,7 @@ fn without_catch_up_a_flow_that_is_turned_on_again_skips_what_it_missed() {
 fn a_failed_run_is_tried_at_once_when_its_flow_is_turned_on() {
     let mut planner = loaded(vec![(hourly(), known("08T10:00:00", None))], "08T10:00:00");
     assert_eq!(due(&mut planner, "08T10:00:00").len(), 1);
-    planner.failed("leads", at("08T10:30:00"));
+    planner.failed("leads", Some(1), at("08T10:30:00"));
     planner.set_off("leads", true, at("08T10:30:01"));
     planner.set_off("leads", false, at("08T10:30:02"));
     assert_eq!(due(&mut planner, "08T10:30:02"), [None]);

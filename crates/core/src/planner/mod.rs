@@ -31,8 +31,8 @@ pub struct ScheduleState {
     pub last_slot: Option<Timestamp>,
     /// `leadflow off` keeps it off.
     pub is_off: bool,
-    /// Its last run failed.
-    pub is_failing: bool,
+    /// Its last run, where that failed.
+    pub failed_run: Option<i64>,
 }
 
 /// A flow whose slot has come, or whose failed run is to be tried again.
@@ -63,6 +63,8 @@ struct Retry {
     /// Failures in a row.
     failures: u32,
     at: Option<Timestamp>,
+    /// The run that failed, where it was recorded.
+    of: Option<i64>,
 }
 
 /// A pause between two ticks after which slots count as missed.
@@ -149,10 +151,12 @@ impl Planner {
         }
     }
 
-    /// The flow's run has failed: it is tried again before the next slot where that is far.
-    pub fn failed(&mut self, flow: &str, now: Timestamp) {
+    /// The flow's run has failed, and is recorded under this number where it could be: it is tried again before the
+    /// next slot where that is far.
+    pub fn failed(&mut self, flow: &str, run: Option<i64>, now: Timestamp) {
         self.running.remove(flow);
         if let Some(entry) = self.entries.get_mut(flow) {
+            entry.retry.of = run;
             entry.try_again(now);
         }
         self.soonest = None;
@@ -181,6 +185,41 @@ impl Planner {
                 entry.move_on(slot - INSTANT);
                 entry.missed = order.since;
             } else if let Some(now) = self.last_tick.filter(|_| order.cause == Cause::Retry) {
+                entry.try_again(now);
+            }
+        }
+        self.soonest = None;
+    }
+
+    /// Nothing is left to do of what the flow was due for: another node has done it, or the flow is off. The plan
+    /// follows what the state knows of it.
+    pub fn follow(&mut self, flow: &str, state: &ScheduleState) {
+        self.running.remove(flow);
+        if let Some(entry) = self.entries.get_mut(flow) {
+            entry.is_off = state.is_off;
+            entry.retry = Retry::default();
+            if let Some(last) = state.last_slot.filter(|last| *last > entry.after) {
+                entry.missed = None;
+                entry.move_on(last);
+            }
+        }
+        self.soonest = None;
+    }
+
+    /// Takes in what other nodes have changed: a flow that they have turned off or on, slots that they have taken, and runs
+    /// of theirs that failed, which are tried again by whoever is first.
+    pub fn catch_up_with(&mut self, states: &BTreeMap<String, ScheduleState>, now: Timestamp) {
+        for (name, state) in states {
+            if self.entries.get(name).is_some_and(|entry| entry.is_off != state.is_off) {
+                self.set_off(name, state.is_off, now);
+            }
+            let Some(entry) = self.entries.get_mut(name) else { continue };
+            if let Some(last) = state.last_slot.filter(|last| *last > entry.after) {
+                entry.missed = None;
+                entry.move_on(last);
+            }
+            if state.failed_run.is_some() && entry.retry.at.is_none() && !self.running.contains(name) {
+                entry.retry.of = state.failed_run;
                 entry.try_again(now);
             }
         }
@@ -225,7 +264,7 @@ impl Entry {
             None if flow.catch_up || state.anchor >= now => unseen,
             None => now,
         };
-        let retry = Retry { failures: 0, at: state.is_failing.then_some(now) };
+        let retry = Retry { failures: 0, at: state.failed_run.map(|_| now), of: state.failed_run };
         let mut entry = Self {
             flow: Arc::clone(flow),
             anchor: state.anchor,
@@ -296,7 +335,9 @@ impl Entry {
             self.retry = Retry::default();
             return Some(RunOrder { since: Some(since), ..RunOrder::new(Cause::Schedule, Some(slot)) });
         }
-        self.retry.at.take_if(|at| *at <= now).map(|_| RunOrder::new(Cause::Retry, None))
+        let retry_of = self.retry.of;
+        let order = |_| RunOrder { retry_of, ..RunOrder::new(Cause::Retry, None) };
+        self.retry.at.take_if(|at| *at <= now).map(order)
     }
 
     fn try_again(&mut self, now: Timestamp) {

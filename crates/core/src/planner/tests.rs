@@ -19,7 +19,7 @@ fn in_paris(every: Every) -> Arc<Flow> {
 
 fn loaded(flow: &Arc<Flow>, anchor: &str, last_slot: Option<&str>, now: &str) -> Planner {
     let known =
-        ScheduleState { anchor: at(anchor), last_slot: last_slot.map(at), is_off: false, is_failing: false };
+        ScheduleState { anchor: at(anchor), last_slot: last_slot.map(at), is_off: false, failed_run: None };
     let mut planner = Planner::default();
     let flows = BTreeMap::from([("leads".to_owned(), Arc::clone(flow))]);
     planner.replace(&flows, &BTreeMap::from([("leads".to_owned(), known)]), at(now));
@@ -122,7 +122,7 @@ fn a_reload_takes_no_slot_and_forgets_no_run() {
     planner.due(at("2026-01-08T09:59:59Z"));
     let due = planner.due(at("2026-01-08T10:00:00Z")).remove(0);
     let known =
-        ScheduleState { anchor: at(anchor), last_slot: last.map(at), is_off: false, is_failing: false };
+        ScheduleState { anchor: at(anchor), last_slot: last.map(at), is_off: false, failed_run: None };
     let known = BTreeMap::from([("leads".to_owned(), known)]);
     // Gone, and back again while its run is under way and another slot comes due.
     planner.replace(&BTreeMap::new(), &known, at("2026-01-08T10:59:58Z"));
@@ -166,7 +166,7 @@ fn a_failed_run_is_tried_again_before_a_slot_that_is_far() {
     let mut planner =
         loaded(&daily, "2026-01-01T00:00:00Z", Some("2026-01-07T08:00:00Z"), "2026-01-08T07:59:59Z");
     assert_eq!(planner.due(at("2026-01-08T08:00:00Z")).len(), 1);
-    planner.failed("leads", at("2026-01-08T08:00:20Z"));
+    planner.failed("leads", Some(1), at("2026-01-08T08:00:20Z"));
     let (_, next) = planner.next().unwrap();
     let mut now = next;
     let mut waits = Vec::new();
@@ -174,7 +174,7 @@ fn a_failed_run_is_tried_again_before_a_slot_that_is_far() {
         assert!(planner.due(now - SignedDuration::from_secs(1)).is_empty());
         let due = planner.due(now).remove(0);
         assert_eq!((due.order.cause, due.order.due), (Cause::Retry, None));
-        planner.failed("leads", now);
+        planner.failed("leads", Some(1), now);
         waits.push(planner.next().unwrap().1.duration_since(now).as_secs());
         now = planner.next().unwrap().1;
     }
@@ -190,13 +190,13 @@ fn a_slot_that_is_near_is_waited_for() {
     let flow = in_paris(every(Frequency::Minute, 5));
     let mut planner = loaded(&flow, "2026-01-08T10:00:00Z", None, "2026-01-08T10:00:00Z");
     planner.due(at("2026-01-08T10:00:00Z"));
-    planner.failed("leads", at("2026-01-08T10:00:01Z"));
+    planner.failed("leads", Some(1), at("2026-01-08T10:00:01Z"));
     assert_eq!(planner.next().unwrap().1, at("2026-01-08T10:05:00Z"));
     // Of retries too: the last one before the slot is that slot's.
     let hourly = hourly();
     let mut planner = loaded(&hourly, "2026-01-08T10:00:00Z", None, "2026-01-08T10:00:00Z");
     planner.due(at("2026-01-08T10:00:00Z"));
-    planner.failed("leads", at("2026-01-08T10:56:00Z"));
+    planner.failed("leads", Some(1), at("2026-01-08T10:56:00Z"));
     assert_eq!(planner.next().unwrap().1, at("2026-01-08T11:00:00Z"));
 }
 
@@ -205,7 +205,7 @@ fn a_failed_run_that_waits_for_a_slot_is_tried_when_the_clock_goes_back() {
     let flow = hourly();
     let mut planner = loaded(&flow, "2026-01-08T10:00:00Z", None, "2026-01-08T10:00:00Z");
     planner.due(at("2026-01-08T10:00:00Z"));
-    planner.failed("leads", at("2026-01-08T10:57:00Z"));
+    planner.failed("leads", Some(1), at("2026-01-08T10:57:00Z"));
     assert_eq!(planner.next().unwrap().1, at("2026-01-08T11:00:00Z"));
     let due = planner.due(at("2026-01-05T11:00:30Z"));
     assert_eq!(due[0].order.cause, Cause::Retry, "the next slot is an hour away again");
@@ -217,12 +217,12 @@ fn a_failed_run_is_tried_at_once_after_a_start_and_a_change_of_the_file() {
     let anchor = "2026-01-08T10:00:00Z";
     let now = at("2026-01-08T10:20:00Z");
     let known =
-        ScheduleState { anchor: at(anchor), last_slot: Some(at(anchor)), is_off: false, is_failing: true };
+        ScheduleState { anchor: at(anchor), last_slot: Some(at(anchor)), is_off: false, failed_run: Some(1) };
     let flows = BTreeMap::from([("leads".to_owned(), Arc::clone(&hourly))]);
     let mut planner = Planner::default();
     planner.replace(&flows, &BTreeMap::from([("leads".to_owned(), known)]), now);
     assert_eq!(planner.due(now)[0].order.cause, Cause::Retry);
-    planner.failed("leads", now);
+    planner.failed("leads", Some(1), now);
     assert!(planner.due(now + SignedDuration::from_secs(1)).is_empty());
     let later = now + SignedDuration::from_secs(2);
     planner.replace(&flows, &BTreeMap::from([("leads".to_owned(), known)]), later);
@@ -230,7 +230,7 @@ fn a_failed_run_is_tried_at_once_after_a_start_and_a_change_of_the_file() {
     planner.return_slot("leads", &order);
     assert!(planner.due(later).is_empty(), "it could not be recorded, and is not tried again each second");
     assert_eq!(planner.due(later + SignedDuration::from_secs(60))[0].order.cause, Cause::Retry);
-    planner.failed("leads", later);
+    planner.failed("leads", Some(1), later);
     planner.set_off("leads", true, later);
     assert!(planner.due(later + SignedDuration::from_mins(20)).is_empty(), "it is off");
 }
@@ -275,7 +275,7 @@ fn a_retry_is_earlier_when_the_clock_is_set_back() {
     let flow = hourly();
     let mut planner = loaded(&flow, "2026-01-08T10:00:00Z", None, "2026-01-08T10:00:00Z");
     planner.due(at("2026-01-08T10:00:10Z"));
-    planner.failed("leads", at("2026-01-08T10:40:00Z"));
+    planner.failed("leads", Some(1), at("2026-01-08T10:40:00Z"));
     planner.set_back(SignedDuration::from_mins(5));
     let order = planner.due(at("2026-01-08T10:38:00Z")).remove(0).order;
     assert_eq!(order.cause, Cause::Retry);

@@ -54,6 +54,8 @@ pub(super) enum TransportError {
     OutOfTurn(String),
     /// The server refused.
     Refused(Reply),
+    /// The mail was not to be ended any more.
+    Withheld,
 }
 
 impl SmtpTransport {
@@ -200,6 +202,7 @@ impl fmt::Display for TransportError {
             Self::Unreadable(heard) => write!(f, "the server does not speak SMTP: {heard}"),
             Self::OutOfTurn(heard) => write!(f, "the server sent an unexpected reply: {heard}"),
             Self::Refused(reply) => reply.fmt(f),
+            Self::Withheld => f.write_str("the mail was not ended"),
         }
     }
 }
