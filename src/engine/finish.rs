@@ -66,7 +66,7 @@ impl Engine {
         let now = self.ctx.clock.now();
         let recorded = timeout(FOR_THE_RECORD, self.ctx.store.interrupt_runs(now)).await;
         if let Err(error) = recorded.unwrap_or(Err(StoreError::Stopped)) {
-            error!("that runs are interrupted is recorded at the next start: {error}");
+            error!("cannot record that runs are interrupted; the next start does: {error}");
         }
     }
 

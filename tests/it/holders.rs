@@ -83,7 +83,7 @@ fn beside_a_command_that_works_on_the_state_no_daemon_is_seen_and_no_request_lie
     let refused = sandbox.exits(1, &["off", "leads"]);
     has(
         &refused.stderr,
-        &["waiting for `leadflow run --once`", "nothing was done: ask again when it has ended"],
+        &["waiting for `leadflow run --once`", "nothing was done; run the command again when it has ended"],
     );
     let waits = begun(&sandbox, &["off", "leads"]);
     once.kill().unwrap();

@@ -121,7 +121,7 @@ async fn a_mail_server_that_cannot_be_reached() {
         &[
             &format!("cannot connect to 127.0.0.1:{port}"),
             "Connection refused",
-            "check host, port and security",
+            "check `host`, `port` and `security`",
         ],
     );
     assert!(output.stdout.contains("waiting"), "{}", output.stdout);

@@ -162,7 +162,7 @@ fn a_refused_mail_says_how_to_fix_it() {
 fn a_server_that_starts_no_tls_says_why() {
     for (reply, words) in [
         ("454 4.7.0 TLS not available due to local problem", "leadflow tries again"),
-        ("502 5.5.1 no", "check host, port and security"),
+        ("502 5.5.1 no", "check `host`, `port` and `security`"),
     ] {
         let server = Script::start(move |step, _| match step {
             "EHLO" => say("250-scripted\r\n250 STARTTLS"),

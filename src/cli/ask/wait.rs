@@ -36,7 +36,9 @@ pub(super) async fn until_ours(
             Err(other) => return Err(other.into()),
         };
         if began.elapsed() > patience {
-            bail!("{owner} still works on the state; nothing was done: ask again when it has ended");
+            bail!(
+                "{owner} still works on the state; nothing was done; run the command again when it has ended"
+            );
         }
         if !is_said {
             output::eprint(&format!("waiting for {owner}, which works on the state"));
@@ -54,7 +56,7 @@ pub(super) async fn until_open(loaded: &Loaded, patience: Duration) -> anyhow::R
             return Ok(store);
         }
         if began.elapsed() > patience {
-            bail!("the daemon has not made its state yet; nothing was done: ask again");
+            bail!("the daemon has not made its state yet, so nothing was done; run the command again");
         }
         sleep(PAUSE).await;
     }
@@ -147,7 +149,7 @@ pub(super) async fn until_sent(
         match run.outcome {
             Outcome::Running if is_gone => bail!(
                 "the daemon has ended while run {id} was under way: the run is interrupted and has moved nothing; \
-                 start a daemon ({}), then ask again",
+                 start a daemon ({}), then run the command again",
                 daemon.how_to_start()
             ),
             Outcome::Running if stop() => return Ok(run),

@@ -44,7 +44,7 @@ pub(super) async fn forget(loaded: &Loaded, arguments: &Arguments) -> anyhow::Re
     if !scope.person.is_known() && scope.tables.rows.is_empty() {
         let unread = lines_of(scope.tables.unread.iter().map(|(_, left)| left));
         bail!(
-            "no table has a row `{}`, so leadflow does not know whom to forget; give the address{unread}",
+            "no table has a row `{}`, so leadflow does not know whom to erase; give the address{unread}",
             arguments.person
         );
     }

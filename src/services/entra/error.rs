@@ -117,12 +117,12 @@ fn application(
         Some(7_000_222) => (format!("the client secret of {client} has expired (AADSTS7000222)"), new_secret),
         Some(700_016) => (
             format!("there is no application {client} in the tenant {tenant} (AADSTS700016)"),
-            "check client_id and tenant_id: entra.microsoft.com → App registrations → the application → \
+            "check `client_id` and `tenant_id`: entra.microsoft.com → App registrations → the application → \
              Overview".to_owned(),
         ),
         Some(90_002 | 900_021 | 900_023) => (
             format!("there is no tenant {tenant} (AADSTS{})", code.unwrap_or_default()),
-            "check tenant_id (entra.microsoft.com → Overview → Tenant ID), and `cloud` if the tenant is not in the \
+            "check `tenant_id` (entra.microsoft.com → Overview → Tenant ID), and `cloud` if the tenant is not in the \
              public cloud".to_owned(),
         ),
         Some(7_000_112) => (
@@ -136,7 +136,7 @@ fn application(
         ),
         Some(500_011) => (
             format!("the tenant {tenant} has no {} (AADSTS500011): {words}", audience.name()),
-            "check tenant_id, which must be the tenant of the mailboxes or of the storage account, and \
+            "check `tenant_id`, which must be the tenant of the mailboxes or of the storage account, and \
              `cloud`".to_owned(),
         ),
         Some(53_003 | 530_004) => (
@@ -145,7 +145,7 @@ fn application(
         ),
         _ => (
             format!("Entra ID returned no token for {client} ({status}): {words}"),
-            "check tenant_id, client_id and client_secret; details: entra.microsoft.com → Enterprise applications → \
+            "check `tenant_id`, `client_id` and `client_secret`; details: entra.microsoft.com → Enterprise applications → \
              the application → Sign-in logs → Service principal sign-ins"
                 .to_owned(),
         ),
@@ -208,7 +208,7 @@ mod tests {
         for (code, message, help) in [
             (7_000_215, "does not accept the client secret of c", "the systemd credential graph-secret"),
             (7_000_222, "has expired", "az ad app credential reset --id c --append"),
-            (700_016, "no application c in the tenant t", "check client_id"),
+            (700_016, "no application c in the tenant t", "check `client_id`"),
             (90_002, "no tenant t", "Tenant ID"),
             (65_001, "no consent for Office 365 Exchange Online", "SMTP.SendAsApp"),
             (1, "returned no token for c (401): AADSTS1: Words of ….", "Sign-in logs"),

@@ -109,7 +109,7 @@ const OF_TOKENS: &[Meaning] = &[
         &[401..=401],
         NONE,
         "the account `{account}` does not accept the token of {sign_in} ({code}){said}",
-        "the identity must belong to the tenant that the storage account's subscription trusts; check tenant_id, \
+        "the identity must belong to the tenant that the storage account's subscription trusts; check `tenant_id`, \
          `cloud`, and this machine's clock",
     )
     .only(Only::Entra),

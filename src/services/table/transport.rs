@@ -108,7 +108,7 @@ impl Transport {
         let mut builder = builder.connect_timeout(TO_CONNECT).read_timeout(TO_READ).timeout(IN_ALL);
         let wrong = |error: &reqwest::Error| {
             TableError::new(format!("cannot prepare TLS: {}", http::innermost(error)))
-                .help("install the system's certificates (package ca-certificates), or set ca_file")
+                .help("install the system's certificates (package ca-certificates), or set `ca_file`")
         };
         if let Some(found) = authorities {
             let found = found.iter().map(|certificate| reqwest::Certificate::from_der(certificate));

@@ -114,7 +114,8 @@ pub(super) fn classify(reply: &Reply, connection: &GraphConnection) -> Verdict {
         }),
         401 => connection_fails(
             format!("Graph does not accept the token of {who}: {words}"),
-            "check tenant_id (it must be the mailbox's tenant), `cloud`, and this machine's clock".to_owned(),
+            "check `tenant_id` (it must be the mailbox's tenant), `cloud`, and this machine's clock"
+                .to_owned(),
         ),
         400.. if reply.code == "ErrorSendAsDenied" => connection_fails(
             format!("{mailbox} may not send with this sender: {words}"),
@@ -140,7 +141,7 @@ pub(super) fn classify(reply: &Reply, connection: &GraphConnection) -> Verdict {
         ),
         429 | 503 | 509 => connection_fails(
             format!("Graph currently accepts no mail from {mailbox}: {words}"),
-            "leadflow tries again when Graph allows it; per_minute sets a slower pace".to_owned(),
+            "leadflow tries again when Graph allows it; `per_minute` sets a slower pace".to_owned(),
         ),
         407 => connection_fails(
             format!("a proxy in front of Graph requires a login: {words}"),

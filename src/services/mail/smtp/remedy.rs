@@ -28,7 +28,8 @@ pub(super) const WAITED_OUT: &str =
     "leadflow tries again, and the mails wait; check the mail server if it persists";
 const FOR_NAME: &str = "the server does not accept the name that this machine gives in EHLO: set the connection's `helo` to \
                         this machine's full host name, such as helo = \"vm1.contoso.example\"";
-const FOR_PORT: &str = "check host, port and security: `tls` is usually port 465 and `starttls` port 587";
+const FOR_PORT: &str =
+    "check `host`, `port` and `security`: `tls` is usually port 465 and `starttls` port 587";
 const FOR_PROTECTION: &str = "the server requires TLS first: write security = \"starttls\" and port = 587";
 const FOR_LOGIN: &str =
     "the server requires a login: write login = { username = \"…\", password = { credential = \"…\" } }";

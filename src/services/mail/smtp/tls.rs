@@ -26,7 +26,7 @@ impl Tls {
         let config = match &smtp.ca_file {
             Some(path) => trusting(path)?,
             None => http::tls_of_system().ok_or_else(|| {
-                let help = "install the system's certificates (package ca-certificates), or set ca_file";
+                let help = "install the system's certificates (package ca-certificates), or set `ca_file`";
                 let message =
                     format!("cannot prepare TLS for {}: there are no authorities to trust", smtp.host);
                 ConnectError::new(message, Some(help))
