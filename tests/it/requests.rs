@@ -159,7 +159,7 @@ fn mails_of_the_outbox_are_shown_retried_and_dropped() {
             "mail 1: 1 rows",
             "sales@contoso.example  held  554 this is spam",
             "run 1 of leads",
-            "connections  relay",
+            "connections      relay",
             "Subject: 1 rows",
         ],
     );
