@@ -1,15 +1,46 @@
-//! The authorities of a `ca_file`: what it holds, or what it is instead and how to make PEM of it.
+//! Whom TLS trusts: the system's authorities, or those of a `ca_file`, what it holds, or what it is instead and how to
+//! make PEM of it.
 
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_platform_verifier::BuilderVerifierExt as _;
 
 use crate::platform::ownership::{LARGEST_AUTHORITIES, read_plain};
 use crate::text::advice::Advice;
 use crate::text::foreign;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+/// How long the system's authorities are kept. They are some hundred files, and reading them costs as
+/// much as reading a thousand rows.
+const KEPT: Duration = Duration::from_hours(1);
+
+/// Trusts the system's authorities; `None` where there are none to be found.
+pub(crate) fn tls_of_system() -> Option<ClientConfig> {
+    static LAST: Mutex<Option<(Instant, ClientConfig)>> = Mutex::new(None);
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    if last.as_ref().is_none_or(|(read, _)| read.elapsed() >= KEPT) {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let tls = builder.ok()?.with_platform_verifier().ok()?.with_no_client_auth();
+        *last = Some((Instant::now(), tls));
+    }
+    last.as_ref().map(|(_, tls)| tls.clone())
+}
+
+/// Trusts the authorities of this file. Reads it.
+pub(crate) fn tls_of(path: &Path) -> Result<ClientConfig, Advice> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(read(path)?);
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let builder = builder.map_err(|error| Advice::new(format!("cannot prepare TLS: {error}")))?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
 
 /// The certificates of the file, one at least. Reads it.
 pub(crate) fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, Advice> {

@@ -10,3 +10,4 @@ pub(crate) mod package;
 pub(crate) mod pieces;
 pub mod secrets;
 pub mod telemetry;
+pub(crate) mod tls;

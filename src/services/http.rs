@@ -2,44 +2,26 @@
 //! no credential leaves for another host.
 
 use std::error::Error as _;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use reqwest::header::HeaderMap;
-use rustls::ClientConfig;
-use rustls_platform_verifier::BuilderVerifierExt as _;
 
-use crate::services::tls::{TlsFault, Trust};
+use crate::platform::authorities;
+use crate::platform::tls::{TlsFault, Trust};
 use crate::text::foreign;
 
 /// Characters of a reason that are shown: it may hold names of a certificate, or what a proxy has said.
 const SHOWN: usize = 300;
-/// How long the system's authorities are kept. They are some hundred files, and reading them costs as
-/// much as reading a thousand rows.
-const KEPT: Duration = Duration::from_hours(1);
 
 /// A client to be finished that trusts the system's authorities.
 pub(crate) fn builder() -> reqwest::ClientBuilder {
-    match tls_of_system() {
+    match authorities::tls_of_system() {
         Some(tls) => bare_builder().tls_backend_preconfigured(tls),
         // It tries once more and says what is missing.
         None => bare_builder(),
     }
-}
-
-/// Trusts the system's authorities; `None` where there are none to be found.
-pub(crate) fn tls_of_system() -> Option<ClientConfig> {
-    static LAST: Mutex<Option<(Instant, ClientConfig)>> = Mutex::new(None);
-    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
-    if last.as_ref().is_none_or(|(read, _)| read.elapsed() >= KEPT) {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-        let tls = builder.ok()?.with_platform_verifier().ok()?.with_no_client_auth();
-        *last = Some((Instant::now(), tls));
-    }
-    last.as_ref().map(|(_, tls)| tls.clone())
 }
 
 /// A client builder, without the authorities that it trusts.

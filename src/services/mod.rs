@@ -5,7 +5,6 @@ pub(crate) mod http;
 pub mod mail;
 mod online;
 pub mod table;
-pub(crate) mod tls;
 
 use std::fmt;
 

@@ -1,11 +1,12 @@
 //! Care of the state: its alarms, what is old, a copy of it, and what it forgets of a person.
 
-use std::io;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::postgres::LONG;
 use super::sqlite::Database;
 use super::{Backend, NewMessage, Store, StoreError};
 use crate::alarm::AlarmUpdate;
@@ -21,17 +22,44 @@ pub struct Retention {
     pub answers: Timestamp,
 }
 
+/// A part of what the backend keeps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// A file.
+    File(PathBuf),
+    /// A column of a database.
+    Column {
+        /// Its table, or what the server notes of it.
+        table: String,
+        /// Its name.
+        column: String,
+    },
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Column { table, column } => write!(f, "the column {column} of the table {table}"),
+        }
+    }
+}
+
 /// What a search for a text through all that the backend keeps has found.
 #[derive(Debug, Default)]
 pub struct AbsenceReport {
     /// Files that were read.
     pub files: usize,
-    /// Their bytes.
+    /// Columns of a database that were read.
+    pub columns: usize,
+    /// The bytes of both.
     pub bytes: u64,
-    /// Files that still contain the text.
-    pub left: Vec<PathBuf>,
-    /// Files that could not be looked at, and why.
-    pub unreadable: Vec<(PathBuf, io::Error)>,
+    /// What still contains the text.
+    pub left: Vec<Place>,
+    /// What could not be looked at, and why.
+    pub unreadable: Vec<(Place, String)>,
+    /// What may still hold the text and cannot be searched from here, in a sentence.
+    pub out_of_reach: Option<&'static str>,
 }
 
 /// Whether a text names a person.
@@ -48,8 +76,14 @@ impl Store {
         mail: Option<NewMessage>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.commit_alarms(&update, mail.as_ref(), now)).await
+        match &self.backend {
+            Backend::Sqlite(sqlite) => {
+                sqlite.call(move |db| db.commit_alarms(&update, mail.as_ref(), now)).await
+            }
+            Backend::Postgres(postgres) => {
+                postgres.call(async move |db| db.commit_alarms(&update, mail.as_ref(), now).await).await
+            }
+        }
     }
 
     /// Deletes what is older than it is kept. The seen rows stay. Returns how many runs are deleted.
@@ -57,8 +91,12 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn prune(&self, retention: Retention) -> Result<usize, StoreError> {
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.prune(&retention)).await
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.prune(&retention)).await,
+            Backend::Postgres(postgres) => {
+                postgres.call_for(LONG, async move |db| db.prune(&retention).await).await
+            }
+        }
     }
 
     /// Forgets some of the tables that were left before this moment. Returns whether there may be more to
@@ -67,8 +105,12 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn prune_sources(&self, before: Timestamp) -> Result<bool, StoreError> {
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.prune_sources(before)).await
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.prune_sources(before)).await,
+            Backend::Postgres(postgres) => {
+                postgres.call_for(LONG, async move |db| db.prune_sources(before).await).await
+            }
+        }
     }
 
     /// Gives flows that have read nothing yet this baseline.
@@ -81,8 +123,12 @@ impl Store {
         baseline: Timestamp,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.preset_baseline(&flows, baseline, now)).await
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.preset_baseline(&flows, baseline, now)).await,
+            Backend::Postgres(postgres) => {
+                postgres.call(async move |db| db.preset_baseline(&flows, baseline, now).await).await
+            }
+        }
     }
 
     /// Gives what is known of a flow to another name.
@@ -92,19 +138,24 @@ impl Store {
     pub async fn rename(&self, old: &str, new: &str) -> Result<(), StoreError> {
         let old = old.to_owned();
         let new = new.to_owned();
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.rename(&old, &new)).await
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.rename(&old, &new)).await,
+            Backend::Postgres(postgres) => postgres.call(async move |db| db.rename(&old, &new).await).await,
+        }
     }
 
     /// Writes a whole copy of the state, also while a daemon works on it. Nobody else can read it, from its first
     /// byte; it has its name when it is whole, and nothing is left of one that fails.
     ///
     /// # Errors
-    /// When the file is there already or cannot be written, or others may change its folder; and as every operation.
+    /// When the file is there already or cannot be written, or others may change its folder; [`StoreError::NoBackup`]; and as
+    /// every operation.
     pub async fn back_up(&self, file: &Path) -> Result<(), StoreError> {
         let file = file.to_owned();
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.back_up(&file)).await
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.back_up(&file)).await,
+            Backend::Postgres(_) => Err(StoreError::NoBackup),
+        }
     }
 
     /// Names this state; a copy has the same name.
@@ -112,8 +163,10 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn identity(&self) -> Result<String, StoreError> {
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(|db| db.identity()).await
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.call(|db| db.identity()).await,
+            Backend::Postgres(postgres) => postgres.call(async move |db| db.identity().await).await,
+        }
     }
 
     /// Looks through the whole state, and names it.
@@ -121,8 +174,10 @@ impl Store {
     /// # Errors
     /// [`StoreError::Damaged`] with the first thing that is wrong, and as every operation.
     pub async fn verify(&self) -> Result<String, StoreError> {
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(|db| db.check().and_then(|()| db.identity())).await
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.call(|db| db.check().and_then(|()| db.identity())).await,
+            Backend::Postgres(postgres) => postgres.call(async |db| db.verify().await).await,
+        }
     }
 
     /// The numbers of all mails whose text is kept.
@@ -130,8 +185,10 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn kept_messages(&self) -> Result<Vec<i64>, StoreError> {
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(|db| db.kept_messages()).await
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.call(|db| db.kept_messages()).await,
+            Backend::Postgres(postgres) => postgres.call(async move |db| db.kept_messages().await).await,
+        }
     }
 
     /// Forgets a mail's text and subject, here and in the history. Returns whether it could: one that
@@ -140,8 +197,12 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn erase_message(&self, mail: i64) -> Result<bool, StoreError> {
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.erase_message(mail)).await
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.erase_message(mail)).await,
+            Backend::Postgres(postgres) => {
+                postgres.call_for(LONG, async move |db| db.erase_message(mail).await).await
+            }
+        }
     }
 
     /// Whether the mail is still to be sent, or is being sent.
@@ -149,8 +210,10 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn is_waiting(&self, mail: i64) -> Result<bool, StoreError> {
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.is_waiting(mail)).await
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.is_waiting(mail)).await,
+            Backend::Postgres(postgres) => postgres.call(async move |db| db.is_waiting(mail).await).await,
+        }
     }
 
     /// Replaces every text of the history that is found; the subject of a mail that is still to be sent
@@ -159,8 +222,12 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn erase_texts(&self, is_found: IsFound) -> Result<usize, StoreError> {
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.erase_texts(&*is_found)).await
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.erase_texts(&*is_found)).await,
+            Backend::Postgres(postgres) => {
+                postgres.call_for(LONG, async move |db| db.erase_texts(&*is_found).await).await
+            }
+        }
     }
 
     /// Removes what deleted texts leave behind in the backend. Returns whether it could: not while somebody reads.
@@ -168,8 +235,10 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn purge_remains(&self) -> Result<bool, StoreError> {
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(Database::purge_remains).await
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.call(Database::purge_remains).await,
+            Backend::Postgres(postgres) => postgres.call_for(LONG, async |db| db.purge_remains().await).await,
+        }
     }
 
     /// Looks through all that the backend keeps, as it keeps it, for a text that must not be there any more. Where
@@ -178,7 +247,11 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn prove_absent(&self, is_found: IsFound) -> Result<AbsenceReport, StoreError> {
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| Ok(db.prove_absent(&*is_found))).await
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.call(move |db| Ok(db.prove_absent(&*is_found))).await,
+            Backend::Postgres(postgres) => {
+                postgres.call_for(LONG, async move |db| db.prove_absent(&*is_found).await).await
+            }
+        }
     }
 }

@@ -137,6 +137,24 @@ pub enum StoreError {
         /// What it said.
         message: String,
     },
+    /// The server that has the state cannot be used, or not now.
+    #[error("cannot use the state database {place}: {what}; {help}")]
+    Postgres {
+        /// What that means.
+        kind: Kind,
+        /// The database and its server.
+        place: String,
+        /// What happened.
+        what: String,
+        /// What to do about it.
+        help: String,
+    },
+    /// The server that has the state makes its copies itself.
+    #[error(
+        "leadflow does not copy a state that lies in PostgreSQL; use pg_dump, or the backups of the server itself: see \
+         docs/high-availability.md"
+    )]
+    NoBackup,
     /// A later version of leadflow has written the database.
     #[error(
         "the state in {folder} was written by a later leadflow (its schema is {schema}; this one, leadflow {version}, \
@@ -201,7 +219,7 @@ impl StoreError {
     /// What it means for who asked.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Backend { kind, .. } => *kind,
+            Self::Backend { kind, .. } | Self::Postgres { kind, .. } => *kind,
             Self::LeaseEnded => Kind::Transient,
             Self::RunOver(_) | Self::NameTaken(_) => Kind::Conflict,
             Self::Replaced(_) | Self::TakenOver | Self::Damaged { .. } => Kind::Fatal,
@@ -215,6 +233,7 @@ impl StoreError {
             | Self::Foreign { .. }
             | Self::NoWal(_)
             | Self::NotOurs(_)
+            | Self::NoBackup
             | Self::Stopped
             | Self::Later { .. }
             | Self::Earlier { .. }

@@ -6,12 +6,14 @@
 //! the backend is busy for now, somebody else was first, a person must act, or the backend can no longer be trusted.
 
 pub mod admin;
+mod changes;
 #[cfg(test)]
 mod conformance;
 mod error;
 mod marker;
 pub mod nodes;
 pub mod outbox;
+mod postgres;
 pub mod queries;
 pub mod requests;
 pub mod runs;
@@ -19,22 +21,27 @@ mod sqlite;
 pub mod state;
 
 use std::path::Path;
+use std::sync::Arc;
 
-pub use admin::{AbsenceReport, IsFound, Retention};
+pub use admin::{AbsenceReport, IsFound, Place, Retention};
+pub use changes::Changes;
 pub use error::{Kind, StoreError};
 pub use nodes::{Beat, LEASE, NewNode, NodeRecord, TakenOver};
 pub use outbox::{
     AttemptRecord, Begin, ConnectionFailure, ConnectionRest, DeferredFlow, NewMessage, QueuedMessage,
     SendLimits,
 };
+use postgres::Postgres;
+pub use postgres::Tokens;
 pub use queries::{
     AlarmFacts, FlowOverview, MessageRecord, OutboxEntry, OutboxFilter, Provenance, RunFilter,
 };
 pub use requests::{Answer, Request};
 pub use runs::{Claim, ClaimedRun, FailedRun, NewRun, ScanResult, Source, SourceRequest};
-pub use sqlite::{Changes, LeaseClock, Lock, OldRows, Owner};
 use sqlite::{Database, Shared};
+pub use sqlite::{LeaseClock, Lock, OldRows, Owner};
 
+use crate::flow::PostgresConnection;
 use crate::platform::blocking::Runner;
 
 /// The open state; clones are the same one.
@@ -43,11 +50,13 @@ pub struct Store {
     backend: Backend,
 }
 
-/// Where the state lies. A second backend is another variant, whose operations are each one round trip.
+/// Where the state lies.
 #[derive(Debug, Clone)]
 enum Backend {
     /// In a database of the state folder.
     Sqlite(Shared),
+    /// In a database that several machines may share.
+    Postgres(Postgres),
 }
 
 impl Store {
@@ -69,6 +78,29 @@ impl Store {
         let opened =
             Database::open_to_read(folder).map_err(|failure| StoreError::from(failure).in_folder(folder));
         Ok(Self::in_sqlite(opened?))
+    }
+
+    /// Opens the state of a database server, which is made or brought on if need be.
+    ///
+    /// # Errors
+    /// When it cannot be reached, does not let us in, or has no database for us; each says what to do.
+    pub async fn connect(
+        connection: &PostgresConnection,
+        tokens: Option<Arc<dyn Tokens>>,
+    ) -> Result<Self, StoreError> {
+        Ok(Self { backend: Backend::Postgres(Postgres::connect(connection, tokens).await?) })
+    }
+
+    /// Opens the state of a database server to be read: nothing is made or brought on. `None` where there is none yet.
+    ///
+    /// # Errors
+    /// As [`Store::connect`], and where the state is not of this version.
+    pub async fn connect_to_read(
+        connection: &PostgresConnection,
+        tokens: Option<Arc<dyn Tokens>>,
+    ) -> Result<Option<Self>, StoreError> {
+        let opened = Postgres::connect_to_read(connection, tokens).await?;
+        Ok(opened.map(|postgres| Self { backend: Backend::Postgres(postgres) }))
     }
 
     fn in_sqlite(database: Database) -> Self {
@@ -97,21 +129,28 @@ impl Store {
     #[doc(hidden)]
     #[must_use]
     pub fn for_another(&self) -> Self {
-        let Backend::Sqlite(sqlite) = &self.backend;
-        Self { backend: Backend::Sqlite(sqlite.for_another()) }
+        match &self.backend {
+            Backend::Sqlite(sqlite) => Self { backend: Backend::Sqlite(sqlite.for_another()) },
+            Backend::Postgres(_) => self.clone(),
+        }
     }
 
     /// The same state for a process that does its work elsewhere.
     #[must_use]
     pub fn by(self, runner: Runner) -> Self {
-        let Backend::Sqlite(sqlite) = self.backend;
-        Self { backend: Backend::Sqlite(sqlite.by(runner)) }
+        let backend = match self.backend {
+            Backend::Sqlite(sqlite) => Backend::Sqlite(sqlite.by(runner)),
+            Backend::Postgres(postgres) => Backend::Postgres(postgres.by(runner)),
+        };
+        Self { backend }
     }
 
     /// Where operations are done.
     pub fn runner(&self) -> &Runner {
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.runner()
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.runner(),
+            Backend::Postgres(postgres) => postgres.runner(),
+        }
     }
 
     /// A statement for the backend itself, at once and on this thread, for who plays a process and puts faults into its
@@ -121,19 +160,25 @@ impl Store {
     /// When it fails.
     #[doc(hidden)]
     pub fn raw(&self, statement: &str) -> Result<Option<String>, StoreError> {
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.raw(statement)
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.raw(statement),
+            Backend::Postgres(postgres) => postgres.raw(statement),
+        }
     }
 
     /// Tells whether anybody has written to the state, without a look into it; all of it counts as unseen.
     pub fn changes(&self) -> Changes {
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.changes()
+        match &self.backend {
+            Backend::Sqlite(sqlite) => Changes::ByLog(sqlite.changes()),
+            Backend::Postgres(_) => Changes::Unseen,
+        }
     }
 
-    /// Whether the state is still the one that was opened, and not deleted or replaced.
+    /// Whether the state is still the one that was opened, and not deleted or replaced. A server looks after its own.
     pub fn is_in_place(&self) -> bool {
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.is_in_place()
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.is_in_place(),
+            Backend::Postgres(_) => true,
+        }
     }
 }

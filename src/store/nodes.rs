@@ -63,8 +63,10 @@ pub struct Beat {
 impl Store {
     /// Whether other processes may work on the state at the same time, so that a lease is to be renewed.
     pub fn has_leases(&self) -> bool {
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.has_leases()
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.has_leases(),
+            Backend::Postgres(_) => true,
+        }
     }
 
     /// The process begins its work: its claims are its own from now on, and what nodes left under way that are gone is
@@ -74,8 +76,10 @@ impl Store {
     /// # Errors
     /// [`StoreError::NameHeld`] while the lease of another process of this name holds; and as every operation.
     pub async fn take_over(&self, node: NewNode, now: Timestamp) -> Result<TakenOver, StoreError> {
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.take_over(&node, now)).await
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.take_over(&node, now)).await,
+            Backend::Postgres(postgres) => postgres.take_over(node, now).await,
+        }
     }
 
     /// Renews the lease from this moment on, and takes over from nodes whose lease has ended.
@@ -83,8 +87,10 @@ impl Store {
     /// # Errors
     /// [`StoreError::TakenOver`], and as every operation.
     pub async fn beat(&self, digest: String, now: Timestamp) -> Result<Beat, StoreError> {
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.beat(&digest, now)).await
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.beat(&digest, now)).await,
+            Backend::Postgres(postgres) => postgres.call(async move |db| db.beat(&digest, now).await).await,
+        }
     }
 
     /// The process ends its work in order, with nothing under way any more.
@@ -92,8 +98,10 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn leave(&self) -> Result<(), StoreError> {
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(Database::leave).await
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.call(Database::leave).await,
+            Backend::Postgres(postgres) => postgres.call(async move |db| db.leave().await).await,
+        }
     }
 
     /// The nodes that have joined and did not leave, by name.
@@ -101,8 +109,10 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn nodes(&self) -> Result<Vec<NodeRecord>, StoreError> {
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(|db| db.nodes()).await
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.call(|db| db.nodes()).await,
+            Backend::Postgres(postgres) => postgres.call(async move |db| db.nodes().await).await,
+        }
     }
 
     /// Forgets a node that does not come back. Returns whether there was one that is not alive.
@@ -111,7 +121,9 @@ impl Store {
     /// As every operation.
     pub async fn forget_node(&self, name: &str) -> Result<bool, StoreError> {
         let name = name.to_owned();
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.forget_node(&name)).await
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.forget_node(&name)).await,
+            Backend::Postgres(postgres) => postgres.call(async move |db| db.forget_node(&name).await).await,
+        }
     }
 }

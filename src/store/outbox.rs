@@ -124,8 +124,10 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn due_lanes(&self, now: Timestamp) -> Result<Vec<Vec<String>>, StoreError> {
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.due_lanes(now)).await
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.due_lanes(now)).await,
+            Backend::Postgres(postgres) => postgres.call(async move |db| db.due_lanes(now).await).await,
+        }
     }
 
     /// When the next mail is to be tried; `None` while nothing waits.
@@ -133,8 +135,10 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn next_try(&self) -> Result<Option<Timestamp>, StoreError> {
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(|db| db.next_try()).await
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.call(|db| db.next_try()).await,
+            Backend::Postgres(postgres) => postgres.call(async move |db| db.next_try().await).await,
+        }
     }
 
     /// Claims the next mail of these connections whose time has come. Those that have waited for their flow's
@@ -154,8 +158,12 @@ impl Store {
         now: Timestamp,
     ) -> Result<Option<QueuedMessage>, StoreError> {
         let lane = lane.to_vec();
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.next_message(&lane, now)).await
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.next_message(&lane, now)).await,
+            Backend::Postgres(postgres) => {
+                postgres.call(async move |db| db.next_message(&lane, now).await).await
+            }
+        }
     }
 
     /// Where a flow has had the mails of its hour, puts off its mails that no server has seen yet, and gives back the
@@ -170,8 +178,14 @@ impl Store {
         now: Timestamp,
     ) -> Result<Option<DeferredFlow>, StoreError> {
         let flow = flow.to_owned();
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.defer_flow_if_used_up(&flow, per_hour, now)).await
+        match &self.backend {
+            Backend::Sqlite(sqlite) => {
+                sqlite.call(move |db| db.defer_flow_if_used_up(&flow, per_hour, now)).await
+            }
+            Backend::Postgres(postgres) => {
+                postgres.call(async move |db| db.defer_flow_if_used_up(&flow, per_hour, now).await).await
+            }
+        }
     }
 
     /// Puts off every mail that would take the same connections: none of them can be reached. The claims on them
@@ -186,8 +200,12 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let lane = lane.to_vec();
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.defer_lane(&lane, until, now)).await
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.defer_lane(&lane, until, now)).await,
+            Backend::Postgres(postgres) => {
+                postgres.call(async move |db| db.defer_lane(&lane, until, now).await).await
+            }
+        }
     }
 
     /// Commits that the mail is being sent over this connection, before its first command goes out.
@@ -204,8 +222,14 @@ impl Store {
         now: Timestamp,
     ) -> Result<Begin, StoreError> {
         let connection = connection.to_owned();
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.begin_sending(mail, &connection, limits, now)).await
+        match &self.backend {
+            Backend::Sqlite(sqlite) => {
+                sqlite.call(move |db| db.begin_sending(mail, &connection, limits, now)).await
+            }
+            Backend::Postgres(postgres) => {
+                postgres.call(async move |db| db.begin_sending(mail, &connection, limits, now).await).await
+            }
+        }
     }
 
     /// Records what became of a try, and what that makes of the mail's run and of its lane.
@@ -213,8 +237,12 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn record_attempt(&self, attempt: AttemptRecord, now: Timestamp) -> Result<(), StoreError> {
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.record_attempt(&attempt, now)).await
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.record_attempt(&attempt, now)).await,
+            Backend::Postgres(postgres) => {
+                postgres.call(async move |db| db.record_attempt(&attempt, now).await).await
+            }
+        }
     }
 
     /// Notes that a mail connection has failed once more.
@@ -226,8 +254,14 @@ impl Store {
         failure: ConnectionFailure,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.record_connection_failure(&failure, now)).await
+        match &self.backend {
+            Backend::Sqlite(sqlite) => {
+                sqlite.call(move |db| db.record_connection_failure(&failure, now)).await
+            }
+            Backend::Postgres(postgres) => {
+                postgres.call(async move |db| db.record_connection_failure(&failure, now).await).await
+            }
+        }
     }
 
     /// Mails that broke at this connection before are not to blame: it has broken at another one, too.
@@ -236,8 +270,12 @@ impl Store {
     /// As every operation.
     pub async fn clear_suspicion(&self, connection: &str, but: i64) -> Result<(), StoreError> {
         let connection = connection.to_owned();
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.clear_suspicion(&connection, but)).await
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.clear_suspicion(&connection, but)).await,
+            Backend::Postgres(postgres) => {
+                postgres.call(async move |db| db.clear_suspicion(&connection, but).await).await
+            }
+        }
     }
 
     /// Notes that a mail connection works. Where it has taken a mail, others in the middle of which it broke are to
@@ -251,8 +289,14 @@ impl Store {
         taken: Option<i64>,
     ) -> Result<(), StoreError> {
         let connection = connection.to_owned();
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.record_connection_success(&connection, taken)).await
+        match &self.backend {
+            Backend::Sqlite(sqlite) => {
+                sqlite.call(move |db| db.record_connection_success(&connection, taken)).await
+            }
+            Backend::Postgres(postgres) => {
+                postgres.call(async move |db| db.record_connection_success(&connection, taken).await).await
+            }
+        }
     }
 
     /// Lets every waiting mail be tried at `now`: somebody has started leadflow or changed its file.
@@ -260,8 +304,10 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn retry_all_now(&self, now: Timestamp) -> Result<(), StoreError> {
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.retry_all_now(now)).await
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.retry_all_now(now)).await,
+            Backend::Postgres(postgres) => postgres.call(async move |db| db.retry_all_now(now).await).await,
+        }
     }
 
     /// Mails that this owner was sending, and whose replies it could not record, are uncertain and wait again; its
@@ -270,7 +316,11 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn mark_interrupted_uncertain(&self, now: Timestamp) -> Result<usize, StoreError> {
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.mark_interrupted_uncertain(now)).await
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.mark_interrupted_uncertain(now)).await,
+            Backend::Postgres(postgres) => {
+                postgres.call(async move |db| db.mark_interrupted_uncertain(now).await).await
+            }
+        }
     }
 }

@@ -124,8 +124,10 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn find_runs(&self, filter: RunFilter) -> Result<Vec<Run>, StoreError> {
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.find_runs(&filter)).await
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.find_runs(&filter)).await,
+            Backend::Postgres(postgres) => postgres.call(async move |db| db.find_runs(&filter).await).await,
+        }
     }
 
     /// The run of that number.
@@ -133,8 +135,10 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn run(&self, id: i64) -> Result<Option<Run>, StoreError> {
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.run(id)).await
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.run(id)).await,
+            Backend::Postgres(postgres) => postgres.call(async move |db| db.run(id).await).await,
+        }
     }
 
     /// The steps of a run, in their order.
@@ -142,8 +146,10 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn steps(&self, run: i64) -> Result<Vec<RecordedStep>, StoreError> {
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.steps(run)).await
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.steps(run)).await,
+            Backend::Postgres(postgres) => postgres.call(async move |db| db.steps(run).await).await,
+        }
     }
 
     /// The mails of a run, with what became of them.
@@ -151,8 +157,10 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn mails_of(&self, run: i64) -> Result<Vec<MessageRecord>, StoreError> {
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.mails_of(run)).await
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.mails_of(run)).await,
+            Backend::Postgres(postgres) => postgres.call(async move |db| db.mails_of(run).await).await,
+        }
     }
 
     /// The names of every flow that was ever seen.
@@ -160,8 +168,10 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn flow_names(&self) -> Result<Vec<String>, StoreError> {
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(|db| db.flow_names()).await
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.call(|db| db.flow_names()).await,
+            Backend::Postgres(postgres) => postgres.call(async move |db| db.flow_names().await).await,
+        }
     }
 
     /// What `leadflow list` shows of these flows, in their order.
@@ -169,8 +179,12 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn overview(&self, flows: Vec<String>) -> Result<Vec<FlowOverview>, StoreError> {
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| flows.iter().map(|flow| db.overview(flow)).collect()).await
+        match &self.backend {
+            Backend::Sqlite(sqlite) => {
+                sqlite.call(move |db| flows.iter().map(|flow| db.overview(flow)).collect()).await
+            }
+            Backend::Postgres(postgres) => postgres.call(async move |db| db.overview(&flows).await).await,
+        }
     }
 
     /// When the flow was first seen; `None` if it never was.
@@ -179,8 +193,10 @@ impl Store {
     /// As every operation.
     pub async fn seen(&self, flow: &str) -> Result<Option<Timestamp>, StoreError> {
         let flow = flow.to_owned();
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.seen(&flow)).await
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.seen(&flow)).await,
+            Backend::Postgres(postgres) => postgres.call(async move |db| db.seen(&flow).await).await,
+        }
     }
 
     /// What the statistics need of each run of a flow that began at `since` or later.
@@ -189,8 +205,12 @@ impl Store {
     /// As every operation.
     pub async fn samples(&self, flow: &str, since: Timestamp) -> Result<Vec<Sample>, StoreError> {
         let flow = flow.to_owned();
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.samples(&flow, since)).await
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.samples(&flow, since)).await,
+            Backend::Postgres(postgres) => {
+                postgres.call(async move |db| db.samples(&flow, since).await).await
+            }
+        }
     }
 
     /// How many mails of a flow still wait; one that is being sent waits, too.
@@ -199,8 +219,10 @@ impl Store {
     /// As every operation.
     pub async fn waiting_mails(&self, flow: &str) -> Result<i64, StoreError> {
         let flow = flow.to_owned();
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.waiting_mails(&flow)).await
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.waiting_mails(&flow)).await,
+            Backend::Postgres(postgres) => postgres.call(async move |db| db.waiting_mails(&flow).await).await,
+        }
     }
 
     /// Mails of the outbox, oldest first.
@@ -208,8 +230,10 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn outbox(&self, filter: OutboxFilter) -> Result<Vec<OutboxEntry>, StoreError> {
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.outbox(filter)).await
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.outbox(filter)).await,
+            Backend::Postgres(postgres) => postgres.call(async move |db| db.outbox(filter).await).await,
+        }
     }
 
     /// The RFC 5322 text of a mail, where it is still kept.
@@ -217,8 +241,10 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn message_bytes(&self, mail: i64) -> Result<Option<Vec<u8>>, StoreError> {
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.message_bytes(mail)).await
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.message_bytes(mail)).await,
+            Backend::Postgres(postgres) => postgres.call(async move |db| db.message_bytes(mail).await).await,
+        }
     }
 
     /// What was last done with each of these rows, in their order; `None` for one that is not known.
@@ -231,8 +257,12 @@ impl Store {
         ids: Vec<RowId>,
     ) -> Result<Vec<Option<Provenance>>, StoreError> {
         let flow = flow.to_owned();
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.last_provenance(&flow, &ids)).await
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.last_provenance(&flow, &ids)).await,
+            Backend::Postgres(postgres) => {
+                postgres.call(async move |db| db.last_provenance(&flow, &ids).await).await
+            }
+        }
     }
 
     /// Everything that was done with a row, oldest first.
@@ -241,8 +271,12 @@ impl Store {
     /// As every operation.
     pub async fn provenance(&self, flow: &str, id: RowId) -> Result<Vec<Provenance>, StoreError> {
         let flow = flow.to_owned();
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.provenance(&flow, id)).await
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.provenance(&flow, id)).await,
+            Backend::Postgres(postgres) => {
+                postgres.call(async move |db| db.provenance(&flow, id).await).await
+            }
+        }
     }
 
     /// What the alarms follow from.
@@ -250,7 +284,9 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn alarm_facts(&self) -> Result<AlarmFacts, StoreError> {
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(|db| db.alarm_facts()).await
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.call(|db| db.alarm_facts()).await,
+            Backend::Postgres(postgres) => postgres.call(async move |db| db.alarm_facts().await).await,
+        }
     }
 }

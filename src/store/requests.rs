@@ -113,8 +113,12 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn add_request(&self, request: Request, now: Timestamp) -> Result<i64, StoreError> {
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.add_request(&request, now)).await
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.add_request(&request, now)).await,
+            Backend::Postgres(postgres) => {
+                postgres.call(async move |db| db.add_request(&request, now).await).await
+            }
+        }
     }
 
     /// Takes the requests that wait, in their order. What needs no run is done and taken away; a request for a run
@@ -123,8 +127,10 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn take_requests(&self, now: Timestamp) -> Result<Vec<(i64, Request)>, StoreError> {
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.take_requests(now)).await
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.take_requests(now)).await,
+            Backend::Postgres(postgres) => postgres.call(async move |db| db.take_requests(now).await).await,
+        }
     }
 
     /// Refuses a request, in a sentence.
@@ -132,8 +138,12 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn refuse_request(&self, id: i64, answer: String) -> Result<(), StoreError> {
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.refuse_request(id, &answer)).await
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.refuse_request(id, &answer)).await,
+            Backend::Postgres(postgres) => {
+                postgres.call(async move |db| db.refuse_request(id, &answer).await).await
+            }
+        }
     }
 
     /// What became of a request.
@@ -141,7 +151,9 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn answer(&self, id: i64) -> Result<Answer, StoreError> {
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.answer(id)).await
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.answer(id)).await,
+            Backend::Postgres(postgres) => postgres.call(async move |db| db.answer(id).await).await,
+        }
     }
 }

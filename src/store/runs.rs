@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::postgres::LONG;
 use super::{Backend, NewMessage, OldRows, Store, StoreError};
 use crate::history::{Outcome, RecordedStep, RunOrder};
 use crate::planner::ScheduleState;
@@ -127,8 +128,16 @@ impl Store {
         flows: Vec<(String, bool)>,
         now: Timestamp,
     ) -> Result<BTreeMap<String, ScheduleState>, StoreError> {
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.schedule_states(flows.iter().map(|(name, is_on)| (name, *is_on)), now)).await
+        match &self.backend {
+            Backend::Sqlite(sqlite) => {
+                sqlite
+                    .call(move |db| db.schedule_states(flows.iter().map(|(name, is_on)| (name, *is_on)), now))
+                    .await
+            }
+            Backend::Postgres(postgres) => {
+                postgres.call(async move |db| db.schedule_states(&flows, now).await).await
+            }
+        }
     }
 
     /// Records that what is due counts as late from now on: a start, a reload, or the end of a downtime.
@@ -136,8 +145,12 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn set_on_time_since(&self, now: Timestamp) -> Result<(), StoreError> {
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.set_on_time_since(now)).await
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.set_on_time_since(now)).await,
+            Backend::Postgres(postgres) => {
+                postgres.call(async move |db| db.set_on_time_since(now).await).await
+            }
+        }
     }
 
     /// The clock was set back by this much: the moments that the baseline of a table follows from, and when mails
@@ -146,8 +159,12 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn clock_went_back(&self, by: SignedDuration, now: Timestamp) -> Result<(), StoreError> {
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.clock_went_back(by, now)).await
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.clock_went_back(by, now)).await,
+            Backend::Postgres(postgres) => {
+                postgres.call(async move |db| db.clock_went_back(by, now).await).await
+            }
+        }
     }
 
     /// Claims runs, each on its own; a slot counts as taken once the end of its run is recorded. A run of this owner
@@ -157,8 +174,10 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn claim_runs(&self, runs: Vec<NewRun>) -> Result<Vec<Claim>, StoreError> {
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.claim_runs(&runs)).await
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.claim_runs(&runs)).await,
+            Backend::Postgres(postgres) => postgres.call(async move |db| db.claim_runs(&runs).await).await,
+        }
     }
 
     /// Takes back claims of runs that have done nothing yet; what asked for them waits again.
@@ -166,8 +185,12 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn withdraw_runs(&self, claims: Vec<ClaimedRun>) -> Result<(), StoreError> {
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.withdraw_runs(&claims)).await
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.withdraw_runs(&claims)).await,
+            Backend::Postgres(postgres) => {
+                postgres.call(async move |db| db.withdraw_runs(&claims).await).await
+            }
+        }
     }
 
     /// Ends the runs that this owner has under way: they are interrupted, and what they were made for stays due. Returns
@@ -176,8 +199,10 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn interrupt_runs(&self, now: Timestamp) -> Result<usize, StoreError> {
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.interrupt_runs(now)).await
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.interrupt_runs(now)).await,
+            Backend::Postgres(postgres) => postgres.call(async move |db| db.interrupt_runs(now).await).await,
+        }
     }
 
     /// Every table that the flow reads or has read.
@@ -186,8 +211,10 @@ impl Store {
     /// As every operation.
     pub async fn sources(&self, flow: &str) -> Result<Vec<Source>, StoreError> {
         let flow = flow.to_owned();
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.sources(&flow)).await
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.sources(&flow)).await,
+            Backend::Postgres(postgres) => postgres.call(async move |db| db.sources(&flow).await).await,
+        }
     }
 
     /// The source that is known by this number or has that identity, and has it from now on; it is made if the flow has
@@ -196,8 +223,12 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn open_source(&self, request: SourceRequest) -> Result<Source, StoreError> {
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.open_source(&request)).await
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.open_source(&request)).await,
+            Backend::Postgres(postgres) => {
+                postgres.call(async move |db| db.open_source(&request).await).await
+            }
+        }
     }
 
     /// The baseline that the flow's next source gets, if `recover` has said so.
@@ -206,8 +237,12 @@ impl Store {
     /// As every operation.
     pub async fn preset_baseline_of(&self, flow: &str) -> Result<Option<Timestamp>, StoreError> {
         let flow = flow.to_owned();
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.preset_baseline_of(&flow)).await
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.preset_baseline_of(&flow)).await,
+            Backend::Postgres(postgres) => {
+                postgres.call(async move |db| db.preset_baseline_of(&flow).await).await
+            }
+        }
     }
 
     /// Rows of the source from before this moment are not mailed.
@@ -215,8 +250,12 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn set_baseline(&self, source: i64, baseline: Timestamp) -> Result<(), StoreError> {
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.set_baseline(source, baseline)).await
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.set_baseline(source, baseline)).await,
+            Backend::Postgres(postgres) => {
+                postgres.call(async move |db| db.set_baseline(source, baseline).await).await
+            }
+        }
     }
 
     /// Which version of each of these rows of a source is seen, in their order; `None` for none.
@@ -228,8 +267,12 @@ impl Store {
         source: i64,
         ids: Vec<RowId>,
     ) -> Result<Vec<Option<RowVersion>>, StoreError> {
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.seen_rows(source, &ids)).await
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.seen_rows(source, &ids)).await,
+            Backend::Postgres(postgres) => {
+                postgres.call(async move |db| db.seen_rows(source, &ids).await).await
+            }
+        }
     }
 
     /// Which version of each of these rows of a source was mailed, in their order; `None` for none. Of a row that
@@ -242,8 +285,12 @@ impl Store {
         source: i64,
         ids: Vec<RowId>,
     ) -> Result<Vec<Option<RowVersion>>, StoreError> {
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.mailed_rows(source, &ids)).await
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.mailed_rows(source, &ids)).await,
+            Backend::Postgres(postgres) => {
+                postgres.call(async move |db| db.mailed_rows(source, &ids).await).await
+            }
+        }
     }
 
     /// Commits a run: seen rows, mails, watermark and run record, all or nothing. The mails are taken one at a
@@ -258,8 +305,12 @@ impl Store {
         scan: ScanResult,
         mails: impl Iterator<Item = io::Result<NewMessage>> + Send + 'static,
     ) -> Result<(), StoreError> {
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.commit_run(run, &scan, mails)).await
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.commit_run(run, &scan, mails)).await,
+            Backend::Postgres(postgres) => {
+                postgres.call_for(LONG, async move |db| db.commit_run(run, scan, mails).await).await
+            }
+        }
     }
 
     /// Commits runs that processed no row, all or nothing. All are of one owner, which loses its claims together: where
@@ -269,8 +320,12 @@ impl Store {
     /// # Errors
     /// As [`Store::commit_run`]; then nothing of any of them has moved.
     pub async fn commit_empty_scans(&self, runs: Vec<(i64, Arc<ScanResult>)>) -> Result<(), StoreError> {
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.commit_empty_scans(&runs)).await
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.commit_empty_scans(&runs)).await,
+            Backend::Postgres(postgres) => {
+                postgres.call(async move |db| db.commit_empty_scans(&runs).await).await
+            }
+        }
     }
 
     /// Ends a run that failed; nothing has moved.
@@ -278,7 +333,11 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn fail_run(&self, run: i64, failed: FailedRun, now: Timestamp) -> Result<(), StoreError> {
-        let Backend::Sqlite(sqlite) = &self.backend;
-        sqlite.call(move |db| db.fail_run(run, &failed, now)).await
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.fail_run(run, &failed, now)).await,
+            Backend::Postgres(postgres) => {
+                postgres.call(async move |db| db.fail_run(run, &failed, now).await).await
+            }
+        }
     }
 }

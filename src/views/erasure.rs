@@ -22,7 +22,7 @@ pub struct ErasureView {
     /// What is left, or could not be searched.
     pub left: Vec<LeftView>,
     /// What is not leadflow's to erase.
-    pub not_touched: &'static str,
+    pub not_touched: String,
 }
 
 /// What is gone.
@@ -58,6 +58,9 @@ pub struct LookedAtView {
     pub mails: usize,
     /// Files of the state folder and of mail folders.
     pub files: usize,
+    /// Columns of the database that has the state, where a server has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub columns: Option<usize>,
     /// Their size.
     pub bytes: u64,
 }
@@ -82,7 +85,7 @@ pub struct LeftView {
 
 impl ErasureView {
     /// Of what was done; `from_tables` says that rows were to go, too.
-    pub fn new(person: &str, report: &ErasureReport, from_tables: bool, not_touched: &'static str) -> Self {
+    pub fn new(person: &str, report: &ErasureReport, from_tables: bool, not_touched: String) -> Self {
         let ErasureReport { erased, rows, searched, tables, left, looked_for, .. } = report;
         let table = |TableName { connection, table }: &TableName| TableView {
             connection: connection.clone(),
@@ -106,6 +109,7 @@ impl ErasureView {
                 rows: tables.scanned,
                 mails: searched.mails,
                 files: searched.files,
+                columns: (searched.columns > 0).then_some(searched.columns),
                 bytes: searched.bytes,
             },
             left: left.iter().map(left_over).collect(),

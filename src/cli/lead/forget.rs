@@ -60,7 +60,7 @@ pub(super) async fn forget(loaded: &Loaded, arguments: &Arguments) -> anyhow::Re
     }
     let report = erasure::erase(config, scope, arguments.table).await;
     if arguments.json {
-        let view = ErasureView::new(&arguments.person, &report, arguments.table, NOT_TOUCHED);
+        let view = ErasureView::new(&arguments.person, &report, arguments.table, not_touched(&report));
         output::print_json(&view)?;
     } else {
         output::print(&text_of(&report, arguments))?;
@@ -107,10 +107,14 @@ fn text_of(report: &ErasureReport, arguments: &Arguments) -> String {
     }
     let _ = writeln!(
         text,
-        "verified: searched {} of {}, {} and {} ({}) again",
+        "verified: searched {} of {}, {}{} and {} ({}) again",
         count(tables.scanned, "row"),
         count(tables.read.len(), "table"),
         count(searched.mails, "kept mail"),
+        match searched.columns {
+            0 => String::new(),
+            columns => format!(", {} of the database", count(columns, "column")),
+        },
         count(searched.files, "file"),
         output::counted(searched.bytes, "byte")
     );
@@ -126,7 +130,14 @@ fn text_of(report: &ErasureReport, arguments: &Arguments) -> String {
     } else {
         let _ = writeln!(text, "not done:{}", lines_of(left.iter()));
     }
-    text + NOT_TOUCHED
+    text + &not_touched(report)
+}
+
+fn not_touched(report: &ErasureReport) -> String {
+    match report.searched.out_of_reach {
+        Some(more) => format!("{NOT_TOUCHED}; {more}"),
+        None => NOT_TOUCHED.to_owned(),
+    }
 }
 
 /// What was not found in all that was searched, or in the rows alone that stay.

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::transport::Exchange;
 use crate::flow::{Audience, Entra, Identity};
-use crate::services::tls::Trust;
+use crate::platform::tls::Trust;
 use crate::text::advice::Advice;
 use crate::text::foreign;
 

@@ -27,9 +27,9 @@ use crate::flow::{Audience, GraphConnection};
 use crate::outbox::Receipt;
 use crate::platform::clock::Clock;
 use crate::platform::lease::Lease;
+use crate::platform::tls::Trust;
 use crate::services::entra::{Token, Tokens};
 use crate::services::http::{self, NoAnswer};
-use crate::services::tls::Trust;
 use verdict::{Reply, Verdict};
 
 const TO_CONNECT: Duration = Duration::from_secs(10);

@@ -7,8 +7,8 @@ use super::answer::Answer;
 use super::refusal;
 use super::target::{SignIn, Target};
 use super::transport::Failure;
+use crate::platform::tls::Trust;
 use crate::services::entra::EntraError;
-use crate::services::tls::Trust;
 use crate::text::advice::Advice;
 use crate::text::foreign;
 

@@ -10,6 +10,7 @@ pub(in crate::store) mod outbox;
 pub(in crate::store) mod requests;
 pub(in crate::store) mod runs;
 pub(in crate::store) mod sources;
+pub(in crate::store) mod values;
 
 use jiff::Timestamp;
 
@@ -72,6 +73,15 @@ macro_rules! conforms {
             sources::a_flow_does_not_return_to_a_table_that_is_half_forgotten,
             sources::what_runs_are_due_since_follows_a_clock_that_is_set_back,
             sources::another_table_is_not_due_later_because_the_clock_was_ahead_at_the_last_run,
+            values::a_text_of_others_is_kept_whatever_is_in_it,
+            values::what_is_wrong_is_kept_whatever_is_in_it,
+            values::nothing_is_known_by_a_name_that_nothing_can_have,
+            values::names_are_told_apart_and_ordered_by_their_bytes,
+            values::mails_without_a_break_go_before_those_with_one,
+            values::numbers_and_moments_are_kept_however_great_they_are,
+            values::of_nothing_there_is_nothing,
+            values::a_great_mail_is_given_back_byte_by_byte,
+            values::a_hundred_thousand_rows_are_one_commit,
         }
     };
     ($state:expr; $($room:ident::$test:ident,)*) => {$(

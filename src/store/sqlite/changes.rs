@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 /// Watches the write-ahead log, which every write of whatever process makes longer or younger.
 #[derive(Debug)]
-pub struct Changes {
+pub struct LogChanges {
     log: PathBuf,
     seen: Option<Seen>,
 }
@@ -23,7 +23,7 @@ struct Seen {
 /// Two writes within the clock tick of a file system have the same time; they are not so far apart.
 const SETTLED: Duration = Duration::from_secs(1);
 
-impl Changes {
+impl LogChanges {
     /// Of the database of a state folder; all of it counts as unseen.
     pub(crate) fn of(folder: &Path) -> Self {
         Self { log: folder.join("leadflow.db-wal"), seen: None }
@@ -66,7 +66,7 @@ mod tests {
     #[test]
     fn a_write_is_seen_once_it_has_settled_and_never_missed() {
         let folder = tempfile::tempdir().unwrap();
-        let mut changes = Changes::of(folder.path());
+        let mut changes = LogChanges::of(folder.path());
         assert!(changes.any() && changes.any(), "nothing can show a change");
         let mut store = Database::open(folder.path()).unwrap();
         let mut leave = || drop(store.add_request(&Request::Off("leads".to_owned()), Timestamp::UNIX_EPOCH));

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::in_place::FILES;
 use super::{Database, Failure};
 use crate::platform::pieces::find_in_file;
-use crate::store::AbsenceReport;
+use crate::store::{AbsenceReport, Place};
 
 const FORGOTTEN: &str = "(forgotten)";
 const FORGOTTEN_JSON: &str = "{\"forgotten\":true}";
@@ -155,11 +155,11 @@ fn look_through(folder: &Path, is_found: &dyn Fn(&str) -> bool) -> AbsenceReport
                 absence.files += 1;
                 absence.bytes += bytes;
                 if is_named {
-                    absence.left.push(path);
+                    absence.left.push(Place::File(path));
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => absence.unreadable.push((path, error)),
+            Err(error) => absence.unreadable.push((Place::File(path), error.to_string())),
         }
     }
     absence

@@ -38,7 +38,7 @@ use rusqlite::Connection;
 
 use in_place::OpenFiles;
 
-pub use changes::Changes;
+pub(super) use changes::LogChanges;
 pub(crate) use failure::Failure;
 pub use lock::{Lock, Owner};
 pub use nodes::LeaseClock;

@@ -132,6 +132,34 @@ impl OldRows {
         }
         Ok(())
     }
+
+    /// The next of them in the order of their ids, once they are settled: at most so many after that one.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub(in crate::store) fn piece(
+        &self,
+        after: Option<RowId>,
+        most: usize,
+    ) -> Result<Vec<RowMark>, StoreError> {
+        Ok(self.piece_of(after, most)?)
+    }
+
+    fn piece_of(&self, after: Option<RowId>, most: usize) -> Result<Vec<RowMark>, Failure> {
+        let Some(file) = &self.file else {
+            let begin = after.map_or(0, |last| self.recent.partition_point(|mark| mark.id <= last));
+            return Ok(self.recent[begin..].iter().take(most).copied().collect());
+        };
+        let file = file.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ask = file.0.prepare_cached(
+            "SELECT key, version FROM marks WHERE ?1 IS NULL OR key > ?1 ORDER BY key LIMIT ?2",
+        )?;
+        let found = ask
+            .query_map(params![after.map(|id| id.0), i64::try_from(most).unwrap_or(i64::MAX)], |row| {
+                Ok(RowMark { id: RowId(row.get(0)?), version: RowVersion(row.get(1)?) })
+            })?;
+        Ok(found.collect::<Result<_, _>>()?)
+    }
 }
 
 fn open(folder: &Path) -> rusqlite::Result<(Connection, NamedTempFile)> {
@@ -176,6 +204,13 @@ mod tests {
             })
             .unwrap();
             assert!(found.len() == 3_100 && found.is_sorted());
+            let mut pieces: Vec<RowId> = Vec::new();
+            for length in [900, 900, 900, 400, 0] {
+                let piece = old.piece(pieces.last().copied(), 900).unwrap();
+                assert_eq!(piece.len(), length);
+                pieces.extend(piece.iter().map(|mark| mark.id));
+            }
+            assert_eq!(pieces, found);
             drop(old);
             assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left");
         }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::in_place::OpenFiles;
-use super::{Changes, Database, Failure};
+use super::{Database, Failure, LogChanges};
 use crate::platform::blocking::{Runner, Worker};
 use crate::platform::faults::block_point;
 use crate::store::StoreError;
@@ -54,8 +54,8 @@ impl Shared {
     }
 
     /// A database in memory has nothing that could show a change.
-    pub(in crate::store) fn changes(&self) -> Changes {
-        Changes::of(self.files.as_ref().map_or(Path::new("/nonexistent"), |files| files.folder()))
+    pub(in crate::store) fn changes(&self) -> LogChanges {
+        LogChanges::of(self.files.as_ref().map_or(Path::new("/nonexistent"), |files| files.folder()))
     }
 
     /// Whether the state is still the one that was opened, and not deleted or replaced.

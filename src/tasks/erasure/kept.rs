@@ -12,7 +12,7 @@ use crate::flow::{Config, MailConnection, TableConnection};
 use crate::platform::ownership::{open_inside, remove_inside};
 use crate::platform::pieces::find_in_file;
 use crate::rows::row::RowId;
-use crate::store::{IsFound, Store, StoreError, state};
+use crate::store::{IsFound, Place, Store, StoreError, state};
 
 /// What was erased.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -34,10 +34,14 @@ pub struct Erased {
 pub struct Searched {
     /// Files of the state folder and of mail folders.
     pub files: usize,
-    /// Their bytes.
+    /// Columns of a database that has the state.
+    pub columns: usize,
+    /// The bytes of both.
     pub bytes: u64,
     /// Mails whose text is kept, decoded.
     pub mails: usize,
+    /// What may still hold the text and cannot be searched, in a sentence.
+    pub out_of_reach: Option<&'static str>,
 }
 
 /// Tries to empty the write-ahead log while a daemon reads, and the pause between two.
@@ -121,7 +125,7 @@ pub(super) fn erase_folders(config: &Config, person: &Person, left: &mut Vec<Lef
             Ok(true) => erased.push(path),
             Ok(false) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => left.push(unreadable(&path, &error)),
+            Err(error) => left.push(unreadable_file(&path, &error)),
         }
     }
     erased
@@ -147,15 +151,25 @@ pub(super) async fn search_state(
         }
     }
     let absence = store.prove_absent(names(person)).await?;
-    left.extend(absence.left.iter().map(|path| still_there(path)));
-    left.extend(absence.unreadable.iter().map(|(path, error)| unreadable(path, error)));
-    Ok(Searched { files: absence.files, bytes: absence.bytes, mails: kept.len() })
+    left.extend(absence.left.iter().map(still_there));
+    left.extend(absence.unreadable.iter().map(|(place, why)| unreadable(place, why)));
+    Ok(Searched {
+        files: absence.files,
+        columns: absence.columns,
+        bytes: absence.bytes,
+        mails: kept.len(),
+        out_of_reach: absence.out_of_reach,
+    })
 }
 
-fn still_there(path: &Path) -> Leftover {
+fn still_there(place: &Place) -> Leftover {
+    let kind = match place {
+        Place::File(_) => "file",
+        Place::Column { .. } => "table",
+    };
     Leftover {
-        what: format!("the name or address is still in {}", path.display()),
-        help: "run the command again; what is left then is not from leadflow: look into the file".to_owned(),
+        what: format!("the name or address is still in {place}"),
+        help: format!("run the command again; what is left then is not from leadflow: look into the {kind}"),
     }
 }
 
@@ -191,11 +205,11 @@ pub(super) fn search_files(
                 if let Some(found) = (!is_in_use).then(|| databases::search(&path, person)).flatten() {
                     left.push(found);
                 } else if is_named {
-                    left.push(still_there(&path));
+                    left.push(still_there(&Place::File(path)));
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => left.push(unreadable(&path, &error)),
+            Err(error) => left.push(unreadable_file(&path, &error)),
         }
     }
     searched
@@ -244,7 +258,7 @@ fn files_of(folder: &Path, left: &mut Vec<Leftover>) -> Vec<PathBuf> {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => {
-                left.push(unreadable(&folder, &error));
+                left.push(unreadable_file(&folder, &error));
                 continue;
             }
         };
@@ -254,16 +268,20 @@ fn files_of(folder: &Path, left: &mut Vec<Leftover>) -> Vec<PathBuf> {
                 Ok((path, kind)) if kind.is_file() => files.push(path),
                 // A link leads to what is not leadflow's, a pipe or socket keeps nothing.
                 Ok(_) => {}
-                Err(error) => left.push(unreadable(&folder, &error)),
+                Err(error) => left.push(unreadable_file(&folder, &error)),
             }
         }
     }
     files
 }
 
-fn unreadable(path: &Path, error: &io::Error) -> Leftover {
+fn unreadable(place: &Place, why: &str) -> Leftover {
     Leftover {
-        what: format!("cannot search {}: {error}", path.display()),
+        what: format!("cannot search {place}: {why}"),
         help: "let this user read and delete it, then run the command again".to_owned(),
     }
+}
+
+fn unreadable_file(path: &Path, error: &io::Error) -> Leftover {
+    unreadable(&Place::File(path.to_owned()), &error.to_string())
 }

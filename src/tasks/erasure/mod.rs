@@ -186,7 +186,7 @@ async fn verify(config: &Config, person: &Person, with_tables: bool, report: &mu
     report.searched = Searched {
         files: of_files.files + of_state.files,
         bytes: of_files.bytes + of_state.bytes,
-        mails: of_state.mails,
+        ..of_state
     };
 }
 

@@ -209,9 +209,9 @@ fn erasure() -> ErasureView {
         erased: ErasedView { mails: vec![1], texts: 1, files: vec![text()], rows: 1 },
         looked_for: LookedForView { address: true, name: true },
         rows_that_stay: 1,
-        looked_at: LookedAtView { tables: vec![table], rows: 1, mails: 1, files: 1, bytes: 1 },
+        looked_at: LookedAtView { tables: vec![table], rows: 1, mails: 1, files: 1, columns: None, bytes: 1 },
         left: vec![LeftView { what: text(), help: text() }],
-        not_touched: "",
+        not_touched: String::new(),
     }
 }
 

@@ -4,6 +4,7 @@ pub mod condition;
 mod connection;
 mod identity;
 mod mailbox;
+mod postgres;
 mod secret;
 mod table;
 #[cfg(test)]
@@ -28,6 +29,7 @@ pub use connection::{
 
 pub use identity::{Audience, Cloud, Entra, Identity};
 pub use mailbox::Mailbox;
+pub use postgres::{PostgresConnection, PostgresCredential, PostgresServer};
 pub use secret::SecretSource;
 pub use table::{FlowTable, KEYS, NoConnection, NotifyOn, TableRef};
 

@@ -5,8 +5,8 @@ use super::reply::Reply;
 use super::transport::TransportError;
 use super::verdict::is_about_helo;
 use crate::flow::{Security, SmtpConnection};
+use crate::platform::tls::{TlsFault, Trust};
 use crate::services::mail::ConnectError;
-use crate::services::tls::{TlsFault, Trust};
 
 /// How far a connection has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,10 +1,9 @@
 //! Whom a connection trusts, and TLS over it.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, RootCertStore};
+
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -12,7 +11,6 @@ use super::ConnectError;
 use super::transport::Stream;
 use crate::flow::SmtpConnection;
 use crate::platform::authorities;
-use crate::services::http;
 
 /// The other end, as it has to prove itself.
 pub(super) struct Tls {
@@ -24,8 +22,8 @@ impl Tls {
     /// With the authorities of `ca_file`, or else the system's.
     pub(super) fn new(smtp: &SmtpConnection) -> Result<Self, ConnectError> {
         let config = match &smtp.ca_file {
-            Some(path) => trusting(path)?,
-            None => http::tls_of_system().ok_or_else(|| {
+            Some(path) => authorities::tls_of(path)?,
+            None => authorities::tls_of_system().ok_or_else(|| {
                 let help = "install the system's certificates (package ca-certificates), or set `ca_file`";
                 let message =
                     format!("cannot prepare TLS for {}: there are no authorities to trust", smtp.host);
@@ -43,14 +41,4 @@ impl Tls {
     pub(super) async fn over(&self, stream: Box<dyn Stream>) -> std::io::Result<TlsStream<Box<dyn Stream>>> {
         self.connector.connect(self.name.clone(), stream).await
     }
-}
-
-fn trusting(path: &Path) -> Result<ClientConfig, ConnectError> {
-    let found = authorities::read(path)?;
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(found);
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let builder = builder.map_err(|error| ConnectError::new(format!("cannot prepare TLS: {error}"), None))?;
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }

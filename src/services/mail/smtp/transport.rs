@@ -19,7 +19,7 @@ use tokio::time::timeout;
 
 use super::reply::{Reply, ReplyError, ReplyReader, cleaned};
 use super::tls::Tls;
-use crate::services::tls::TlsFault;
+use crate::platform::tls::TlsFault;
 
 /// Bytes that are taken in at a time.
 const PIECE: usize = 4 << 10;

@@ -1,0 +1,107 @@
+//! Looks at the tables of the database, makes them, and brings them to the schema of this version.
+
+use refinery::{Migration, Runner};
+
+use super::connect::SESSION;
+use super::{Client, Failure, execute, maybe_row, row};
+
+/// The schema of this version.
+const SCHEMA: i32 = 1;
+
+const MIGRATIONS: [(&str, &str); SCHEMA as usize] = [("V1__state", include_str!("migrations/V1__state.sql"))];
+
+/// What the library keeps its versions in.
+const HISTORY: &str = "refinery_schema_history";
+
+/// Tables that every schema has, and hardly another program.
+const OURS: [&str; 4] = ["flows", "keys", "mails", "recipients"];
+
+/// One process at a time brings a database on.
+const LOCK: i64 = 0x6c65_6164_666c_6f77;
+
+impl Client {
+    /// Makes the tables, or brings them to this version. Several processes may be at it at the same moment.
+    pub(super) async fn bring_to_schema(&mut self) -> Result<(), Failure> {
+        match self.schema().await? {
+            Some(SCHEMA) => return Ok(()),
+            Some(later) if later > SCHEMA => return Err(later_schema(later)),
+            Some(_) => {}
+            None => self.check_is_free().await?,
+        }
+        // Tables that others use are waited for, and much may have to be written anew.
+        self.batch_execute("SET lock_timeout = '60s'; SET statement_timeout = 0").await?;
+        execute(self, "SELECT pg_advisory_lock($1)", &[&LOCK]).await?;
+        let done = self.migrate().await;
+        execute(self, "SELECT pg_advisory_unlock($1)", &[&LOCK]).await?;
+        self.batch_execute(SESSION).await?;
+        done
+    }
+
+    /// Whether there is a state of this version.
+    pub(super) async fn check_schema_to_read(&mut self) -> Result<bool, Failure> {
+        match self.schema().await? {
+            Some(SCHEMA) => Ok(true),
+            Some(later) if later > SCHEMA => Err(later_schema(later)),
+            Some(earlier) => Err(earlier_schema(earlier)),
+            None => Ok(false),
+        }
+    }
+
+    async fn migrate(&mut self) -> Result<(), Failure> {
+        let migration = |(name, text): &(&str, &str)| Migration::unapplied(name, text);
+        let migrations: Vec<_> =
+            MIGRATIONS.iter().map(migration).collect::<Result<_, _>>().map_err(Failure::Migration)?;
+        Runner::new(&migrations)
+            .set_abort_missing(false)
+            .run_async(&mut ***self)
+            .await
+            .map_err(Failure::Migration)?;
+        Ok(())
+    }
+
+    /// The newest schema that was made; `None` where there is none.
+    async fn schema(&mut self) -> Result<Option<i32>, Failure> {
+        let place = row(self, "SELECT current_schema()::text, to_regclass($1)::text", &[&HISTORY]).await?;
+        let (schema, history): (Option<String>, Option<String>) = (place.get(0), place.get(1));
+        if schema.is_none() {
+            return Err(Failure::Refused {
+                what: "its search path names no schema that is there".to_owned(),
+                help: "CREATE SCHEMA leadflow, and ALTER ROLE … SET search_path = leadflow".to_owned(),
+            });
+        }
+        if history.is_none() {
+            return Ok(None);
+        }
+        let found = maybe_row(self, "SELECT max(version) FROM refinery_schema_history", &[]).await?;
+        Ok(found.and_then(|row| row.get(0)))
+    }
+
+    /// That no other program has tables of these names.
+    async fn check_is_free(&mut self) -> Result<(), Failure> {
+        let ask = "SELECT relname::text FROM pg_class WHERE relnamespace = current_schema()::regnamespace
+            AND relname = ANY ($1) LIMIT 1";
+        let Some(found) = maybe_row(self, ask, &[&OURS.as_slice()]).await? else { return Ok(()) };
+        let table: String = found.get(0);
+        Err(Failure::Refused {
+            what: format!("it has a table `{table}` of another program"),
+            help: "name a database of its own in `settings.postgres`; nothing was changed".to_owned(),
+        })
+    }
+}
+
+fn later_schema(schema: i32) -> Failure {
+    Failure::Refused {
+        what: format!(
+            "it was written by a later leadflow (its schema is {schema}; this one, leadflow {}, supports up to {SCHEMA})",
+            env!("CARGO_PKG_VERSION")
+        ),
+        help: "install the later leadflow on this machine, too; nothing was changed".to_owned(),
+    }
+}
+
+fn earlier_schema(schema: i32) -> Failure {
+    Failure::Refused { what: format!("it is still one of an earlier leadflow (its schema is {schema}, this one reads {SCHEMA})"),
+        help: "start leadflow, or restart it if it runs (sudo systemctl restart leadflow), which upgrades the state; nothing was \
+               changed"
+            .to_owned(), }
+}
