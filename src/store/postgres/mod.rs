@@ -270,6 +270,8 @@ fn from_db(microseconds: i64) -> Timestamp {
 }
 
 #[cfg(test)]
+mod particular;
+#[cfg(test)]
 mod refusals;
 #[cfg(test)]
 mod tests;
