@@ -7,6 +7,7 @@ pub(in crate::store) mod erasure;
 pub(in crate::store) mod identity;
 pub(in crate::store) mod nodes;
 pub(in crate::store) mod outbox;
+pub(in crate::store) mod races;
 pub(in crate::store) mod requests;
 pub(in crate::store) mod runs;
 pub(in crate::store) mod sources;
@@ -106,6 +107,12 @@ macro_rules! conforms_for_nodes {
             nodes::what_may_be_sent_is_counted_for_all_nodes_together,
             nodes::a_connection_that_fails_rests_for_every_node,
             nodes::a_name_is_one_process_while_its_lease_holds,
+            races::of_two_who_claim_of_a_lane_one_gets_its_mail,
+            races::what_comes_of_mails_of_a_run_at_once_is_all_counted,
+            races::no_more_is_begun_at_once_than_a_minute_takes,
+            races::no_more_is_begun_at_once_than_an_hour_takes,
+            races::requests_are_done_once_and_in_their_order,
+            races::failures_that_are_noted_at_once_are_all_counted,
         }
     };
 }

@@ -3,7 +3,7 @@
 use super::*;
 
 /// A state that the first node has opened, whose flow has read a table; and a second node, which has joined.
-async fn two(state: &impl State) -> (Store, Store) {
+pub(super) async fn two(state: &impl State) -> (Store, Store) {
     let first = opened(state).await;
     let second = state.open().await;
     second.take_over(named("second"), at(0)).await.unwrap();
