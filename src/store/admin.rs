@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::postgres::LONG;
 use super::sqlite::Database;
 use super::{Backend, NewMessage, Store, StoreError};
 use crate::alarm::AlarmUpdate;
@@ -94,7 +93,7 @@ impl Store {
         match &self.backend {
             Backend::Sqlite(sqlite) => sqlite.call(move |db| db.prune(&retention)).await,
             Backend::Postgres(postgres) => {
-                postgres.call_for(LONG, async move |db| db.prune(&retention).await).await
+                postgres.call_for_long(async move |db| db.prune(&retention).await).await
             }
         }
     }
@@ -108,7 +107,7 @@ impl Store {
         match &self.backend {
             Backend::Sqlite(sqlite) => sqlite.call(move |db| db.prune_sources(before)).await,
             Backend::Postgres(postgres) => {
-                postgres.call_for(LONG, async move |db| db.prune_sources(before).await).await
+                postgres.call_for_long(async move |db| db.prune_sources(before).await).await
             }
         }
     }
@@ -200,7 +199,7 @@ impl Store {
         match &self.backend {
             Backend::Sqlite(sqlite) => sqlite.call(move |db| db.erase_message(mail)).await,
             Backend::Postgres(postgres) => {
-                postgres.call_for(LONG, async move |db| db.erase_message(mail).await).await
+                postgres.call_for_long(async move |db| db.erase_message(mail).await).await
             }
         }
     }
@@ -225,7 +224,7 @@ impl Store {
         match &self.backend {
             Backend::Sqlite(sqlite) => sqlite.call(move |db| db.erase_texts(&*is_found)).await,
             Backend::Postgres(postgres) => {
-                postgres.call_for(LONG, async move |db| db.erase_texts(&*is_found).await).await
+                postgres.call_for_long(async move |db| db.erase_texts(&*is_found).await).await
             }
         }
     }
@@ -237,7 +236,7 @@ impl Store {
     pub async fn purge_remains(&self) -> Result<bool, StoreError> {
         match &self.backend {
             Backend::Sqlite(sqlite) => sqlite.call(Database::purge_remains).await,
-            Backend::Postgres(postgres) => postgres.call_for(LONG, async |db| db.purge_remains().await).await,
+            Backend::Postgres(postgres) => postgres.call_for_long(async |db| db.purge_remains().await).await,
         }
     }
 
@@ -250,7 +249,7 @@ impl Store {
         match &self.backend {
             Backend::Sqlite(sqlite) => sqlite.call(move |db| Ok(db.prove_absent(&*is_found))).await,
             Backend::Postgres(postgres) => {
-                postgres.call_for(LONG, async move |db| db.prove_absent(&*is_found).await).await
+                postgres.call_for_long(async move |db| db.prove_absent(&*is_found).await).await
             }
         }
     }

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::postgres::LONG;
 use super::{Backend, NewMessage, OldRows, Store, StoreError};
 use crate::history::{Outcome, RecordedStep, RunOrder};
 use crate::planner::ScheduleState;
@@ -308,7 +307,7 @@ impl Store {
         match &self.backend {
             Backend::Sqlite(sqlite) => sqlite.call(move |db| db.commit_run(run, &scan, mails)).await,
             Backend::Postgres(postgres) => {
-                postgres.call_for(LONG, async move |db| db.commit_run(run, scan, mails).await).await
+                postgres.call_for_long(async move |db| db.commit_run(run, scan, mails).await).await
             }
         }
     }

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use deadpool::managed::{Manager, Metrics, RecycleError, RecycleResult};
 use deadpool_postgres::ClientWrapper;
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 use tokio_postgres::{Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -113,6 +113,10 @@ impl Connector {
             .keepalives_idle(KEEP_ALIVE)
             .keepalives_interval(KEEP_ALIVE)
             .keepalives_retries(2);
+        if config.get_hosts().len() > 1 && config.get_target_session_attrs() == TargetSessionAttrs::Any {
+            // After a failover the primary is another one of them.
+            config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+        }
         let place = Place { ca_file: self.ca_file.clone(), ..Place::of_config(&config) };
         let mut last = self.place.lock().unwrap_or_else(PoisonError::into_inner);
         *last = Place { is_entra: last.is_entra, ..place };

@@ -82,6 +82,17 @@ impl From<PoolError<Failure>> for Failure {
 }
 
 impl Failure {
+    /// The way to the server is cut, or there is no server at its end.
+    pub(super) fn is_of_the_way(&self) -> bool {
+        match self {
+            Self::TooLate(_) => true,
+            Self::Database(error) => {
+                error.as_db_error().is_none() && (error.is_closed() || io_error(error).is_some())
+            }
+            _ => false,
+        }
+    }
+
     /// In words, with where it happened.
     pub(super) fn explained(self, connector: &Connector) -> StoreError {
         let place = connector.place();

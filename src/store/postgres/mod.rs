@@ -39,6 +39,7 @@ use std::time::Duration;
 use deadpool::managed::{Object, Pool};
 use deadpool_postgres::{ClientWrapper, Transaction};
 use jiff::Timestamp;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, Statement};
@@ -54,9 +55,11 @@ use crate::store::StoreError;
 /// How long an operation may take, the wait for a connection included.
 const SHORT: Duration = Duration::from_secs(10);
 /// How long one may take that goes over much.
-pub(super) const LONG: Duration = Duration::from_mins(5);
+const LONG: Duration = Duration::from_mins(5);
 /// The most connections of a process.
 const CONNECTIONS: usize = 8;
+/// How many of them may be taken for long at the same time: a lease is renewed over one of the others.
+const FOR_LONG: usize = 5;
 
 /// The open state; clones are the same one.
 #[derive(Clone)]
@@ -64,6 +67,8 @@ pub(super) struct Postgres {
     pool: Pool<Connector>,
     /// Whose claims this process makes: the name that it got when it took over, empty before.
     owner: Arc<Mutex<Arc<str>>>,
+    /// Who has one takes a connection for long.
+    for_long: Arc<Semaphore>,
     runner: Runner,
 }
 
@@ -81,7 +86,7 @@ impl Postgres {
         tokens: Option<Arc<dyn Tokens>>,
     ) -> Result<Self, StoreError> {
         let postgres = Self::new(connection, tokens);
-        postgres.call_for(LONG, async |db| db.bring_to_schema().await).await?;
+        postgres.call_for_long(async |db| db.bring_to_schema().await).await?;
         Ok(postgres)
     }
 
@@ -100,7 +105,12 @@ impl Postgres {
         let builder = Pool::builder(connector).max_size(CONNECTIONS);
         #[expect(clippy::expect_used, reason = "only a timeout without a runtime fails, and none is set")]
         let pool = builder.build().expect("a pool without timeouts");
-        Self { pool, owner: Arc::new(Mutex::new(Arc::from(""))), runner: Runner::default() }
+        Self {
+            pool,
+            owner: Arc::new(Mutex::new(Arc::from(""))),
+            for_long: Arc::new(Semaphore::new(FOR_LONG)),
+            runner: Runner::default(),
+        }
     }
 
     pub(super) fn by(self, runner: Runner) -> Self {
@@ -116,11 +126,19 @@ impl Postgres {
         &self,
         operation: impl AsyncFnOnce(&mut Client) -> Result<T, Failure>,
     ) -> Result<T, StoreError> {
-        self.call_for(SHORT, operation).await
+        self.call_within(SHORT, operation).await
     }
 
-    /// Runs one operation that may take this long.
-    pub(super) async fn call_for<T>(
+    /// Runs one operation that goes over much.
+    pub(super) async fn call_for_long<T>(
+        &self,
+        operation: impl AsyncFnOnce(&mut Client) -> Result<T, Failure>,
+    ) -> Result<T, StoreError> {
+        let _permit = self.for_long.acquire().await.map_err(|_| StoreError::Stopped)?;
+        self.call_within(LONG, operation).await
+    }
+
+    async fn call_within<T>(
         &self,
         limit: Duration,
         operation: impl AsyncFnOnce(&mut Client) -> Result<T, Failure>,
@@ -136,6 +154,10 @@ impl Postgres {
             done
         });
         let done = timeout(limit, whole).await.unwrap_or(Err(Failure::TooLate(limit)));
+        if done.as_ref().is_err_and(Failure::is_of_the_way) {
+            // The other connections lead to where this one led; the next operation must not wait for each of them.
+            self.pool.retain(|_, _| false);
+        }
         done.map_err(|failure| failure.explained(self.pool.manager()))
     }
 

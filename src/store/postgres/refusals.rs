@@ -1,6 +1,7 @@
 //! What keeps a database from being used: each is told with where it happened and what to do.
 
 use std::path::PathBuf;
+use std::process::Command;
 
 use leadflow_test_postgres::{Cluster, Database, SUPERUSER, Stop, shared};
 use rcgen::{CertificateParams, KeyPair};
@@ -80,7 +81,8 @@ async fn who_owns_a_database_needs_no_more() {
     let store = way.open().await.unwrap();
     let again = way.open().await.unwrap();
     assert_eq!(store.identity().await.unwrap(), again.identity().await.unwrap());
-    let url = format!("postgres://{0}:right@127.0.0.1:{1}/{0}", database.name, way.port);
+    // Nobody is at the first of the two.
+    let url = format!("postgres://{0}:right@127.0.0.1:1,127.0.0.1:{1}/{0}", database.name, way.port);
     std::fs::write(way.password.path(), url).unwrap();
     let server = PostgresServer::Url(SecretSource::File(way.password.path().to_owned()));
     let by_url = Store::connect(&PostgresConnection { server, ..way.connection() }, None).await.unwrap();
@@ -210,6 +212,28 @@ async fn what_passes_is_transient_and_connections_come_back() {
     }
     let error = error.unwrap();
     assert!(error.is_passing() && error.to_string().contains("standby"), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_that_stands_still_holds_up_nobody_for_long() {
+    let database = owned();
+    let way = Way::to(&database, &database.name);
+    let store = way.open().await.unwrap();
+    let here = format!("datname = '{0}' AND usename = '{0}'", database.name);
+    let processes =
+        database.sql(&format!("SELECT string_agg(pid::text, ' ') FROM pg_stat_activity WHERE {here}"));
+    let signal = |signal: &str| {
+        let sent = Command::new("kill").arg(signal).args(processes.split(' ')).status();
+        assert!(sent.unwrap().success());
+    };
+    signal("-STOP");
+    // What waits for nothing but a moment has it at once.
+    tokio::time::pause();
+    let error = store.identity().await.unwrap_err();
+    tokio::time::resume();
+    assert!(error.is_passing() && error.to_string().contains("no answer within 10 s"), "{error}");
+    store.identity().await.unwrap();
+    signal("-CONT");
 }
 
 #[tokio::test]
