@@ -58,9 +58,13 @@ impl Client {
                 _ => tables.push((table, vec![column])),
             }
         }
-        for (table, columns) in &tables {
-            self.look_through(table, columns, is_found, &mut report).await?;
-        }
+        let look = async {
+            for (table, columns) in &tables {
+                self.look_through(table, columns, is_found, &mut report).await?;
+            }
+            Ok(())
+        };
+        self.patiently(look).await?;
         for row in rows(self, NOTED, &[]).await? {
             if is_found(row.try_get(2)?) {
                 found_in(&mut report, row.try_get(0)?, row.try_get(1)?);

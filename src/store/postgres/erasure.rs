@@ -75,6 +75,10 @@ impl Client {
     /// Replaces every text of the history that is found; the subject of a mail that is still to be sent
     /// stays with it. Returns how many there were.
     pub(in crate::store) async fn erase_texts(&self, is_found: Finds<'_>) -> Result<usize, Failure> {
+        self.patiently(self.replace_texts(is_found)).await
+    }
+
+    async fn replace_texts(&self, is_found: Finds<'_>) -> Result<usize, Failure> {
         let mut replaced = 0;
         for text in &TEXTS {
             let Text { table, keys, column, only, instead } = text;
@@ -135,12 +139,23 @@ impl Client {
         let mut tables = TEXTS.map(|text| text.table).to_vec();
         tables.push("texts");
         tables.dedup();
-        self.batch_execute("SET statement_timeout = 0").await?;
-        let vacuumed = self.batch_execute(&format!("VACUUM (ANALYZE) {}", tables.join(", "))).await;
-        self.batch_execute("SET statement_timeout = '60s'").await?;
+        let vacuum = format!("VACUUM (ANALYZE) {}", tables.join(", "));
+        let vacuumed = self.patiently(async { Ok(self.batch_execute(&vacuum).await?) }).await;
         match vacuumed {
-            Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => Ok(false),
-            done => Ok(done.map(|()| true)?),
+            Err(Failure::Database(error)) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => Ok(false),
+            done => done.map(|()| true),
         }
+    }
+
+    /// Lets statements take as long as the operation: they go over much, and stop where this process looks at what they
+    /// have found.
+    pub(super) async fn patiently<T>(
+        &self,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        self.batch_execute("SET statement_timeout = 0").await?;
+        let done = work.await;
+        self.batch_execute("SET statement_timeout = '60s'").await?;
+        done
     }
 }

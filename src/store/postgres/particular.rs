@@ -10,7 +10,7 @@ use tokio_postgres::{Client, NoTls};
 use super::identity::TABLES;
 use crate::flow::{PostgresConnection, PostgresCredential, PostgresServer};
 use crate::outbox::RecipientState;
-use crate::store::{IsFound, Kind, NewNode, Place, Store, StoreError};
+use crate::store::{IsFound, Kind, NewNode, Place, Request, Store, StoreError};
 
 const NAME: &str = "Ada Lovelace";
 
@@ -38,6 +38,15 @@ async fn another(database: &Database) -> Client {
     let (client, connection) = tokio_postgres::connect(&place, NoTls).await.unwrap();
     tokio::spawn(connection);
     client
+}
+
+/// Returns once a lock is waited for in this database.
+async fn is_waited_for(other: &Client) {
+    let waits =
+        "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+    while other.query(waits, &[]).await.unwrap().is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 fn column(table: &str, column: &str) -> Place {
@@ -118,6 +127,28 @@ async fn what_the_server_notes_of_values_is_forgotten_with_them() {
 }
 
 #[tokio::test]
+async fn while_one_node_does_requests_no_other_does_later_ones() {
+    let database = shared().database();
+    let first = open(&database, SUPERUSER).await;
+    let second = open(&database, SUPERUSER).await;
+    let now = Timestamp::UNIX_EPOCH;
+    first.schedule_states(vec![("leads".to_owned(), true)], now).await.unwrap();
+    let off = first.add_request(Request::Off("leads".to_owned()), now).await.unwrap();
+    let other = another(&database).await;
+    other.batch_execute("BEGIN; SELECT 1 FROM flows FOR UPDATE").await.unwrap();
+    let later = async {
+        is_waited_for(&other).await;
+        let on = second.add_request(Request::On("leads".to_owned()), now).await.unwrap();
+        assert_eq!(second.take_requests(now).await.unwrap(), [], "it would be on before it is off");
+        other.batch_execute("COMMIT").await.unwrap();
+        on
+    };
+    let (done, on) = tokio::join!(first.take_requests(now), later);
+    assert_eq!(done.unwrap(), [(off, Request::Off("leads".to_owned()))]);
+    assert_eq!(second.take_requests(now).await.unwrap(), [(on, Request::On("leads".to_owned()))]);
+}
+
+#[tokio::test]
 async fn who_claims_a_mail_over_which_somebody_decides_gets_it_as_it_is_then() {
     let database = shared().database();
     let store = open(&database, SUPERUSER).await;
@@ -137,11 +168,7 @@ async fn who_claims_a_mail_over_which_somebody_decides_gets_it_as_it_is_then() {
         store.next_message(&["relay".to_owned()], Timestamp::UNIX_EPOCH + Duration::from_secs(1)).await
     };
     let decide = async {
-        let waits =
-            "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
-        while person.query(waits, &[]).await.unwrap().is_empty() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        is_waited_for(&person).await;
         let redirect = "UPDATE recipients SET state = 'dropped';
             INSERT INTO recipients (mail, position, address, state) VALUES (1, 1, 'new@b.example', 'waiting');
             UPDATE mails SET owner = NULL; COMMIT";
