@@ -1,6 +1,7 @@
 //! Who has a run or a mail in hands, and what becomes of it when the owner is gone.
 
 use super::*;
+use crate::alarm::AlarmUpdate;
 
 /// A run with so many mails, all to the same recipients.
 async fn mailed(store: &Store, mails: usize) -> i64 {
@@ -70,6 +71,7 @@ pub(in crate::store) async fn an_owner_that_was_taken_over_moves_nothing_more(st
     is_over(gone.claim_runs(vec![new]).await.unwrap_err());
     is_over(gone.commit_run(late, scanned(6), std::iter::empty()).await.unwrap_err());
     is_over(gone.set_baseline(HERE, at(6)).await.unwrap_err());
+    is_over(gone.commit_alarms(AlarmUpdate::default(), None, at(6)).await.unwrap_err());
     assert_eq!(store.mails_of(run).await.unwrap(), before);
     assert_eq!(outcome(&store, late).await, Outcome::Interrupted);
 }

@@ -7,6 +7,7 @@ use rusqlite::{Row as DbRow, params};
 
 use super::breaks::blame_mails;
 use super::identity::on_time_since;
+use super::nodes::check_owner;
 use super::outbox::insert_mail;
 use super::{Database, Failure, from_db, to_db};
 use crate::alarm::{AlarmKind, AlarmUpdate, ConnectionState, FlowState, HeldMails, RaisedAlarm};
@@ -153,7 +154,9 @@ impl Database {
         mail: Option<&NewMessage>,
         now: Timestamp,
     ) -> Result<(), Failure> {
+        let clock = self.lease_now();
         let tx = self.db.transaction()?;
+        check_owner(&tx, &self.owner, clock)?;
         for alarm in &update.raised {
             tx.execute(
                 "INSERT INTO alarms (kind, about, since, what) VALUES (?1, ?2, ?3, ?4)
