@@ -1,15 +1,15 @@
 //! Runs that are claimed, given back, or left under way.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use futures::future::try_join4;
 use jiff::Timestamp;
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 
 use super::flows::{SCHEDULE, SEE, schedule_of};
-use super::nodes::{CHECK_OWNER, check_owner, is_owner};
 use super::sources::{COLUMNS, source_of};
-use super::{Client, Db, Failure, Transaction, execute, from_db, row, rows, to_db};
+use super::together::{HOLD_LEASE, Statement};
+use super::{Client, Failure, Transaction, Values, from_db, rows, to_db};
 use crate::history::{Cause, RowRange};
 use crate::planner::ScheduleState;
 use crate::store::{Claim, ClaimedRun, NewRun};
@@ -61,6 +61,9 @@ const INTERRUPT: &str = "WITH over AS (SELECT * FROM runs WHERE outcome = 'runni
         FROM over WHERE runs.id = over.id RETURNING 1)
     SELECT count(*) FROM ended";
 
+/// The runs of some owners, for [`INTERRUPT`].
+const OF_OWNERS: &str = "owner = ANY ($1::text[])";
+
 /// What a claim finds of a flow.
 struct Found {
     flow: i64,
@@ -78,11 +81,12 @@ impl Found {
         !self.is_settled && self.left.is_none_or(|(_, is_ours)| is_ours)
     }
 
-    fn claim(self) -> Claim {
+    /// What becomes of the claim, with the number of the run that has begun.
+    fn claim(self, run: i64) -> Claim {
         match self.left {
             Some((_, false)) => Claim::UnderWay,
             _ if self.is_settled => Claim::Settled(self.schedule),
-            _ => Claim::Won(self.claimed),
+            _ => Claim::Won(ClaimedRun { run, ..self.claimed }),
         }
     }
 }
@@ -90,50 +94,95 @@ impl Found {
 impl Client {
     /// Claims runs, each on its own; a slot counts as taken once the end of its run is recorded. A run of this owner
     /// that was left under way, since its end could not be recorded, is interrupted.
-    pub(in crate::store) async fn claim_runs(&mut self, runs: &[NewRun]) -> Result<Vec<Claim>, Failure> {
-        let owner = self.owner.clone();
-        let tx = self.transaction().await?;
-        let mut found = look(&tx, &owner, runs).await?;
-        for (at, run) in (1_i64..).zip(runs) {
-            if let Some(Found { left: Some((left, true)), .. }) = found.get(&at) {
-                let interrupt = INTERRUPT.replace("WHICH", "id = $1");
-                row(&tx, &interrupt, &[left, &to_db(run.started)]).await?;
-            }
-        }
-        begin(&tx, &owner, runs, &mut found).await?;
-        tx.commit().await?;
-        // Who has the flow in hands at this moment is about to begin a run of it, or to end one.
-        let claim = |at| found.remove(&at).map_or(Claim::UnderWay, Found::claim);
+    pub(in crate::store) async fn claim_runs(&self, runs: &[NewRun]) -> Result<Vec<Claim>, Failure> {
+        let mut found = self.look(runs).await?;
+        let begun = self.begin(runs, &found).await?;
+        let claim = |at| {
+            // Who has the flow in hands at this moment is about to begin a run of it, or to end one.
+            let Some(found) = found.remove(&at) else { return Claim::UnderWay };
+            let run = begun.get(&found.flow).copied().unwrap_or_default();
+            found.claim(run)
+        };
         Ok((1_i64..).zip(runs).map(|(at, _)| at).map(claim).collect())
     }
 
     /// Ends the runs that this owner has under way.
-    pub(in crate::store) async fn interrupt_runs(&mut self, now: Timestamp) -> Result<usize, Failure> {
-        let owner = self.owner.clone();
-        let tx = self.transaction().await?;
-        check_owner(&tx, &owner).await?;
-        let count = interrupt_runs_of(&tx, &[owner.to_string()], now).await?;
-        tx.commit().await?;
-        Ok(count)
+    pub(in crate::store) async fn interrupt_runs(&self, now: Timestamp) -> Result<usize, Failure> {
+        let (interrupt, owner) = (INTERRUPT.replace("WHICH", OF_OWNERS), [self.owner()]);
+        let all: [Statement<'_>; 2] =
+            [(HOLD_LEASE, &[&self.owner()]), (&interrupt, &[&owner.as_slice(), &to_db(now)])];
+        Ok(self.together(&all).await?.pop().map_or(0, |rows| count_of(&rows)))
     }
 
     /// Takes back claims of runs that have done nothing yet; what asked for them waits again.
-    pub(in crate::store) async fn withdraw_runs(&mut self, claims: &[ClaimedRun]) -> Result<(), Failure> {
-        let owner = self.owner.clone();
+    pub(in crate::store) async fn withdraw_runs(&self, claims: &[ClaimedRun]) -> Result<(), Failure> {
         let runs: Vec<i64> = claims.iter().map(|claim| claim.run).collect();
         let first: Vec<i64> =
             claims.iter().filter(|claim| claim.is_first_try).map(|claim| claim.run).collect();
-        let tx = self.transaction().await?;
-        check_owner(&tx, &owner).await?;
         let withdraw = "WITH taken AS (
                 DELETE FROM runs WHERE id = ANY ($1::bigint[]) AND outcome = 'running' AND owner = $3 RETURNING id, flow),
             -- As it was before a claim recorded more than its own slot.
             not_due AS (UPDATE flows SET due_since = NULL FROM taken
                 WHERE flows.id = taken.flow AND taken.id = ANY ($2::bigint[]))
             UPDATE requests SET run = NULL FROM taken WHERE requests.run = taken.id";
-        execute(&tx, withdraw, &[&runs, &first, &&*owner]).await?;
-        tx.commit().await?;
-        Ok(())
+        let all: [Statement<'_>; 2] =
+            [(HOLD_LEASE, &[&self.owner()]), (withdraw, &[&runs, &first, &self.owner()])];
+        self.together(&all).await.map(drop)
+    }
+
+    /// Locks the flows that nobody else has in hands, and looks at them; by the place of each in the list. Leaves the
+    /// transaction open.
+    async fn look(&self, runs: &[NewRun]) -> Result<BTreeMap<i64, Found>, Failure> {
+        let names: Vec<&str> = runs.iter().map(|run| run.flow.as_str()).collect();
+        let started: Vec<i64> = runs.iter().map(|run| to_db(run.started)).collect();
+        let since: Vec<i64> = runs.iter().map(|run| to_db(run.order.since.unwrap_or(run.started))).collect();
+        let due: Vec<Option<i64>> = runs.iter().map(|run| run.order.due.map(to_db)).collect();
+        let is_by_itself: Vec<bool> =
+            runs.iter().map(|run| matches!(run.order.cause, Cause::Schedule | Cause::Retry)).collect();
+        let retry_of: Vec<Option<i64>> = runs.iter().map(|run| run.order.retry_of).collect();
+        let requests: Vec<Option<i64>> = runs.iter().map(|run| run.order.request).collect();
+        let look = LOOK.replace("SCHEDULE", SCHEDULE).replace("COLUMNS", COLUMNS);
+        let of_flows: Values<'_> =
+            &[&names, &started, &since, &due, &is_by_itself, &retry_of, &requests, &self.owner()];
+        let all: [Statement<'_>; 4] = [
+            (HOLD_LEASE, &[&self.owner()]),
+            (SEE, &[&names, &started]),
+            (LOCK, &[&names]),
+            (&look, of_flows),
+        ];
+        let mut found = self.begin_together(&all).await?;
+        let (known, locked) = (found.pop().unwrap_or_default(), found.pop().unwrap_or_default());
+        let locked: BTreeSet<&str> = locked.iter().map(|row| row.get(0)).collect();
+        let is_locked = |at: i64| {
+            let name = usize::try_from(at - 1).ok().and_then(|at| names.get(at));
+            name.is_some_and(|name| locked.contains(name))
+        };
+        let found = known.iter().map(|row| (row.get::<_, i64>(0), found_of(row)));
+        Ok(found.filter(|(at, _)| is_locked(*at)).collect())
+    }
+
+    /// Begins a run of each flow that is won, and ends the transaction. Returns the number of each flow's run.
+    async fn begin(
+        &self,
+        runs: &[NewRun],
+        found: &BTreeMap<i64, Found>,
+    ) -> Result<BTreeMap<i64, i64>, Failure> {
+        let of_run = INTERRUPT.replace("WHICH", "id = $1");
+        let lost = |(at, run): (i64, &NewRun)| match found.get(&at)?.left {
+            Some((left, true)) => Some((left, to_db(run.started))),
+            _ => None,
+        };
+        let lost: Vec<(i64, i64)> = (1_i64..).zip(runs).filter_map(lost).collect();
+        let lost: Vec<[&(dyn ToSql + Sync); 2]> =
+            lost.iter().map(|(run, now)| [run as _, now as _]).collect();
+        let new = NewRuns::of(runs, found);
+        let NewRuns { flows, causes, due, started, due_since, requests } = &new;
+        let values: Values<'_> = &[flows, causes, due, started, due_since, requests, &self.owner()];
+        let mut all: Vec<Statement<'_>> =
+            lost.iter().map(|lost| (of_run.as_str(), lost.as_slice())).collect();
+        all.push((BEGIN, values));
+        let begun = self.end_together(&all).await?.pop().unwrap_or_default();
+        Ok(begun.iter().map(|row| (row.get(0), row.get(1))).collect())
     }
 }
 
@@ -143,41 +192,13 @@ pub(super) async fn interrupt_runs_of(
     owners: &[String],
     now: Timestamp,
 ) -> Result<usize, Failure> {
-    let interrupt = INTERRUPT.replace("WHICH", "owner = ANY ($1::text[])");
-    let count: i64 = row(tx, &interrupt, &[&owners, &to_db(now)]).await?.get(0);
-    Ok(usize::try_from(count).unwrap_or_default())
+    let interrupt = INTERRUPT.replace("WHICH", OF_OWNERS);
+    Ok(count_of(&rows(tx, &interrupt, &[&owners, &to_db(now)]).await?))
 }
 
-/// Locks the flows that nobody else has in hands, and looks at them; by the place of each in the list.
-async fn look(tx: &Transaction<'_>, owner: &str, runs: &[NewRun]) -> Result<BTreeMap<i64, Found>, Failure> {
-    let names: Vec<&str> = runs.iter().map(|run| run.flow.as_str()).collect();
-    let started: Vec<i64> = runs.iter().map(|run| to_db(run.started)).collect();
-    let since: Vec<i64> = runs.iter().map(|run| to_db(run.order.since.unwrap_or(run.started))).collect();
-    let due: Vec<Option<i64>> = runs.iter().map(|run| run.order.due.map(to_db)).collect();
-    let is_by_itself: Vec<bool> =
-        runs.iter().map(|run| matches!(run.order.cause, Cause::Schedule | Cause::Retry)).collect();
-    let retry_of: Vec<Option<i64>> = runs.iter().map(|run| run.order.retry_of).collect();
-    let requests: Vec<Option<i64>> = runs.iter().map(|run| run.order.request).collect();
-    let ask = LOOK.replace("SCHEDULE", SCHEDULE).replace("COLUMNS", COLUMNS);
-    // They go out together: each is done after the one before it.
-    let (check, see) = (tx.prepared(CHECK_OWNER).await?, tx.prepared(SEE).await?);
-    let (hold, known) = (tx.prepared(LOCK).await?, tx.prepared(&ask).await?);
-    let db = tx.connection();
-    let (holds, _, locked, known) = try_join4(
-        db.query_opt(&check, &[&owner]),
-        db.execute(&see, &[&names, &started]),
-        db.query(&hold, &[&names]),
-        db.query(&known, &[&names, &started, &since, &due, &is_by_itself, &retry_of, &requests, &owner]),
-    )
-    .await?;
-    is_owner(holds.as_ref())?;
-    let locked: Vec<String> = locked.iter().map(|row| row.get(0)).collect();
-    let is_locked = |at: i64| {
-        let name = usize::try_from(at - 1).ok().and_then(|at| names.get(at));
-        name.is_some_and(|name| locked.iter().any(|locked| locked == name))
-    };
-    let found = known.iter().map(|row| (row.get::<_, i64>(0), found_of(row)));
-    Ok(found.filter(|(at, _)| is_locked(*at)).collect())
+/// The number that a statement counts.
+fn count_of(rows: &[Row]) -> usize {
+    rows.first().map_or(0, |row| usize::try_from(row.get::<_, i64>(0)).unwrap_or_default())
 }
 
 fn found_of(row: &Row) -> Found {
@@ -195,32 +216,34 @@ fn found_of(row: &Row) -> Found {
     }
 }
 
-/// Begins a run of each flow that is won.
-async fn begin(
-    tx: &Transaction<'_>,
-    owner: &str,
-    runs: &[NewRun],
-    found: &mut BTreeMap<i64, Found>,
-) -> Result<(), Failure> {
-    let (mut flows, mut causes, mut requests) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut due, mut started, mut due_since) = (Vec::new(), Vec::new(), Vec::new());
-    for (at, run) in (1_i64..).zip(runs) {
-        let Some(found) = found.get(&at).filter(|found| found.is_won()) else { continue };
-        let order = run.order;
-        flows.push(found.flow);
-        causes.push(order.cause.as_str());
-        due.push(order.due.map(to_db));
-        started.push(to_db(run.started));
-        // The next process may read another recurrence, which does not have the slots that were missed by this one.
-        let is_late = found.due_since < to_db(order.due.unwrap_or(run.started));
-        due_since.push((order.range == RowRange::New && is_late).then_some(found.due_since));
-        requests.push(order.request);
+/// Runs that begin, as columns.
+#[derive(Default)]
+struct NewRuns {
+    flows: Vec<i64>,
+    causes: Vec<&'static str>,
+    due: Vec<Option<i64>>,
+    started: Vec<i64>,
+    /// What a flow is due since from now on, where that is another moment.
+    due_since: Vec<Option<i64>>,
+    requests: Vec<Option<i64>>,
+}
+
+impl NewRuns {
+    /// Of the flows that are won.
+    fn of(runs: &[NewRun], found: &BTreeMap<i64, Found>) -> Self {
+        let mut new = Self::default();
+        for (at, run) in (1_i64..).zip(runs) {
+            let Some(found) = found.get(&at).filter(|found| found.is_won()) else { continue };
+            let order = run.order;
+            new.flows.push(found.flow);
+            new.causes.push(order.cause.as_str());
+            new.due.push(order.due.map(to_db));
+            new.started.push(to_db(run.started));
+            // The next process may read another recurrence, which does not have the slots that were missed by this one.
+            let is_late = found.due_since < to_db(order.due.unwrap_or(run.started));
+            new.due_since.push((order.range == RowRange::New && is_late).then_some(found.due_since));
+            new.requests.push(order.request);
+        }
+        new
     }
-    let values: super::Values<'_> = &[&flows, &causes, &due, &started, &due_since, &requests, &owner];
-    let begun: BTreeMap<i64, i64> =
-        rows(tx, BEGIN, values).await?.iter().map(|row| (row.get(0), row.get(1))).collect();
-    for found in found.values_mut() {
-        found.claimed.run = begun.get(&found.flow).copied().unwrap_or_default();
-    }
-    Ok(())
 }

@@ -25,7 +25,7 @@ macro_rules! clock {
 }
 
 /// The row of an owner whose lease holds. It cannot be taken over before the end of the transaction.
-pub(super) const CHECK_OWNER: &str =
+const CHECK_OWNER: &str =
     concat!("SELECT 1 FROM nodes WHERE owner = $1 AND lease_until > ", clock!(), " FOR KEY SHARE");
 
 /// Where nobody has the name, or who had it did not renew its lease.
@@ -187,11 +187,7 @@ fn lease() -> i64 {
 /// That this owner has not been taken over, nor its lease ended; and that neither happens before the end of the
 /// transaction.
 pub(super) async fn check_owner(db: &impl Db, owner: &str) -> Result<(), Failure> {
-    is_owner(maybe_row(db, CHECK_OWNER, &[&owner]).await?.as_ref())
-}
-
-/// What [`CHECK_OWNER`] has found.
-pub(super) fn is_owner(found: Option<&Row>) -> Result<(), Failure> {
+    let found = maybe_row(db, CHECK_OWNER, &[&owner]).await?;
     if found.is_some() { Ok(()) } else { Err(StoreError::TakenOver.into()) }
 }
 

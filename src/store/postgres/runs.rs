@@ -1,18 +1,20 @@
 //! Runs: committed in one transaction, looked up.
 
+use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
 
-use futures::future::try_join;
 use jiff::Timestamp;
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 
 use super::claims::OF_NEW_ROWS;
 use super::keys::{PIECE, columns, insert_keys};
 use super::new_messages::insert_mail;
-use super::nodes::{CHECK_OWNER, check_owner, is_owner};
+use super::nodes::check_owner;
 use super::steps::StepColumns;
-use super::{Client, Db, Failure, Transaction, from_db, maybe_row, row, text, to_db};
+use super::together::{HOLD_LEASE, Statement};
+use super::{Client, Db, Failure, Transaction, Values, from_db, maybe_row, rows, text, to_db};
 use crate::history::{Outcome, Run};
 use crate::platform::blocking::blocking;
 use crate::platform::faults::crash_point;
@@ -22,18 +24,21 @@ pub(super) const RUNS: &str =
     "SELECT runs.id, flows.name, cause, due, started, ended, outcome, summary, rows, mails,
         help FROM runs JOIN flows ON flows.id = runs.flow";
 
-/// The run, where it is under way and this owner's. It stays so until the end of the transaction.
-const LOCK: &str = "SELECT 1 FROM runs WHERE id = $1 AND outcome = 'running' AND owner = $2 FOR UPDATE";
+/// The runs that are under way and this owner's. They stay so until the end of the transaction.
+const LOCK: &str = "SELECT 1 FROM runs WHERE id = ANY ($1::bigint[]) AND outcome = 'running' AND owner = $2
+    ORDER BY id FOR UPDATE";
 
-/// Ends runs that have read their tables to the end, with their steps; what they were made for is done. Returns how many
-/// were under way and this owner's.
+/// Ends runs that have read their tables to the end, with their steps; what they were made for is done. Where
+/// one of them is not under way, or not this owner's, nothing is. They are locked before. Returns how many are ended.
 const CLOSE: &str = "WITH read AS (
         SELECT * FROM unnest($2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[],
                 $9::bigint[], $10::bigint[], $11::bigint[], $12::text[])
             AS read (run, ended, outcome, summary, rows, mails, source, begin, watermark, looked_back, clock_problem)),
+    ours AS (SELECT count(*) = cardinality($2) AS are_all FROM runs
+        WHERE id = ANY ($2) AND outcome = 'running' AND owner = $1),
     closed AS (UPDATE runs SET ended = read.ended, outcome = read.outcome, summary = read.summary, rows = read.rows,
             mails = read.mails
-        FROM read WHERE runs.id = read.run AND runs.outcome = 'running' AND runs.owner = $1
+        FROM read, ours WHERE runs.id = read.run AND ours.are_all
         RETURNING runs.id, runs.flow, runs.due, OF_NEW_ROWS AS is_of_new_rows),
     -- Should a fixed window become a covering one, the baseline is set then.
     moved AS (UPDATE sources SET first_due = NULL, begin = coalesce(read.begin, sources.begin),
@@ -50,7 +55,8 @@ const CLOSE: &str = "WITH read AS (
             clock_problem = CASE WHEN is_of_new_rows THEN read.clock_problem ELSE flows.clock_problem END
         FROM read JOIN closed ON closed.id = read.run WHERE flows.id = closed.flow),
     recorded AS (INSERT INTO steps (run, position, name, inputs, outputs, took)
-        SELECT * FROM unnest($13::bigint[], $14::bigint[], $15::text[], $16::text[], $17::text[], $18::bigint[]))
+        SELECT step.* FROM unnest($13::bigint[], $14::bigint[], $15::text[], $16::text[], $17::text[], $18::bigint[]) AS step, ours
+        WHERE ours.are_all)
     SELECT count(*) FROM closed";
 
 const FAIL: &str = "WITH closed AS (UPDATE runs SET ended = $3, outcome = 'failed', summary = $4, help = $5
@@ -65,7 +71,7 @@ const FAIL: &str = "WITH closed AS (UPDATE runs SET ended = $3, outcome = 'faile
             due_since = CASE WHEN is_of_new_rows THEN least(due_since, $6) ELSE due_since END
         FROM closed WHERE flows.id = closed.flow),
     recorded AS (INSERT INTO steps (run, position, name, inputs, outputs, took)
-        SELECT * FROM unnest($7::bigint[], $8::bigint[], $9::text[], $10::text[], $11::text[], $12::bigint[]))
+        SELECT step.* FROM unnest($7::bigint[], $8::bigint[], $9::text[], $10::text[], $11::text[], $12::bigint[]) AS step, closed)
     SELECT count(*) FROM closed";
 
 impl Client {
@@ -80,12 +86,8 @@ impl Client {
     ) -> Result<(), Failure> {
         let owner = self.owner.clone();
         let tx = self.transaction().await?;
-        let (check, lock) = (tx.prepared(CHECK_OWNER).await?, tx.prepared(LOCK).await?);
-        let db = tx.connection();
-        let (holds, is_ours) =
-            try_join(db.query_opt(&check, &[&&*owner]), db.query_opt(&lock, &[&run, &&*owner])).await?;
-        is_owner(holds.as_ref())?;
-        is_ours.ok_or(StoreError::RunOver(run))?;
+        check_owner(&tx, &owner).await?;
+        maybe_row(&tx, LOCK, &[&[run].as_slice(), &&*owner]).await?.ok_or(StoreError::RunOver(run))?;
         if let Some(old) = scanned.old_rows.take() {
             insert_old_rows(&tx, scanned.source, run, *old).await?;
         }
@@ -103,7 +105,10 @@ impl Client {
             insert_keys(&tx, scanned.source, run, Some(id), (&keys, &versions)).await?;
             count += 1;
         }
-        close(&tx, &owner, &[(run, &scanned, count)]).await?;
+        let ended = [(run, &scanned, count)];
+        let columns = EndedColumns::of(&owner, &ended);
+        let closed = rows(&tx, &CLOSE.replace("OF_NEW_ROWS", OF_NEW_ROWS), &columns.values()).await?;
+        columns.check(&tx, &closed).await?;
         crash_point("in-commit");
         tx.commit().await?;
         Ok(())
@@ -111,47 +116,54 @@ impl Client {
 
     /// Commits scans that processed no row, all or nothing.
     pub(in crate::store) async fn commit_empty_scans(
-        &mut self,
+        &self,
         runs: &[(i64, Arc<ScanResult>)],
     ) -> Result<(), Failure> {
-        let owner = self.owner.clone();
-        let tx = self.transaction().await?;
-        check_owner(&tx, &owner).await?;
-        for (run, scanned) in runs {
-            let (keys, versions) = columns(scanned.skipped.clone());
-            insert_keys(&tx, scanned.source, *run, None, (&keys, &versions)).await?;
-        }
         let ended: Vec<_> = runs.iter().map(|(run, scanned)| (*run, &**scanned, 0)).collect();
-        close(&tx, &owner, &ended).await?;
+        let columns = EndedColumns::of(self.owner(), &ended);
+        let close = CLOSE.replace("OF_NEW_ROWS", OF_NEW_ROWS);
+        let all: [Statement<'_>; 3] = [
+            (HOLD_LEASE, &[&self.owner()]),
+            (LOCK, &[&columns.runs, &self.owner()]),
+            (&close, &columns.values()),
+        ];
         crash_point("in-commit");
-        tx.commit().await?;
-        Ok(())
+        let count = self.together(&all).await?.pop().unwrap_or_default();
+        columns.check(self, &count).await
     }
 
     /// Ends a run that failed; nothing has moved.
     pub(in crate::store) async fn fail_run(
-        &mut self,
+        &self,
         run: i64,
         failed: &FailedRun,
         now: Timestamp,
     ) -> Result<(), Failure> {
-        let owner = self.owner.clone();
         let mut steps = StepColumns::default();
         steps.add(run, &failed.steps);
         let StepColumns { runs, positions, names, inputs, outputs, took } = &steps;
-        let tx = self.transaction().await?;
-        check_owner(&tx, &owner).await?;
         let (summary, help) = (text(&failed.summary), text(&failed.help));
         let (ended, due_since) = (to_db(now), to_db(failed.due_since));
-        let values: super::Values<'_> = &[
-            &&*owner, &run, &ended, &summary, &help, &due_since, runs, positions, names, inputs, outputs,
+        let fails = FAIL.replace("OF_NEW_ROWS", OF_NEW_ROWS);
+        let values: Values<'_> = &[
+            &self.owner(),
+            &run,
+            &ended,
+            &summary,
+            &help,
+            &due_since,
+            runs,
+            positions,
+            names,
+            inputs,
+            outputs,
             took,
         ];
-        let closed: i64 = row(&tx, &FAIL.replace("OF_NEW_ROWS", OF_NEW_ROWS), values).await?.get(0);
-        if closed == 0 {
+        let all: [Statement<'_>; 2] = [(HOLD_LEASE, &[&self.owner()]), (&fails, values)];
+        let closed = self.together(&all).await?.pop().unwrap_or_default();
+        if closed.first().is_none_or(|row| row.get::<_, i64>(0) == 0) {
             return Err(StoreError::RunOver(run).into());
         }
-        tx.commit().await?;
         Ok(())
     }
 
@@ -176,61 +188,84 @@ async fn insert_old_rows(tx: &Transaction<'_>, source: i64, run: i64, old: OldRo
     }
 }
 
-/// Ends runs that have read their tables, each with its mails; all of them must be under way and this owner's.
-async fn close(tx: &Transaction<'_>, owner: &str, ended: &[(i64, &ScanResult, i64)]) -> Result<(), Failure> {
-    let of = |part: fn(&ScanResult) -> Option<i64>| -> Vec<Option<i64>> {
-        ended.iter().map(|(_, scanned, _)| part(scanned)).collect()
-    };
-    let runs: Vec<i64> = ended.iter().map(|(run, ..)| *run).collect();
-    let mails: Vec<i64> = ended.iter().map(|(_, _, mails)| *mails).collect();
-    let outcomes: Vec<_> = ended.iter().map(|(_, scanned, _)| scanned.outcome.as_str()).collect();
-    let summaries: Vec<_> = ended.iter().map(|(_, scanned, _)| text(&scanned.summary)).collect();
-    let problems: Vec<_> =
-        ended.iter().map(|(_, scanned, _)| scanned.clock_problem.as_deref().map(text)).collect();
-    let now = of(|scanned| Some(to_db(scanned.now)));
-    let rows = of(|scanned| Some(i64::try_from(scanned.rows).unwrap_or(i64::MAX)));
-    let sources = of(|scanned| Some(scanned.source));
-    let begin = of(|scanned| Some(to_db(scanned.progress?.baseline)));
-    let watermarks = of(|scanned| Some(to_db(scanned.progress?.watermark?)));
-    let looked_back = of(|scanned| Some(to_db(scanned.progress?.last_deep_scan?)));
-    let mut steps = StepColumns::default();
-    for (run, scanned, _) in ended {
-        steps.add(*run, &scanned.steps);
-    }
-    let StepColumns { runs: step_runs, positions, names, inputs, outputs, took } = &steps;
-    let values: super::Values<'_> = &[
-        &owner,
-        &runs,
-        &now,
-        &outcomes,
-        &summaries,
-        &rows,
-        &mails,
-        &sources,
-        &begin,
-        &watermarks,
-        &looked_back,
-        &problems,
-        step_runs,
-        positions,
-        names,
-        inputs,
-        outputs,
-        took,
-    ];
-    let closed: i64 = row(tx, &CLOSE.replace("OF_NEW_ROWS", OF_NEW_ROWS), values).await?.get(0);
-    if usize::try_from(closed) == Ok(ended.len()) {
-        return Ok(());
-    }
-    Err(StoreError::RunOver(lost_of(tx, owner, &runs).await?).into())
+/// Runs that have read their tables to the end, as columns.
+struct EndedColumns<'a> {
+    owner: &'a str,
+    runs: Vec<i64>,
+    mails: Vec<i64>,
+    outcomes: Vec<&'static str>,
+    summaries: Vec<Cow<'a, str>>,
+    problems: Vec<Option<Cow<'a, str>>>,
+    ended: Vec<i64>,
+    rows: Vec<i64>,
+    sources: Vec<i64>,
+    begin: Vec<Option<i64>>,
+    watermarks: Vec<Option<i64>>,
+    looked_back: Vec<Option<i64>>,
+    steps: StepColumns,
 }
 
-/// The first of these runs that is not under way, or not this owner's.
-async fn lost_of(tx: &Transaction<'_>, owner: &str, runs: &[i64]) -> Result<i64, Failure> {
-    let ask = "SELECT wanted.run FROM unnest($1::bigint[]) AS wanted (run)
-        WHERE NOT EXISTS (SELECT 1 FROM runs WHERE id = wanted.run AND owner = $2) LIMIT 1";
-    let lost = maybe_row(tx, ask, &[&runs, &owner]).await?.map(|row| row.get(0));
-    Ok(lost.or(runs.first().copied()).unwrap_or_default())
+impl<'a> EndedColumns<'a> {
+    /// Each run with what it has read, and how many mails it has made.
+    fn of(owner: &'a str, ended: &[(i64, &'a ScanResult, i64)]) -> Self {
+        let scans = || ended.iter().map(|(_, scanned, _)| *scanned);
+        let mut steps = StepColumns::default();
+        for (run, scanned, _) in ended {
+            steps.add(*run, &scanned.steps);
+        }
+        Self {
+            owner,
+            runs: ended.iter().map(|(run, ..)| *run).collect(),
+            mails: ended.iter().map(|(_, _, mails)| *mails).collect(),
+            outcomes: scans().map(|scanned| scanned.outcome.as_str()).collect(),
+            summaries: scans().map(|scanned| text(&scanned.summary)).collect(),
+            problems: scans().map(|scanned| scanned.clock_problem.as_deref().map(text)).collect(),
+            ended: scans().map(|scanned| to_db(scanned.now)).collect(),
+            rows: scans().map(|scanned| i64::try_from(scanned.rows).unwrap_or(i64::MAX)).collect(),
+            sources: scans().map(|scanned| scanned.source).collect(),
+            begin: scans().map(|scanned| Some(to_db(scanned.progress?.baseline))).collect(),
+            watermarks: scans().map(|scanned| Some(to_db(scanned.progress?.watermark?))).collect(),
+            looked_back: scans().map(|scanned| Some(to_db(scanned.progress?.last_deep_scan?))).collect(),
+            steps,
+        }
+    }
+
+    /// The parameters of [`CLOSE`].
+    fn values(&self) -> [&(dyn ToSql + Sync); 18] {
+        let StepColumns { runs, positions, names, inputs, outputs, took } = &self.steps;
+        [
+            &self.owner,
+            &self.runs,
+            &self.ended,
+            &self.outcomes,
+            &self.summaries,
+            &self.rows,
+            &self.mails,
+            &self.sources,
+            &self.begin,
+            &self.watermarks,
+            &self.looked_back,
+            &self.problems,
+            runs,
+            positions,
+            names,
+            inputs,
+            outputs,
+            took,
+        ]
+    }
+
+    /// That [`CLOSE`] has ended all of them.
+    async fn check(&self, db: &impl Db, closed: &[Row]) -> Result<(), Failure> {
+        let count = closed.first().map_or(0, |row| row.get::<_, i64>(0));
+        if usize::try_from(count) == Ok(self.runs.len()) {
+            return Ok(());
+        }
+        let ask = "SELECT wanted.run FROM unnest($1::bigint[]) AS wanted (run) WHERE NOT EXISTS (
+            SELECT 1 FROM runs WHERE id = wanted.run AND outcome = 'running' AND owner = $2) LIMIT 1";
+        let lost = maybe_row(db, ask, &[&self.runs, &self.owner]).await?.map(|row| row.get(0));
+        Err(StoreError::RunOver(lost.or(self.runs.first().copied()).unwrap_or_default()).into())
+    }
 }
 
 /// The columns of [`RUNS`].

@@ -19,28 +19,36 @@ impl Client {
     /// Does these statements in one transaction, all or nothing; none of them can depend on what another one returns. Each
     /// sees what was committed until it begins.
     pub(super) async fn together(&self, statements: &[Statement<'_>]) -> Result<Vec<Vec<Row>>, Failure> {
-        self.sent_together("BEGIN", statements).await
+        self.sent_together(Some("BEGIN"), statements, Some("COMMIT")).await
     }
 
     /// Reads all of this as it was at one moment.
     pub(super) async fn read_together(&self, statements: &[Statement<'_>]) -> Result<Vec<Vec<Row>>, Failure> {
-        self.sent_together("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", statements).await
+        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+        self.sent_together(Some(begin), statements, Some("COMMIT")).await
+    }
+
+    /// Begins a transaction by these statements, which the caller ends by [`Client::end_together`] without a way round it.
+    pub(super) async fn begin_together(
+        &self,
+        statements: &[Statement<'_>],
+    ) -> Result<Vec<Vec<Row>>, Failure> {
+        self.sent_together(Some("BEGIN"), statements, None).await
+    }
+
+    /// Ends the transaction by these statements, all or nothing.
+    pub(super) async fn end_together(&self, statements: &[Statement<'_>]) -> Result<Vec<Vec<Row>>, Failure> {
+        self.sent_together(None, statements, Some("COMMIT")).await
     }
 
     async fn sent_together(
         &self,
-        begin: &str,
+        begin: Option<&str>,
         statements: &[Statement<'_>],
+        end: Option<&str>,
     ) -> Result<Vec<Vec<Row>>, Failure> {
-        let mut parsed = Vec::with_capacity(statements.len());
-        for (statement, _) in statements {
-            parsed.push(self.prepare_cached(statement).await?);
-        }
-        let asked = parsed.iter().zip(statements).map(|(parsed, (_, values))| self.query(parsed, values));
-        // Each is sent when it is polled first, which is in this order.
-        let all = try_join3(self.batch_execute(begin), try_join_all(asked), self.batch_execute("COMMIT"));
-        match all.await {
-            Ok(((), rows, ())) => Ok(rows),
+        match self.sent(begin, statements, end).await {
+            Ok(rows) => Ok(rows),
             Err(error) => {
                 // What failed before it was sent has left the transaction open.
                 if !self.is_closed() {
@@ -51,5 +59,25 @@ impl Client {
                 Err(if is_taken_over { StoreError::TakenOver.into() } else { error.into() })
             }
         }
+    }
+
+    async fn sent(
+        &self,
+        begin: Option<&str>,
+        statements: &[Statement<'_>],
+        end: Option<&str>,
+    ) -> Result<Vec<Vec<Row>>, tokio_postgres::Error> {
+        let mut parsed = Vec::with_capacity(statements.len());
+        for (statement, _) in statements {
+            parsed.push(self.prepare_cached(statement).await?);
+        }
+        let asked = parsed.iter().zip(statements).map(|(parsed, (_, values))| self.query(parsed, values));
+        let bare = async |statement: Option<&str>| match statement {
+            Some(statement) => self.batch_execute(statement).await,
+            None => Ok(()),
+        };
+        // Each is sent when it is polled first, which is in this order.
+        let ((), rows, ()) = try_join3(bare(begin), try_join_all(asked), bare(end)).await?;
+        Ok(rows)
     }
 }
