@@ -40,19 +40,18 @@ pub(super) enum Doer {
 
 /// Does what needs no run; returns who has done it when it is done.
 pub(super) async fn ask(loaded: &Loaded, request: Request) -> anyhow::Result<Doer> {
-    let folder = &loaded.config.settings.state;
-    let lock = until_ours(folder, name_of(&request), PATIENCE).await?;
+    let turn = until_ours(loaded, name_of(&request), PATIENCE).await?;
     let now = Clock::System.now();
-    let store = match lock {
+    let store = match turn {
         Some(_) => state::open(&loaded.config, now).await?,
         None => until_open(loaded, PATIENCE).await?,
     };
     let id = store.add_request(request, now).await?;
-    if lock.is_some() {
+    if turn.is_some() {
         store.take_requests(now).await?;
     }
-    until_answered(&store, id, PATIENCE, &mut DaemonWatch::start(loaded, lock.as_ref())).await?;
-    Ok(if lock.is_some() { Doer::Here } else { Doer::Daemon })
+    until_answered(&store, id, PATIENCE, &mut DaemonWatch::start(loaded, turn.as_ref())).await?;
+    Ok(if turn.is_some() { Doer::Here } else { Doer::Daemon })
 }
 
 /// What was typed.
@@ -70,11 +69,10 @@ fn name_of(request: &Request) -> &'static str {
 /// Lets a flow run, shows the run as it goes, and prints its result: by the daemon, or here where
 /// none runs.
 pub(super) async fn run_flow(loaded: &Loaded, request: Request, as_json: bool) -> anyhow::Result<Run> {
-    let folder = &loaded.config.settings.state;
     let progress = spinner("waiting for the daemon");
-    let lock = until_ours(folder, name_of(&request), FOR_ITS_TURN).await?;
-    let mut daemon = DaemonWatch::start(loaded, lock.as_ref());
-    let (ended, stopped_by) = if let Some(lock) = lock {
+    let turn = until_ours(loaded, name_of(&request), FOR_ITS_TURN).await?;
+    let mut daemon = DaemonWatch::start(loaded, turn.as_ref());
+    let (ended, stopped_by) = if let Some(turn) = turn {
         if let Some(invalid) = &loaded.invalid {
             // No daemon has the flows as they were.
             return Err(invalid.report.clone().into());
@@ -82,7 +80,7 @@ pub(super) async fn run_flow(loaded: &Loaded, request: Request, as_json: bool) -
         progress.set_message("running");
         unless_stopped(async |stop| {
             let run = here(loaded, &request, stop.clone()).await?;
-            drop(lock);
+            drop(turn);
             until_sent(&until_open(loaded, PATIENCE).await?, run, &progress, &mut daemon, || *stop.borrow())
                 .await
         })
@@ -116,7 +114,7 @@ pub(super) fn exit_of(run: &Run) -> ExitCode {
 async fn here(loaded: &Loaded, request: &Request, stop: watch::Receiver<bool>) -> anyhow::Result<i64> {
     let Request::Run { flow, cause, range } = request else { bail!("this request is not for a run") };
     let flow = super::flow_named(&loaded.config, flow)?;
-    let engine = super::run::engine(&loaded.config).await?;
+    let engine = super::run::engine(&loaded.config, name_of(request)).await?;
     let store = engine.context().store.clone();
     let wanted = vec![(Arc::clone(flow), RunOrder::without_slot(*cause, *range))];
     let ends = engine.run_now(wanted, stop.clone()).await?;

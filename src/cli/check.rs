@@ -55,7 +55,7 @@ pub(super) async fn check(path: PathBuf, arguments: Arguments) -> anyhow::Result
         Err(_) => Vec::new(),
     };
     if let Ok(loaded) = &result {
-        findings.extend(unusable(loaded).await);
+        findings.extend(unusable(loaded, arguments.online).await);
     }
     let is_well_online = findings.iter().all(Finding::is_well);
     if arguments.json {
@@ -82,9 +82,10 @@ pub(super) async fn check(path: PathBuf, arguments: Arguments) -> anyhow::Result
 }
 
 /// That leadflow cannot work on the state, or cannot read it. What only this user may not do is not a fault, and a state
-/// of an earlier version becomes one of this at the next start.
-async fn unusable(loaded: &Loaded) -> Option<Finding> {
+/// of an earlier version becomes one of this at the next start. A database is asked only `online`.
+async fn unusable(loaded: &Loaded, online: bool) -> Option<Finding> {
     let error = match state::is_usable(&loaded.config) {
+        Ok(()) if !online && loaded.config.settings.postgres.is_some() => return None,
         Ok(()) => state::open_to_read(&loaded.config).await.err()?,
         Err(error) => error,
     };

@@ -6,9 +6,11 @@ use leadflow::alarm::{Alarm, AlarmKind, RaisedAlarm, clears_held};
 use leadflow::config::Loaded;
 use leadflow::engine::alarms;
 use leadflow::platform::clock::Clock;
-use leadflow::store::{Owner, Store};
+use leadflow::store::state;
+use leadflow::store::{Store, StoreError};
 use leadflow::views::health::HealthView;
 
+use super::daemon::Worker;
 use super::{daemon, output};
 
 #[derive(clap::Args)]
@@ -20,15 +22,21 @@ pub(crate) struct Arguments {
 
 /// Report whether anything is failing, late or held; exit status 1 with the reason if so.
 pub(super) async fn health(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let Reasons { mut reasons, alarms } = match super::state_of(loaded).await? {
-        None => Reasons {
+    let state = state::open_to_read(&loaded.config).await;
+    let Reasons { mut reasons, alarms } = match state {
+        // A server that is away, or lets nobody in, is why no mail leaves.
+        Err(error @ StoreError::Postgres { .. }) => {
+            Reasons { reasons: vec![output::line(&error.to_string())], alarms: Vec::new() }
+        }
+        Err(error) => return Err(error.into()),
+        Ok(None) => Reasons {
             reasons: vec![format!(
                 "there is no state yet: leadflow has never run; start it: {}",
                 daemon::how_to_start(loaded)
             )],
             alarms: Vec::new(),
         },
-        Some(store) => collect(loaded, &store).await?,
+        Ok(Some(store)) => collect(loaded, &store).await?,
     };
     if let Some(invalid) = &loaded.invalid {
         let what = output::line(&invalid.report.in_short());
@@ -56,11 +64,11 @@ async fn collect(loaded: &Loaded, store: &Store) -> anyhow::Result<Reasons> {
     let mut reasons = Vec::new();
     let config = &loaded.config;
     // Who may read the state and not the lock learns of a daemon that is gone by what is late.
-    let owner = daemon::owner(loaded);
-    let is_running = !matches!(owner, Ok(None | Some(Owner::Command { .. })));
-    match &owner {
-        Ok(Some(Owner::Daemon)) => {}
-        Ok(owner) => reasons.push(daemon::none_is_running(loaded, owner.as_ref(), "")),
+    let worker = daemon::worker(loaded, store).await;
+    let is_running = !matches!(worker, Ok(None | Some(Worker::Command(_))));
+    match &worker {
+        Ok(Some(Worker::Daemon)) => {}
+        Ok(worker) => reasons.push(daemon::none_is_running(loaded, worker.as_ref(), "")),
         Err(error) => {
             output::eprint(&format!("note: it is not known whether a daemon is running: {error}"));
         }
@@ -71,7 +79,8 @@ async fn collect(loaded: &Loaded, store: &Store) -> anyhow::Result<Reasons> {
             reasons.push(format!("{name} has never run; run it now: leadflow trigger {name}"));
         }
     }
-    let alarms = alarms::current_alarms(&facts, config, is_running, Clock::System.now());
+    let nodes = if config.settings.postgres.is_some() { store.nodes().await? } else { Vec::new() };
+    let alarms = alarms::current_alarms(&facts, &nodes, config, is_running, Clock::System.now());
     // Of the file that it continues with, where the present one is another.
     let raised = if is_running { facts.raised } else { Vec::new() };
     let is_shown = |raised: &RaisedAlarm| match raised.kind {

@@ -8,11 +8,12 @@ use leadflow::config::Loaded;
 use leadflow::flow::Flow;
 use leadflow::planner;
 use leadflow::platform::clock::Clock;
-use leadflow::store::{FlowOverview, Owner, Store};
+use leadflow::store::{FlowOverview, Store};
 use leadflow::views::flows::FlowView;
 use leadflow::views::runs::RunView;
 
 use super::columns::{Column, Table};
+use super::daemon::Worker;
 use super::{daemon, output};
 
 #[derive(clap::Args)]
@@ -83,8 +84,11 @@ pub(super) async fn list(loaded: &Loaded, arguments: &Arguments) -> anyhow::Resu
     let store = super::state_of(loaded).await?;
     let now = Clock::System.now();
     // A user who may read and not lock cannot know.
-    let owner = if store.is_some() { daemon::owner(loaded).ok() } else { Some(None) };
-    let is_running = owner.as_ref().map(|owner| *owner == Some(Owner::Daemon));
+    let worker = match &store {
+        Some(store) => daemon::worker(loaded, store).await.ok(),
+        None => Some(None),
+    };
+    let is_running = worker.as_ref().map(|worker| *worker == Some(Worker::Daemon));
     let flows = flows(loaded, store.as_ref()).await?;
     let mut known = match &store {
         Some(store) => store.overview(flows.iter().map(|flow| flow.name().to_owned()).collect()).await?,
@@ -103,9 +107,9 @@ pub(super) async fn list(loaded: &Loaded, arguments: &Arguments) -> anyhow::Resu
         let moment = |at| output::moment_within(at, zone, now, width);
         let rows = all.iter().map(|flow| cells(flow, moment, now)).collect();
         output::print(&Table::new(&columns(), rows, width).to_string())?;
-        if let Some(owner) = owner.filter(|_| is_running == Some(false)) {
+        if let Some(worker) = worker.filter(|_| is_running == Some(false)) {
             let consequence = ", so no flow runs automatically";
-            output::eprint(&daemon::none_is_running(loaded, owner.as_ref(), consequence));
+            output::eprint(&daemon::none_is_running(loaded, worker.as_ref(), consequence));
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -10,7 +10,7 @@ use leadflow::platform::clock::Clock;
 use leadflow::store::state;
 use leadflow::store::{Lock, Owner, StoreError};
 
-use super::{moment, output};
+use super::{daemon, moment, output};
 
 #[derive(clap::Args)]
 pub(crate) struct BackupArguments {
@@ -52,7 +52,9 @@ pub(super) async fn rename(loaded: &Loaded, arguments: &RenameArguments) -> anyh
     let RenameArguments { old, new } = arguments;
     super::flow_named(&loaded.config, new)?;
     let _lock = Lock::take(&loaded.config.settings.state, &Owner::command("rename"))?;
-    state::open(&loaded.config, Clock::System.now()).await?.rename(old, new).await?;
+    let store = state::open(&loaded.config, Clock::System.now()).await?;
+    daemon::nobody_may_work(loaded, &store).await?;
+    store.rename(old, new).await?;
     output::print(&format!("the state of {old} now belongs to {new}"))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -64,11 +66,13 @@ pub(super) async fn recover(loaded: &Loaded, arguments: &RecoverArguments) -> an
     let _lock = Lock::take(&config.settings.state, &Owner::command("recover"))?;
     match state::is_whole(config, now).await {
         Ok(true) => {
-            bail!("the state in {} is complete; there is nothing to recover", config.settings.state.display())
+            let place = config.settings.state_in_words();
+            bail!("the state in {place} is complete; there is nothing to recover")
         }
         Ok(false)
         | Err(
             StoreError::Lost { .. }
+            | StoreError::LostDatabase { .. }
             | StoreError::Foreign { .. }
             | StoreError::Damaged { .. }
             | StoreError::Later { .. }

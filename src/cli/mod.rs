@@ -11,6 +11,7 @@ mod lead;
 mod list;
 mod maintenance;
 mod moment;
+mod nodes;
 mod on_off;
 mod outbox;
 mod output;
@@ -100,6 +101,8 @@ enum Command {
     Table(table::Arguments),
     /// Report whether anything is failing, late or held; exit status 1 with the reason if so
     Health(health::Arguments),
+    /// Show the machines that share the state, or forget one that does not come back
+    Nodes(nodes::Arguments),
     /// Copy the state; works beside a running daemon
     Backup(maintenance::BackupArguments),
     /// Move the state of a flow to its new name; the daemon must be stopped
@@ -219,6 +222,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Outbox(arguments) => on_runtime(outbox::outbox(&load_anyway(&path)?, &arguments)),
         // What is wrong with the file is among its reasons.
         Command::Health(arguments) => on_runtime(health::health(&config::load_anyway(&path)?, &arguments)),
+        Command::Nodes(arguments) => on_runtime(nodes::nodes(&load_anyway(&path)?, &arguments)),
         Command::Backup(arguments) => on_runtime(maintenance::backup(&load_anyway(&path)?, &arguments)),
         Command::Rename(arguments) => on_runtime(maintenance::rename(&load(&path)?, &arguments)),
         Command::Recover(arguments) => on_runtime(maintenance::recover(&load(&path)?, &arguments)),

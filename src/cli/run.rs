@@ -12,13 +12,16 @@ use leadflow::flow::{Config, Flow};
 use leadflow::history::{Cause, Run, RunOrder};
 use leadflow::platform::clock::Clock;
 use leadflow::store::state;
-use leadflow::store::{Lock, Owner};
+use leadflow::store::{Lock, NewNode, Owner};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 use super::output;
 use super::stop::{Stopped, unless_stopped};
+
+/// As whom it works on the state.
+const ONCE: &str = "run --once";
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -72,11 +75,15 @@ async fn once(loaded: Loaded, names: &[String]) -> anyhow::Result<ExitCode> {
         let find = |name: &String| super::flow_named(&config, name).cloned();
         names.iter().map(find).collect::<Result<_, _>>()?
     };
-    let _lock = Lock::take(&config.settings.state, &Owner::command("run --once"))?;
+    let _lock = match &config.settings.postgres {
+        None => Some(Lock::take(&config.settings.state, &Owner::command(ONCE))?),
+        // Who else works on the state is seen there.
+        Some(_) => None,
+    };
     let file = config.path.display();
-    let state = config.settings.state.display();
-    info!(flows = flows.len(), %file, %state, "running once");
-    let engine = engine(&config).await?;
+    let state = config.settings.state_in_words();
+    info!(flows = flows.len(), %file, state, "running once");
+    let engine = engine(&config, ONCE).await?;
     let store = engine.context().store.clone();
     let is_wanted = |flow: &Arc<Flow>| !names.is_empty() || engine.is_on(&flow.name);
     let wanted: Vec<_> = flows.into_iter().filter(is_wanted).collect();
@@ -118,11 +125,12 @@ pub(super) fn line_of(run: &Run) -> String {
     output::line(&format!("{} · run {} · {} · {}", run.flow, run.id, run.outcome.as_str(), run.summary))
 }
 
-/// An engine for one that works on the state without a daemon; what commands have asked for is done.
-pub(super) async fn engine(config: &Arc<Config>) -> anyhow::Result<Engine> {
+/// An engine for one that works on the state without a daemon, by what was typed; what commands have asked for is done.
+pub(super) async fn engine(config: &Arc<Config>, typed: &str) -> anyhow::Result<Engine> {
     let clock = Clock::System;
     let store = state::open(config, clock.now()).await?;
     store.take_requests(clock.now()).await?;
     let ctx = RunContext::online(store, clock, config.settings.state.clone());
+    let ctx = ctx.as_node(NewNode::of_command(config, typed));
     Ok(Engine::start_once(ctx, Arc::clone(config)).await?)
 }

@@ -32,7 +32,20 @@ pub(super) fn masked(text: &str) -> String {
             star(&mut bytes, start..done);
         }
     }
+    star_users(&mut bytes, text);
     String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Stars out who signs in by a URL, and with what: all between `://` and the last `@`.
+fn star_users(bytes: &mut [u8], text: &str) {
+    for (at, mark) in text.match_indices("://") {
+        let rest = &text[at + mark.len()..];
+        let end = rest.find(|c: char| c.is_whitespace() || ['"', '\''].contains(&c)).unwrap_or(rest.len());
+        if let Some(user) = rest[..end].rfind('@') {
+            let start = at + mark.len();
+            star(bytes, start..start + user);
+        }
+    }
 }
 
 /// The next run of signs that a bare key is made of.
@@ -256,6 +269,8 @@ mod tests {
             ("password = {\n  value = \"s3\" }", "password = {\n  value = \"**\" }"),
             ("[a.password]\nvalue = \"s3\"\n[b]\nx = \"1\"", "[a.password]\nvalue = \"**\"\n[b]\nx = \"1\""),
             ("subject = \"the key of it\"", "subject = \"the key of it\""),
+            ("url = \"postgres://a:s3@b/c\"", "url = \"postgres://****@b/c\""),
+            ("heartbeat_url = \"https://hc.example/a\"", "heartbeat_url = \"https://hc.example/a\""),
         ] {
             assert_eq!(masked(text), expected);
             assert_eq!(masked(text).len(), text.len());

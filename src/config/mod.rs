@@ -10,6 +10,7 @@ mod flows;
 #[cfg(test)]
 mod hostile;
 mod masked;
+mod postgres;
 mod reader;
 mod recurrence;
 mod report;
@@ -26,9 +27,12 @@ mod values;
 
 use std::collections::BTreeMap;
 use std::env;
+use std::fmt::Write as _;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use sha2::{Digest as _, Sha256};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -68,6 +72,8 @@ pub struct Invalid {
 /// The largest flows.toml that is read, some ten thousand flows, and the largest template.
 const LARGEST: u64 = 16 << 20;
 const LARGEST_TEMPLATE: u64 = 1 << 20;
+/// As much of a digest as tells two files apart.
+const DIGEST_BYTES: usize = 8;
 
 /// Loads a file and its templates.
 ///
@@ -113,10 +119,14 @@ fn load_as(path: &Path, purpose: Purpose) -> Result<Loaded, Report> {
 pub fn load_anyway(path: &Path) -> Result<Loaded, Report> {
     let mut file = File::read(path, Purpose::Use)?;
     if let Some(invalid) = &file.loaded.invalid
-        && !file.knows_state
+        && file.state != StatePlace::Named
     {
         let settings = &mut Arc::make_mut(&mut file.loaded.config).settings;
-        settings.state = state::guessed(&file.path, &settings.state).ok_or_else(|| invalid.report.clone())?;
+        let guessed = match file.state {
+            StatePlace::Unreadable => None,
+            StatePlace::Named | StatePlace::Unsure => state::guessed(&file.path, &settings.state),
+        };
+        settings.state = guessed.ok_or_else(|| invalid.report.clone())?;
     }
     let warnings = file.rights(Some(&file.loaded.config))?;
     file.loaded.warnings.extend(warnings);
@@ -129,7 +139,18 @@ struct File {
     /// Absolute.
     path: PathBuf,
     loaded: Loaded,
-    knows_state: bool,
+    state: StatePlace,
+}
+
+/// What a file says of where the state is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum StatePlace {
+    /// It is known.
+    Named,
+    /// The name of the state folder is not whole, or not there for a mistake.
+    Unsure,
+    /// It is in a database that is not named whole: no folder has it.
+    Unreadable,
 }
 
 impl File {
@@ -139,12 +160,12 @@ impl File {
         let (text, mistake) =
             text_of(path, LARGEST).map_err(|finding| Report { is_unread: true, ..unread(finding) })?;
         let path = std::path::absolute(path).map_err(|error| unplaced(&name, error.to_string(), ""))?;
-        let (mut loaded, knows_state) = parse_anyway(&path, &name, &text, purpose);
+        let (mut loaded, state) = parse_anyway(&path, &name, &text, purpose);
         if let Some(mistake) = mistake {
             let flows = loaded.invalid.map(|invalid| invalid.flows).unwrap_or_default();
             loaded.invalid = Some(Invalid { report: unread(mistake), flows });
         }
-        Ok(Self { name, path, loaded, knows_state })
+        Ok(Self { name, path, loaded, state })
     }
 
     /// Who else may change it and what it names.
@@ -175,8 +196,8 @@ fn whole(mut loaded: Loaded) -> Result<Loaded, Report> {
     }
 }
 
-/// What the text holds, and whether it is known where the state folder is.
-fn parse_anyway(path: &Path, name: &str, text: &str, purpose: Purpose) -> (Loaded, bool) {
+/// What the text holds, and whether it is known where the state is.
+fn parse_anyway(path: &Path, name: &str, text: &str, purpose: Purpose) -> (Loaded, StatePlace) {
     let mut problems = report::Problems::new(name, text);
     let (mut root, errors) = DeTable::parse_recoverable(text);
     for Mistake { span, message, help } in syntax::mistakes(text, root.get_ref(), &errors) {
@@ -189,7 +210,7 @@ fn parse_anyway(path: &Path, name: &str, text: &str, purpose: Purpose) -> (Loade
         problems = report::Problems::new(name, text);
     }
     let flows = take_flows(root.get_mut());
-    let (config, broken, knows_state) = {
+    let (config, broken, state) = {
         let root = Section::new(String::new(), root.get_ref(), 0..0, &problems);
         config_of(path, root, flows, purpose)
     };
@@ -204,7 +225,8 @@ fn parse_anyway(path: &Path, name: &str, text: &str, purpose: Purpose) -> (Loade
         }
     };
     // A mistake of TOML may have swallowed its name, or a piece of it.
-    (loaded, knows_state && errors.is_empty())
+    let is_sure = errors.is_empty() || loaded.config.settings.postgres.is_some();
+    (loaded, if state == StatePlace::Named && !is_sure { StatePlace::Unsure } else { state })
 }
 
 /// The tables of the flows, to be read one by one and let go: there may be thousands. An empty table takes
@@ -216,13 +238,13 @@ fn take_flows<'a>(root: &mut DeTable<'a>) -> DeTable<'a> {
     }
 }
 
-/// The values that are whole, the flows that are not, and whether it is known where the state folder is.
+/// The values that are whole, the flows that are not, and whether it is known where the state is.
 fn config_of(
     path: &Path,
     root: Section<'_>,
     flows: DeTable<'_>,
     purpose: Purpose,
-) -> (Config, BTreeMap<String, bool>, bool) {
+) -> (Config, BTreeMap<String, bool>, StatePlace) {
     let folder = path.parent().unwrap_or(Path::new("/")).to_owned();
     let settings = root.section("settings");
     let state = settings.as_ref().and_then(|settings| settings.file("state", &folder));
@@ -230,7 +252,9 @@ fn config_of(
         Some(settings) => !settings.has("state"),
         None => !root.has("settings"),
     };
-    let knows_state = state.is_some() || is_left_out;
+    let has_database = settings.as_ref().is_some_and(|settings| settings.has("postgres"));
+    let node = settings.as_ref().and_then(postgres::span_of_node);
+    let knows_folder = state.is_some() || is_left_out;
     let state = state.unwrap_or_else(|| folder.join("state"));
     let service = match purpose {
         Purpose::Use => None,
@@ -242,6 +266,14 @@ fn config_of(
     let templates = templates::TemplateFolder::open(&folders.config.join("templates"));
     let flows = flows::read(&root, flows, &settings, &connections, &templates);
     templates.check_rest(root.problems);
+    let digest = digest_of(root.problems.text(), node, &templates);
+    let place = match (&settings.postgres, has_database) {
+        (Some(_), _) => StatePlace::Named,
+        // A folder in the place of a database that cannot be read would be another state.
+        (None, true) => StatePlace::Unreadable,
+        (None, false) if knows_folder => StatePlace::Named,
+        (None, false) => StatePlace::Unsure,
+    };
     settings::check_listeners(root.problems, &settings, &connections, &flows.whole);
     root.finish();
     let config = Config {
@@ -250,8 +282,27 @@ fn config_of(
         tables: connections.tables,
         mails: connections.mails,
         flows: flows.whole,
+        digest,
     };
-    (config, flows.broken, knows_state)
+    (config, flows.broken, place)
+}
+
+/// Tells files and templates from others: those of two machines are the same where they differ in the machine's name alone.
+fn digest_of(text: &str, node: Option<Range<usize>>, templates: &templates::TemplateFolder) -> String {
+    let node = node.unwrap_or(0..0);
+    let mut hash = Sha256::new();
+    hash.update(&text[..node.start]);
+    hash.update(&text[node.end..]);
+    for (name, text) in templates.files() {
+        hash.update([0]);
+        hash.update(name);
+        hash.update([0]);
+        hash.update(text);
+    }
+    hash.finalize().iter().take(DIGEST_BYTES).fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// The text, and what is wrong with it as a text.

@@ -8,6 +8,7 @@ use jiff::tz::TimeZone;
 use toml::Spanned;
 
 use super::connections::Connections;
+use super::postgres;
 use super::reader::Section;
 use super::report::Problems;
 use super::smtp::is_loopback;
@@ -22,6 +23,7 @@ pub(super) fn read(section: Option<Section<'_>>, folders: &Folders, connections:
     let mut settings = Settings {
         time_zone: TimeZone::UTC,
         state: folders.state.clone(),
+        postgres: None,
         history: HISTORY,
         log: "info".to_owned(),
         failures: None,
@@ -29,6 +31,7 @@ pub(super) fn read(section: Option<Section<'_>>, folders: &Folders, connections:
     };
     let Some(section) = section else { return settings };
     let _ = section.text("state");
+    settings.postgres = section.section("postgres").and_then(|section| postgres::read(section, folders));
     if let Some(zone) = section.time_zone("time_zone") {
         settings.time_zone = zone;
     }

@@ -81,7 +81,7 @@ fn host(section: &Section<'_>) -> Option<Spanned<String>> {
 }
 
 /// A name in ASCII, or an address without brackets.
-fn host_of(written: &str) -> Option<String> {
+pub(super) fn host_of(written: &str) -> Option<String> {
     let bare = written.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(written);
     if let Ok(address) = bare.parse::<Ipv6Addr>() {
         return Some(address.to_string());

@@ -95,6 +95,11 @@ impl TemplateFolder {
         Self { folder: folder.to_owned(), files, misnamed, failure, used, compiled }
     }
 
+    /// The names and texts of those that can be read, in their order.
+    pub(super) fn files(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.files.iter().filter_map(|(name, text)| Some((name.as_str(), text.as_deref().ok()?)))
+    }
+
     /// Checks what no flow has asked for: somebody is at work on it, or has its name wrong.
     pub(super) fn check_rest(&self, problems: &Problems<'_>) {
         let name = |file: &str| self.folder.join(file).display().to_string();

@@ -146,3 +146,48 @@ fn a_literal_secret_is_refused_and_not_shown() {
     let help = elsewhere.problems[0].help.as_deref().unwrap();
     assert!(help.starts_with("write { env = \"NAME\" }"), "{help}");
 }
+
+#[test]
+fn a_database_is_named_by_a_url_or_by_its_parts() {
+    use crate::flow::{PostgresCredential, PostgresServer, SecretSource};
+
+    let database = |lines: &str| {
+        let text = WHOLE.replacen("[connections", &format!("[settings.postgres]\n{lines}\n[connections"), 1);
+        parsed(&text).unwrap().config.settings.postgres.clone().unwrap()
+    };
+    let by_url = database("url = { file = \"url\" }\nnode = \"vm-1\"");
+    assert_eq!(by_url.server, PostgresServer::Url(SecretSource::File("/etc/leadflow/url".into())));
+    assert_eq!(by_url.node, "vm-1");
+    let by_parts = database("host = \"/run/postgresql\"\ndatabase = \"d\"\nuser = \"u\"");
+    let PostgresServer::Named { port, credential, .. } = by_parts.server else { panic!("{by_parts:?}") };
+    assert_eq!((port, credential), (5432, PostgresCredential::None));
+    assert!(!by_parts.node.is_empty(), "the machine's name");
+    let entra = "host = \"db.example\"\nport = 6432\ndatabase = \"d\"\nuser = \"u\"\nentra = { managed_identity = true }";
+    let PostgresServer::Named { host, port, credential, .. } = database(entra).server else { panic!() };
+    assert_eq!((host.as_str(), port), ("db.example", 6432));
+    assert!(matches!(credential, PostgresCredential::Entra(_)));
+}
+
+#[test]
+fn the_digest_tells_files_apart_but_not_machines() {
+    let digest = |text: &str| parsed(text).unwrap().config.digest.clone();
+    let of_node = |node: &str| {
+        let lines =
+            format!("[settings.postgres]\nurl = {{ file = \"url\" }}\nnode = \"{node}\"\n[connections");
+        digest(&WHOLE.replacen("[connections", &lines, 1))
+    };
+    assert_eq!(of_node("vm-1"), of_node("another"));
+    assert_ne!(digest(WHOLE), of_node("vm-1"));
+    assert_ne!(digest(WHOLE), digest(&WHOLE.replacen("hour", "day", 1)));
+    assert_eq!(digest(WHOLE).len(), 16);
+}
+
+#[test]
+fn a_file_whose_database_is_not_named_whole_names_no_folder_instead() {
+    let text = WHOLE.replacen("[connections", "[settings.postgres]\nhost = \"db.example\"\n[connections", 1);
+    let place =
+        |text: &str| parse_anyway(Path::new("/etc/leadflow/flows.toml"), "flows.toml", text, Purpose::Use).1;
+    assert_eq!(place(&text), StatePlace::Unreadable);
+    assert_eq!(place(WHOLE), StatePlace::Named);
+    assert_eq!(place(&format!("{WHOLE}\nx = ")), StatePlace::Unsure);
+}

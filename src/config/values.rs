@@ -64,8 +64,10 @@ impl Folders {
 }
 
 /// How a secret that is written in the packaged service's file gets out of it, under the name that the guides use.
-fn of_package(key: &str, folders: &Folders) -> Option<String> {
+fn of_package(section: &str, key: &str, folders: &Folders) -> Option<String> {
     let name = match key {
+        "password" if section == "settings.postgres" => "postgres-password",
+        "url" => "postgres-url",
         "password" => "smtp-password",
         "client_secret" => "entra-secret",
         "sas" => "leads-sas",
@@ -113,7 +115,7 @@ impl Section<'_> {
             "write { env = \"NAME\" }, { file = \"/path\" } or { credential = \"name\" } (systemd)";
         if self.is_text(key) {
             let span = self.text(key)?.span();
-            let help = of_package(key, folders).unwrap_or_else(|| HELP.to_owned());
+            let help = of_package(&self.name, key, folders).unwrap_or_else(|| HELP.to_owned());
             self.problems.error(span, format!("a secret must not be in flows.toml: `{key}`"), help);
             return None;
         }

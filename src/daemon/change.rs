@@ -35,8 +35,8 @@ pub(super) fn between(old: &Config, new: &Config) -> Vec<String> {
 // Settings, flow and email are taken apart field by field: whoever adds one is led here by the compiler.
 
 fn settings_changes(old: &Settings, new: &Settings) -> Vec<String> {
-    // Another state folder is refused before.
-    let Settings { time_zone, state: _, history, log, failures, heartbeat_url } = old;
+    // Another state folder or database is refused before.
+    let Settings { time_zone, state: _, postgres: _, history, log, failures, heartbeat_url } = old;
     let differ = [
         (time_zone != &new.time_zone, "time_zone"),
         (history != &new.history, "history"),

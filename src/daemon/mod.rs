@@ -19,7 +19,7 @@ use crate::engine::{Engine, RunContext};
 use crate::platform::clock::Clock;
 use crate::platform::faults::crash_point;
 use crate::store::state;
-use crate::store::{Lock, Owner, StoreError};
+use crate::store::{Lock, NewNode, Owner, StoreError};
 use heartbeat::Heartbeat;
 use supervisor::Supervisor;
 
@@ -73,6 +73,7 @@ pub async fn run(loaded: Loaded, drive: Drive) -> Result<(), StoreError> {
     let store = state::open(&config, clock.now()).await?;
     crash_point("state-opened");
     let ctx = RunContext::online(store, clock, config.settings.state.clone());
+    let ctx = ctx.as_node(NewNode::of_daemon(&config));
     let engine = join::joined(&ctx, &config).await?;
     let mut daemon = Daemon {
         engine,
@@ -139,8 +140,8 @@ impl Daemon {
         let config = self.engine.config();
         let flows = config.flows.len();
         let file = config.path.display();
-        let state = self.engine.context().folder.display();
-        info!(flows, %file, %state, "ready: {status}");
+        let state = config.settings.state_in_words();
+        info!(flows, %file, state, "ready: {status}");
         self.supervisor.ready(status);
     }
 

@@ -55,6 +55,9 @@ impl Daemon {
         if config.settings.state != self.engine.config().settings.state {
             return Some("settings.state has changed, which needs a restart");
         }
+        if config.settings.postgres != self.engine.config().settings.postgres {
+            return Some("settings.postgres has changed, which needs a restart");
+        }
         let is_emptied = config.flows.is_empty() && !self.engine.config().flows.is_empty();
         is_emptied.then_some("the file no longer defines a flow; stop leadflow if that is intended")
     }

@@ -23,6 +23,13 @@ impl Engine {
         if runs > 0 {
             info!(runs, "runs older than settings.history are deleted");
         }
+        if self.ctx.store.has_leases() {
+            // A daemon that is gone is an alarm; a command was seen to end.
+            let ended = self.ctx.store.nodes().await?.into_iter();
+            for node in ended.filter(|node| node.is_command() && !node.is_alive) {
+                self.ctx.store.forget_node(&node.node.name).await?;
+            }
+        }
         for _ in 0..PRUNED_IN_A_ROUND {
             if !self.ctx.store.prune_sources(history).await? {
                 break;

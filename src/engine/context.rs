@@ -53,6 +53,12 @@ impl RunContext {
         }
     }
 
+    /// As this node, where several share the state.
+    #[must_use]
+    pub fn as_node(self, node: NewNode) -> Self {
+        Self { node, ..self }
+    }
+
     /// One over the network.
     pub fn online(store: Store, clock: Clock, folder: PathBuf) -> Self {
         let services = Arc::new(OnlineServices::new(clock.clone()));

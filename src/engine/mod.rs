@@ -26,8 +26,8 @@ use std::time::Duration;
 use crate::alarm::Alarm;
 use crate::flow::{Config, Flow};
 use crate::planner::{Planner, ScheduleState};
-use crate::store::{Changes, Request, StoreError};
-use alarms::SignatureEndReader;
+use crate::store::{Changes, NewNode, Request, StoreError};
+use alarms::{NodeDifferences, SignatureEndReader};
 use delivery::DeliveryTask;
 use jiff::Timestamp;
 use run::RunResult;
@@ -52,6 +52,8 @@ pub struct Engine {
     /// What one node does for all is this one's to do.
     is_first: bool,
     signature_ends: SignatureEndReader,
+    /// Among those that share the state.
+    node_differences: NodeDifferences,
     /// What is wrong with flows.toml as it is now.
     invalid_file: Option<Alarm>,
     /// By the wall clock, and by one that nobody sets.
@@ -114,7 +116,8 @@ impl Engine {
         deliver: fn(&RunContext, Arc<Config>) -> DeliveryTask,
     ) -> Result<Self, StoreError> {
         let asked = ctx.clock.steady();
-        let taken_over = ctx.store.take_over(ctx.node.clone(), ctx.clock.now()).await?;
+        let node = NewNode { digest: config.digest.clone(), ..ctx.node.clone() };
+        let taken_over = ctx.store.take_over(node, ctx.clock.now()).await?;
         node::renew(&ctx, asked);
         node::log_taken_over(taken_over);
         let delivery_task = deliver(&ctx, Arc::clone(&config));
@@ -129,6 +132,7 @@ impl Engine {
             schedule: None,
             is_first: true,
             signature_ends: SignatureEndReader::default(),
+            node_differences: NodeDifferences::default(),
             invalid_file: None,
             last_tick: None,
             on_time_since: Timestamp::MIN,

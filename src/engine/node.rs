@@ -21,7 +21,7 @@ impl Engine {
         }
         let asked = self.ctx.clock.steady();
         let Beat { taken_over, schedule, has_requests, next_try, is_first } =
-            self.ctx.store.beat(self.ctx.node.digest.clone(), now).await?;
+            self.ctx.store.beat(self.config.digest.clone(), now).await?;
         renew(&self.ctx, asked);
         log_taken_over(taken_over);
         self.is_first = is_first;

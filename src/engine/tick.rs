@@ -11,13 +11,12 @@ use super::alarms::{self, Observations};
 use super::run::{self, Claimed, PendingRun, RunResult};
 use super::workers::{Job, WorkerEvent};
 use super::{Engine, FinishedRun};
-use crate::alarm::AlarmKind;
 use crate::flow::Flow;
 use crate::history::{Outcome, RowRange};
 use crate::planner::DueRun;
 use crate::platform::clock::SET_BACK;
 use crate::platform::faults::hang_point;
-use crate::store::StoreError;
+use crate::store::{NewNode, StoreError};
 
 /// A pause between two ticks after which nothing counts as late before it had its chance.
 const DOWNTIME: SignedDuration = SignedDuration::from_mins(1);
@@ -107,16 +106,21 @@ impl Engine {
     async fn check_alarms(&mut self) -> Result<bool, StoreError> {
         let ends = self.signature_ends.now(&self.config, &self.ctx.runner).await;
         let now = self.ctx.clock.now();
+        let nodes = if self.ctx.store.has_leases() { self.ctx.store.nodes().await? } else { Vec::new() };
+        let here = NewNode { digest: self.config.digest.clone(), ..self.ctx.node.clone() };
+        self.node_differences.take_in(&here, &nodes, now);
         let observations = Observations {
             file: self.invalid_file.clone(),
             held_up: self.workers.held_up(self.on_time_since, now),
             ends,
+            nodes,
+            differences: self.node_differences.clone(),
         };
         let alarms = alarms::check_alarms(&self.ctx, &self.config, observations).await?;
         self.delivery_task.notify();
         self.ctx.services.close_idle();
-        // What ends in days must not silence the heartbeat, whose silence means a dead daemon.
-        let is_well = alarms.iter().all(|alarm| alarm.kind == AlarmKind::Expiring);
+        // A warning must not silence the heartbeat, whose silence means a dead daemon.
+        let is_well = alarms.iter().all(|alarm| alarm.kind.is_warning());
         self.is_well = Some(is_well);
         Ok(is_well)
     }

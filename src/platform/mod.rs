@@ -4,6 +4,7 @@ pub(crate) mod authorities;
 pub mod blocking;
 pub mod clock;
 pub(crate) mod faults;
+pub(crate) mod host;
 pub mod lease;
 pub mod ownership;
 pub(crate) mod package;

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::marker::Home;
 use super::nodes::LEASE;
 use super::sqlite::Owner;
 use super::sqlite::SCHEMA;
@@ -122,6 +123,45 @@ pub enum StoreError {
         /// The marker.
         marker: PathBuf,
     },
+    /// There was a state, and the database has none.
+    #[error(
+        "the database {database} has no state: {marker} says that there was one since {since}; if it lies in the state folder, \
+         copy it: `leadflow state copy --to postgres`; if `settings.postgres` names another database than before, correct it; if \
+         the state was lost, restore a backup of the database, or start again with `leadflow recover --since TIME`, which mails \
+         what was written since then; on a new machine, delete {marker}",
+        marker = .marker.display()
+    )]
+    LostDatabase {
+        /// The database.
+        database: String,
+        /// The marker.
+        marker: PathBuf,
+        /// When the marker was written.
+        since: String,
+    },
+    /// The state of the database is another than the one there was.
+    #[error(
+        "the state in the database {database} is not the one that {marker} refers to; name the right database in \
+         `settings.postgres`, or restore a backup of it; if this one is right, delete {marker}",
+        marker = .marker.display()
+    )]
+    ForeignDatabase {
+        /// The database.
+        database: String,
+        /// The marker.
+        marker: PathBuf,
+    },
+    /// The state was moved elsewhere.
+    #[error(
+        "the state was moved: {marker} says that it lies {}; if the one {} is right, delete {marker}",
+        there(*.home), here(*.home), marker = .marker.display()
+    )]
+    Moved {
+        /// Where it is.
+        home: Home,
+        /// The marker.
+        marker: PathBuf,
+    },
     /// The file system failed, or is one that `SQLite` cannot keep a write-ahead log on.
     #[error("the state folder {folder} does not support SQLite's write-ahead log; check its disk, and use \
              a folder on a local one", folder = .0.display())]
@@ -188,6 +228,26 @@ pub enum StoreError {
     Migration(String),
 }
 
+/// Where a state lies now, and what to do to work on it there.
+fn there(home: Home) -> &'static str {
+    match home {
+        Home::Database => {
+            "in a PostgreSQL database: name it in `[settings.postgres]`, or copy it back with `leadflow state copy --to sqlite`"
+        }
+        Home::Folder => {
+            "in the state folder: remove `[settings.postgres]`, or copy it with `leadflow state copy --to postgres`"
+        }
+    }
+}
+
+/// Where one lies that was left.
+fn here(home: Home) -> &'static str {
+    match home {
+        Home::Database => "in the state folder",
+        Home::Folder => "in the database",
+    }
+}
+
 /// Who has the state, and what to do about it.
 fn until_free(owner: &Owner) -> String {
     let way = match owner {
@@ -231,6 +291,9 @@ impl StoreError {
             | Self::Unknown(_)
             | Self::Lost { .. }
             | Self::Foreign { .. }
+            | Self::LostDatabase { .. }
+            | Self::ForeignDatabase { .. }
+            | Self::Moved { .. }
             | Self::NoWal(_)
             | Self::NotOurs(_)
             | Self::NoBackup

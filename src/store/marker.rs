@@ -22,7 +22,21 @@ pub(super) struct Marker {
     pub(super) id: String,
     /// When the marker was written.
     pub(super) since: String,
+    /// Where the state lies.
+    pub(super) home: Home,
 }
+
+/// Which kind of place a state lies in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Home {
+    /// The state folder.
+    Folder,
+    /// The database of settings.postgres.
+    Database,
+}
+
+/// What a marker says of a database.
+const DATABASE: &str = "postgres";
 
 /// The second state directory that systemd gives, the package's, or the folder of flows.toml.
 pub(super) fn marker_of(config: &Config) -> PathBuf {
@@ -44,18 +58,20 @@ pub(super) fn read(place: &Path) -> Option<Marker> {
     let bytes = ownership::read_beside(place, LARGEST).ok().flatten()?;
     let value: Value = serde_json::from_slice(&bytes).ok()?;
     let text = |name: &str| Some(value[name].as_str()?.to_owned());
-    Some(Marker { id: text("state")?, since: text("since")? })
+    let home = if value["in"] == DATABASE { Home::Database } else { Home::Folder };
+    Some(Marker { id: text("state")?, since: text("since")?, home })
 }
 
 /// A marker that cannot be written is a warning, and nothing more: the state itself is well.
-pub(super) fn mark(place: &Path, id: &str, now: Timestamp) {
+pub(super) fn mark(place: &Path, id: &str, home: Home, now: Timestamp) {
     let note = "this file records that leadflow has a state; see docs/operating.md";
-    let text = json!({ "state": id, "since": now.to_string(), "note": note }).to_string() + "\n";
+    let mut marker = json!({ "state": id, "since": now.to_string(), "note": note });
+    if home == Home::Database {
+        marker["in"] = json!(DATABASE);
+    }
+    let text = marker.to_string() + "\n";
     if let Err(error) = write(place, &text) {
-        info!(
-            "that the state folder was lost would not be noticed: cannot write {}: {error}",
-            place.display()
-        );
+        info!("that the state was lost would not be noticed: cannot write {}: {error}", place.display());
     }
 }
 

@@ -9,6 +9,7 @@ pub mod admin;
 mod changes;
 #[cfg(test)]
 mod conformance;
+mod database;
 mod error;
 mod marker;
 pub mod nodes;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 pub use admin::{AbsenceReport, IsFound, Place, Retention};
 pub use changes::Changes;
 pub use error::{Kind, StoreError};
+pub use marker::Home;
 pub use nodes::{Beat, LEASE, NewNode, NodeRecord, TakenOver};
 pub use outbox::{
     AttemptRecord, Begin, ConnectionFailure, ConnectionRest, DeferredFlow, NewMessage, QueuedMessage,
@@ -89,6 +91,18 @@ impl Store {
         tokens: Option<Arc<dyn Tokens>>,
     ) -> Result<Self, StoreError> {
         Ok(Self { backend: Backend::Postgres(Postgres::connect(connection, tokens).await?) })
+    }
+
+    /// Opens the state of a database server, which is brought on if need be. `None` where there is none yet.
+    ///
+    /// # Errors
+    /// As [`Store::connect`].
+    pub async fn connect_to_change(
+        connection: &PostgresConnection,
+        tokens: Option<Arc<dyn Tokens>>,
+    ) -> Result<Option<Self>, StoreError> {
+        let opened = Postgres::connect_to_change(connection, tokens).await?;
+        Ok(opened.map(|postgres| Self { backend: Backend::Postgres(postgres) }))
     }
 
     /// Opens the state of a database server to be read: nothing is made or brought on. `None` where there is none yet.

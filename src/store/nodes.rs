@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::sqlite::Database;
 use super::{Backend, Store, StoreError};
+use crate::flow::Config;
 
 /// How long a lease holds that is not renewed. What a node had under way is taken over after it.
 pub const LEASE: Duration = Duration::from_secs(10);
@@ -23,6 +24,28 @@ pub struct NewNode {
     pub digest: String,
 }
 
+impl NewNode {
+    /// The daemon of this machine.
+    pub fn of_daemon(config: &Config) -> Self {
+        let name = config.settings.postgres.as_ref().map(|postgres| postgres.node.clone());
+        Self {
+            name: name.unwrap_or_default(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            digest: config.digest.clone(),
+        }
+    }
+
+    /// This process, which does what was typed after `leadflow` by itself. No daemon has brackets in its name.
+    pub fn of_command(config: &Config, typed: &str) -> Self {
+        let daemon = Self::of_daemon(config);
+        if daemon.name.is_empty() {
+            return daemon;
+        }
+        let name = format!("{} ({typed}, process {})", daemon.name, std::process::id());
+        Self { name, ..daemon }
+    }
+}
+
 /// A node that has joined.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeRecord {
@@ -34,6 +57,18 @@ pub struct NodeRecord {
     pub seen: Timestamp,
     /// Its lease holds.
     pub is_alive: bool,
+}
+
+impl NodeRecord {
+    /// It is a command, which hears no other, and ends by itself.
+    pub fn is_command(&self) -> bool {
+        self.node.name.ends_with(')')
+    }
+
+    /// It was a daemon whose lease ended, and which has not come back.
+    pub fn is_gone(&self) -> bool {
+        !self.is_alive && !self.is_command()
+    }
 }
 
 /// What nodes that are gone had under way.

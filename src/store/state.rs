@@ -1,4 +1,4 @@
-//! Opens the state of a flows.toml, and notices when it was lost.
+//! Opens the state of a flows.toml, in its folder or its database, and notices when it was lost.
 //!
 //! A state that is gone looks like a first start, and a first start mails nothing of before. So a
 //! marker that lies outside the state folder says that there was one, and which.
@@ -7,23 +7,28 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use super::marker::{Marker, mark, marker_of, read};
+use super::database;
+use super::marker::{Home, Marker, mark, marker_of, read};
 use super::sqlite::at_rest;
 use crate::flow::Config;
 use crate::platform::package;
 use crate::store::{Store, StoreError};
 
-/// Opens the state for a process that holds its lock: the first time it is made.
+/// Opens the state for a process that works on it: the first time it is made. Of a state in its folder the caller holds
+/// the lock.
 ///
 /// # Errors
-/// [`StoreError::Lost`] and [`StoreError::Foreign`] when the marker says that there was another one,
-/// [`StoreError::Damaged`], and whatever keeps it from being opened.
+/// [`StoreError::Lost`], [`StoreError::Foreign`] and their like for a database when the marker says that there was another
+/// one, [`StoreError::Damaged`], and whatever keeps it from being opened.
 pub async fn open(config: &Config, now: Timestamp) -> Result<Store, StoreError> {
+    if let Some(postgres) = &config.settings.postgres {
+        return database::open(config, postgres, now).await;
+    }
     let known = find(config)?;
     let store = Store::open(&config.settings.state)?;
     let id = store.verify().await?;
     if known.is_the_one(&id, config)?.is_none() {
-        mark(&known.place, &id, now);
+        mark(&known.place, &id, Home::Folder, now);
     }
     Ok(store)
 }
@@ -33,7 +38,10 @@ pub async fn open(config: &Config, now: Timestamp) -> Result<Store, StoreError> 
 /// # Errors
 /// As [`open`], but that a damaged database is found only where it is read; [`StoreError::Earlier`].
 pub async fn open_to_read(config: &Config) -> Result<Option<Store>, StoreError> {
-    opened(config, Store::open_to_read).await
+    match &config.settings.postgres {
+        Some(postgres) => database::open_to_read(config, postgres).await,
+        None => opened(config, Store::open_to_read).await,
+    }
 }
 
 /// Opens the state for a command that changes it, perhaps beside a daemon; one of an earlier version is brought on. `None`
@@ -42,7 +50,10 @@ pub async fn open_to_read(config: &Config) -> Result<Option<Store>, StoreError> 
 /// # Errors
 /// As [`open`], but that a damaged database is found only where it is read.
 pub async fn open_to_change(config: &Config) -> Result<Option<Store>, StoreError> {
-    opened(config, Store::open).await
+    match &config.settings.postgres {
+        Some(postgres) => database::open_to_change(config, postgres).await,
+        None => opened(config, Store::open).await,
+    }
 }
 
 async fn opened(
@@ -63,20 +74,26 @@ pub fn files_of(folder: &Path) -> Vec<PathBuf> {
     at_rest::files_of(folder).into()
 }
 
-/// Whether there is a state, or there was none yet.
+/// Whether there is a state, or there was none yet. Of one in a database, which is not asked, the marker tells.
 ///
 /// # Errors
 /// [`StoreError::Lost`] when the marker says that there was one, and when only its owner can find out.
 pub fn is_there(config: &Config) -> Result<bool, StoreError> {
+    if config.settings.postgres.is_some() {
+        return Ok(read(&marker_of(config)).is_some());
+    }
     find(config).map(|known| known.is_there)
 }
 
-/// Whether leadflow can work on the state: it was not lost, and this user may write it. Nothing is made or changed.
+/// Whether leadflow can work on the state: it was not lost, and this user may write it. Nothing is made or changed. A
+/// database is not asked.
 ///
 /// # Errors
 /// Why it cannot.
 pub fn is_usable(config: &Config) -> Result<(), StoreError> {
-    find(config)?;
+    if config.settings.postgres.is_none() {
+        find(config)?;
+    }
     let folder = &config.settings.state;
     at_rest::check_may_write(folder).map_err(|source| StoreError::Folder { folder: folder.clone(), source })
 }
@@ -101,6 +118,9 @@ fn find(config: &Config) -> Result<Known, StoreError> {
         at_rest::is_in(folder).map_err(|source| StoreError::Folder { folder: folder.clone(), source })?;
     let place = marker_of(config);
     match read(&place) {
+        Some(Marker { home: Home::Database, .. }) => {
+            Err(StoreError::Moved { home: Home::Database, marker: place })
+        }
         Some(Marker { since, .. }) if !is_there => {
             Err(StoreError::Lost { folder: folder.clone(), marker: place, since })
         }
@@ -123,7 +143,8 @@ impl Known {
 
 /// Starts again after a loss: what is left of the state is put aside, and the baseline of every flow is
 /// `since`: rows of before are not mailed, later ones are. Returns where the old database lies, if
-/// there was one. The caller holds the lock.
+/// there was one. The caller holds the lock. On a server, only a database without a state gets one: nothing of another is
+/// put aside.
 ///
 /// # Errors
 /// When the state folder or the new database cannot be written.
@@ -132,12 +153,19 @@ pub async fn recover(
     since: Timestamp,
     now: Timestamp,
 ) -> Result<Option<PathBuf>, StoreError> {
+    let flows = config.flows.keys().cloned().collect();
+    if let Some(postgres) = &config.settings.postgres {
+        let store = database::open_anyway(postgres).await?;
+        store.preset_baseline(flows, since, now).await?;
+        mark(&marker_of(config), &store.identity().await?, Home::Database, now);
+        return Ok(None);
+    }
     let folder = &config.settings.state;
     let failed = |source| StoreError::Folder { folder: folder.clone(), source };
     let aside = at_rest::put_aside(folder, now).map_err(failed)?;
     let store = Store::open(folder)?;
-    store.preset_baseline(config.flows.keys().cloned().collect(), since, now).await?;
-    mark(&marker_of(config), &store.identity().await?, now);
+    store.preset_baseline(flows, since, now).await?;
+    mark(&marker_of(config), &store.identity().await?, Home::Folder, now);
     Ok(aside)
 }
 
@@ -146,5 +174,8 @@ pub async fn recover(
 /// # Errors
 /// What is wrong with it.
 pub async fn is_whole(config: &Config, now: Timestamp) -> Result<bool, StoreError> {
+    if config.settings.postgres.is_some() {
+        return open_to_change(config).await.map(|store| store.is_some());
+    }
     if is_there(config)? { open(config, now).await.map(|_| true) } else { Ok(false) }
 }

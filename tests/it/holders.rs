@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use leadflow::store::{Answer, Store};
+use leadflow::store::Answer;
 use serde_json::json;
 
 use crate::support::embedded::rows;
@@ -26,7 +26,7 @@ fn a_request_whose_daemon_dies_stays_and_the_command_says_so() {
     daemon.wait_for_log("no new rows");
     daemon.signal("STOP");
     let asked = [&["trigger", "leads"][..], &["off", "leads"]].map(|arguments| begun(&sandbox, arguments));
-    let store = Store::open(&sandbox.path("state")).unwrap();
+    let store = sandbox.state();
     eventually("the requests", || {
         [1, 2].into_iter().all(|id| done(store.answer(id)).unwrap() == Answer::Pending).then_some(())
     });

@@ -28,7 +28,7 @@ const FILTERS: [(&str, &str); 8] = [
 ];
 
 /// What a command prints, held against this section of the document.
-fn documented(sandbox: &Sandbox, line: &str, section: &str) -> String {
+pub(crate) fn documented(sandbox: &Sandbox, line: &str, section: &str) -> String {
     let output = sandbox.run(&line.split(' ').collect::<Vec<_>>());
     let value: Value =
         serde_json::from_str(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));

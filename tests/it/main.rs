@@ -57,6 +57,8 @@ mod messages;
 #[cfg(test)]
 mod neighbours;
 #[cfg(test)]
+mod nodes;
+#[cfg(test)]
 mod odd_times;
 #[cfg(test)]
 mod office365;

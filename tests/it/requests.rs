@@ -7,7 +7,6 @@ use crate::support::leadflow::Sandbox;
 use crate::support::scripted::smtp;
 use crate::support::{done, eventually, has, now};
 use jiff::SignedDuration;
-use leadflow::store::Store;
 use serde_json::json;
 
 /// A daily flow, by the mail connection of `flows`.
@@ -54,7 +53,7 @@ fn trigger_runs_a_flow_with_and_without_a_daemon() {
     let mut asked =
         sandbox.command(&["trigger", "more"]).stderr(std::process::Stdio::piped()).spawn().unwrap();
     eventually("the request", || {
-        let asked = done(Store::open(&sandbox.path("state")).unwrap().take_requests(now())).unwrap();
+        let asked = done(sandbox.state().take_requests(now())).unwrap();
         (!asked.is_empty()).then_some(())
     });
     daemon.signal("CONT");

@@ -1,36 +1,50 @@
 //! Waiting: for the state, for what a daemon answers, and for the end of a run.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use indicatif::ProgressBar;
 use leadflow::config::Loaded;
 use leadflow::history::{Outcome, Run};
+use leadflow::platform::clock::Clock;
 use leadflow::store::state;
 use leadflow::store::{Answer, Lock, MessageRecord, Owner, Store, StoreError};
 use tokio::time::sleep;
 
 use super::PAUSE;
+use crate::cli::daemon::Worker;
 use crate::cli::{daemon, output};
 
 /// How long a mail that the server does not take for now is waited for.
 const FOR_THE_MAIL: Duration = Duration::from_secs(30);
 /// How long a daemon that has ended may take to come back: systemd starts it again after five seconds.
 const FOR_A_RESTART: Duration = Duration::from_secs(10);
+/// Between two looks at who works on a database.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
+
+/// This process does the work itself: no daemon does. Where the state is in a folder, nobody else can meanwhile.
+pub(super) struct Turn {
+    _lock: Option<Lock>,
+}
 
 /// Takes the state; `None` where a daemon has it, which then hears what is asked for. A command that works on the
-/// state hears nothing, so its end is waited for.
+/// state of a folder hears nothing, so its end is waited for; those on a database work beside each other.
 pub(super) async fn until_ours(
-    folder: &Path,
+    loaded: &Loaded,
     name: &str,
     patience: Duration,
-) -> anyhow::Result<Option<Lock>> {
+) -> anyhow::Result<Option<Turn>> {
+    let folder = &loaded.config.settings.state;
+    if loaded.config.settings.postgres.is_some() {
+        let store = state::open(&loaded.config, Clock::System.now()).await?;
+        let worker = daemon::worker(loaded, &store).await?;
+        return Ok((worker != Some(Worker::Daemon)).then_some(Turn { _lock: None }));
+    }
     let began = Instant::now();
     let mut is_said = false;
     loop {
         let owner = match Lock::take(folder, &Owner::command(name)) {
-            Ok(lock) => return Ok(Some(lock)),
+            Ok(lock) => return Ok(Some(Turn { _lock: Some(lock) })),
             Err(StoreError::Busy { owner: Owner::Daemon, .. }) => return Ok(None),
             Err(StoreError::Busy { owner, .. }) => owner,
             Err(other) => return Err(other.into()),
@@ -68,24 +82,27 @@ pub(super) struct DaemonWatch<'a> {
     /// None was asked: this process does the work.
     is_here: bool,
     gone_since: Option<Instant>,
+    looked: Option<Instant>,
 }
 
 impl<'a> DaemonWatch<'a> {
     /// Of the daemon that was asked, where this process does not hold the state itself.
-    pub(super) fn start(loaded: &'a Loaded, lock: Option<&Lock>) -> Self {
-        Self { loaded, is_here: lock.is_some(), gone_since: None }
+    pub(super) fn start(loaded: &'a Loaded, turn: Option<&Turn>) -> Self {
+        Self { loaded, is_here: turn.is_some(), gone_since: None, looked: None }
     }
 
-    fn is_gone(&mut self) -> bool {
-        if self.is_here {
-            return false;
+    async fn is_gone(&mut self, store: &Store) -> bool {
+        let is_remote = self.loaded.config.settings.postgres.is_some();
+        if self.is_here || is_remote && self.looked.is_some_and(|at| at.elapsed() < BETWEEN_LOOKS) {
+            return self.gone_since.is_some_and(|since| since.elapsed() >= FOR_A_RESTART);
         }
-        match Lock::owner(&self.loaded.config.settings.state) {
-            Ok(Some(Owner::Daemon)) | Err(_) => {
+        self.looked = Some(Instant::now());
+        match daemon::worker(self.loaded, store).await {
+            Ok(Some(Worker::Daemon)) | Err(_) => {
                 self.gone_since = None;
                 false
             }
-            Ok(None | Some(Owner::Command { .. })) => {
+            Ok(None | Some(Worker::Command(_))) => {
                 let since = *self.gone_since.get_or_insert_with(|| {
                     output::eprint("the daemon has ended; waiting for it to start again");
                     Instant::now()
@@ -110,7 +127,7 @@ pub(super) async fn until_answered(
     let asked = Instant::now();
     loop {
         // What it did before it ended is seen by the query after that.
-        let is_gone = daemon.is_gone();
+        let is_gone = daemon.is_gone(store).await;
         match store.answer(id).await? {
             Answer::Done => return Ok(None),
             Answer::Run(run) => return Ok(Some(run)),
@@ -139,7 +156,7 @@ pub(super) async fn until_sent(
 ) -> anyhow::Result<Run> {
     let mut since_end: Option<Instant> = None;
     loop {
-        let is_gone = daemon.is_gone();
+        let is_gone = daemon.is_gone(store).await;
         let Some(run) = store.run(id).await? else {
             bail!(
                 "run {id} did not start, because leadflow stopped or flows.toml changed; the request \

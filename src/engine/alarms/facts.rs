@@ -2,10 +2,11 @@
 
 use jiff::Timestamp;
 
+use super::nodes::{self, NodeDifferences};
 use super::signature_ends::{self, SignatureEnds};
-use crate::alarm::{self, Alarm, AlarmKind, Facts, HeldUp, NotedAlarms};
+use crate::alarm::{self, Alarm, AlarmKind, Facts, HeldUp};
 use crate::flow::Config;
-use crate::store::AlarmFacts;
+use crate::store::{AlarmFacts, NodeRecord};
 
 /// What the engine observes beside the state.
 #[derive(Debug, Clone, Default)]
@@ -16,6 +17,10 @@ pub(in crate::engine) struct Observations {
     pub(in crate::engine) held_up: Vec<HeldUp>,
     /// When signatures end.
     pub(in crate::engine) ends: SignatureEnds,
+    /// Those that share the state.
+    pub(in crate::engine) nodes: Vec<NodeRecord>,
+    /// Which of them differ from this one.
+    pub(in crate::engine) differences: NodeDifferences,
 }
 
 impl Observations {
@@ -26,7 +31,14 @@ impl Observations {
             (held_up.connection, (held_up.since, what))
         };
         let held_up = self.held_up.into_iter().map(noted).collect();
-        let mut current = alarm::current_alarms(config, &together(facts, held_up, self.ends), now);
+        let facts = Facts {
+            held_up,
+            ends: self.ends,
+            gone_nodes: nodes::gone(&self.nodes),
+            differing_nodes: self.differences.noted(),
+            ..of_state(facts)
+        };
+        let mut current = alarm::current_alarms(config, &facts, now);
         current.extend(self.file);
         current
     }
@@ -34,18 +46,32 @@ impl Observations {
 
 /// Everything that is wrong, as the state shows it to a command; `is_running` says whether a daemon is there,
 /// which has noted what only it sees.
-pub fn current_alarms(facts: &AlarmFacts, config: &Config, is_running: bool, now: Timestamp) -> Vec<Alarm> {
-    let held_up = facts.raised.iter().filter(|raised| is_running && raised.kind == AlarmKind::HeldUp);
-    let held_up = held_up.map(|raised| (raised.about.clone(), (raised.since, raised.what.clone())));
-    alarm::current_alarms(config, &together(facts, held_up.collect(), signature_ends::read(config)), now)
+pub fn current_alarms(
+    facts: &AlarmFacts,
+    nodes: &[NodeRecord],
+    config: &Config,
+    is_running: bool,
+    now: Timestamp,
+) -> Vec<Alarm> {
+    let noted = |kind| {
+        let raised = facts.raised.iter().filter(move |raised| is_running && raised.kind == kind);
+        raised.map(|raised| (raised.about.clone(), (raised.since, raised.what.clone()))).collect()
+    };
+    let facts = Facts {
+        held_up: noted(AlarmKind::HeldUp),
+        ends: signature_ends::read(config),
+        gone_nodes: nodes::gone(nodes),
+        differing_nodes: noted(AlarmKind::NodeDiffers),
+        ..of_state(facts)
+    };
+    alarm::current_alarms(config, &facts, now)
 }
 
-fn together(facts: &AlarmFacts, held_up: NotedAlarms, ends: SignatureEnds) -> Facts {
+fn of_state(facts: &AlarmFacts) -> Facts {
     Facts {
         flows: facts.flows.clone(),
         connections: facts.connections.clone(),
         on_time_since: facts.on_time_since,
-        held_up,
-        ends,
+        ..Facts::default()
     }
 }

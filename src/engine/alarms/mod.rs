@@ -2,6 +2,7 @@
 
 mod facts;
 mod mail;
+mod nodes;
 mod signature_ends;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use crate::store::StoreError;
 
 pub(super) use facts::Observations;
 pub use facts::current_alarms;
+pub(super) use nodes::NodeDifferences;
 pub(super) use signature_ends::SignatureEndReader;
 
 /// Checks what is wrong, logs what is new and what is over, and puts the mail about it into the outbox.

@@ -159,6 +159,9 @@ pub(super) fn consent(client: &str, audience: Audience) -> String {
         Audience::Storage => {
             return "give the application a role on the storage account, see docs/entra.md".to_owned();
         }
+        Audience::Postgres => {
+            return "make the application a role of the database, see docs/high-availability.md".to_owned();
+        }
         Audience::Graph => "the role Application Mail.Send for the mailbox, see docs/office365.md",
         Audience::Smtp => "Office 365 Exchange Online → Application permissions → SMTP.SendAsApp",
     };

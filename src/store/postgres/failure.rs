@@ -105,9 +105,10 @@ impl Failure {
                 "check the server and the network to it; leadflow tries again",
             ),
             Self::Secret(why) => Verdict::new(Kind::Refused, why, "correct `settings.postgres`"),
-            Self::Token(advice) | Self::Authorities(advice) => {
-                let help = advice.help.unwrap_or_else(|| "correct `settings.postgres`".to_owned());
-                Verdict::new(Kind::Refused, advice.message, help)
+            // Microsoft Entra ID may be away for a while.
+            Self::Token(advice) => Verdict::new(Kind::Transient, advice.message, or_settings(advice.help)),
+            Self::Authorities(advice) => {
+                Verdict::new(Kind::Refused, advice.message, or_settings(advice.help))
             }
             Self::Url(what) => {
                 let help =
@@ -136,6 +137,10 @@ impl Place {
             (false, false) => format!("`{}` on {}", self.database, self.server),
         }
     }
+}
+
+fn or_settings(help: Option<String>) -> String {
+    help.unwrap_or_else(|| "correct `settings.postgres`".to_owned())
 }
 
 fn of_migration(error: &refinery::Error, place: &Place) -> Verdict {

@@ -86,8 +86,19 @@ impl Postgres {
         tokens: Option<Arc<dyn Tokens>>,
     ) -> Result<Self, StoreError> {
         let postgres = Self::new(connection, tokens);
-        postgres.call_for_long(async |db| db.bring_to_schema().await).await?;
+        postgres.call_for_long(async |db| db.bring_to_schema(true).await).await?;
         Ok(postgres)
+    }
+
+    /// Opens the state of a database, which is brought to the schema of this version if need be. `None` where there is none
+    /// yet.
+    pub(super) async fn connect_to_change(
+        connection: &PostgresConnection,
+        tokens: Option<Arc<dyn Tokens>>,
+    ) -> Result<Option<Self>, StoreError> {
+        let postgres = Self::new(connection, tokens);
+        let is_there = postgres.call_for_long(async |db| db.bring_to_schema(false).await).await?;
+        Ok(is_there.then_some(postgres))
     }
 
     /// Opens the state of a database to be read: nothing is made or brought on. `None` where there is none yet.

@@ -20,12 +20,14 @@ const OURS: [&str; 4] = ["flows", "keys", "mails", "recipients"];
 const LOCK: i64 = 0x6c65_6164_666c_6f77;
 
 impl Client {
-    /// Makes the tables, or brings them to this version. Several processes may be at it at the same moment.
-    pub(super) async fn bring_to_schema(&mut self) -> Result<(), Failure> {
+    /// Makes the tables where that is wanted, or brings them to this version. Several processes may be at it at the same
+    /// moment. Returns whether they are there.
+    pub(super) async fn bring_to_schema(&mut self, is_to_be_made: bool) -> Result<bool, Failure> {
         match self.schema().await? {
-            Some(SCHEMA) => return Ok(()),
+            Some(SCHEMA) => return Ok(true),
             Some(later) if later > SCHEMA => return Err(later_schema(later)),
             Some(_) => {}
+            None if !is_to_be_made => return Ok(false),
             None => self.check_is_free().await?,
         }
         // Tables that others use are waited for, and much may have to be written anew.
@@ -34,7 +36,7 @@ impl Client {
         let done = self.migrate().await;
         execute(self, "SELECT pg_advisory_unlock($1)", &[&LOCK]).await?;
         self.batch_execute(SESSION).await?;
-        done
+        done.map(|()| true)
     }
 
     /// Whether there is a state of this version.

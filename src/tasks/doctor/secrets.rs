@@ -11,10 +11,13 @@ use crate::platform::secrets::{MissingSecret, SecretPresence};
 pub(super) fn check(config: &Config, found: &mut Vec<Finding>) {
     let tables: BTreeSet<&String> = config.flows.values().map(|flow| &flow.table.connection).collect();
     let tables = config.tables.iter().filter(|(name, _)| tables.contains(name));
-    let of_tables = tables.filter_map(|(name, table)| Some((name, table.secret()?)));
-    let of_mails = used_mails(config).filter_map(|(name, mail)| Some((name, mail.secret()?)));
+    let of = |name: &String| format!("connection {name}");
+    let of_tables = tables.filter_map(|(name, table)| Some((of(name), table.secret()?)));
+    let of_mails = used_mails(config).filter_map(|(name, mail)| Some((of(name), mail.secret()?)));
+    let state = config.settings.postgres.iter();
+    let of_state = state.filter_map(|state| Some(("settings.postgres".to_owned(), state.secret()?)));
     let mut not_seen = BTreeSet::new();
-    for (name, source) in of_tables.chain(of_mails) {
+    for (about, source) in of_tables.chain(of_mails).chain(of_state) {
         let (verdict, missing) = match secrets::check(source) {
             SecretPresence::There => continue,
             SecretPresence::NotSeen => {
@@ -25,7 +28,7 @@ pub(super) fn check(config: &Config, found: &mut Vec<Finding>) {
             SecretPresence::Missing(missing) => (Verdict::Wrong, missing),
         };
         let MissingSecret { advice, is_typed } = missing;
-        found.push(Finding { about: format!("connection {name}"), verdict, advice, is_typed });
+        found.push(Finding { about, verdict, advice, is_typed });
     }
     if !not_seen.is_empty() {
         let places: Vec<String> = not_seen.into_iter().collect();

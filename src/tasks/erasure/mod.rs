@@ -196,9 +196,9 @@ async fn open_state(config: &Config, left: &mut Vec<Leftover>) -> Option<Store> 
         Ok(None) => left.push(Leftover {
             what: format!(
                 "there is no state in {}: leadflow has never run with this flows.toml",
-                config.settings.state.display()
+                config.settings.state_in_words()
             ),
-            help: "if it was, check settings.state".to_owned(),
+            help: "if it was, check `settings.state` and `settings.postgres`".to_owned(),
         }),
         Err(error) => failed(&error, left),
     }
@@ -223,7 +223,9 @@ fn flows_of<'a>(config: &Config, names: impl Iterator<Item = &'a TableName>) -> 
 /// Runs that may have read a row before it was deleted are to end first: what they have made of it can then
 /// be erased. Those that do not end are reported.
 async fn wait_for_runs(config: &Config, flows: &[String]) -> Vec<Leftover> {
-    if flows.is_empty() || !matches!(Lock::owner(&config.settings.state), Ok(Some(_))) {
+    let may_anybody_run =
+        config.settings.postgres.is_some() || matches!(Lock::owner(&config.settings.state), Ok(Some(_)));
+    if flows.is_empty() || !may_anybody_run {
         return Vec::new();
     }
     let Ok(Some(store)) = state::open_to_read(config).await else { return Vec::new() };

@@ -15,6 +15,7 @@ use leadflow::views::health::{AlarmView, HealthView};
 use leadflow::views::leads::{
     LeadProofView, LeadRowView, LeadView, OtherView, ProvenanceView, RowView, RunOrNumberView,
 };
+use leadflow::views::nodes::NodeView;
 use leadflow::views::outbox::{MailView, OutboxMailView, RecipientView};
 use leadflow::views::preview::{AttachmentView, MessageView, PreviewView};
 use leadflow::views::runs::{RunDetailView, RunView, StepView};
@@ -38,6 +39,7 @@ pub(crate) fn samples() -> Vec<(&'static str, Value)> {
         ("schedule", json(&SlotView { at: at(), local: text(), reads_from: at() })),
         ("preview", json(&preview())),
         ("health", json(&health())),
+        ("nodes", json(&node())),
     ]
 }
 
@@ -240,6 +242,18 @@ fn preview() -> PreviewView {
         then: Verdict::Mail,
         notes: vec![text()],
         mails: vec![message],
+    }
+}
+
+fn node() -> NodeView {
+    NodeView {
+        node: text(),
+        alive: true,
+        is_command: false,
+        joined: at(),
+        seen: at(),
+        version: text(),
+        has_same_files: true,
     }
 }
 

@@ -9,7 +9,7 @@ use leadflow::daemon::Drive;
 use leadflow::daemon::Signal;
 use leadflow::platform::clock::Clock;
 use leadflow::platform::clock::DrivenClock;
-use leadflow::store::{FlowOverview, MessageRecord, OutboxFilter, Store};
+use leadflow::store::{FlowOverview, MessageRecord, OutboxFilter};
 use tokio::sync::mpsc;
 
 use super::eventually_async;
@@ -59,7 +59,7 @@ impl Driven {
 
     /// Whether the hour's slot of each flow is taken, and no mail is due or under way.
     async fn is_done(&self, sandbox: &Sandbox, now: Timestamp) -> bool {
-        let store = Store::open(&sandbox.path("state")).unwrap();
+        let store = sandbox.state();
         let is_taken = |flow: &FlowOverview| {
             let slot = flow.schedule.as_ref().unwrap().last_slot;
             slot.is_some_and(|slot| now.duration_since(slot) < SignedDuration::from_hours(1))
@@ -82,5 +82,5 @@ impl Driven {
 
 /// The alarms that were raised and are not over; no command shows those of another time.
 pub(crate) async fn raised(sandbox: &Sandbox) -> Vec<RaisedAlarm> {
-    Store::open(&sandbox.path("state")).unwrap().alarm_facts().await.unwrap().raised
+    sandbox.state().alarm_facts().await.unwrap().raised
 }

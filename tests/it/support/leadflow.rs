@@ -6,13 +6,16 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
+use leadflow::config;
+use leadflow::store::{Store, state};
 use serde_json::Value;
 
 use super::daemon::Daemon;
 use super::embedded::Embedded;
 use super::mail::Mail;
 use super::microsoft::{self, Microsoft};
-use super::{azurite, mail_server};
+use super::postgres::SharedState;
+use super::{azurite, done, mail_server, now};
 
 /// A folder with a flows.toml.
 #[derive(Debug)]
@@ -23,6 +26,8 @@ pub(crate) struct Sandbox {
     logs: Mutex<Vec<Arc<Mutex<String>>>>,
     /// Set last, for every command.
     environment: Vec<(&'static str, String)>,
+    /// Where the state is, if it is not in the folder.
+    database: Option<SharedState>,
 }
 
 /// What a command came to.
@@ -35,12 +40,37 @@ pub(crate) struct Output {
 
 impl Sandbox {
     pub(crate) fn new(flows: impl Display) -> Self {
+        Self::with_state(flows, SharedState::where_wanted())
+    }
+
+    /// With the state in a database, which others may share.
+    pub(crate) fn on_postgres(flows: impl Display, state: &SharedState) -> Self {
+        Self::with_state(flows, Some(state.clone()))
+    }
+
+    fn with_state(flows: impl Display, database: Option<SharedState>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let sandbox =
-            Self { folder, storage: String::new(), logs: Mutex::default(), environment: Vec::new() };
+        let sandbox = Self {
+            folder,
+            storage: String::new(),
+            logs: Mutex::default(),
+            environment: Vec::new(),
+            database,
+        };
         sandbox.write("flows.toml", &flows.to_string());
         sandbox.write("mail-password", mail_server::PASSWORD);
         sandbox
+    }
+
+    /// The state, as a process that works on it has it.
+    pub(crate) fn state(&self) -> Store {
+        let config = config::load_anyway(&self.path("flows.toml")).unwrap().config;
+        done(async move { state::open(&config, now()).await }).unwrap()
+    }
+
+    /// Stays while the sandbox does not: a database, or nothing.
+    pub(crate) fn database(&self) -> Option<&SharedState> {
+        self.database.as_ref()
     }
 
     /// With a connection string for Azurite in `LEADS_STORAGE`.
@@ -68,6 +98,9 @@ impl Sandbox {
     pub(crate) fn write(&self, name: &str, text: &str) {
         let part = self.path(&format!("{name}.part"));
         std::fs::create_dir_all(part.parent().unwrap()).unwrap();
+        let is_flows = name == "flows.toml" && !text.contains("[settings.postgres]");
+        let state = self.database.as_ref().filter(|_| is_flows);
+        let text = format!("{text}{}", state.map_or_else(String::new, SharedState::section));
         std::fs::write(&part, text).unwrap();
         std::fs::rename(part, self.path(name)).unwrap();
     }

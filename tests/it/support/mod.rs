@@ -18,6 +18,7 @@ pub(crate) mod mail_server;
 pub(crate) mod microsoft;
 pub(crate) mod oracle;
 pub(crate) mod past;
+pub(crate) mod postgres;
 pub(crate) mod scripted;
 mod servers;
 pub(crate) mod smtp_script;

@@ -33,7 +33,9 @@ pub(crate) struct Tally {
 
 /// Holds the rows that were written against the mails that have arrived, once nothing waits.
 pub(crate) fn check(sandbox: &Sandbox, written: &[String], arrived: &[Mail]) -> Tally {
-    integrity(&sandbox.path("state"));
+    if sandbox.database().is_none() {
+        integrity(&sandbox.path("state"));
+    }
     let mut tally = Tally { rows: written.len(), taken: arrived.len(), ..Tally::default() };
     let copies_of = by_message_id(arrived);
     let recorded = recorded(sandbox, &mut tally);

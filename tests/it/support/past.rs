@@ -111,10 +111,11 @@ impl PastState {
 
     /// The state of these flows.
     pub(crate) fn open(sandbox: &Sandbox, flows: &[&str]) -> Self {
-        let store = Store::open(&sandbox.path("state")).unwrap();
+        let store = sandbox.state();
         let past = Self { store, now: now(), says: None, slots: 0 };
         let flows = flows.iter().map(|flow| ((*flow).to_owned(), true)).collect();
-        done(past.store.take_over(NewNode::default(), past.now)).unwrap();
+        let node = NewNode { name: "past (test)".to_owned(), ..NewNode::default() };
+        done(past.store.take_over(node, past.now)).unwrap();
         done(past.store.schedule_states(flows, past.ago(50))).unwrap();
         past
     }

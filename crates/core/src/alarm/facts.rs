@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Alarm, AlarmKind, held_up};
+use super::{Alarm, AlarmKind, held_up, nodes};
 use crate::flow::{Config, Flow};
 use crate::text::counted::counted;
 
@@ -72,6 +72,10 @@ pub struct Facts {
     pub held_up: NotedAlarms,
     /// When the signatures of table connections end, and where each lies.
     pub ends: BTreeMap<String, (Timestamp, String)>,
+    /// Nodes that are gone, and when each was heard of last.
+    pub gone_nodes: BTreeMap<String, Timestamp>,
+    /// Nodes that have other files or another version.
+    pub differing_nodes: NotedAlarms,
 }
 
 /// By name, since when and what happens.
@@ -112,6 +116,9 @@ pub fn current_alarms(config: &Config, facts: &Facts, now: Timestamp) -> Vec<Ala
         alarms.extend(held(name, state));
         alarms.extend(waiting(name, state, now).filter(|_| !explains_waiting));
     }
+    alarms.extend(facts.gone_nodes.iter().map(|(name, seen)| nodes::gone(name, *seen)));
+    let differing = facts.differing_nodes.iter();
+    alarms.extend(differing.filter_map(|(name, (since, what))| nodes::differs(name, *since, what, now)));
     alarms.extend(facts.ends.iter().filter_map(|(name, end)| expiring(name, end, now)));
     alarms
 }

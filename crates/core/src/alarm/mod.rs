@@ -2,6 +2,7 @@
 
 mod facts;
 mod held_up;
+mod nodes;
 #[cfg(test)]
 mod tests;
 
@@ -35,6 +36,10 @@ pub enum AlarmKind {
     Waiting,
     /// What a table connection signs in with ends soon.
     Expiring,
+    /// A machine that shares the state is gone.
+    NodeGone,
+    /// A machine that shares the state has other files or another version.
+    NodeDiffers,
 }
 
 /// Something that is wrong now.
@@ -42,7 +47,7 @@ pub enum AlarmKind {
 pub struct Alarm {
     /// What kind of thing.
     pub kind: AlarmKind,
-    /// The flow or the connection; empty for the whole.
+    /// The flow, the connection or the node; empty for the whole.
     pub about: String,
     /// Since when.
     pub since: Timestamp,
@@ -106,7 +111,7 @@ pub struct Decision {
     pub update: AlarmUpdate,
 }
 
-const WORDS: [(AlarmKind, &str); 9] = [
+const WORDS: [(AlarmKind, &str); 11] = [
     (AlarmKind::File, "file"),
     (AlarmKind::Connection, "connection"),
     (AlarmKind::Clock, "clock"),
@@ -116,6 +121,8 @@ const WORDS: [(AlarmKind, &str); 9] = [
     (AlarmKind::Held, "held"),
     (AlarmKind::Waiting, "waiting"),
     (AlarmKind::Expiring, "expiring"),
+    (AlarmKind::NodeGone, "node-gone"),
+    (AlarmKind::NodeDiffers, "node-differs"),
 ];
 
 impl AlarmKind {
@@ -127,6 +134,11 @@ impl AlarmKind {
     /// The kind of that word.
     pub fn parse(word: &str) -> Option<Self> {
         WORDS.iter().find(|(_, known)| *known == word).map(|(kind, _)| *kind)
+    }
+
+    /// Nothing stands still for it, but a person must act in time: it does not stop the heartbeat.
+    pub fn is_warning(self) -> bool {
+        matches!(self, Self::Expiring | Self::NodeGone | Self::NodeDiffers)
     }
 
     /// The alarm in a few words.
@@ -141,6 +153,8 @@ impl AlarmKind {
             Self::Held => format!("mails of {about} are held"),
             Self::Waiting => format!("mails of {about} wait"),
             Self::Expiring => format!("the access of {about} expires soon"),
+            Self::NodeGone => format!("the node {about} is gone"),
+            Self::NodeDiffers => format!("the node {about} differs from the others"),
         }
     }
 
@@ -155,6 +169,8 @@ impl AlarmKind {
             Self::Held => format!("no mails of {about} are held any longer"),
             Self::Waiting => format!("the waiting mails of {about} have been sent"),
             Self::Expiring => format!("the access of {about} is renewed"),
+            Self::NodeGone => format!("the node {about} is back, or is forgotten"),
+            Self::NodeDiffers => format!("the node {about} no longer differs from the others"),
         }
     }
 }

@@ -208,3 +208,20 @@ fn a_connection_that_delays_its_flows_is_one_alarm_and_not_one_for_each_flow() {
         "not in the file any more"
     );
 }
+
+#[test]
+fn a_node_that_is_gone_is_an_alarm_at_once_and_one_that_differs_after_5_minutes() {
+    let gone_nodes = BTreeMap::from([("vm-2".to_owned(), at("05T09:59:50"))]);
+    let what = "vm-3 runs leadflow 2, vm-1 runs 1".to_owned();
+    let differing_nodes = BTreeMap::from([("vm-3".to_owned(), (at("05T09:55:00"), what.clone()))]);
+    let facts = Facts { gone_nodes, differing_nodes, ..Facts::default() };
+    let kinds = |now| {
+        current_alarms(&config(), &facts, at(now)).into_iter().map(|alarm| alarm.kind).collect::<Vec<_>>()
+    };
+    assert_eq!(kinds("05T09:59:59"), [AlarmKind::NodeGone]);
+    assert_eq!(kinds("05T10:00:00"), [AlarmKind::NodeGone, AlarmKind::NodeDiffers]);
+    let alarms = current_alarms(&config(), &facts, at("05T10:00:00"));
+    assert!(alarms[0].help.contains("leadflow nodes --forget vm-2"), "{}", alarms[0].help);
+    assert_eq!((alarms[1].about.as_str(), &alarms[1].what), ("vm-3", &what));
+    assert!(alarms.iter().all(|alarm| alarm.kind.is_warning()), "they do not stop the heartbeat");
+}

@@ -52,6 +52,8 @@ pub enum Audience {
     Graph,
     /// SMTP of Exchange Online.
     Smtp,
+    /// Azure Database for PostgreSQL.
+    Postgres,
 }
 
 impl Entra {
@@ -109,7 +111,8 @@ impl Cloud {
 
     /// The scope to ask a token for. Storage's audiences are those of Microsoft's own clients for
     /// tables (`TableAudience` of Azure.Data.Tables); for SMTP see
-    /// <https://learn.microsoft.com/exchange/client-developer/legacy-protocols/how-to-authenticate-an-imap-pop-smtp-application-by-using-oauth>.
+    /// <https://learn.microsoft.com/exchange/client-developer/legacy-protocols/how-to-authenticate-an-imap-pop-smtp-application-by-using-oauth>,
+    /// for PostgreSQL <https://learn.microsoft.com/azure/postgresql/flexible-server/how-to-configure-sign-in-azure-ad-authentication>.
     pub fn scope(self, audience: Audience) -> String {
         let resource = match (audience, self) {
             (Audience::Storage, Self::Public) => "https://storage.azure.com",
@@ -119,6 +122,9 @@ impl Cloud {
             (Audience::Smtp, Self::Public) => "https://outlook.office365.com",
             (Audience::Smtp, Self::China) => "https://partner.outlook.cn",
             (Audience::Smtp, Self::UsGovernment) => "https://outlook.office365.us",
+            (Audience::Postgres, Self::Public) => "https://ossrdbms-aad.database.windows.net",
+            (Audience::Postgres, Self::China) => "https://ossrdbms-aad.database.chinacloudapi.cn",
+            (Audience::Postgres, Self::UsGovernment) => "https://ossrdbms-aad.database.usgovcloudapi.net",
         };
         format!("{resource}/.default")
     }
@@ -131,6 +137,7 @@ impl Audience {
             Self::Storage => "Azure Storage",
             Self::Graph => "Microsoft Graph",
             Self::Smtp => "Office 365 Exchange Online",
+            Self::Postgres => "Azure Database for PostgreSQL",
         }
     }
 }

@@ -46,14 +46,17 @@ pub struct Config {
     pub mails: BTreeMap<String, MailConnection>,
     /// `[flows.NAME]`.
     pub flows: BTreeMap<String, Arc<Flow>>,
+    /// Of the file and its templates as they were read, without the name of the machine.
+    pub digest: String,
 }
 
 impl Config {
-    /// Where the secrets of the connections lie.
+    /// Where the secrets of the connections and of the database lie.
     pub fn secrets(&self) -> impl Iterator<Item = &SecretSource> {
         let of_tables = self.tables.values().filter_map(TableConnection::secret);
         let of_mails = self.mails.values().filter_map(MailConnection::secret);
-        of_tables.chain(of_mails)
+        let of_state = self.settings.postgres.iter().filter_map(PostgresConnection::secret);
+        of_tables.chain(of_mails).chain(of_state)
     }
 
     /// The files with the certificates of one's own authorities.
@@ -66,7 +69,8 @@ impl Config {
             MailConnection::Smtp(smtp) => smtp.ca_file.as_ref(),
             _ => None,
         });
-        of_tables.chain(of_mails)
+        let of_state = self.settings.postgres.iter().filter_map(|postgres| postgres.ca_file.as_ref());
+        of_tables.chain(of_mails).chain(of_state)
     }
 
     /// The largest message that each of these mail connections takes in one piece: a mail is made
@@ -84,6 +88,8 @@ pub struct Settings {
     pub time_zone: jiff::tz::TimeZone,
     /// The state folder, absolute.
     pub state: PathBuf,
+    /// `[settings.postgres]`: the state lies in this database, and the state folder has the files of this machine alone.
+    pub postgres: Option<PostgresConnection>,
     /// How long ended runs are kept.
     pub history: SignedDuration,
     /// A filter for the log as `RUST_LOG` takes it: `info`, `leadflow=debug`.
@@ -92,6 +98,16 @@ pub struct Settings {
     pub failures: Option<Failures>,
     /// Asked each minute while all is well.
     pub heartbeat_url: Option<url::Url>,
+}
+
+impl Settings {
+    /// Where the state lies, in words.
+    pub fn state_in_words(&self) -> String {
+        match &self.postgres {
+            Some(postgres) => format!("the database {}", postgres.in_words()),
+            None => self.state.display().to_string(),
+        }
+    }
 }
 
 /// `[settings.failures]`: who hears when a flow fails.

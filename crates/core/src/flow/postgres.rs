@@ -51,6 +51,14 @@ impl PostgresConnection {
     /// The port of a server that names none.
     pub const PORT: u16 = 5432;
 
+    /// Which database it is, in words.
+    pub fn in_words(&self) -> String {
+        match &self.server {
+            PostgresServer::Url(secret) => format!("of the URL in {}", secret.place()),
+            PostgresServer::Named { host, database, .. } => format!("`{database}` on {host}"),
+        }
+    }
+
     /// Where its secret lies, if it has one.
     pub fn secret(&self) -> Option<&SecretSource> {
         match &self.server {

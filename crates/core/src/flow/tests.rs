@@ -115,7 +115,7 @@ fn the_secrets_and_authorities_of_a_file_are_those_of_all_its_connections() {
 #[test]
 fn each_cloud_has_its_own_addresses() {
     let addresses = |cloud: Cloud| {
-        let scopes = [Audience::Storage, Audience::Graph, Audience::Smtp]
+        let scopes = [Audience::Storage, Audience::Graph, Audience::Smtp, Audience::Postgres]
             .map(|audience| format!("{}: {}", audience.name(), cloud.scope(audience)));
         let hosts = [cloud.storage_suffix(), cloud.graph(), cloud.sign_in_host()].join("\n");
         format!("{cloud:?}\n{hosts}\n{}\n", scopes.join("\n"))

@@ -148,6 +148,7 @@ pub fn config(flows: impl IntoIterator<Item = Arc<Flow>>) -> Config {
         log: "info".to_owned(),
         failures: None,
         heartbeat_url: None,
+        postgres: None,
     };
     let table = TableConnection::Embedded { file: PathBuf::from("/nonexistent/t.db") };
     let mail = MailConnection::Folder(FolderConnection {
@@ -160,5 +161,6 @@ pub fn config(flows: impl IntoIterator<Item = Arc<Flow>>) -> Config {
         tables: BTreeMap::from([("t".to_owned(), table)]),
         mails: BTreeMap::from([("m".to_owned(), mail)]),
         flows: flows.into_iter().map(|flow| (flow.name.clone(), flow)).collect(),
+        digest: String::new(),
     }
 }
