@@ -19,6 +19,7 @@ mod preview;
 mod run;
 mod schedule;
 mod shell;
+mod state;
 mod stats;
 mod stop;
 mod table;
@@ -35,7 +36,6 @@ use clap::{Parser, Subcommand, ValueEnum};
 use leadflow::config::{self, ChoiceNote, ChosenFile, Loaded, Report};
 use leadflow::flow::{Config, Flow};
 use leadflow::platform::telemetry;
-use leadflow::store::state;
 use leadflow::store::{Store, StoreError};
 
 use stop::Stopped;
@@ -64,6 +64,15 @@ enum LogFormat {
     Text,
     /// One JSON object per line
     Json,
+}
+
+impl From<LogFormat> for telemetry::Format {
+    fn from(format: LogFormat) -> Self {
+        match format {
+            LogFormat::Text => Self::Text,
+            LogFormat::Json => Self::Json,
+        }
+    }
 }
 
 #[derive(Subcommand)]
@@ -105,6 +114,8 @@ enum Command {
     Nodes(nodes::Arguments),
     /// Copy the state; works beside a running daemon
     Backup(maintenance::BackupArguments),
+    /// Copy the whole state from the state folder to a database, or back
+    State(state::Arguments),
     /// Move the state of a flow to its new name; the daemon must be stopped
     Rename(maintenance::RenameArguments),
     /// Start over after the state was lost or damaged; the daemon must be stopped
@@ -173,10 +184,7 @@ pub(crate) fn main(arguments: Arguments) -> ExitCode {
 
 fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let Arguments { config, log_format, command } = arguments;
-    let format = match log_format {
-        LogFormat::Text => telemetry::Format::Text,
-        LogFormat::Json => telemetry::Format::Json,
-    };
+    let format = telemetry::Format::from(log_format);
     let path = file_of(config, &command)?;
     match command {
         Command::Run(arguments) => {
@@ -224,6 +232,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Health(arguments) => on_runtime(health::health(&config::load_anyway(&path)?, &arguments)),
         Command::Nodes(arguments) => on_runtime(nodes::nodes(&load_anyway(&path)?, &arguments)),
         Command::Backup(arguments) => on_runtime(maintenance::backup(&load_anyway(&path)?, &arguments)),
+        Command::State(arguments) => on_runtime(state::state(&load(&path)?, &arguments)),
         Command::Rename(arguments) => on_runtime(maintenance::rename(&load(&path)?, &arguments)),
         Command::Recover(arguments) => on_runtime(maintenance::recover(&load(&path)?, &arguments)),
         Command::On(arguments) => on_runtime(on_off::set_on(&load_anyway(&path)?, &arguments, true)),
@@ -271,7 +280,7 @@ fn load_beside(path: &Path) -> anyhow::Result<Loaded> {
 }
 
 fn warn_lost(loaded: &Loaded) {
-    if let Err(lost @ StoreError::Lost { .. }) = state::is_there(&loaded.config) {
+    if let Err(lost @ StoreError::Lost { .. }) = leadflow::store::state::is_there(&loaded.config) {
         output::eprint(&format!("warning: {lost}"));
     }
 }
@@ -334,10 +343,10 @@ async fn is_on_in_file(loaded: &Loaded, name: &str) -> anyhow::Result<bool> {
 /// The state of a file's flows, for a command that changes it: one of an earlier version is brought on, so that it can be
 /// looked at from then on.
 async fn state_to_change(loaded: &Loaded) -> anyhow::Result<Option<Store>> {
-    Ok(state::open_to_change(&loaded.config).await?)
+    Ok(leadflow::store::state::open_to_change(&loaded.config).await?)
 }
 
 /// The state of a file's flows, for looking; `None` before the first run.
 async fn state_of(loaded: &Loaded) -> anyhow::Result<Option<Store>> {
-    Ok(state::open_to_read(&loaded.config).await?)
+    Ok(leadflow::store::state::open_to_read(&loaded.config).await?)
 }

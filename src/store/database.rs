@@ -74,6 +74,11 @@ pub(super) async fn open_anyway(connection: &PostgresConnection) -> Result<Store
     Store::connect(connection, tokens_of(connection)).await
 }
 
+/// Opens the state whatever the marker says; `None` where there is none.
+pub(super) async fn open_where_there(connection: &PostgresConnection) -> Result<Option<Store>, StoreError> {
+    Store::connect_to_change(connection, tokens_of(connection)).await
+}
+
 /// That the database has the state which the marker speaks of, where there is one.
 async fn held_against_marker(
     config: &Config,

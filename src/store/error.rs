@@ -162,6 +162,12 @@ pub enum StoreError {
         /// The marker.
         marker: PathBuf,
     },
+    /// The place for a copy has a state already.
+    #[error(
+        "there is a state already where the copy is to lie; nothing was copied: name an empty database in `settings.postgres`, or \
+         move leadflow.db, leadflow.db-wal and leadflow.db-shm out of the state folder"
+    )]
+    NotEmpty,
     /// The file system failed, or is one that `SQLite` cannot keep a write-ahead log on.
     #[error("the state folder {folder} does not support SQLite's write-ahead log; check its disk, and use \
              a folder on a local one", folder = .0.display())]
@@ -294,6 +300,7 @@ impl StoreError {
             | Self::LostDatabase { .. }
             | Self::ForeignDatabase { .. }
             | Self::Moved { .. }
+            | Self::NotEmpty
             | Self::NoWal(_)
             | Self::NotOurs(_)
             | Self::NoBackup

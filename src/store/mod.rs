@@ -9,6 +9,7 @@ pub mod admin;
 mod changes;
 #[cfg(test)]
 mod conformance;
+mod copy;
 mod database;
 mod error;
 mod marker;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 
 pub use admin::{AbsenceReport, IsFound, Place, Retention};
 pub use changes::Changes;
+pub use copy::TableDigest;
 pub use error::{Kind, StoreError};
 pub use marker::Home;
 pub use nodes::{Beat, LEASE, NewNode, NodeRecord, TakenOver};

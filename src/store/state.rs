@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::database;
 use super::marker::{Home, Marker, mark, marker_of, read};
 use super::sqlite::at_rest;
-use crate::flow::Config;
+use crate::flow::{Config, PostgresConnection};
 use crate::platform::package;
 use crate::store::{Store, StoreError};
 
@@ -67,6 +67,39 @@ async fn opened(
     let store = open(&config.settings.state)?;
     known.is_the_one(&store.identity().await?, config)?;
     Ok(Some(store))
+}
+
+/// The state of the folder, whatever the marker says, for a copy from or to it; it is made where that is wanted. The caller
+/// holds the lock. `None` where there is none.
+///
+/// # Errors
+/// Whatever keeps it from being opened.
+pub fn of_folder(config: &Config, is_to_be_made: bool) -> Result<Option<Store>, StoreError> {
+    let folder = &config.settings.state;
+    let failed = |source| StoreError::Folder { folder: folder.clone(), source };
+    if !is_to_be_made && !at_rest::is_in(folder).map_err(failed)? {
+        return Ok(None);
+    }
+    Store::open(folder).map(Some)
+}
+
+/// The state of a database, as [`of_folder`].
+///
+/// # Errors
+/// Whatever keeps it from being opened.
+pub async fn of_database(
+    connection: &PostgresConnection,
+    is_to_be_made: bool,
+) -> Result<Option<Store>, StoreError> {
+    if is_to_be_made {
+        return database::open_anyway(connection).await.map(Some);
+    }
+    database::open_where_there(connection).await
+}
+
+/// Records where the state of this name lies from now on.
+pub fn note_home(config: &Config, id: &str, home: Home, now: Timestamp) {
+    mark(&marker_of(config), id, home, now);
 }
 
 /// The files in which the state itself lies, be they there or not.

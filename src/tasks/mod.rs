@@ -6,3 +6,4 @@ pub mod lead_export;
 pub mod made_up_leads;
 pub mod preview;
 pub mod replay;
+pub mod state_copy;

@@ -84,6 +84,8 @@ mod smtp_refusals;
 #[cfg(test)]
 mod smtp_replies;
 #[cfg(test)]
+mod state_copy;
+#[cfg(test)]
 mod stops;
 #[cfg(test)]
 mod support;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::json::documented;
+use crate::support::daemon::Daemon;
 use crate::support::embedded::{Embedded, row};
 use crate::support::flows_toml::{FlowsToml, KEYS, SINCE};
 use crate::support::leadflow::Sandbox;
@@ -62,6 +63,14 @@ fn node<'a>(nodes: &'a Value, name: &str) -> &'a Value {
     nodes.as_array().unwrap().iter().find(|node| node["node"] == name).unwrap_or(&Value::Null)
 }
 
+fn ends_well(daemons: impl IntoIterator<Item = Daemon>) {
+    for mut daemon in daemons {
+        daemon.signal("TERM");
+        let status = daemon.wait();
+        assert!(status.success(), "{status}: {}", daemon.log());
+    }
+}
+
 #[test]
 fn two_machines_run_each_slot_once_and_mail_each_lead_once() {
     let world = World::new();
@@ -79,9 +88,7 @@ fn two_machines_run_each_slot_once_and_mail_each_lead_once() {
         assert_eq!((&node["alive"], &node["has_same_files"]), (&true.into(), &true.into()), "{nodes}");
     }
     has(&first.exits(0, &["nodes"]).stdout, &["vm-1", "vm-2", "alive", "as here"]);
-    for daemon in daemons {
-        assert!(daemon.stop().success());
-    }
+    ends_well(daemons);
     let expected: Vec<String> = (0..20).map(|key| format!("r{key:02}")).collect();
     assert_eq!(world.mailed(), expected);
     let twice = world.state.sql("SELECT count(*) FROM (SELECT flow, due FROM runs WHERE due IS NOT NULL GROUP BY 1, 2 HAVING count(*) > 1) AS twice");
@@ -97,6 +104,10 @@ fn a_machine_that_is_killed_is_replaced_within_20_seconds_and_joins_again() {
     let daemon = second.daemon();
     world.table().insert(&[row("before")]);
     world.wait_for(&["before"]);
+    // Else the mail is uncertain, and is sent again.
+    eventually("the reply to be recorded", || {
+        (second.json(&["outbox", "list", "--json"]) == serde_json::json!([])).then_some(())
+    });
     killed.signal("KILL");
     killed.wait();
     world.table().insert(&[row("after")]);
@@ -116,7 +127,7 @@ fn a_machine_that_is_killed_is_replaced_within_20_seconds_and_joins_again() {
     second.exits(0, &["health"]);
     let nodes = second.json(&["nodes", "--json"]);
     assert_eq!(node(&nodes, "vm-1")["alive"], true, "{nodes}");
-    assert!(again.stop().success() && daemon.stop().success());
+    ends_well([again, daemon]);
     assert_eq!(world.mailed(), ["after", "before"]);
 }
 
@@ -154,7 +165,7 @@ fn commands_of_every_machine_reach_the_daemon_of_one() {
     has(&first.exits(1, &["backup", "copy.db"]).stderr, &["pg_dump", "docs/high-availability.md"]);
     let refused = second.exits(1, &["rename", "leads", "leads"]).stderr;
     has(&refused, &["stop leadflow on every machine first; vm-1 still works on this state"]);
-    assert!(daemon.stop().success());
+    ends_well([daemon]);
 
     // Nobody is there any more: the command does it itself, and leaves nothing behind.
     has(&second.exits(1, &["health"]).stdout, &["no daemon is running on any machine"]);

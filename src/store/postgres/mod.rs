@@ -8,6 +8,7 @@ mod alarms;
 mod breaks;
 mod claims;
 mod connect;
+mod copy;
 mod erasure;
 mod failure;
 mod flows;
@@ -56,6 +57,8 @@ use crate::store::StoreError;
 const SHORT: Duration = Duration::from_secs(10);
 /// How long one may take that goes over much.
 const LONG: Duration = Duration::from_mins(5);
+/// How long a copy of the whole state may take.
+const FOR_A_COPY: Duration = Duration::from_hours(12);
 /// The most connections of a process.
 const CONNECTIONS: usize = 8;
 /// How many of them may be taken for long at the same time: a lease is renewed over one of the others.
@@ -147,6 +150,14 @@ impl Postgres {
     ) -> Result<T, StoreError> {
         let _permit = self.for_long.acquire().await.map_err(|_| StoreError::Stopped)?;
         self.call_within(LONG, operation).await
+    }
+
+    /// Runs one operation that goes over everything, while nobody works.
+    pub(super) async fn call_for_copy<T>(
+        &self,
+        operation: impl AsyncFnOnce(&mut Client) -> Result<T, Failure>,
+    ) -> Result<T, StoreError> {
+        self.call_within(FOR_A_COPY, operation).await
     }
 
     async fn call_within<T>(
@@ -308,3 +319,5 @@ mod particular;
 mod refusals;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(super) use tests::Place;

@@ -7,10 +7,10 @@ use crate::store::Store;
 use crate::store::conformance::{State, conforms, conforms_for_nodes};
 
 /// A database of the tests' server.
-pub(super) struct Place(Database);
+pub(in crate::store) struct Place(Database);
 
 impl Place {
-    pub(super) fn new() -> Self {
+    pub(in crate::store) fn new() -> Self {
         Self(shared().database())
     }
 

@@ -7,6 +7,7 @@ mod alarms;
 pub(super) mod at_rest;
 mod breaks;
 mod changes;
+mod copy;
 mod erasure;
 mod failure;
 pub(super) mod files;

@@ -19,7 +19,7 @@ use canaries::{
 };
 
 /// Every command as its manual page is called, with the lines that are run.
-const COMMANDS: [(&str, &[&str]); 39] = [
+const COMMANDS: [(&str, &[&str]); 41] = [
     ("leadflow", &["--version"]),
     ("leadflow-run", &["run --once", "run --once nothere"]),
     ("leadflow-check", &["check", "check --json", "check --online", "check --online --json"]),
@@ -55,6 +55,8 @@ const COMMANDS: [(&str, &[&str]); 39] = [
     ("leadflow-table-list", &["table list marketplace", "table list marketplace --json"]),
     ("leadflow-table-create", &["table create marketplace another"]),
     ("leadflow-nodes", &["nodes", "nodes --json", "nodes --forget nothere"]),
+    ("leadflow-state", &["state"]),
+    ("leadflow-state-copy", &["state copy --to postgres"]),
     ("leadflow-health", &["health", "health --json"]),
     ("leadflow-backup", &["backup copy.db"]),
     ("leadflow-rename", &["rename leads other", "rename nothere leads"]),

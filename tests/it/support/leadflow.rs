@@ -43,6 +43,11 @@ impl Sandbox {
         Self::with_state(flows, SharedState::where_wanted())
     }
 
+    /// With the state in its folder, whatever whoever runs the tests wants.
+    pub(crate) fn on_sqlite(flows: impl Display) -> Self {
+        Self::with_state(flows, None)
+    }
+
     /// With the state in a database, which others may share.
     pub(crate) fn on_postgres(flows: impl Display, state: &SharedState) -> Self {
         Self::with_state(flows, Some(state.clone()))

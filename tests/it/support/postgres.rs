@@ -36,7 +36,7 @@ impl SharedState {
     }
 
     /// What flows.toml says of it.
-    pub(super) fn section(&self) -> String {
+    pub(crate) fn section(&self) -> String {
         let cluster = self.database.cluster();
         format!(
             "\n[settings.postgres]\nhost = \"{}\"\nport = {}\ndatabase = \"{}\"\nuser = \"{SUPERUSER}\"\nnode = \"{}\"\n",
