@@ -111,6 +111,10 @@ pub(in crate::store) async fn a_lease_that_is_renewed_holds_and_one_that_has_end
     lapse(&first, "first");
     let refused = first.commit_run(under_way, scanned(5), std::iter::empty()).await.unwrap_err();
     assert!(matches!(refused, StoreError::TakenOver), "nobody has taken over yet, and yet: {refused}");
+    let refused = first.mark_interrupted_uncertain(at(5)).await.unwrap_err();
+    assert!(matches!(refused, StoreError::TakenOver), "{refused}");
+    let refused = first.defer_lane(&addresses(), at(60), at(5)).await.unwrap_err();
+    assert!(matches!(refused, StoreError::TakenOver), "{refused}");
     let taken = beat(&second, 5).await;
     assert_eq!(taken.taken_over, TakenOver { runs: 1, messages: 1 });
     assert!(taken.is_first && taken.schedule > schedule);
@@ -193,6 +197,10 @@ pub(in crate::store) async fn a_name_is_one_process_while_its_lease_holds(state:
     let other = state.open().await;
     let refused = other.take_over(named("first"), at(1)).await.unwrap_err();
     assert!(matches!(&refused, StoreError::NameHeld(name) if name == "first"), "{refused}");
+    let run = won(wanted(&first, due(1)).await).run;
+    let again = first.take_over(named("first"), at(1)).await.unwrap();
+    assert_eq!(again, TakenOver { runs: 1, messages: 0 }, "its own lease does not keep it from joining anew");
+    assert_eq!(outcome(&first, run).await, Outcome::Interrupted);
     lapse(&first, "first");
     other.take_over(named("first"), at(2)).await.unwrap();
     assert!(matches!(first.beat(String::new(), at(3)).await, Err(StoreError::TakenOver)));

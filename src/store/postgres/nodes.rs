@@ -28,7 +28,7 @@ macro_rules! clock {
 const CHECK_OWNER: &str =
     concat!("SELECT 1 FROM nodes WHERE owner = $1 AND lease_until > ", clock!(), " FOR KEY SHARE");
 
-/// Where nobody has the name, or who had it did not renew its lease.
+/// Where nobody has the name, or who had it did not renew its lease, or has it itself and joins anew.
 const JOIN: &str = concat!(
     "INSERT INTO nodes (name, owner, lease_until, joined, seen, version, digest)
      SELECT $1, $2, now + $3, now, now, $4, $5 FROM (SELECT ",
@@ -36,7 +36,7 @@ const JOIN: &str = concat!(
     " AS now) AS clock
      ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, lease_until = excluded.lease_until, joined = excluded.joined,
          seen = excluded.seen, version = excluded.version, digest = excluded.digest
-     WHERE nodes.owner IS NULL OR nodes.lease_until <= excluded.seen RETURNING 1"
+     WHERE nodes.owner IS NULL OR nodes.owner = $6 OR nodes.lease_until <= excluded.seen RETURNING 1"
 );
 
 /// Those who did not renew their leases own nothing any more. Who has a transaction under way is looked at later.
@@ -91,8 +91,11 @@ impl Postgres {
 impl Client {
     async fn take_over(&mut self, node: &NewNode, owner: &str, now: Timestamp) -> Result<TakenOver, Failure> {
         let NewNode { name, version, digest } = node;
+        let before = self.owner.clone();
         let tx = self.transaction().await?;
-        if maybe_row(&tx, JOIN, &[&text(name), &owner, &lease(), version, digest]).await?.is_none() {
+        let joined =
+            maybe_row(&tx, JOIN, &[&text(name), &owner, &lease(), version, digest, &&*before]).await?;
+        if joined.is_none() {
             return Err(StoreError::NameHeld(name.clone()).into());
         }
         execute(&tx, END_LEASES, &[&owner]).await?;

@@ -118,13 +118,18 @@ impl Client {
 
     /// Puts off every mail of a lane.
     pub(in crate::store) async fn defer_lane(
-        &self,
+        &mut self,
         lane: &[String],
         until: Timestamp,
         now: Timestamp,
     ) -> Result<(), Failure> {
         let [_, too_late] = due_at(now);
-        execute(self, DEFER_LANE, &[&json_of(lane), &to_db(until), &too_late, &self.owner()]).await.map(drop)
+        let owner = self.owner().to_owned();
+        let tx = self.transaction().await?;
+        check_owner(&tx, &owner).await?;
+        execute(&tx, DEFER_LANE, &[&json_of(lane), &to_db(until), &too_late, &owner]).await?;
+        tx.commit().await?;
+        Ok(())
     }
 
     /// Lets every waiting mail be tried at `now`: somebody has started leadflow or changed its file.

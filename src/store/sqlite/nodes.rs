@@ -30,14 +30,20 @@ impl Database {
     pub(crate) fn take_over(&mut self, node: &NewNode, now: Timestamp) -> Result<TakenOver, Failure> {
         let clock = self.lease_now();
         let tx = self.db.transaction()?;
-        if last_moment(&tx)?.is_some_and(|last| last.duration_since(now) > SET_BACK) {
-            clock_went_back(&tx, None, now)?;
-        }
-        let held = "SELECT 1 FROM nodes WHERE name = ?1 AND owner IS NOT NULL AND lease_until > ?2";
-        if clock.is_some() && tx.prepare(held)?.exists(params![node.name, clock])? {
+        // A lease that it has itself does not keep a process from joining anew.
+        let held =
+            "SELECT 1 FROM nodes WHERE name = ?1 AND owner IS NOT NULL AND owner != ?3 AND lease_until > ?2";
+        if clock.is_some() && tx.prepare(held)?.exists(params![node.name, clock, self.owner])? {
             return Err(StoreError::NameHeld(node.name.clone()).into());
         }
         end_leases(&tx, clock)?;
+        let is_alone = !tx
+            .prepare("SELECT 1 FROM nodes WHERE owner IS NOT NULL AND name != ?1")?
+            .exists([&node.name])?;
+        // While others work on the state, its moments are theirs, whatever this machine's clock says.
+        if is_alone && last_moment(&tx)?.is_some_and(|last| last.duration_since(now) > SET_BACK) {
+            clock_went_back(&tx, None, now)?;
+        }
         let at = clock.unwrap_or(to_db(now));
         let join = "INSERT OR REPLACE INTO nodes (name, owner, lease_until, joined, seen, version, digest)
                     VALUES (?1, lower(hex(randomblob(8))), ?2, ?3, ?3, ?4, ?5) RETURNING owner";

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, Transaction, params};
 
 use super::message_bytes::write_text;
-use super::nodes::{IS_OF, give_back};
+use super::nodes::{IS_OF, check_owner, give_back};
 use super::{Database, Failure, from_db, to_db};
 use crate::outbox::{LONGEST_WAIT, Receipt, Recipient, RecipientState, outcome_of};
 use crate::store::NewMessage;
@@ -23,7 +23,9 @@ impl Database {
 
     /// Mails whose replies could not be recorded are uncertain. Returns how many.
     pub(crate) fn mark_interrupted_uncertain(&mut self, now: Timestamp) -> Result<usize, Failure> {
+        let clock = self.lease_now();
         let tx = self.db.transaction()?;
+        check_owner(&tx, &self.owner, clock)?;
         let mails = mark_uncertain(&tx, Some(&self.owner), now)?;
         give_back(&tx, Some(&self.owner))?;
         tx.commit()?;
@@ -37,7 +39,9 @@ impl Database {
         until: Timestamp,
         now: Timestamp,
     ) -> Result<(), Failure> {
+        let clock = self.lease_now();
         let tx = self.db.transaction()?;
+        check_owner(&tx, &self.owner, clock)?;
         defer_lane(&tx, lane, &self.owner, until, now)?;
         tx.commit()?;
         Ok(())
