@@ -19,12 +19,17 @@ impl Daemon {
             }
             std::future::pending::<()>().await;
         };
+        let held = self.engine.hold_lease();
         let finish = async {
-            self.engine.finish_runs().await;
-            self.engine.finish_delivery().await;
+            // Without the lease it has nothing to finish.
+            if !self.is_out {
+                self.engine.finish_runs().await;
+                self.engine.finish_delivery().await;
+            }
         };
         let is_cut_short = tokio::select! {
             () = finish => false,
+            never = held => match never {},
             () = again => true,
         };
         if is_cut_short {

@@ -1,5 +1,6 @@
 //! This process among those that share its state.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,9 @@ use super::finish::FOR_THE_RECORD;
 use super::{Engine, RunContext};
 use crate::outbox;
 use crate::store::{Beat, LEASE, StoreError, TakenOver};
+
+/// Between two renewals while nobody ticks.
+const EACH_SECOND: Duration = Duration::from_secs(1);
 
 impl Engine {
     /// Renews the lease, and takes in what other nodes have done. Returns whether commands ask for something, as far as
@@ -35,6 +39,25 @@ impl Engine {
             self.delivery_task.notify();
         }
         Ok(has_requests)
+    }
+
+    /// Renews the lease each second, until it is dropped: what ends meanwhile is still to be recorded.
+    pub fn hold_lease(&self) -> impl Future<Output = Infallible> + use<> {
+        let (ctx, digest) = (self.ctx.clone(), self.config.digest.clone());
+        async move {
+            while ctx.store.has_leases() {
+                tokio::time::sleep(EACH_SECOND).await;
+                let asked = ctx.clock.steady();
+                match ctx.store.beat(digest.clone(), ctx.clock.now()).await {
+                    Ok(Beat { taken_over, .. }) => {
+                        renew(&ctx, asked);
+                        log_taken_over(taken_over);
+                    }
+                    Err(error) => warn!("cannot renew the lease of this node: {error}"),
+                }
+            }
+            std::future::pending().await
+        }
     }
 
     /// The process ends its work in order: others need not wait for the end of its lease.

@@ -25,7 +25,8 @@ pub(crate) struct DeliveryTask {
     bell: Arc<Bell>,
     pulse: Pulse,
     delivery: Arc<Delivery>,
-    task: JoinHandle<Result<(), StoreError>>,
+    /// Until it has ended.
+    task: Option<JoinHandle<Result<(), StoreError>>>,
 }
 
 #[derive(Debug, Default)]
@@ -55,7 +56,7 @@ impl DeliveryTask {
         let pulse = Pulse::start();
         let delivery = Arc::new(Delivery::new(ctx));
         let work = deliver(Arc::clone(&delivery), receive, Arc::clone(&bell), pulse.clone());
-        let task = tokio::spawn(work);
+        let task = Some(tokio::spawn(work));
         Self { config, bell, pulse, delivery, task }
     }
 
@@ -90,20 +91,23 @@ impl DeliveryTask {
     pub(crate) async fn stop(&mut self) {
         self.bell.is_stopping.store(true, Ordering::Relaxed);
         self.bell.rung.notify_one();
-        let _ = (&mut self.task).await;
+        let _ = self.ended().await;
     }
 
     /// Ends the task at once, whatever it has in hands, and waits until it is.
     pub(crate) async fn abandon(&mut self) {
-        self.task.abort();
-        if !self.task.is_finished() {
-            let _ = (&mut self.task).await;
+        if let Some(task) = &self.task {
+            task.abort();
         }
+        let _ = self.ended().await;
     }
 
-    /// Returns when the task has ended by itself: the state fails.
+    /// Returns when the task has ended: by itself where the state fails.
     pub(crate) async fn ended(&mut self) -> Result<(), StoreError> {
-        (&mut self.task).await.unwrap_or(Err(StoreError::Stopped))
+        let Some(task) = &mut self.task else { return Err(StoreError::Stopped) };
+        let ended = task.await;
+        self.task = None;
+        ended.unwrap_or(Err(StoreError::Stopped))
     }
 }
 
