@@ -38,6 +38,11 @@ pub trait Interruption: fmt::Debug + Send + Sync {
 
     /// Whether a piece of work on the state finds the state held by another process.
     fn is_state_busy(&self) -> bool;
+
+    /// Whether a piece of work on the state is done, and its process does not hear of it.
+    fn is_answer_lost(&self) -> bool {
+        false
+    }
 }
 
 impl Runner {
@@ -57,6 +62,14 @@ impl Runner {
         match self {
             Self::Threads => false,
             Self::Inline(interruption) => interruption.is_state_busy(),
+        }
+    }
+
+    /// Whether the answer to work on the state does not arrive.
+    pub(crate) fn is_answer_lost(&self) -> bool {
+        match self {
+            Self::Threads => false,
+            Self::Inline(interruption) => interruption.is_answer_lost(),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::process::{End, Machine, Process};
 use super::story::{Event, HOUR, Mood};
-use super::world::moment;
+use super::world::{World, moment};
 use super::{Kind, Violation, state};
 use leadflow::store::{OutboxEntry, OutboxFilter, Request, StoreError};
 
@@ -78,19 +78,19 @@ impl Machine {
                 let mut state = self.world.lock();
                 match event {
                     Event::Offset(offset) => {
-                        if process.is_none() && offset < state.offset {
+                        let old = std::mem::replace(&mut state.hosts[0].offset, offset);
+                        if process.is_none() && offset < old {
                             state.set_back_unseen = Some(state.now);
                         }
-                        if offset < state.offset {
+                        if offset < old {
                             state.set_back = Some(state.now);
                         }
-                        state.offset = offset;
                     }
                     Event::Dateless(is_dateless) => state.is_dateless = is_dateless,
                     Event::Busy(failures) => state.busy = failures,
                     Event::Table(table, failures) => state.table_failures[table] = failures,
                     Event::Mails(server, mood) => state.moods[server] = mood,
-                    Event::Crash(steps) => state.kill_after(Some(steps)),
+                    Event::Crash(steps) => state.hosts[0].countdown = Some(steps),
                     _ => {}
                 }
                 state.set_clock();
@@ -157,18 +157,18 @@ impl Machine {
         {
             let mut state = self.world.lock();
             state.log_now(|| "all is well from here on".to_owned());
-            if process.is_none() && state.offset > 0 {
+            let old = std::mem::take(&mut state.hosts[0].offset);
+            if process.is_none() && old > 0 {
                 state.set_back_unseen = Some(state.now);
             }
-            if state.offset > 0 {
+            if old > 0 {
                 state.set_back = Some(state.now);
             }
-            state.offset = 0;
             state.is_dateless = false;
             state.table_failures.fill(0);
             state.busy = 0;
             state.moods.fill(Mood::default());
-            state.kill_after(None);
+            state.hosts[0].countdown = None;
             let after_all = state.last_write().unwrap_or(state.now).max(state.now);
             state.advance_to(after_all);
         }
@@ -185,11 +185,22 @@ impl Machine {
     /// Returns whether one waits at all.
     pub(super) fn judge_waiting(&self) -> Result<bool, Violation> {
         let listed = state::at_once(self.world.store.outbox(OutboxFilter::Open));
-        let mut waiting = self.endured(listed)?.unwrap_or_default();
-        let state = self.world.lock();
-        waiting.retain(|listed| self.world.has_hope(&listed.message));
+        self.world.judge_waiting(self.endured(listed)?.unwrap_or_default(), self.calm_since)
+    }
+}
+
+impl World {
+    /// Of what waits while all is well nothing waits for long that a server would take. Returns whether such a mail waits
+    /// at all.
+    pub(super) fn judge_waiting(
+        &self,
+        mut waiting: Vec<OutboxEntry>,
+        calm_since: i64,
+    ) -> Result<bool, Violation> {
+        let state = self.lock();
+        waiting.retain(|listed| self.has_hope(&listed.message));
         let is_late = |listed: &&OutboxEntry| {
-            let since = listed.created.as_microsecond().max(self.calm_since);
+            let since = listed.created.as_microsecond().max(calm_since);
             !listed.message.is_deferred_by_rate && state.now - since > MOST_WAIT
         };
         let Some(late) = waiting.iter().find(is_late) else { return Ok(!waiting.is_empty()) };

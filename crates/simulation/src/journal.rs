@@ -107,7 +107,7 @@ impl Machine {
         let state = self.world.lock();
         let is = self.world.definition(&state, number);
         let makes_up = is.enabled && self.world.story.plans[number].catch_up && state.set_back.is_none();
-        makes_up.then_some(BrokenOff { run, minutes: is.minutes, offset: state.offset })
+        makes_up.then_some(BrokenOff { run, minutes: is.minutes, offset: state.hosts[0].offset })
     }
 
     /// Tells the oracle of the end of a run.
@@ -128,7 +128,7 @@ impl Machine {
                 process.engine.planner().succeeded(name);
             }
         } else if let (Some(number), Some(table)) = (self.number(name), number_of(&flow.table.name)) {
-            state.committed(number, table, self.file_of(&flow));
+            state.committed(number, table, self.file_of(&flow), 0);
             state.flows[number].calm_runs += u32::from(self.calm.is_some());
         }
     }

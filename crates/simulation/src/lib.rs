@@ -8,15 +8,20 @@
 //! clock, and the death of the process at any operation of the state, any page, any step of a mail
 //! session. At the end the oracle compares what the writer wrote with what the mail servers took.
 //!
+//! With [`Options::nodes`] several engines share the state, each on a machine of its own; see `nodes`.
+//!
 //! Nothing that is not of the seed has a say: one thread, a driven clock, no wall time, no random
 //! numbers of the system where they could change what happens.
 
 mod events;
 mod file;
+mod host;
 mod journal;
 mod mail;
+mod nodes;
 mod oracle;
 mod process;
+mod seat;
 mod servers;
 mod services;
 mod state;
@@ -27,6 +32,7 @@ mod world;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use leadflow::platform::blocking::Runner;
 use leadflow::store::Store;
@@ -47,6 +53,26 @@ pub struct Options {
     pub break_it: Option<Break>,
     /// Keep the list of what happened.
     pub log: bool,
+    /// Nodes that share the state; without it one process has it for itself.
+    pub nodes: Option<Nodes>,
+}
+
+/// How many nodes share a state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Nodes {
+    /// So many, up to three.
+    Exactly(usize),
+    /// From one to three, as the seed says.
+    Any,
+}
+
+impl Nodes {
+    fn count(self, seed: u64) -> usize {
+        match self {
+            Self::Exactly(count) => count.clamp(1, nodes::MOST_NODES),
+            Self::Any => nodes::count(seed),
+        }
+    }
 }
 
 /// A fault that a broken leadflow could have.
@@ -70,11 +96,19 @@ pub enum Break {
     NoStepAside,
     /// A slot counts as taken before its run has ended.
     SlotBeforeEnd,
+    /// A node whose lease was taken over commits all the same.
+    NoFence,
+    /// A lease is taken over before it ends.
+    EarlyTakeover,
+    /// A node goes on to send when its lease has ended.
+    NoLeaseGuard,
+    /// A node begins a run of a flow that another one has under way.
+    TwoRunners,
 }
 
 impl Break {
-    /// Every fault, with its name on a command line.
-    pub const ALL: [(&'static str, Self); 9] = [
+    /// Every fault of one process, with its name on a command line.
+    pub const ALL: [(&str, Self); 9] = [
         ("no-overlap", Self::NoOverlap),
         ("watermark-before-commit", Self::WatermarkBeforeCommit),
         ("forgotten-keys", Self::ForgottenKeys),
@@ -84,6 +118,13 @@ impl Break {
         ("no-retry", Self::NoRetry),
         ("no-step-aside", Self::NoStepAside),
         ("slot-before-end", Self::SlotBeforeEnd),
+    ];
+    /// Faults of nodes that share a state.
+    pub const OF_NODES: [(&str, Self); 4] = [
+        ("no-fence", Self::NoFence),
+        ("early-takeover", Self::EarlyTakeover),
+        ("no-lease-guard", Self::NoLeaseGuard),
+        ("two-runners", Self::TwoRunners),
     ];
 }
 
@@ -106,6 +147,12 @@ pub struct Report {
     pub crashes: u64,
     /// Processes that stopped by themselves.
     pub restarts: u64,
+    /// Machines that stood still.
+    pub stalls: u64,
+    /// Machines that could not reach the state.
+    pub cuts: u64,
+    /// Leases that ended and were taken over.
+    pub lapses: u64,
     /// Operations that failed since the disk was full or the state busy.
     pub endured: u64,
     /// Recipients of mails with the mark of uncertainty.
@@ -131,6 +178,9 @@ impl Report {
         self.tries += other.tries;
         self.crashes += other.crashes;
         self.restarts += other.restarts;
+        self.stalls += other.stalls;
+        self.cuts += other.cuts;
+        self.lapses += other.lapses;
         self.endured += other.endured;
         self.uncertain += other.uncertain;
         self.repeats += other.repeats;
@@ -189,12 +239,21 @@ pub fn play(seed: u64, options: Options, new_runtime: NewRuntime) -> Result<Repo
 
 fn play_once(seed: u64, options: Options, new_runtime: NewRuntime) -> Result<Report, Violation> {
     let broken = |error: &dyn fmt::Display| Violation::new(Kind::Broken, error.to_string());
-    let store = Store::in_memory().map_err(|error| broken(&error))?;
-    let store = store.by(Runner::Inline(Arc::new(state::Undisturbed)));
-    let world = World::new(seed, Story::from_seed(seed), store, options);
+    let true_time = Arc::new(AtomicI64::new(0));
+    let hands = Arc::clone(&true_time);
+    let store = match options.nodes {
+        None => Store::in_memory(),
+        Some(_) => Store::of_nodes(Arc::new(move || hands.load(Ordering::Relaxed))),
+    };
+    let store = store.map_err(|error| broken(&error))?.by(Runner::Inline(Arc::new(state::Undisturbed)));
+    let world = World::new(seed, Story::from_seed(seed), store, true_time, options);
     let configs = file::configs(&world)?;
-    let mut machine = Machine::new(Arc::clone(&world), configs);
-    let result = live(&mut machine, new_runtime).and_then(|()| oracle::judge(&world));
+    let played = if world.is_alone() {
+        live(&mut Machine::new(Arc::clone(&world), configs), new_runtime)
+    } else {
+        nodes::play(seed, &world, configs, new_runtime)
+    };
+    let result = played.and_then(|()| oracle::judge(&world));
     let events = world.lock().events.take().unwrap_or_default();
     match result {
         Ok(()) => Ok(Report { events, ..world.lock().counts.clone() }),

@@ -7,10 +7,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fastrand::Rng;
 
-use super::Break;
+use super::nodes;
+use super::seat::Seat;
 use super::servers::BreakPoint;
 use super::story::{MINUTE, Mood, SECOND};
 use super::world::{State, World};
+use super::{Break, Kind, Violation};
 use leadflow::outbox::Receipt;
 use leadflow::platform::blocking::Interruption as _;
 use leadflow::services::mail::{ConnectError, Fault, Handover, MailSession, OutgoingMail};
@@ -18,7 +20,7 @@ use leadflow::services::mail::{ConnectError, Fault, Handover, MailSession, Outgo
 /// A session with a simulated mail server.
 #[derive(Debug)]
 pub(super) struct SimulatedSession {
-    world: Arc<World>,
+    seat: Arc<Seat>,
     server: usize,
     is_usable: bool,
     has_taken: bool,
@@ -48,6 +50,8 @@ pub(super) struct Attempt {
     pub(super) was_cut: bool,
     /// Nothing had ever gone wrong with mail when it was made.
     pub(super) was_healthy: bool,
+    /// The host of the process that made it.
+    pub(super) host: usize,
 }
 
 /// What became of it for a recipient.
@@ -83,38 +87,51 @@ enum Failure {
 }
 
 /// Connects, if the server is there.
-pub(super) async fn open(world: &Arc<World>, server: usize) -> Result<SimulatedSession, ConnectError> {
-    world.point().await;
+pub(super) async fn open(seat: &Arc<Seat>, server: usize) -> Result<SimulatedSession, ConnectError> {
+    seat.point().await;
     let is_down = {
-        let mut state = world.lock();
+        let mut state = seat.world.lock();
         let mood = state.moods[server];
         let is_down = mood.is_down || (mood.failures > 0 && state.dice.u8(0..200) < mood.failures);
-        let took = if is_down { MINUTE } else { SECOND };
-        state.advance(took);
         state.was_disturbed |= is_down;
         is_down
     };
-    world.point().await;
+    seat.pass(if is_down { MINUTE } else { SECOND }).await;
+    seat.point().await;
     if is_down {
         return Err(connect_error("no connection"));
     }
-    Ok(SimulatedSession { world: Arc::clone(world), server, is_usable: true, has_taken: false })
+    Ok(SimulatedSession { seat: Arc::clone(seat), server, is_usable: true, has_taken: false })
 }
 
 #[async_trait]
 impl MailSession for SimulatedSession {
     /// As `services::mail::smtp` does.
     async fn send(&mut self, message: OutgoingMail<'_>) -> Handover {
-        self.world.point().await;
-        let (attempt, failure) = match self.begin(message) {
+        self.seat.point().await;
+        let begun = self.begin(message);
+        let took = self.transfer_time();
+        self.seat.pass(took).await;
+        let (attempt, failure) = match begun {
             Ok(begun) => begun,
             Err(fault) => return Handover::nothing(message.recipients.len(), fault),
         };
-        self.world.point().await;
-        self.end_message(attempt, failure);
-        self.world.point().await;
+        self.seat.point().await;
+        let stalls = self.stalls();
+        if !message.lease.is_held() {
+            self.is_usable = false;
+            let fault = Fault::Withheld(connect_error("the lease has ended"));
+            return Handover::nothing(message.recipients.len(), fault);
+        }
+        if !self.seat.world.is_alone() {
+            // Between the look at the lease and the dot the machine may stand still.
+            self.seat.point().await;
+        }
+        let took = self.end_message(attempt, failure, stalls);
+        self.seat.pass(took).await;
+        self.seat.point().await;
         let handover = self.reply(attempt, failure);
-        self.world.point().await;
+        self.seat.point().await;
         handover
     }
 
@@ -132,19 +149,20 @@ impl MailSession for SimulatedSession {
 impl SimulatedSession {
     /// Sender and recipients.
     fn begin(&mut self, message: OutgoingMail<'_>) -> Result<(usize, Failure), Fault> {
-        let mut state = self.world.lock();
+        let world = &self.seat.world;
+        let mut state = world.lock();
         let mood = state.moods[self.server];
-        let offered = offered(&self.world, message);
+        let offered = offered(world, message);
         let to: Vec<u8> = message.recipients.iter().filter_map(|address| recipient(address)).collect();
         let known = state.messages.entry(message.id).or_insert(offered);
         if known.bytes != message.bytes {
             known.bytes.clear();
         }
         let break_point =
-            self.world.story.poison.as_ref().and_then(|it| it.break_point(self.server, &known.rows, &to));
+            world.story.poison.as_ref().and_then(|it| it.break_point(self.server, &known.rows, &to));
         let rows = known.rows.clone();
         let mut failure = failure(&mut state.dice, mood, break_point, &to);
-        let refused = &self.world.story.refused;
+        let refused = &world.story.refused;
         let fate = |r: &u8| (*r, if refused.contains(r) { Fate::Refused } else { Fate::Open });
         let mut fates: Vec<_> = to.iter().map(fate).collect();
         state.was_disturbed |= failure != Failure::None || fates.iter().any(|(_, fate)| *fate != Fate::Open);
@@ -157,7 +175,8 @@ impl SimulatedSession {
             }
         }
         // What the state cannot record now is offered again.
-        let was_cut = state.busy > 0 || state.disk.is_some();
+        let is_out_of_reach = state.hosts[self.seat.host].cut_until > state.now;
+        let was_cut = state.busy > 0 || state.disk.is_some() || is_out_of_reach;
         state.was_disturbed |= was_cut;
         if let Failure::DropAtRecipient(at) = failure {
             fates[at..].iter_mut().for_each(|(_, fate)| *fate = Fate::Open);
@@ -178,8 +197,8 @@ impl SimulatedSession {
             )
         });
         let has_broken = matches!(failure, Failure::DropAtRecipient(_) | Failure::DropBeforeTheDot);
-        state.attempts.push(Attempt { message: message.id, has_broken, fates, was_cut, was_healthy });
-        state.advance(SECOND / 10);
+        let host = self.seat.host;
+        state.attempts.push(Attempt { message: message.id, has_broken, fates, was_cut, was_healthy, host });
         if is_broken {
             self.is_usable = false;
             let error = connect_error("the sender is refused, or the connection is gone");
@@ -189,9 +208,39 @@ impl SimulatedSession {
         Ok((state.attempts.len() - 1, failure))
     }
 
-    /// The message and its final dot.
-    fn end_message(&mut self, attempt: usize, failure: Failure) {
-        let mut state = self.world.lock();
+    /// How long it takes to hand over all but the end of a message. It matters only where a lease can end meanwhile.
+    fn transfer_time(&self) -> i64 {
+        let mut state = self.seat.world.lock();
+        let host = self.seat.host;
+        let cut = state.hosts[host].cut_at_send.take();
+        if let Some(length) = cut {
+            state.cut_off(host, length);
+        }
+        let is_slow = !self.seat.world.is_alone() && (state.dice.u8(0..8) == 0 || cut.is_some());
+        if is_slow { state.dice.i64(SECOND..20 * SECOND) } else { SECOND / 10 }
+    }
+
+    /// How often the machine stood still.
+    fn stalls(&self) -> u32 {
+        self.seat.world.lock().hosts[self.seat.host].stalls
+    }
+
+    /// The final dot, and how long the server takes for its reply. Without the lease it goes out only where the machine
+    /// stood still just before.
+    fn end_message(&mut self, attempt: usize, failure: Failure, stalls: u32) -> i64 {
+        let host = self.seat.host;
+        // It may have renewed its lease at this moment.
+        nodes::take_in(&self.seat.world, host);
+        let mut state = self.seat.world.lock();
+        let is_dot = !matches!(failure, Failure::DropAtRecipient(_) | Failure::DropBeforeTheDot);
+        let may_send = self.seat.world.is_alone()
+            || !is_dot
+            || state.record.has_lease(host, state.now)
+            || state.hosts[host].stalls != stalls;
+        if !may_send {
+            let message = format!("node {host} sends a message after its lease has ended");
+            state.violation.get_or_insert(Violation::new(Kind::Broken, message));
+        }
         let fate = match failure {
             Failure::None | Failure::Recipients => Fate::Taken,
             Failure::TakenInSilence => Fate::TakenInSilence,
@@ -202,14 +251,13 @@ impl SimulatedSession {
         };
         let open = state.attempts[attempt].fates.iter_mut().filter(|(_, fate)| *fate == Fate::Open);
         open.for_each(|(_, open)| *open = fate);
-        let took =
-            if matches!(fate, Fate::TakenInSilence | Fate::LostInSilence) { 10 * MINUTE } else { SECOND };
-        let took = state.dice.i64(0..took);
-        state.advance(took);
+        let silence = if self.seat.world.is_alone() { 10 * MINUTE } else { MINUTE };
+        let took = if matches!(fate, Fate::TakenInSilence | Fate::LostInSilence) { silence } else { SECOND };
+        state.dice.i64(0..took)
     }
 
     fn reply(&mut self, attempt: usize, failure: Failure) -> Handover {
-        let state = self.world.lock();
+        let state = self.seat.world.lock();
         // A recipient that was judged by its own reply leaves the session as it was.
         self.is_usable = matches!(failure, Failure::None | Failure::Recipients);
         let words = || "as the server says".to_owned();
@@ -231,7 +279,7 @@ impl SimulatedSession {
             }
             _ => None,
         };
-        let is_blind = self.world.break_it == Some(Break::NoStepAside);
+        let is_blind = self.seat.world.break_it == Some(Break::NoStepAside);
         let fault =
             fault.map(|fault| if is_blind { Fault::Connection(fault.error().clone()) } else { fault });
         Handover { receipts, fault }
@@ -239,11 +287,21 @@ impl SimulatedSession {
 }
 
 impl State {
-    /// The process is killed: what was handed over last, of each flow, may not be recorded.
-    pub(super) fn cut_attempts(&mut self) {
-        let Self { attempts, messages, first_attempt, .. } = self;
+    /// A host cannot reach the state for so long.
+    pub(super) fn cut_off(&mut self, host: usize, length: i64) {
+        self.hosts[host].cut_until = self.now + length;
+        self.cut_attempts(host);
+        self.counts.cuts += 1;
+        self.was_disturbed = true;
+        self.log_now(|| format!("node {host} cannot reach the state for {} s", length / SECOND));
+    }
+
+    /// The process on a host is killed: what was handed over last, of each flow, may not be recorded.
+    pub(super) fn cut_attempts(&mut self, host: usize) {
+        let first_attempt = self.hosts[host].first_attempt;
+        let Self { attempts, messages, .. } = self;
         let mut cut = Vec::new();
-        for attempt in attempts[*first_attempt..].iter_mut().rev() {
+        for attempt in attempts[first_attempt..].iter_mut().rev().filter(|attempt| attempt.host == host) {
             let flow = messages.get(&attempt.message).map(|message| message.flow);
             if !cut.contains(&flow) {
                 cut.push(flow);

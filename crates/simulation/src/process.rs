@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::journal::BrokenOff;
+use super::seat::Seat;
 use super::services::SimulatedServices;
 use super::story::{HOUR, MINUTE, SECOND};
 use super::world::World;
@@ -22,6 +23,7 @@ use leadflow::store::{Store, StoreError};
 /// The machine through all its processes.
 pub(super) struct Machine {
     pub(super) world: Arc<World>,
+    seat: Arc<Seat>,
     pub(super) configs: Vec<Arc<Config>>,
     /// The next event of the story.
     pub(super) next_event: usize,
@@ -68,6 +70,7 @@ const REST: Duration = Duration::from_secs(20);
 impl Machine {
     pub(super) fn new(world: Arc<World>, configs: Vec<Arc<Config>>) -> Self {
         Self {
+            seat: Seat::new(&world, 0),
             world,
             configs,
             next_event: 0,
@@ -80,11 +83,11 @@ impl Machine {
 
     /// Lives from a start of the process to its end.
     pub(super) async fn live(&mut self) -> Result<End, Violation> {
-        let world = Arc::clone(&self.world);
+        let seat = Arc::clone(&self.seat);
         tokio::select! {
             biased;
-            () = world.crashed() => {
-                if world.lock().goes_in_circles() {
+            () = seat.stopped() => {
+                if seat.world.lock().hosts[0].goes_in_circles() {
                     return Err(Violation::new(Kind::Broken, "a tick does not come to its end".to_owned()));
                 }
                 Ok(End::Killed)
@@ -99,7 +102,7 @@ impl Machine {
         let mut state = self.world.lock();
         match end {
             End::Killed => {
-                state.cut_attempts();
+                state.cut_attempts(0);
                 state.was_disturbed = true;
                 state.counts.crashes += 1;
                 state.log_now(|| "the process is killed".to_owned());
@@ -116,7 +119,7 @@ impl Machine {
     }
 
     async fn work(&mut self) -> Result<End, Violation> {
-        self.world.lock().rise();
+        self.world.lock().rise(0);
         // The world continues while there is no process, and a new one reads the file as it is then.
         self.happen(None).await?;
         let Some(mut process) = self.start().await? else { return Ok(End::Stopped) };
@@ -144,9 +147,9 @@ impl Machine {
         if self.world.break_it == Some(Break::NoDoubt) {
             let _ = state::forget_sending(&self.world.store);
         }
-        let clock = Clock::Driven(self.world.clock.clone());
-        let runner = Runner::Inline(Arc::clone(&self.world) as Arc<dyn Interruption>);
-        let services = Arc::new(SimulatedServices(Arc::clone(&self.world)));
+        let clock = Clock::Driven(self.world.lock().hosts[0].clock.clone());
+        let runner = Runner::Inline(Arc::clone(&self.seat) as Arc<dyn Interruption>);
+        let services = Arc::new(SimulatedServices(Arc::clone(&self.seat)));
         let store = self.world.store.clone().by(runner);
         let ctx = RunContext::new(store, clock, PathBuf::from("/nonexistent"), services);
         let file = self.world.lock().file;
@@ -160,7 +163,7 @@ impl Machine {
     /// What the daemon does until nothing is under way any more: a tick, and now and then another one, or what the
     /// story has, while runs are. Whether the process is to stop while they are.
     async fn step(&mut self, process: &mut Process) -> Result<bool, Violation> {
-        self.world.lock().begin_tick();
+        self.world.lock().begin_tick(0);
         self.tick(process).await?;
         let mut beside = 0;
         loop {
@@ -237,7 +240,7 @@ impl Machine {
         let next_try = self.endured(state::at_once(self.world.store.next_try()))?.flatten();
         let is_waiting = self.calm.is_some() && self.judge_waiting()?;
         let mut state = self.world.lock();
-        let offset = state.offset;
+        let offset = state.hosts[0].offset;
         let at = |moment: Timestamp| moment.as_microsecond() - offset;
         let slot = process.engine.snapshot().next.map(|(_, slot)| at(slot));
         let next_try = next_try.map(at);

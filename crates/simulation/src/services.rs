@@ -10,12 +10,12 @@ use leadflow::services::mail::{ConnectError, MailSession};
 use leadflow::services::table::{TableError, TableReader};
 
 use super::mail;
+use super::seat::Seat;
 use super::table::{SimulatedTable, number_of};
-use super::world::World;
 
-/// The services of a world.
+/// The services of a world, as a process sees them.
 #[derive(Debug)]
-pub(super) struct SimulatedServices(pub(super) Arc<World>);
+pub(super) struct SimulatedServices(pub(super) Arc<Seat>);
 
 /// The name of a flow's table connection.
 pub(super) fn table_connection(flow: &str) -> String {
@@ -44,12 +44,12 @@ fn file_of(connection: &TableConnection) -> Option<usize> {
 impl Services for SimulatedServices {
     async fn table(&self, table: TableRef<'_>) -> Result<Box<dyn TableReader>, TableError> {
         let TableRef { connection_name: name, connection, table } = table;
-        let world = &self.0;
-        world.point().await;
-        let flow = world.story.plans.iter().position(|plan| table_connection(&plan.name) == name);
+        let seat = &self.0;
+        seat.point().await;
+        let flow = seat.world.story.plans.iter().position(|plan| table_connection(&plan.name) == name);
         let found = flow.zip(number_of(table)).zip(file_of(connection));
-        let world = Arc::clone(world);
-        let found = found.map(|((flow, table), file)| SimulatedTable { world, flow, table, file });
+        let seat = Arc::clone(seat);
+        let found = found.map(|((flow, table), file)| SimulatedTable { seat, flow, table, file });
         self.0.point().await;
         Ok(Box::new(
             found.ok_or_else(|| TableError::new(format!("no table {table} of {name} is simulated")))?,

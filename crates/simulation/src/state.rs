@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use futures::FutureExt as _;
 use jiff::Timestamp;
 use leadflow::platform::blocking::Interruption;
-use leadflow::store::{MessageRecord, RunFilter, Store, StoreError};
+use leadflow::store::{LEASE, MessageRecord, RunFilter, Store, StoreError};
 
 /// `SQLite`'s own limit.
 const NO_LIMIT: i64 = 4_294_967_294;
@@ -146,4 +146,13 @@ pub(super) fn forget_keys(store: &Store) -> Result<(), StoreError> {
 /// A fault: what was being sent waits again, as if nothing could have arrived.
 pub(super) fn forget_sending(store: &Store) -> Result<(), StoreError> {
     store.raw("UPDATE mails SET sending = 0").map(drop)
+}
+
+/// A node that is at rest has renewed its lease at this moment.
+pub(super) fn renew_lease(store: &Store, node: &str, seen: i64) -> Result<(), StoreError> {
+    let until = seen + i64::try_from(LEASE.as_micros()).unwrap_or_default();
+    let set = format!(
+        "UPDATE nodes SET seen = {seen}, lease_until = {until} WHERE name = '{node}' AND owner IS NOT NULL"
+    );
+    store.raw(&set).map(drop)
 }

@@ -6,8 +6,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+use super::seat::Seat;
 use super::story::{MINUTE, Rule, SECOND};
-use super::world::{Scan, Span, State, World, moment};
+use super::world::{Scan, Span, Spans, State, moment};
 use super::{Break, state};
 use leadflow::filter::Filter;
 use leadflow::platform::blocking::Interruption as _;
@@ -18,7 +19,7 @@ use leadflow::services::table::{Continuation, Page, Query, ServiceTime, TableErr
 /// A flow's way to its table.
 #[derive(Debug)]
 pub(super) struct SimulatedTable {
-    pub(super) world: Arc<World>,
+    pub(super) seat: Arc<Seat>,
     pub(super) flow: usize,
     pub(super) table: usize,
     /// The file that the run was begun with.
@@ -51,18 +52,19 @@ impl TableReader for SimulatedTable {
     }
 
     async fn ask_time(&self) -> Result<ServiceTime, TableError> {
-        self.world.point().await;
-        let served = {
-            let mut state = self.world.lock();
-            let start = state.now;
-            state.flows[self.flow].tables[self.table].was_asked = true;
-            state.pass_time();
-            state.fail(self.table)?;
-            let served = state.service_time(start);
-            state.flows[self.flow].tables[self.table].began_dateless |= served.date.is_none();
-            served
+        self.seat.point().await;
+        let (start, took) = {
+            let mut state = self.seat.world.lock();
+            let table = &mut state.flows[self.flow].tables[self.table];
+            table.was_asked = true;
+            (state.now, state.latency(self.seat.world.is_alone()))
         };
-        self.world.point().await;
+        self.note_asked();
+        self.seat.pass(took).await;
+        self.seat.world.lock().fail(self.table)?;
+        let served = self.service_time(start).await;
+        self.seat.world.lock().flows[self.flow].tables[self.table].began_dateless |= served.date.is_none();
+        self.seat.point().await;
         Ok(served)
     }
 
@@ -71,41 +73,73 @@ impl TableReader for SimulatedTable {
         query: &Query,
         from: Option<Continuation>,
     ) -> Result<(Page, Option<Continuation>), TableError> {
-        self.world.point().await;
-        let answer = self.answer(query, from)?;
-        self.world.point().await;
+        self.seat.point().await;
+        let answer = self.answer(query, from).await?;
+        self.seat.point().await;
         Ok(answer)
     }
 }
 
 impl SimulatedTable {
-    fn answer(
+    async fn answer(
         &self,
         query: &Query,
         from: Option<Continuation>,
     ) -> Result<(Page, Option<Continuation>), TableError> {
-        let mut state = self.world.lock();
-        let start = state.now;
         let of_old = query.filter.as_ref().is_some_and(|filter| filter.contains(&EVER.to_string()));
-        if from.is_none() {
-            let span = Some(Span { start, end: None });
-            let journal = &mut state.flows[self.flow].tables[self.table];
-            if of_old { journal.before = span } else { journal.under_way = span }
-        }
-        state.pass_time();
-        state.fail(self.table)?;
-        let (rows, next) = self.read(&mut state, query, from)?;
-        if next.is_none() {
-            let now = state.now;
-            let journal = &mut state.flows[self.flow].tables[self.table];
-            let span = if of_old { &mut journal.before } else { &mut journal.under_way };
-            if let Some(span) = span {
-                span.end = Some(now);
+        let (start, took) = {
+            let mut state = self.seat.world.lock();
+            let start = state.now;
+            if from.is_none() {
+                let span = Some(Span { start, end: None });
+                let spans = &mut state.flows[self.flow].tables[self.table].under_way[self.seat.host];
+                if of_old { spans.before = span } else { spans.main = span }
             }
-        }
-        let served = state.service_time(start);
+            (start, state.latency(self.seat.world.is_alone()))
+        };
+        self.note_asked();
+        self.seat.pass(took).await;
+        let (rows, next) = {
+            let mut state = self.seat.world.lock();
+            state.fail(self.table)?;
+            let (rows, next) = self.read(&mut state, query, from)?;
+            if next.is_none() {
+                let now = state.now;
+                let spans = &mut state.flows[self.flow].tables[self.table].under_way[self.seat.host];
+                let span = if of_old { &mut spans.before } else { &mut spans.main };
+                if let Some(span) = span {
+                    span.end = Some(now);
+                }
+            }
+            (rows, next)
+        };
+        let served = self.service_time(start).await;
         self.sabotage(of_old, served.date);
         Ok((Page { rows, served }, next))
+    }
+
+    /// Where nodes share the state nobody sees which of them finds the flow due first; to ask is later than that.
+    fn note_asked(&self) {
+        let mut state = self.seat.world.lock();
+        let by_host = state.now + state.hosts[self.seat.host].offset;
+        let at = (state.now, by_host);
+        if !self.seat.world.is_alone() {
+            state.flows[self.flow].tables[self.table].due.get_or_insert(at);
+        }
+    }
+
+    /// The service writes its date to the second, at some moment after it looked.
+    async fn service_time(&self, start: i64) -> ServiceTime {
+        let (looked, more) = {
+            let mut state = self.seat.world.lock();
+            (state.now, state.dice.i64(0..SECOND))
+        };
+        self.seat.pass(more).await;
+        let mut state = self.seat.world.lock();
+        let passed = state.now - looked;
+        let date = (looked + state.dice.i64(0..=passed)).div_euclid(SECOND) * SECOND;
+        let took = Duration::from_micros((state.now - start).unsigned_abs());
+        ServiceTime { date: (!state.is_dateless).then(|| moment(date)), took }
     }
 
     /// The matching ones of the next few rows.
@@ -120,7 +154,7 @@ impl SimulatedTable {
         let from = from.map(|(partition, row)| format!("{partition}/{}", row.unwrap_or_default()));
         // Now and then a page without any row, as the service has them.
         let most = if from.is_none() && state.dice.u8(0..8) == 0 { 0 } else { state.dice.usize(2..12) };
-        let passes_over = self.world.story.files[self.file][self.flow].rule == Rule::Nothing;
+        let passes_over = self.seat.world.story.files[self.file][self.flow].rule == Rule::Nothing;
         let mut rows = Vec::new();
         let mut seen = Vec::new();
         let mut next = None;
@@ -145,22 +179,23 @@ impl SimulatedTable {
 
     /// What a broken leadflow would do: it takes the scan for committed when it has only begun.
     fn sabotage(&self, of_old: bool, date: Option<Timestamp>) {
-        let moves = !of_old && self.world.break_it == Some(Break::WatermarkBeforeCommit);
+        let world = &self.seat.world;
+        let moves = !of_old && world.break_it == Some(Break::WatermarkBeforeCommit);
         if let Some(date) = date.filter(|_| moves) {
-            let name = &self.world.story.plans[self.flow].name;
-            let _ = state::move_watermark(&self.world.store, name, date);
+            let name = &world.story.plans[self.flow].name;
+            let _ = state::move_watermark(&world.store, name, date);
         }
     }
 }
 
 impl State {
-    fn pass_time(&mut self) {
-        let took = match self.dice.u8(0..10) {
-            0 => self.dice.i64(SECOND..MINUTE),
-            1..=3 => self.dice.i64(0..5 * SECOND),
+    /// How long an answer takes; some take longer than a lease.
+    fn latency(&mut self, is_alone: bool) -> i64 {
+        match self.dice.u8(0..10) {
+            0 => self.dice.i64(SECOND..if is_alone { MINUTE } else { 20 * SECOND }),
+            1..=3 => self.dice.i64(0..if is_alone { 5 * SECOND } else { 2 * SECOND }),
             _ => self.dice.i64(0..SECOND / 5),
-        };
-        self.advance(took);
+        }
     }
 
     fn fail(&mut self, table: usize) -> Result<(), TableError> {
@@ -171,25 +206,15 @@ impl State {
         Err(TableError::new("the simulated table service fails"))
     }
 
-    /// The service writes its date to the second, at some moment after it looked.
-    fn service_time(&mut self, start: i64) -> ServiceTime {
-        let looked = self.now;
-        let more = self.dice.i64(0..SECOND);
-        self.advance(more);
-        let date = (looked + self.dice.i64(0..=self.now - looked)).div_euclid(SECOND) * SECOND;
-        let took = Duration::from_micros((self.now - start).unsigned_abs());
-        ServiceTime { date: (!self.is_dateless).then(|| moment(date)), took }
-    }
-
     /// The flow's run has ended well: its scans are complete.
-    pub(super) fn committed(&mut self, flow: usize, table: usize, file: usize) {
+    pub(super) fn committed(&mut self, flow: usize, table: usize, file: usize, host: usize) {
         let scan = |span: Option<Span>| {
             let Span { start, end } = span?;
             Some(Scan { file, start, end: end? })
         };
         let journal = &mut self.flows[flow].tables[table];
-        let before = scan(journal.before.take());
-        let main = scan(journal.under_way.take());
+        let Spans { before, main } = std::mem::take(&mut journal.under_way[host]);
+        let (before, main) = (scan(before), scan(main));
         journal.first = journal.first.or(before);
         journal.scans.extend(main);
     }

@@ -2,19 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use fastrand::Rng;
 use jiff::Timestamp;
-use tokio::sync::Notify;
 
-use super::Break;
+use super::host::Host;
 use super::mail::{Attempt, Messages};
+use super::nodes::{MOST_NODES, Record};
 use super::servers::SERVERS;
 use super::story::{Definition, Mood, Story, Write};
-use leadflow::platform::blocking::Interruption;
+use super::{Break, Violation};
 use leadflow::platform::clock::DrivenClock;
 use leadflow::store::Store;
 
@@ -23,10 +23,10 @@ pub(super) struct World {
     pub(super) story: Story,
     /// Without anything that befalls it.
     pub(super) store: Store,
-    pub(super) clock: DrivenClock,
+    /// How many nodes share the state; `None` where one process has it for itself.
+    pub(super) nodes: Option<usize>,
     pub(super) break_it: Option<Break>,
     state: Mutex<State>,
-    has_crashed: Notify,
 }
 
 impl std::fmt::Debug for World {
@@ -40,9 +40,10 @@ pub(super) struct State {
     pub(super) dice: Rng,
     /// The true time, microseconds.
     pub(super) now: i64,
-    /// The machine's clock against it.
-    pub(super) offset: i64,
-    clock: DrivenClock,
+    /// The same for the state, where leases end by it.
+    true_time: Arc<AtomicI64>,
+    /// The machines, each with a process of leadflow or none.
+    pub(super) hosts: Vec<Host>,
     pending: VecDeque<Write>,
     /// By table: the version of each row that can be read now.
     pub(super) tables: Vec<BTreeMap<String, usize>>,
@@ -67,12 +68,12 @@ pub(super) struct State {
     pub(super) set_back: Option<i64>,
     /// When the clock was set back while no process lived.
     pub(super) set_back_unseen: Option<i64>,
-    countdown: Option<u32>,
-    /// Steps since the last tick.
-    steps: u32,
-    is_dead: bool,
-    /// Attempts before this one were made by earlier processes.
-    pub(super) first_attempt: usize,
+    /// Nothing fails any more.
+    pub(super) is_calm: bool,
+    /// What nodes have under way, and by which right.
+    pub(super) record: Record,
+    /// What one of them has done against the promise.
+    pub(super) violation: Option<Violation>,
     pub(super) events: Option<Vec<String>>,
     pub(super) counts: super::Report,
 }
@@ -112,13 +113,20 @@ pub(super) struct TableJournal {
     pub(super) was_asked: bool,
     /// The service sent no time when it was asked for it.
     pub(super) began_dateless: bool,
-    /// The scan of the rows before the baseline that belongs to the run under way.
-    pub(super) before: Option<Span>,
-    pub(super) under_way: Option<Span>,
+    /// The scans of the run that is under way, by its host.
+    pub(super) under_way: [Spans; MOST_NODES],
     /// Scans of runs that ended well, in their order.
     pub(super) scans: Vec<Scan>,
     /// The scan of what lies before the baseline, of the first run that ended well.
     pub(super) first: Option<Scan>,
+}
+
+/// The scans of a run.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Spans {
+    /// Of the rows before the baseline.
+    pub(super) before: Option<Span>,
+    pub(super) main: Option<Span>,
 }
 
 /// From the first request to the last answer.
@@ -136,20 +144,26 @@ pub(super) struct Scan {
     pub(super) end: i64,
 }
 
+/// A moment that does not come.
+pub(super) const NEVER: i64 = i64::MAX;
 /// Tables of the service.
 pub(super) const TABLES: usize = 2;
-/// Steps of a tick.
-const MOST_STEPS: u32 = 20_000;
-
 impl World {
-    pub(super) fn new(seed: u64, story: Story, shared: Store, options: super::Options) -> Arc<Self> {
-        let clock = DrivenClock::new(moment(story.start));
+    pub(super) fn new(
+        seed: u64,
+        story: Story,
+        shared: Store,
+        true_time: Arc<AtomicI64>,
+        options: super::Options,
+    ) -> Arc<Self> {
+        let nodes = options.nodes.map(|nodes| nodes.count(seed));
+        let host = |_| Host::new(DrivenClock::new(moment(story.start)), story.offset);
         let first = story.writes.first().map_or(story.start, |write| write.visible.min(story.start)) - 1;
         let state = State {
             dice: Rng::with_seed(seed),
             now: first,
-            offset: story.offset,
-            clock: clock.clone(),
+            true_time,
+            hosts: (0..nodes.unwrap_or(1)).map(host).collect(),
             pending: story.writes.iter().cloned().collect(),
             tables: vec![BTreeMap::new(); TABLES],
             versions: Vec::new(),
@@ -165,17 +179,15 @@ impl World {
             was_disturbed: false,
             set_back: None,
             set_back_unseen: None,
-            countdown: None,
-            steps: 0,
-            is_dead: false,
-            first_attempt: 0,
+            is_calm: false,
+            record: Record::default(),
+            violation: None,
             events: options.log.then(Vec::new),
             counts: super::Report::default(),
         };
-        let has_crashed = Notify::new();
         let state = Mutex::new(state);
         let break_it = options.break_it;
-        let world = Self { story, store: shared, clock, break_it, state, has_crashed };
+        let world = Self { story, store: shared, nodes, break_it, state };
         let start = world.story.start;
         world.lock().advance_to(start);
         Arc::new(world)
@@ -185,9 +197,9 @@ impl World {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns when the process is killed.
-    pub(super) async fn crashed(&self) {
-        self.has_crashed.notified().await;
+    /// One process has the state for itself.
+    pub(super) fn is_alone(&self) -> bool {
+        self.nodes.is_none()
     }
 
     pub(super) fn definition<'a>(&'a self, state: &State, flow: usize) -> &'a Definition {
@@ -195,63 +207,24 @@ impl World {
     }
 }
 
-#[async_trait]
-impl Interruption for World {
-    /// A step at which the process can be killed, or another of its tasks can continue.
-    async fn point(&self) {
-        let pauses = {
-            let mut state = self.lock();
-            state.steps += 1;
-            state.is_dead |= state.goes_in_circles();
-            if let Some(left) = &mut state.countdown {
-                *left = left.saturating_sub(1);
-                state.is_dead |= state.countdown == Some(0);
-            }
-            if state.is_dead { None } else { Some(state.dice.u8(0..5)) }
-        };
-        match pauses {
-            None => {
-                self.has_crashed.notify_one();
-                std::future::pending::<()>().await;
-            }
-            Some(0) => tokio::task::yield_now().await,
-            Some(_) => {}
-        }
-    }
-
-    /// Whether an operation on the state finds it held by another process.
-    fn is_state_busy(&self) -> bool {
-        let mut state = self.lock();
-        state.busy > 0 && !state.is_dead && state.dice.u8(0..100) < state.busy
-    }
-}
-
 impl State {
-    /// The daemon ticks.
-    pub(super) fn begin_tick(&mut self) {
+    /// The daemon of a host ticks.
+    pub(super) fn begin_tick(&mut self, host: usize) {
         self.counts.ticks += 1;
-        self.steps = 0;
+        self.hosts[host].steps = 0;
     }
 
-    /// A tick takes more steps than any that ends.
-    pub(super) fn goes_in_circles(&self) -> bool {
-        self.steps > MOST_STEPS
+    /// The process of a host begins to tick.
+    pub(super) fn tick_at_once(&mut self, host: usize) {
+        self.hosts[host].next_tick = self.now;
     }
 
-    /// A new process begins to live.
-    pub(super) fn rise(&mut self) {
-        self.steps = 0;
-        self.is_dead = false;
-        self.countdown = None;
-        self.first_attempt = self.attempts.len();
+    /// A new process begins to live on a host.
+    pub(super) fn rise(&mut self, host: usize) {
+        self.hosts[host].rise(self.attempts.len());
         for table in self.flows.iter_mut().flat_map(|flow| &mut flow.tables) {
-            table.before = None;
-            table.under_way = None;
+            table.under_way[host] = Spans::default();
         }
-    }
-
-    pub(super) fn kill_after(&mut self, steps: Option<u32>) {
-        self.countdown = steps;
     }
 
     /// What was written and becomes visible on the way is in the tables then.
@@ -289,14 +262,17 @@ impl State {
         }
     }
 
-    /// What the machine's clock shows.
+    /// What the first machine's clock shows.
     pub(super) fn now_by_machine(&self) -> i64 {
-        self.now + self.offset
+        self.now + self.hosts[0].offset
     }
 
     pub(super) fn set_clock(&mut self) {
-        self.clock.set(moment(self.now_by_machine()));
-        self.clock.pass(Duration::from_micros(self.now.unsigned_abs()));
+        self.true_time.store(self.now, Ordering::Relaxed);
+        for host in &self.hosts {
+            host.clock.set(moment(self.now + host.offset));
+            host.clock.pass(Duration::from_micros(self.now.unsigned_abs()));
+        }
     }
 
     pub(super) fn last_write(&self) -> Option<i64> {

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use leadflow_simulation::{Break, Kind, Options, Report, Violation};
+use leadflow_simulation::{Break, Kind, Nodes, Options, Report, Violation};
 use tokio::runtime::{Builder, Runtime};
 
 fn paused() -> io::Result<Runtime> {
@@ -53,7 +53,7 @@ fn every_fault_is_found() {
         Kind::Broken,
     ];
     for ((name, fault), kind) in Break::ALL.into_iter().zip(kinds) {
-        let options = Options { break_it: Some(fault), log: false };
+        let options = Options { break_it: Some(fault), ..Options::default() };
         let found = first_violation(0..300, options).expect_err(name);
         assert_eq!(found.1.kind, kind, "{name}: {}", found.1);
         assert!(!found.1.events.is_empty(), "{name}");
@@ -70,5 +70,44 @@ fn a_seed_plays_the_same_history_again() {
         assert_eq!(first, second, "seed {seed}");
         assert!(first.events.len() > 5, "seed {seed}");
         assert_eq!(Report { events: Vec::new(), ..first }, play(seed, Options::default()).unwrap());
+    }
+}
+
+#[test]
+fn the_promise_holds_where_nodes_share_the_state() {
+    let options = Options { nodes: Some(Nodes::Any), ..Options::default() };
+    let sum = first_violation(0..60, options).unwrap_or_else(|(seed, violation)| {
+        panic!(
+            "seed {seed}: {violation}\n{}\nsimulate --seed {seed} --nodes any",
+            violation.events.join("\n")
+        )
+    });
+    assert!(sum.owed > 100 && sum.crashes > 20 && sum.stalls > 20 && sum.cuts > 20, "{sum:?}");
+    assert!(sum.lapses > 40 && sum.uncertain > 5 && sum.repeats > 2, "{sum:?}");
+}
+
+#[test]
+fn every_fault_of_nodes_is_found() {
+    let faults = Break::OF_NODES.into_iter().zip([
+        "commits after its lease has ended",
+        "takes over before a lease has ended",
+        "sends a message after its lease has ended",
+        "runs a flow beside itself",
+    ]);
+    for ((name, fault), words) in faults {
+        let options = Options { break_it: Some(fault), nodes: Some(Nodes::Any), log: false };
+        let found = first_violation(0..100, options).expect_err(name);
+        assert_eq!(found.1.kind, Kind::Broken, "{name}: {}", found.1);
+        assert!(found.1.message.contains(words), "{name}: {}", found.1);
+        assert_eq!(play(found.0, options).unwrap_err(), found.1, "{name}: seed {} plays otherwise", found.0);
+    }
+}
+
+#[test]
+fn a_seed_plays_the_same_history_of_nodes_again() {
+    let options = Options { nodes: Some(Nodes::Exactly(3)), log: true, ..Options::default() };
+    for seed in 0..12 {
+        let first = play(seed, options).unwrap();
+        assert_eq!(first, play(seed, options).unwrap(), "seed {seed}");
     }
 }

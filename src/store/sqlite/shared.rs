@@ -89,6 +89,7 @@ impl Shared {
             };
             result.map_err(error)
         };
-        self.worker.run(work).await.unwrap_or(Err(StoreError::Stopped))
+        let result = self.worker.run(work).await.unwrap_or(Err(StoreError::Stopped));
+        if self.worker.runner().is_answer_lost() { Err(StoreError::busy()) } else { result }
     }
 }

@@ -17,7 +17,7 @@ use std::time::Instant;
 use clap::Parser;
 use clap::builder::PossibleValuesParser;
 use indicatif::{ProgressBar, ProgressStyle};
-use leadflow_simulation::{Break, Options, Report, Violation, play};
+use leadflow_simulation::{Break, Nodes, Options, Report, Violation, play};
 use tokio::runtime::{Builder, Runtime};
 
 use digest::Digests;
@@ -44,16 +44,34 @@ struct Arguments {
     #[arg(long, value_name = "FILE")]
     digest_file: Option<PathBuf>,
     /// Put a fault into leadflow, which must be found.
-    #[arg(long = "break", value_parser = PossibleValuesParser::new(Break::ALL.map(|(name, _)| name)))]
+    #[arg(long = "break", value_parser = PossibleValuesParser::new(faults().map(|(name, _)| name).collect::<Vec<_>>()))]
     break_it: Option<String>,
+    /// Nodes that share the state: 1 to 3, or any, as the seed says. Without it one process has it for itself.
+    #[arg(long, value_parser = nodes)]
+    nodes: Option<Nodes>,
+}
+
+fn nodes(text: &str) -> Result<Nodes, String> {
+    match text {
+        "any" => Ok(Nodes::Any),
+        "1" | "2" | "3" => Ok(Nodes::Exactly(text.parse().map_err(|_| "a number")?)),
+        _ => Err("1, 2, 3 or any".to_owned()),
+    }
+}
+
+/// Those of one process, and those of nodes.
+fn faults() -> impl Iterator<Item = (&'static str, Break)> {
+    Break::ALL.into_iter().chain(Break::OF_NODES)
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let named = |name: &String| Break::ALL.iter().find(|(known, _)| known == name).map(|(_, it)| *it);
+    let named = |name: &String| faults().find(|(known, _)| known == name).map(|(_, it)| it);
     let break_it = arguments.break_it.as_ref().and_then(named);
     let has_digests = arguments.digest || arguments.digest_file.is_some();
-    let options = Options { break_it, log: arguments.verbose || has_digests };
+    let is_of_nodes = break_it.is_some_and(|it| Break::OF_NODES.iter().any(|(_, other)| *other == it));
+    let nodes = arguments.nodes.or(is_of_nodes.then_some(Nodes::Any));
+    let options = Options { break_it, log: arguments.verbose || has_digests, nodes };
     let (from, seeds) = arguments.seed.map_or((arguments.from, arguments.seeds), |seed| (seed, 1));
     let began = Instant::now();
     let Played { count, sum, violation, digests } = play_all(from, seeds, options, arguments.verbose);
@@ -61,6 +79,7 @@ fn main() -> ExitCode {
     sum.events.iter().for_each(|event| eprintln!("{event}"));
     eprintln!(
         "{count} histories in {:.1} s: {} writes, {} rows owed, {} runs, {} mails in {} tries, {} kills, {} restarts, {} failures of the state,\n\
+         {} stalls, {} cuts, {} leases taken over,\n\
          {} uncertain marks, {} repeats (all marked), {} refused or held, {} held since they broke each session",
         took.as_secs_f64(),
         sum.writes,
@@ -71,6 +90,9 @@ fn main() -> ExitCode {
         sum.crashes,
         sum.restarts,
         sum.endured,
+        sum.stalls,
+        sum.cuts,
+        sum.lapses,
         sum.uncertain,
         sum.repeats,
         sum.held,
@@ -83,9 +105,14 @@ fn main() -> ExitCode {
     violation.events.iter().for_each(|event| eprintln!("{event}"));
     eprintln!("seed {seed}: {violation}");
     let fault = arguments.break_it.map_or_else(String::new, |name| format!(" --break {name}"));
+    let nodes = match nodes {
+        None => String::new(),
+        Some(Nodes::Any) => " --nodes any".to_owned(),
+        Some(Nodes::Exactly(count)) => format!(" --nodes {count}"),
+    };
     eprintln!(
         "again: cargo run --release -p leadflow-simulation --example simulate -- --seed {seed} \
-         --verbose{fault}"
+         --verbose{fault}{nodes}"
     );
     ExitCode::FAILURE
 }
