@@ -3,32 +3,52 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::Daemon;
 use crate::engine::{Engine, RunContext};
 use crate::flow::Config;
-use crate::store::{LEASE, StoreError};
+use crate::platform::clock::Clock;
+use crate::platform::faults::crash_point;
+use crate::store::state;
+use crate::store::{LEASE, NewNode, StoreError};
 
-/// Between two tries for a name that an earlier process still has.
+/// Between two tries for a name that an earlier process still has, or for a database that is away.
 const AGAIN: Duration = Duration::from_millis(500);
+/// Between two lines of the log that say so.
+const SAY_SO_EVERY: Duration = Duration::from_secs(30);
 
-/// An engine that has joined. The lease of an earlier process of this name may still hold for a while.
-pub(super) async fn joined(ctx: &RunContext, config: &Arc<Config>) -> Result<Engine, StoreError> {
-    let asked = ctx.clock.steady();
-    let mut is_told = false;
+/// An engine that has joined. What other processes or a server keep it from for a while is waited for, where the state is
+/// not this machine's alone.
+pub(super) async fn joined(clock: &Clock, config: &Arc<Config>) -> Result<Engine, StoreError> {
+    let asked = clock.steady();
+    let mut said: Option<Duration> = None;
     loop {
-        match Engine::start(ctx.clone(), Arc::clone(config)).await {
-            Err(StoreError::NameHeld(name)) if ctx.clock.steady().saturating_sub(asked) < LEASE * 2 => {
-                if !is_told {
-                    info!(node = name, "waiting for the lease of the process before to end");
-                }
-                is_told = true;
-                tokio::time::sleep(AGAIN).await;
-            }
+        let error = match started(clock, config).await {
+            Err(error) if config.settings.postgres.is_some() => error,
             other => return other,
+        };
+        let waited = clock.steady().saturating_sub(asked);
+        let is_held = matches!(error, StoreError::NameHeld(_)) && waited < LEASE * 2;
+        if !error.is_passing() && !is_held {
+            return Err(error);
         }
+        if said.is_none_or(|at| waited.saturating_sub(at) >= SAY_SO_EVERY) {
+            said = Some(waited);
+            match error {
+                StoreError::NameHeld(node) => info!(node, "waiting until the lease of the last process ends"),
+                error => error!("{error}; trying again"),
+            }
+        }
+        tokio::time::sleep(AGAIN).await;
     }
+}
+
+async fn started(clock: &Clock, config: &Arc<Config>) -> Result<Engine, StoreError> {
+    let store = state::open(config, clock.now()).await?;
+    crash_point("state-opened");
+    let ctx = RunContext::online(store, clock.clone(), config.settings.state.clone());
+    Engine::start(ctx.as_node(NewNode::of_daemon(config)), Arc::clone(config)).await
 }
 
 impl Daemon {
@@ -49,15 +69,21 @@ impl Daemon {
         Ok(())
     }
 
-    /// Joins anew.
+    /// Joins again.
     ///
     /// # Errors
     /// When the state fails.
     pub(super) async fn rejoin(&mut self) -> Result<(), StoreError> {
         let (ctx, config) = (self.engine.context().clone(), Arc::clone(self.engine.config()));
-        self.engine = joined(&ctx, &config).await?;
-        self.is_out = false;
-        info!("this node has joined again");
-        Ok(())
+        match Engine::start(ctx, config).await {
+            // Not longer than a lease.
+            Err(StoreError::NameHeld(_)) => Ok(()),
+            joined => {
+                self.engine = joined?;
+                self.is_out = false;
+                info!("this node has joined again");
+                Ok(())
+            }
+        }
     }
 }

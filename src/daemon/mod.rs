@@ -17,9 +17,7 @@ use tracing::{error, info, warn};
 use crate::config::{Level, Loaded, Problem};
 use crate::engine::{Engine, RunContext};
 use crate::platform::clock::Clock;
-use crate::platform::faults::crash_point;
-use crate::store::state;
-use crate::store::{Lock, NewNode, Owner, StoreError};
+use crate::store::{Lock, Owner, StoreError};
 use heartbeat::Heartbeat;
 use supervisor::Supervisor;
 
@@ -70,11 +68,10 @@ pub async fn run(loaded: Loaded, drive: Drive) -> Result<(), StoreError> {
     let Loaded { config, warnings, .. } = loaded;
     log_warnings(warnings);
     let lock = Lock::take(&config.settings.state, &Owner::Daemon)?;
-    let store = state::open(&config, clock.now()).await?;
-    crash_point("state-opened");
-    let ctx = RunContext::online(store, clock, config.settings.state.clone());
-    let ctx = ctx.as_node(NewNode::of_daemon(&config));
-    let engine = join::joined(&ctx, &config).await?;
+    let engine = tokio::select! {
+        joined = join::joined(&clock, &config) => joined?,
+        () = stopped(&mut signals) => return Ok(()),
+    };
     let mut daemon = Daemon {
         engine,
         is_out: false,
@@ -157,6 +154,11 @@ impl Daemon {
         let now = self.engine.context().clock.now();
         status::text(self.engine.snapshot(), now, &self.engine.config().settings.time_zone)
     }
+}
+
+/// Waits until a signal stops the daemon, and does not hear others.
+async fn stopped(signals: &mut mpsc::Receiver<Signal>) {
+    while signals.recv().await.is_some_and(|signal| signal != Signal::Stop) {}
 }
 
 /// A database that is busy, or a disk that is full, may be well again at the next tick.

@@ -120,12 +120,17 @@ impl Engine {
         let taken_over = ctx.store.take_over(node, ctx.clock.now()).await?;
         node::renew(&ctx, asked);
         node::log_taken_over(taken_over);
+        let now = ctx.clock.now();
+        let states = schedule_states(&ctx, &config, Some(now)).await?;
+        let mut planner = Planner::default();
+        planner.replace(&config.flows, &states, now);
+        // The last, after all that can fail: nobody could stop the delivery of an engine that did not come to be.
         let delivery_task = deliver(&ctx, Arc::clone(&config));
         let changes = ctx.store.changes();
-        let mut engine = Self {
+        Ok(Self {
             ctx,
             config,
-            planner: Planner::default(),
+            planner,
             workers: Workers::default(),
             delivery_task,
             changes,
@@ -135,16 +140,11 @@ impl Engine {
             node_differences: NodeDifferences::default(),
             invalid_file: None,
             last_tick: None,
-            on_time_since: Timestamp::MIN,
+            on_time_since: now,
             chores_done: None,
             alarms_checked: None,
             is_well: None,
-        };
-        let now = engine.ctx.clock.now();
-        let states = engine.schedule_states(&engine.config, Some(now)).await?;
-        engine.planner.replace(&engine.config.flows, &states, now);
-        engine.on_time_since = now;
-        Ok(engine)
+        })
     }
 
     /// The file that is in force.
@@ -197,11 +197,19 @@ impl Engine {
         config: &Arc<Config>,
         on_time_since: Option<Timestamp>,
     ) -> Result<BTreeMap<String, ScheduleState>, StoreError> {
-        let flows = config.flows.iter().map(|(name, flow)| (name.clone(), flow.enabled));
-        let states = self.ctx.store.schedule_states(flows.collect(), self.ctx.clock.now()).await?;
-        if let Some(on_time_since) = on_time_since {
-            self.ctx.store.set_on_time_since(on_time_since).await?;
-        }
-        Ok(states)
+        schedule_states(&self.ctx, config, on_time_since).await
     }
+}
+
+async fn schedule_states(
+    ctx: &RunContext,
+    config: &Arc<Config>,
+    on_time_since: Option<Timestamp>,
+) -> Result<BTreeMap<String, ScheduleState>, StoreError> {
+    let flows = config.flows.iter().map(|(name, flow)| (name.clone(), flow.enabled));
+    let states = ctx.store.schedule_states(flows.collect(), ctx.clock.now()).await?;
+    if let Some(on_time_since) = on_time_since {
+        ctx.store.set_on_time_since(on_time_since).await?;
+    }
+    Ok(states)
 }

@@ -94,6 +94,8 @@ mod templates;
 #[cfg(test)]
 mod terminal;
 #[cfg(test)]
+mod three_nodes;
+#[cfg(test)]
 mod upgrade;
 #[cfg(test)]
 mod which_file;

@@ -307,7 +307,7 @@ async fn a_greeting_of_another_service_says_what_it_is() {
     {
         let script = Script::start(move |_, _| say(greeting));
         let error = open(&script).await.unwrap_err();
-        assert!(error.contains(greeting) && error.contains("check host, port"), "{error}");
+        assert!(error.contains(greeting) && error.contains("check `host`, `port`"), "{error}");
     }
     let refusal = Script::start(|_, _| say("554 5.7.1 no SMTP service for you"));
     let error = open(&refusal).await.unwrap_err();

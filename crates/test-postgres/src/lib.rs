@@ -89,6 +89,45 @@ impl Cluster {
         cluster
     }
 
+    /// A server that has all that this one has, and follows it; each commit of this one waits until it is there, too.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    pub fn standby(&self) -> Self {
+        let programs = Programs::find();
+        let folder = tempfile::Builder::new().prefix("leadflow-postgres-").tempdir().unwrap().keep();
+        programs.hand_over(&folder);
+        let watchdog = watch(&programs, &folder);
+        let mut standby = Self { programs, folder, port: 0, _watchdog: watchdog };
+        let (host, port, data) = (self.folder.display().to_string(), self.port.to_string(), standby.data());
+        let copy =
+            ["-h", &host, "-p", &port, "-U", SUPERUSER, "-D", &data, "-R", "-X", "stream", "-c", "fast"];
+        standby.run("pg_basebackup", &[copy.as_slice(), &["--no-sync"]].concat());
+        let own = format!("unix_socket_directories = '{}'\n", standby.folder.display());
+        let file = Path::new(&data).join("postgresql.auto.conf");
+        let settings = fs::read_to_string(&file).unwrap() + &own;
+        standby.write("postgresql.auto.conf", &settings);
+        standby.find_port();
+        self.wait_for_standbys("*");
+        standby
+    }
+
+    /// It follows nobody any more and takes writes, for which it waits for no other.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn promote(&self) {
+        self.run("pg_ctl", &["promote", "-w", "-s", "-D", &self.data()]);
+        self.wait_for_standbys("");
+    }
+
+    /// For which standbys a commit waits.
+    fn wait_for_standbys(&self, names: &str) {
+        self.sql("postgres", &format!("ALTER SYSTEM SET synchronous_standby_names = '{names}'"));
+        self.sql("postgres", "SELECT pg_reload_conf()");
+    }
+
     /// The folder of its socket, which is a host for clients.
     pub fn socket(&self) -> &Path {
         &self.folder

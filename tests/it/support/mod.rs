@@ -23,6 +23,7 @@ pub(crate) mod scripted;
 mod servers;
 pub(crate) mod smtp_script;
 pub(crate) mod stuck;
+pub(crate) mod way;
 
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
