@@ -118,6 +118,7 @@ async fn here(loaded: &Loaded, request: &Request, stop: watch::Receiver<bool>) -
     let store = engine.context().store.clone();
     let wanted = vec![(Arc::clone(flow), RunOrder::without_slot(*cause, *range))];
     let ends = engine.run_now(wanted, stop.clone()).await?;
+    let is_left_out = ends.is_empty();
     match ends.into_iter().find_map(|end| end.result) {
         Some(ended) => Ok(ended.run),
         // It was broken off.
@@ -126,6 +127,7 @@ async fn here(loaded: &Loaded, request: &Request, stop: watch::Receiver<bool>) -
             let run = store.find_runs(last).await?.pop().context("the run was not begun")?;
             Ok(run.id)
         }
+        None if is_left_out => bail!("{}", super::run::run_elsewhere(&flow.name)),
         None => bail!("the result of the run could not be recorded; see the log above"),
     }
 }

@@ -88,7 +88,7 @@ fn columns() -> [Column; 6] {
     [
         Column::text("node").shrinks(8),
         Column::text("state").shrinks(4),
-        Column::text("heard of"),
+        Column::text("last seen"),
         Column::text("joined").if_room(2),
         Column::text("version"),
         Column::text("files"),

@@ -91,9 +91,15 @@ async fn once(loaded: Loaded, names: &[String]) -> anyhow::Result<ExitCode> {
         bail!("no flow is on");
     }
     let order = RunOrder::new(Cause::Once, None);
+    let names: Vec<String> = wanted.iter().map(|flow| flow.name.clone()).collect();
     let wanted = wanted.into_iter().map(|flow| (flow, order)).collect();
     let (ends, stopped_by) = unless_stopped(async |stop| Ok(engine.run_now(wanted, stop).await?)).await?;
     let mut is_done = true;
+    let has_ended = |name: &String| ends.iter().any(|end| end.flow.name == *name);
+    for name in names.iter().filter(|name| stopped_by.is_none() && !has_ended(name)) {
+        output::eprint(&run_elsewhere(name));
+        is_done = false;
+    }
     for FinishedRun { flow, result } in ends {
         let Some(ended) = result else {
             output::eprint(&format!(
@@ -118,6 +124,11 @@ async fn once(loaded: Loaded, names: &[String]) -> anyhow::Result<ExitCode> {
         output::eprint("not everything was done; for the reason: leadflow history show RUN");
     }
     Ok(if is_done { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// That a flow was left out.
+pub(super) fn run_elsewhere(flow: &str) -> String {
+    format!("{flow}: another node runs it at this moment; run the command again when that run has ended")
 }
 
 /// A run on one line.

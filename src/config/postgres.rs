@@ -48,7 +48,7 @@ fn server(section: &Section<'_>, folders: &Folders) -> Option<PostgresServer> {
         let both = OF_URL.into_iter().find_map(|key| Some((key, section.span_of(key)?)));
         if let Some((key, span)) = both {
             let message = format!("[{}] has both `url` and `{key}`", section.name);
-            section.problems.error(span, message, "remove one of them; the URL names all of the server");
+            section.problems.error(span, message, "remove one of them; the URL names the whole server");
         }
         return url.map(PostgresServer::Url);
     }

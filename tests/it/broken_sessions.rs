@@ -10,14 +10,14 @@ use leadflow::flow::Config;
 use leadflow::history::{Cause, RunOrder};
 use leadflow::outbox::RecipientState;
 use leadflow::platform::clock::{Clock, DrivenClock};
-use leadflow::store::{OutboxEntry, OutboxFilter, Store};
+use leadflow::store::{OutboxEntry, OutboxFilter};
 use serde_json::{Value, json};
 
 use crate::support::breaking::{Breaking, Refusals, Script};
-use crate::support::done;
 use crate::support::embedded::{Embedded, row};
 use crate::support::flows_toml::FlowsToml;
 use crate::support::leadflow::Sandbox;
+use crate::support::postgres::{context, on_postgres};
 
 const CALM: Script = |_, _| false;
 /// The session is reset at the recipient of the second flow.
@@ -190,10 +190,8 @@ impl Driven {
         let config = config::load(&path).unwrap().config;
         let clock = DrivenClock::new("2026-03-02T08:00:00Z".parse().unwrap());
         let state = folder.path().join("state");
-        let store = Store::open(&state).unwrap();
-        let ctx = RunContext::online(store, Clock::Driven(clock.clone()), state.clone());
+        let ctx = context(&clock, &state);
         let tables = Tables::open(&state.join("demo.db"));
-        done(ctx.store.take_over(ctx.node.clone(), clock.now())).unwrap();
         let delivery = Delivery::new(&ctx);
         Self { _folder: folder, config, ctx, clock, tables, delivery }
     }
@@ -344,4 +342,12 @@ async fn a_refusal_of_all_mails_holds_none() {
         assert_eq!(server.subjects().len(), 3 * (day + 1), "day {day}");
     }
     assert!(office.listed().await.is_empty());
+}
+
+#[test]
+fn broken_sessions_have_their_ends_in_a_database_as_well() {
+    on_postgres(&[
+        a_flow_whose_mails_all_break_the_session_holds_up_no_other_flow,
+        several_poison_mails_hold_up_no_other_and_are_held,
+    ]);
 }

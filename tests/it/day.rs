@@ -152,6 +152,7 @@ fn a_thousand_reloads_miss_no_slot_make_no_run_and_hold_no_memory() {
     let mut early = 0;
     for number in 1..=1_000 {
         let edited = flows().every("second").of_flow(&format!("description = \"{number}\"")).to_string();
+        let edited = sandbox.in_full(&edited);
         // As an editor that truncates: the file is there in pieces for a moment.
         if number % 50 == 0 {
             std::fs::write(sandbox.path("flows.toml"), &edited[..edited.len() / 2]).unwrap();

@@ -2,7 +2,7 @@
 //! and mail folders that fail, restarts, standstills. The clock is driven; an oracle keeps count.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -11,14 +11,13 @@ use leadflow::engine::delivery::Delivery;
 use leadflow::engine::{RunContext, run};
 use leadflow::flow::Config;
 use leadflow::history::{Cause, RunOrder};
-use leadflow::platform::clock::{Clock, DrivenClock};
-use leadflow::store::Store;
+use leadflow::platform::clock::DrivenClock;
 use proptest::prelude::*;
 
-use crate::support::done;
 use crate::support::embedded::{Embedded, row};
 use crate::support::flows_toml::{FlowsToml, KEYS, SINCE};
 use crate::support::mail::Mail;
+use crate::support::postgres::context;
 
 /// Something that happens.
 #[derive(Debug, Clone)]
@@ -104,7 +103,7 @@ impl World {
         let without_mail = load("c.toml", "demo.db", &no("no-folder"));
         let clock = DrivenClock::new("2026-03-02T08:00:00Z".parse().unwrap());
         let state = folder.path().join("state");
-        let ctx = opened(&state, &clock);
+        let ctx = context(&clock, &state);
         let table = Embedded::open(&state.join("demo.db"), "leads");
         Self {
             folder,
@@ -148,9 +147,7 @@ impl World {
             Event::RunWithoutTable => self.run(&Arc::clone(&self.without_table), false).await,
             Event::RunWithoutMail => self.run(&Arc::clone(&self.without_mail), true).await,
             Event::Restart => {
-                let now = self.clock.now();
-                self.ctx = opened(&self.state(), &self.clock);
-                self.ctx.store.take_over(self.ctx.node.clone(), now).await.unwrap();
+                self.ctx = context(&self.clock, &self.state());
             }
         }
     }
@@ -194,13 +191,6 @@ impl World {
         }
         found
     }
-}
-
-fn opened(state: &Path, clock: &DrivenClock) -> RunContext {
-    let store = Store::open(state).unwrap();
-    let ctx = RunContext::online(store, Clock::Driven(clock.clone()), state.to_owned());
-    done(ctx.store.take_over(ctx.node.clone(), clock.now())).unwrap();
-    ctx
 }
 
 /// Plays a history, ends it with a run that goes well, and holds it against the promise; `spare`

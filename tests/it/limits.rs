@@ -6,6 +6,7 @@ use crate::support::driven::Driven;
 use crate::support::embedded::rows;
 use crate::support::flows_toml::{FlowsToml, KEYS, SINCE};
 use crate::support::leadflow::Sandbox;
+use crate::support::postgres::on_postgres;
 use crate::support::scripted::{page, serve, smtp, table_service};
 use crate::support::{eventually, eventually_async, now};
 use jiff::SignedDuration;
@@ -118,4 +119,9 @@ fn runs_that_wait_for_their_turn_are_claimed_and_taken_back_when_they_are_not_to
     assert_eq!(that_are("running"), Vec::<String>::new(), "what had not begun is not a run");
     assert_eq!(that_are("interrupted"), ["a3", "a2", "a1", "a0"]);
     assert_eq!(service.count(), 4, "at most four at a time ask one service");
+}
+
+#[test]
+fn limits_hold_in_a_database_as_well() {
+    on_postgres(&[beyond_per_hour_the_mails_of_a_flow_wait_and_none_is_lost]);
 }

@@ -17,6 +17,8 @@ mod commands;
 #[cfg(test)]
 mod daemon;
 #[cfg(test)]
+mod databases;
+#[cfg(test)]
 mod day;
 #[cfg(test)]
 mod doctor;

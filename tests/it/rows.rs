@@ -6,17 +6,16 @@ use leadflow::engine::delivery::Delivery;
 use leadflow::engine::{RunContext, run};
 use leadflow::flow::Config;
 use leadflow::history::{Cause, Outcome, RunOrder};
-use leadflow::platform::clock::{Clock, DrivenClock};
-use leadflow::store::Store;
+use leadflow::platform::clock::DrivenClock;
 
 use crate::support::azurite::Table;
-use crate::support::done;
 use crate::support::embedded::Embedded;
 use crate::support::flows_toml::{FlowsToml, KEYS, SINCE, guide};
 use crate::support::leadflow::Sandbox;
 use crate::support::leads::{keys, lead, leads};
 use crate::support::mail::Mail;
 use crate::support::mail_server::MailServer;
+use crate::support::postgres::{context, on_postgres};
 use crate::support::{eventually, now};
 
 /// A flow on an embedded table and a mail folder, with a clock that stands still.
@@ -45,9 +44,7 @@ impl Office {
         let config = config::load(&path).unwrap().config;
         let clock = DrivenClock::new("2026-03-02T08:00:00Z".parse().unwrap());
         let state = folder.path().join("state");
-        let store = Store::open(&state).unwrap();
-        let ctx = RunContext::online(store, Clock::Driven(clock.clone()), state.clone());
-        done(ctx.store.take_over(ctx.node.clone(), clock.now())).unwrap();
+        let ctx = context(&clock, &state);
         let table = Embedded::open(&state.join("demo.db"), "marketplaceleads");
         Self { folder, config, ctx, clock, table, seen: 0 }
     }
@@ -225,4 +222,14 @@ async fn case_19_a_merge_of_an_old_row_is_not_mailed_on_azurite() {
     table.insert(&leads(3..4)).await;
     sandbox.run_once();
     assert_eq!(server.mails()[0].row_keys(), keys(3..4));
+}
+
+#[test]
+fn rows_are_mailed_once_from_a_database_as_well() {
+    on_postgres(&[
+        only_rows_since_the_baseline_are_mailed,
+        case_16_and_case_17_late_rows_are_found_by_the_overlap_and_the_look_back_and_none_from_before_the_baseline,
+        five_gather,
+        another_table_has_its_own_baseline_and_the_first_one_continues,
+    ]);
 }

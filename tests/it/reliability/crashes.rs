@@ -8,6 +8,7 @@ use super::{create_table, every_second, insert};
 use crate::support::leadflow::Sandbox;
 use crate::support::leads::keys;
 use crate::support::mail_server::MailServer;
+use crate::support::postgres::on_postgres;
 use crate::support::{has, oracle};
 
 /// What a crash at a point leaves in the history, and at the mail server, of its two recipients.
@@ -197,4 +198,12 @@ fn case_10_sigterm_ends_in_bounded_time_and_what_is_doubled_is_marked() {
     assert_eq!((tally.taken, tally.uncertain, tally.repeats), (2, 2, 2));
     let shown = sandbox.run(&["history", "show", "1"]).stdout;
     has(&shown, &["sales@contoso.example     sent", "uncertain: it may have arrived once more"]);
+}
+
+#[test]
+fn a_crash_costs_nothing_in_a_database_either() {
+    on_postgres(&[
+        || crash_and_go_on(&point("in-commit", 0, 0)),
+        || crash_and_go_on(&point("dot-answered", 2, 2)),
+    ]);
 }

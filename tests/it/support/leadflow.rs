@@ -103,11 +103,15 @@ impl Sandbox {
     pub(crate) fn write(&self, name: &str, text: &str) {
         let part = self.path(&format!("{name}.part"));
         std::fs::create_dir_all(part.parent().unwrap()).unwrap();
-        let is_flows = name == "flows.toml" && !text.contains("[settings.postgres]");
-        let state = self.database.as_ref().filter(|_| is_flows);
-        let text = format!("{text}{}", state.map_or_else(String::new, SharedState::section));
+        let text = if name == "flows.toml" { self.in_full(text) } else { text.to_owned() };
         std::fs::write(&part, text).unwrap();
         std::fs::rename(part, self.path(name)).unwrap();
+    }
+
+    /// A flows.toml with the database of this sandbox, if it has one.
+    pub(crate) fn in_full(&self, text: &str) -> String {
+        let state = self.database.as_ref().filter(|_| !text.contains("[settings.postgres]"));
+        format!("{text}{}", state.map_or_else(String::new, SharedState::section))
     }
 
     /// Replaces a piece of flows.toml, which must be there.
