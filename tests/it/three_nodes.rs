@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use std::{env, thread};
 
-use leadflow_test_postgres::{Cluster, Stop};
+use leadflow_test_postgres::{Cluster, Stop, shared};
 use serde_json::Value;
 
 use crate::support::azurite::{self, Table};
@@ -169,6 +169,32 @@ fn nothing_is_lost_and_each_repeat_is_marked_whatever_befalls_three_nodes_and_th
     }
     let tally = oracle::check_history(&nodes[0].sandbox, &keys, &server.mails());
     eprintln!("seed {seed}, {faults} times: {played:?}\n{tally:?}");
+}
+
+#[test]
+fn a_daemon_waits_for_a_database_that_is_away_when_it_starts() {
+    let database = shared().database();
+    database.sql("CREATE ROLE waits LOGIN PASSWORD 'canary-database'");
+    database.sql(&format!("ALTER DATABASE {} OWNER TO waits", database.name));
+    // Nobody listens there.
+    let way = Way::to(1);
+    let flows = FlowsToml::new()
+        .section("settings.postgres", "url = { file = \"database\" }")
+        .embedded("demo")
+        .folder("folder")
+        .flow("leads");
+    let sandbox = Sandbox::new(flows);
+    let url = format!("postgres://waits:canary-database@127.0.0.1:{}/{}", way.port, database.name);
+    sandbox.write("database", &url);
+    let daemon = sandbox.daemon_with(&[]);
+    daemon.wait_for_log("trying again");
+    way.lead_to(shared().port);
+    daemon.wait_for_log("ready");
+    assert!(daemon.stop().success());
+    way.lead_to(1);
+    let daemon = sandbox.daemon_with(&[]);
+    daemon.wait_for_log("trying again");
+    assert!(daemon.stop().success(), "it can be stopped while it waits");
 }
 
 /// Some more leads, to one table after the other.
