@@ -55,7 +55,7 @@ pub(super) async fn check(path: PathBuf, arguments: Arguments) -> anyhow::Result
         Err(_) => Vec::new(),
     };
     if let Ok(loaded) = &result {
-        findings.extend(unusable(loaded, arguments.online).await);
+        findings.extend(of_state(loaded, arguments.online).await);
     }
     let is_well_online = findings.iter().all(Finding::is_well);
     if arguments.json {
@@ -82,11 +82,17 @@ pub(super) async fn check(path: PathBuf, arguments: Arguments) -> anyhow::Result
 }
 
 /// That leadflow cannot work on the state, or cannot read it. What only this user may not do is not a fault, and a state
-/// of an earlier version becomes one of this at the next start. A database is asked only `online`.
-async fn unusable(loaded: &Loaded, online: bool) -> Option<Finding> {
+/// of an earlier version becomes one of this at the next start. A database is asked only `online`, and then it is said that
+/// it answers.
+async fn of_state(loaded: &Loaded, online: bool) -> Option<Finding> {
+    let database = loaded.config.settings.postgres.as_ref();
     let error = match state::is_usable(&loaded.config) {
-        Ok(()) if !online && loaded.config.settings.postgres.is_some() => return None,
-        Ok(()) => state::open_to_read(&loaded.config).await.err()?,
+        Ok(()) if !online && database.is_some() => return None,
+        Ok(()) => match (state::open_to_read(&loaded.config).await, database) {
+            (Ok(store), Some(database)) => return Some(answers(&database.in_words(), store.is_some())),
+            (Ok(_), None) => return None,
+            (Err(error), _) => error,
+        },
         Err(error) => error,
     };
     let verdict = match &error {
@@ -96,6 +102,12 @@ async fn unusable(loaded: &Loaded, online: bool) -> Option<Finding> {
     };
     let advice = Advice::new(error.to_string());
     Some(Finding { about: "state".to_owned(), verdict, advice, is_typed: false })
+}
+
+fn answers(place: &str, is_there: bool) -> Finding {
+    let state = if is_there { "the state is there" } else { "it is empty: the first start makes the state" };
+    let advice = Advice::new(format!("signed in to the database {place}, and {state}"));
+    Finding { about: "state".to_owned(), verdict: Verdict::Well, advice, is_typed: false }
 }
 
 /// A paragraph for each flow and connection.

@@ -12,7 +12,6 @@ use serde_json::Value;
 
 use crate::support::azurite::{self, Table};
 use crate::support::daemon::Daemon;
-use crate::support::eventually;
 use crate::support::flows_toml::{FlowsToml, SINCE};
 use crate::support::leadflow::Sandbox;
 use crate::support::leads::leads;
@@ -20,6 +19,7 @@ use crate::support::mail::Mail;
 use crate::support::mail_server::MailServer;
 use crate::support::oracle;
 use crate::support::way::Way;
+use crate::support::{eventually, has};
 
 const NODES: usize = 3;
 /// Faults where nothing else is said: a few of each kind of a node's, and the database's.
@@ -190,8 +190,11 @@ fn a_daemon_waits_for_a_database_that_is_away_when_it_starts() {
     daemon.wait_for_log("trying again");
     way.lead_to(shared().port);
     daemon.wait_for_log("ready");
+    let checked = sandbox.run(&["check", "--online"]).stdout;
+    has(&checked, &["signed in to the database", "and the state is there"]);
     assert!(daemon.stop().success());
     way.lead_to(1);
+    has(&sandbox.exits(1, &["health"]).stdout, &["cannot use the state database", "check"]);
     let daemon = sandbox.daemon_with(&[]);
     daemon.wait_for_log("trying again");
     assert!(daemon.stop().success(), "it can be stopped while it waits");

@@ -15,7 +15,7 @@ pub(super) fn gone(name: &str, seen: Timestamp) -> Alarm {
         since: seen,
         times: 1,
         what: format!(
-            "{name} has not renewed its lease since {seen}; the other nodes have taken over what it had under way"
+            "it has not renewed its lease since {seen}; the other nodes have taken over what it had under way"
         ),
         help: format!(
             "check that machine, and its network to the database: systemctl status leadflow; if it does not come back, \
