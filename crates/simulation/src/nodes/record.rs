@@ -31,7 +31,7 @@ const GONE: i64 = i64::MIN;
 /// One change.
 #[derive(Debug)]
 struct Entry {
-    what: String,
+    event: String,
     number: i64,
     about: String,
     owner: String,
@@ -69,10 +69,10 @@ fn taken(store: &Store) -> Result<Vec<Entry>, StoreError> {
     store.raw("DELETE FROM happened")?;
     let entry = |line: &str| {
         let mut parts = line.splitn(4, ' ');
-        let what = parts.next()?.to_owned();
+        let event = parts.next()?.to_owned();
         let number = parts.next()?.parse().ok()?;
         let owner = parts.next()?.to_owned();
-        Some(Entry { what, number, owner, about: parts.next().unwrap_or_default().to_owned() })
+        Some(Entry { event, number, owner, about: parts.next().unwrap_or_default().to_owned() })
     };
     Ok(all.lines().filter_map(entry).collect())
 }
@@ -83,13 +83,13 @@ pub(super) fn take(store: &Store, state: &mut State, by: usize) -> Result<bool, 
     let entries = taken(store).map_err(|error| Violation::new(Kind::Broken, error.to_string()))?;
     let mut is_news = false;
     for entry in entries {
-        is_news |= entry.what != "join";
+        is_news |= entry.event != "join";
         let now = state.now;
         if let Some(wrong) = state.record.note(&entry, by, now) {
-            let Entry { what, number, about, .. } = entry;
-            return Err(Violation::new(Kind::Broken, format!("node {by} {wrong}: {what} {number} {about}")));
+            let Entry { event, number, about, .. } = entry;
+            return Err(Violation::new(Kind::Broken, format!("node {by} {wrong}: {event} {number} {about}")));
         }
-        if entry.what == "lapse" {
+        if entry.event == "lapse" {
             state.counts.lapses += 1;
             state.was_disturbed = true;
             let host = state.record.owners.get(&entry.owner).map(|owner| owner.host);
@@ -98,7 +98,7 @@ pub(super) fn take(store: &Store, state: &mut State, by: usize) -> Result<bool, 
             }
         }
         if is_news {
-            state.log_now(|| format!("node {by}: {} {} {}", entry.what, entry.number, entry.about));
+            state.log_now(|| format!("node {by}: {} {} {}", entry.event, entry.number, entry.about));
         }
     }
     Ok(is_news)
@@ -107,12 +107,12 @@ pub(super) fn take(store: &Store, state: &mut State, by: usize) -> Result<bool, 
 impl Record {
     /// What is wrong with it, if anything is.
     fn note(&mut self, entry: &Entry, by: usize, now: i64) -> Option<&'static str> {
-        let Entry { what, number, about, owner } = entry;
+        let Entry { event, number, about, owner } = entry;
         let (is_by_owner, is_held, is_gone) = match self.owners.get(owner) {
             Some(known) => (known.host == by, known.until > now, known.until == GONE),
             None => (false, false, false),
         };
-        match what.as_str() {
+        match event.as_str() {
             "join" => {
                 let host = super::host_of(about)?;
                 let until = number + i64::try_from(LEASE.as_micros()).unwrap_or_default();
@@ -126,7 +126,7 @@ impl Record {
             }
             "lapse" | "leave" => {
                 self.owners.entry(owner.clone()).and_modify(|known| known.until = GONE);
-                return (what == "lapse" && is_held).then_some("takes over before a lease has ended");
+                return (event == "lapse" && is_held).then_some("takes over before a lease has ended");
             }
             "claim" => {
                 let is_beside = self.runs.values().any(|(flow, _)| flow == about);
