@@ -11,6 +11,7 @@ use super::database;
 use super::marker::{Home, Marker, mark, marker_of, read};
 use super::sqlite::at_rest;
 use crate::flow::{Config, PostgresConnection};
+use crate::platform::ownership::{Folder, Use};
 use crate::platform::package;
 use crate::store::{Store, StoreError};
 
@@ -22,6 +23,10 @@ use crate::store::{Store, StoreError};
 /// one, [`StoreError::Damaged`], and whatever keeps it from being opened.
 pub async fn open(config: &Config, now: Timestamp) -> Result<Store, StoreError> {
     if let Some(postgres) = &config.settings.postgres {
+        // What does not fit into memory lies there.
+        let folder = &config.settings.state;
+        let failed = |source| StoreError::Folder { folder: folder.clone(), source };
+        Folder::make(folder, 0o700, Use::Own).map_err(failed)?;
         return database::open(config, postgres, now).await;
     }
     let known = find(config)?;

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use std::{env, thread};
 
-use leadflow_test_postgres::{Cluster, Stop, shared};
+use leadflow_test_postgres::{Cluster, SUPERUSER, Stop, shared};
 use serde_json::Value;
 
 use crate::support::azurite::{self, Table};
@@ -198,6 +198,32 @@ fn a_daemon_waits_for_a_database_that_is_away_when_it_starts() {
     let daemon = sandbox.daemon_with(&[]);
     daemon.wait_for_log("trying again");
     assert!(daemon.stop().success(), "it can be stopped while it waits");
+}
+
+#[test]
+fn a_command_that_runs_a_flow_on_a_new_machine_makes_the_folder_for_what_is_too_large_for_memory() {
+    let database = shared().database();
+    let table = Table::create_here();
+    let flows = FlowsToml::new()
+        .section("settings.postgres", "url = { file = \"database\" }")
+        .azure("marketplace")
+        .folder("folder")
+        .flow("leads")
+        .reads("marketplace", &table.name)
+        .filter(SINCE);
+    let sandbox = Sandbox::with_azurite(flows);
+    let socket = shared().socket().display().to_string().replace('/', "%2F");
+    let place = format!("{socket}:{}/{}", shared().port, database.name);
+    sandbox.write("database", &format!("postgres://{SUPERUSER}@{place}"));
+    sandbox.exits(0, &["trigger", "leads"]);
+    // More than a mebibyte.
+    let mut rows = leads(0..40);
+    for row in &mut rows {
+        row["Description"] = "x".repeat(30_000).into();
+    }
+    table.insert_here(&rows);
+    sandbox.exits(0, &["trigger", "leads"]);
+    assert_eq!(sandbox.mails().len(), 1);
 }
 
 /// Some more leads, to one table after the other.
