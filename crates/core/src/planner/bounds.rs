@@ -227,3 +227,60 @@ fn flows_that_fail_together_come_back_one_after_the_other() {
     assert!(different.len() > 300, "{}", different.len());
     assert!(spreads.iter().any(|spread| *spread < 0.1) && spreads.iter().any(|spread| *spread > 0.9));
 }
+
+/// A planner whose run of 10:00 is under way.
+fn at_ten() -> Planner {
+    let mut planner = loaded(vec![(hourly(), known("08T10:00:00", None))], "08T10:00:00");
+    assert_eq!(due(&mut planner, "08T10:00:00").len(), 1);
+    planner
+}
+
+fn next(planner: &Planner) -> Option<Timestamp> {
+    planner.next().map(|(_, next)| next)
+}
+
+#[test]
+fn what_another_node_has_done_is_not_done_again() {
+    let mut planner = at_ten();
+    planner.follow("leads", &known("08T10:00:00", Some("08T10:00:00")));
+    assert_eq!(next(&planner), Some(at("08T11:00:00")), "as it was planned");
+    assert!(planner.claim("leads"), "no run of it is under way here");
+    let mut planner = at_ten();
+    planner.failed("leads", Some(1), at("08T10:00:00"));
+    planner.follow("leads", &known("08T10:00:00", Some("08T12:00:00")));
+    assert_eq!(next(&planner), Some(at("08T13:00:00")), "slots and retry are another's");
+    assert_eq!(due(&mut planner, "08T12:59:59"), []);
+    assert_eq!(due(&mut planner, "08T13:00:00"), [Some(at("08T13:00:00"))]);
+    planner.follow("leads", &ScheduleState { is_off: true, ..known("08T10:00:00", None) });
+    assert!(!planner.is_on("leads"));
+}
+
+#[test]
+fn a_node_catches_up_with_what_others_have_changed() {
+    let others = |state: ScheduleState| BTreeMap::from([("leads".to_owned(), state)]);
+    let same = known("08T10:00:00", Some("08T10:00:00"));
+    let mut planner = at_ten();
+    planner.catch_up_with(&others(same), at("08T10:00:01"));
+    assert!(!planner.claim("leads"), "its run is still under way");
+    let failed = ScheduleState { failed_run: Some(7), ..same };
+    planner.catch_up_with(&others(failed), at("08T10:00:01"));
+    assert_eq!(next(&planner), Some(at("08T11:00:00")), "the run under way is the retry");
+    planner.ended("leads");
+    planner.catch_up_with(&others(failed), at("08T10:00:02"));
+    let retry = next(&planner).unwrap();
+    assert!(retry > at("08T10:00:02") && retry < at("08T10:02:00"), "{retry}");
+    planner.catch_up_with(&others(failed), at("08T10:00:30"));
+    assert_eq!(next(&planner), Some(retry), "it is planned once");
+    let order = planner.due(retry).remove(0).order;
+    assert_eq!((order.cause, order.retry_of), (Cause::Retry, Some(7)));
+
+    let mut planner = at_ten();
+    planner.succeeded("leads");
+    planner.catch_up_with(&others(known("08T10:00:00", Some("08T12:00:00"))), at("08T10:00:03"));
+    assert_eq!(next(&planner), Some(at("08T13:00:00")), "another has taken these slots");
+    let off = ScheduleState { is_off: true, ..known("08T10:00:00", Some("08T12:00:00")) };
+    planner.catch_up_with(&others(off), at("08T12:30:00"));
+    assert!(!planner.is_on("leads"));
+    planner.catch_up_with(&others(ScheduleState { is_off: false, ..off }), at("08T13:10:00"));
+    assert_eq!(due(&mut planner, "08T13:10:00"), [Some(at("08T13:00:00"))], "what it missed is made up for");
+}
