@@ -71,3 +71,30 @@ impl PostgresConnection {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_is_named_and_its_secret_found() {
+        let secret = SecretSource::File("database".into());
+        let by_url = PostgresConnection {
+            server: PostgresServer::Url(secret.clone()),
+            ca_file: None,
+            node: "one".to_owned(),
+        };
+        assert_eq!(by_url.secret(), Some(&secret));
+        let server = PostgresServer::Named {
+            host: "db.contoso.example".to_owned(),
+            port: 5432,
+            database: "leads".to_owned(),
+            user: "leads".to_owned(),
+            credential: PostgresCredential::Password(secret.clone()),
+        };
+        let named = PostgresConnection { server, ..by_url };
+        assert_eq!(named.secret(), Some(&secret));
+        let words = named.in_words();
+        assert!(words.contains("`leads`") && words.contains("db.contoso.example"), "{words}");
+    }
+}

@@ -198,7 +198,7 @@ impl Planner {
         if let Some(entry) = self.entries.get_mut(flow) {
             entry.is_off = state.is_off;
             entry.retry = Retry::default();
-            if let Some(last) = state.last_slot.filter(|last| *last > entry.after) {
+            if let Some(last) = state.last_slot.filter(|last| *last >= entry.after) {
                 entry.missed = None;
                 entry.move_on(last);
             }
@@ -214,7 +214,7 @@ impl Planner {
                 self.set_off(name, state.is_off, now);
             }
             let Some(entry) = self.entries.get_mut(name) else { continue };
-            if let Some(last) = state.last_slot.filter(|last| *last > entry.after) {
+            if let Some(last) = state.last_slot.filter(|last| *last >= entry.after) {
                 entry.missed = None;
                 entry.move_on(last);
             }
