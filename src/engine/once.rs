@@ -20,6 +20,20 @@ impl Engine {
     /// # Errors
     /// When the state fails.
     pub async fn run_now(
+        self,
+        wanted: Vec<(Arc<Flow>, RunOrder)>,
+        stop: watch::Receiver<bool>,
+    ) -> Result<Vec<FinishedRun>, StoreError> {
+        // Nobody ticks here.
+        let held = self.hold_lease();
+        tokio::select! {
+            biased;
+            ends = self.run_all(wanted, stop) => ends,
+            never = held => match never {},
+        }
+    }
+
+    async fn run_all(
         mut self,
         wanted: Vec<(Arc<Flow>, RunOrder)>,
         mut stop: watch::Receiver<bool>,

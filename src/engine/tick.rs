@@ -63,7 +63,13 @@ impl Engine {
         let steady = self.ctx.clock.steady();
         if self.is_first && self.chores_done.is_none_or(|at| steady.saturating_sub(at) >= CHORES_DONE_EVERY) {
             self.chores_done = Some(steady);
-            self.do_chores(now).await?;
+            // They may take longer than a lease.
+            let held = self.hold_lease();
+            tokio::select! {
+                biased;
+                done = self.do_chores(now) => done?,
+                never = held => match never {},
+            }
         }
         let mut is_well = None;
         if self.is_first

@@ -9,6 +9,7 @@ pub mod admin;
 mod changes;
 #[cfg(test)]
 mod conformance;
+mod contents;
 mod copy;
 mod database;
 mod error;

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use std::{env, thread};
 
-use leadflow_test_postgres::{Cluster, SUPERUSER, Stop, shared};
+use leadflow_test_postgres::{Cluster, Database, SUPERUSER, Stop, shared};
 use serde_json::Value;
 
 use crate::support::azurite::{self, Table};
@@ -212,9 +212,7 @@ fn a_command_that_runs_a_flow_on_a_new_machine_makes_the_folder_for_what_is_too_
         .reads("marketplace", &table.name)
         .filter(SINCE);
     let sandbox = Sandbox::with_azurite(flows);
-    let socket = shared().socket().display().to_string().replace('/', "%2F");
-    let place = format!("{socket}:{}/{}", shared().port, database.name);
-    sandbox.write("database", &format!("postgres://{SUPERUSER}@{place}"));
+    sandbox.write("database", &by_socket(&database));
     sandbox.exits(0, &["trigger", "leads"]);
     // More than a mebibyte.
     let mut rows = leads(0..40);
@@ -224,6 +222,32 @@ fn a_command_that_runs_a_flow_on_a_new_machine_makes_the_folder_for_what_is_too_
     table.insert_here(&rows);
     sandbox.exits(0, &["trigger", "leads"]);
     assert_eq!(sandbox.mails().len(), 1);
+}
+
+#[test]
+fn a_command_that_takes_longer_than_a_lease_keeps_it() {
+    let database = shared().database();
+    // Longer than the lease.
+    let server = MailServer::start(&["--delay-data", "12000"]);
+    let flows = FlowsToml::new()
+        .section("settings.postgres", "url = { file = \"database\" }")
+        .embedded("demo")
+        .relay("relay", server.port)
+        .flow("leads");
+    let sandbox = Sandbox::new(flows);
+    sandbox.write("database", &by_socket(&database));
+    sandbox.exits(0, &["trigger", "leads"]);
+    sandbox.table().insert(&leads(0..1));
+    sandbox.exits(0, &["trigger", "leads"]);
+    let run = sandbox.shown(2);
+    assert_eq!(run["mails"][0]["recipients"][0]["state"], "sent", "{run}");
+    assert_eq!((run["mails"][0]["recipients"][0]["uncertain"].as_u64(), server.mails().len()), (Some(0), 1));
+}
+
+/// The URL of a database for the superuser.
+fn by_socket(database: &Database) -> String {
+    let socket = shared().socket().display().to_string().replace('/', "%2F");
+    format!("postgres://{SUPERUSER}@{socket}:{}/{}", shared().port, database.name)
 }
 
 /// Some more leads, to one table after the other.

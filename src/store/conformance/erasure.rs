@@ -7,6 +7,7 @@ use serde_json::json;
 use super::*;
 use crate::alarm::{Alarm, AlarmKind, AlarmUpdate};
 use crate::history::{RecordedStep, Step};
+use crate::outbox::Redirect;
 
 const NAME: &str = "Ada Lovelace";
 
@@ -87,13 +88,14 @@ pub(in crate::store) async fn every_text_that_names_a_person_is_replaced_but_of_
         .commit_alarms(AlarmUpdate { raised: vec![alarm], ..AlarmUpdate::default() }, None, at(5))
         .await
         .unwrap();
-    let request = store.add_request(Request::Retry(None), at(6)).await.unwrap();
+    let elsewhere = Redirect { to: vec![NAME.to_owned()], instead_of: None };
+    let request = store.add_request(Request::Send(1, elsewhere), at(6)).await.unwrap();
     store.refuse_request(request, format!("not for {NAME}")).await.unwrap();
     let (waits, _) = run_with_a_mail(&store, 7, "query").await;
 
     // Of the sent mail: subject, two replies, summary, outputs; of the failed run two, of its connection two, the
-    // alarm, the answer; of the run whose mail waits summary and outputs.
-    assert_eq!(store.erase_texts(naming()).await.unwrap(), 13);
+    // alarm, what was asked for and the answer; of the run whose mail waits summary and outputs.
+    assert_eq!(store.erase_texts(naming()).await.unwrap(), 14);
     assert_eq!(store.erase_texts(naming()).await.unwrap(), 0);
     let facts = store.alarm_facts().await.unwrap();
     assert_eq!((facts.connections["relay"].what.as_str(), facts.raised[0].what.as_str()), FORGOTTEN_TWICE);

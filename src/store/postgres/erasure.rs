@@ -5,45 +5,10 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 
 use super::{Client, Failure, execute, row, rows};
-
-const FORGOTTEN: &str = "(forgotten)";
-const FORGOTTEN_JSON: &str = "{\"forgotten\":true}";
+use crate::store::contents::{FORGOTTEN, FORGOTTEN_JSON, TEXTS, Text};
 
 /// Whether a text names a person.
 pub(super) type Finds<'a> = &'a (dyn Fn(&str) -> bool + Send + Sync);
-
-/// Texts that may name a person.
-struct Text {
-    table: &'static str,
-    /// The columns that name the row.
-    keys: &'static [&'static str],
-    column: &'static str,
-    /// Which rows.
-    only: &'static str,
-    instead: &'static str,
-}
-
-const fn text(
-    table: &'static str,
-    keys: &'static [&'static str],
-    column: &'static str,
-    instead: &'static str,
-) -> Text {
-    Text { table, keys, column, only: "true", instead }
-}
-
-const TEXTS: [Text; 10] = [
-    Text { only: "next_try IS NULL AND NOT sending", ..text("mails", &["id"], "subject", FORGOTTEN) },
-    text("recipients", &["mail", "position"], "reply", FORGOTTEN),
-    text("runs", &["id"], "summary", FORGOTTEN),
-    text("runs", &["id"], "help", FORGOTTEN),
-    text("steps", &["run", "position"], "inputs", FORGOTTEN_JSON),
-    text("steps", &["run", "position"], "outputs", FORGOTTEN_JSON),
-    text("connections", &["name"], "what", FORGOTTEN),
-    text("connections", &["name"], "help", FORGOTTEN),
-    text("alarms", &["kind", "about"], "what", FORGOTTEN),
-    text("requests", &["id"], "answer", FORGOTTEN),
-];
 
 impl Client {
     /// The numbers of all mails whose text is kept.
@@ -91,7 +56,7 @@ impl Client {
             let is_it: Vec<String> =
                 keys.iter().map(|key| format!("{table}.{key}::text = found.{key}")).collect();
             let replace = format!(
-                "UPDATE {table} SET {column} = $1 FROM unnest({}) AS found ({}) WHERE {} AND {only}",
+                "UPDATE {table} SET {column} = $1 FROM unnest({}) AS found ({}) WHERE {} AND ({only})",
                 arrays.join(", "),
                 keys.join(", "),
                 is_it.join(" AND ")
@@ -108,7 +73,7 @@ impl Client {
         let Text { table, keys, column, only, .. } = text;
         let names: Vec<String> = keys.iter().map(|key| format!("{key}::text")).collect();
         let look = format!(
-            "SELECT {column}, {} FROM {table} WHERE {column} IS NOT NULL AND {only}",
+            "SELECT {column}, {} FROM {table} WHERE {column} IS NOT NULL AND ({only})",
             names.join(", ")
         );
         let mut found = vec![Vec::new(); keys.len()];

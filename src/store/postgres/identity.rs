@@ -3,25 +3,7 @@
 use jiff::Timestamp;
 
 use super::{Client, Db, Failure, execute, from_db, maybe_row, row, to_db};
-
-/// The tables of the schema.
-pub(super) const TABLES: [&str; 15] = [
-    "alarms",
-    "connections",
-    "earlier",
-    "flows",
-    "keys",
-    "mails",
-    "meta",
-    "nodes",
-    "recipients",
-    "requests",
-    "runs",
-    "sends",
-    "sources",
-    "steps",
-    "texts",
-];
+use crate::store::contents::TABLES;
 
 impl Client {
     /// Names this state; a copy has the same name.

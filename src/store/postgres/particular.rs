@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use leadflow_test_postgres::{Database, SUPERUSER, shared};
 use tokio_postgres::{Client, NoTls};
 
-use super::identity::TABLES;
 use crate::flow::{PostgresConnection, PostgresCredential, PostgresServer};
 use crate::outbox::RecipientState;
+use crate::store::contents::TABLES;
 use crate::store::{IsFound, Kind, NewNode, Place, Request, Store, StoreError};
 
 const NAME: &str = "Ada Lovelace";

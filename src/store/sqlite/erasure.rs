@@ -9,43 +9,8 @@ use serde_json::Value;
 use super::in_place::FILES;
 use super::{Database, Failure};
 use crate::platform::pieces::find_in_file;
+use crate::store::contents::{TEXTS, Text};
 use crate::store::{AbsenceReport, Place};
-
-const FORGOTTEN: &str = "(forgotten)";
-const FORGOTTEN_JSON: &str = "{\"forgotten\":true}";
-
-/// Texts that may name a person.
-struct Text {
-    table: &'static str,
-    /// The columns that name the row.
-    keys: &'static [&'static str],
-    column: &'static str,
-    /// Which rows.
-    only: &'static str,
-    instead: &'static str,
-}
-
-const fn text(
-    table: &'static str,
-    keys: &'static [&'static str],
-    column: &'static str,
-    instead: &'static str,
-) -> Text {
-    Text { table, keys, column, only: "1", instead }
-}
-
-const TEXTS: [Text; 10] = [
-    Text { only: "next_try IS NULL AND sending = 0", ..text("mails", &["id"], "subject", FORGOTTEN) },
-    text("recipients", &["mail", "position"], "reply", FORGOTTEN),
-    text("runs", &["id"], "summary", FORGOTTEN),
-    text("runs", &["id"], "help", FORGOTTEN),
-    text("steps", &["run", "position"], "inputs", FORGOTTEN_JSON),
-    text("steps", &["run", "position"], "outputs", FORGOTTEN_JSON),
-    text("connections", &["name"], "what", FORGOTTEN),
-    text("connections", &["name"], "help", FORGOTTEN),
-    text("alarms", &["kind", "about"], "what", FORGOTTEN),
-    text("requests", &["id"], "answer", FORGOTTEN),
-];
 
 impl Database {
     /// The numbers of all mails whose text is kept.
@@ -96,7 +61,7 @@ impl Database {
             let Text { table, keys, column, only, instead } = text;
             let picked: Vec<String> = (0..keys.len()).map(|index| format!("value ->> {index}")).collect();
             let replace = format!(
-                "UPDATE {table} SET {column} = ?1 WHERE ({}) IN (SELECT {} FROM json_each(?2)) AND {only}",
+                "UPDATE {table} SET {column} = ?1 WHERE ({}) IN (SELECT {} FROM json_each(?2)) AND ({only})",
                 keys.join(", "),
                 picked.join(", ")
             );
@@ -111,7 +76,7 @@ impl Database {
         let keys = keys.join(", ");
         let look = format!(
             "SELECT {column}, json_array({keys}) FROM {table} WHERE {column} IS NOT NULL AND \
-             {only}"
+             ({only})"
         );
         let mut ask = self.db.prepare(&look)?;
         let mut rows = ask.query([])?;

@@ -12,6 +12,7 @@ use super::in_place::{FILES, OpenFiles};
 use super::{Database, Failure, LeaseClock, Lock};
 use crate::platform::ownership::{DatabaseError, Folder, Use, open_database, open_database_to_read};
 use crate::store::StoreError;
+use crate::store::contents::TABLES;
 
 /// Statements that are parsed once, more than there are.
 const STATEMENTS: usize = 128;
@@ -23,25 +24,6 @@ const SOON: Duration = Duration::from_millis(10);
 
 /// The schema of this version.
 pub(in crate::store) const SCHEMA: usize = 10;
-
-/// What its database has; the rest of a schema hangs on them.
-pub(super) const TABLES: [&str; 15] = [
-    "alarms",
-    "connections",
-    "earlier",
-    "flows",
-    "keys",
-    "mails",
-    "meta",
-    "nodes",
-    "recipients",
-    "requests",
-    "runs",
-    "sends",
-    "sources",
-    "steps",
-    "texts",
-];
 
 pub(super) const MIGRATIONS: [M<'static>; SCHEMA] = [
     M::up(include_str!("migrations/1.sql")),

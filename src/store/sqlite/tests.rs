@@ -2,9 +2,10 @@
 
 use rusqlite_migration::Migrations;
 
-use super::open::{MIGRATIONS, TABLES};
+use super::open::MIGRATIONS;
 use super::*;
 use crate::store::conformance::{State, conforms};
+use crate::store::contents::TABLES;
 use crate::store::{NewNode, Store};
 
 /// A state folder.

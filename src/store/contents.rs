@@ -1,0 +1,64 @@
+//! What every backend keeps: its tables, and the texts that may name a person.
+
+/// The tables of a state; the rest of a schema hangs on them.
+pub(super) const TABLES: [&str; 15] = [
+    "alarms",
+    "connections",
+    "earlier",
+    "flows",
+    "keys",
+    "mails",
+    "meta",
+    "nodes",
+    "recipients",
+    "requests",
+    "runs",
+    "sends",
+    "sources",
+    "steps",
+    "texts",
+];
+
+/// What stands in the place of a text that was erased.
+pub(super) const FORGOTTEN: &str = "(forgotten)";
+/// The same where a JSON object is expected.
+pub(super) const FORGOTTEN_JSON: &str = "{\"forgotten\":true}";
+
+/// A column whose texts may name a person.
+pub(super) struct Text {
+    pub(super) table: &'static str,
+    /// The columns that name the row.
+    pub(super) keys: &'static [&'static str],
+    pub(super) column: &'static str,
+    /// Which rows, as a condition that every backend understands: not those that are still needed as they are.
+    pub(super) only: &'static str,
+    pub(super) instead: &'static str,
+}
+
+const fn text(
+    table: &'static str,
+    keys: &'static [&'static str],
+    column: &'static str,
+    instead: &'static str,
+) -> Text {
+    Text { table, keys, column, only: "true", instead }
+}
+
+/// All of them; the bytes of mails are erased with their mail.
+pub(super) const TEXTS: [Text; 11] = [
+    Text { only: "next_try IS NULL AND NOT sending", ..text("mails", &["id"], "subject", FORGOTTEN) },
+    text("recipients", &["mail", "position"], "reply", FORGOTTEN),
+    text("runs", &["id"], "summary", FORGOTTEN),
+    text("runs", &["id"], "help", FORGOTTEN),
+    text("steps", &["run", "position"], "inputs", FORGOTTEN_JSON),
+    text("steps", &["run", "position"], "outputs", FORGOTTEN_JSON),
+    text("connections", &["name"], "what", FORGOTTEN),
+    text("connections", &["name"], "help", FORGOTTEN),
+    text("alarms", &["kind", "about"], "what", FORGOTTEN),
+    text("requests", &["id"], "answer", FORGOTTEN),
+    // Addresses that a mail was to be sent to.
+    Text {
+        only: "run IS NOT NULL OR answer IS NOT NULL",
+        ..text("requests", &["id"], "about", FORGOTTEN_JSON)
+    },
+];
