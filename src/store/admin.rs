@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::sqlite::Database;
-use super::{Backend, NewMessage, Store, StoreError};
+use super::{Backend, NewMessage, Store, StoreError, on_backend, on_backend_for_long};
 use crate::alarm::AlarmUpdate;
 
 /// How long the state keeps what is over.
@@ -75,14 +75,7 @@ impl Store {
         mail: Option<NewMessage>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => {
-                sqlite.call(move |db| db.commit_alarms(&update, mail.as_ref(), now)).await
-            }
-            Backend::Postgres(postgres) => {
-                postgres.call(async move |db| db.commit_alarms(&update, mail.as_ref(), now).await).await
-            }
-        }
+        on_backend!(self, db => db.commit_alarms(&update, mail.as_ref(), now))
     }
 
     /// Deletes what is older than it is kept. The seen rows stay. Returns how many runs are deleted.
@@ -90,12 +83,7 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn prune(&self, retention: Retention) -> Result<usize, StoreError> {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.prune(&retention)).await,
-            Backend::Postgres(postgres) => {
-                postgres.call_for_long(async move |db| db.prune(&retention).await).await
-            }
-        }
+        on_backend_for_long!(self, db => db.prune(&retention))
     }
 
     /// Forgets some of the tables that were left before this moment. Returns whether there may be more to
@@ -104,12 +92,7 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn prune_sources(&self, before: Timestamp) -> Result<bool, StoreError> {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.prune_sources(before)).await,
-            Backend::Postgres(postgres) => {
-                postgres.call_for_long(async move |db| db.prune_sources(before).await).await
-            }
-        }
+        on_backend_for_long!(self, db => db.prune_sources(before))
     }
 
     /// Gives flows that have read nothing yet this baseline.
@@ -122,12 +105,7 @@ impl Store {
         baseline: Timestamp,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.preset_baseline(&flows, baseline, now)).await,
-            Backend::Postgres(postgres) => {
-                postgres.call(async move |db| db.preset_baseline(&flows, baseline, now).await).await
-            }
-        }
+        on_backend!(self, db => db.preset_baseline(&flows, baseline, now))
     }
 
     /// Gives what is known of a flow to another name.
@@ -137,10 +115,7 @@ impl Store {
     pub async fn rename(&self, old: &str, new: &str) -> Result<(), StoreError> {
         let old = old.to_owned();
         let new = new.to_owned();
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.rename(&old, &new)).await,
-            Backend::Postgres(postgres) => postgres.call(async move |db| db.rename(&old, &new).await).await,
-        }
+        on_backend!(self, db => db.rename(&old, &new))
     }
 
     /// Writes a whole copy of the state, also while a daemon works on it. Nobody else can read it, from its first
@@ -162,10 +137,7 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn identity(&self) -> Result<String, StoreError> {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.call(|db| db.identity()).await,
-            Backend::Postgres(postgres) => postgres.call(async move |db| db.identity().await).await,
-        }
+        on_backend!(self, db => db.identity())
     }
 
     /// Looks through the whole state, and names it.
@@ -184,10 +156,7 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn kept_messages(&self) -> Result<Vec<i64>, StoreError> {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.call(|db| db.kept_messages()).await,
-            Backend::Postgres(postgres) => postgres.call(async move |db| db.kept_messages().await).await,
-        }
+        on_backend!(self, db => db.kept_messages())
     }
 
     /// Forgets a mail's text and subject, here and in the history. Returns whether it could: one that
@@ -196,12 +165,7 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn erase_message(&self, mail: i64) -> Result<bool, StoreError> {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.erase_message(mail)).await,
-            Backend::Postgres(postgres) => {
-                postgres.call_for_long(async move |db| db.erase_message(mail).await).await
-            }
-        }
+        on_backend_for_long!(self, db => db.erase_message(mail))
     }
 
     /// Whether the mail is still to be sent, or is being sent.
@@ -209,10 +173,7 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn is_waiting(&self, mail: i64) -> Result<bool, StoreError> {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.is_waiting(mail)).await,
-            Backend::Postgres(postgres) => postgres.call(async move |db| db.is_waiting(mail).await).await,
-        }
+        on_backend!(self, db => db.is_waiting(mail))
     }
 
     /// Replaces every text of the history that is found; the subject of a mail that is still to be sent
@@ -221,12 +182,7 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn erase_texts(&self, is_found: IsFound) -> Result<usize, StoreError> {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.erase_texts(&*is_found)).await,
-            Backend::Postgres(postgres) => {
-                postgres.call_for_long(async move |db| db.erase_texts(&*is_found).await).await
-            }
-        }
+        on_backend_for_long!(self, db => db.erase_texts(&*is_found))
     }
 
     /// Removes what deleted texts leave behind in the backend. Returns whether it could: not while somebody reads.

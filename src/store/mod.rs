@@ -64,6 +64,27 @@ enum Backend {
     Postgres(Postgres),
 }
 
+/// Does an operation that each backend has under the same name.
+macro_rules! on_backend {
+    ($store:expr, $db:ident => $operation:expr) => {
+        $crate::store::on_backend!($store, call, $db => $operation)
+    };
+    ($store:expr, $call:ident, $db:ident => $operation:expr) => {
+        match &$store.backend {
+            Backend::Sqlite(sqlite) => sqlite.call(move |$db| $operation).await,
+            Backend::Postgres(postgres) => postgres.$call(async move |$db| $operation.await).await,
+        }
+    };
+}
+/// As [`on_backend`], where it may take long over a network.
+macro_rules! on_backend_for_long {
+    ($store:expr, $db:ident => $operation:expr) => {
+        $crate::store::on_backend!($store, call_for_long, $db => $operation)
+    };
+}
+use on_backend;
+use on_backend_for_long;
+
 impl Store {
     /// Opens the state of a folder; both are made if need be.
     ///

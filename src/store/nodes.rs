@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::sqlite::Database;
-use super::{Backend, Store, StoreError};
+use super::{Backend, Store, StoreError, on_backend};
 use crate::flow::Config;
 
 /// How long a lease holds that is not renewed. What a node had under way is taken over after it.
@@ -122,10 +122,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::TakenOver`], and as every operation.
     pub async fn beat(&self, digest: String, now: Timestamp) -> Result<Beat, StoreError> {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.beat(&digest, now)).await,
-            Backend::Postgres(postgres) => postgres.call(async move |db| db.beat(&digest, now).await).await,
-        }
+        on_backend!(self, db => db.beat(&digest, now))
     }
 
     /// The process ends its work in order, with nothing under way any more.
@@ -144,10 +141,7 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn nodes(&self) -> Result<Vec<NodeRecord>, StoreError> {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.call(|db| db.nodes()).await,
-            Backend::Postgres(postgres) => postgres.call(async move |db| db.nodes().await).await,
-        }
+        on_backend!(self, db => db.nodes())
     }
 
     /// Forgets a node that does not come back. Returns whether there was one that is not alive.
@@ -156,9 +150,6 @@ impl Store {
     /// As every operation.
     pub async fn forget_node(&self, name: &str) -> Result<bool, StoreError> {
         let name = name.to_owned();
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.forget_node(&name)).await,
-            Backend::Postgres(postgres) => postgres.call(async move |db| db.forget_node(&name).await).await,
-        }
+        on_backend!(self, db => db.forget_node(&name))
     }
 }

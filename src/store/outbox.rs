@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Backend, Store, StoreError};
+use super::{Backend, Store, StoreError, on_backend};
 use crate::outbox::Recipient;
 use crate::rows::row::RowMark;
 
@@ -124,10 +124,7 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn due_lanes(&self, now: Timestamp) -> Result<Vec<Vec<String>>, StoreError> {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.due_lanes(now)).await,
-            Backend::Postgres(postgres) => postgres.call(async move |db| db.due_lanes(now).await).await,
-        }
+        on_backend!(self, db => db.due_lanes(now))
     }
 
     /// When the next mail is to be tried; `None` while nothing waits.
@@ -135,10 +132,7 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn next_try(&self) -> Result<Option<Timestamp>, StoreError> {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.call(|db| db.next_try()).await,
-            Backend::Postgres(postgres) => postgres.call(async move |db| db.next_try().await).await,
-        }
+        on_backend!(self, db => db.next_try())
     }
 
     /// Claims the next mail of these connections whose time has come. Those that have waited for their flow's
@@ -158,12 +152,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Option<QueuedMessage>, StoreError> {
         let lane = lane.to_vec();
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.next_message(&lane, now)).await,
-            Backend::Postgres(postgres) => {
-                postgres.call(async move |db| db.next_message(&lane, now).await).await
-            }
-        }
+        on_backend!(self, db => db.next_message(&lane, now))
     }
 
     /// Where a flow has had the mails of its hour, puts off its mails that no server has seen yet, and gives back the
@@ -178,14 +167,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Option<DeferredFlow>, StoreError> {
         let flow = flow.to_owned();
-        match &self.backend {
-            Backend::Sqlite(sqlite) => {
-                sqlite.call(move |db| db.defer_flow_if_used_up(&flow, per_hour, now)).await
-            }
-            Backend::Postgres(postgres) => {
-                postgres.call(async move |db| db.defer_flow_if_used_up(&flow, per_hour, now).await).await
-            }
-        }
+        on_backend!(self, db => db.defer_flow_if_used_up(&flow, per_hour, now))
     }
 
     /// Puts off every mail that would take the same connections: none of them can be reached. The claims on them
@@ -200,12 +182,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let lane = lane.to_vec();
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.defer_lane(&lane, until, now)).await,
-            Backend::Postgres(postgres) => {
-                postgres.call(async move |db| db.defer_lane(&lane, until, now).await).await
-            }
-        }
+        on_backend!(self, db => db.defer_lane(&lane, until, now))
     }
 
     /// Commits that the mail is being sent over this connection, before its first command goes out.
@@ -222,14 +199,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Begin, StoreError> {
         let connection = connection.to_owned();
-        match &self.backend {
-            Backend::Sqlite(sqlite) => {
-                sqlite.call(move |db| db.begin_sending(mail, &connection, limits, now)).await
-            }
-            Backend::Postgres(postgres) => {
-                postgres.call(async move |db| db.begin_sending(mail, &connection, limits, now).await).await
-            }
-        }
+        on_backend!(self, db => db.begin_sending(mail, &connection, limits, now))
     }
 
     /// Records what became of a try, and what that makes of the mail's run and of its lane.
@@ -237,12 +207,7 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn record_attempt(&self, attempt: AttemptRecord, now: Timestamp) -> Result<(), StoreError> {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.record_attempt(&attempt, now)).await,
-            Backend::Postgres(postgres) => {
-                postgres.call(async move |db| db.record_attempt(&attempt, now).await).await
-            }
-        }
+        on_backend!(self, db => db.record_attempt(&attempt, now))
     }
 
     /// Notes that a mail connection has failed once more.
@@ -254,14 +219,7 @@ impl Store {
         failure: ConnectionFailure,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => {
-                sqlite.call(move |db| db.record_connection_failure(&failure, now)).await
-            }
-            Backend::Postgres(postgres) => {
-                postgres.call(async move |db| db.record_connection_failure(&failure, now).await).await
-            }
-        }
+        on_backend!(self, db => db.record_connection_failure(&failure, now))
     }
 
     /// Mails that broke at this connection before are not to blame: it has broken at another one, too.
@@ -270,12 +228,7 @@ impl Store {
     /// As every operation.
     pub async fn clear_suspicion(&self, connection: &str, but: i64) -> Result<(), StoreError> {
         let connection = connection.to_owned();
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.clear_suspicion(&connection, but)).await,
-            Backend::Postgres(postgres) => {
-                postgres.call(async move |db| db.clear_suspicion(&connection, but).await).await
-            }
-        }
+        on_backend!(self, db => db.clear_suspicion(&connection, but))
     }
 
     /// Notes that a mail connection works. Where it has taken a mail, others in the middle of which it broke are to
@@ -289,14 +242,7 @@ impl Store {
         taken: Option<i64>,
     ) -> Result<(), StoreError> {
         let connection = connection.to_owned();
-        match &self.backend {
-            Backend::Sqlite(sqlite) => {
-                sqlite.call(move |db| db.record_connection_success(&connection, taken)).await
-            }
-            Backend::Postgres(postgres) => {
-                postgres.call(async move |db| db.record_connection_success(&connection, taken).await).await
-            }
-        }
+        on_backend!(self, db => db.record_connection_success(&connection, taken))
     }
 
     /// Lets every waiting mail be tried at `now`: somebody has started leadflow or changed its file.
@@ -304,10 +250,7 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn retry_all_now(&self, now: Timestamp) -> Result<(), StoreError> {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.retry_all_now(now)).await,
-            Backend::Postgres(postgres) => postgres.call(async move |db| db.retry_all_now(now).await).await,
-        }
+        on_backend!(self, db => db.retry_all_now(now))
     }
 
     /// Mails that this owner was sending, and whose replies it could not record, are uncertain and wait again; its
@@ -316,11 +259,6 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn mark_interrupted_uncertain(&self, now: Timestamp) -> Result<usize, StoreError> {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.mark_interrupted_uncertain(now)).await,
-            Backend::Postgres(postgres) => {
-                postgres.call(async move |db| db.mark_interrupted_uncertain(now).await).await
-            }
-        }
+        on_backend!(self, db => db.mark_interrupted_uncertain(now))
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::{Backend, Store, StoreError};
+use super::{Backend, Store, StoreError, on_backend};
 use crate::alarm::{ConnectionState, FlowState, RaisedAlarm};
 use crate::history::{Outcome, RecordedStep, Run};
 use crate::outbox::Recipient;
@@ -124,10 +124,7 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn find_runs(&self, filter: RunFilter) -> Result<Vec<Run>, StoreError> {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.find_runs(&filter)).await,
-            Backend::Postgres(postgres) => postgres.call(async move |db| db.find_runs(&filter).await).await,
-        }
+        on_backend!(self, db => db.find_runs(&filter))
     }
 
     /// The run of that number.
@@ -135,10 +132,7 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn run(&self, id: i64) -> Result<Option<Run>, StoreError> {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.run(id)).await,
-            Backend::Postgres(postgres) => postgres.call(async move |db| db.run(id).await).await,
-        }
+        on_backend!(self, db => db.run(id))
     }
 
     /// The steps of a run, in their order.
@@ -146,10 +140,7 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn steps(&self, run: i64) -> Result<Vec<RecordedStep>, StoreError> {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.steps(run)).await,
-            Backend::Postgres(postgres) => postgres.call(async move |db| db.steps(run).await).await,
-        }
+        on_backend!(self, db => db.steps(run))
     }
 
     /// The mails of a run, with what became of them.
@@ -157,10 +148,7 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn mails_of(&self, run: i64) -> Result<Vec<MessageRecord>, StoreError> {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.mails_of(run)).await,
-            Backend::Postgres(postgres) => postgres.call(async move |db| db.mails_of(run).await).await,
-        }
+        on_backend!(self, db => db.mails_of(run))
     }
 
     /// The names of every flow that was ever seen.
@@ -168,10 +156,7 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn flow_names(&self) -> Result<Vec<String>, StoreError> {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.call(|db| db.flow_names()).await,
-            Backend::Postgres(postgres) => postgres.call(async move |db| db.flow_names().await).await,
-        }
+        on_backend!(self, db => db.flow_names())
     }
 
     /// What `leadflow list` shows of these flows, in their order.
@@ -193,10 +178,7 @@ impl Store {
     /// As every operation.
     pub async fn seen(&self, flow: &str) -> Result<Option<Timestamp>, StoreError> {
         let flow = flow.to_owned();
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.seen(&flow)).await,
-            Backend::Postgres(postgres) => postgres.call(async move |db| db.seen(&flow).await).await,
-        }
+        on_backend!(self, db => db.seen(&flow))
     }
 
     /// What the statistics need of each run of a flow that began at `since` or later.
@@ -205,12 +187,7 @@ impl Store {
     /// As every operation.
     pub async fn samples(&self, flow: &str, since: Timestamp) -> Result<Vec<Sample>, StoreError> {
         let flow = flow.to_owned();
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.samples(&flow, since)).await,
-            Backend::Postgres(postgres) => {
-                postgres.call(async move |db| db.samples(&flow, since).await).await
-            }
-        }
+        on_backend!(self, db => db.samples(&flow, since))
     }
 
     /// How many mails of a flow still wait; one that is being sent waits, too.
@@ -219,10 +196,7 @@ impl Store {
     /// As every operation.
     pub async fn waiting_mails(&self, flow: &str) -> Result<i64, StoreError> {
         let flow = flow.to_owned();
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.waiting_mails(&flow)).await,
-            Backend::Postgres(postgres) => postgres.call(async move |db| db.waiting_mails(&flow).await).await,
-        }
+        on_backend!(self, db => db.waiting_mails(&flow))
     }
 
     /// Mails of the outbox, oldest first.
@@ -230,10 +204,7 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn outbox(&self, filter: OutboxFilter) -> Result<Vec<OutboxEntry>, StoreError> {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.outbox(filter)).await,
-            Backend::Postgres(postgres) => postgres.call(async move |db| db.outbox(filter).await).await,
-        }
+        on_backend!(self, db => db.outbox(filter))
     }
 
     /// The RFC 5322 text of a mail, where it is still kept.
@@ -241,10 +212,7 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn message_bytes(&self, mail: i64) -> Result<Option<Vec<u8>>, StoreError> {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.message_bytes(mail)).await,
-            Backend::Postgres(postgres) => postgres.call(async move |db| db.message_bytes(mail).await).await,
-        }
+        on_backend!(self, db => db.message_bytes(mail))
     }
 
     /// What was last done with each of these rows, in their order; `None` for one that is not known.
@@ -257,12 +225,7 @@ impl Store {
         ids: Vec<RowId>,
     ) -> Result<Vec<Option<Provenance>>, StoreError> {
         let flow = flow.to_owned();
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.last_provenance(&flow, &ids)).await,
-            Backend::Postgres(postgres) => {
-                postgres.call(async move |db| db.last_provenance(&flow, &ids).await).await
-            }
-        }
+        on_backend!(self, db => db.last_provenance(&flow, &ids))
     }
 
     /// Everything that was done with a row, oldest first.
@@ -271,12 +234,7 @@ impl Store {
     /// As every operation.
     pub async fn provenance(&self, flow: &str, id: RowId) -> Result<Vec<Provenance>, StoreError> {
         let flow = flow.to_owned();
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.provenance(&flow, id)).await,
-            Backend::Postgres(postgres) => {
-                postgres.call(async move |db| db.provenance(&flow, id).await).await
-            }
-        }
+        on_backend!(self, db => db.provenance(&flow, id))
     }
 
     /// What the alarms follow from.
@@ -284,9 +242,6 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn alarm_facts(&self) -> Result<AlarmFacts, StoreError> {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.call(|db| db.alarm_facts()).await,
-            Backend::Postgres(postgres) => postgres.call(async move |db| db.alarm_facts().await).await,
-        }
+        on_backend!(self, db => db.alarm_facts())
     }
 }

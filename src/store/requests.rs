@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Backend, Store, StoreError};
+use super::{Backend, Store, StoreError, on_backend};
 use crate::history::{Cause, RowRange};
 use crate::outbox::Redirect;
 
@@ -113,12 +113,7 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn add_request(&self, request: Request, now: Timestamp) -> Result<i64, StoreError> {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.add_request(&request, now)).await,
-            Backend::Postgres(postgres) => {
-                postgres.call(async move |db| db.add_request(&request, now).await).await
-            }
-        }
+        on_backend!(self, db => db.add_request(&request, now))
     }
 
     /// Takes the requests that wait, in their order. What needs no run is done and taken away; a request for a run
@@ -127,10 +122,7 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn take_requests(&self, now: Timestamp) -> Result<Vec<(i64, Request)>, StoreError> {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.take_requests(now)).await,
-            Backend::Postgres(postgres) => postgres.call(async move |db| db.take_requests(now).await).await,
-        }
+        on_backend!(self, db => db.take_requests(now))
     }
 
     /// Refuses a request, in a sentence.
@@ -138,12 +130,7 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn refuse_request(&self, id: i64, answer: String) -> Result<(), StoreError> {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.refuse_request(id, &answer)).await,
-            Backend::Postgres(postgres) => {
-                postgres.call(async move |db| db.refuse_request(id, &answer).await).await
-            }
-        }
+        on_backend!(self, db => db.refuse_request(id, &answer))
     }
 
     /// What became of a request.
@@ -151,9 +138,6 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn answer(&self, id: i64) -> Result<Answer, StoreError> {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.answer(id)).await,
-            Backend::Postgres(postgres) => postgres.call(async move |db| db.answer(id).await).await,
-        }
+        on_backend!(self, db => db.answer(id))
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Backend, NewMessage, OldRows, Store, StoreError};
+use super::{Backend, NewMessage, OldRows, Store, StoreError, on_backend};
 use crate::history::{Outcome, RecordedStep, RunOrder};
 use crate::planner::ScheduleState;
 use crate::rows::row::{RowId, RowMark, RowVersion};
@@ -144,12 +144,7 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn set_on_time_since(&self, now: Timestamp) -> Result<(), StoreError> {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.set_on_time_since(now)).await,
-            Backend::Postgres(postgres) => {
-                postgres.call(async move |db| db.set_on_time_since(now).await).await
-            }
-        }
+        on_backend!(self, db => db.set_on_time_since(now))
     }
 
     /// The clock was set back by this much: the moments that the baseline of a table follows from, and when mails
@@ -158,12 +153,7 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn clock_went_back(&self, by: SignedDuration, now: Timestamp) -> Result<(), StoreError> {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.clock_went_back(by, now)).await,
-            Backend::Postgres(postgres) => {
-                postgres.call(async move |db| db.clock_went_back(by, now).await).await
-            }
-        }
+        on_backend!(self, db => db.clock_went_back(by, now))
     }
 
     /// Claims runs, each on its own; a slot counts as taken once the end of its run is recorded. A run of this owner
@@ -173,10 +163,7 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn claim_runs(&self, runs: Vec<NewRun>) -> Result<Vec<Claim>, StoreError> {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.claim_runs(&runs)).await,
-            Backend::Postgres(postgres) => postgres.call(async move |db| db.claim_runs(&runs).await).await,
-        }
+        on_backend!(self, db => db.claim_runs(&runs))
     }
 
     /// Takes back claims of runs that have done nothing yet; what asked for them waits again.
@@ -184,12 +171,7 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn withdraw_runs(&self, claims: Vec<ClaimedRun>) -> Result<(), StoreError> {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.withdraw_runs(&claims)).await,
-            Backend::Postgres(postgres) => {
-                postgres.call(async move |db| db.withdraw_runs(&claims).await).await
-            }
-        }
+        on_backend!(self, db => db.withdraw_runs(&claims))
     }
 
     /// Ends the runs that this owner has under way: they are interrupted, and what they were made for stays due. Returns
@@ -198,10 +180,7 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn interrupt_runs(&self, now: Timestamp) -> Result<usize, StoreError> {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.interrupt_runs(now)).await,
-            Backend::Postgres(postgres) => postgres.call(async move |db| db.interrupt_runs(now).await).await,
-        }
+        on_backend!(self, db => db.interrupt_runs(now))
     }
 
     /// Every table that the flow reads or has read.
@@ -210,10 +189,7 @@ impl Store {
     /// As every operation.
     pub async fn sources(&self, flow: &str) -> Result<Vec<Source>, StoreError> {
         let flow = flow.to_owned();
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.sources(&flow)).await,
-            Backend::Postgres(postgres) => postgres.call(async move |db| db.sources(&flow).await).await,
-        }
+        on_backend!(self, db => db.sources(&flow))
     }
 
     /// The source that is known by this number or has that identity, and has it from now on; it is made if the flow has
@@ -222,12 +198,7 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn open_source(&self, request: SourceRequest) -> Result<Source, StoreError> {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.open_source(&request)).await,
-            Backend::Postgres(postgres) => {
-                postgres.call(async move |db| db.open_source(&request).await).await
-            }
-        }
+        on_backend!(self, db => db.open_source(&request))
     }
 
     /// The baseline that the flow's next source gets, if `recover` has said so.
@@ -236,12 +207,7 @@ impl Store {
     /// As every operation.
     pub async fn preset_baseline_of(&self, flow: &str) -> Result<Option<Timestamp>, StoreError> {
         let flow = flow.to_owned();
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.preset_baseline_of(&flow)).await,
-            Backend::Postgres(postgres) => {
-                postgres.call(async move |db| db.preset_baseline_of(&flow).await).await
-            }
-        }
+        on_backend!(self, db => db.preset_baseline_of(&flow))
     }
 
     /// Rows of the source from before this moment are not mailed.
@@ -249,12 +215,7 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn set_baseline(&self, source: i64, baseline: Timestamp) -> Result<(), StoreError> {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.set_baseline(source, baseline)).await,
-            Backend::Postgres(postgres) => {
-                postgres.call(async move |db| db.set_baseline(source, baseline).await).await
-            }
-        }
+        on_backend!(self, db => db.set_baseline(source, baseline))
     }
 
     /// Which version of each of these rows of a source is seen, in their order; `None` for none.
@@ -266,12 +227,7 @@ impl Store {
         source: i64,
         ids: Vec<RowId>,
     ) -> Result<Vec<Option<RowVersion>>, StoreError> {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.seen_rows(source, &ids)).await,
-            Backend::Postgres(postgres) => {
-                postgres.call(async move |db| db.seen_rows(source, &ids).await).await
-            }
-        }
+        on_backend!(self, db => db.seen_rows(source, &ids))
     }
 
     /// Which version of each of these rows of a source was mailed, in their order; `None` for none. Of a row that
@@ -284,12 +240,7 @@ impl Store {
         source: i64,
         ids: Vec<RowId>,
     ) -> Result<Vec<Option<RowVersion>>, StoreError> {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.mailed_rows(source, &ids)).await,
-            Backend::Postgres(postgres) => {
-                postgres.call(async move |db| db.mailed_rows(source, &ids).await).await
-            }
-        }
+        on_backend!(self, db => db.mailed_rows(source, &ids))
     }
 
     /// Commits a run: seen rows, mails, watermark and run record, all or nothing. The mails are taken one at a
@@ -319,12 +270,7 @@ impl Store {
     /// # Errors
     /// As [`Store::commit_run`]; then nothing of any of them has moved.
     pub async fn commit_empty_scans(&self, runs: Vec<(i64, Arc<ScanResult>)>) -> Result<(), StoreError> {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.commit_empty_scans(&runs)).await,
-            Backend::Postgres(postgres) => {
-                postgres.call(async move |db| db.commit_empty_scans(&runs).await).await
-            }
-        }
+        on_backend!(self, db => db.commit_empty_scans(&runs))
     }
 
     /// Ends a run that failed; nothing has moved.
@@ -332,11 +278,6 @@ impl Store {
     /// # Errors
     /// As every operation.
     pub async fn fail_run(&self, run: i64, failed: FailedRun, now: Timestamp) -> Result<(), StoreError> {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.call(move |db| db.fail_run(run, &failed, now)).await,
-            Backend::Postgres(postgres) => {
-                postgres.call(async move |db| db.fail_run(run, &failed, now).await).await
-            }
-        }
+        on_backend!(self, db => db.fail_run(run, &failed, now))
     }
 }
