@@ -101,8 +101,9 @@ impl Engine {
         let steady = self.ctx.clock.steady();
         let passed = |(before, at): (Timestamp, Duration)| set_back(before, now, steady.saturating_sub(at));
         if let Some(by) = before.and_then(passed) {
-            self.ctx.store.clock_went_back(by, now).await?;
-            self.planner.set_back(by);
+            let due = self.planner.passed_before_set_back(by, now);
+            self.ctx.store.clock_went_back(by, due, now).await?;
+            self.planner.set_back(by, now);
         }
         self.last_tick = Some((now, steady));
         Ok(before.map(|(before, _)| before))

@@ -148,12 +148,18 @@ impl Store {
     }
 
     /// The clock was set back by this much: the moments that the baseline of a table follows from, and when mails
-    /// are tried again, are earlier by as much.
+    /// are tried again, are earlier by as much. Flows that no run has served yet are due since these moments, which are by
+    /// the clock as it is now.
     ///
     /// # Errors
     /// As every operation.
-    pub async fn clock_went_back(&self, by: SignedDuration, now: Timestamp) -> Result<(), StoreError> {
-        on_backend!(self, db => db.clock_went_back(by, now))
+    pub async fn clock_went_back(
+        &self,
+        by: SignedDuration,
+        due: Vec<(String, Timestamp)>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        on_backend!(self, db => db.clock_went_back(by, &due, now))
     }
 
     /// Claims runs, each on its own; a slot counts as taken once the end of its run is recorded. A run of this owner

@@ -223,7 +223,7 @@ reloaded() {
     more 2
     edit 's/^frequency = .*/frequency = "seconds"/'
     expect "a reload that fails" not inside systemctl reload leadflow
-    expect "the reason in the journal" said "did you mean .second.? one of"
+    expect "the reason in the journal" said "did you mean .second.? use one of"
     eventually "the status" status_says "there are problems: leadflow health"
     same "running" active "$(inside systemctl is-active leadflow)"
     more 1

@@ -73,6 +73,7 @@ macro_rules! conforms {
             sources::what_was_mailed_stays_proved_when_a_first_scan_finds_it,
             sources::a_flow_does_not_return_to_a_table_that_is_half_forgotten,
             sources::what_runs_are_due_since_follows_a_clock_that_is_set_back,
+            sources::a_slot_that_nobody_claimed_stays_due_when_the_clock_is_set_back,
             sources::another_table_is_not_due_later_because_the_clock_was_ahead_at_the_last_run,
             values::a_text_of_others_is_kept_whatever_is_in_it,
             values::what_is_wrong_is_kept_whatever_is_in_it,

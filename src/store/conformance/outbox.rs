@@ -114,7 +114,7 @@ pub(in crate::store) async fn mails_keep_their_order_when_the_clock_is_set_back(
     let sent = take(&store, at(300_000)).await.id;
     let deferred = store.defer_flow_if_used_up("leads", 1, at(300_001)).await.unwrap().unwrap();
     assert_eq!(deferred.until, at(303_600));
-    store.clock_went_back(jiff::SignedDuration::from_secs(299_000), at(1_001)).await.unwrap();
+    store.clock_went_back(jiff::SignedDuration::from_secs(299_000), vec![], at(1_001)).await.unwrap();
     assert_eq!(next(&store, at(4_599)).await, None, "it waits as long as it would have");
     add(1_002).await;
     let deferred = store.defer_flow_if_used_up("leads", 1, at(1_003)).await.unwrap().unwrap();

@@ -186,7 +186,7 @@ pub(in crate::store) async fn what_runs_are_due_since_follows_a_clock_that_is_se
         .await
         .unwrap();
     let there = open_source(&store, "there/leads", 100_000).await;
-    store.clock_went_back(jiff::SignedDuration::from_secs(32_400), at(67_700)).await.unwrap();
+    store.clock_went_back(jiff::SignedDuration::from_secs(32_400), vec![], at(67_700)).await.unwrap();
     let order = RunOrder::new(Cause::Retry, None);
     let begun =
         claim(&store, vec![NewRun { flow: "leads".to_owned(), order, started: at(67_701) }]).await.remove(0);
@@ -198,6 +198,26 @@ pub(in crate::store) async fn what_runs_are_due_since_follows_a_clock_that_is_se
     assert_eq!(first_due, at(60_000 - 7 * 24 * 3_600), "nobody knows by how much");
 }
 
+pub(in crate::store) async fn a_slot_that_nobody_claimed_stays_due_when_the_clock_is_set_back(
+    state: &impl State,
+) {
+    let store = opened(state).await;
+    see(&store, "leads", 1_000).await;
+    see(&store, "other", 1_000).await;
+    let by = jiff::SignedDuration::from_secs(90_000);
+    let due = |since| vec![("leads".to_owned(), at(since))];
+    store.clock_went_back(by, due(3_600), at(3_700)).await.unwrap();
+    // Once more, before a run has come.
+    store.clock_went_back(jiff::SignedDuration::from_secs(60), due(3_590), at(3_645)).await.unwrap();
+    let scheduled = |flow: &str| {
+        let order = RunOrder { since: Some(at(7_200)), ..RunOrder::new(Cause::Schedule, Some(at(7_200))) };
+        NewRun { flow: flow.to_owned(), order, started: at(7_201) }
+    };
+    let begun = claim(&store, vec![scheduled("leads"), scheduled("other")]).await;
+    assert_eq!((begun[0].due_since, begun[0].is_first_try), (at(3_540), false));
+    assert_eq!((begun[1].due_since, begun[1].is_first_try), (at(7_200), true), "it was not due");
+}
+
 pub(in crate::store) async fn another_table_is_not_due_later_because_the_clock_was_ahead_at_the_last_run(
     state: &impl State,
 ) {
@@ -205,7 +225,7 @@ pub(in crate::store) async fn another_table_is_not_due_later_because_the_clock_w
     see(&store, "leads", 100_000).await;
     let read = begun(&store, 100_000).await;
     store.commit_run(read, scanned(100_001), std::iter::empty()).await.unwrap();
-    store.clock_went_back(jiff::SignedDuration::from_secs(90_000), at(10_010)).await.unwrap();
+    store.clock_went_back(jiff::SignedDuration::from_secs(90_000), vec![], at(10_010)).await.unwrap();
     let order = RunOrder { since: Some(at(11_000)), ..RunOrder::new(Cause::Schedule, Some(at(11_000))) };
     let begun =
         claim(&store, vec![NewRun { flow: "leads".to_owned(), order, started: at(15_000) }]).await.remove(0);

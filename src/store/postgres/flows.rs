@@ -87,14 +87,20 @@ impl Client {
         Ok(found.map(|row| from_db(row.get(0))))
     }
 
-    /// The clock was set back by this much.
+    /// The clock was set back by this much; these flows are due since then.
     pub(in crate::store) async fn clock_went_back(
         &mut self,
         by: SignedDuration,
+        due: &[(String, Timestamp)],
         now: Timestamp,
     ) -> Result<(), Failure> {
         let tx = self.transaction().await?;
         clock_went_back(&tx, Some(by), now).await?;
+        let (flows, since): (Vec<_>, Vec<_>) =
+            due.iter().map(|(flow, since)| (text(flow), to_db(*since))).unzip();
+        let set = "UPDATE flows SET due_since = least(flows.due_since, due.since)
+            FROM unnest($1::text[], $2::bigint[]) AS due (flow, since) WHERE flows.name = due.flow";
+        execute(&tx, set, &[&flows, &since]).await?;
         tx.commit().await?;
         Ok(())
     }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::in_place::FILES;
 use super::{Database, Failure};
 use crate::platform::pieces::find_in_file;
-use crate::store::contents::{TEXTS, Text};
+use crate::store::contents::{FORGOTTEN, FORGOTTEN_JSON, TEXTS, Text};
 use crate::store::{AbsenceReport, Place};
 
 impl Database {
@@ -24,16 +24,15 @@ impl Database {
     /// is still to be sent stays.
     pub(crate) fn erase_message(&mut self, mail: i64) -> Result<bool, Failure> {
         let tx = self.db.transaction()?;
-        let forget = "UPDATE mails SET subject = '(forgotten)'
-            WHERE id = ?1 AND next_try IS NULL AND sending = 0";
-        let is_done = tx.execute(forget, [mail])? > 0;
+        let forget = "UPDATE mails SET subject = ?2 WHERE id = ?1 AND next_try IS NULL AND sending = 0";
+        let is_done = tx.execute(forget, params![mail, FORGOTTEN])? > 0;
         if is_done {
             tx.execute("DELETE FROM texts WHERE mail = ?1", [mail])?;
             // The step that rendered it names its subject and, where a template failed, its values.
             tx.execute(
-                "UPDATE steps SET outputs = '{\"forgotten\":true}' WHERE name = 'render'
+                "UPDATE steps SET outputs = ?2 WHERE name = 'render'
                  AND run = (SELECT run FROM mails WHERE id = ?1)",
-                [mail],
+                params![mail, FORGOTTEN_JSON],
             )?;
         }
         tx.commit()?;

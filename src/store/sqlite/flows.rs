@@ -61,10 +61,22 @@ impl Database {
         Ok(anchor.map(from_db))
     }
 
-    /// The clock was set back by this much.
-    pub(crate) fn clock_went_back(&mut self, by: SignedDuration, now: Timestamp) -> Result<(), Failure> {
+    /// The clock was set back by this much; these flows are due since then.
+    pub(crate) fn clock_went_back(
+        &mut self,
+        by: SignedDuration,
+        due: &[(String, Timestamp)],
+        now: Timestamp,
+    ) -> Result<(), Failure> {
         let tx = self.db.transaction()?;
         clock_went_back(&tx, Some(by), now)?;
+        let mut set = tx.prepare_cached(
+            "UPDATE flows SET due_since = min(coalesce(due_since, ?2), ?2) WHERE name = ?1",
+        )?;
+        for (flow, since) in due {
+            set.execute(params![flow, to_db(*since)])?;
+        }
+        drop(set);
         tx.commit()?;
         Ok(())
     }

@@ -128,14 +128,20 @@ impl Planner {
         due
     }
 
-    /// The clock was set back by this: slots that have passed and no run has taken are earlier by as much, and so are
-    /// retries.
-    pub fn set_back(&mut self, by: SignedDuration) {
-        let Some(last) = self.last_tick else { return };
+    /// The clock was set back by this to `now`: slots that have passed and no run has taken are earlier by as much, and so
+    /// are retries.
+    pub fn set_back(&mut self, by: SignedDuration, now: Timestamp) {
         for entry in self.entries.values_mut() {
-            entry.missed = entry.passed(last).and_then(|slot| slot.checked_sub(by).ok());
+            entry.missed = entry.passed_before_set_back(by, now);
             entry.retry.at = entry.retry.at.map(|at| at.checked_sub(by).unwrap_or(at));
         }
+    }
+
+    /// The first slot of each flow that had passed and no run had taken when the clock was set back by this to `now`, by the
+    /// clock as it is now.
+    pub fn passed_before_set_back(&self, by: SignedDuration, now: Timestamp) -> Vec<(String, Timestamp)> {
+        let on = self.entries.iter().filter(|(_, entry)| entry.is_on());
+        on.filter_map(|(name, entry)| Some((name.clone(), entry.passed_before_set_back(by, now)?))).collect()
     }
 
     /// The flow's run has ended.
@@ -285,6 +291,11 @@ impl Entry {
     /// The first slot that has passed and no run has taken.
     fn passed(&self, now: Timestamp) -> Option<Timestamp> {
         self.missed.or(self.next).filter(|slot| *slot <= now)
+    }
+
+    /// As [`Entry::passed`], by the clock as it is since it was set back by this.
+    fn passed_before_set_back(&self, by: SignedDuration, now: Timestamp) -> Option<Timestamp> {
+        self.passed(now.checked_add(by).ok()?)?.checked_sub(by).ok()
     }
 
     fn move_on(&mut self, after: Timestamp) {

@@ -261,7 +261,7 @@ fn a_slot_that_nobody_could_claim_is_earlier_when_the_clock_is_set_back() {
     let mut planner = loaded(&flow, "2026-01-08T10:00:00Z", None, "2026-01-08T10:00:00Z");
     let order = planner.due(at("2026-01-08T10:00:10Z")).remove(0).order;
     planner.return_slot("leads", &order);
-    planner.set_back(SignedDuration::from_hours(27));
+    planner.set_back(SignedDuration::from_hours(27), at("2026-01-07T07:00:11Z"));
     assert!(planner.due(at("2026-01-07T07:10:00Z")).is_empty(), "the next slot is to come");
     let order = planner.due(at("2026-01-07T08:10:00Z")).remove(0).order;
     assert_eq!(
@@ -271,12 +271,33 @@ fn a_slot_that_nobody_could_claim_is_earlier_when_the_clock_is_set_back() {
 }
 
 #[test]
+fn a_slot_that_came_while_nobody_could_look_is_due_when_the_clock_is_set_back() {
+    let flow = hourly();
+    let mut planner =
+        loaded(&flow, "2026-01-08T10:00:00Z", Some("2026-01-08T10:00:00Z"), "2026-01-08T10:00:01Z");
+    planner.due(at("2026-01-08T10:59:50Z"));
+    let by = SignedDuration::from_hours(27);
+    assert_eq!(planner.passed_before_set_back(by, at("2026-01-07T07:59:59Z")), [], "none had come");
+    // The slot of 11 o'clock came between two looks.
+    let now = at("2026-01-07T08:00:05Z");
+    let due_since = at("2026-01-07T08:00:00Z");
+    assert_eq!(planner.passed_before_set_back(by, now), [("leads".to_owned(), due_since)]);
+    planner.set_back(by, now);
+    planner.set_off("leads", true, now);
+    assert_eq!(planner.passed_before_set_back(by, now), [], "a flow that is off is not due");
+    planner.set_off("leads", false, now);
+    assert!(planner.due(now).is_empty(), "the next slot is to come");
+    let order = planner.due(at("2026-01-07T09:00:05Z")).remove(0).order;
+    assert_eq!(order.since, Some(due_since));
+}
+
+#[test]
 fn a_retry_is_earlier_when_the_clock_is_set_back() {
     let flow = hourly();
     let mut planner = loaded(&flow, "2026-01-08T10:00:00Z", None, "2026-01-08T10:00:00Z");
     planner.due(at("2026-01-08T10:00:10Z"));
     planner.failed("leads", Some(1), at("2026-01-08T10:40:00Z"));
-    planner.set_back(SignedDuration::from_mins(5));
+    planner.set_back(SignedDuration::from_mins(5), at("2026-01-08T10:35:01Z"));
     let order = planner.due(at("2026-01-08T10:38:00Z")).remove(0).order;
     assert_eq!(order.cause, Cause::Retry);
 }
