@@ -56,6 +56,9 @@ impl Engine {
     /// The run that is asked for, where its flow is free.
     async fn accept(&mut self, id: i64, name: &str, order: RunOrder) -> Result<Option<Job>, StoreError> {
         let Some(flow) = self.config.flows.get(name).cloned() else {
+            if self.others_may_know_flow().await? {
+                return Ok(None);
+            }
             let answer = format!(
                 "the daemon does not know the flow `{name}`; perhaps flows.toml was not reloaded yet"
             );
@@ -65,7 +68,15 @@ impl Engine {
         if !self.planner.claim(name) {
             return Ok(None);
         }
-        info!(flow = name, cause = order.cause.as_str(), "a run is requested by command");
         Ok(Some(Job { flow, order }))
+    }
+
+    /// Whether another daemon has other files than this one, as while a change of them is rolled out.
+    async fn others_may_know_flow(&self) -> Result<bool, StoreError> {
+        if !self.ctx.store.has_leases() {
+            return Ok(false);
+        }
+        let nodes = self.ctx.store.nodes().await?;
+        Ok(nodes.iter().any(|it| it.is_alive && !it.is_command() && it.node.digest != self.config.digest))
     }
 }

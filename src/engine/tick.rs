@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::task::JoinError;
-use tracing::error;
+use tracing::{error, info};
 
 use super::alarms::{self, Observations};
 use super::run::{self, Claimed, PendingRun, RunResult};
@@ -158,7 +158,13 @@ impl Engine {
     fn take_in_claims(&mut self, jobs: Vec<Job>, claimed: Vec<Claimed>) {
         for (job, claimed) in jobs.into_iter().zip(claimed) {
             match claimed {
-                Claimed::Pending(pending) => self.workers.add([(job, *pending)]),
+                Claimed::Pending(pending) => {
+                    if job.order.request.is_some() {
+                        let cause = job.order.cause.as_str();
+                        info!(flow = job.flow.name, cause, "a run is requested by command");
+                    }
+                    self.workers.add([(job, *pending)]);
+                }
                 Claimed::UnderWay => self.give_back(&job),
                 Claimed::Settled(state) => self.planner.follow(&job.flow.name, &state),
             }

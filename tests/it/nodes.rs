@@ -97,6 +97,26 @@ fn two_machines_run_each_slot_once_and_mail_each_lead_once() {
 }
 
 #[test]
+fn a_flow_that_one_machine_has_runs_there_whoever_hears_of_it() {
+    let world = World::new();
+    let flows = world.flows().flow("new").every("hour").filter(SINCE);
+    let first = Sandbox::on_postgres(flows, &world.state.on("vm-1"));
+    let second = world.machine("vm-2");
+    let daemons = [first.daemon(), second.daemon()];
+    // Each of them has looked first at one or the other.
+    for _ in 0..5 {
+        first.exits(0, &["trigger", "new"]);
+    }
+    let requested = |sandbox: &Sandbox| sandbox.logs().matches("a run is requested by command").count();
+    assert_eq!((requested(&first), requested(&second)), (5, 0));
+    let [knows_it, does_not] = daemons;
+    ends_well([knows_it]);
+    let refused = first.exits(1, &["trigger", "new"]);
+    has(&refused.stderr, &["does not know the flow `new`", "flows.toml was not reloaded"]);
+    ends_well([does_not]);
+}
+
+#[test]
 fn a_machine_that_is_killed_is_replaced_within_20_seconds_and_joins_again() {
     let world = World::new();
     let (first, second) = (world.machine("vm-1"), world.machine("vm-2"));

@@ -1,10 +1,13 @@
 //! File systems of their own for the state folder.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
+
+use leadflow_test_postgres::Cluster;
 
 use crate::support::azurite::Table;
 use crate::support::flows_toml::guide;
@@ -135,6 +138,44 @@ fn case_05_a_full_disk() {
     office.server.wait_for_keys(&keys(3..6));
     assert!(daemon.stop().success());
     assert_eq!(office.check(6).repeats, 0);
+}
+
+#[test]
+fn a_full_disk_of_the_database() {
+    let cluster = Cluster::start("", &[]);
+    let (table, server) = (Table::create_here(), MailServer::start(&[]));
+    let url = "url = { file = \"database\" }";
+    let flows = guide(&table.name, server.port).every("second").more("per_hour = 100000");
+    let sandbox = Sandbox::with_azurite(flows.section("settings.postgres", url));
+    // Its log of transactions lies elsewhere: without room for that a server ends.
+    let disk = cluster.socket().join("disk");
+    let options = format!("size=24m,uid={}", fs::metadata(cluster.socket()).unwrap().uid());
+    let _mount = Mount::new(&["-t", "tmpfs", "-o", &options], Path::new("tmpfs"), &disk);
+    cluster.sql("postgres", &format!("CREATE TABLESPACE disk LOCATION '{}'", disk.display()));
+    cluster.sql("postgres", "CREATE ROLE leads LOGIN PASSWORD 'canary-database'");
+    cluster.sql("postgres", "CREATE DATABASE leads OWNER leads TABLESPACE disk");
+    sandbox.write("database", &format!("postgres://leads:canary-database@127.0.0.1:{}/leads", cluster.port));
+    let daemon = sandbox.daemon();
+    table.insert_here(&leads(0..3));
+    server.wait_for_keys(&keys(0..3));
+    let before = server.mails().len();
+    let filler = disk.join("filler");
+    let _ = fs::write(&filler, vec![0; 24 << 20]);
+    // Longer than what is left of any page.
+    let (mut large, mut dice) = (leads(3..9), fastrand::Rng::with_seed(3));
+    for lead in &mut large {
+        lead["Description"] =
+            std::iter::repeat_with(|| dice.alphanumeric()).take(30_000).collect::<String>().into();
+    }
+    table.insert_here(&large);
+    let complaints = || daemon.log().matches("the disk of the server is full").count();
+    eventually("some runs that cannot be recorded", || (complaints() >= 3).then_some(()));
+    assert_eq!(server.mails().len(), before, "what is not recorded is not sent");
+    assert!(daemon.log().contains("make room there, or enlarge it"), "{}", daemon.log());
+    fs::remove_file(filler).unwrap();
+    server.wait_for_keys(&keys(3..9));
+    assert!(daemon.stop().success());
+    assert_eq!(oracle::check_history(&sandbox, &keys(0..9), &server.mails()).repeats, 0);
 }
 
 #[test]

@@ -9,6 +9,10 @@ mod denied;
 #[cfg(test)]
 mod disk;
 #[cfg(test)]
+mod machines;
+#[cfg(test)]
+mod network;
+#[cfg(test)]
 mod outputs;
 #[cfg(test)]
 mod owner;

@@ -102,7 +102,7 @@ impl Failure {
             Self::TooLate(limit) => Verdict::new(
                 Kind::Transient,
                 format!("no answer within {} s", limit.as_secs()),
-                "check the server and the network to it; leadflow tries again",
+                "check the server and the network to it; the daemon tries again",
             ),
             Self::Secret(why) => Verdict::new(Kind::Refused, why, "correct `settings.postgres`"),
             // Microsoft Entra ID may be away for a while.
@@ -247,31 +247,31 @@ const STATES: [(&[&str], Kind, &str, &str); 16] = [
         &["53300"],
         Kind::Transient,
         "the server has no connection left",
-        "raise max_connections, or end what holds them (SELECT * FROM pg_stat_activity); leadflow tries again",
+        "raise max_connections, or end what holds them (SELECT * FROM pg_stat_activity); the daemon tries again",
     ),
     (
         &["53100"],
         Kind::Transient,
         "the disk of the server is full",
-        "make room there, or enlarge it; leadflow tries again",
+        "make room there, or enlarge it; the daemon tries again",
     ),
     (
         &["25006"],
         Kind::Transient,
         "the server is a standby, which takes no writes",
-        "promote it, or name the host of the primary in `settings.postgres`; leadflow tries again",
+        "promote it, or name the host of the primary in `settings.postgres`; the daemon tries again",
     ),
     (
         &["55P03", "40001", "40P01"],
         Kind::Transient,
         "another process holds what is needed",
-        "leadflow tries again",
+        "the daemon tries again",
     ),
     (
         &["57014", "25P03"],
         Kind::Transient,
         "it took too long",
-        "check the load of the server; leadflow tries again",
+        "check the load of the server; the daemon tries again",
     ),
     (
         &["XX001", "XX002"],
@@ -279,8 +279,13 @@ const STATES: [(&[&str], Kind, &str, &str); 16] = [
         "the data of the server is damaged",
         "put a backup of the database in its place",
     ),
-    (&["57P", "08", "53"], Kind::Transient, "the server is not ready", "check its log; leadflow tries again"),
-    (&["58"], Kind::Transient, "the server cannot use its disk", "check its log; leadflow tries again"),
+    (
+        &["57P", "08", "53"],
+        Kind::Transient,
+        "the server is not ready",
+        "check its log; the daemon tries again",
+    ),
+    (&["58"], Kind::Transient, "the server cannot use its disk", "check its log; the daemon tries again"),
     (&["23"], Kind::Conflict, "another process was first", "try again"),
     (&[""], Kind::Refused, "the server refuses", "check the log of the server"),
 ];
@@ -325,7 +330,7 @@ fn of_network(error: &io::Error, place: &Place) -> Verdict {
         _ => format!("check the network to {server}, and that a firewall lets this machine through"),
     };
     let what = format!("no connection ({})", foreign::line(&error.to_string(), SHOWN));
-    Verdict::new(Kind::Transient, what, format!("{help}; leadflow tries again"))
+    Verdict::new(Kind::Transient, what, format!("{help}; the daemon tries again"))
 }
 
 /// The system's error among the causes.

@@ -32,11 +32,24 @@ impl Way {
 
     /// As a proxy of HTTP, whose clients know the server by its own port.
     pub(crate) fn as_proxy(target: u16) -> Self {
-        Self::with(target, Some(format!(" http://127.0.0.1:{target}/")))
+        Self::with(target, Some(origin_of(target)))
     }
 
     fn with(target: u16, origin: Option<String>) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        Self::from(TcpListener::bind(("127.0.0.1", 0)).unwrap(), target, origin)
+    }
+
+    /// From a port that may belong to another network.
+    pub(crate) fn of_network(listener: TcpListener, target: u16) -> Self {
+        Self::from(listener, target, None)
+    }
+
+    /// As [`Way::as_proxy`], from a port that may belong to another network.
+    pub(crate) fn proxy_of_network(listener: TcpListener, target: u16) -> Self {
+        Self::from(listener, target, Some(origin_of(target)))
+    }
+
+    fn from(listener: TcpListener, target: u16, origin: Option<String>) -> Self {
         let port = listener.local_addr().unwrap().port();
         let state = State {
             target: AtomicU16::new(target),
@@ -65,6 +78,10 @@ impl Way {
         self.state.target.store(target, Ordering::SeqCst);
         self.state.generation.fetch_add(1, Ordering::SeqCst);
     }
+}
+
+fn origin_of(target: u16) -> String {
+    format!(" http://127.0.0.1:{target}/")
 }
 
 fn connect(client: TcpStream, state: &Arc<State>) {
