@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use super::process::{End, Machine, Process};
-use super::story::{Event, HOUR, Mood};
+use super::story::{Event, HOUR, MINUTE, Mood};
 use super::world::{World, moment};
 use super::{Kind, Violation, state};
 use leadflow::store::{OutboxEntry, OutboxFilter, Request, StoreError};
 
-/// Within which a mail leaves when nothing fails: two of the longest waits, and some more for mails
-/// beside it that break their sessions.
+/// Within which a mail leaves when nothing fails and none beside it breaks its sessions: two of the longest waits, and
+/// some more.
 const MOST_WAIT: i64 = 4 * HOUR;
+/// The longest turn of a mail that breaks its session, with the rest of its lane after it.
+const BROKEN_TURN: i64 = 6 * MINUTE;
 
 impl Machine {
     /// What the story has for this moment; then the calm.
@@ -198,10 +200,13 @@ impl World {
         calm_since: i64,
     ) -> Result<bool, Violation> {
         let state = self.lock();
+        let all = waiting.len();
         waiting.retain(|listed| self.has_hope(&listed.message));
+        // Each that breaks its session is tried in its turn, and its lane rests after it.
+        let most_wait = MOST_WAIT + i64::try_from(all - waiting.len()).unwrap_or_default() * BROKEN_TURN;
         let is_late = |listed: &&OutboxEntry| {
             let since = listed.created.as_microsecond().max(calm_since);
-            !listed.message.is_deferred_by_rate && state.now - since > MOST_WAIT
+            !listed.message.is_deferred_by_rate && state.now - since > most_wait
         };
         let Some(late) = waiting.iter().find(is_late) else { return Ok(!waiting.is_empty()) };
         let message = format!("mail {} is held up, though its servers would take it", late.message.id);

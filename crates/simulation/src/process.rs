@@ -199,8 +199,10 @@ impl Machine {
         if let Some(tick) = ticked {
             self.note_due(&tick.due, process)?;
         } else {
-            // A tick that fails may have turned a flow off before.
+            // A tick that fails may have turned a flow off before, or not have come to it.
+            let turned_off = |flow: &str| asked.iter().any(|it| it.is_off && it.flow == flow);
             let name = |number: usize| &self.world.story.plans[number].name;
+            to_be_due.retain(|number| !turned_off(name(*number)));
             to_be_due.retain(|number| process.engine.planner().is_on(name(*number)));
             self.note_first_due(&to_be_due, false);
         }
