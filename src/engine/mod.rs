@@ -119,7 +119,7 @@ impl Engine {
         let node = NewNode { digest: config.digest.clone(), ..ctx.node.clone() };
         let taken_over = ctx.store.take_over(node, ctx.clock.now()).await?;
         node::renew(&ctx, asked);
-        node::log_taken_over(taken_over);
+        node::log_taken_over(&ctx, taken_over);
         let now = ctx.clock.now();
         let states = schedule_states(&ctx, &config, Some(now)).await?;
         let mut planner = Planner::default();

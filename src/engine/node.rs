@@ -27,7 +27,7 @@ impl Engine {
         let Beat { taken_over, schedule, has_requests, next_try, is_first } =
             self.ctx.store.beat(self.config.digest.clone(), now).await?;
         renew(&self.ctx, asked);
-        log_taken_over(taken_over);
+        log_taken_over(&self.ctx, taken_over);
         self.is_first = is_first;
         if self.schedule != Some(schedule) {
             let config = Arc::clone(&self.config);
@@ -51,7 +51,7 @@ impl Engine {
                 match ctx.store.beat(digest.clone(), ctx.clock.now()).await {
                     Ok(Beat { taken_over, .. }) => {
                         renew(&ctx, asked);
-                        log_taken_over(taken_over);
+                        log_taken_over(&ctx, taken_over);
                     }
                     Err(error) => warn!("cannot renew the lease of this node: {error}"),
                 }
@@ -85,14 +85,15 @@ pub(super) fn renew(ctx: &RunContext, asked: Duration) {
     }
 }
 
-pub(super) fn log_taken_over(TakenOver { runs, messages }: TakenOver) {
+pub(super) fn log_taken_over(ctx: &RunContext, TakenOver { runs, messages }: TakenOver) {
+    let who = if ctx.store.has_leases() { "a node" } else { "the last process" };
     if runs > 0 {
-        warn!(runs, "the last process stopped during runs; they are run again");
+        warn!(runs, "{who} stopped during runs; they are run again");
     }
     if messages > 0 {
         warn!(
             mails = messages,
-            "the last process stopped while mails were being sent: they are uncertain and are sent again"
+            "{who} stopped while mails were being sent: they are uncertain and are sent again"
         );
     }
 }

@@ -40,10 +40,8 @@ impl Machine {
     /// Whether what comes from the other machine, and goes there, is lost. Neither of them notices.
     pub(crate) fn cut(&self, number: usize, is_cut: bool) {
         let port = Self::port(number);
-        match is_cut {
-            true => self.ip(&["link", "set", &port, "nomaster"]),
-            false => self.ip(&["link", "set", &port, "master", "switch"]),
-        }
+        let to: &[&str] = if is_cut { &["nomaster"] } else { &["master", "switch"] };
+        self.ip(&[&["link", "set", &port], to].concat());
     }
 
     /// Does it there: what is bound, connected, or started belongs to that network.

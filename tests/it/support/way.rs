@@ -27,29 +27,25 @@ const LOOK: Duration = Duration::from_millis(20);
 
 impl Way {
     pub(crate) fn to(target: u16) -> Self {
-        Self::with(target, None)
+        Self::of_network(here(), target)
     }
 
     /// As a proxy of HTTP, whose clients know the server by its own port.
     pub(crate) fn as_proxy(target: u16) -> Self {
-        Self::with(target, Some(origin_of(target)))
-    }
-
-    fn with(target: u16, origin: Option<String>) -> Self {
-        Self::from(TcpListener::bind(("127.0.0.1", 0)).unwrap(), target, origin)
+        Self::proxy_of_network(here(), target)
     }
 
     /// From a port that may belong to another network.
     pub(crate) fn of_network(listener: TcpListener, target: u16) -> Self {
-        Self::from(listener, target, None)
+        Self::with(listener, target, None)
     }
 
     /// As [`Way::as_proxy`], from a port that may belong to another network.
     pub(crate) fn proxy_of_network(listener: TcpListener, target: u16) -> Self {
-        Self::from(listener, target, Some(origin_of(target)))
+        Self::with(listener, target, Some(format!(" http://127.0.0.1:{target}/")))
     }
 
-    fn from(listener: TcpListener, target: u16, origin: Option<String>) -> Self {
+    fn with(listener: TcpListener, target: u16, origin: Option<String>) -> Self {
         let port = listener.local_addr().unwrap().port();
         let state = State {
             target: AtomicU16::new(target),
@@ -80,8 +76,9 @@ impl Way {
     }
 }
 
-fn origin_of(target: u16) -> String {
-    format!(" http://127.0.0.1:{target}/")
+/// A port of this machine.
+fn here() -> TcpListener {
+    TcpListener::bind(("127.0.0.1", 0)).unwrap()
 }
 
 fn connect(client: TcpStream, state: &Arc<State>) {
