@@ -21,6 +21,10 @@ pub enum Kind {
     Fatal,
 }
 
+/// What to do about a database that another process holds.
+pub(super) const END_HOLDER: &str =
+    "another process holds it, such as a backup or a database shell: end that";
+
 /// Why the state could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -176,12 +180,16 @@ pub enum StoreError {
     #[error("an operation on the state did not finish")]
     Stopped,
     /// The backend failed.
-    #[error("the state database failed: {message}")]
+    #[error("the state database {database} failed: {message}; {help}", database = .database.display())]
     Backend {
         /// What that means.
         kind: Kind,
+        /// Its file.
+        database: PathBuf,
         /// What it said.
         message: String,
+        /// What to do about it.
+        help: &'static str,
     },
     /// The server that has the state cannot be used, or not now.
     #[error("cannot use the state database {place}: {what}; {help}")]
@@ -273,13 +281,22 @@ impl StoreError {
     pub(super) fn in_folder(self, folder: &Path) -> Self {
         match self {
             Self::Damaged { database, what } => Self::Damaged { database: folder.join(database), what },
+            Self::Backend { kind, database, message, help } => {
+                Self::Backend { kind, database: folder.join(database), message, help }
+            }
             other => other,
         }
     }
 
     /// Another process holds the backend and does not let go.
     pub(super) fn busy() -> Self {
-        Self::Backend { kind: Kind::Transient, message: "Error code 5: database is locked".to_owned() }
+        let message = "database is locked".to_owned();
+        Self::Backend {
+            kind: Kind::Transient,
+            database: PathBuf::from("leadflow.db"),
+            message,
+            help: END_HOLDER,
+        }
     }
 
     /// What it means for who asked.

@@ -171,7 +171,7 @@ fn a_busy_state_does_not_end_the_daemon() {
     );
     let writing = Writing::begin(&sandbox.path("state"));
     daemon.signal("CONT");
-    daemon.wait_for_log("database is locked; trying again");
+    daemon.wait_for_log("leadflow.db failed: database is locked; another process holds it");
     writing.end();
     daemon.wait_for_log("turned on by command");
     assert!(daemon.stop().success());

@@ -1,7 +1,10 @@
 //! What an error of `SQLite` means for who asked.
 
+use std::path::PathBuf;
+
 use rusqlite::ErrorCode;
 
+use crate::store::error::END_HOLDER;
 use crate::store::{Kind, StoreError};
 
 /// Why an operation on the database failed. It keeps the backend's own errors out of what the others see.
@@ -22,17 +25,17 @@ impl From<Failure> for StoreError {
 
 impl From<rusqlite::Error> for Failure {
     fn from(error: rusqlite::Error) -> Self {
-        let kind = match error.sqlite_error_code() {
+        let (kind, help) = match error.sqlite_error_code() {
             Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
                 return Self(StoreError::damaged(&error));
             }
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::DiskFull) => {
-                Kind::Transient
-            }
-            Some(ErrorCode::ConstraintViolation) => Kind::Conflict,
-            _ => Kind::Fatal,
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => (Kind::Transient, END_HOLDER),
+            Some(ErrorCode::DiskFull) => (Kind::Transient, "make room on its disk"),
+            Some(ErrorCode::ConstraintViolation) => (Kind::Conflict, "try again"),
+            _ => (Kind::Fatal, "check its disk and its file system, and start leadflow again"),
         };
-        Self(StoreError::Backend { kind, message: error.to_string() })
+        let database = PathBuf::from("leadflow.db");
+        Self(StoreError::Backend { kind, database, message: error.to_string(), help })
     }
 }
 
