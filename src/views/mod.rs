@@ -8,6 +8,7 @@ pub mod erasure;
 pub mod flows;
 pub mod health;
 pub mod leads;
+pub mod metrics;
 pub mod nodes;
 pub mod outbox;
 pub mod preview;

@@ -160,6 +160,9 @@ by_root_beside_the_service() {
         > "$tree/etc/systemd/system/leadflow-alarm@.service.d/test.conf"
     inside systemctl daemon-reload
     expect "the example of a health check" inside systemctl start leadflow-health.service
+    mkdir -p "$tree/var/lib/prometheus/node-exporter"
+    expect "the example of figures" inside systemctl start leadflow-metrics.service
+    expect "its file" grep -q "^leadflow_healthy 1" "$tree/var/lib/prometheus/node-exporter/leadflow.prom"
     more_by_trigger 1
 }
 

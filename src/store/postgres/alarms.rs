@@ -16,8 +16,8 @@ use crate::store::{AlarmFacts, ConnectionFailure, NewMessage};
 
 const FLOWS: &str =
     "SELECT flows.name, anchor, on_since, off_since IS NOT NULL, last_read, failures, failing_since,
-        runs.id, runs.summary, runs.help, clock_problem
-    FROM flows LEFT JOIN runs ON runs.id = failed_run";
+        runs.id, runs.summary, runs.help, clock_problem, sources.watermark
+    FROM flows LEFT JOIN runs ON runs.id = failed_run LEFT JOIN sources ON sources.id = source_id";
 
 const HELD: &str = "SELECT flows.name, count(DISTINCT mails.id), min(mails.created), min(mails.id)
     FROM recipients JOIN mails ON mails.id = recipients.mail JOIN runs ON runs.id = mails.run
@@ -170,6 +170,7 @@ fn flow_state(row: &Row) -> Result<(String, FlowState), Failure> {
         on_since: moment(2)?,
         is_off: row.try_get(3)?,
         last_read: moment(4)?,
+        watermark: moment(11)?,
         failures: count(row.try_get(5)?),
         failing_since: moment(6)?,
         last_failure,

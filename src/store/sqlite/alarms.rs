@@ -29,8 +29,8 @@ impl Database {
     pub(crate) fn flow_states(&self) -> Result<BTreeMap<String, FlowState>, Failure> {
         let mut ask = self.db.prepare_cached(
             "SELECT flows.name, anchor, on_since, off_since IS NOT NULL, last_read, failures, failing_since,
-                 runs.id, runs.summary, runs.help, clock_problem
-             FROM flows LEFT JOIN runs ON runs.id = failed_run",
+                 runs.id, runs.summary, runs.help, clock_problem, sources.watermark
+             FROM flows LEFT JOIN runs ON runs.id = failed_run LEFT JOIN sources ON sources.id = source_id",
         )?;
         let mut states: BTreeMap<String, FlowState> =
             ask.query_map([], flow_state)?.collect::<Result<_, _>>()?;
@@ -192,6 +192,7 @@ fn flow_state(row: &DbRow<'_>) -> rusqlite::Result<(String, FlowState)> {
         on_since: moment(2)?,
         is_off: row.get(3)?,
         last_read: moment(4)?,
+        watermark: moment(11)?,
         failures: row.get(5)?,
         failing_since: moment(6)?,
         last_failure,

@@ -57,7 +57,7 @@ const COMMANDS: [(&str, &[&str]); 41] = [
     ("leadflow-nodes", &["nodes", "nodes --json", "nodes --forget nothere"]),
     ("leadflow-state", &["state"]),
     ("leadflow-state-copy", &["state copy --to postgres"]),
-    ("leadflow-health", &["health", "health --json"]),
+    ("leadflow-health", &["health", "health --json", "health --prometheus -"]),
     ("leadflow-backup", &["backup copy.db"]),
     ("leadflow-rename", &["rename leads other", "rename nothere leads"]),
     ("leadflow-recover", &["recover --since 2020-01-01"]),

@@ -19,6 +19,8 @@ pub struct FlowState {
     pub is_off: bool,
     /// When a run last read the table to its end.
     pub last_read: Option<Timestamp>,
+    /// The watermark of the table that it reads.
+    pub watermark: Option<Timestamp>,
     /// Runs that failed since then.
     pub failures: u32,
     /// When the first of them ended.

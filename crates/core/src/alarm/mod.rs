@@ -131,6 +131,11 @@ impl AlarmKind {
         WORDS.iter().find(|(kind, _)| *kind == self).map_or("", |(_, word)| word)
     }
 
+    /// Every kind there is.
+    pub fn all() -> impl Iterator<Item = Self> {
+        WORDS.iter().map(|(kind, _)| *kind)
+    }
+
     /// The kind of that word.
     pub fn parse(word: &str) -> Option<Self> {
         WORDS.iter().find(|(_, known)| *known == word).map(|(kind, _)| *kind)

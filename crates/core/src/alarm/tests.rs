@@ -24,6 +24,7 @@ fn well() -> FlowState {
         on_since: None,
         is_off: false,
         last_read: Some(at("05T10:00:00")),
+        watermark: Some(at("05T09:45:00")),
         failures: 0,
         failing_since: None,
         last_failure: None,
