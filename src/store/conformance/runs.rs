@@ -96,6 +96,7 @@ pub(in crate::store) async fn failures_count_since_the_last_run_that_succeeded(s
     store.commit_run(run, scanned(6), std::iter::once(Ok(mail))).await.unwrap();
     let state = store.alarm_facts().await.unwrap().flows.remove("leads").unwrap();
     assert_eq!((state.failures, state.failing_since, state.last_read), (0, None, Some(at(6))));
+    assert_eq!(state.watermark, Some(at(6)));
 }
 
 pub(in crate::store) async fn history_ends_and_what_waits_stays(state: &impl State) {
