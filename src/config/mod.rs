@@ -2,6 +2,7 @@
 
 mod addresses;
 mod connections;
+mod digest;
 mod email;
 mod encoding;
 mod entra;
@@ -27,12 +28,9 @@ mod values;
 
 use std::collections::BTreeMap;
 use std::env;
-use std::fmt::Write as _;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use sha2::{Digest as _, Sha256};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -40,6 +38,7 @@ use crate::flow::Config;
 use crate::platform::ownership::{self, Finding, Reader};
 use crate::platform::package;
 use crate::store::state;
+use digest::Digest;
 use reader::Section;
 use syntax::Mistake;
 use values::Folders;
@@ -72,8 +71,6 @@ pub struct Invalid {
 /// The largest flows.toml that is read, some ten thousand flows, and the largest template.
 const LARGEST: u64 = 16 << 20;
 const LARGEST_TEMPLATE: u64 = 1 << 20;
-/// As much of a digest as tells two files apart.
-const DIGEST_BYTES: usize = 8;
 
 /// Loads a file and its templates.
 ///
@@ -246,6 +243,7 @@ fn config_of(
     purpose: Purpose,
 ) -> (Config, BTreeMap<String, bool>, StatePlace) {
     let folder = path.parent().unwrap_or(Path::new("/")).to_owned();
+    let mut digest = Digest::new(root.values(), &flows);
     let settings = root.section("settings");
     let state = settings.as_ref().and_then(|settings| settings.file("state", &folder));
     let is_left_out = match &settings {
@@ -253,7 +251,6 @@ fn config_of(
         None => !root.has("settings"),
     };
     let has_database = settings.as_ref().is_some_and(|settings| settings.has("postgres"));
-    let node = settings.as_ref().and_then(postgres::span_of_node);
     let knows_folder = state.is_some() || is_left_out;
     let state = state.unwrap_or_else(|| folder.join("state"));
     let service = match purpose {
@@ -266,7 +263,8 @@ fn config_of(
     let templates = templates::TemplateFolder::open(&folders.config.join("templates"));
     let flows = flows::read(&root, flows, &settings, &connections, &templates);
     templates.check_rest(root.problems);
-    let digest = digest_of(root.problems.text(), node, &templates);
+    templates.files().for_each(|(name, text)| digest.take_in_template(name, text));
+    let digest = digest.finish();
     let place = match (&settings.postgres, has_database) {
         (Some(_), _) => StatePlace::Named,
         // A folder in the place of a database that cannot be read would be another state.
@@ -285,24 +283,6 @@ fn config_of(
         digest,
     };
     (config, flows.broken, place)
-}
-
-/// Tells files and templates from others: those of two machines are the same where they differ in the machine's name alone.
-fn digest_of(text: &str, node: Option<Range<usize>>, templates: &templates::TemplateFolder) -> String {
-    let node = node.unwrap_or(0..0);
-    let mut hash = Sha256::new();
-    hash.update(&text[..node.start]);
-    hash.update(&text[node.end..]);
-    for (name, text) in templates.files() {
-        hash.update([0]);
-        hash.update(name);
-        hash.update([0]);
-        hash.update(text);
-    }
-    hash.finalize().iter().take(DIGEST_BYTES).fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// The text, and what is wrong with it as a text.

@@ -1,6 +1,5 @@
 //! `[settings.postgres]`.
 
-use std::ops::Range;
 use std::path::Path;
 
 use super::entra;
@@ -25,11 +24,6 @@ pub(super) fn read(section: Section<'_>, folders: &Folders) -> Option<PostgresCo
     let node = node(&section);
     section.finish();
     Some(PostgresConnection { server: server?, ca_file, node: node? })
-}
-
-/// Where the name of the machine is, in which the files of machines may differ.
-pub(super) fn span_of_node(settings: &Section<'_>) -> Option<Range<usize>> {
-    settings.section("postgres")?.span_of("node")
 }
 
 fn server(section: &Section<'_>, folders: &Folders) -> Option<PostgresServer> {

@@ -33,6 +33,11 @@ impl<'a> Section<'a> {
         self.span.clone()
     }
 
+    /// All its values.
+    pub(super) fn values(&self) -> &'a DeTable<'a> {
+        self.table
+    }
+
     /// Where the value of a key is.
     pub(super) fn span_of(&self, key: &str) -> Option<Range<usize>> {
         self.table.get(key).map(Spanned::span)

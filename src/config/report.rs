@@ -76,11 +76,6 @@ impl<'a> Problems<'a> {
         Self { name, text, source: OnceCell::new(), found: RefCell::default() }
     }
 
-    /// The file as it is.
-    pub(super) fn text(&self) -> &'a str {
-        self.text
-    }
-
     /// The file, with its secrets masked.
     fn source(&self) -> Arc<NamedSource<String>> {
         Arc::clone(self.source.get_or_init(|| {

@@ -171,13 +171,15 @@ fn a_database_is_named_by_a_url_or_by_its_parts() {
 #[test]
 fn the_digest_tells_files_apart_but_not_machines() {
     let digest = |text: &str| parsed(text).unwrap().config.digest.clone();
-    let of_node = |node: &str| {
-        let lines =
-            format!("[settings.postgres]\nurl = {{ file = \"url\" }}\nnode = \"{node}\"\n[connections");
-        digest(&WHOLE.replacen("[connections", &lines, 1))
+    let of_machine = |lines: &str| {
+        digest(&WHOLE.replacen("[connections", &format!("[settings.postgres]\n{lines}\n[connections"), 1))
     };
-    assert_eq!(of_node("vm-1"), of_node("another"));
-    assert_ne!(digest(WHOLE), of_node("vm-1"));
+    let by_url = of_machine("url = { file = \"url\" }\nnode = \"vm-1\" # the first");
+    assert_eq!(by_url, of_machine("url = { file = \"url\" }\nnode = \"another\""));
+    let signs_in =
+        "host = \"db.example\"\ndatabase = \"d\"\nuser = \"vm-2\"\nentra = { managed_identity = true }";
+    assert_eq!(by_url, of_machine(signs_in));
+    assert_eq!(digest(WHOLE), digest(&format!("# By Ana.\n{WHOLE}")));
     assert_ne!(digest(WHOLE), digest(&WHOLE.replacen("hour", "day", 1)));
     assert_eq!(digest(WHOLE).len(), 16);
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::{env, io};
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::flow::SecretSource;
 use crate::platform::blocking::blocking;
@@ -126,6 +126,12 @@ pub fn check(source: &SecretSource) -> SecretPresence {
 /// # Errors
 /// When it is not there, cannot be read, or is empty.
 pub fn read(source: &SecretSource) -> Result<SecretString, SecretError> {
+    let secret = read_unknown(source)?;
+    foreign::know(&secret, foreign::Kind::Kept);
+    Ok(secret)
+}
+
+fn read_unknown(source: &SecretSource) -> Result<SecretString, SecretError> {
     let text = match source {
         SecretSource::Env(name) => env::var(name).map_err(|_| SecretError::NoVariable(name.clone()))?,
         SecretSource::File(path) => {
@@ -138,9 +144,7 @@ pub fn read(source: &SecretSource) -> Result<SecretString, SecretError> {
     if text.is_empty() {
         return Err(SecretError::Empty(source.place()));
     }
-    let secret = SecretString::from(text.to_owned());
-    foreign::know(&secret, foreign::Kind::Kept);
-    Ok(secret)
+    Ok(SecretString::from(text.to_owned()))
 }
 
 /// As [`read`], where a disk that hangs holds up nothing but who needs the secret.
@@ -150,6 +154,18 @@ pub fn read(source: &SecretSource) -> Result<SecretString, SecretError> {
 pub(crate) async fn read_aside(source: &SecretSource) -> Result<SecretString, SecretError> {
     let source = source.clone();
     blocking(move || read(&source)).await.unwrap_or(Err(SecretError::Unread))
+}
+
+/// As [`read_aside`], of an address with a secret in it: nothing repeats the whole, and which part of it is secret says the
+/// caller.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) async fn read_address_aside(source: &SecretSource) -> Result<SecretString, SecretError> {
+    let source = source.clone();
+    let read = blocking(move || read_unknown(&source)).await.unwrap_or(Err(SecretError::Unread))?;
+    foreign::know_whole(read.expose_secret(), foreign::Kind::Kept);
+    Ok(read)
 }
 
 /// The files that it may be read from, the first one that is there.

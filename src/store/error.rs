@@ -328,6 +328,16 @@ impl StoreError {
         }
     }
 
+    /// As one that may go well later, where a server refuses what it has granted before.
+    pub(super) fn into_passing(self) -> Self {
+        match self {
+            Self::Postgres { kind: Kind::Refused, place, what, help } => {
+                Self::Postgres { kind: Kind::Transient, place, what, help }
+            }
+            other => other,
+        }
+    }
+
     /// It may go well later.
     pub fn is_passing(&self) -> bool {
         self.kind() == Kind::Transient

@@ -67,6 +67,8 @@ pub(super) struct Place {
     pub(super) server: String,
     /// The bare name of the host.
     pub(super) host: String,
+    /// Its port.
+    pub(super) port: u16,
     /// The database.
     pub(super) database: String,
     /// The role.
@@ -93,9 +95,8 @@ impl Connector {
     async fn config(&self) -> Result<Config, Failure> {
         let mut config = match &self.server {
             PostgresServer::Url(secret) => {
-                let url =
-                    secrets::read_aside(secret).await.map_err(|error| Failure::Secret(error.to_string()))?;
-                parse_url(url.expose_secret())?
+                let read = secrets::read_address_aside(secret).await;
+                parse_url(read.map_err(|error| Failure::Secret(error.to_string()))?.expose_secret())?
             }
             PostgresServer::Named { host, port, database, user, credential } => {
                 let mut config = Config::new();
@@ -198,6 +199,7 @@ impl Place {
             PostgresServer::Named { host, port, database, user, credential } => Self {
                 server: with_port(host, *port),
                 host: host.clone(),
+                port: *port,
                 database: database.clone(),
                 user: user.clone(),
                 ca_file: None,
@@ -221,6 +223,7 @@ impl Place {
         Self {
             server: places.join(" or "),
             host: names.into_iter().next().unwrap_or_default(),
+            port: port(0),
             database: config.get_dbname().unwrap_or_default().to_owned(),
             user: config.get_user().unwrap_or_default().to_owned(),
             ..Self::default()
@@ -246,15 +249,29 @@ fn is_here(host: &Host) -> bool {
     }
 }
 
+/// Signs that end a part of a URL, so that a password has them encoded.
+const RESERVED: [char; 4] = ['@', '/', '?', '#'];
+
 /// The parts of a URL, which keeps its password to itself.
 fn parse_url(url: &str) -> Result<Config, Failure> {
-    let wrong = |what: &str| Failure::Url(what.to_owned());
-    let is_url = url.starts_with("postgres://") || url.starts_with("postgresql://");
-    let config: Config = url
-        .parse()
-        .ok()
-        .filter(|_| is_url)
-        .ok_or_else(|| wrong("it is not of the form postgres://USER:PASSWORD@HOST/DATABASE"))?;
+    let wrong = |what: &str| {
+        // Nobody knows which part of it is secret.
+        foreign::know_text(url, foreign::Kind::Kept);
+        Failure::Url(what.to_owned())
+    };
+    let rest = url.strip_prefix("postgres://").or_else(|| url.strip_prefix("postgresql://"));
+    let rest = rest.ok_or_else(|| wrong("it is not of the form postgres://USER:PASSWORD@HOST/DATABASE"))?;
+    let signs_in = rest.rsplit_once('@').map(|(before, _)| before).unwrap_or_default();
+    if signs_in.contains(RESERVED) {
+        return Err(wrong(
+            "its user or password has a reserved character; write @ as %40, / as %2F, ? as %3F, # as %23, : as %3A, and % as %25",
+        ));
+    }
+    if let Some((_, password)) = signs_in.split_once(':') {
+        foreign::know_text(password, foreign::Kind::Kept);
+    }
+    let config: Config =
+        url.parse().map_err(|_| wrong("it is not of the form postgres://USER:PASSWORD@HOST/DATABASE"))?;
     if let Some(password) = config.get_password() {
         foreign::know_text(&String::from_utf8_lossy(password), foreign::Kind::Kept);
     }

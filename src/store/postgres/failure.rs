@@ -102,7 +102,7 @@ impl Failure {
             Self::TooLate(limit) => Verdict::new(
                 Kind::Transient,
                 format!("no answer within {} s", limit.as_secs()),
-                "check the server and the network to it; the daemon tries again",
+                "check the server and the network to it",
             ),
             Self::Secret(why) => Verdict::new(Kind::Refused, why, "correct `settings.postgres`"),
             // Microsoft Entra ID may be away for a while.
@@ -188,7 +188,7 @@ fn of_database(error: &tokio_postgres::Error, place: &Place) -> Verdict {
         "invalid configuration" => Verdict::new(
             Kind::Refused,
             format!("the server asks the user `{}` for a password, and there is none", place.user),
-            "set `settings.postgres.password`, or `entra`",
+            "set `settings.postgres.password`, or `entra`; in a URL the password is written after the user: USER:PASSWORD@HOST",
         ),
         "authentication error" => Verdict::new(
             Kind::Refused,
@@ -209,34 +209,30 @@ const STATES: [(&[&str], Kind, &str, &str); 16] = [
     (
         &["28P01"],
         Kind::Refused,
-        "the password of `{user}` is wrong",
-        "correct the secret that `settings.postgres` names, or set the password: \\password {user} in psql",
+        "the password of `{user}` is wrong, or there is no such role",
+        "correct the secret that `settings.postgres` names, or set the password: \\password {quoted user} in psql",
     ),
     (
         &["28"],
         Kind::Refused,
         "the server does not let `{user}` in from here",
-        "create the role (CREATE ROLE {user} LOGIN PASSWORD '…'), or add a line to pg_hba.conf: hostssl {database} {user} ADDRESS/32 \
-         scram-sha-256; then SELECT pg_reload_conf()",
+        "create the role (CREATE ROLE {quoted user} LOGIN PASSWORD '…'), or add a line to pg_hba.conf: hostssl {quoted database} \
+         {quoted user} ADDRESS/32 scram-sha-256; then SELECT pg_reload_conf()",
     ),
     (
         &["3D000"],
         Kind::Refused,
         "there is no database `{database}`",
-        "create it: CREATE DATABASE {database} OWNER {user}",
+        "create it: CREATE DATABASE {quoted database} OWNER {quoted user}",
     ),
     (
         &["42501"],
         Kind::Refused,
         "`{user}` does not have the rights",
-        "let the role own the database: ALTER DATABASE {database} OWNER TO {user}",
+        "let the role own the database: ALTER DATABASE {quoted database} OWNER TO {quoted user}; if another role owns the tables, \
+         add this one to it: GRANT OWNER TO {quoted user}",
     ),
-    (
-        &["3F000"],
-        Kind::Refused,
-        "the search path of `{user}` names no schema that is there",
-        "create one: CREATE SCHEMA leadflow AUTHORIZATION {user}; ALTER ROLE {user} SET search_path = leadflow",
-    ),
+    (&["3F000"], Kind::Refused, "the search path of `{user}` names no schema that is there", CREATE_SCHEMA),
     (
         &["42P01", "42703"],
         Kind::Refused,
@@ -247,57 +243,60 @@ const STATES: [(&[&str], Kind, &str, &str); 16] = [
         &["53300"],
         Kind::Transient,
         "the server has no connection left",
-        "raise max_connections, or end what holds them (SELECT * FROM pg_stat_activity); the daemon tries again",
+        "raise max_connections, or end what holds them (SELECT * FROM pg_stat_activity)",
     ),
-    (
-        &["53100"],
-        Kind::Transient,
-        "the disk of the server is full",
-        "make room there, or enlarge it; the daemon tries again",
-    ),
+    (&["53100"], Kind::Transient, "the disk of the server is full", "make room there, or enlarge it"),
     (
         &["25006"],
         Kind::Transient,
-        "the server is a standby, which takes no writes",
-        "promote it, or name the host of the primary in `settings.postgres`; the daemon tries again",
+        "the server takes no writes: it is a standby, or the database is set to read-only, as Azure does while the storage of a \
+         server is nearly full",
+        "name the host of the primary in `settings.postgres`, or promote the standby; or make room and reset \
+         default_transaction_read_only",
     ),
-    (
-        &["55P03", "40001", "40P01"],
-        Kind::Transient,
-        "another process holds what is needed",
-        "the daemon tries again",
-    ),
-    (
-        &["57014", "25P03"],
-        Kind::Transient,
-        "it took too long",
-        "check the load of the server; the daemon tries again",
-    ),
+    (&["55P03", "40001", "40P01"], Kind::Transient, "another process holds what is needed", "try again"),
+    (&["57014", "25P03"], Kind::Transient, "it took too long", "check the load of the server"),
     (
         &["XX001", "XX002"],
         Kind::Fatal,
         "the data of the server is damaged",
         "put a backup of the database in its place",
     ),
-    (
-        &["57P", "08", "53"],
-        Kind::Transient,
-        "the server is not ready",
-        "check its log; the daemon tries again",
-    ),
-    (&["58"], Kind::Transient, "the server cannot use its disk", "check its log; the daemon tries again"),
+    (&["57P", "08", "53"], Kind::Transient, "the server is not ready", "check its log"),
+    (&["58"], Kind::Transient, "the server cannot use its disk", "check its log"),
     (&["23"], Kind::Conflict, "another process was first", "try again"),
     (&[""], Kind::Refused, "the server refuses", "check the log of the server"),
 ];
 
 /// What to do where the server does not take a token.
-const NO_ROLE: &str = "create the role for this identity: SELECT * FROM pgaadauth_create_principal('{user}', false, false), and \
+const NO_ROLE: &str = "create the role for this identity: SELECT * FROM pgaadauth_create_principal('{literal user}', false, false), and \
                        write its name in `settings.postgres.user`";
+
+/// What to do where there is no schema for the tables.
+const CREATE_SCHEMA: &str = "create one: CREATE SCHEMA leadflow AUTHORIZATION {quoted user}; ALTER ROLE {quoted user} SET search_path = leadflow";
+
+/// [`CREATE_SCHEMA`] for a role, quoted where that is necessary.
+pub(super) fn create_schema(role: &str) -> String {
+    CREATE_SCHEMA.replace("{quoted user}", role)
+}
+
+/// A name as a statement has it.
+pub(super) fn quoted(name: &str) -> String {
+    let is_plain = |sign: char| sign.is_ascii_lowercase() || sign.is_ascii_digit() || sign == '_';
+    let is_bare = name.chars().all(is_plain) && !name.starts_with(|sign: char| sign.is_ascii_digit());
+    if is_bare { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
+}
 
 /// What the server says, by its code.
 pub(super) fn of_state(state: &SqlState, said: &str, place: &Place) -> Verdict {
     let Place { user, database, is_entra, .. } = place;
-    let of_place = |text: &str| text.replace("{user}", user).replace("{database}", database);
+    let of_place = |text: &str| {
+        text.replace("{user}", user)
+            .replace("{quoted user}", &quoted(user))
+            .replace("{literal user}", &user.replace('\'', "''"))
+            .replace("{database}", database)
+            .replace("{quoted database}", &quoted(database))
+    };
     if *is_entra && state.code().starts_with("28") {
         let what = format!("the server refuses the token of `{user}` ({said})");
         return Verdict::new(Kind::Refused, what, of_place(NO_ROLE));
@@ -312,9 +311,10 @@ fn of_tls(fault: &TlsFault, place: &Place) -> Verdict {
     let trust = place.ca_file.as_deref().map_or(Trust::System, Trust::File);
     let file = place.ca_file.clone().unwrap_or_else(|| PathBuf::from("server.pem"));
     let save = format!(
-        "openssl s_client -connect {host}:5432 -starttls postgres -showcerts </dev/null | openssl x509 > {}",
+        "openssl s_client -connect {host}:{port} -starttls postgres -showcerts </dev/null | openssl x509 > {}",
         file.display(),
-        host = place.host
+        host = place.host,
+        port = place.port
     );
     let kind = if fault.is_lasting() { Kind::Refused } else { Kind::Transient };
     Verdict::new(kind, fault.to_string(), fault.help(&place.host, trust, &save))
@@ -330,7 +330,7 @@ fn of_network(error: &io::Error, place: &Place) -> Verdict {
         _ => format!("check the network to {server}, and that a firewall lets this machine through"),
     };
     let what = format!("no connection ({})", foreign::line(&error.to_string(), SHOWN));
-    Verdict::new(Kind::Transient, what, format!("{help}; the daemon tries again"))
+    Verdict::new(Kind::Transient, what, help)
 }
 
 /// The system's error among the causes.

@@ -48,6 +48,7 @@ use tokio_postgres::{Row, Statement};
 use connect::Connector;
 pub use connect::Tokens;
 pub(super) use failure::Failure;
+use open::Schema;
 
 use crate::flow::PostgresConnection;
 use crate::platform::blocking::Runner;
@@ -89,7 +90,7 @@ impl Postgres {
         tokens: Option<Arc<dyn Tokens>>,
     ) -> Result<Self, StoreError> {
         let postgres = Self::new(connection, tokens);
-        postgres.call_for_long(async |db| db.bring_to_schema(true).await).await?;
+        postgres.bring_to_schema(true).await?;
         Ok(postgres)
     }
 
@@ -100,7 +101,7 @@ impl Postgres {
         tokens: Option<Arc<dyn Tokens>>,
     ) -> Result<Option<Self>, StoreError> {
         let postgres = Self::new(connection, tokens);
-        let is_there = postgres.call_for_long(async |db| db.bring_to_schema(false).await).await?;
+        let is_there = postgres.bring_to_schema(false).await?;
         Ok(is_there.then_some(postgres))
     }
 
@@ -124,6 +125,15 @@ impl Postgres {
             owner: Arc::new(Mutex::new(Arc::from(""))),
             for_long: Arc::new(Semaphore::new(FOR_LONG)),
             runner: Runner::default(),
+        }
+    }
+
+    /// Makes the tables where that is wanted, or brings them to the schema of this version. Returns whether they are there.
+    async fn bring_to_schema(&self, is_to_be_made: bool) -> Result<bool, StoreError> {
+        match self.call(async move |db| db.look_at_schema(is_to_be_made).await).await? {
+            Schema::There => Ok(true),
+            Schema::Missing => Ok(false),
+            Schema::ToBeMade => self.call_for_long(async |db| db.migrate().await).await.map(|()| true),
         }
     }
 
@@ -167,7 +177,8 @@ impl Postgres {
     ) -> Result<T, StoreError> {
         // In a place of its own: the future of a caller stays small.
         let whole = Box::pin(async {
-            let connection = self.pool.get().await?;
+            // Also what takes long has its connection soon.
+            let connection = timeout(SHORT, self.pool.get()).await.map_err(|_| Failure::TooLate(SHORT))??;
             let mut client = Client { connection, owner: self.owner() };
             client.connection.is_settled = false;
             let done = operation(&mut client).await;
@@ -180,7 +191,11 @@ impl Postgres {
             // The other connections lead to where this one led; the next operation must not wait for each of them.
             self.pool.retain(|_, _| false);
         }
-        done.map_err(|failure| failure.explained(self.pool.manager()))
+        done.map_err(|failure| {
+            let error = failure.explained(self.pool.manager());
+            // What is refused to a node that has joined was granted before, and may be put right.
+            if self.owner().is_empty() { error } else { error.into_passing() }
+        })
     }
 
     /// The first cell of the statement's first row, over a connection of its own.

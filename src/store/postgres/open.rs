@@ -3,6 +3,7 @@
 use refinery::{Migration, Runner};
 
 use super::connect::SESSION;
+use super::failure::{create_schema, quoted};
 use super::{Client, Failure, execute, maybe_row, row};
 
 /// The schema of this version.
@@ -19,24 +20,37 @@ const OURS: [&str; 4] = ["flows", "keys", "mails", "recipients"];
 /// One process at a time brings a database on.
 const LOCK: i64 = 0x6c65_6164_666c_6f77;
 
+/// What there is of a state.
+pub(super) enum Schema {
+    /// That of this version.
+    There,
+    /// None, and none is to be made.
+    Missing,
+    /// None, or one of an earlier version.
+    ToBeMade,
+}
+
 impl Client {
-    /// Makes the tables where that is wanted, or brings them to this version. Several processes may be at it at the same
-    /// moment. Returns whether they are there.
-    pub(super) async fn bring_to_schema(&mut self, is_to_be_made: bool) -> Result<bool, Failure> {
+    /// Whether the tables are there, or are to be made or brought to this version.
+    pub(super) async fn look_at_schema(&mut self, is_to_be_made: bool) -> Result<Schema, Failure> {
         match self.schema().await? {
-            Some(SCHEMA) => return Ok(true),
-            Some(later) if later > SCHEMA => return Err(later_schema(later)),
-            Some(_) => {}
-            None if !is_to_be_made => return Ok(false),
-            None => self.check_is_free().await?,
+            Some(SCHEMA) => Ok(Schema::There),
+            Some(later) if later > SCHEMA => Err(later_schema(later)),
+            Some(_) => Ok(Schema::ToBeMade),
+            None if !is_to_be_made => Ok(Schema::Missing),
+            None => self.check_is_free().await.map(|()| Schema::ToBeMade),
         }
+    }
+
+    /// Makes the tables, or brings them to this version. Several processes may be at it at the same moment.
+    pub(super) async fn migrate(&mut self) -> Result<(), Failure> {
         // Tables that others use are waited for, and much may have to be written anew.
         self.batch_execute("SET lock_timeout = '60s'; SET statement_timeout = 0").await?;
         execute(self, "SELECT pg_advisory_lock($1)", &[&LOCK]).await?;
-        let done = self.migrate().await;
+        let done = self.apply_migrations().await;
         execute(self, "SELECT pg_advisory_unlock($1)", &[&LOCK]).await?;
         self.batch_execute(SESSION).await?;
-        done.map(|()| true)
+        done
     }
 
     /// Whether there is a state of this version.
@@ -49,7 +63,7 @@ impl Client {
         }
     }
 
-    async fn migrate(&mut self) -> Result<(), Failure> {
+    async fn apply_migrations(&mut self) -> Result<(), Failure> {
         let migration = |(name, text): &(&str, &str)| Migration::unapplied(name, text);
         let migrations: Vec<_> =
             MIGRATIONS.iter().map(migration).collect::<Result<_, _>>().map_err(Failure::Migration)?;
@@ -63,12 +77,13 @@ impl Client {
 
     /// The newest schema that was made; `None` where there is none.
     async fn schema(&mut self) -> Result<Option<i32>, Failure> {
-        let place = row(self, "SELECT current_schema()::text, to_regclass($1)::text", &[&HISTORY]).await?;
+        let ask = "SELECT current_schema()::text, to_regclass($1)::text, current_user::text";
+        let place = row(self, ask, &[&HISTORY]).await?;
         let (schema, history): (Option<String>, Option<String>) = (place.get(0), place.get(1));
         if schema.is_none() {
             return Err(Failure::Refused {
                 what: "its search path names no schema that is there".to_owned(),
-                help: "CREATE SCHEMA leadflow, and ALTER ROLE … SET search_path = leadflow".to_owned(),
+                help: create_schema(&quoted(place.get(2))),
             });
         }
         if history.is_none() {

@@ -10,7 +10,7 @@ use tokio_postgres::error::SqlState;
 use super::connect::Place;
 use super::failure::of_state;
 use crate::flow::{PostgresConnection, PostgresCredential, PostgresServer, SecretSource};
-use crate::store::{Kind, Store, StoreError};
+use crate::store::{Kind, NewNode, Store, StoreError};
 
 /// A way to a database by TCP, with a password.
 struct Way {
@@ -95,7 +95,8 @@ async fn who_may_not_come_in_is_told_what_to_do() {
     let name = &database.name;
     let way = Way::to(&database, name);
     std::fs::write(way.password.path(), "wrong").unwrap();
-    let words = [&format!("the password of `{name}` is wrong"), "settings.postgres"];
+    let words =
+        [&format!("the password of `{name}` is wrong, or there is no such role"), "settings.postgres"];
     way.refused(way.open().await, Kind::Refused, &words);
     let way = Way { database: "not_there".to_owned(), ..Way::to(&database, name) };
     let create = format!("CREATE DATABASE not_there OWNER {name}");
@@ -125,6 +126,8 @@ async fn a_url_that_is_none_says_what_it_lacks_and_not_what_it_holds() {
         ("host=here password=right", "not of the form postgres://"),
         ("postgres://user:right@/leads", "names no host"),
         ("postgres://user:right@host", "names no database"),
+        ("postgres://user:ri@right#/two@host/leads", "write @ as %40"),
+        ("postgres://user:ri/right@host/leads", "/ as %2F"),
         ("postgres://host/leads", "names no user"),
     ] {
         let secret = tempfile::NamedTempFile::new().unwrap();
@@ -135,6 +138,61 @@ async fn a_url_that_is_none_says_what_it_lacks_and_not_what_it_holds() {
         assert!(error.contains(what) && error.contains("`settings.postgres.url`"), "{error}");
         assert!(!error.contains("right"), "{error}");
     }
+}
+
+#[tokio::test]
+async fn an_error_names_the_host_of_a_url_and_not_its_password() {
+    let secret = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(secret.path(), "postgres://user:canary%40right@127.0.0.1:1/leads").unwrap();
+    let server = PostgresServer::Url(SecretSource::File(secret.path().to_owned()));
+    let connection = PostgresConnection { server, ca_file: None, node: "here".to_owned() };
+    let error = Store::connect(&connection, None).await.unwrap_err().to_string();
+    let shown = crate::text::foreign::line(&format!("{error} canary@right canary%40right"), 1_000);
+    assert!(shown.contains("listens at 127.0.0.1:1") && shown.contains("`leads` on 127.0.0.1:1"), "{shown}");
+    assert!(!shown.contains("canary"), "{shown}");
+}
+
+#[tokio::test]
+async fn names_are_quoted_in_what_is_to_be_typed() {
+    let database = owned();
+    let way = Way { database: "Leads of 2026".to_owned(), ..Way::to(&database, &database.name) };
+    let create = format!("CREATE DATABASE \"Leads of 2026\" OWNER {}", database.name);
+    way.refused(way.open().await, Kind::Refused, &[&create]);
+    let place = Place { user: "leadflow-1".to_owned(), database: "a\"b".to_owned(), ..Place::default() };
+    let verdict = of_state(&SqlState::INSUFFICIENT_PRIVILEGE, "no", &place);
+    assert!(verdict.help.contains("ALTER DATABASE \"a\"\"b\" OWNER TO \"leadflow-1\""), "{}", verdict.help);
+}
+
+#[tokio::test]
+async fn a_server_that_accepts_and_says_nothing_is_not_waited_for() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let database = owned();
+    let way = Way { port, ..Way::to(&database, &database.name) };
+    tokio::time::pause();
+    for opened in
+        [way.open().await, Store::connect_to_change(&way.connection(), None).await.map(Option::unwrap)]
+    {
+        way.refused(opened, Kind::Transient, &["no answer within 10 s"]);
+    }
+}
+
+#[tokio::test]
+async fn a_sign_in_that_is_refused_after_it_worked_may_be_put_right() {
+    let database = owned();
+    let way = Way::to(&database, &database.name);
+    let store = way.open().await.unwrap();
+    let node = NewNode { name: "here".to_owned(), version: String::new(), digest: String::new() };
+    store.take_over(node, jiff::Timestamp::UNIX_EPOCH).await.unwrap();
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = current_database()";
+    database.sql(&format!("ALTER ROLE {} PASSWORD 'other'; {end}", database.name));
+    let mut error = store.identity().await.unwrap_err();
+    if !error.to_string().contains("password") {
+        error = store.identity().await.unwrap_err();
+    }
+    assert!(error.is_passing() && error.to_string().contains("the password of"), "{error}");
+    std::fs::write(way.password.path(), "other").unwrap();
+    store.identity().await.unwrap();
 }
 
 #[tokio::test]
@@ -211,7 +269,8 @@ async fn what_passes_is_transient_and_connections_come_back() {
         error = store.set_on_time_since(jiff::Timestamp::UNIX_EPOCH).await.err().or(error);
     }
     let error = error.unwrap();
-    assert!(error.is_passing() && error.to_string().contains("standby"), "{error}");
+    let text = error.to_string();
+    assert!(error.is_passing() && text.contains("standby") && text.contains("set to read-only"), "{text}");
 }
 
 #[tokio::test]

@@ -46,7 +46,7 @@ pub struct Config {
     pub mails: BTreeMap<String, MailConnection>,
     /// `[flows.NAME]`.
     pub flows: BTreeMap<String, Arc<Flow>>,
-    /// Of the file and its templates as they were read, without the name of the machine.
+    /// Of the values of the file and of its templates, without how this machine signs in to the database of the state.
     pub digest: String,
 }
 
