@@ -89,7 +89,10 @@ async fn of_state(loaded: &Loaded, online: bool) -> Option<Finding> {
     let error = match state::is_usable(&loaded.config) {
         Ok(()) if !online && database.is_some() => return None,
         Ok(()) => match (state::open_to_read(&loaded.config).await, database) {
-            (Ok(store), Some(database)) => return Some(answers(&database.in_words(), store.is_some())),
+            (Ok(store), Some(database)) => match state::try_to_write(database).await {
+                Ok(()) => return Some(answers(&database.in_words(), store.is_some())),
+                Err(error) => error,
+            },
             (Ok(_), None) => return None,
             (Err(error), _) => error,
         },

@@ -60,7 +60,7 @@ pub(super) async fn nobody_may_work(loaded: &Loaded, store: &Store) -> anyhow::R
     let alive = store.nodes().await?.into_iter().filter(|node| node.is_alive);
     let names: Vec<String> = alive.map(|NodeRecord { node, .. }| output::line(&node.name)).collect();
     if !names.is_empty() {
-        bail!("stop leadflow on every machine first; {} still works on this state", names.join(", "));
+        bail!("stop leadflow on every machine first; still at work: {}", names.join(", "));
     }
     Ok(())
 }

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use super::Daemon;
+use super::trouble::Trouble;
 use crate::engine::{Engine, RunContext};
 use crate::flow::Config;
 use crate::platform::clock::Clock;
@@ -15,14 +16,13 @@ use crate::store::{LEASE, NewNode, StoreError};
 
 /// Between two tries for a name that an earlier process still has, or for a database that is away.
 const AGAIN: Duration = Duration::from_millis(500);
-/// Between two lines of the log that say so.
-const SAY_SO_EVERY: Duration = Duration::from_secs(30);
 
 /// An engine that has joined. What other processes or a server keep it from for a while is waited for, where the state is
 /// not this machine's alone.
 pub(super) async fn joined(clock: &Clock, config: &Arc<Config>) -> Result<Engine, StoreError> {
     let asked = clock.steady();
-    let mut said: Option<Duration> = None;
+    let mut trouble = Trouble::default();
+    let mut is_waiting_said = false;
     loop {
         let error = match started(clock, config).await {
             Err(error) if config.settings.postgres.is_some() => error,
@@ -33,12 +33,13 @@ pub(super) async fn joined(clock: &Clock, config: &Arc<Config>) -> Result<Engine
         if !error.is_passing() && !is_held {
             return Err(error);
         }
-        if said.is_none_or(|at| waited.saturating_sub(at) >= SAY_SO_EVERY) {
-            said = Some(waited);
-            match error {
-                StoreError::NameHeld(node) => info!(node, "waiting until the lease of the last process ends"),
-                error => error!("{error}; trying again"),
+        match error {
+            StoreError::NameHeld(node) if is_waiting_said => drop(node),
+            StoreError::NameHeld(node) => {
+                is_waiting_said = true;
+                info!(node, "waiting until the lease of the last process ends");
             }
+            error => trouble.log(&error, clock.steady()),
         }
         tokio::time::sleep(AGAIN).await;
     }
@@ -76,8 +77,11 @@ impl Daemon {
     pub(super) async fn rejoin(&mut self) -> Result<(), StoreError> {
         let (ctx, config) = (self.engine.context().clone(), Arc::clone(self.engine.config()));
         match Engine::start(ctx, config).await {
-            // Not longer than a lease.
-            Err(StoreError::NameHeld(_)) => Ok(()),
+            // For a lease, or for as long as another one has the name.
+            Err(error @ StoreError::NameHeld(_)) => {
+                self.trouble.log(&error, self.engine.context().clock.steady());
+                Ok(())
+            }
             joined => {
                 self.engine = joined?;
                 self.is_out = false;

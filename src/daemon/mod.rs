@@ -8,11 +8,12 @@ mod reload;
 mod status;
 mod supervisor;
 pub mod ticker;
+mod trouble;
 mod watch;
 
 use jiff::Timestamp;
 use tokio::sync::mpsc;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use crate::config::{Level, Loaded, Problem};
 use crate::engine::{Engine, RunContext};
@@ -20,6 +21,7 @@ use crate::platform::clock::Clock;
 use crate::store::{Lock, Owner, StoreError};
 use heartbeat::Heartbeat;
 use supervisor::Supervisor;
+use trouble::Trouble;
 
 pub use watch::Watch;
 
@@ -53,6 +55,7 @@ struct Daemon {
     watch: Option<Watch>,
     /// The file has changed and could not be taken yet, for the state failed.
     is_unread: bool,
+    trouble: Trouble,
     /// Since when flows.toml cannot be used.
     refused_since: Option<Timestamp>,
     heartbeat: Heartbeat,
@@ -78,6 +81,7 @@ pub async fn run(loaded: Loaded, drive: Drive) -> Result<(), StoreError> {
         lock,
         watch,
         is_unread: false,
+        trouble: Trouble::default(),
         refused_since: None,
         heartbeat: Heartbeat::start(),
         supervisor: Supervisor::start(),
@@ -87,7 +91,8 @@ pub async fn run(loaded: Loaded, drive: Drive) -> Result<(), StoreError> {
         tokio::select! {
             tick = ticks.recv() => match tick {
                 Some(()) => {
-                    daemon.tick_or_lose_lease().await.or_else(endure)?;
+                    let ticked = daemon.tick_or_lose_lease().await;
+                    daemon.endure(ticked)?;
                     daemon.notify_supervisor();
                 }
                 None => break,
@@ -98,7 +103,10 @@ pub async fn run(loaded: Loaded, drive: Drive) -> Result<(), StoreError> {
             },
             signal = signals.recv() => match signal {
                 Some(Signal::Reload) if daemon.is_out => daemon.is_unread = true,
-                Some(Signal::Reload) => daemon.reload().await.or_else(endure)?,
+                Some(Signal::Reload) => {
+                    let reloaded = daemon.reload().await;
+                    daemon.endure(reloaded)?;
+                }
                 Some(Signal::Stop) | None => break,
             },
         }
@@ -132,6 +140,18 @@ impl Daemon {
         Ok(())
     }
 
+    /// A database that is busy, or a disk that is full, may be well again at the next tick.
+    fn endure(&mut self, result: Result<(), StoreError>) -> Result<(), StoreError> {
+        let now = self.engine.context().clock.steady();
+        match result {
+            Err(error) if error.is_passing() => self.trouble.log(&error, now),
+            Err(error) => return Err(error),
+            Ok(()) if self.is_out => {}
+            Ok(()) => self.trouble.end(now),
+        }
+        Ok(())
+    }
+
     fn say_ready(&mut self) {
         let status = self.status();
         let config = self.engine.config();
@@ -159,15 +179,6 @@ impl Daemon {
 /// Waits until a signal stops the daemon, and does not hear others.
 async fn stopped(signals: &mut mpsc::Receiver<Signal>) {
     while signals.recv().await.is_some_and(|signal| signal != Signal::Stop) {}
-}
-
-/// A database that is busy, or a disk that is full, may be well again at the next tick.
-fn endure(error: StoreError) -> Result<(), StoreError> {
-    if !error.is_passing() {
-        return Err(error);
-    }
-    error!("{error}; trying again");
-    Ok(())
 }
 
 /// They have the text of the file with them, so they are not kept.

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use secrecy::SecretString;
 
 use super::marker::{Home, Marker, mark, marker_of, read};
+use super::postgres::Postgres;
 use super::{Store, StoreError, Tokens};
 use crate::flow::{Audience, Config, PostgresConnection, PostgresCredential, PostgresServer};
 use crate::services::entra;
@@ -77,6 +78,11 @@ pub(super) async fn open_anyway(connection: &PostgresConnection) -> Result<Store
 /// Opens the state whatever the marker says; `None` where there is none.
 pub(super) async fn open_where_there(connection: &PostgresConnection) -> Result<Option<Store>, StoreError> {
     Store::connect_to_change(connection, tokens_of(connection)).await
+}
+
+/// That a state may be written there, or made; nothing is changed.
+pub(super) async fn try_to_write(connection: &PostgresConnection) -> Result<(), StoreError> {
+    Postgres::try_to_write(connection, tokens_of(connection)).await
 }
 
 /// That the database has the state which the marker speaks of, where there is one.

@@ -167,11 +167,8 @@ pub enum StoreError {
         marker: PathBuf,
     },
     /// The place for a copy has a state already.
-    #[error(
-        "there is a state already where the copy is to lie; nothing was copied: name an empty database in `settings.postgres`, or \
-         move leadflow.db, leadflow.db-wal and leadflow.db-shm out of the state folder"
-    )]
-    NotEmpty,
+    #[error("there is another state already where the copy is to lie; nothing was copied: {}", make_room(*.0))]
+    NotEmpty(Home),
     /// The file system failed, or is one that `SQLite` cannot keep a write-ahead log on.
     #[error("the state folder {folder} does not support SQLite's write-ahead log; check its disk, and use \
              a folder on a local one", folder = .0.display())]
@@ -262,6 +259,16 @@ fn here(home: Home) -> &'static str {
     }
 }
 
+/// What to do where the place for a copy has a state.
+fn make_room(home: Home) -> &'static str {
+    match home {
+        Home::Database => {
+            "name an empty database in `settings.postgres`, or drop this one and create it again if its state is not needed"
+        }
+        Home::Folder => "move leadflow.db, leadflow.db-wal and leadflow.db-shm out of the state folder",
+    }
+}
+
 /// Who has the state, and what to do about it.
 fn until_free(owner: &Owner) -> String {
     let way = match owner {
@@ -317,7 +324,7 @@ impl StoreError {
             | Self::LostDatabase { .. }
             | Self::ForeignDatabase { .. }
             | Self::Moved { .. }
-            | Self::NotEmpty
+            | Self::NotEmpty(_)
             | Self::NoWal(_)
             | Self::NotOurs(_)
             | Self::NoBackup

@@ -102,6 +102,14 @@ pub async fn of_database(
     database::open_where_there(connection).await
 }
 
+/// That this machine may write the state of a database, or make one there. Nothing is changed.
+///
+/// # Errors
+/// Why it may not.
+pub async fn try_to_write(connection: &PostgresConnection) -> Result<(), StoreError> {
+    database::try_to_write(connection).await
+}
+
 /// Records where the state of this name lies from now on.
 pub fn note_home(config: &Config, id: &str, home: Home, now: Timestamp) {
     mark(&marker_of(config), id, home, now);

@@ -19,7 +19,7 @@ pub enum CopyError {
     #[error("there is no state {0}: leadflow has never run with it")]
     NoState(&'static str),
     /// Somebody works on one of them.
-    #[error("stop leadflow on every machine first; {} still works on the state", .0.join(", "))]
+    #[error("stop leadflow on every machine first; still at work: {}", .0.join(", "))]
     AtWork(Vec<String>),
     /// What was written is not what was read.
     #[error("the copy differs from the original in {}: do not use it, empty it, and run the command again", .0.join(", "))]
@@ -49,7 +49,11 @@ pub async fn copy(config: &Config, to: Home, now: Timestamp) -> Result<Vec<Table
     if to == Home::Database {
         nobody_works(Some(&target)).await?;
     }
-    target.copy_from(&from).await?;
+    match target.copy_from(&from).await {
+        // Perhaps the copy of one that was killed before it had compared.
+        Err(StoreError::NotEmpty(_)) if from.digests().await? == target.digests().await? => {}
+        copied => copied?,
+    }
     let ((original, last), (copy, last_of_copy)) = (from.digests().await?, target.digests().await?);
     let differs = original.iter().zip(&copy).filter(|(original, copy)| original != copy);
     let mut differing: Vec<_> = differs.map(|(original, _)| original.table).collect();

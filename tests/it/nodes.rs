@@ -184,7 +184,7 @@ fn commands_of_every_machine_reach_the_daemon_of_one() {
     assert_eq!(second.json(&["list", "--json"])[0]["daemon_is_running"], true);
     has(&first.exits(1, &["backup", "copy.db"]).stderr, &["pg_dump", "docs/high-availability.md"]);
     let refused = second.exits(1, &["rename", "leads", "leads"]).stderr;
-    has(&refused, &["stop leadflow on every machine first; vm-1 still works on this state"]);
+    has(&refused, &["stop leadflow on every machine first; still at work: vm-1"]);
     ends_well([daemon]);
 
     // Nobody is there any more: the command does it itself, and leaves nothing behind.

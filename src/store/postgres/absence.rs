@@ -13,7 +13,8 @@ use crate::text::foreign;
 
 /// What no statement reaches, and what is so not searched.
 const OUT_OF_REACH: &str = "in PostgreSQL, the write-ahead log, the server's log, free space in its files, its standbys and its \
-                            backups keep what was deleted until the server writes over or removes it";
+                            backups keep what was deleted until the server writes over or removes it; other machines that \
+                            share the state have state folders and mail folders of their own: type the command there, too";
 
 /// Every column of a table that may hold a text, and whether it may be read.
 const COLUMNS: &str = "SELECT quote_ident(nspname) || '.' || quote_ident(relname), quote_ident(attname),

@@ -10,8 +10,8 @@ use tokio_postgres::{IsolationLevel, Row};
 use uuid::Uuid;
 
 use super::{Client, Failure, execute, row};
-use crate::store::StoreError;
 use crate::store::copy::{Gatherer, Kind, NUMBERED, Piece, TABLES, Table, Value, text};
+use crate::store::{Home, StoreError};
 
 /// A copy takes as long as it takes, and nobody begins to work meanwhile.
 const ALONE: &str = "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0;
@@ -57,7 +57,7 @@ impl Client {
         let others = TABLES.iter().filter(|table| table.name != "meta");
         let looks: Vec<_> = others.map(|table| format!("EXISTS (SELECT 1 FROM {})", table.name)).collect();
         if row(&tx, &format!("SELECT {}", looks.join(" OR ")), &[]).await?.try_get(0)? {
-            return Err(StoreError::NotEmpty.into());
+            return Err(StoreError::NotEmpty(Home::Database).into());
         }
         execute(&tx, "DELETE FROM meta", &[]).await?;
         let mut ahead: Vec<(i64, i64)> = Vec::new();

@@ -115,6 +115,14 @@ impl Postgres {
         Ok(is_there.then_some(postgres))
     }
 
+    /// That a state may be written, or made; nothing is changed.
+    pub(super) async fn try_to_write(
+        connection: &PostgresConnection,
+        tokens: Option<Arc<dyn Tokens>>,
+    ) -> Result<(), StoreError> {
+        Self::new(connection, tokens).call(async |db| db.try_to_write().await).await
+    }
+
     fn new(connection: &PostgresConnection, tokens: Option<Arc<dyn Tokens>>) -> Self {
         let connector = Connector::new(connection, tokens);
         let builder = Pool::builder(connector).max_size(CONNECTIONS);

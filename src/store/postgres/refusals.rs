@@ -153,6 +153,29 @@ async fn an_error_names_the_host_of_a_url_and_not_its_password() {
 }
 
 #[tokio::test]
+async fn a_role_that_may_not_write_is_found_before_the_first_start() {
+    let try_to_write = async |way: &Way| crate::store::state::try_to_write(&way.connection()).await;
+    let database = shared().database();
+    database.sql(&format!("CREATE ROLE {} LOGIN PASSWORD 'right'", database.name));
+    let way = Way::to(&database, &database.name);
+    assert!(
+        try_to_write(&way).await.unwrap_err().to_string().contains("permission denied for schema public")
+    );
+    let owner =
+        Way { host: database.cluster().socket().display().to_string(), ..Way::to(&database, SUPERUSER) };
+    try_to_write(&owner).await.unwrap();
+    assert_eq!(database.sql("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"), "0");
+    owner.open().await.unwrap();
+    try_to_write(&owner).await.unwrap();
+    database.sql(&format!("GRANT SELECT ON ALL TABLES IN SCHEMA public TO {}", database.name));
+    let text = try_to_write(&way).await.unwrap_err().to_string();
+    assert!(text.contains("permission denied for table") && text.contains("GRANT OWNER TO"), "{text}");
+    database.sql(&format!("ALTER DATABASE {} SET default_transaction_read_only = on", database.name));
+    let text = try_to_write(&owner).await.unwrap_err().to_string();
+    assert!(text.contains("the server takes no writes"), "{text}");
+}
+
+#[tokio::test]
 async fn names_are_quoted_in_what_is_to_be_typed() {
     let database = owned();
     let way = Way { database: "Leads of 2026".to_owned(), ..Way::to(&database, &database.name) };

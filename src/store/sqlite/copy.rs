@@ -5,8 +5,8 @@ use rusqlite::{ToSql, Transaction, params, params_from_iter};
 use tokio::sync::mpsc;
 
 use super::{Database, Failure};
-use crate::store::StoreError;
 use crate::store::copy::{Gatherer, NUMBERED, Piece, TABLES, Table, Value, text};
+use crate::store::{Home, StoreError};
 
 impl ToSql for Value {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
@@ -40,7 +40,7 @@ impl Database {
         tx.pragma_update(None, "defer_foreign_keys", true)?;
         for table in TABLES.iter().filter(|table| table.name != "meta") {
             if tx.prepare(&format!("SELECT 1 FROM {}", table.name))?.exists([])? {
-                return Err(StoreError::NotEmpty.into());
+                return Err(StoreError::NotEmpty(Home::Folder).into());
             }
         }
         tx.execute("DELETE FROM meta", [])?;

@@ -194,7 +194,9 @@ pub(super) fn search_files(
     }
     paths.sort();
     paths.dedup();
-    let own = state::files_of(&config.settings.state);
+    // What lies there beside a database is a state of before.
+    let is_own = config.settings.postgres.is_none();
+    let own = if is_own { state::files_of(&config.settings.state) } else { Vec::new() };
     paths.retain(|path| !own.contains(path));
     for path in paths {
         match is_in_file(&path, person) {

@@ -174,7 +174,7 @@ impl AlarmKind {
             Self::Held => format!("no mails of {about} are held any longer"),
             Self::Waiting => format!("the waiting mails of {about} have been sent"),
             Self::Expiring => format!("the access of {about} is renewed"),
-            Self::NodeGone => format!("the node {about} is back, or is forgotten"),
+            Self::NodeGone => format!("the node {about} is no longer gone"),
             Self::NodeDiffers => format!("the node {about} no longer differs from the others"),
         }
     }

@@ -14,9 +14,7 @@ pub(super) fn gone(name: &str, seen: Timestamp) -> Alarm {
         about: name.to_owned(),
         since: seen,
         times: 1,
-        what: format!(
-            "it has not renewed its lease since {seen}; the other nodes have taken over what it had under way"
-        ),
+        what: "it no longer renews its lease; a node that does takes over what it had under way".to_owned(),
         help: format!(
             "check that machine, and its network to the database: systemctl status leadflow; if it does not come back, \
              `leadflow nodes --forget {name}`"
