@@ -68,7 +68,8 @@ pub(super) async fn nobody_may_work(loaded: &Loaded, store: &Store) -> anyhow::R
 /// That no daemon is running, with what to type; a command that works on the state now is none.
 pub(super) fn none_is_running(loaded: &Loaded, worker: Option<&Worker>, consequence: &str) -> String {
     let start = how_to_start(loaded);
-    let place = if loaded.config.settings.postgres.is_some() { " on any machine" } else { "" };
+    let is_shared = loaded.config.settings.postgres.is_some();
+    let place = if is_shared { " on any machine, or none can use the database" } else { "" };
     match worker {
         Some(command) if place.is_empty() => format!(
             "no daemon is running{consequence}; {command} works on the state now: when it has ended, \

@@ -59,8 +59,10 @@ impl Engine {
             if self.others_may_know_flow().await? {
                 return Ok(None);
             }
+            let is_shared = self.ctx.store.has_leases();
+            let place = if is_shared { format!(" on {}", self.ctx.node.name) } else { String::new() };
             let answer = format!(
-                "the daemon does not know the flow `{name}`; perhaps flows.toml was not reloaded yet"
+                "the daemon{place} does not know the flow `{name}`; perhaps flows.toml was not reloaded yet"
             );
             self.ctx.store.refuse_request(id, answer).await?;
             return Ok(None);

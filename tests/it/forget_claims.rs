@@ -3,10 +3,11 @@
 use serde_json::json;
 
 use crate::forget::{ANA, lead};
-use crate::support::flows_toml::FlowsToml;
+use crate::support::flows_toml::{FlowsToml, SINCE};
 use crate::support::has;
 use crate::support::leadflow::Sandbox;
 use crate::support::past::PastState;
+use crate::support::postgres::SharedState;
 
 /// Flows of two embedded tables and a mail folder.
 fn flows(of_one: &str) -> FlowsToml {
@@ -132,4 +133,21 @@ fn a_name_that_is_written_without_a_space_goes_from_the_history() {
     let output = sandbox.exits(0, &["lead", "forget", ANA, "--table", "--yes"]);
     let kept = String::from_utf8_lossy(&std::fs::read(&state).unwrap()).into_owned();
     assert!(!kept.contains("김민준"), "{}", output.stdout);
+}
+
+#[test]
+fn a_state_that_was_left_beside_a_database_is_looked_through() {
+    let sandbox =
+        Sandbox::on_sqlite(FlowsToml::new().embedded("demo").folder("folder").flow("leads").filter(SINCE));
+    sandbox.run_once();
+    sandbox.table().insert(&[lead("p", "1", ANA, "Ana Silva")]);
+    sandbox.run_once();
+    let flows = std::fs::read_to_string(sandbox.path("flows.toml")).unwrap();
+    sandbox.write("flows.toml", &format!("{flows}{}", SharedState::new().section()));
+    sandbox.exits(0, &["state", "copy", "--to", "postgres"]);
+    let forget = ["lead", "forget", ANA, "--table", "--yes"];
+    let output = sandbox.exits(1, &forget).stdout;
+    has(&output, &["leadflow.db is an earlier or copied database, and names the person", "other machines"]);
+    std::fs::remove_file(sandbox.path("state/leadflow.db")).unwrap();
+    sandbox.exits(0, &forget);
 }
