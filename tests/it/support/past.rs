@@ -31,11 +31,11 @@ pub(crate) fn flows() -> FlowsToml {
 
 /// A zone where noon is near, so that nothing of the last hours lies on another day.
 fn zone() -> String {
-    // Without daylight saving time, from twelve hours ahead to eleven behind.
+    // Without daylight saving time, from twelve hours ahead to eleven behind; each is abbreviated with three signs.
     const ZONES: [&str; 24] = [
         "Pacific/Tarawa",
         "Pacific/Noumea",
-        "Australia/Brisbane",
+        "Pacific/Port_Moresby",
         "Asia/Tokyo",
         "Asia/Singapore",
         "Asia/Bangkok",
