@@ -34,10 +34,10 @@ pub(super) async fn joined(clock: &Clock, config: &Arc<Config>) -> Result<Engine
             return Err(error);
         }
         match error {
-            StoreError::NameHeld(node) if is_waiting_said => drop(node),
             StoreError::NameHeld(node) => {
-                is_waiting_said = true;
-                info!(node, "waiting until the lease of the last process ends");
+                if !std::mem::replace(&mut is_waiting_said, true) {
+                    info!(node, "waiting until the lease of the last process ends");
+                }
             }
             error => trouble.log(&error, clock.steady()),
         }

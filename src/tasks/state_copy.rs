@@ -49,11 +49,11 @@ pub async fn copy(config: &Config, to: Home, now: Timestamp) -> Result<Vec<Table
     if to == Home::Database {
         nobody_works(Some(&target)).await?;
     }
-    match target.copy_from(&from).await {
-        // Perhaps the copy of one that was killed before it had compared.
-        Err(StoreError::NotEmpty(_)) if from.digests().await? == target.digests().await? => {}
-        copied => copied?,
-    }
+    let not_empty = match target.copy_from(&from).await {
+        // Perhaps with the copy of a command that was killed before it had compared.
+        Err(error @ StoreError::NotEmpty(_)) => Some(error),
+        copied => copied.map(|()| None)?,
+    };
     let ((original, last), (copy, last_of_copy)) = (from.digests().await?, target.digests().await?);
     let differs = original.iter().zip(&copy).filter(|(original, copy)| original != copy);
     let mut differing: Vec<_> = differs.map(|(original, _)| original.table).collect();
@@ -61,7 +61,7 @@ pub async fn copy(config: &Config, to: Home, now: Timestamp) -> Result<Vec<Table
         differing.push("the last numbers");
     }
     if !differing.is_empty() {
-        return Err(CopyError::Differs(differing));
+        return Err(not_empty.map_or(CopyError::Differs(differing), CopyError::Store));
     }
     state::note_home(config, &target.identity().await?, to, now);
     drop(lock);

@@ -66,7 +66,7 @@ impl Client {
         }
     }
 
-    /// Does nothing that a process would do to the tables, so that the server says what keeps it from it.
+    /// Writes no row into each table, or makes a table and undoes it: the server says what keeps this role from it.
     pub(super) async fn try_to_write(&mut self) -> Result<(), Failure> {
         let statements = match self.schema().await? {
             None => "CREATE TABLE leadflow_may_make_tables (x int)".to_owned(),
