@@ -28,6 +28,7 @@ pub(super) fn read(section: Option<Section<'_>>, folders: &Folders, connections:
         log: "info".to_owned(),
         failures: None,
         heartbeat_url: None,
+        page: None,
     };
     let Some(section) = section else { return settings };
     let _ = section.text("state");

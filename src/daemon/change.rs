@@ -36,13 +36,14 @@ pub(super) fn between(old: &Config, new: &Config) -> Vec<String> {
 
 fn settings_changes(old: &Settings, new: &Settings) -> Vec<String> {
     // Another state folder or database is refused before.
-    let Settings { time_zone, state: _, postgres: _, history, log, failures, heartbeat_url } = old;
+    let Settings { time_zone, state: _, postgres: _, history, log, failures, heartbeat_url, page } = old;
     let differ = [
         (time_zone != &new.time_zone, "time_zone"),
         (history != &new.history, "history"),
         (log != &new.log, "log, which needs a restart"),
         (failures != &new.failures, "failures"),
         (heartbeat_url != &new.heartbeat_url, "heartbeat_url"),
+        (page != &new.page, "page"),
     ];
     differ
         .into_iter()

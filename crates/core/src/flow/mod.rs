@@ -4,6 +4,7 @@ pub mod condition;
 mod connection;
 mod identity;
 mod mailbox;
+mod page;
 mod postgres;
 mod secret;
 mod table;
@@ -29,6 +30,7 @@ pub use connection::{
 
 pub use identity::{Audience, Cloud, Entra, Identity};
 pub use mailbox::Mailbox;
+pub use page::{Listen, PageProxy, PageSettings, PageTls, PageToken, PageUser, PasswordHash, Role};
 pub use postgres::{PostgresConnection, PostgresCredential, PostgresServer};
 pub use secret::SecretSource;
 pub use table::{FlowTable, KEYS, NoConnection, NotifyOn, TableRef};
@@ -51,12 +53,13 @@ pub struct Config {
 }
 
 impl Config {
-    /// Where the secrets of the connections and of the database lie.
+    /// Where the secrets of the connections, of the database and of the page lie.
     pub fn secrets(&self) -> impl Iterator<Item = &SecretSource> {
         let of_tables = self.tables.values().filter_map(TableConnection::secret);
         let of_mails = self.mails.values().filter_map(MailConnection::secret);
         let of_state = self.settings.postgres.iter().filter_map(PostgresConnection::secret);
-        of_tables.chain(of_mails).chain(of_state)
+        let of_page = self.settings.page.iter().flat_map(PageSettings::secrets);
+        of_tables.chain(of_mails).chain(of_state).chain(of_page)
     }
 
     /// The files with the certificates of one's own authorities.
@@ -98,6 +101,8 @@ pub struct Settings {
     pub failures: Option<Failures>,
     /// Asked each minute while all is well.
     pub heartbeat_url: Option<url::Url>,
+    /// `[settings.page]`.
+    pub page: Option<PageSettings>,
 }
 
 impl Settings {

@@ -148,6 +148,7 @@ pub fn config(flows: impl IntoIterator<Item = Arc<Flow>>) -> Config {
         log: "info".to_owned(),
         failures: None,
         heartbeat_url: None,
+        page: None,
         postgres: None,
     };
     let table = TableConnection::Embedded { file: PathBuf::from("/nonexistent/t.db") };
