@@ -8,13 +8,13 @@ use std::process::ExitCode;
 
 use anyhow::anyhow;
 
-use leadflow::alarm::{Alarm, AlarmKind, RaisedAlarm, clears_held};
+use leadflow::alarm::Alarm;
 use leadflow::config::Loaded;
-use leadflow::engine::alarms;
 use leadflow::flow::Config;
 use leadflow::platform::clock::Clock;
 use leadflow::store::state;
 use leadflow::store::{AlarmFacts, NodeRecord, Store, StoreError};
+use leadflow::tasks::health::Health;
 use leadflow::views::health::HealthView;
 use leadflow::views::metrics::MetricsView;
 
@@ -127,7 +127,6 @@ fn write(text: &str, file: &Path) -> anyhow::Result<()> {
 
 async fn collect(loaded: &Loaded, store: &Store) -> anyhow::Result<Findings> {
     let mut reasons = Vec::new();
-    let config = &loaded.config;
     // Who may read the state and not the lock learns of a daemon that is gone by what is late.
     let worker = daemon::worker(loaded, store).await;
     let is_running = !matches!(worker, Ok(None | Some(Worker::Command(_))));
@@ -138,47 +137,9 @@ async fn collect(loaded: &Loaded, store: &Store) -> anyhow::Result<Findings> {
             output::eprint(&format!("note: it is not known whether a daemon is running: {error}"));
         }
     }
-    let facts = store.alarm_facts().await?;
-    for name in config.flows.keys() {
-        if !facts.flows.contains_key(name) {
-            reasons.push(format!("{name} has never run; run it now: leadflow trigger {name}"));
-        }
-    }
-    let nodes = if config.settings.postgres.is_some() { store.nodes().await? } else { Vec::new() };
-    let alarms = alarms::current_alarms(&facts, &nodes, config, is_running, Clock::System.now());
-    // Of the file that it continues with, where the present one is another.
-    let raised: &[RaisedAlarm] = if is_running { &facts.raised } else { &[] };
-    let is_shown = |raised: &RaisedAlarm| match raised.kind {
-        AlarmKind::File => loaded.invalid.is_none(),
-        _ => loaded.invalid.is_some() && !alarms.iter().any(|alarm| raised.is_of(alarm)),
-    };
-    reasons.extend(raised.iter().filter(|raised| is_shown(raised)).map(raised_text));
-    reasons.extend(alarms.iter().map(reason));
-    if let Some((mail, reply)) = &facts.held_alarm_mail {
-        let reply = output::line(reply);
-        let ways = clears_held(*mail);
-        reasons.push(format!(
-            "mail {mail} to settings.failures.to is held, so nobody is notified of failures: {reply}\n  \
-             {ways}"
-        ));
-    }
+    let health = Health::collect(loaded, store, is_running, Clock::System.now()).await?;
+    let Health { reasons: others, alarms, facts, nodes } = health;
+    reasons.extend(others);
     let is_daemon_running = worker.is_ok().then_some(is_running);
     Ok(Findings { reasons, alarms, state: Some(Seen { facts, nodes, is_daemon_running }) })
-}
-
-fn raised_text(raised: &RaisedAlarm) -> String {
-    let what = output::line(&raised.what);
-    if raised.kind == AlarmKind::File {
-        what
-    } else {
-        format!("{}: {what}", raised.kind.title(&raised.about))
-    }
-}
-
-fn reason(alarm: &Alarm) -> String {
-    let times = if alarm.times > 1 { format!(" ({} times in a row)", alarm.times) } else { String::new() };
-    let Alarm { look, .. } = alarm;
-    let what = output::line(&alarm.what);
-    let help = output::line(&alarm.help);
-    format!("{}{times}: {what}\n  {help}; for details: {look}", alarm.kind.title(&alarm.about))
 }

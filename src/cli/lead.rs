@@ -11,9 +11,8 @@ use std::sync::Arc;
 
 use leadflow::config::Loaded;
 use leadflow::flow::Flow;
-use leadflow::platform::clock::Clock;
-use leadflow::services::OnlineServices;
 use leadflow::services::table::Table;
+use leadflow::tasks::leads::{self, LeadError};
 use leadflow::views::leads::LeadView;
 
 use super::table::with_help;
@@ -53,12 +52,18 @@ pub(super) async fn lead(loaded: Loaded, arguments: Arguments) -> anyhow::Result
 
 /// The table of a flow.
 async fn table_of(loaded: &Loaded, flow: &Arc<Flow>) -> anyhow::Result<Table> {
-    OnlineServices::new(Clock::System).open_table(loaded.config.table_of(flow)?).await.map_err(with_help)
+    leads::open_table(&loaded.config, flow).await.map_err(explained)
+}
+
+/// With what to do about it, where the table is at fault.
+fn explained(error: LeadError) -> anyhow::Error {
+    match error {
+        LeadError::Table(error) => with_help(error),
+        other => other.into(),
+    }
 }
 
 /// A lead in a few words.
 fn words_of(lead: &LeadView) -> String {
-    let parts = [&lead.name, &lead.company, &lead.email].into_iter().flatten();
-    let words = parts.map(String::as_str).collect::<Vec<_>>().join(", ");
-    if words.is_empty() { "(no name given)".to_owned() } else { words }
+    lead.in_words().unwrap_or_else(|| "(no name given)".to_owned())
 }

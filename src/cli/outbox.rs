@@ -9,9 +9,10 @@ use anyhow::bail;
 use jiff::Timestamp;
 use leadflow::alarm::clears_held;
 use leadflow::config::Loaded;
-use leadflow::outbox::{Recipient, RecipientState, Redirect};
+use leadflow::outbox::{Recipient, RecipientState, Redirect, worst_state};
 use leadflow::platform::clock::Clock;
 use leadflow::store::{OutboxEntry, OutboxFilter, Request};
+use leadflow::tasks::outbox;
 use leadflow::views::outbox::OutboxMailView;
 
 use super::ask::Doer;
@@ -150,22 +151,6 @@ fn cells(listed: &OutboxEntry, moment: impl Fn(Timestamp) -> String) -> Vec<Stri
     ]
 }
 
-/// The worst state of all recipients, with the mark of uncertainty.
-pub(super) fn worst_state(recipients: &[Recipient]) -> String {
-    let order = [
-        RecipientState::Held,
-        RecipientState::Uncertain,
-        RecipientState::Waiting,
-        RecipientState::Dropped,
-        RecipientState::Sent,
-    ];
-    let worst = order.into_iter().find(|state| recipients.iter().any(|recipient| recipient.state == *state));
-    let word = worst.map_or("sent", RecipientState::as_str);
-    let is_marked = worst != Some(RecipientState::Uncertain)
-        && recipients.iter().any(|recipient| recipient.uncertain > 0);
-    if is_marked { format!("{word}, uncertain") } else { word.to_owned() }
-}
-
 async fn show(loaded: &Loaded, mail: i64, as_json: bool) -> anyhow::Result<ExitCode> {
     let listed = one(loaded, mail).await?;
     if as_json {
@@ -197,15 +182,7 @@ async fn show(loaded: &Loaded, mail: i64, as_json: bool) -> anyhow::Result<ExitC
 async fn retry(loaded: &Loaded, mail: Option<i64>) -> anyhow::Result<ExitCode> {
     if let Some(mail) = mail {
         let listed = one(loaded, mail).await?;
-        if listed.message.recipients.iter().all(|recipient| recipient.state == RecipientState::Sent) {
-            bail!(
-                "mail {mail} was sent to every recipient; `leadflow resubmit RUN --again` mails its rows \
-                 again"
-            );
-        }
-        if listed.message.size.is_none() {
-            bail!("the text of mail {mail} is no longer kept; `leadflow replay` mails its rows");
-        }
+        outbox::may_retry(&listed).map_err(anyhow::Error::msg)?;
     } else if mails(loaded, OutboxFilter::Open).await?.is_empty() {
         output::print("no mail is waiting or held")?;
         return Ok(ExitCode::SUCCESS);
@@ -221,9 +198,7 @@ async fn retry(loaded: &Loaded, mail: Option<i64>) -> anyhow::Result<ExitCode> {
 
 async fn drop_mail(loaded: &Loaded, mail: i64) -> anyhow::Result<ExitCode> {
     let listed = one(loaded, mail).await?;
-    if !listed.message.recipients.iter().any(|recipient| recipient.dropped().is_some()) {
-        bail!("mail {mail} is {}; there is nothing to drop", worst_state(&listed.message.recipients));
-    }
+    outbox::may_drop(&listed).map_err(anyhow::Error::msg)?;
     let doer = ask::ask(loaded, Request::Drop(mail)).await?;
     let after = one(loaded, mail).await?;
     if after.message.recipients.iter().any(|recipient| recipient.dropped().is_some()) {

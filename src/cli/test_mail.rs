@@ -4,13 +4,9 @@ use std::process::ExitCode;
 
 use anyhow::anyhow;
 use leadflow::config::Loaded;
-use leadflow::flow::{Config, Flow};
 use leadflow::outbox::Receipt;
 use leadflow::platform::clock::Clock;
-use leadflow::platform::lease::Lease;
-use leadflow::services::mail::{MailSession as _, OutgoingMail, Session};
-use leadflow::tasks::made_up_leads::MadeUpLead;
-use leadflow::tasks::preview;
+use leadflow::tasks::test_mail::{self, FailedConnection};
 
 use super::{ask, output};
 
@@ -26,15 +22,10 @@ pub(crate) struct Arguments {
     yes: bool,
 }
 
-/// Made-up rows in the mail.
-const ROWS: usize = 3;
-
 pub(super) async fn test_mail(loaded: Loaded, arguments: Arguments) -> anyhow::Result<ExitCode> {
     let config = loaded.config;
     let flow = super::flow_named(&config, &arguments.flow)?;
-    let lead = |number| MadeUpLead::for_demo(number, Clock::System.now()).columns;
-    let rows = (0..ROWS).map(lead).collect();
-    let mails = preview::test_mail(&config, flow, &Clock::System, rows)
+    let mails = test_mail::made_up(&config, flow, &Clock::System)
         .await
         .map_err(|error| anyhow!("{error}\n  help: {}", error.help()))?;
     for note in mails.notes() {
@@ -61,9 +52,8 @@ pub(super) async fn test_mail(loaded: Loaded, arguments: Arguments) -> anyhow::R
         let (mail, bytes) = mail?;
         output::print(&output::line(&format!("subject: {}", mail.subject)))?;
         output::print(&output::line(&format!("Message-ID: {}", mail.message_id)))?;
-        let lease = Lease::endless(Clock::System);
-        let mail = OutgoingMail { id: 0, from: &sender, recipients: &to, bytes: &bytes, lease: &lease };
-        for (address, receipt) in to.iter().zip(sent(&config, flow, mail).await?) {
+        let sent = test_mail::send(&config, flow, &sender, &to, &bytes).await;
+        for (address, receipt) in to.iter().zip(sent.map_err(|failed| explained(&failed))?) {
             let (sign, reply) = match &receipt {
                 Receipt::Accepted(reply) => ("accepted", reply),
                 Receipt::Refused(reply) => ("refused", reply),
@@ -77,27 +67,11 @@ pub(super) async fn test_mail(loaded: Loaded, arguments: Arguments) -> anyhow::R
     Ok(if is_sent { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// By the first connection that works.
-async fn sent(config: &Config, flow: &Flow, mail: OutgoingMail<'_>) -> anyhow::Result<Vec<Receipt>> {
-    let mut reasons = Vec::new();
-    for name in &flow.email.connections {
-        let Some(connection) = config.mails.get(name) else { continue };
-        let result = match Session::open(connection).await {
-            Ok(mut session) => {
-                let handover = session.send(mail).await;
-                session.close().await;
-                handover.into_result()
-            }
-            Err(error) => Err(error),
-        };
-        match result {
-            Ok(receipts) => return Ok(receipts),
-            Err(error) => {
-                let help =
-                    error.advice.help.as_ref().map_or_else(String::new, |help| format!("\n  help: {help}"));
-                reasons.push(format!("connection {name}: {error}{help}"));
-            }
-        }
-    }
-    Err(anyhow!("the mail cannot be sent\n{}", reasons.join("\n")))
+/// What each connection said.
+fn explained(failed: &[FailedConnection]) -> anyhow::Error {
+    let reasons = failed.iter().map(|FailedConnection { connection, error }| {
+        let help = error.advice.help.as_ref().map_or_else(String::new, |help| format!("\n  help: {help}"));
+        format!("connection {connection}: {error}{help}")
+    });
+    anyhow!("the mail cannot be sent\n{}", reasons.collect::<Vec<_>>().join("\n"))
 }

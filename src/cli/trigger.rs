@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use anyhow::{anyhow, bail};
 use jiff::Timestamp;
 use leadflow::config::Loaded;
-use leadflow::history::{Cause, Outcome, RecordedStep, RowRange, Run, Step, WindowInputs};
+use leadflow::history::{Cause, Outcome, RowRange};
 use leadflow::platform::clock::Clock;
-use leadflow::store::{Request, Store};
+use leadflow::store::Request;
 use leadflow::tasks::replay;
 use leadflow::views::runs::RunView;
 
@@ -70,7 +70,7 @@ pub(super) async fn resubmit(loaded: Loaded, arguments: ResubmitArguments) -> an
     let store = super::state_of(&loaded).await?.ok_or_else(no_run)?;
     let run = store.run(id).await?.ok_or_else(no_run)?;
     super::is_on_in_file(&loaded, &run.flow).await?;
-    let Some((from, to)) = window_of(&store, &run).await? else {
+    let Some((from, to)) = replay::window_of(&store, &run).await? else {
         bail!(
             "run {id} has read nothing, so there is no window to resubmit; `leadflow trigger {}` runs the \
              flow now",
@@ -101,19 +101,6 @@ async fn print_mailed(loaded: &Loaded, name: &str, range: (Timestamp, Timestamp)
         1 => output::print("1 row was mailed already; --again mails it again"),
         mailed => output::print(&format!("{mailed} rows were mailed already; --again mails them again")),
     }
-}
-
-/// What a run read, or wanted to: from its past time to its end.
-async fn window_of(store: &Store, run: &Run) -> anyhow::Result<Option<(Timestamp, Timestamp)>> {
-    for RecordedStep { step, .. } in store.steps(run.id).await? {
-        let Step::Window { inputs, outputs } = step else { continue };
-        let to = match inputs {
-            WindowInputs::Replay { to, .. } => Some(to),
-            WindowInputs::Covering(_) | WindowInputs::Fixed { .. } => run.ended,
-        };
-        return Ok(Some(outputs.past_time).zip(to));
-    }
-    Ok(None)
 }
 
 pub(super) async fn replay(loaded: Loaded, arguments: ReplayArguments) -> anyhow::Result<ExitCode> {

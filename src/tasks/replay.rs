@@ -1,4 +1,4 @@
-//! What a replay would mail, counted before it does.
+//! Runs of the past: which range a run has read, and what a replay would mail, counted before it does.
 
 use std::sync::Arc;
 
@@ -6,10 +6,11 @@ use jiff::Timestamp;
 
 use crate::engine::run::{RunError, source_of};
 use crate::flow::{Config, Flow};
+use crate::history::{RecordedStep, Run, Step, WindowInputs};
 use crate::platform::clock::Clock;
 use crate::rows::row::{RowMark, RowVersion};
 use crate::services::OnlineServices;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 /// The rows of a range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -18,6 +19,22 @@ pub struct ReplayPreview {
     pub rows: u64,
     /// Those of them that were mailed.
     pub mailed: u64,
+}
+
+/// What a run read, or wanted to: from its past time to its end. `None` where it has read nothing.
+///
+/// # Errors
+/// When the state fails.
+pub async fn window_of(store: &Store, run: &Run) -> Result<Option<(Timestamp, Timestamp)>, StoreError> {
+    for RecordedStep { step, .. } in store.steps(run.id).await? {
+        let Step::Window { inputs, outputs } = step else { continue };
+        let to = match inputs {
+            WindowInputs::Replay { to, .. } => Some(to),
+            WindowInputs::Covering(_) | WindowInputs::Fixed { .. } => run.ended,
+        };
+        return Ok(Some(outputs.past_time).zip(to));
+    }
+    Ok(None)
 }
 
 /// Reads the range and counts; `progress` gets the number of rows so far after each page.

@@ -4,10 +4,9 @@ use serde::Serialize;
 
 use super::outbox::MailView;
 use super::runs::RunView;
-use crate::history::Run;
 use crate::rows::lead::Lead;
 use crate::rows::row::Row;
-use crate::store::MessageRecord;
+use crate::tasks::leads::{LeadProof, LeadState, ProofStep};
 
 /// A row of `lead list`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -152,17 +151,51 @@ impl From<&Row> for LeadView {
     }
 }
 
+impl LeadRowView {
+    /// Of a row and what became of it.
+    pub fn new(row: &Row, state: &LeadState) -> Self {
+        Self {
+            partition_key: row.partition_key.clone(),
+            row_key: row.row_key.clone(),
+            timestamp: row.timestamp.clone(),
+            state: state.word.clone(),
+            run: state.run,
+            mail: state.mail,
+            lead: row.into(),
+        }
+    }
+}
+
+impl LeadProofView {
+    /// Of the key as it was asked.
+    pub fn new(key: &str, proof: &LeadProof) -> Self {
+        Self {
+            key: key.to_owned(),
+            row: proof.row.as_ref().map(RowView::from),
+            history: proof.steps.iter().map(ProvenanceView::from).collect(),
+        }
+    }
+}
+
+impl LeadView {
+    /// It in a few words; `None` where it names nobody.
+    pub fn in_words(&self) -> Option<String> {
+        let parts = [&self.name, &self.company, &self.email].into_iter().flatten();
+        let words = parts.map(String::as_str).collect::<Vec<_>>().join(", ");
+        Some(words).filter(|words| !words.is_empty())
+    }
+}
+
 impl From<&Row> for RowView {
     fn from(row: &Row) -> Self {
         Self { timestamp: row.timestamp.clone(), lead: row.into() }
     }
 }
 
-impl ProvenanceView {
-    /// Of the run of that number, which the history may not have any more.
-    pub fn new(number: i64, run: Option<&Run>, mail: Option<&MessageRecord>) -> Self {
-        let gone = RunOrNumberView::Number { run: number };
-        let run = run.map_or(gone, |run| RunOrNumberView::Run(Box::new(run.into())));
-        Self { run, mail: mail.map(MailView::from) }
+impl From<&ProofStep> for ProvenanceView {
+    fn from(step: &ProofStep) -> Self {
+        let gone = RunOrNumberView::Number { run: step.run };
+        let run = step.of_run.as_ref().map_or(gone, |run| RunOrNumberView::Run(Box::new(run.into())));
+        Self { run, mail: step.mail.as_ref().map(|entry| (&entry.message).into()) }
     }
 }

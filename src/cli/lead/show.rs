@@ -3,13 +3,10 @@
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use anyhow::bail;
 use jiff::tz::TimeZone;
 use leadflow::config::Loaded;
-use leadflow::history::Run;
-use leadflow::rows::row::{Row, RowMark};
-use leadflow::store::{OutboxEntry, OutboxFilter, Provenance, Store};
-use leadflow::views::leads::{LeadProofView, LeadView, ProvenanceView, RowView};
+use leadflow::tasks::leads::{LeadProof, NoProof};
+use leadflow::views::leads::{LeadProofView, LeadView};
 
 use super::{table_of, with_help, words_of};
 use crate::cli::{flow_named, history, output, state_of};
@@ -25,82 +22,24 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-/// What was done with a row: by which run, in which mail.
-struct ProvenanceStep {
-    run: i64,
-    of_run: Option<Run>,
-    mail: Option<OutboxEntry>,
-    is_mailed: bool,
-}
-
 pub(super) async fn show(loaded: &Loaded, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let flow = flow_named(&loaded.config, &arguments.flow)?;
-    let (partition, row_key) = match arguments.key.rsplit_once('/') {
-        Some((partition, row_key)) => (Some(partition), row_key),
-        None => (None, arguments.key.as_str()),
-    };
-    let mut rows = table_of(loaded, flow).await?.rows_of(partition, row_key).await.map_err(with_help)?;
-    if rows.len() > 1 {
-        let keys: Vec<_> = rows.iter().map(|row| format!("{}/{}", row.partition_key, row.row_key)).collect();
-        bail!("{} rows have this RowKey; name one of {}", keys.len(), keys.join(", "));
-    }
-    let row = rows.pop();
-    let mark = match (&row, partition) {
-        (Some(row), _) => RowMark::new(row),
-        (None, Some(partition)) => RowMark::from_keys(partition, row_key),
-        (None, None) => {
-            bail!("the table has no row `{row_key}`; for a deleted row, write PartitionKey/RowKey")
-        }
-    };
-    let steps = match state_of(loaded).await? {
-        Some(store) => steps(&store, &flow.name, &mark).await?,
-        None => Vec::new(),
-    };
-    if row.is_none() && steps.is_empty() {
-        bail!(
-            "there is no record of `{}`: it is not in the table, and {} has not seen it",
-            arguments.key,
-            flow.name
-        );
-    }
+    let table = table_of(loaded, flow).await?;
+    let store = state_of(loaded).await?;
+    let proof = LeadProof::find(&table, flow, store.as_ref(), &arguments.key).await;
+    let proof = proof.map_err(|error| match error {
+        NoProof::Table(error) => with_help(error),
+        other => other.into(),
+    })?;
     if arguments.json {
-        let key = arguments.key.clone();
-        let row = row.as_ref().map(RowView::from);
-        output::print_json(&LeadProofView {
-            key,
-            row,
-            history: steps.iter().map(ProvenanceStep::view).collect(),
-        })?;
+        output::print_json(&LeadProofView::new(&arguments.key, &proof))?;
     } else {
-        output::print(&text(&arguments.key, row.as_ref(), &steps, &loaded.config.settings.time_zone))?;
+        output::print(&text(&arguments.key, &proof, &loaded.config.settings.time_zone))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn steps(store: &Store, flow: &str, mark: &RowMark) -> anyhow::Result<Vec<ProvenanceStep>> {
-    let mut steps = Vec::new();
-    for Provenance { run, message: mail } in store.provenance(flow, mark.id).await? {
-        let entry = match mail {
-            Some(mail) => store.outbox(OutboxFilter::One(mail)).await?.pop(),
-            None => None,
-        };
-        steps.push(ProvenanceStep {
-            run,
-            of_run: store.run(run).await?,
-            mail: entry,
-            is_mailed: mail.is_some(),
-        });
-    }
-    Ok(steps)
-}
-
-impl ProvenanceStep {
-    fn view(&self) -> ProvenanceView {
-        ProvenanceView::new(self.run, self.of_run.as_ref(), self.mail.as_ref().map(|listed| &listed.message))
-    }
-}
-
-fn text(key: &str, row: Option<&Row>, steps: &[ProvenanceStep], zone: &TimeZone) -> String {
+fn text(key: &str, LeadProof { row, steps }: &LeadProof, zone: &TimeZone) -> String {
     let mut text = format!("lead {key}\n");
     match row {
         Some(row) => {

@@ -170,11 +170,8 @@ mod tests {
             ("cem".to_owned(), user(None)),
         ];
         let tls = PageTls { certificate: "page.crt".into(), key: secret("page.key") };
-        let page = PageSettings {
-            tls: Some(tls),
-            users: users.into(),
-            ..page(Listen::Tcp(PageSettings::LISTEN))
-        };
+        let page =
+            PageSettings { tls: Some(tls), users: users.into(), ..page(Listen::Tcp(PageSettings::LISTEN)) };
         assert_eq!(page.secrets().collect::<Vec<_>>(), [&secret("page.key"), &secret("anna")]);
         assert!(page.is_secure());
     }

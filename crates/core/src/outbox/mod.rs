@@ -84,6 +84,11 @@ impl Recipient {
         matches!(self.state, RecipientState::Waiting | RecipientState::Uncertain)
     }
 
+    /// Whether it waits, is held, or may have the mail more than once.
+    pub fn is_open(&self) -> bool {
+        self.uncertain > 0 || !matches!(self.state, RecipientState::Sent | RecipientState::Dropped)
+    }
+
     /// What becomes of it when a person wants it tried again; `None` when there is nothing to try.
     pub fn retried(&self) -> Option<Self> {
         matches!(self.state, RecipientState::Held | RecipientState::Dropped)
@@ -114,6 +119,22 @@ impl Recipient {
         next.reply = Some(reply);
         next
     }
+}
+
+/// The worst state of all recipients, with the mark of uncertainty.
+pub fn worst_state(recipients: &[Recipient]) -> String {
+    let order = [
+        RecipientState::Held,
+        RecipientState::Uncertain,
+        RecipientState::Waiting,
+        RecipientState::Dropped,
+        RecipientState::Sent,
+    ];
+    let worst = order.into_iter().find(|state| recipients.iter().any(|recipient| recipient.state == *state));
+    let word = worst.map_or("sent", RecipientState::as_str);
+    let is_marked = worst != Some(RecipientState::Uncertain)
+        && recipients.iter().any(|recipient| recipient.uncertain > 0);
+    if is_marked { format!("{word}, uncertain") } else { word.to_owned() }
 }
 
 impl RecipientState {
@@ -195,6 +216,25 @@ mod tests {
             assert_eq!((next.state, next.uncertain), (state, uncertain), "{receipt:?}");
             assert_eq!(next.reply.as_deref(), Some(receipt.reply()), "{receipt:?}");
         }
+    }
+
+    #[test]
+    fn the_worst_state_is_shown_with_the_mark_and_an_open_recipient_is_known() {
+        use RecipientState::{Dropped, Held, Sent, Uncertain, Waiting};
+        let of = |state, uncertain| Recipient { state, uncertain, ..Recipient::new("a@contoso.example") };
+        for (recipients, word) in [
+            (vec![], "sent"),
+            (vec![of(Sent, 0), of(Held, 0), of(Uncertain, 1)], "held, uncertain"),
+            (vec![of(Waiting, 0), of(Uncertain, 1)], "uncertain"),
+            (vec![of(Dropped, 0), of(Waiting, 0), of(Sent, 0)], "waiting"),
+            (vec![of(Sent, 1), of(Dropped, 0)], "dropped, uncertain"),
+            (vec![of(Sent, 0)], "sent"),
+        ] {
+            assert_eq!(worst_state(&recipients), word);
+        }
+        let open = [of(Held, 0), of(Waiting, 0), of(Uncertain, 1), of(Sent, 1)];
+        assert!(open.iter().all(Recipient::is_open));
+        assert!(![of(Sent, 0), of(Dropped, 0)].iter().any(Recipient::is_open));
     }
 
     #[test]
