@@ -39,7 +39,7 @@ pub use outbox::{
 use postgres::Postgres;
 pub use postgres::Tokens;
 pub use queries::{
-    AlarmFacts, FlowOverview, MessageRecord, OutboxEntry, OutboxFilter, Provenance, RunFilter,
+    AlarmFacts, FlowOverview, MessageRecord, OpenMails, OutboxEntry, OutboxFilter, Provenance, RunFilter,
 };
 pub use requests::{Answer, Request};
 pub use runs::{Claim, ClaimedRun, FailedRun, NewRun, ScanResult, Source, SourceRequest};

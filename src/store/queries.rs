@@ -103,6 +103,18 @@ pub struct FlowOverview {
     pub waiting_mails: i64,
 }
 
+/// How many mails of the outbox have a recipient in a state that is not the last one; one with recipients in several states
+/// counts in each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct OpenMails {
+    /// With a recipient that waits.
+    pub waiting: u32,
+    /// With one that is uncertain.
+    pub uncertain: u32,
+    /// With one that is held.
+    pub held: u32,
+}
+
 /// What the alarms follow from, as far as the state knows.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AlarmFacts {
@@ -197,6 +209,14 @@ impl Store {
     pub async fn waiting_mails(&self, flow: &str) -> Result<i64, StoreError> {
         let flow = flow.to_owned();
         on_backend!(self, db => db.waiting_mails(&flow))
+    }
+
+    /// How many mails of all flows are open, those about leadflow's own work included.
+    ///
+    /// # Errors
+    /// As every operation.
+    pub async fn open_mails(&self) -> Result<OpenMails, StoreError> {
+        on_backend!(self, db => db.open_mails())
     }
 
     /// Mails of the outbox, oldest first.

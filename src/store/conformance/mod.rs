@@ -57,6 +57,7 @@ macro_rules! conforms {
             outbox::a_mail_that_was_being_sent_when_the_process_ended_is_uncertain,
             outbox::an_unreachable_connection_defers_all_its_mails_and_no_other,
             outbox::what_waits_and_what_is_held_is_counted_by_flow,
+            outbox::a_mail_is_open_in_each_state_that_a_recipient_of_it_has,
             outbox::the_outbox_shows_what_waits_what_is_held_and_what_may_have_arrived_twice,
             outbox::mails_keep_their_order_when_the_clock_is_set_back,
             requests::a_request_is_read_fulfilled_and_gone,

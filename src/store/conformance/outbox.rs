@@ -101,6 +101,37 @@ pub(in crate::store) async fn what_waits_and_what_is_held_is_counted_by_flow(sta
     assert_eq!(newest.run, Some(later));
 }
 
+pub(in crate::store) async fn a_mail_is_open_in_each_state_that_a_recipient_of_it_has(state: &impl State) {
+    let store = opened(state).await;
+    assert_eq!(store.open_mails().await.unwrap(), OpenMails::default());
+    let to = addresses();
+    let run = begun(&store, 1).await;
+    store.commit_run(run, scanned(2), vec![mail(&to, &[]); 3].into_iter().map(Ok)).await.unwrap();
+    let alarm = mail(&to, &[]);
+    store.commit_alarms(crate::alarm::AlarmUpdate::default(), Some(alarm), at(2)).await.unwrap();
+    let open = async || {
+        let OpenMails { waiting, uncertain, held } = store.open_mails().await.unwrap();
+        (waiting, uncertain, held)
+    };
+    let mut expected = (4, 0, 0);
+    let accepted = || Receipt::Accepted("250 ok".into());
+    let refused = || Receipt::Refused("550 no".into());
+    let unknown = || Receipt::Unknown("no reply".into());
+    for (heard, next) in [
+        ([unknown(), Receipt::Later("451 later".into())], (4, 1, 0)),
+        ([refused(), unknown()], (3, 2, 1)),
+        ([refused(), refused()], (2, 2, 2)),
+        ([accepted(), accepted()], (1, 2, 2)),
+    ] {
+        let taken = take(&store, at(2)).await;
+        assert_eq!(open().await, expected, "one that is being sent waits, too");
+        let after = taken.recipients.iter().zip(heard).map(|(known, receipt)| known.after(receipt));
+        store.record_attempt(replies(taken.id, after.collect(), at(90)), at(3)).await.unwrap();
+        expected = next;
+        assert_eq!(open().await, expected);
+    }
+}
+
 pub(in crate::store) async fn mails_keep_their_order_when_the_clock_is_set_back(state: &impl State) {
     let store = opened(state).await;
     let to = addresses();

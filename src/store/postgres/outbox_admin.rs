@@ -12,7 +12,7 @@ use super::outbox::{
 };
 use super::{Client, Failure, execute, from_db, maybe_row, row, rows, text, to_db};
 use crate::outbox::{Recipient, Redirect};
-use crate::store::{MessageRecord, OutboxEntry, OutboxFilter};
+use crate::store::{MessageRecord, OpenMails, OutboxEntry, OutboxFilter};
 
 /// Mails with all that is shown of them; a condition and an order follow.
 macro_rules! entries {
@@ -70,6 +70,17 @@ impl Client {
         const WAITING: &str = "SELECT count(*) FROM mails JOIN runs ON runs.id = mails.run
             WHERE mails.next_try IS NOT NULL AND runs.flow = (SELECT id FROM flows WHERE name = $1)";
         Ok(row(self, WAITING, &[&text(flow)]).await?.try_get(0)?)
+    }
+
+    /// How many mails of all flows are open.
+    pub(in crate::store) async fn open_mails(&self) -> Result<OpenMails, Failure> {
+        const OPEN: &str = "SELECT count(DISTINCT mails.id) FILTER (WHERE state = 'waiting'),
+                count(DISTINCT mails.id) FILTER (WHERE state = 'uncertain'),
+                (SELECT count(DISTINCT mail) FROM recipients WHERE state = 'held')
+            FROM mails JOIN recipients ON recipients.mail = mails.id WHERE mails.next_try IS NOT NULL";
+        let found = row(self, OPEN, &[]).await?;
+        let number = |index| Ok::<_, Failure>(count(found.try_get(index)?));
+        Ok(OpenMails { waiting: number(0)?, uncertain: number(1)?, held: number(2)? })
     }
 }
 

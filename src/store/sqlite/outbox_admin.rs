@@ -7,7 +7,7 @@ use super::message_bytes::read_text;
 use super::outbox::{names_of, recipients_of, update_run, write_recipients};
 use super::{Database, Failure, from_db, to_db};
 use crate::outbox::{Recipient, Redirect};
-use crate::store::{MessageRecord, OutboxEntry, OutboxFilter};
+use crate::store::{MessageRecord, OpenMails, OutboxEntry, OutboxFilter};
 
 const ENTRIES: &str =
     "SELECT mails.id, subject, message_id, (SELECT sum(length(bytes)) FROM texts WHERE mail = mails.id), tries, next_try, is_paced, run, flows.name,
@@ -60,6 +60,21 @@ impl Database {
             [flow],
             |row| row.get(0),
         )?)
+    }
+
+    /// How many mails of all flows are open.
+    pub(crate) fn open_mails(&self) -> Result<OpenMails, Failure> {
+        // The order of a cross join is kept: few mails wait, and there are many recipients.
+        let mut ask = self.db.prepare_cached(
+            "SELECT count(DISTINCT mails.id) FILTER (WHERE state = 'waiting'),
+                 count(DISTINCT mails.id) FILTER (WHERE state = 'uncertain'),
+                 (SELECT count(DISTINCT mail) FROM recipients WHERE state = 'held')
+             FROM mails CROSS JOIN recipients ON recipients.mail = mails.id WHERE mails.next_try IS NOT NULL",
+        )?;
+        let open = |row: &DbRow<'_>| {
+            Ok(OpenMails { waiting: row.get(0)?, uncertain: row.get(1)?, held: row.get(2)? })
+        };
+        Ok(ask.query_row([], open)?)
     }
 }
 
