@@ -37,6 +37,7 @@ impl Daemon {
                 refused.map(str::to_owned)
             }
         };
+        self.engine.context().meters.reloaded(refused.is_none());
         if let Some(what) = refused {
             self.refuse_file(what);
             self.engine.retry_all().await?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
+use super::Meters;
 use crate::platform::blocking::Runner;
 use crate::platform::clock::Clock;
 use crate::platform::lease::Lease;
@@ -26,6 +27,8 @@ pub struct RunContext {
     pub folder: PathBuf,
     /// Tables and mail servers.
     pub services: Arc<dyn Services>,
+    /// What they count, of this process alone.
+    pub meters: Meters,
     /// Where work that may block is done.
     pub(crate) runner: Runner,
     /// Of those who compose mails, which takes memory and no service.
@@ -48,6 +51,7 @@ impl RunContext {
             lease,
             folder,
             services,
+            meters: Meters::new(),
             runner,
             compose_permits: Arc::new(Semaphore::new(MAX_COMPOSING)),
         }

@@ -9,6 +9,7 @@ mod chores;
 mod context;
 pub mod delivery;
 mod finish;
+mod meters;
 mod node;
 mod once;
 mod pulse;
@@ -34,6 +35,7 @@ use run::RunResult;
 use workers::Workers;
 
 pub use context::RunContext;
+pub use meters::Meters;
 pub(crate) use pulse::Pulse;
 pub use tick::Tick;
 
@@ -124,6 +126,7 @@ impl Engine {
         let states = schedule_states(&ctx, &config, Some(now)).await?;
         let mut planner = Planner::default();
         planner.replace(&config.flows, &states, now);
+        ctx.meters.follow(&config);
         // The last, after all that can fail: nobody could stop the delivery of an engine that did not come to be.
         let delivery_task = deliver(&ctx, Arc::clone(&config));
         let changes = ctx.store.changes();

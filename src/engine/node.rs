@@ -88,6 +88,7 @@ pub(super) fn renew(ctx: &RunContext, asked: Duration) {
 pub(super) fn log_taken_over(ctx: &RunContext, TakenOver { runs, messages }: TakenOver) {
     let who = if ctx.store.has_leases() { "a node" } else { "the last process" };
     if runs > 0 {
+        ctx.meters.runs_interrupted(runs);
         warn!(runs, "{who} stopped during runs; they are run again");
     }
     if messages > 0 {

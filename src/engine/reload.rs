@@ -22,6 +22,7 @@ impl Engine {
         let waiting = self.keep_waiting(&config).await?;
         crash_point("before-swap");
         self.config = config;
+        self.ctx.meters.follow(&self.config);
         self.ctx.services.forget_all_sign_ins();
         self.delivery_task.replace(Arc::clone(&self.config));
         self.workers.add(waiting);

@@ -99,6 +99,9 @@ impl Engine {
     async fn see_time(&mut self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         let before = self.last_tick;
         let steady = self.ctx.clock.steady();
+        if let Some((_, at)) = before {
+            self.ctx.meters.ticked(steady.saturating_sub(at));
+        }
         let passed = |(before, at): (Timestamp, Duration)| set_back(before, now, steady.saturating_sub(at));
         if let Some(by) = before.and_then(passed) {
             let due = self.planner.passed_before_set_back(by, now);
@@ -196,6 +199,8 @@ impl Engine {
             Ok(WorkerEvent::BrokeOff(job, turn)) => {
                 self.workers.end_turn(&turn);
                 self.delivery_task.notify();
+                // The history says so once the flow runs again.
+                self.ctx.meters.runs_interrupted(1);
                 self.failed(&job, None);
                 vec![FinishedRun { flow: job.flow, result: None }]
             }

@@ -1,16 +1,20 @@
 //! Figures for monitoring, in the text format of Prometheus.
 
 use jiff::{SignedDuration, Timestamp};
-use prometheus::{GaugeVec, Opts, Registry, TextEncoder};
+use prometheus::proto::MetricFamily;
+use prometheus::{Error, GaugeVec, Opts, Registry, TextEncoder};
 
 use crate::alarm::{Alarm, AlarmKind, FlowState};
 use crate::flow::{Config, Flow};
-use crate::store::{AlarmFacts, NodeRecord};
+use crate::store::{AlarmFacts, NodeRecord, OpenMails};
 
-/// What is known of leadflow's work. The figures are gauges: those that count are of now, none rises for ever.
+/// What is known of leadflow's work. The figures of the state are gauges: those that count are of now, none rises for
+/// ever. Those of a running daemon come beside them.
 #[derive(Debug, Default)]
 pub struct MetricsView {
     families: Vec<Family>,
+    /// Of the daemon that shows them, with their whole names.
+    live: Vec<MetricFamily>,
 }
 
 /// Samples of one name.
@@ -57,6 +61,19 @@ impl MetricsView {
         }
     }
 
+    /// Of the outbox.
+    pub fn add_mails(&mut self, open: OpenMails) {
+        let OpenMails { waiting, uncertain, held } = open;
+        let states = [("waiting", waiting), ("uncertain", uncertain), ("held", held)];
+        let states = states.map(|(state, count)| (state.to_owned(), f64::from(count)));
+        self.labelled("mails", "Mails with a recipient in this state.", "state", states);
+    }
+
+    /// What the process has counted that shows the figures.
+    pub fn add_live(&mut self, families: Vec<MetricFamily>) {
+        self.live.extend(families);
+    }
+
     /// Of the machines that share the state.
     pub fn add_nodes(&mut self, nodes: &[NodeRecord]) {
         let daemons = || nodes.iter().filter(|node| !node.is_command());
@@ -71,7 +88,7 @@ impl MetricsView {
     ///
     /// # Errors
     /// When two figures have the same name and labels, which is a fault.
-    pub fn to_text(&self) -> Result<String, prometheus::Error> {
+    pub fn to_text(&self) -> Result<String, Error> {
         let registry = Registry::new_custom(Some("leadflow".to_owned()), None)?;
         for Family { name, help, label, samples } in &self.families {
             let labels: Vec<&str> = label.iter().copied().collect();
@@ -82,7 +99,13 @@ impl MetricsView {
             }
             registry.register(Box::new(gauges))?;
         }
-        TextEncoder::new().encode_to_string(&registry.gather())
+        let mut all = registry.gather();
+        all.extend_from_slice(&self.live);
+        all.sort_by(|one, other| one.name().cmp(other.name()));
+        if all.windows(2).any(|two| two[0].name() == two[1].name()) {
+            return Err(Error::AlreadyReg);
+        }
+        TextEncoder::new().encode_to_string(&all)
     }
 
     fn single(&mut self, name: &'static str, help: &'static str, figure: f64) {

@@ -57,6 +57,8 @@ mod logs;
 #[cfg(test)]
 mod messages;
 #[cfg(test)]
+mod meters;
+#[cfg(test)]
 mod metrics;
 #[cfg(test)]
 mod neighbours;

@@ -1,6 +1,8 @@
 //! One attempt of a message over the connections of its list: what was heard of each recipient so far,
 //! and what became of the connections.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use crate::outbox::{self, MAX_BREAKS, Receipt, Recipient};
@@ -12,6 +14,8 @@ use crate::store::QueuedMessage;
 #[derive(Debug)]
 pub(super) struct Attempt<'a> {
     pub(super) message: &'a QueuedMessage,
+    /// By the clock that nobody sets.
+    pub(super) began: Duration,
     /// Of each recipient of the message; those that need no attempt are never asked for.
     heard: Vec<Option<Receipt>>,
     /// The connection that judged a recipient last.
@@ -52,9 +56,10 @@ pub(super) enum AttemptEnd {
 }
 
 impl<'a> Attempt<'a> {
-    pub(super) fn new(message: &'a QueuedMessage) -> Self {
+    pub(super) fn new(message: &'a QueuedMessage, began: Duration) -> Self {
         Self {
             message,
+            began,
             heard: vec![None; message.recipients.len()],
             over: None,
             reasons: Vec::new(),

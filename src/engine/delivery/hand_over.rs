@@ -207,6 +207,7 @@ impl Delivery {
 
     /// It rests until then for every lane, where that is said.
     async fn record_failure(&self, name: &str, error: &ConnectError, rest_until: Option<Timestamp>) {
+        self.meters.connection_failed(name);
         self.connections().failure_is_recorded(name);
         let failure = ConnectionFailure {
             connection: name.to_owned(),

@@ -21,7 +21,7 @@ use futures::future::join_all;
 use jiff::Timestamp;
 use tracing::{error, info, warn};
 
-use super::RunContext;
+use super::{Meters, RunContext};
 use crate::flow::Config;
 use crate::outbox::{self, Recipient, RecipientState};
 use crate::platform::clock::Clock;
@@ -42,6 +42,7 @@ pub struct Delivery {
     clock: Clock,
     lease: Lease,
     services: Arc<dyn Services>,
+    meters: Meters,
     connections: Mutex<Connections>,
 }
 
@@ -70,6 +71,7 @@ impl Delivery {
             clock: ctx.clock.clone(),
             lease: ctx.lease.clone(),
             services: Arc::clone(&ctx.services),
+            meters: ctx.meters.clone(),
             connections: Mutex::default(),
         }
     }
@@ -186,7 +188,7 @@ impl Delivery {
         message: QueuedMessage,
         session: &mut OpenSession,
     ) -> Result<Delivered, StoreError> {
-        let mut attempt = Attempt::new(&message);
+        let mut attempt = Attempt::new(&message, self.clock.steady());
         let flow = message.flow.as_ref().and_then(|name| config.flows.get(name));
         let per_hour = flow.map(|flow| flow.email.per_hour).filter(|_| message.tries == 0);
         for name in &message.connections {
@@ -241,6 +243,7 @@ impl Delivery {
     async fn record(&self, attempt: &Attempt<'_>, pause: Option<Timestamp>) -> Result<(), StoreError> {
         let message = attempt.message;
         let recipients = attempt.recipients();
+        let took = self.clock.steady().saturating_sub(attempt.began);
         let now = self.clock.now();
         let suspects = attempt.suspects();
         let own_time = now + outbox::retry_delay(message.tries + 1, jitter(message.id, now));
@@ -272,6 +275,7 @@ impl Delivery {
         for name in suspects.iter().flatten() {
             self.connections().is_suspected(name);
         }
+        self.meters.attempt_ended(&message.recipients, &recipients, took);
         crash_point("reply-recorded");
         log_attempt(message, attempt.over.as_deref(), &recipients, next_try);
         Ok(())

@@ -20,6 +20,7 @@ mod source;
 mod window;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tracing::{error, info, warn};
@@ -147,14 +148,17 @@ pub(crate) async fn execute(
     let cause = pending.order.cause;
     let started = pending.started;
     let due_since = pending.claim.due_since;
+    let began = ctx.clock.steady();
     recorder.record_turn(ctx.clock.now().duration_since(started));
     let result = run_steps(ctx, config, flow, pending, &mut recorder).await;
-    let line = RunLogLine { flow: Arc::clone(flow), run, cause, facts: recorder.facts(), started };
+    let took = ctx.clock.steady().saturating_sub(began);
+    let line = RunLogLine { flow: Arc::clone(flow), run, cause, facts: recorder.facts(), started, took };
     match result {
         Ok(StepsResult::Empty(scanned)) => {
             Ok(RunEnd::Empty(Box::new(EmptyRun { line, scanned: Arc::new(scanned) })))
         }
         Ok(StepsResult::Committed(outcome, summary)) => {
+            line.count(ctx, outcome);
             line.log_end(outcome, &summary, ctx.clock.now());
             Ok(RunEnd::Recorded(RunResult { run, outcome, summary }))
         }
@@ -165,6 +169,7 @@ pub(crate) async fn execute(
             line.log_failure(&failure, ctx.clock.now());
             let summary = failure.to_string();
             Box::pin(end_failed(ctx, (run, due_since), &failure, recorder)).await?;
+            line.count(ctx, Outcome::Failed);
             Ok(RunEnd::Recorded(RunResult { run, outcome: Outcome::Failed, summary }))
         }
     }
@@ -184,6 +189,7 @@ pub(crate) async fn record_empty_runs(
     let result = |EmptyRun { line, scanned }: EmptyRun| {
         let ScanResult { outcome, summary, now, .. } = scanned.as_ref();
         let run = line.run;
+        line.count(ctx, *outcome);
         line.log_end(*outcome, summary, *now);
         RunResult { run, outcome: *outcome, summary: summary.clone() }
     };
@@ -198,9 +204,15 @@ struct RunLogLine {
     cause: Cause,
     facts: RunFacts,
     started: Timestamp,
+    /// From its turn on, by the clock that nobody sets.
+    took: Duration,
 }
 
 impl RunLogLine {
+    fn count(&self, ctx: &RunContext, outcome: Outcome) {
+        ctx.meters.run_ended(outcome, self.facts.processed, self.took);
+    }
+
     /// The JSON of the log has no number of 128 bits.
     fn took_ms(&self, now: Timestamp) -> u64 {
         u64::try_from(now.duration_since(self.started).as_millis()).unwrap_or_default()
@@ -209,7 +221,7 @@ impl RunLogLine {
     fn log_end(self, outcome: Outcome, summary: &str, now: Timestamp) {
         let run = self.run;
         let took_ms = self.took_ms(now);
-        let RunFacts { past_time, pages, scanned, new, mails } = self.facts;
+        let RunFacts { past_time, pages, scanned, new, mails, .. } = self.facts;
         let past_time = past_time.map(|at| at.to_string());
         let flow = &self.flow.name;
         let cause = self.cause.as_str();
@@ -217,7 +229,7 @@ impl RunLogLine {
         info!(flow, run, cause, outcome, new, scanned, pages, mails, past_time, took_ms, "{summary}");
     }
 
-    fn log_failure(self, failure: &RunError, now: Timestamp) {
+    fn log_failure(&self, failure: &RunError, now: Timestamp) {
         let run = self.run;
         let took_ms = self.took_ms(now);
         let RunFacts { past_time, pages, scanned, new, .. } = self.facts;

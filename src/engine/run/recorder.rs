@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
+use crate::flow::condition::Verdict;
 use crate::history::{RecordedStep, Step};
 
 /// The steps so far; each takes from the end of the one before.
@@ -21,6 +22,8 @@ pub(super) struct RunFacts {
     pub(super) scanned: Option<u64>,
     pub(super) new: Option<u64>,
     pub(super) mails: Option<u64>,
+    /// New rows that are mailed or skipped.
+    pub(super) processed: u64,
 }
 
 impl Default for StepRecorder {
@@ -62,7 +65,12 @@ impl RunFacts {
                 self.scanned = Some(outputs.rows);
             }
             Step::NewRows { outputs, .. } => self.new = Some(outputs.new),
-            Step::Commit { outputs, .. } => self.mails = Some(outputs.mails),
+            Step::Commit { inputs, outputs } => {
+                self.mails = Some(outputs.mails);
+                if matches!(inputs.verdict, Verdict::Mail | Verdict::Skip) {
+                    self.processed = self.new.unwrap_or_default();
+                }
+            }
             Step::Turn | Step::Condition { .. } | Step::Render { .. } | Step::Other { .. } => {}
         }
     }
