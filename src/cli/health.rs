@@ -13,7 +13,7 @@ use leadflow::config::Loaded;
 use leadflow::flow::Config;
 use leadflow::platform::clock::Clock;
 use leadflow::store::state;
-use leadflow::store::{AlarmFacts, NodeRecord, Store, StoreError};
+use leadflow::store::{AlarmFacts, NodeRecord, OpenMails, Store, StoreError};
 use leadflow::tasks::health::Health;
 use leadflow::views::health::HealthView;
 use leadflow::views::metrics::MetricsView;
@@ -79,6 +79,7 @@ struct Findings {
 
 struct Seen {
     facts: AlarmFacts,
+    mails: OpenMails,
     nodes: Vec<NodeRecord>,
     /// `None` where it is not known.
     is_daemon_running: Option<bool>,
@@ -94,11 +95,12 @@ impl Findings {
 /// Figures in the text format of Prometheus.
 fn figures(config: &Config, is_well: bool, alarms: &[Alarm], state: Option<Seen>) -> anyhow::Result<String> {
     let mut view = MetricsView::new(is_well);
-    if let Some(Seen { facts, nodes, is_daemon_running }) = state {
+    if let Some(Seen { facts, mails, nodes, is_daemon_running }) = state {
         if let Some(is_running) = is_daemon_running {
             view.add_daemon(is_running);
         }
         view.add_state(config, &facts, alarms);
+        view.add_mails(mails);
         if config.settings.postgres.is_some() {
             view.add_nodes(&nodes);
         }
@@ -139,7 +141,8 @@ async fn collect(loaded: &Loaded, store: &Store) -> anyhow::Result<Findings> {
     }
     let health = Health::collect(loaded, store, is_running, Clock::System.now()).await?;
     let Health { reasons: others, alarms, facts, nodes } = health;
+    let mails = store.open_mails().await?;
     reasons.extend(others);
     let is_daemon_running = worker.is_ok().then_some(is_running);
-    Ok(Findings { reasons, alarms, state: Some(Seen { facts, nodes, is_daemon_running }) })
+    Ok(Findings { reasons, alarms, state: Some(Seen { facts, mails, nodes, is_daemon_running }) })
 }

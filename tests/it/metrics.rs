@@ -6,6 +6,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use jiff::Timestamp;
+use leadflow::engine::Meters;
+use prometheus::proto::MetricFamily;
+use serde_json::{Value, json};
 
 use crate::support::embedded::rows;
 use crate::support::flows_toml::{FlowsToml, KEYS, SINCE};
@@ -42,6 +45,9 @@ fn what_waits_and_fails_is_in_the_figures_of_its_flow() {
         "leadflow_flow_consecutive_failures{flow=\"leads\"} 0",
         "leadflow_flow_waiting_mails{flow=\"leads\"} 1",
         "leadflow_flow_held_mails{flow=\"leads\"} 0",
+        "leadflow_mails{state=\"waiting\"} 1",
+        "leadflow_mails{state=\"uncertain\"} 0",
+        "leadflow_mails{state=\"held\"} 0",
     ] {
         assert!(text.lines().any(|it| it == line), "`{line}` is not in:\n{text}");
     }
@@ -93,17 +99,80 @@ fn a_state_that_cannot_be_used_is_not_healthy() {
 
 #[test]
 fn the_document_has_the_figures_that_there_are() {
-    let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/monitoring.md");
-    let document = fs::read_to_string(document).unwrap();
-    let named: BTreeSet<&str> =
-        document.lines().filter_map(|line| line.strip_prefix("| `leadflow_")?.split('`').next()).collect();
     let state = SharedState::new();
     let node = Sandbox::on_postgres(flows(), &state.on("vm-1"));
     node.run(&["run", "--once"]);
     node.table().insert(&rows(["r1"]));
     node.run(&["run", "--once"]);
     let text = node.exits(0, &["health", "--prometheus", "-"]).stdout;
-    let written: BTreeSet<&str> =
-        text.lines().filter_map(|line| line.strip_prefix("# TYPE leadflow_")?.split(' ').next()).collect();
-    assert_eq!(named, written);
+    let of_state = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+    let meters = Meters::new();
+    let live = meters.families();
+    let of_process = live.iter().map(MetricFamily::name);
+    // It has one for each connection of a file, and here is none.
+    let there: BTreeSet<&str> =
+        of_state.chain(of_process).chain(["leadflow_connection_failures_total"]).collect();
+    let document = document("monitoring.md");
+    assert_eq!(documented(&document), there);
+}
+
+#[test]
+fn dashboard_and_alert_rules_ask_for_figures_that_there_are() {
+    let document = document("monitoring.md");
+    let documented = documented(&document);
+    for (file, least) in [("monitoring/dashboard.json", 20), ("monitoring/alerts.yml", 8)] {
+        let text = self::document(file);
+        let asked = names(&text);
+        let is_unknown = |name: &&&str| {
+            // A histogram is asked for by its parts.
+            let whole = ["_bucket", "_sum", "_count"].iter().find_map(|part| name.strip_suffix(part));
+            !documented.contains(**name) && !whole.is_some_and(|whole| documented.contains(whole))
+        };
+        let unknown: Vec<_> = asked.iter().filter(is_unknown).collect();
+        assert!(unknown.is_empty(), "{file} asks for figures that leadflow does not have: {unknown:?}");
+        assert!(asked.len() >= least, "{file}: {asked:?}");
+    }
+}
+
+#[test]
+fn the_dashboard_is_of_no_machine_and_says_what_each_panel_shows() {
+    let dashboard: Value = serde_json::from_str(&document("monitoring/dashboard.json")).unwrap();
+    assert_eq!(
+        (&dashboard["id"], &dashboard["templating"]["list"][0]["name"]),
+        (&Value::Null, &json!("DS_PROMETHEUS"))
+    );
+    let source = json!({ "type": "prometheus", "uid": "${DS_PROMETHEUS}" });
+    let panels = dashboard["panels"].as_array().unwrap();
+    assert!(panels.len() > 10);
+    let mut taken = BTreeSet::new();
+    for panel in panels {
+        let title = panel["title"].as_str().unwrap();
+        assert_eq!(panel["datasource"], source, "{title}");
+        assert!(panel["description"].as_str().is_some_and(|text| text.ends_with('.')), "{title}");
+        let targets = panel["targets"].as_array().unwrap();
+        assert!(
+            !targets.is_empty() && targets.iter().all(|target| target["datasource"] == source),
+            "{title}"
+        );
+        let [x, y, width, height] = ["x", "y", "w", "h"].map(|side| panel["gridPos"][side].as_u64().unwrap());
+        assert!(x + width <= 24, "{title}");
+        let fields = (x..x + width).flat_map(|x| (y..y + height).map(move |y| (x, y)));
+        assert!(fields.into_iter().all(|field| taken.insert(field)), "{title} lies over another panel");
+    }
+}
+
+fn document(name: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name)).unwrap()
+}
+
+/// The figures in the tables of docs/monitoring.md.
+fn documented(document: &str) -> BTreeSet<&str> {
+    let rows = document.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    rows.filter(|name| name.starts_with("leadflow_")).collect()
+}
+
+/// Every name of a figure in a text.
+fn names(text: &str) -> BTreeSet<&str> {
+    let is_part = |sign: char| sign.is_ascii_alphanumeric() || sign == '_';
+    text.split(|sign| !is_part(sign)).filter(|word| word.starts_with("leadflow_")).collect()
 }
