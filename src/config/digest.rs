@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 use toml::de::{DeTable, DeValue};
 
 /// Of the values of a file and of its templates, whatever its comments and the order of its keys. How a machine signs in to
-/// the database, and its name there, are its own.
+/// the database, its name there, and its page are its own.
 pub(super) struct Digest(Sha256);
 
 /// As much of a digest as tells two files apart.
@@ -42,7 +42,7 @@ impl Digest {
         self.0.update(b"{");
         for (key, value) in values {
             let place = [place, &[key]].concat();
-            if place != ["settings", "postgres"] {
+            if place != ["settings", "postgres"] && place != ["settings", "page"] {
                 self.add(b'k', key);
                 self.take_in(value, &place);
             }

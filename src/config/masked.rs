@@ -4,7 +4,10 @@
 use std::ops::Range;
 
 /// Words in the names of keys whose values are secrets.
-const SECRET_WORDS: [&str; 7] = ["password", "passwd", "secret", "connection_string", "key", "sas", "token"];
+const SECRET_WORDS: [&str; 8] =
+    ["password", "passwd", "secret", "connection_string", "key", "sas", "token", "hash"];
+/// Tables of `[settings.page]` of which somebody may take the names for keys of passwords and tokens.
+const PEOPLE: [&str; 2] = ["users", "tokens"];
 /// What comes before a secret within a value.
 const SECRET_MARKS: [&str; 4] = ["accountkey=", "sharedaccesssignature=", "sig=", "password="];
 /// Keys that say where a secret lies.
@@ -17,7 +20,8 @@ pub(super) fn masked(text: &str) -> String {
     let mut done = 0;
     while let Some(word) = next_word(text, done) {
         done = word.end;
-        if is_secret(&text[word.clone()]) && is_key(text, word.start) {
+        let is_key_of_secret = is_secret(&text[word.clone()]) && is_key(text, word.start);
+        if is_key_of_secret || is_people(text, &word) {
             done = star_after_key(&mut bytes, text, &word).max(done);
         }
     }
@@ -72,6 +76,23 @@ fn is_key(text: &str, start: usize) -> bool {
     before.is_empty()
         || before.ends_with(['\n', '\r', '{', ',', '.', '['])
         || follows.trim_start_matches(['"', '\'', ' ', '\t']).starts_with('=')
+}
+
+/// Whether the word is one of [`PEOPLE`], and followed by what may be a secret instead of the name of a table.
+fn is_people(text: &str, word: &Range<usize>) -> bool {
+    if !PEOPLE.contains(&&text[word.clone()]) {
+        return false;
+    }
+    let before = text[..word.start].trim_end_matches([' ', '\t', '"', '\'']);
+    let after = text[word.end..].trim_start_matches(['"', '\'', ' ', '\t']);
+    let is_begun = before.is_empty() || before.ends_with(['\n', '\r', '{', ',']);
+    let has_value = text[word.end..line_end(text, word.end)].contains('=');
+    match after.chars().next() {
+        Some(']') => before.ends_with("page."),
+        Some('.') => has_value && (is_begun || before.ends_with("page.")),
+        Some('=') => is_begun || before.ends_with("page."),
+        _ => false,
+    }
 }
 
 /// Stars out what belongs to the key; returns where that ends.
@@ -270,6 +291,14 @@ mod tests {
             ("[a.password]\nvalue = \"s3\"\n[b]\nx = \"1\"", "[a.password]\nvalue = \"**\"\n[b]\nx = \"1\""),
             ("subject = \"the key of it\"", "subject = \"the key of it\""),
             ("url = \"postgres://a:s3@b/c\"", "url = \"postgres://****@b/c\""),
+            ("hash = \"lf_s3\"\nrole = \"view\"", "hash = \"*****\"\nrole = \"view\""),
+            ("[settings.page.users]\nana = \"s3\"\n[b]", "[settings.page.users]\nana = \"**\"\n[b]"),
+            ("users = { ana = \"s3\" }", "users = { ana = \"**\" }"),
+            ("users.ana = \"s3\"", "users.ana = \"**\""),
+            ("page.tokens.ci = \"s3\"", "page.tokens.ci = \"**\""),
+            ("users.ana.password.env = \"ANA\"", "users.ana.password.env = \"ANA\""),
+            ("[settings.page.users.ana]\nrole = \"view\"", "[settings.page.users.ana]\nrole = \"view\""),
+            ("select = [\"users\"]\nx = \"1\"", "select = [\"users\"]\nx = \"1\""),
             ("heartbeat_url = \"https://hc.example/a\"", "heartbeat_url = \"https://hc.example/a\""),
         ] {
             assert_eq!(masked(text), expected);

@@ -11,6 +11,7 @@ mod flows;
 #[cfg(test)]
 mod hostile;
 mod masked;
+mod page;
 mod postgres;
 mod reader;
 mod recurrence;

@@ -78,6 +78,17 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// A moment, in quotes or as TOML has them, as a text.
+    pub(super) fn written_moment(&self, key: &'static str) -> Option<Spanned<String>> {
+        match self.table.get(key).map(Spanned::get_ref) {
+            Some(DeValue::Datetime(moment)) => {
+                let value = self.value(key)?;
+                Some(Spanned::new(value.span(), moment.to_string()))
+            }
+            _ => self.text(key),
+        }
+    }
+
     pub(super) fn boolean(&self, key: &'static str) -> Option<bool> {
         let value = self.value(key)?;
         match value.get_ref() {

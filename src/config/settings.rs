@@ -8,6 +8,7 @@ use jiff::tz::TimeZone;
 use toml::Spanned;
 
 use super::connections::Connections;
+use super::page;
 use super::postgres;
 use super::reader::Section;
 use super::report::Problems;
@@ -48,6 +49,8 @@ pub(super) fn read(section: Option<Section<'_>>, folders: &Folders, connections:
     }
     settings.failures = section.section("failures").map(|section| failures(section, connections));
     settings.heartbeat_url = section.text("heartbeat_url").and_then(|text| heartbeat_url(&section, &text));
+    let zone = settings.time_zone.clone();
+    settings.page = section.section("page").and_then(|section| page::read(section, folders, &zone));
     section.finish();
     settings
 }

@@ -179,6 +179,8 @@ fn the_digest_tells_files_apart_but_not_machines() {
     let signs_in =
         "host = \"db.example\"\ndatabase = \"d\"\nuser = \"vm-2\"\nentra = { managed_identity = true }";
     assert_eq!(by_url, of_machine(signs_in));
+    let with_page = WHOLE.replacen("[connections", "[settings.page]\nlisten = \"[::1]:80\"\n[connections", 1);
+    assert_eq!(digest(WHOLE), digest(&with_page));
     assert_eq!(digest(WHOLE), digest(&format!("# By Ana.\n{WHOLE}")));
     assert_ne!(digest(WHOLE), digest(&WHOLE.replacen("hour", "day", 1)));
     assert_eq!(digest(WHOLE).len(), 16);

@@ -50,13 +50,22 @@ impl Folders {
     }
 
     fn instead_of_authority(&self, path: &Path, refusal: &Refusal) -> String {
+        self.instead_of_public("ca_file", path, refusal)
+    }
+
+    fn instead_of_certificate(&self, path: &Path, refusal: &Refusal) -> String {
+        self.instead_of_public("certificate", path, refusal)
+    }
+
+    /// How a file that is not a secret gets to the service where it cannot read it.
+    fn instead_of_public(&self, key: &str, path: &Path, refusal: &Refusal) -> String {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let place = self.config.join(&*name);
         if let Some(shut) = refusal.shut.as_ref().filter(|_| path == place) {
             return format!("it is not a secret: type sudo chmod a+rX {}", shut.display());
         }
         format!(
-            "it is not a secret: type sudo install -m 644 {} {}, and write ca_file = \"{name}\"",
+            "it is not a secret: type sudo install -m 644 {} {}, and write {key} = \"{name}\"",
             path.display(),
             place.display()
         )
@@ -67,6 +76,7 @@ impl Folders {
 fn of_package(section: &str, key: &str, folders: &Folders) -> Option<String> {
     let name = match key {
         "password" if section == "settings.postgres" => "postgres-password",
+        "key" => "page-key",
         "url" => "postgres-url",
         "password" => "smtp-password",
         "client_secret" => "entra-secret",
@@ -155,6 +165,14 @@ impl Section<'_> {
         {
             self.problems.error(span, message, help.unwrap_or_default());
         }
+        Some(path)
+    }
+
+    /// A certificate of one's own, with its chain.
+    pub(super) fn certificate(&self, key: &'static str, folders: &Folders) -> Option<PathBuf> {
+        let path = self.file(key, &folders.config)?;
+        let span = self.span_of(key)?;
+        self.readable(span, &path, folders, &Folders::instead_of_certificate);
         Some(path)
     }
 

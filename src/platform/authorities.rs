@@ -56,7 +56,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, Advice> 
 }
 
 /// The certificates of PEM text; or what it is instead, and how to fix it, with FILE for the file's name.
-fn parse_pem(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, (String, String)> {
+pub(crate) fn parse_pem(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, (String, String)> {
     let because = |reason: &str, help: &str| Err((reason.to_owned(), help.to_owned()));
     if bytes.starts_with(BYTE_ORDER_MARK) {
         // It would hide the first certificate, and the others would count alone.

@@ -8,6 +8,7 @@ pub(crate) mod host;
 pub mod lease;
 pub mod ownership;
 pub(crate) mod package;
+pub mod passwords;
 pub(crate) mod pieces;
 pub mod secrets;
 pub mod telemetry;

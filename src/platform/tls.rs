@@ -3,12 +3,16 @@
 //! The reasons of rustls name its own types; whoever reads them at night wants to know whose turn it
 //! is: the server's administrator, or this machine's.
 
+mod server;
+
 use std::error::Error;
 use std::fmt;
 use std::io;
 use std::path::Path;
 
 use rustls::{AlertDescription, CertificateError, InvalidMessage, PeerIncompatible};
+
+pub(crate) use server::{ends, server_config};
 
 /// Why there is no TLS.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 //! the newest rows, signs in to the mail servers; for "why do no leads come?".
 
 mod first_run;
+mod page;
 mod secrets;
 mod sign_in;
 
@@ -69,7 +70,7 @@ const MOST_COUNTED: usize = 20_000;
 /// Newest rows that are shown.
 const SHOWN: usize = 3;
 
-/// Looks at every flow's table, then at every mail connection that a flow or the failures use.
+/// Looks at every flow's table, then at every mail connection that a flow or the failures use, then at the page.
 pub async fn examine(config: &Config, clock: &Clock, memory: Memory<'_>) -> Vec<Finding> {
     let mut found = Vec::new();
     let services = OnlineServices::new(clock.clone());
@@ -84,6 +85,8 @@ pub async fn examine(config: &Config, clock: &Clock, memory: Memory<'_>) -> Vec<
         let mut visit = Visit { about: format!("connection {name}"), found: &mut found };
         sign_in::mail(&services, name, connection, &mut visit).await;
     }
+    secrets::check_page(config, &mut found);
+    page::check(config, clock, &mut found);
     found
 }
 
@@ -100,6 +103,7 @@ fn used_mails(config: &Config) -> impl Iterator<Item = (&String, &MailConnection
 pub async fn glance(config: &Config, clock: &Clock) -> Vec<Finding> {
     let mut found = Vec::new();
     secrets::check(config, &mut found);
+    page::check(config, clock, &mut found);
     sign_in::signatures(config, clock, &mut found);
     let services = OnlineServices::new(clock.clone());
     for flow in config.flows.values() {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Finding, Verdict, Visit, used_mails};
-use crate::flow::Config;
+use crate::flow::{Config, PageSettings, SecretSource};
 use crate::platform::secrets;
 use crate::platform::secrets::{MissingSecret, SecretPresence};
 
@@ -16,8 +16,22 @@ pub(super) fn check(config: &Config, found: &mut Vec<Finding>) {
     let of_mails = used_mails(config).filter_map(|(name, mail)| Some((of(name), mail.secret()?)));
     let state = config.settings.postgres.iter();
     let of_state = state.filter_map(|state| Some(("settings.postgres".to_owned(), state.secret()?)));
+    report(of_tables.chain(of_mails).chain(of_state).chain(of_page(config)), found);
+}
+
+/// As [`check`], of the secrets of the page alone.
+pub(super) fn check_page(config: &Config, found: &mut Vec<Finding>) {
+    report(of_page(config), found);
+}
+
+fn of_page(config: &Config) -> impl Iterator<Item = (String, &SecretSource)> {
+    let secrets = config.settings.page.iter().flat_map(PageSettings::secrets);
+    secrets.map(|source| ("settings.page".to_owned(), source))
+}
+
+fn report<'a>(sources: impl Iterator<Item = (String, &'a SecretSource)>, found: &mut Vec<Finding>) {
     let mut not_seen = BTreeSet::new();
-    for (about, source) in of_tables.chain(of_mails).chain(of_state) {
+    for (about, source) in sources {
         let (verdict, missing) = match secrets::check(source) {
             SecretPresence::There => continue,
             SecretPresence::NotSeen => {
