@@ -15,6 +15,7 @@ mod nodes;
 mod on_off;
 mod outbox;
 mod output;
+mod page;
 mod preview;
 mod run;
 mod schedule;
@@ -112,6 +113,8 @@ enum Command {
     Health(health::Arguments),
     /// Show the machines that share the state, or forget one that does not come back
     Nodes(nodes::Arguments),
+    /// Make the password hashes and tokens of the daemon's page
+    Page(page::Arguments),
     /// Copy the state; works beside a running daemon
     Backup(maintenance::BackupArguments),
     /// Copy the whole state from the state folder to a database, or back
@@ -135,7 +138,7 @@ enum Command {
 impl Command {
     /// Whether it works by a flows.toml.
     fn reads_flows(&self) -> bool {
-        !matches!(self, Self::Completions(_) | Self::Man(_) | Self::Demo(_))
+        !matches!(self, Self::Completions(_) | Self::Man(_) | Self::Demo(_) | Self::Page(_))
     }
 }
 
@@ -231,6 +234,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         // What is wrong with the file is among its reasons.
         Command::Health(arguments) => on_runtime(health::health(&config::load_anyway(&path)?, &arguments)),
         Command::Nodes(arguments) => on_runtime(nodes::nodes(&load_anyway(&path)?, &arguments)),
+        Command::Page(arguments) => page::page(arguments),
         Command::Backup(arguments) => on_runtime(maintenance::backup(&load_anyway(&path)?, &arguments)),
         Command::State(arguments) => on_runtime(state::state(&load(&path)?, &arguments)),
         Command::Rename(arguments) => on_runtime(maintenance::rename(&load(&path)?, &arguments)),

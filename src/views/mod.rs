@@ -11,6 +11,7 @@ pub mod leads;
 pub mod metrics;
 pub mod nodes;
 pub mod outbox;
+pub mod page;
 pub mod preview;
 pub mod runs;
 pub mod schedule;

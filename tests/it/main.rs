@@ -69,6 +69,8 @@ mod odd_times;
 #[cfg(test)]
 mod office365;
 #[cfg(test)]
+mod page;
+#[cfg(test)]
 mod previews;
 #[cfg(test)]
 mod promise;

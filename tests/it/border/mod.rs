@@ -19,7 +19,7 @@ use canaries::{
 };
 
 /// Every command as its manual page is called, with the lines that are run.
-const COMMANDS: [(&str, &[&str]); 41] = [
+const COMMANDS: [(&str, &[&str]); 44] = [
     ("leadflow", &["--version"]),
     ("leadflow-run", &["run --once", "run --once nothere"]),
     ("leadflow-check", &["check", "check --json", "check --online", "check --online --json"]),
@@ -57,6 +57,9 @@ const COMMANDS: [(&str, &[&str]); 41] = [
     ("leadflow-nodes", &["nodes", "nodes --json", "nodes --forget nothere"]),
     ("leadflow-state", &["state"]),
     ("leadflow-state-copy", &["state copy --to postgres"]),
+    ("leadflow-page", &["page"]),
+    ("leadflow-page-password", &["page password", "page password --user ana"]),
+    ("leadflow-page-token", &["page token ci --role view", "page token ci --role view --json"]),
     ("leadflow-health", &["health", "health --json", "health --prometheus -"]),
     ("leadflow-backup", &["backup copy.db"]),
     ("leadflow-rename", &["rename leads other", "rename nothere leads"]),

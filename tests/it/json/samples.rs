@@ -17,6 +17,7 @@ use leadflow::views::leads::{
 };
 use leadflow::views::nodes::NodeView;
 use leadflow::views::outbox::{MailView, OutboxMailView, RecipientView};
+use leadflow::views::page::NewTokenView;
 use leadflow::views::preview::{AttachmentView, MessageView, PreviewView};
 use leadflow::views::runs::{RunDetailView, RunView, StepView};
 use leadflow::views::schedule::SlotView;
@@ -40,6 +41,7 @@ pub(crate) fn samples() -> Vec<(&'static str, Value)> {
         ("preview", json(&preview())),
         ("health", json(&health())),
         ("nodes", json(&node())),
+        ("page-token", json(&new_token())),
     ]
 }
 
@@ -53,6 +55,10 @@ fn text() -> String {
 
 fn at() -> Timestamp {
     Timestamp::UNIX_EPOCH
+}
+
+fn new_token() -> NewTokenView {
+    NewTokenView { name: text(), token: text(), hash: text(), role: text(), until: text() }
 }
 
 fn check() -> CheckView {
