@@ -12,6 +12,7 @@ use anyhow::{Context as _, bail};
 use leadflow::config::Loaded;
 use leadflow::history::{Run, RunOrder};
 use leadflow::platform::clock::Clock;
+use leadflow::platform::ownership::who_asks;
 use leadflow::store::state;
 use leadflow::store::{Request, RunFilter, Store};
 use leadflow::views::runs::RunView;
@@ -46,7 +47,7 @@ pub(super) async fn ask(loaded: &Loaded, request: Request) -> anyhow::Result<Doe
         Some(_) => state::open(&loaded.config, now).await?,
         None => until_open(loaded, PATIENCE).await?,
     };
-    let id = store.add_request(request, now).await?;
+    let id = store.add_request(request, &who_asks(), now).await?;
     if turn.is_some() {
         store.take_requests(now).await?;
     }
@@ -87,7 +88,7 @@ pub(super) async fn run_flow(loaded: &Loaded, request: Request, as_json: bool) -
         .await?
     } else {
         let store = until_open(loaded, PATIENCE).await?;
-        let id = store.add_request(request, Clock::System.now()).await?;
+        let id = store.add_request(request, &who_asks(), Clock::System.now()).await?;
         match until_answered(&store, id, FOR_ITS_TURN, &mut daemon).await? {
             Some(run) => (until_sent(&store, run, &progress, &mut daemon, || false).await?, None),
             None => bail!("the daemon dropped the request without a run; run the command again"),
@@ -116,7 +117,8 @@ async fn here(loaded: &Loaded, request: &Request, stop: watch::Receiver<bool>) -
     let flow = super::flow_named(&loaded.config, flow)?;
     let engine = super::run::engine(&loaded.config, name_of(request)).await?;
     let store = engine.context().store.clone();
-    let wanted = vec![(Arc::clone(flow), RunOrder::without_slot(*cause, *range))];
+    let order = RunOrder { asked_by: Some(who_asks()), ..RunOrder::without_slot(*cause, *range) };
+    let wanted = vec![(Arc::clone(flow), order)];
     let ends = engine.run_now(wanted, stop.clone()).await?;
     let is_left_out = ends.is_empty();
     match ends.into_iter().find_map(|end| end.result) {

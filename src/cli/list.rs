@@ -61,12 +61,13 @@ fn columns() -> [Column; 7] {
     ]
 }
 
-fn state(flow: &FlowView) -> &'static str {
+fn state(flow: &FlowView) -> String {
+    let by = flow.off_by.as_deref().unwrap_or("command");
     match (flow.enabled_in_file, flow.off_by_command_since) {
-        (true, None) => "on",
-        (true, Some(_)) => "off (by command)",
-        (false, None) => "off (in flows.toml)",
-        (false, Some(_)) => "off (in flows.toml and by command)",
+        (true, None) => "on".to_owned(),
+        (true, Some(_)) => format!("off (by {by})"),
+        (false, None) => "off (in flows.toml)".to_owned(),
+        (false, Some(_)) => format!("off (in flows.toml and by {by})"),
     }
 }
 
@@ -75,7 +76,7 @@ fn cells(flow: &FlowView, moment: impl Fn(Timestamp) -> String, now: Timestamp) 
     let next = |at: Timestamp| if at <= now { "now".to_owned() } else { moment(at) };
     vec![
         flow.flow.clone(),
-        state(flow).to_owned(),
+        state(flow),
         flow.recurrence.clone(),
         flow.last_run.as_ref().map_or_else(dash, |run| moment(run.started)),
         flow.last_run.as_ref().map_or_else(dash, |run| run.outcome.to_owned()),

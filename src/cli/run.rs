@@ -90,9 +90,8 @@ async fn once(loaded: Loaded, names: &[String]) -> anyhow::Result<ExitCode> {
     if wanted.is_empty() {
         bail!("no flow is on");
     }
-    let order = RunOrder::new(Cause::Once, None);
     let names: Vec<String> = wanted.iter().map(|flow| flow.name.clone()).collect();
-    let wanted = wanted.into_iter().map(|flow| (flow, order)).collect();
+    let wanted = wanted.into_iter().map(|flow| (flow, RunOrder::new(Cause::Once, None))).collect();
     let (ends, stopped_by) = unless_stopped(async |stop| Ok(engine.run_now(wanted, stop).await?)).await?;
     let mut is_done = true;
     let has_ended = |name: &String| ends.iter().any(|end| end.flow.name == *name);

@@ -160,13 +160,13 @@ impl Engine {
         &self.ctx
     }
 
-    /// Leaves a request, as commands do; the next tick takes it.
+    /// Leaves a request, as commands do; the next tick takes it. `asked_by` is the name of who asks.
     ///
     /// # Errors
     /// When the state fails.
-    pub async fn request(&self, request: Request) -> Result<i64, StoreError> {
+    pub async fn request(&self, request: Request, asked_by: &str) -> Result<i64, StoreError> {
         let now = self.ctx.clock.now();
-        self.ctx.store.add_request(request, now).await
+        self.ctx.store.add_request(request, asked_by, now).await
     }
 
     /// What is going on now.

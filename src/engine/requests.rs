@@ -8,7 +8,7 @@ use tracing::info;
 use super::Engine;
 use super::workers::Job;
 use crate::history::RunOrder;
-use crate::store::{Request, StoreError};
+use crate::store::{QueuedRequest, Request, StoreError};
 
 impl Engine {
     /// Does what commands have asked for; a run waits until its flow is free.
@@ -16,23 +16,25 @@ impl Engine {
         let taken = self.ctx.store.take_requests(now).await;
         let requests = taken.inspect_err(|_| self.changes.forget())?;
         let mut jobs = Vec::new();
-        for (id, request) in requests {
+        for QueuedRequest { id, request, asked_by } in requests {
+            let by = asked_by.as_deref();
             match request {
-                Request::Off(flow) => self.set_off(&flow, true, now),
-                Request::On(flow) => self.set_off(&flow, false, now),
+                Request::Off(flow) => self.set_off(&flow, true, by, now),
+                Request::On(flow) => self.set_off(&flow, false, by, now),
                 Request::Retry(_) => {
-                    info!("mails are retried by command");
+                    info!(asked_by = by, "mails are retried by command");
                     self.delivery_task.replace(Arc::clone(&self.config));
                 }
                 Request::Send(mail, _) => {
-                    info!(mail, "a mail is sent to another address by command");
+                    info!(mail, asked_by = by, "a mail is sent to another address by command");
                     self.delivery_task.replace(Arc::clone(&self.config));
                 }
-                Request::Drop(mail) => info!(mail, "a mail is dropped by command"),
+                Request::Drop(mail) => info!(mail, asked_by = by, "a mail is dropped by command"),
                 Request::Run { flow, cause, range } => {
                     // It stays where it is until it is claimed, so it is looked for again.
                     self.changes.forget();
-                    let order = RunOrder { request: Some(id), ..RunOrder::without_slot(cause, range) };
+                    let order = RunOrder::without_slot(cause, range);
+                    let order = RunOrder { request: Some(id), asked_by, ..order };
                     match self.accept(id, &flow, order).await {
                         Ok(job) => jobs.extend(job),
                         Err(error) => {
@@ -48,9 +50,9 @@ impl Engine {
         self.claim(jobs).await
     }
 
-    fn set_off(&mut self, flow: &str, is_off: bool, now: Timestamp) {
+    fn set_off(&mut self, flow: &str, is_off: bool, asked_by: Option<&str>, now: Timestamp) {
         self.planner.set_off(flow, is_off, now);
-        info!(flow, "turned {} by command", if is_off { "off" } else { "on" });
+        info!(flow, asked_by, "turned {} by command", if is_off { "off" } else { "on" });
     }
 
     /// The run that is asked for, where its flow is free.

@@ -143,7 +143,7 @@ impl Engine {
             if some.is_empty() {
                 break;
             }
-            let wanted = some.iter().map(|job| (job.flow.name.clone(), job.order)).collect();
+            let wanted = some.iter().map(|job| (job.flow.name.clone(), job.order.clone())).collect();
             match run::claim_runs(&self.ctx, wanted).await {
                 Ok(claimed) => self.take_in_claims(some, claimed),
                 Err(error) => {
@@ -164,7 +164,8 @@ impl Engine {
                 Claimed::Pending(pending) => {
                     if job.order.request.is_some() {
                         let cause = job.order.cause.as_str();
-                        info!(flow = job.flow.name, cause, "a run is requested by command");
+                        let asked_by = job.order.asked_by.as_deref();
+                        info!(flow = job.flow.name, cause, asked_by, "a run is requested by command");
                     }
                     self.workers.add([(job, *pending)]);
                 }

@@ -44,18 +44,22 @@ const fn text(
     Text { table, keys, column, only: "true", instead }
 }
 
-/// All of them; the bytes of mails are erased with their mail.
-pub(super) const TEXTS: [Text; 11] = [
+/// All of them, those of a table together; the bytes of mails are erased with their mail.
+pub(super) const TEXTS: [Text; 15] = [
+    text("flows", &["id"], "off_by", FORGOTTEN),
     Text { only: "next_try IS NULL AND NOT sending", ..text("mails", &["id"], "subject", FORGOTTEN) },
+    text("mails", &["id"], "asked_by", FORGOTTEN),
     text("recipients", &["mail", "position"], "reply", FORGOTTEN),
     text("runs", &["id"], "summary", FORGOTTEN),
     text("runs", &["id"], "help", FORGOTTEN),
+    text("runs", &["id"], "asked_by", FORGOTTEN),
     text("steps", &["run", "position"], "inputs", FORGOTTEN_JSON),
     text("steps", &["run", "position"], "outputs", FORGOTTEN_JSON),
     text("connections", &["name"], "what", FORGOTTEN),
     text("connections", &["name"], "help", FORGOTTEN),
     text("alarms", &["kind", "about"], "what", FORGOTTEN),
     text("requests", &["id"], "answer", FORGOTTEN),
+    text("requests", &["id"], "asked_by", FORGOTTEN),
     // Addresses that a mail was to be sent to.
     Text {
         only: "run IS NOT NULL OR answer IS NOT NULL",

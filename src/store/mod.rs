@@ -41,7 +41,7 @@ pub use postgres::Tokens;
 pub use queries::{
     AlarmFacts, FlowOverview, MessageRecord, OpenMails, OutboxEntry, OutboxFilter, Provenance, RunFilter,
 };
-pub use requests::{Answer, Request};
+pub use requests::{Answer, QueuedRequest, Request};
 pub use runs::{Claim, ClaimedRun, FailedRun, NewRun, ScanResult, Source, SourceRequest};
 use sqlite::{Database, Shared};
 pub use sqlite::{LeaseClock, Lock, OldRows, Owner};

@@ -56,6 +56,8 @@ pub struct MessageRecord {
     pub is_sending: bool,
     /// Every recipient.
     pub recipients: Vec<Recipient>,
+    /// Who was the last to have it retried, dropped or sent elsewhere; `None` where nobody has.
+    pub asked_by: Option<String>,
 }
 
 /// A message and where it comes from.
@@ -97,6 +99,8 @@ pub struct FlowOverview {
     pub schedule: Option<ScheduleState>,
     /// Since when `leadflow off` keeps it off.
     pub off_since: Option<Timestamp>,
+    /// Who turned it off, where that is known.
+    pub off_by: Option<String>,
     /// Its newest run.
     pub last_run: Option<Run>,
     /// Its mails that wait; one that is being sent waits, too.

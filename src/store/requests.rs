@@ -31,6 +31,17 @@ pub enum Request {
     Send(i64, Redirect),
 }
 
+/// A request that waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueuedRequest {
+    /// Its number.
+    pub id: i64,
+    /// What is asked for.
+    pub request: Request,
+    /// Who asks; `None` of an earlier version, which did not note it.
+    pub asked_by: Option<String>,
+}
+
 /// What became of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
@@ -108,20 +119,28 @@ impl Request {
 }
 
 impl Store {
-    /// Leaves a request for the daemon and returns its number.
+    /// Leaves a request for the daemon and returns its number. `asked_by` is the name of who asks, clean of what others
+    /// may have put into it.
     ///
     /// # Errors
     /// As every operation.
-    pub async fn add_request(&self, request: Request, now: Timestamp) -> Result<i64, StoreError> {
-        on_backend!(self, db => db.add_request(&request, now))
+    pub async fn add_request(
+        &self,
+        request: Request,
+        asked_by: &str,
+        now: Timestamp,
+    ) -> Result<i64, StoreError> {
+        let asked_by = asked_by.to_owned();
+        on_backend!(self, db => db.add_request(&request, &asked_by, now))
     }
 
-    /// Takes the requests that wait, in their order. What needs no run is done and taken away; a request for a run
-    /// waits until the run is claimed. Those of a kind that this version does not know are left alone.
+    /// Takes the requests that wait, in their order. What needs no run is done and taken away, and who asked is noted
+    /// with it; a request for a run waits until the run is claimed. Those of a kind that this version does not know are
+    /// left alone.
     ///
     /// # Errors
     /// As every operation.
-    pub async fn take_requests(&self, now: Timestamp) -> Result<Vec<(i64, Request)>, StoreError> {
+    pub async fn take_requests(&self, now: Timestamp) -> Result<Vec<QueuedRequest>, StoreError> {
         on_backend!(self, db => db.take_requests(now))
     }
 

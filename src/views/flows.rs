@@ -20,6 +20,8 @@ pub struct FlowView {
     pub enabled_in_file: bool,
     /// `leadflow off`.
     pub off_by_command_since: Option<Timestamp>,
+    /// Who turned it off, where that is known.
+    pub off_by: Option<String>,
     /// In words.
     pub recurrence: String,
     /// The newest run.
@@ -41,6 +43,8 @@ impl FlowView {
             on: flow.is_on() && known.off_since.is_none(),
             enabled_in_file: flow.is_on(),
             off_by_command_since: known.off_since,
+            // An earlier version that shares the state turns a flow on and leaves the name.
+            off_by: known.off_since.and(known.off_by.clone()),
             recurrence: flow.recurrence(),
             last_run: known.last_run.as_ref().map(RunView::from),
             daemon_is_running: is_running,

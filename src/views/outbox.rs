@@ -27,6 +27,8 @@ pub struct MailView {
     pub next_try: Option<Timestamp>,
     /// It waits for nothing but `per_hour`.
     pub is_paced: bool,
+    /// Who was the last to have it retried, dropped or sent elsewhere.
+    pub asked_by: Option<String>,
     /// Every recipient.
     pub recipients: Vec<RecipientView>,
 }
@@ -70,6 +72,7 @@ impl From<&MessageRecord> for MailView {
             tries: mail.tries,
             next_try: mail.next_try,
             is_paced: mail.is_deferred_by_rate,
+            asked_by: mail.asked_by.clone(),
             recipients: mail.recipients.iter().map(RecipientView::from).collect(),
         }
     }

@@ -17,6 +17,8 @@ pub struct RunView<M = u64> {
     pub flow: String,
     /// Why it happened.
     pub cause: String,
+    /// Who asked for it; `None` where nobody did.
+    pub asked_by: Option<String>,
     /// The slot that it took.
     pub due: Option<Timestamp>,
     /// When it was claimed.
@@ -64,6 +66,7 @@ impl<M> RunView<M> {
             run: run.id,
             flow: run.flow.clone(),
             cause: run.cause.clone(),
+            asked_by: run.asked_by.clone(),
             due: run.due,
             started: run.started,
             ended: run.ended,

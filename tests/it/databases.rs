@@ -49,7 +49,7 @@ fn who_may_not_come_in_is_told_what_to_do() {
     refused(&sandbox, &["there is no database `nothere`", &create]);
     write(section(state.cluster(), name, name));
     sandbox.run_once();
-    state.sql("UPDATE refinery_schema_history SET version = 99");
+    state.sql("INSERT INTO refinery_schema_history (version) VALUES (99)");
     refused(&sandbox, &["written by a later leadflow", "install the later leadflow on this machine, too"]);
 }
 

@@ -16,13 +16,14 @@ use document::walk;
 use samples::samples;
 
 /// What differs from run to run.
-const FILTERS: [(&str, &str); 8] = [
+const FILTERS: [(&str, &str); 9] = [
     (r#""\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[.\d]*Z""#, r#""[moment]""#),
     (r#""\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[^"]*\]""#, r#""[local moment]""#),
     (r#""day": "\d{4}-\d\d-\d\d""#, r#""day": "[day]""#),
     (r"datetime'[^']*'", "datetime'[moment]'"),
     (r#""(took_us|service_ms)": \d+"#, r#""$1": "[duration]""#),
     (r#""([A-Z][a-z]+/[A-Za-z_]+|UTC)""#, r#""[zone]""#),
+    (r#""(asked_by|off_by)": ".*""#, r#""$1": "[user]""#),
     (r"<[0-9a-f-]{36}@", "<[id]@"),
     (r"-[0-9a-f]{8}\.eml", "-[id].eml"),
 ];

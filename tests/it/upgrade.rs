@@ -21,7 +21,7 @@ fn fixtures() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
     let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.retain(|path| path.extension().is_some_and(|ending| ending == "db"));
-    files.sort();
+    files.sort_by_cached_key(|file| schema_of(file));
     files
 }
 
@@ -67,7 +67,15 @@ fn the_state_of_each_earlier_schema_is_migrated() {
             let shown = sandbox.shown(run);
             assert_eq!(shown["outcome"], outcome, "{name}: {shown}");
             assert_eq!(shown["steps"].as_array().unwrap().len(), 6, "{name}: {shown}");
+            assert_eq!(
+                (&shown["asked_by"], &shown["mails"][0]["asked_by"]),
+                (&Value::Null, &Value::Null),
+                "{name}"
+            );
         }
+        let off = |key| sandbox.json(&["list", "--json"])[0][key].clone();
+        assert!(off("off_by_command_since").is_string(), "{name}");
+        assert_eq!(off("off_by"), Value::Null, "{name}: nobody knows who has turned it off");
         table.insert(&[row("new-1"), row("new-2")]);
 
         sandbox.run_once();
@@ -79,6 +87,10 @@ fn the_state_of_each_earlier_schema_is_migrated() {
         assert!(text.contains("new-1") && text.contains("new-2") && !text.contains("old-"), "{name}: {text}");
         assert_eq!(sandbox.mails().len(), 1, "{name}: `sent` has mailed the new rows, `off` is off");
         assert_eq!(sandbox.shown(3)["outcome"], "sent", "{name}");
+        for turned in ["on", "off"] {
+            sandbox.exits(0, &[turned, "off"]);
+        }
+        assert!(off("off_by").is_string(), "{name}");
         let earlier: Vec<i64> = (1..schema_of(&sandbox.path("state/leadflow.db"))).collect();
         assert_eq!(schemas, earlier, "each earlier schema has a fixture");
     }

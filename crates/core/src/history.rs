@@ -124,7 +124,7 @@ pub enum RowRange {
 }
 
 /// What a run is to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunOrder {
     /// Why it happens.
     pub cause: Cause,
@@ -136,6 +136,8 @@ pub struct RunOrder {
     pub range: RowRange,
     /// The request that asks for it.
     pub request: Option<i64>,
+    /// Who asks for it; `None` where nobody does.
+    pub asked_by: Option<String>,
     /// The failed run that it tries again, where that is known: one node does so.
     pub retry_of: Option<i64>,
 }
@@ -143,12 +145,12 @@ pub struct RunOrder {
 impl RunOrder {
     /// A run of the new rows.
     pub fn new(cause: Cause, due: Option<Timestamp>) -> Self {
-        Self { cause, due, since: due, range: RowRange::New, request: None, retry_of: None }
+        Self { since: due, due, ..Self::without_slot(cause, RowRange::New) }
     }
 
     /// A run that takes no slot.
     pub fn without_slot(cause: Cause, range: RowRange) -> Self {
-        Self { cause, due: None, since: None, range, request: None, retry_of: None }
+        Self { cause, due: None, since: None, range, request: None, asked_by: None, retry_of: None }
     }
 }
 
@@ -177,6 +179,8 @@ pub struct Run {
     pub mails: u64,
     /// What to do about it, where it failed.
     pub help: Option<String>,
+    /// Who asked for it; `None` where nobody did, or an earlier version did not note it.
+    pub asked_by: Option<String>,
 }
 
 #[cfg(test)]

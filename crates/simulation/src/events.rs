@@ -109,7 +109,7 @@ impl Machine {
     /// A command leaves it, or the process itself, where there is one; on a full disk it fails and the person sees it.
     async fn request(&self, request: Request, process: Option<&mut Process>) -> Result<(), Violation> {
         let left = match process {
-            Some(process) => process.engine.request(request).await,
+            Some(process) => process.engine.request(request, state::WHO_ASKS).await,
             None => self.add_request(request),
         };
         self.endured(left).map(drop)
@@ -117,7 +117,7 @@ impl Machine {
 
     fn add_request(&self, request: Request) -> Result<i64, StoreError> {
         let now = moment(self.world.lock().now_by_machine());
-        state::at_once(self.world.store.add_request(request, now))
+        state::at_once(self.world.store.add_request(request, state::WHO_ASKS, now))
     }
 
     async fn reload(&self, file: usize, process: Option<&mut Process>) -> Result<(), Violation> {

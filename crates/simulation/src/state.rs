@@ -10,6 +10,9 @@ use leadflow::store::{LEASE, MessageRecord, RunFilter, Store, StoreError};
 /// `SQLite`'s own limit.
 const NO_LIMIT: i64 = 4_294_967_294;
 
+/// Who asks for what commands leave.
+pub(super) const WHO_ASKS: &str = "anna";
+
 /// Nothing befalls who looks from outside.
 #[derive(Debug)]
 pub(super) struct Undisturbed;

@@ -65,6 +65,7 @@ impl Page {
         let due = run.due.map(|due| output::moment(due, zone));
         let facts = [
             ("cause", Some(run.cause.clone())),
+            ("asked for by", run.asked_by.clone()),
             ("due", due),
             ("started", Some(output::moment(run.started, zone))),
             ("took", Some(took(run))),
@@ -109,6 +110,7 @@ impl Page {
             (connection_word(mail), mail.connection.clone()),
             ("attempts", Some(mail.tries.to_string())),
             ("next attempt", next_try),
+            ("asked for by", mail.asked_by.clone()),
         ];
         let facts = facts.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
         self.facts(&facts.collect::<Vec<_>>());

@@ -104,7 +104,7 @@ pub async fn run(
     flow: &Arc<Flow>,
     order: &RunOrder,
 ) -> Result<RunResult, StoreError> {
-    let claimed = claim_runs(ctx, vec![(flow.name.clone(), *order)]).await?.pop();
+    let claimed = claim_runs(ctx, vec![(flow.name.clone(), order.clone())]).await?.pop();
     let Some(Claimed::Pending(pending)) = claimed else { return Err(StoreError::Stopped) };
     match execute(ctx, config, flow, *pending).await? {
         RunEnd::Recorded(result) => Ok(result),
@@ -121,7 +121,7 @@ pub(crate) async fn claim_runs(
     wanted: Vec<(String, RunOrder)>,
 ) -> Result<Vec<Claimed>, StoreError> {
     let started = ctx.clock.now();
-    let orders: Vec<RunOrder> = wanted.iter().map(|(_, order)| *order).collect();
+    let orders: Vec<RunOrder> = wanted.iter().map(|(_, order)| order.clone()).collect();
     let new = wanted.into_iter().map(|(flow, order)| NewRun { flow, order, started });
     let claims = ctx.store.claim_runs(new.collect()).await?;
     crash_point("run-claimed");

@@ -22,6 +22,7 @@ pub(crate) use folder::{Folder, Use};
 pub use judge::Finding;
 pub(crate) use plain::{open_inside, read_beside, read_plain, remove_inside};
 pub(crate) use reader::{Reader, Refusal};
+pub use users::who_asks;
 pub(crate) use users::{asks_for_it, name_of, name_of_group, trusted_users, word_of};
 
 /// The largest file of certificates that is read; a system's own has some hundred KiB.

@@ -82,7 +82,7 @@ pub(in crate::store) async fn a_claimed_mail_is_not_sent_once_a_person_has_decid
     let store = opened(state).await;
     let run = mailed(&store, 1).await;
     let claimed = next(&store, at(3)).await.unwrap();
-    store.add_request(Request::Drop(claimed.id), at(4)).await.unwrap();
+    store.add_request(Request::Drop(claimed.id), ANNA, at(4)).await.unwrap();
     store.take_requests(at(4)).await.unwrap();
     assert_eq!(begin(&store, claimed.id, at(5)).await.unwrap(), Begin::TakenBack);
     let late = replies(claimed.id, claimed.recipients.clone(), at(5));

@@ -89,13 +89,19 @@ pub(in crate::store) async fn every_text_that_names_a_person_is_replaced_but_of_
         .await
         .unwrap();
     let elsewhere = Redirect { to: vec![NAME.to_owned()], instead_of: None };
-    let request = store.add_request(Request::Send(1, elsewhere), at(6)).await.unwrap();
+    let request = store.add_request(Request::Send(1, elsewhere), NAME, at(6)).await.unwrap();
     store.refuse_request(request, format!("not for {NAME}")).await.unwrap();
-    let (waits, _) = run_with_a_mail(&store, 7, "query").await;
+    let (waits, waiting) = run_with_a_mail(&store, 7, "query").await;
+    for asked in [Request::Off("leads".to_owned()), Request::Retry(Some(waiting))] {
+        store.add_request(asked, NAME, at(8)).await.unwrap();
+    }
+    store.take_requests(at(8)).await.unwrap();
+    store.raw(&format!("UPDATE runs SET asked_by = '{NAME}' WHERE id = {fails}")).unwrap();
 
     // Of the sent mail: subject, two replies, summary, outputs; of the failed run two, of its connection two, the
-    // alarm, what was asked for and the answer; of the run whose mail waits summary and outputs.
-    assert_eq!(store.erase_texts(naming()).await.unwrap(), 14);
+    // alarm, what was asked for and the answer; of the run whose mail waits summary and outputs. And who asked: for the
+    // request, for the run that failed, for the mail that waits, and that the flow is off.
+    assert_eq!(store.erase_texts(naming()).await.unwrap(), 18);
     assert_eq!(store.erase_texts(naming()).await.unwrap(), 0);
     let facts = store.alarm_facts().await.unwrap();
     assert_eq!((facts.connections["relay"].what.as_str(), facts.raised[0].what.as_str()), FORGOTTEN_TWICE);
@@ -105,6 +111,8 @@ pub(in crate::store) async fn every_text_that_names_a_person_is_replaced_but_of_
         FORGOTTEN_TWICE
     );
     assert_eq!(mails[1].subject, format!("a lead of {NAME}"), "it is sent as it was made");
+    let off_by = overview(&store, "leads").await.off_by;
+    assert_eq!((mails[1].asked_by.as_deref().unwrap(), off_by.as_deref().unwrap()), FORGOTTEN_TWICE);
     for run in [sent, fails, waits] {
         let run = store.run(run).await.unwrap().unwrap();
         let steps = store.steps(run.id).await.unwrap();

@@ -14,7 +14,7 @@ pub(in crate::store) async fn what_another_process_writes_counts_as_unseen(state
     let store = opened(state).await;
     let mut changes = store.changes();
     assert!(changes.any(), "all of it is unseen at first");
-    state.open().await.add_request(Request::Retry(None), at(1)).await.unwrap();
+    state.open().await.add_request(Request::Retry(None), ANNA, at(1)).await.unwrap();
     assert!(changes.any());
     changes.forget();
     assert!(changes.any(), "whoever could not look looks again");

@@ -1,6 +1,7 @@
 //! What every backend does: one suite, which is called with a way to open a state of that backend.
 
 pub(in crate::store) mod alarms;
+pub(in crate::store) mod asked_by;
 pub(in crate::store) mod breaks;
 pub(in crate::store) mod claims;
 pub(in crate::store) mod erasure;
@@ -35,6 +36,10 @@ macro_rules! conforms {
             alarms::a_mail_about_an_alarm_belongs_to_no_flow_and_is_a_fact_once_it_is_held,
             alarms::a_connection_fails_from_its_first_failure_until_it_works,
             alarms::what_is_due_counts_as_late_from_the_last_plan_on,
+            asked_by::who_turned_a_flow_off_is_known_while_it_is_off,
+            asked_by::a_run_bears_the_name_of_who_asked_for_it,
+            asked_by::a_mail_bears_the_name_of_who_decided_about_it_last,
+            asked_by::an_earlier_version_leaves_requests_without_a_name,
             breaks::a_mail_that_broke_goes_last_and_is_to_blame_once_another_gets_through,
             breaks::a_mail_is_cleared_when_another_breaks_at_the_same_connection,
             breaks::what_was_being_sent_without_a_recorded_reply_is_uncertain,
@@ -136,6 +141,9 @@ async fn opened(state: &impl State) -> Store {
     assert_eq!(open_source(&store, "here/leads", 0).await.id, HERE);
     store
 }
+
+/// Who asks.
+const ANNA: &str = "anna";
 
 /// The first table that `leads` reads.
 const HERE: i64 = 1;

@@ -58,7 +58,7 @@ pub(in crate::store) async fn a_failed_run_is_retried_by_one_node_and_a_flow_tha
     assert!(matches!(wanted(&second, retry(again)).await, Claim::Settled(_)), "it went well");
 
     let before = beat(&second, 30).await.schedule;
-    first.add_request(Request::Off("leads".to_owned()), at(30)).await.unwrap();
+    first.add_request(Request::Off("leads".to_owned()), ANNA, at(30)).await.unwrap();
     first.take_requests(at(30)).await.unwrap();
     assert!(beat(&second, 31).await.schedule > before, "others are to learn it");
     let Claim::Settled(known) = wanted(&second, due(40)).await else { panic!("it is off") };
@@ -71,7 +71,7 @@ pub(in crate::store) async fn a_request_is_taken_by_one_node(state: &impl State)
     let (first, second) = two(state).await;
     assert!(!beat(&first, 1).await.has_requests);
     let run = Request::Run { flow: "leads".to_owned(), cause: Cause::Trigger, range: RowRange::New };
-    let id = second.add_request(run, at(1)).await.unwrap();
+    let id = second.add_request(run, ANNA, at(1)).await.unwrap();
     assert!(beat(&first, 2).await.has_requests);
     let order = RunOrder { request: Some(id), ..RunOrder::without_slot(Cause::Trigger, RowRange::New) };
     let asked = NewRun { flow: "leads".to_owned(), order, started: at(2) };

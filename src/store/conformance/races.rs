@@ -102,13 +102,13 @@ pub(in crate::store) async fn requests_are_done_once_and_in_their_order(state: &
         let mut asked = Vec::new();
         for _ in 0..4 {
             for request in [Request::Off("leads".to_owned()), Request::On("leads".to_owned())] {
-                asked.push(first.add_request(request, at(round)).await.unwrap());
+                asked.push(first.add_request(request, ANNA, at(round)).await.unwrap());
             }
         }
         let looks = [&first, &second, &first, &second].map(|node| node.take_requests(at(round)));
         let taken: Vec<_> = join_all(looks).await.into_iter().flat_map(Result::unwrap).collect();
-        let mut done: Vec<_> = taken.iter().map(|(id, _)| *id).collect();
-        done.extend(first.take_requests(at(round)).await.unwrap().iter().map(|(id, _)| *id));
+        let mut done: Vec<_> = taken.iter().map(|queued| queued.id).collect();
+        done.extend(first.take_requests(at(round)).await.unwrap().iter().map(|queued| queued.id));
         assert_eq!(done, asked, "round {round}");
         assert_eq!(overview(&first, "leads").await.off_since, None, "the last word was to turn it on");
     }

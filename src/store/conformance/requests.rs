@@ -6,13 +6,16 @@ use crate::outbox::Redirect;
 pub(in crate::store) async fn a_request_is_read_fulfilled_and_gone(state: &impl State) {
     let store = opened(state).await;
     let off = Request::Off("leads".to_owned());
-    let id = state.open().await.add_request(off.clone(), at(1)).await.unwrap();
+    let id = state.open().await.add_request(off.clone(), ANNA, at(1)).await.unwrap();
     assert_eq!(store.answer(id).await.unwrap(), Answer::Pending);
-    assert_eq!(store.take_requests(at(2)).await.unwrap(), [(id, off)]);
+    assert_eq!(
+        store.take_requests(at(2)).await.unwrap(),
+        [QueuedRequest { id, request: off, asked_by: Some(ANNA.to_owned()) }]
+    );
     assert_eq!(store.answer(id).await.unwrap(), Answer::Done);
     assert_eq!(overview(&store, "leads").await.off_since, Some(at(2)));
     assert!(store.take_requests(at(3)).await.unwrap().is_empty());
-    store.add_request(Request::On("leads".to_owned()), at(4)).await.unwrap();
+    store.add_request(Request::On("leads".to_owned()), ANNA, at(4)).await.unwrap();
     store.take_requests(at(5)).await.unwrap();
     assert_eq!(overview(&store, "leads").await.off_since, None);
 }
@@ -26,7 +29,7 @@ pub(in crate::store) async fn a_mail_that_is_being_sent_is_neither_dropped_nor_s
     let sending = take(&store, at(3)).await;
     let elsewhere = Redirect { to: vec!["z@b.example".to_owned()], instead_of: None };
     for request in [Request::Drop(sending.id), Request::Send(sending.id, elsewhere)] {
-        let id = store.add_request(request, at(4)).await.unwrap();
+        let id = store.add_request(request, ANNA, at(4)).await.unwrap();
         assert_eq!(store.take_requests(at(4)).await.unwrap(), [], "nothing says that it was done");
         let answer = store.answer(id).await.unwrap();
         let Answer::Refused(why) = answer else { panic!("{answer:?}") };
@@ -52,10 +55,10 @@ pub(in crate::store) async fn every_request_comes_back_as_it_was_left(state: &im
     ];
     let all = [&runs[..], &others].concat();
     for request in &all {
-        store.add_request(request.clone(), at(3)).await.unwrap();
+        store.add_request(request.clone(), ANNA, at(3)).await.unwrap();
     }
     let taken = async || -> Vec<Request> {
-        store.take_requests(at(4)).await.unwrap().into_iter().map(|(_, request)| request).collect()
+        store.take_requests(at(4)).await.unwrap().into_iter().map(|queued| queued.request).collect()
     };
     assert_eq!(taken().await, all);
     assert_eq!(taken().await, runs, "they wait until they are claimed");

@@ -54,7 +54,7 @@ pub(in crate::store) async fn runs_are_claimed_together_recorded_together_and_ta
     let new =
         |flow: &str, second| NewRun { flow: flow.to_owned(), order: order(second), started: at(second) };
     let trigger = Request::Run { flow: "c".to_owned(), cause: Cause::Trigger, range: RowRange::New };
-    let request = store.add_request(trigger, at(0)).await.unwrap();
+    let request = store.add_request(trigger, ANNA, at(0)).await.unwrap();
     let mut asked = new("c", 2);
     asked.order.request = Some(request);
     let begun = claim(&store, vec![new("leads", 2), new("b", 2), asked]).await;

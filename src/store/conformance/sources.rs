@@ -100,7 +100,7 @@ pub(in crate::store) async fn a_flow_that_was_never_on_is_first_seen_when_it_is(
         store.schedule_states(flows, at(second)).await.unwrap().remove("late").unwrap().anchor
     };
     let turn = async |request, second| {
-        store.add_request(request, at(second)).await.unwrap();
+        store.add_request(request, ANNA, at(second)).await.unwrap();
         store.take_requests(at(second)).await.unwrap();
     };
     let off = Request::Off("late".to_owned());

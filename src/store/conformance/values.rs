@@ -48,7 +48,10 @@ pub(in crate::store) async fn a_text_of_others_is_kept_whatever_is_in_it(state: 
     store.fail_run(fails, failure, at(4)).await.unwrap();
     let run = store.run(fails).await.unwrap().unwrap();
     assert!(is_same(&run.summary, STRANGE) && is_same(run.help.as_deref().unwrap(), STRANGE), "{run:?}");
-    let request = store.add_request(Request::Retry(None), at(5)).await.unwrap();
+    store.add_request(Request::Retry(None), STRANGE, at(5)).await.unwrap();
+    let queued = store.take_requests(at(5)).await.unwrap().remove(0);
+    assert!(is_same(queued.asked_by.as_deref().unwrap(), STRANGE), "{queued:?}");
+    let request = store.add_request(Request::Drop(99), STRANGE, at(5)).await.unwrap();
     store.refuse_request(request, text()).await.unwrap();
     let answer = store.answer(request).await.unwrap();
     assert!(matches!(&answer, Answer::Refused(why) if is_same(why, STRANGE)), "{answer:?}");

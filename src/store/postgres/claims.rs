@@ -1,5 +1,6 @@
 //! Runs that are claimed, given back, or left under way.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
@@ -9,7 +10,7 @@ use tokio_postgres::types::ToSql;
 use super::flows::{SCHEDULE, SEE, schedule_of};
 use super::sources::{COLUMNS, source_of};
 use super::together::{HOLD_LEASE, Statement};
-use super::{Client, Failure, Transaction, Values, from_db, rows, to_db};
+use super::{Client, Failure, Transaction, Values, from_db, rows, text, to_db};
 use crate::history::{Cause, RowRange};
 use crate::planner::ScheduleState;
 use crate::store::{Claim, ClaimedRun, NewRun};
@@ -41,12 +42,12 @@ const LOOK: &str = "SELECT wanted.at, flows.id, run_left.id, run_left.owner = $8
     LEFT JOIN sources ON sources.id = flows.source_id";
 
 const BEGIN: &str = "WITH wanted AS (
-        SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[])
-            WITH ORDINALITY AS wanted (flow, cause, due, started, due_since, request, at)),
+        SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[])
+            WITH ORDINALITY AS wanted (flow, cause, due, started, due_since, request, asked_by, at)),
     late AS (UPDATE flows SET due_since = wanted.due_since FROM wanted
         WHERE flows.id = wanted.flow AND wanted.due_since IS NOT NULL),
-    begun AS (INSERT INTO runs (flow, cause, due, started, outcome, owner)
-        SELECT flow, cause, due, started, 'running', $7 FROM wanted ORDER BY at RETURNING id, flow),
+    begun AS (INSERT INTO runs (flow, cause, due, started, outcome, owner, asked_by)
+        SELECT flow, cause, due, started, 'running', $8, asked_by FROM wanted ORDER BY at RETURNING id, flow),
     asked AS (UPDATE requests SET run = begun.id FROM begun JOIN wanted ON wanted.flow = begun.flow
         WHERE requests.id = wanted.request)
     SELECT flow, id FROM begun";
@@ -176,8 +177,8 @@ impl Client {
         let lost: Vec<[&(dyn ToSql + Sync); 2]> =
             lost.iter().map(|(run, now)| [run as _, now as _]).collect();
         let new = NewRuns::of(runs, found);
-        let NewRuns { flows, causes, due, started, due_since, requests } = &new;
-        let values: Values<'_> = &[flows, causes, due, started, due_since, requests, &self.owner()];
+        let NewRuns { flows, causes, due, started, due_since, requests, asked_by } = &new;
+        let values: Values<'_> = &[flows, causes, due, started, due_since, requests, asked_by, &self.owner()];
         let mut all: Vec<Statement<'_>> =
             lost.iter().map(|lost| (of_run.as_str(), lost.as_slice())).collect();
         all.push((BEGIN, values));
@@ -218,7 +219,7 @@ fn found_of(row: &Row) -> Found {
 
 /// Runs that begin, as columns.
 #[derive(Default)]
-struct NewRuns {
+struct NewRuns<'a> {
     flows: Vec<i64>,
     causes: Vec<&'static str>,
     due: Vec<Option<i64>>,
@@ -226,15 +227,16 @@ struct NewRuns {
     /// What a flow is due since from now on, where that is another moment.
     due_since: Vec<Option<i64>>,
     requests: Vec<Option<i64>>,
+    asked_by: Vec<Option<Cow<'a, str>>>,
 }
 
-impl NewRuns {
+impl<'a> NewRuns<'a> {
     /// Of the flows that are won.
-    fn of(runs: &[NewRun], found: &BTreeMap<i64, Found>) -> Self {
+    fn of(runs: &'a [NewRun], found: &BTreeMap<i64, Found>) -> Self {
         let mut new = Self::default();
         for (at, run) in (1_i64..).zip(runs) {
             let Some(found) = found.get(&at).filter(|found| found.is_won()) else { continue };
-            let order = run.order;
+            let order = &run.order;
             new.flows.push(found.flow);
             new.causes.push(order.cause.as_str());
             new.due.push(order.due.map(to_db));
@@ -243,6 +245,7 @@ impl NewRuns {
             let is_late = found.due_since < to_db(order.due.unwrap_or(run.started));
             new.due_since.push((order.range == RowRange::New && is_late).then_some(found.due_since));
             new.requests.push(order.request);
+            new.asked_by.push(order.asked_by.as_deref().map(text));
         }
         new
     }

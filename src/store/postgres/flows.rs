@@ -60,7 +60,7 @@ impl Client {
     pub(in crate::store) async fn overview(&self, flows: &[String]) -> Result<Vec<FlowOverview>, Failure> {
         let ask = format!(
             "SELECT wanted.at, {SCHEDULE}, flows.off_since, coalesce(waiting.mails, 0), last.id, flows.name, last.cause, last.due,
-                 last.started, last.ended, last.outcome, last.summary, last.rows, last.mails, last.help
+                 last.started, last.ended, last.outcome, last.summary, last.rows, last.mails, last.help, last.asked_by, flows.off_by
              FROM unnest($1::text[]) WITH ORDINALITY AS wanted (name, at) JOIN flows ON flows.name = wanted.name
              LEFT JOIN LATERAL (SELECT * FROM runs WHERE runs.flow = flows.id ORDER BY runs.id DESC LIMIT 1) AS last ON true
              LEFT JOIN (SELECT runs.flow, count(*) AS mails FROM mails JOIN runs ON runs.id = mails.run
@@ -76,6 +76,7 @@ impl Client {
                 off_since: row.get::<_, Option<i64>>(5).map(from_db),
                 last_run: row.get::<_, Option<i64>>(7).map(|_| run_of_columns(&row, 7)),
                 waiting_mails: row.get(6),
+                off_by: row.get(19),
             };
         }
         Ok(all)
@@ -146,11 +147,13 @@ pub(super) async fn clock_went_back(
     Ok(())
 }
 
-/// Turns the flow off since `off`, or on with `None`; survives restarts.
+/// Turns the flow off since `off`, or on with `None`; survives restarts. Of a flow that is off already, since when and by
+/// whom stays as it is.
 pub(super) async fn set_off(
     db: &impl Db,
     flow: &str,
     off: Option<Timestamp>,
+    by: Option<&str>,
     now: Timestamp,
 ) -> Result<(), Failure> {
     see(db, flow, now).await?;
@@ -160,9 +163,10 @@ pub(super) async fn set_off(
         execute(db, "UPDATE flows SET seen_on = NULL WHERE name = $1", &[&flow]).await?;
     }
     let turn = "UPDATE flows SET on_since = CASE WHEN $2::bigint IS NULL AND off_since IS NOT NULL THEN $3 ELSE on_since END,
-             off_since = CASE WHEN $2::bigint IS NULL THEN NULL ELSE coalesce(off_since, $2) END
+             off_since = CASE WHEN $2::bigint IS NULL THEN NULL ELSE coalesce(off_since, $2) END,
+             off_by = CASE WHEN $2::bigint IS NULL THEN NULL WHEN off_since IS NULL THEN $4 ELSE off_by END
          WHERE name = $1";
-    execute(db, turn, &[&flow, &off.map(to_db), &to_db(now)]).await?;
+    execute(db, turn, &[&flow, &off.map(to_db), &to_db(now), &by]).await?;
     count_schedule(db).await
 }
 

@@ -344,3 +344,5 @@ mod refusals;
 mod tests;
 #[cfg(test)]
 pub(super) use tests::Place;
+#[cfg(test)]
+mod upgrade;

@@ -10,9 +10,12 @@ use super::{Client, Failure, execute, maybe_row, row};
 use crate::store::copy::{TABLES, Table};
 
 /// The schema of this version.
-const SCHEMA: i32 = 1;
+const SCHEMA: i32 = 2;
 
-const MIGRATIONS: [(&str, &str); SCHEMA as usize] = [("V1__state", include_str!("migrations/V1__state.sql"))];
+pub(super) const MIGRATIONS: [(&str, &str); SCHEMA as usize] = [
+    ("V1__state", include_str!("migrations/V1__state.sql")),
+    ("V2__asked_by", include_str!("migrations/V2__asked_by.sql")),
+];
 
 /// What the library keeps its versions in.
 const HISTORY: &str = "refinery_schema_history";

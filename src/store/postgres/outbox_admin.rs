@@ -20,7 +20,7 @@ macro_rules! entries {
         concat!(
             "SELECT mails.id, mails.subject, mails.message_id,
                 (SELECT sum(length(bytes)) FROM texts WHERE texts.mail = mails.id), mails.tries, mails.next_try,
-                mails.is_paced, mails.run, flows.name, mails.created, mails.connections, mails.sending, mails.connection, ",
+                mails.is_paced, mails.run, flows.name, mails.created, mails.connections, mails.sending, mails.connection, mails.asked_by, ",
             people!(),
             " FROM mails LEFT JOIN runs ON runs.id = mails.run LEFT JOIN flows ON flows.id = runs.flow ",
             people_of!("mails.id")
@@ -85,12 +85,18 @@ impl Client {
 }
 
 /// Lets a mail be tried now, also for recipients that were held or dropped; without a number
-/// every waiting or held mail. Sessions that broke are forgotten. A mail that is being sent goes on.
-pub(super) async fn retry(tx: &Transaction<'_>, mail: Option<i64>, now: Timestamp) -> Result<(), Failure> {
-    const LATE: &str = "WITH late AS (
-            SELECT id FROM mails WHERE next_try > $2 AND NOT sending AND ($1::bigint IS NULL OR id = $1)
+/// every waiting or held mail. Sessions that broke are forgotten, and who asked is noted. A mail that is being sent goes on.
+pub(super) async fn retry(
+    tx: &Transaction<'_>,
+    mail: Option<i64>,
+    asked_by: Option<&str>,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    const WAITING: &str = "WITH waiting AS (
+            SELECT id FROM mails WHERE next_try IS NOT NULL AND NOT sending AND ($1::bigint IS NULL OR id = $1)
             ORDER BY id FOR NO KEY UPDATE)
-        UPDATE mails SET next_try = $2, is_paced = false FROM late WHERE mails.id = late.id";
+        UPDATE mails SET next_try = least(next_try, $2), is_paced = is_paced AND next_try <= $2, asked_by = $3
+        FROM waiting WHERE mails.id = waiting.id";
     const GIVE_BACK: &str = "UPDATE mails SET owner = NULL WHERE id = $1 AND NOT sending";
     const FORGIVE: &str = "WITH blamed AS (
             SELECT id FROM mails WHERE (breaks > 0 OR broke_over IS NOT NULL) AND next_try IS NOT NULL
@@ -98,7 +104,7 @@ pub(super) async fn retry(tx: &Transaction<'_>, mail: Option<i64>, now: Timestam
             ORDER BY id FOR NO KEY UPDATE)
         UPDATE mails SET breaks = 0, broke_over = NULL FROM blamed WHERE mails.id = blamed.id";
     retry_held(tx, mail, now).await?;
-    execute(tx, LATE, &[&mail, &to_db(now)]).await?;
+    execute(tx, WAITING, &[&mail, &to_db(now), &asked_by]).await?;
     if let Some(mail) = mail {
         // Who tries it already has seen it as it was before.
         execute(tx, GIVE_BACK, &[&mail]).await?;
@@ -131,12 +137,13 @@ async fn retry_held(tx: &Transaction<'_>, mail: Option<i64>, now: Timestamp) -> 
     write_recipients(tx, &retried, now).await
 }
 
-/// Lets a mail be tried now for other addresses; a mail that is being sent goes on, and one whose text is not kept any more
-/// goes nowhere.
+/// Lets a mail be tried now for other addresses, and notes who asked; a mail that is being sent goes on, and one whose text
+/// is not kept any more goes nowhere.
 pub(super) async fn redirect(
     tx: &Transaction<'_>,
     mail: i64,
     redirect: &Redirect,
+    asked_by: Option<&str>,
     now: Timestamp,
 ) -> Result<(), Failure> {
     const ADD: &str = "INSERT INTO recipients (mail, position, address, state)
@@ -152,19 +159,24 @@ pub(super) async fn redirect(
     let first = i64::try_from(before).unwrap_or(i64::MAX);
     execute(tx, ADD, &[&mail, &first, &addresses, &states]).await?;
     write_recipients(tx, &[(mail, recipients)], now).await?;
-    let anew = "UPDATE mails SET is_paced = false, breaks = 0 WHERE id = $1";
-    execute(tx, anew, &[&mail]).await.map(drop)
+    let anew = "UPDATE mails SET is_paced = false, breaks = 0, asked_by = $2 WHERE id = $1";
+    execute(tx, anew, &[&mail, &asked_by]).await.map(drop)
 }
 
-/// Gives a mail up for every recipient that has not got it; a mail that is being sent goes on.
-pub(super) async fn drop_mail(tx: &Transaction<'_>, mail: i64) -> Result<(), Failure> {
+/// Gives a mail up for every recipient that has not got it, and notes who asked; a mail that is being sent goes on.
+pub(super) async fn drop_mail(
+    tx: &Transaction<'_>,
+    mail: i64,
+    asked_by: Option<&str>,
+) -> Result<(), Failure> {
     let Some(known) = locked(tx, mail).await?.filter(|known| !known.is_sending) else { return Ok(()) };
     if known.recipients.iter().all(|one| one.dropped().is_none()) {
         return Ok(());
     }
     let given_up = |one: Recipient| one.dropped().unwrap_or(one);
     let recipients = known.recipients.into_iter().map(given_up).collect();
-    write_recipients(tx, &[(mail, recipients)], Timestamp::UNIX_EPOCH).await
+    write_recipients(tx, &[(mail, recipients)], Timestamp::UNIX_EPOCH).await?;
+    execute(tx, "UPDATE mails SET asked_by = $2 WHERE id = $1", &[&mail, &asked_by]).await.map(drop)
 }
 
 /// Whether a mail is being sent; until the transaction ends nobody begins to.
@@ -206,7 +218,8 @@ fn entry_of(row: &Row) -> Result<OutboxEntry, Failure> {
             next_try: row.try_get::<_, Option<i64>>(5)?.map(from_db),
             is_deferred_by_rate: row.try_get(6)?,
             is_sending: row.try_get(11)?,
-            recipients: people_at(row, 13)?,
+            recipients: people_at(row, 14)?,
+            asked_by: row.try_get(13)?,
         },
         run: row.try_get(7)?,
         flow: row.try_get(8)?,

@@ -326,9 +326,9 @@ async fn a_schema_of_another_version_is_left_as_it_is() {
     assert!(Store::connect_to_read(&way.connection(), None).await.unwrap().is_none());
     way.open().await.unwrap();
     assert!(Store::connect_to_read(&way.connection(), None).await.unwrap().is_some());
-    database.sql("UPDATE refinery_schema_history SET version = 99");
+    database.sql("INSERT INTO refinery_schema_history (version) VALUES (99)");
     way.refused(way.open().await, Kind::Refused, &["later leadflow", "schema is 99", "nothing was changed"]);
-    database.sql("UPDATE refinery_schema_history SET version = 0");
+    database.sql("DELETE FROM refinery_schema_history WHERE version > 1");
     let error = Store::connect_to_read(&way.connection(), None).await.unwrap_err().to_string();
     assert!(error.contains("earlier leadflow") && error.contains("systemctl restart leadflow"), "{error}");
     let theirs = shared().database();

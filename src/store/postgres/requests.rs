@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::flows::set_off;
 use super::outbox_admin::{drop_mail, is_sending, redirect, retry};
 use super::{Client, Db, Failure, Values, execute, maybe_row, row, rows, text, to_db};
-use crate::store::{Answer, Request};
+use crate::store::{Answer, QueuedRequest, Request};
 
 /// What wakes the daemons up that listen.
 pub(super) const CHANNEL: &str = "leadflow";
@@ -14,7 +14,7 @@ pub(super) const CHANNEL: &str = "leadflow";
 /// The requests that wait, in their order.
 macro_rules! waiting {
     () => {
-        "SELECT id, kind, flow, about FROM requests WHERE run IS NULL AND answer IS NULL ORDER BY id"
+        "SELECT id, kind, flow, about, asked_by FROM requests WHERE run IS NULL AND answer IS NULL ORDER BY id"
     };
 }
 
@@ -23,13 +23,15 @@ impl Client {
     pub(in crate::store) async fn add_request(
         &self,
         request: &Request,
+        asked_by: &str,
         now: Timestamp,
     ) -> Result<i64, Failure> {
         const ADD: &str = "WITH added AS (
-                INSERT INTO requests (kind, flow, about, created) VALUES ($1, $2, $3, $4) RETURNING id)
-            SELECT id, pg_notify($5, '')::text FROM added";
+                INSERT INTO requests (kind, flow, about, created, asked_by) VALUES ($1, $2, $3, $4, $5) RETURNING id)
+            SELECT id, pg_notify($6, '')::text FROM added";
         let about = request.arguments().to_string();
-        let values: Values<'_> = &[&request.kind(), &text(request.flow()), &about, &to_db(now), &CHANNEL];
+        let (flow, asked_by) = (text(request.flow()), text(asked_by));
+        let values: Values<'_> = &[&request.kind(), &flow, &about, &to_db(now), &asked_by, &CHANNEL];
         Ok(row(self, ADD, values).await?.try_get(0)?)
     }
 
@@ -38,24 +40,24 @@ impl Client {
     pub(in crate::store) async fn take_requests(
         &mut self,
         now: Timestamp,
-    ) -> Result<Vec<(i64, Request)>, Failure> {
+    ) -> Result<Vec<QueuedRequest>, Failure> {
         /// What two nodes do beside each other has no order.
         const ALONE: &str = "SELECT pg_try_advisory_xact_lock(hashtextextended('requests', 0))";
         let waiting = requests(self, waiting!()).await?;
-        if waiting.iter().all(|(_, request)| matches!(request, Request::Run { .. })) {
+        if waiting.iter().all(is_for_a_run) {
             return Ok(waiting);
         }
         let tx = self.transaction().await?;
         if !row(&tx, ALONE, &[]).await?.try_get::<_, bool>(0)? {
-            return Ok(waiting.into_iter().filter(|(_, one)| matches!(one, Request::Run { .. })).collect());
+            return Ok(waiting.into_iter().filter(is_for_a_run).collect());
         }
         let mut taken = Vec::new();
-        for (id, request) in requests(&tx, concat!(waiting!(), " FOR UPDATE SKIP LOCKED")).await? {
-            if let Some(why) = refusal(&tx, &request).await? {
-                refuse(&tx, id, &why).await?;
+        for queued in requests(&tx, concat!(waiting!(), " FOR UPDATE SKIP LOCKED")).await? {
+            if let Some(why) = refusal(&tx, &queued.request).await? {
+                refuse(&tx, queued.id, &why).await?;
             } else {
-                fulfil(&tx, id, &request, now).await?;
-                taken.push((id, request));
+                fulfil(&tx, &queued, now).await?;
+                taken.push(queued);
             }
         }
         tx.commit().await?;
@@ -79,13 +81,17 @@ impl Client {
     }
 }
 
+fn is_for_a_run(queued: &QueuedRequest) -> bool {
+    matches!(queued.request, Request::Run { .. })
+}
+
 /// Those of a kind that this version does not know are left alone.
-async fn requests(db: &impl Db, ask: &str) -> Result<Vec<(i64, Request)>, Failure> {
+async fn requests(db: &impl Db, ask: &str) -> Result<Vec<QueuedRequest>, Failure> {
     let mut found = Vec::new();
     for row in rows(db, ask, &[]).await? {
         let arguments = serde_json::from_str(row.try_get(3)?).unwrap_or_default();
         if let Some(request) = Request::from_parts(row.try_get(1)?, row.try_get(2)?, &arguments) {
-            found.push((row.try_get(0)?, request));
+            found.push(QueuedRequest { id: row.try_get(0)?, request, asked_by: row.try_get(4)? });
         }
     }
     Ok(found)
@@ -103,14 +109,16 @@ async fn refusal(tx: &Transaction<'_>, request: &Request) -> Result<Option<Strin
 }
 
 /// Does what a request says that needs no run, then takes it away. Doing it twice does no harm.
-async fn fulfil(tx: &Transaction<'_>, id: i64, request: &Request, now: Timestamp) -> Result<(), Failure> {
+async fn fulfil(tx: &Transaction<'_>, queued: &QueuedRequest, now: Timestamp) -> Result<(), Failure> {
+    let QueuedRequest { id, request, asked_by } = queued;
+    let asked_by = asked_by.as_deref();
     match request {
-        Request::Off(flow) => set_off(tx, flow, Some(now), now).await?,
-        Request::On(flow) => set_off(tx, flow, None, now).await?,
-        Request::Retry(mail) => retry(tx, *mail, now).await?,
-        Request::Drop(mail) => drop_mail(tx, *mail).await?,
-        Request::Send(mail, to) => redirect(tx, *mail, to, now).await?,
+        Request::Off(flow) => set_off(tx, flow, Some(now), asked_by, now).await?,
+        Request::On(flow) => set_off(tx, flow, None, None, now).await?,
+        Request::Retry(mail) => retry(tx, *mail, asked_by, now).await?,
+        Request::Drop(mail) => drop_mail(tx, *mail, asked_by).await?,
+        Request::Send(mail, to) => redirect(tx, *mail, to, asked_by, now).await?,
         Request::Run { .. } => return Ok(()),
     }
-    execute(tx, "DELETE FROM requests WHERE id = $1", &[&id]).await.map(drop)
+    execute(tx, "DELETE FROM requests WHERE id = $1", &[id]).await.map(drop)
 }

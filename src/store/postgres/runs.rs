@@ -22,7 +22,7 @@ use crate::store::{FailedRun, NewMessage, OldRows, ScanResult, StoreError};
 
 pub(super) const RUNS: &str =
     "SELECT runs.id, flows.name, cause, due, started, ended, outcome, summary, rows, mails,
-        help FROM runs JOIN flows ON flows.id = runs.flow";
+        help, asked_by FROM runs JOIN flows ON flows.id = runs.flow";
 
 /// The runs that are under way and this owner's. They stay so until the end of the transaction.
 const LOCK: &str = "SELECT 1 FROM runs WHERE id = ANY ($1::bigint[]) AND outcome = 'running' AND owner = $2
@@ -288,5 +288,6 @@ pub(super) fn run_of_columns(row: &Row, first: usize) -> Run {
         rows: row.get::<_, i64>(first + 8).unsigned_abs(),
         mails: row.get::<_, i64>(first + 9).unsigned_abs(),
         help: row.get(first + 10),
+        asked_by: row.get(first + 11),
     }
 }

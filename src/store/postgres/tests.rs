@@ -14,7 +14,13 @@ impl Place {
         Self(shared().database())
     }
 
-    fn connection(&self) -> PostgresConnection {
+    /// As its superuser has it.
+    pub(super) fn database(&self) -> &Database {
+        &self.0
+    }
+
+    /// The way to it.
+    pub(super) fn connection(&self) -> PostgresConnection {
         let server = PostgresServer::Named {
             host: self.0.cluster().socket().display().to_string(),
             port: self.0.cluster().port,

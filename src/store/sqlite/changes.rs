@@ -69,7 +69,8 @@ mod tests {
         let mut changes = LogChanges::of(folder.path());
         assert!(changes.any() && changes.any(), "nothing can show a change");
         let mut store = Database::open(folder.path()).unwrap();
-        let mut leave = || drop(store.add_request(&Request::Off("leads".to_owned()), Timestamp::UNIX_EPOCH));
+        let off = Request::Off("leads".to_owned());
+        let mut leave = || drop(store.add_request(&off, "anna", Timestamp::UNIX_EPOCH));
         leave();
         assert!(changes.any() && changes.any(), "another write may have the same time");
         changes.seen.as_mut().unwrap().first -= SETTLED;

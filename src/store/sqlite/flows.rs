@@ -44,9 +44,11 @@ impl Database {
     /// What `leadflow list` shows of a flow.
     pub(crate) fn overview(&self, flow: &str) -> Result<FlowOverview, Failure> {
         let newest = RunFilter { flow: Some(flow.to_owned()), limit: Some(1), ..RunFilter::default() };
+        let (off_since, off_by) = self.off(flow)?;
         Ok(FlowOverview {
             schedule: schedule_state(&self.db, flow)?,
-            off_since: self.off_since(flow)?,
+            off_since,
+            off_by,
             last_run: self.find_runs(&newest)?.pop(),
             waiting_mails: self.waiting_mails(flow)?,
         })
@@ -81,13 +83,11 @@ impl Database {
         Ok(())
     }
 
-    /// Since when `leadflow off` keeps the flow off.
-    pub(crate) fn off_since(&self, flow: &str) -> Result<Option<Timestamp>, Failure> {
-        let off: Option<Option<i64>> = self
-            .db
-            .query_row("SELECT off_since FROM flows WHERE name = ?1", [flow], |row| row.get(0))
-            .optional()?;
-        Ok(off.flatten().map(from_db))
+    /// Since when `leadflow off` keeps the flow off, and who has turned it off.
+    fn off(&self, flow: &str) -> Result<(Option<Timestamp>, Option<String>), Failure> {
+        let mut ask = self.db.prepare_cached("SELECT off_since, off_by FROM flows WHERE name = ?1")?;
+        let off = |row: &Row<'_>| Ok((row.get::<_, Option<i64>>(0)?.map(from_db), row.get(1)?));
+        Ok(ask.query_row([flow], off).optional()?.unwrap_or_default())
     }
 }
 
@@ -140,11 +140,13 @@ pub(super) fn clock_went_back(
     Ok(())
 }
 
-/// Turns the flow off since `off`, or on with `None`; survives restarts.
+/// Turns the flow off since `off`, or on with `None`; survives restarts. Of a flow that is off already, since when and by
+/// whom stays as it is.
 pub(super) fn set_off(
     db: &Connection,
     flow: &str,
     off: Option<Timestamp>,
+    by: Option<&str>,
     now: Timestamp,
 ) -> rusqlite::Result<()> {
     see(db, flow, now)?;
@@ -152,9 +154,10 @@ pub(super) fn set_off(
     count_schedule(db)?;
     db.execute(
         "UPDATE flows SET on_since = iif(?2 IS NULL AND off_since IS NOT NULL, ?3, on_since),
-             off_since = iif(?2 IS NULL, NULL, coalesce(off_since, ?2))
+             off_since = iif(?2 IS NULL, NULL, coalesce(off_since, ?2)),
+             off_by = CASE WHEN ?2 IS NULL THEN NULL WHEN off_since IS NULL THEN ?4 ELSE off_by END
          WHERE name = ?1",
-        params![flow, off.map(to_db), to_db(now)],
+        params![flow, off.map(to_db), to_db(now), by],
     )?;
     Ok(())
 }

@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const SOON: Duration = Duration::from_millis(10);
 
 /// The schema of this version.
-pub(in crate::store) const SCHEMA: usize = 10;
+pub(in crate::store) const SCHEMA: usize = 11;
 
 pub(super) const MIGRATIONS: [M<'static>; SCHEMA] = [
     M::up(include_str!("migrations/1.sql")),
@@ -36,6 +36,7 @@ pub(super) const MIGRATIONS: [M<'static>; SCHEMA] = [
     M::up(include_str!("migrations/8.sql")),
     M::up(include_str!("migrations/9.sql")),
     M::up(include_str!("migrations/10.sql")),
+    M::up(include_str!("migrations/11.sql")),
 ];
 
 impl Database {

@@ -11,7 +11,7 @@ use crate::store::{MessageRecord, OpenMails, OutboxEntry, OutboxFilter};
 
 const ENTRIES: &str =
     "SELECT mails.id, subject, message_id, (SELECT sum(length(bytes)) FROM texts WHERE mail = mails.id), tries, next_try, is_paced, run, flows.name,
-        created, connections, sending, connection
+        created, connections, sending, connection, mails.asked_by
     FROM mails LEFT JOIN runs ON runs.id = mails.run LEFT JOIN flows ON flows.id = runs.flow";
 
 impl Database {
@@ -79,9 +79,14 @@ impl Database {
 }
 
 /// Lets a mail be tried now, also for recipients that were held or dropped; without a number
-/// every waiting or held mail. Returns how many. Sessions that broke are forgotten. A mail
+/// every waiting or held mail. Sessions that broke are forgotten, and who asked is noted. A mail
 /// that is being sent goes on.
-pub(super) fn retry(tx: &Transaction<'_>, mail: Option<i64>, now: Timestamp) -> Result<usize, Failure> {
+pub(super) fn retry(
+    tx: &Transaction<'_>,
+    mail: Option<i64>,
+    asked_by: Option<&str>,
+    now: Timestamp,
+) -> Result<(), Failure> {
     // What a person has dropped is tried again only when its number is named.
     let states = if mail.is_some() { "('held', 'dropped')" } else { "('held')" };
     let held: Vec<i64> = tx
@@ -97,10 +102,10 @@ pub(super) fn retry(tx: &Transaction<'_>, mail: Option<i64>, now: Timestamp) -> 
         write_recipients(tx, mail, &recipients, now)?;
         update_run(tx, mail)?;
     }
-    let waiting = tx.execute(
-        "UPDATE mails SET next_try = ?2, is_paced = 0
-         WHERE next_try > ?2 AND sending = 0 AND (?1 IS NULL OR id = ?1)",
-        params![mail, to_db(now)],
+    tx.execute(
+        "UPDATE mails SET next_try = min(next_try, ?2), is_paced = iif(next_try > ?2, 0, is_paced), asked_by = ?3
+         WHERE next_try IS NOT NULL AND sending = 0 AND (?1 IS NULL OR id = ?1)",
+        params![mail, to_db(now), asked_by],
     )?;
     if let Some(mail) = mail {
         // Who tries it already has seen it as it was before.
@@ -111,17 +116,18 @@ pub(super) fn retry(tx: &Transaction<'_>, mail: Option<i64>, now: Timestamp) -> 
          WHERE (breaks > 0 OR broke_over IS NOT NULL) AND next_try IS NOT NULL AND (?1 IS NULL OR id = ?1)",
         [mail],
     )?;
-    Ok(held.len() + waiting)
+    Ok(())
 }
 
-/// Lets a mail be tried now for other addresses. Returns whether it is; a mail that is being sent
+/// Lets a mail be tried now for other addresses, and notes who asked; a mail that is being sent
 /// goes on, and one whose text is not kept any more goes nowhere.
 pub(super) fn redirect(
     tx: &Transaction<'_>,
     mail: i64,
     redirect: &Redirect,
+    asked_by: Option<&str>,
     now: Timestamp,
-) -> Result<bool, Failure> {
+) -> Result<(), Failure> {
     let is_free = tx
         .prepare(
             "SELECT 1 FROM mails WHERE id = ?1 AND sending = 0 AND EXISTS (SELECT 1 FROM texts WHERE mail = \
@@ -129,7 +135,7 @@ pub(super) fn redirect(
         )?
         .exists([mail])?;
     let before = recipients_of(tx, mail)?;
-    let Some(recipients) = redirect.apply_to(&before).ok().filter(|_| is_free) else { return Ok(false) };
+    let Some(recipients) = redirect.apply_to(&before).ok().filter(|_| is_free) else { return Ok(()) };
     for (position, recipient) in (0_i64..).zip(&recipients).skip(before.len()) {
         tx.execute(
             "INSERT INTO recipients (mail, position, address, state) VALUES (?1, ?2, ?3, ?4)",
@@ -137,25 +143,29 @@ pub(super) fn redirect(
         )?;
     }
     write_recipients(tx, mail, &recipients, now)?;
-    tx.execute("UPDATE mails SET is_paced = 0, breaks = 0 WHERE id = ?1", [mail])?;
+    tx.execute(
+        "UPDATE mails SET is_paced = 0, breaks = 0, asked_by = ?2 WHERE id = ?1",
+        params![mail, asked_by],
+    )?;
     update_run(tx, mail)?;
-    Ok(true)
+    Ok(())
 }
 
-/// Gives a mail up for every recipient that has not got it. Returns whether there was one; a
-/// mail that is being sent goes on.
-pub(super) fn drop_mail(tx: &Transaction<'_>, mail: i64) -> Result<bool, Failure> {
+/// Gives a mail up for every recipient that has not got it, and notes who asked; a mail that is
+/// being sent goes on.
+pub(super) fn drop_mail(tx: &Transaction<'_>, mail: i64, asked_by: Option<&str>) -> Result<(), Failure> {
     let is_free = tx.prepare("SELECT 1 FROM mails WHERE id = ?1 AND sending = 0")?.exists([mail])?;
     let before = recipients_of(tx, mail)?;
     let is_open = before.iter().any(|recipient| recipient.dropped().is_some());
     if !is_free || !is_open {
-        return Ok(false);
+        return Ok(());
     }
     let given_up = |recipient: Recipient| recipient.dropped().unwrap_or(recipient);
     let recipients: Vec<_> = before.into_iter().map(given_up).collect();
     write_recipients(tx, mail, &recipients, Timestamp::UNIX_EPOCH)?;
+    tx.execute("UPDATE mails SET asked_by = ?2 WHERE id = ?1", params![mail, asked_by])?;
     update_run(tx, mail)?;
-    Ok(true)
+    Ok(())
 }
 
 fn entry_of(row: &DbRow<'_>) -> rusqlite::Result<OutboxEntry> {
@@ -172,6 +182,7 @@ fn entry_of(row: &DbRow<'_>) -> rusqlite::Result<OutboxEntry> {
             is_deferred_by_rate: row.get(6)?,
             is_sending: row.get(11)?,
             recipients: Vec::new(),
+            asked_by: row.get(13)?,
         },
         run: row.get(7)?,
         flow: row.get(8)?,

@@ -6,33 +6,39 @@ use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 use super::flows::set_off;
 use super::outbox_admin::{drop_mail, redirect, retry};
 use super::{Database, Failure, to_db};
-use crate::store::{Answer, Request};
+use crate::store::{Answer, QueuedRequest, Request};
 
 impl Database {
     /// Leaves a request for the daemon and returns its number.
-    pub(crate) fn add_request(&mut self, request: &Request, now: Timestamp) -> Result<i64, Failure> {
+    pub(crate) fn add_request(
+        &mut self,
+        request: &Request,
+        asked_by: &str,
+        now: Timestamp,
+    ) -> Result<i64, Failure> {
+        let about = request.arguments().to_string();
         self.db.execute(
-            "INSERT INTO requests (kind, flow, about, created) VALUES (?1, ?2, ?3, ?4)",
-            params![request.kind(), request.flow(), request.arguments().to_string(), to_db(now)],
+            "INSERT INTO requests (kind, flow, about, created, asked_by) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![request.kind(), request.flow(), about, to_db(now), asked_by],
         )?;
         Ok(self.db.last_insert_rowid())
     }
 
     /// Takes the requests that wait, in their order; what needs no run is done and taken away, all or nothing. What
     /// can not be done now is refused.
-    pub(crate) fn take_requests(&mut self, now: Timestamp) -> Result<Vec<(i64, Request)>, Failure> {
+    pub(crate) fn take_requests(&mut self, now: Timestamp) -> Result<Vec<QueuedRequest>, Failure> {
         let requests = self.requests()?;
-        if requests.iter().all(|(_, request)| matches!(request, Request::Run { .. })) {
+        if requests.iter().all(|one| matches!(one.request, Request::Run { .. })) {
             return Ok(requests);
         }
         let tx = self.db.transaction()?;
         let mut taken = Vec::new();
-        for (id, request) in requests {
-            if let Some(why) = refusal(&tx, &request)? {
-                refuse(&tx, id, &why)?;
+        for queued in requests {
+            if let Some(why) = refusal(&tx, &queued.request)? {
+                refuse(&tx, queued.id, &why)?;
             } else {
-                fulfil(&tx, id, &request, now)?;
-                taken.push((id, request));
+                fulfil(&tx, &queued, now)?;
+                taken.push(queued);
             }
         }
         tx.commit()?;
@@ -41,22 +47,19 @@ impl Database {
 
     /// The requests that wait, in their order; those of a kind that this version does not know are
     /// left alone.
-    pub(super) fn requests(&self) -> Result<Vec<(i64, Request)>, Failure> {
+    pub(super) fn requests(&self) -> Result<Vec<QueuedRequest>, Failure> {
         let mut ask = self.db.prepare_cached(
-            "SELECT id, kind, flow, about FROM requests WHERE run IS NULL AND answer IS NULL ORDER BY id",
+            "SELECT id, kind, flow, about, asked_by FROM requests WHERE run IS NULL AND answer IS NULL ORDER BY id",
         )?;
         let rows = ask.query_map([], |row| {
             let (kind, arguments): (String, String) = (row.get(1)?, row.get(3)?);
             let arguments = serde_json::from_str(&arguments).unwrap_or_default();
-            Ok(Request::from_parts(&kind, row.get(2)?, &arguments).map(|request| (row.get(0), request)))
+            let (id, asked_by) = (row.get(0)?, row.get(4)?);
+            let request = Request::from_parts(&kind, row.get(2)?, &arguments);
+            Ok(request.map(|request| QueuedRequest { id, request, asked_by }))
         })?;
-        let mut found = Vec::new();
-        for row in rows {
-            if let Some((id, request)) = row? {
-                found.push((id?, request));
-            }
-        }
-        Ok(found)
+        let found: Vec<Option<QueuedRequest>> = rows.collect::<Result<_, _>>()?;
+        Ok(found.into_iter().flatten().collect())
     }
 
     /// Refuses a request.
@@ -92,13 +95,15 @@ fn refusal(tx: &Transaction<'_>, request: &Request) -> Result<Option<String>, Fa
 }
 
 /// Does what a request says that needs no run, then takes it away. Doing it twice does no harm.
-fn fulfil(tx: &Transaction<'_>, id: i64, request: &Request, now: Timestamp) -> Result<(), Failure> {
+fn fulfil(tx: &Transaction<'_>, queued: &QueuedRequest, now: Timestamp) -> Result<(), Failure> {
+    let QueuedRequest { id, request, asked_by } = queued;
+    let asked_by = asked_by.as_deref();
     match request {
-        Request::Off(flow) => set_off(tx, flow, Some(now), now)?,
-        Request::On(flow) => set_off(tx, flow, None, now)?,
-        Request::Retry(mail) => drop(retry(tx, *mail, now)?),
-        Request::Drop(mail) => drop(drop_mail(tx, *mail)?),
-        Request::Send(mail, to) => drop(redirect(tx, *mail, to, now)?),
+        Request::Off(flow) => set_off(tx, flow, Some(now), asked_by, now)?,
+        Request::On(flow) => set_off(tx, flow, None, None, now)?,
+        Request::Retry(mail) => retry(tx, *mail, asked_by, now)?,
+        Request::Drop(mail) => drop_mail(tx, *mail, asked_by)?,
+        Request::Send(mail, to) => redirect(tx, *mail, to, asked_by, now)?,
         Request::Run { .. } => return Ok(()),
     }
     tx.execute("DELETE FROM requests WHERE id = ?1", [id])?;

@@ -21,7 +21,7 @@ use crate::store::{Claim, ClaimedRun, FailedRun, NewMessage, NewRun, ScanResult,
 
 pub(super) const RUNS: &str =
     "SELECT runs.id, flows.name, cause, due, started, ended, outcome, summary, rows, mails,
-        help FROM runs JOIN flows ON flows.id = runs.flow";
+        help, asked_by FROM runs JOIN flows ON flows.id = runs.flow";
 
 /// A run of the past says nothing of how the flow is.
 const OF_NEW_ROWS: &str = "cause NOT IN ('resubmit', 'replay')";
@@ -182,7 +182,7 @@ pub(super) fn interrupt_runs(
 
 fn begin(tx: &Transaction<'_>, owner: &str, run: &NewRun) -> Result<Claim, Failure> {
     see(tx, &run.flow, run.started)?;
-    let order = run.order;
+    let order = &run.order;
     let started = to_db(run.started);
     let since = order.since.map_or(started, to_db);
     let mut look = tx.prepare_cached(
@@ -216,9 +216,9 @@ fn begin(tx: &Transaction<'_>, owner: &str, run: &NewRun) -> Result<Claim, Failu
     }
     execute(
         tx,
-        "INSERT INTO runs (flow, cause, due, started, outcome, owner) VALUES (?1, ?2, ?3, ?4, 'running', \
-         ?5)",
-        params![flow, order.cause.as_str(), order.due.map(to_db), started, owner],
+        "INSERT INTO runs (flow, cause, due, started, outcome, owner, asked_by)
+         VALUES (?1, ?2, ?3, ?4, 'running', ?5, ?6)",
+        params![flow, order.cause.as_str(), order.due.map(to_db), started, owner, order.asked_by],
     )?;
     let id = tx.last_insert_rowid();
     if let Some(request) = order.request {
@@ -346,5 +346,6 @@ pub(super) fn run_of(row: &DbRow<'_>) -> rusqlite::Result<Run> {
         rows: row.get::<_, i64>(8)?.unsigned_abs(),
         mails: row.get::<_, i64>(9)?.unsigned_abs(),
         help: row.get(10)?,
+        asked_by: row.get(11)?,
     })
 }

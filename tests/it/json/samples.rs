@@ -76,6 +76,7 @@ fn flow() -> FlowView {
         on: true,
         enabled_in_file: true,
         off_by_command_since: Some(at()),
+        off_by: Some(text()),
         recurrence: text(),
         last_run: Some(run(1)),
         daemon_is_running: Some(true),
@@ -89,6 +90,7 @@ fn run<M>(mails: M) -> RunView<M> {
         run: 1,
         flow: text(),
         cause: text(),
+        asked_by: Some(text()),
         due: Some(at()),
         started: at(),
         ended: Some(at()),
@@ -159,6 +161,7 @@ fn mail() -> MailView {
         tries: 1,
         next_try: Some(at()),
         is_paced: true,
+        asked_by: Some(text()),
         recipients: vec![recipient],
     }
 }

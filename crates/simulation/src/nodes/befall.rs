@@ -104,7 +104,7 @@ impl Cluster {
             let state = self.world.lock();
             moment(state.now + state.hosts[host].offset)
         };
-        let left = state::at_once(self.world.store.add_request(request, now));
+        let left = state::at_once(self.world.store.add_request(request, state::WHO_ASKS, now));
         left.map(drop).map_err(|error| broken(&error.to_string()))
     }
 
