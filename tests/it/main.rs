@@ -108,4 +108,6 @@ mod upgrade;
 #[cfg(test)]
 mod which_file;
 #[cfg(test)]
+mod who_asks;
+#[cfg(test)]
 mod wrong_recipient;
