@@ -42,7 +42,7 @@ impl Process {
     async fn run_once(&self) {
         let engine = Engine::start_once(self.ctx.clone(), Arc::clone(&self.config)).await.unwrap();
         let order = RunOrder::new(Cause::Once, None);
-        let wanted = self.config.flows.values().map(|flow| (Arc::clone(flow), order)).collect();
+        let wanted = self.config.flows.values().map(|flow| (Arc::clone(flow), order.clone())).collect();
         let (_stop, stopping) = watch::channel(false);
         engine.run_now(wanted, stopping).await.unwrap();
     }
