@@ -10,7 +10,7 @@
 //! Values and decisions: [`flow`], [`schedule`], [`rows`], [`filter`], [`template`], [`planner`], [`outbox`],
 //! [`history`], [`stats`], [`alarm`], [`text`]. [`config`] turns flows.toml into them. [`store`] is the state, [`services`] are
 //! tables and mail servers, [`compose`] makes mails, [`engine`] does the work, [`daemon`] is the process
-//! around it, [`tasks`] are what commands do beside it, [`views`] are their JSON, and
+//! around it, [`tasks`] are what commands do beside it, [`views`] are their JSON, [`web`] is its page, and
 //! [`platform`] is the machine.
 //! `docs/development/architecture.md` has the invariants and who may use whom.
 
@@ -27,3 +27,4 @@ pub mod services;
 pub mod store;
 pub mod tasks;
 pub mod views;
+pub mod web;

@@ -286,6 +286,11 @@ fn config_of(
     (config, flows.broken, place)
 }
 
+/// The text of a file as it may be shown: what may be a secret is masked. `None` where it cannot be read.
+pub fn masked_text(path: &Path) -> Option<String> {
+    read(path, LARGEST).ok().map(|text| masked::masked(&text))
+}
+
 /// The text, and what is wrong with it as a text.
 fn text_of(path: &Path, largest: u64) -> Result<(String, Option<Finding>), Finding> {
     let failed = |error: std::io::Error| {

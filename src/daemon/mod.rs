@@ -4,6 +4,7 @@ mod change;
 mod drain;
 mod heartbeat;
 mod join;
+mod page;
 mod reload;
 mod status;
 mod supervisor;
@@ -20,6 +21,7 @@ use crate::engine::{Engine, RunContext};
 use crate::platform::clock::Clock;
 use crate::store::{Lock, Owner, StoreError};
 use heartbeat::Heartbeat;
+use page::Page;
 use supervisor::Supervisor;
 use trouble::Trouble;
 
@@ -60,6 +62,7 @@ struct Daemon {
     refused_since: Option<Timestamp>,
     heartbeat: Heartbeat,
     supervisor: Supervisor,
+    page: Page,
 }
 
 /// Runs until a signal stops it.
@@ -75,6 +78,7 @@ pub async fn run(loaded: Loaded, drive: Drive) -> Result<(), StoreError> {
         joined = join::joined(&clock, &config) => joined?,
         () = stopped(&mut signals) => return Ok(()),
     };
+    let page = Page::start(&engine);
     let mut daemon = Daemon {
         engine,
         is_out: false,
@@ -85,6 +89,7 @@ pub async fn run(loaded: Loaded, drive: Drive) -> Result<(), StoreError> {
         refused_since: None,
         heartbeat: Heartbeat::start(),
         supervisor: Supervisor::start(),
+        page,
     };
     daemon.say_ready();
     loop {
@@ -93,6 +98,7 @@ pub async fn run(loaded: Loaded, drive: Drive) -> Result<(), StoreError> {
                 Some(()) => {
                     let ticked = daemon.tick_or_lose_lease().await;
                     daemon.endure(ticked)?;
+                    daemon.page.tick(&daemon.engine);
                     daemon.notify_supervisor();
                 }
                 None => break,

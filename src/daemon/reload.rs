@@ -79,6 +79,7 @@ impl Daemon {
         let old = Arc::clone(self.engine.config());
         self.engine.reload(Arc::clone(&config)).await?;
         log_warnings(loaded.warnings);
+        self.page.follow(&self.engine);
         for change in change::between(&old, &config) {
             info!("{change}");
         }

@@ -3,6 +3,7 @@
 //! A view is made from what the store and the tasks know and holds nothing else; its fields are in the
 //! order in which they are printed. Keys are only added.
 
+pub mod api;
 pub mod check;
 pub mod erasure;
 pub mod flows;

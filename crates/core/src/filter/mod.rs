@@ -8,12 +8,15 @@ mod evaluate;
 mod hostile;
 mod lexer;
 mod parser;
+mod terms;
 #[cfg(test)]
 mod tests;
 
 use std::ops::Range;
 
 use jiff::Timestamp;
+
+pub use terms::{Relation, Term, TermValue};
 
 /// A parsed filter.
 #[derive(Debug, Clone, PartialEq)]

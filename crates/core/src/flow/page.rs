@@ -119,6 +119,15 @@ impl PageSettings {
         }
     }
 
+    /// Where it is found, in words.
+    pub fn at(&self) -> String {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        match &self.listen {
+            Listen::Tcp(address) => format!("{scheme}://{address}/"),
+            Listen::Unix(path) => format!("the socket {}", path.display()),
+        }
+    }
+
     /// Browsers speak TLS to it, by whomever.
     pub fn is_secure(&self) -> bool {
         self.tls.is_some() || self.proxy.is_some()

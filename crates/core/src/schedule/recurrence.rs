@@ -149,6 +149,11 @@ impl Recurrence {
         Ok(recurrence)
     }
 
+    /// As it was written.
+    pub fn schedule(&self) -> &Schedule {
+        &self.definition.schedule
+    }
+
     /// The zone in which the slots are counted.
     pub fn time_zone(&self) -> &TimeZone {
         &self.definition.time_zone

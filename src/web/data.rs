@@ -1,0 +1,143 @@
+//! What pages and the API show, read once for both.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::failure::Failure;
+use super::site::Site;
+use crate::config::{self, Level, Loaded};
+use crate::flow::Flow;
+use crate::stats::{DayRange, Tally};
+use crate::store::{OutboxEntry, OutboxFilter, RunFilter};
+use crate::tasks::doctor;
+use crate::tasks::flow_list::flow_list;
+use crate::tasks::health::Health;
+use crate::views::check::{CheckView, FindingView, ProblemView};
+use crate::views::flows::FlowView;
+use crate::views::health::HealthView;
+use crate::views::nodes::NodeView;
+use crate::views::runs::{RunDetailView, RunView};
+use crate::views::stats::{FlowStatsView, StatsView};
+
+/// The days that charts show.
+pub(super) const DAYS: u16 = 30;
+
+/// All flows.
+pub(super) async fn flows(site: &Site) -> Result<Vec<FlowView>, Failure> {
+    let store = site.store().await?;
+    let now = site.clock.now();
+    let known = flow_list(&site.loaded(), Some(&store)).await?;
+    Ok(known.iter().map(|(flow, known)| FlowView::new(flow, known, Some(true), now)).collect())
+}
+
+/// The flow of that name.
+pub(super) fn flow_of(loaded: &Loaded, name: &str) -> Result<Arc<Flow>, Failure> {
+    let flow = loaded.config.flows.get(name).cloned();
+    flow.ok_or_else(|| Failure::not_found("there is no flow of this name in flows.toml"))
+}
+
+/// Runs by day, of one flow or of all.
+pub(super) async fn stats(site: &Site, flow: Option<&str>, days: u16) -> Result<StatsView, Failure> {
+    let store = site.store().await?;
+    let config = site.config();
+    let zone = &config.settings.time_zone;
+    let range = DayRange::last(days, site.clock.now(), zone);
+    let names: Vec<String> = match flow {
+        Some(flow) => vec![flow.to_owned()],
+        None => config.flows.keys().cloned().collect(),
+    };
+    let mut total = Tally::default();
+    let mut flows = Vec::new();
+    for name in names {
+        let counted = range.count(&store.samples(&name, range.start()).await?);
+        total.merge(&counted.total);
+        flows.push(FlowStatsView::new(&name, &counted));
+    }
+    Ok(StatsView {
+        days,
+        time_zone: zone.iana_name().unwrap_or("UTC").to_owned(),
+        since: range.start(),
+        flows,
+        total: (&total).into(),
+    })
+}
+
+/// Runs, the newest first.
+pub(super) async fn runs(site: &Site, filter: RunFilter) -> Result<Vec<RunView>, Failure> {
+    let runs = site.store().await?.find_runs(filter).await?;
+    Ok(runs.iter().map(RunView::from).collect())
+}
+
+/// A run with its steps and mails.
+pub(super) async fn run(site: &Site, id: i64) -> Result<RunDetailView, Failure> {
+    let store = site.store().await?;
+    let none = || Failure::not_found(format!("there is no run {id}, or it is older than settings.history"));
+    let run = store.run(id).await?.ok_or_else(none)?;
+    let steps = store.steps(id).await?;
+    let mails = store.mails_of(id).await?;
+    Ok(RunDetailView::new(&run, &steps, &mails))
+}
+
+/// The mail of that number.
+pub(super) async fn mail(site: &Site, id: i64) -> Result<OutboxEntry, Failure> {
+    let found = site.store().await?.outbox(OutboxFilter::One(id)).await?.pop();
+    found.ok_or_else(|| {
+        Failure::not_found(format!("there is no mail {id}, or it is older than settings.history"))
+    })
+}
+
+/// What is wrong.
+pub(super) async fn health(site: &Site) -> Result<(HealthView, Health), Failure> {
+    let store = site.store().await?;
+    let health = Health::collect(&site.loaded(), &store, true, site.clock.now()).await?;
+    let mut reasons = health.reasons.clone();
+    if !site.signs.is_alive(site.clock.steady()) {
+        reasons.insert(
+            0,
+            "the daemon has not ticked for 30 seconds\n  see the log: journalctl -u leadflow".to_owned(),
+        );
+    }
+    Ok((HealthView::new(reasons, &health.alarms), health))
+}
+
+/// The machines that share the state.
+pub(super) async fn nodes(site: &Site) -> Result<Vec<NodeView>, Failure> {
+    let digest = site.config().digest.clone();
+    let nodes = site.store().await?.nodes().await?;
+    Ok(nodes.into_iter().map(|node| NodeView::new(node, &digest)).collect())
+}
+
+/// A moment that somebody has written: a day or a minute of the zone, or a moment with its zone.
+pub(super) fn moment_of(text: &str, site: &Site) -> Result<Option<Timestamp>, Failure> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let zone = site.config().settings.time_zone.clone();
+    let parsed = text.parse::<Timestamp>().ok().or_else(|| {
+        let date_time = text
+            .parse::<jiff::civil::DateTime>()
+            .or_else(|_| text.parse::<jiff::civil::Date>().map(|date| date.at(0, 0, 0, 0)));
+        Some(date_time.ok()?.to_zoned(zone).ok()?.timestamp())
+    });
+    let help = "write 2026-11-20, 2026-11-20T08:00 or 2026-11-20T08:00:00Z";
+    parsed.map(Some).ok_or_else(|| Failure::bad_request("this is not a valid moment").with_help(help))
+}
+
+/// flows.toml as it is now, and what it names; no server is asked.
+pub(super) async fn check(site: &Site) -> Result<CheckView, Failure> {
+    let path = site.config().path.clone();
+    let checked = tokio::task::spawn_blocking(move || config::check(&path)).await;
+    let checked = checked.map_err(|_| Failure::no_state())?;
+    let (problems, findings) = match &checked {
+        Ok(loaded) => (loaded.warnings.as_slice(), doctor::glance(&loaded.config, &site.clock).await),
+        Err(report) => (report.problems.as_slice(), Vec::new()),
+    };
+    let is_well = |problem: &config::Problem| problem.level != Level::Error;
+    Ok(CheckView {
+        ok: problems.iter().all(is_well) && findings.iter().all(doctor::Finding::is_well),
+        problems: problems.iter().map(ProblemView::from).collect(),
+        findings: findings.iter().map(FindingView::from).collect(),
+    })
+}

@@ -1,0 +1,121 @@
+//! One connection: its bounds, and what passes over it.
+
+use std::convert::Infallible;
+use std::io;
+use std::pin::Pin;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tower::ServiceExt as _;
+
+use super::listener::Peer;
+
+/// What connections may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// At the same time.
+    pub(super) connections: usize,
+    /// Until the head of a request is whole, from the end of the one before.
+    head: Duration,
+    /// Of the head, in bytes.
+    head_bytes: usize,
+    /// Lines of the head.
+    headers: usize,
+    /// From the first byte to the last.
+    whole: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 256,
+            head: Duration::from_secs(15),
+            head_bytes: 32 << 10,
+            headers: 64,
+            whole: Duration::from_mins(10),
+        }
+    }
+}
+
+/// Serves one connection to its end.
+pub(super) async fn serve(
+    stream: Stream,
+    peer: Peer,
+    app: Router,
+    limits: Limits,
+    mut ended: watch::Receiver<()>,
+) {
+    let Ok(Ok(stream)) = timeout(limits.head, stream.shaken()).await else { return };
+    let service = service_fn(move |request: Request<Incoming>| {
+        let app = app.clone();
+        async move {
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(peer);
+            match app.oneshot(request).await {
+                Ok(response) => Ok::<_, Infallible>(response),
+                Err(never) => match never {},
+            }
+        }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head)
+        .max_buf_size(limits.head_bytes)
+        .max_headers(limits.headers)
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    let over = tokio::time::sleep(limits.whole);
+    tokio::pin!(over);
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        () = &mut over => {}
+        _ = ended.changed() => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    let _ = timeout(limits.head, connection).await;
+}
+
+/// Bytes to and from a peer.
+pub(super) struct Stream {
+    plain: Duplex,
+    tls: Option<TlsAcceptor>,
+}
+
+type Duplex = Pin<Box<dyn ReadWrite>>;
+
+/// What is read from and written to.
+trait ReadWrite: AsyncRead + AsyncWrite + Send {}
+impl<T: AsyncRead + AsyncWrite + Send> ReadWrite for T {}
+
+impl Stream {
+    pub(super) fn tcp(stream: TcpStream) -> Self {
+        Self { plain: Box::pin(stream), tls: None }
+    }
+
+    pub(super) fn unix(stream: UnixStream) -> Self {
+        Self { plain: Box::pin(stream), tls: None }
+    }
+
+    pub(super) fn with_tls(self, tls: Option<TlsAcceptor>) -> Self {
+        Self { tls, ..self }
+    }
+
+    /// With TLS spoken, where it is to be.
+    async fn shaken(self) -> io::Result<Duplex> {
+        match self.tls {
+            Some(tls) => Ok(Box::pin(tls.accept(self.plain).await?)),
+            None => Ok(self.plain),
+        }
+    }
+}
