@@ -36,8 +36,6 @@ pub(in crate::store) enum Failure {
     Authorities(Advice),
     /// The system has no authorities.
     NoAuthorities,
-    /// The schema cannot be brought on.
-    Migration(refinery::Error),
     /// What stands in the database is not for this program.
     Refused {
         /// What it is.
@@ -120,7 +118,6 @@ impl Failure {
                 "there are no authorities to trust",
                 "install the system's certificates (package ca-certificates), or set `settings.postgres.ca_file`",
             ),
-            Self::Migration(error) => of_migration(&error, &place),
             Self::Refused { what, help } => Verdict::new(Kind::Refused, what, help),
         };
         let place = place.in_words();
@@ -141,19 +138,6 @@ impl Place {
 
 fn or_settings(help: Option<String>) -> String {
     help.unwrap_or_else(|| "correct `settings.postgres`".to_owned())
-}
-
-fn of_migration(error: &refinery::Error, place: &Place) -> Verdict {
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref::<tokio_postgres::Error>() {
-            return of_database(error, place);
-        }
-        cause = error.source();
-    }
-    let what =
-        format!("cannot bring its tables to this version: {}", foreign::line(&error.to_string(), SHOWN));
-    Verdict::new(Kind::Refused, what, "put a backup of the database in its place")
 }
 
 fn of_database(error: &tokio_postgres::Error, place: &Place) -> Verdict {

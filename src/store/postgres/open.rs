@@ -2,8 +2,6 @@
 
 use std::fmt::Write as _;
 
-use refinery::{Migration, Runner};
-
 use super::connect::SESSION;
 use super::failure::{create_schema, quoted};
 use super::{Client, Failure, execute, maybe_row, row};
@@ -12,13 +10,15 @@ use crate::store::copy::{TABLES, Table};
 /// The schema of this version.
 const SCHEMA: i32 = 2;
 
-pub(super) const MIGRATIONS: [(&str, &str); SCHEMA as usize] = [
-    ("V1__state", include_str!("migrations/V1__state.sql")),
-    ("V2__asked_by", include_str!("migrations/V2__asked_by.sql")),
-];
+/// What leads from one schema to the next, and its name.
+pub(super) const MIGRATIONS: [(&str, &str); SCHEMA as usize] =
+    [("state", include_str!("migrations/1.sql")), ("asked_by", include_str!("migrations/2.sql"))];
 
-/// What the library keeps its versions in.
+/// What the versions are kept in. Its name and form are those of the library that the first releases used.
 const HISTORY: &str = "refinery_schema_history";
+pub(super) const HISTORY_TABLE: &str =
+    "CREATE TABLE IF NOT EXISTS refinery_schema_history (version int4 PRIMARY KEY,
+    name varchar(255), applied_on varchar(255), checksum varchar(255))";
 
 /// Tables that every schema has, and hardly another program.
 const OURS: [&str; 4] = ["flows", "keys", "mails", "recipients"];
@@ -84,15 +84,17 @@ impl Client {
         Ok(self.batch_execute(&format!("BEGIN; {statements}; ROLLBACK")).await?)
     }
 
+    /// Each in a transaction, with its line in the history.
     async fn apply_migrations(&mut self) -> Result<(), Failure> {
-        let migration = |(name, text): &(&str, &str)| Migration::unapplied(name, text);
-        let migrations: Vec<_> =
-            MIGRATIONS.iter().map(migration).collect::<Result<_, _>>().map_err(Failure::Migration)?;
-        Runner::new(&migrations)
-            .set_abort_missing(false)
-            .run_async(&mut ***self)
-            .await
-            .map_err(Failure::Migration)?;
+        self.batch_execute(HISTORY_TABLE).await?;
+        let made = self.schema().await?.unwrap_or_default();
+        for (version, (name, text)) in (1..).zip(MIGRATIONS).filter(|(version, _)| *version > made) {
+            let change = self.transaction().await?;
+            change.batch_execute(text).await?;
+            let line = "INSERT INTO refinery_schema_history (version, name, applied_on) VALUES ($1, $2, now()::text)";
+            change.execute(line, &[&version, &name]).await?;
+            change.commit().await?;
+        }
         Ok(())
     }
 
@@ -117,8 +119,9 @@ impl Client {
     /// That no other program has tables of these names.
     async fn check_is_free(&mut self) -> Result<(), Failure> {
         let ask = "SELECT relname::text FROM pg_class WHERE relnamespace = current_schema()::regnamespace
-            AND relname = ANY ($1) LIMIT 1";
-        let Some(found) = maybe_row(self, ask, &[&OURS.as_slice()]).await? else { return Ok(()) };
+            AND relname = ANY ($1) AND to_regclass($2) IS NULL LIMIT 1";
+        // Another process may have begun to make them since there was no history.
+        let Some(found) = maybe_row(self, ask, &[&OURS.as_slice(), &HISTORY]).await? else { return Ok(()) };
         let table: String = found.get(0);
         Err(Failure::Refused {
             what: format!("it has a table `{table}` of another program"),
