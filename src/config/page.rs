@@ -89,7 +89,7 @@ fn check(section: &Section<'_>, page: &PageSettings, is_anybody: bool) {
         problems.error(
             at("listen"),
             format!(
-                "`{}` stands for every address of this machine, and [settings.page] has no `hosts`",
+                "`{}` means every address of this machine, and [settings.page] has no `hosts`",
                 address.ip()
             ),
             help,

@@ -114,7 +114,7 @@ fn hash(section: &Section<'_>, name: &str) -> Option<[u8; 32]> {
     let found = passwords::parse_token_hash(written.get_ref());
     if found.is_none() && written.get_ref().starts_with(passwords::TOKEN_START) {
         let help = format!(
-            "whoever has read the file has it: make another one, {command}, and write the hash that it prints"
+            "everybody who has read the file has it: make another one, {command}, and write the hash that it prints"
         );
         section.problems.error(written.span(), "`hash` has the token itself", help);
     } else if found.is_none() {
