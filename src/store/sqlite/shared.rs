@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::sync::oneshot;
+
 use super::in_place::OpenFiles;
 use super::{Database, Failure, LogChanges};
 use crate::platform::blocking::{Runner, Worker};
@@ -68,6 +70,17 @@ impl Shared {
         &self,
         operation: impl FnOnce(&mut Database) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, StoreError> {
+        let (give, mut given) = oneshot::channel();
+        let operation = move |database: &mut Database| {
+            let _ = give.send(operation(database)?);
+            Ok(())
+        };
+        self.do_one(Box::new(operation)).await?;
+        given.try_recv().map_err(|_| StoreError::Stopped)
+    }
+
+    /// As [`Shared::call`], without a result: what is the same for all operations is in the program once.
+    async fn do_one(&self, operation: Operation) -> Result<(), StoreError> {
         if self.worker.runner().is_state_busy() {
             return Err(StoreError::busy());
         }
@@ -93,3 +106,6 @@ impl Shared {
         if self.worker.runner().is_answer_lost() { Err(StoreError::busy()) } else { result }
     }
 }
+
+/// Keeps its result for who has asked for it.
+type Operation = Box<dyn FnOnce(&mut Database) -> Result<(), Failure> + Send>;
