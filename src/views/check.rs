@@ -7,6 +7,7 @@ use crate::tasks::doctor::Finding;
 
 /// What was found of flows.toml and, at the servers, of what it names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct CheckView {
     /// Nothing is wrong.
     pub ok: bool,
@@ -18,6 +19,7 @@ pub struct CheckView {
 
 /// A problem of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct ProblemView {
     /// `error`, `warning` or `note`.
     pub severity: &'static str,
@@ -35,6 +37,7 @@ pub struct ProblemView {
 
 /// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct FindingView {
     /// The flow or connection.
     pub about: String,

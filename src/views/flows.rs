@@ -9,6 +9,7 @@ use crate::tasks::flow_list::ListedFlow;
 
 /// A flow of flows.toml and its state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct FlowView {
     /// Its name.
     pub flow: String,

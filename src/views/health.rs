@@ -7,6 +7,7 @@ use crate::alarm::Alarm;
 
 /// Whether all is well.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct HealthView {
     /// Nothing is failing, late or held, and a daemon runs.
     pub ok: bool,
@@ -18,6 +19,7 @@ pub struct HealthView {
 
 /// Something that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct AlarmView {
     /// The word of its kind.
     pub kind: &'static str,

@@ -10,6 +10,7 @@ use crate::tasks::leads::{LeadProof, LeadState, ProofStep};
 
 /// A row of `lead list`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct LeadRowView {
     /// As the table has it.
     pub partition_key: String,
@@ -29,6 +30,7 @@ pub struct LeadRowView {
 
 /// `lead show`: the proof of one lead.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct LeadProofView {
     /// As it was typed.
     pub key: String,
@@ -40,6 +42,7 @@ pub struct LeadProofView {
 
 /// A row of the table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct RowView {
     /// As the table has it.
     pub timestamp: String,
@@ -49,6 +52,7 @@ pub struct RowView {
 
 /// A run that has read a row, and the mail that carried it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct ProvenanceView {
     /// The run.
     pub run: RunOrNumberView,
@@ -58,6 +62,7 @@ pub struct ProvenanceView {
 
 /// A run, or what is left of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(untagged)]
 pub enum RunOrNumberView {
     /// It is in the history.
@@ -71,6 +76,7 @@ pub enum RunOrNumberView {
 
 /// The fields of a lead.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct LeadView {
     /// Of the customer.
     pub first_name: Option<String>,
@@ -114,6 +120,7 @@ pub struct LeadView {
 
 /// A column that no field shows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct OtherView {
     /// Its name.
     pub name: String,

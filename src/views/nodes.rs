@@ -7,6 +7,7 @@ use crate::store::{NewNode, NodeRecord};
 
 /// A machine that shares the state, or a command that works on it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct NodeView {
     /// Its name.
     pub node: String,

@@ -8,6 +8,7 @@ use crate::store::{MessageRecord, OutboxEntry};
 
 /// A mail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct MailView {
     /// Its number.
     pub mail: i64,
@@ -35,6 +36,7 @@ pub struct MailView {
 
 /// A recipient of a mail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct RecipientView {
     /// The address alone.
     pub address: String,
@@ -48,6 +50,7 @@ pub struct RecipientView {
 
 /// A mail and where it comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct OutboxMailView {
     /// The mail.
     #[serde(flatten)]

@@ -10,6 +10,7 @@ use crate::store::MessageRecord;
 
 /// A run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct RunView<M = u64> {
     /// Its number.
     pub run: i64,
@@ -39,6 +40,7 @@ pub struct RunView<M = u64> {
 
 /// A run with its steps and its mails.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct RunDetailView {
     /// The run.
     #[serde(flatten)]
@@ -49,6 +51,7 @@ pub struct RunDetailView {
 
 /// A step of a run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct StepView {
     /// Its name.
     pub step: String,

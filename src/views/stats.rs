@@ -8,6 +8,7 @@ use crate::stats::{Days, Tally};
 
 /// Runs counted by day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct StatsView {
     /// How many, today among them.
     pub days: u16,
@@ -23,6 +24,7 @@ pub struct StatsView {
 
 /// The runs of a flow by day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct FlowStatsView {
     /// Its name.
     pub flow: String,
@@ -34,6 +36,7 @@ pub struct FlowStatsView {
 
 /// The runs of a day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct DayView {
     /// The day.
     pub day: Date,
@@ -44,6 +47,7 @@ pub struct DayView {
 
 /// Runs counted together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct TallyView {
     /// All of them.
     pub runs: u64,

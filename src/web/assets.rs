@@ -1,9 +1,9 @@
 //! The files of the page, which are part of the program.
 
-use axum::extract::Path;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 
+use super::extract::Path;
 use super::failure::Failure;
 
 /// A file that browsers may keep: its path changes with the version.

@@ -101,19 +101,24 @@ pub(super) async fn health(site: &Site) -> Result<(HealthView, Health), Failure>
     Ok((HealthView::new(reasons, &health.alarms), health))
 }
 
-/// The machines that share the state.
+/// The machines that share the state; none where it is in the state folder.
 pub(super) async fn nodes(site: &Site) -> Result<Vec<NodeView>, Failure> {
-    let digest = site.config().digest.clone();
+    let config = site.config();
+    if config.settings.postgres.is_none() {
+        return Ok(Vec::new());
+    }
     let nodes = site.store().await?.nodes().await?;
-    Ok(nodes.into_iter().map(|node| NodeView::new(node, &digest)).collect())
+    Ok(nodes.into_iter().map(|node| NodeView::new(node, &config.digest)).collect())
+}
+
+/// A moment that a form has a field for; `None` where the field is empty.
+pub(super) fn moment_of(field: &str, site: &Site) -> Result<Option<Timestamp>, Failure> {
+    let text = field.trim();
+    if text.is_empty() { Ok(None) } else { moment(text, site).map(Some) }
 }
 
 /// A moment that somebody has written: a day or a minute of the zone, or a moment with its zone.
-pub(super) fn moment_of(text: &str, site: &Site) -> Result<Option<Timestamp>, Failure> {
-    let text = text.trim();
-    if text.is_empty() {
-        return Ok(None);
-    }
+pub(super) fn moment(text: &str, site: &Site) -> Result<Timestamp, Failure> {
     let zone = site.config().settings.time_zone.clone();
     let parsed = text.parse::<Timestamp>().ok().or_else(|| {
         let date_time = text
@@ -122,7 +127,7 @@ pub(super) fn moment_of(text: &str, site: &Site) -> Result<Option<Timestamp>, Fa
         Some(date_time.ok()?.to_zoned(zone).ok()?.timestamp())
     });
     let help = "write 2026-11-20, 2026-11-20T08:00 or 2026-11-20T08:00:00Z";
-    parsed.map(Some).ok_or_else(|| Failure::bad_request("this is not a valid moment").with_help(help))
+    parsed.ok_or_else(|| Failure::bad_request("this is not a valid moment").with_help(help))
 }
 
 /// flows.toml as it is now, and what it names; no server is asked.

@@ -37,6 +37,11 @@ impl Failure {
         Self::new(StatusCode::BAD_REQUEST, what)
     }
 
+    /// A part of the request is not what it is to be.
+    pub(super) fn unread(part: &str, status: StatusCode, why: &str) -> Self {
+        Self::new(status, format!("the {part} of the request cannot be read: {why}"))
+    }
+
     /// It cannot be done now, or not any more.
     pub(super) fn conflict(what: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, what)

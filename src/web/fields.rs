@@ -32,7 +32,7 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
         let frame = request.extensions().get::<Frame>().cloned().ok_or_else(Failure::no_state)?;
         let form = Form::<BTreeMap<String, String>>::from_request(request, state).await;
         let Form(fields) =
-            form.map_err(|rejection| Failure::new(rejection.status(), "this form cannot be read"))?;
+            form.map_err(|rejection| Failure::unread("form", rejection.status(), &rejection.body_text()))?;
         let token = fields.get(FORM_TOKEN).map(String::as_str).unwrap_or_default();
         // Who has not signed in has no token, and may do nothing that needs one.
         if token != frame.visitor.form_token {

@@ -8,6 +8,7 @@ mod actions;
 mod api;
 mod assets;
 mod data;
+mod extract;
 mod failure;
 mod fields;
 mod frame;

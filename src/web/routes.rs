@@ -42,7 +42,7 @@ pub(super) fn app(site: Arc<Site>) -> Router {
         .nest("/api/v1", api::routes())
         .fallback(async || Failure::not_found("there is no such page"))
         .method_not_allowed_fallback(async || {
-            Failure::new(axum::http::StatusCode::METHOD_NOT_ALLOWED, "this page does not take that")
+            Failure::new(axum::http::StatusCode::METHOD_NOT_ALLOWED, "this path does not have this method")
         })
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .layer(from_fn_with_state(Arc::clone(&site), guard::guard))

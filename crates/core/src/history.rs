@@ -101,6 +101,11 @@ impl Cause {
         CAUSES.iter().find(|(cause, _)| *cause == self).map_or("", |(_, word)| word)
     }
 
+    /// Every cause.
+    pub fn all() -> [Self; 6] {
+        CAUSES.map(|(cause, _)| cause)
+    }
+
     /// The cause of that word.
     pub fn parse(word: &str) -> Option<Self> {
         CAUSES.iter().find(|(_, known)| *known == word).map(|(cause, _)| *cause)

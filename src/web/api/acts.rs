@@ -1,118 +1,166 @@
-//! What programs ask the daemon to do. A cookie is not enough for it: another site could use it.
+//! What programs ask the daemon to do.
 
 use std::sync::Arc;
 
-use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use jiff::Timestamp;
 use serde::Deserialize;
 
+use super::callers::Operator;
 use super::{json, json_with};
 use crate::history::{Cause, RowRange};
 use crate::store::Request;
 use crate::views::api::PerformedView;
-use crate::web::access::Way;
+use crate::web::access::Visitor;
 use crate::web::actions::{self, Performed, perform};
 use crate::web::data;
+use crate::web::extract::{Json, Path};
 use crate::web::failure::Failure;
-use crate::web::frame::Frame;
 use crate::web::site::Site;
 
 type Answer = Result<Response, Failure>;
 
-fn needs_token(frame: &Frame) -> Result<(), Failure> {
-    if frame.visitor.way == Way::Token {
-        return frame.needs_operator();
-    }
-    let help = "`leadflow page token` makes one; send it as Authorization: Bearer TOKEN";
-    Err(Failure::new(StatusCode::UNAUTHORIZED, "this needs a token").with_help(help))
-}
-
-async fn asked(site: &Site, frame: &Frame, request: Request) -> Answer {
-    Ok(match perform(site, &frame.visitor, request).await? {
+async fn asked(site: &Site, by: &Visitor, request: Request) -> Answer {
+    Ok(match perform(site, by, request).await? {
         Performed::Done => json(&PerformedView { state: "done", run: None }),
         Performed::Run(run) => json(&PerformedView { state: "begun", run: Some(run) }),
         Performed::Pending => json_with(StatusCode::ACCEPTED, &PerformedView { state: "queued", run: None }),
     })
 }
 
-pub(super) async fn run(State(site): State<Arc<Site>>, frame: Frame, Path(flow): Path<String>) -> Answer {
-    needs_token(&frame)?;
+/// Runs a flow now, as `leadflow trigger` does.
+///
+/// The answer comes when the run has begun; GET /api/v1/runs/RUN says what becomes of it.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/flows/{flow}/run", responses((status = 200, body = PerformedView)), security(("token" = []))
+))]
+pub(super) async fn run_flow(
+    State(site): State<Arc<Site>>,
+    Operator(by): Operator,
+    Path(flow): Path<String>,
+) -> Answer {
     data::flow_of(&site.loaded(), &flow)?;
-    asked(&site, &frame, actions::run_of(&flow)).await
+    asked(&site, &by, actions::run_of(&flow)).await
 }
 
-pub(super) async fn on(State(site): State<Arc<Site>>, frame: Frame, Path(flow): Path<String>) -> Answer {
-    needs_token(&frame)?;
+/// Turns a flow on, as `leadflow on` does.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/flows/{flow}/on", responses((status = 200, body = PerformedView)), security(("token" = []))
+))]
+pub(super) async fn turn_flow_on(
+    State(site): State<Arc<Site>>,
+    Operator(by): Operator,
+    Path(flow): Path<String>,
+) -> Answer {
     data::flow_of(&site.loaded(), &flow)?;
-    asked(&site, &frame, Request::On(flow)).await
+    asked(&site, &by, Request::On(flow)).await
 }
 
-pub(super) async fn off(State(site): State<Arc<Site>>, frame: Frame, Path(flow): Path<String>) -> Answer {
-    needs_token(&frame)?;
+/// Turns a flow off until it is turned on again, as `leadflow off` does.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/flows/{flow}/off", responses((status = 200, body = PerformedView)), security(("token" = []))
+))]
+pub(super) async fn turn_flow_off(
+    State(site): State<Arc<Site>>,
+    Operator(by): Operator,
+    Path(flow): Path<String>,
+) -> Answer {
     data::flow_of(&site.loaded(), &flow)?;
-    asked(&site, &frame, Request::Off(flow)).await
+    asked(&site, &by, Request::Off(flow)).await
 }
 
 /// Which rows of the past.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub(super) struct ReplayRange {
+    /// Rows that were written later than this.
     from: Timestamp,
+    /// And not later than this; it is later than `from`.
     to: Timestamp,
     /// Also rows that were mailed.
     #[serde(default)]
     again: bool,
 }
 
-pub(super) async fn replay(
+/// Mails rows of a past range, as `leadflow replay` does.
+///
+/// The watermark does not move.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/flows/{flow}/replay", request_body = ReplayRange, responses((status = 200, body = PerformedView)),
+    security(("token" = []))
+))]
+pub(super) async fn replay_flow(
     State(site): State<Arc<Site>>,
-    frame: Frame,
+    Operator(by): Operator,
     Path(flow): Path<String>,
     Json(ReplayRange { from, to, again }): Json<ReplayRange>,
 ) -> Answer {
-    needs_token(&frame)?;
     data::flow_of(&site.loaded(), &flow)?;
     if from >= to {
         return Err(Failure::bad_request("the begin of the range is not before its end"));
     }
     let range = RowRange::Replay { from, to, again };
-    asked(&site, &frame, Request::Run { flow, cause: Cause::Replay, range }).await
+    asked(&site, &by, Request::Run { flow, cause: Cause::Replay, range }).await
 }
 
 /// Of a run of the past.
 #[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub(super) struct Resubmit {
     /// Also rows that were mailed.
     #[serde(default)]
     again: bool,
 }
 
-pub(super) async fn resubmit(
+/// Runs the window of a past run again and mails what it missed, as `leadflow resubmit` does.
+///
+/// The watermark does not move.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/runs/{run}/resubmit", request_body = Resubmit, responses((status = 200, body = PerformedView)),
+    security(("token" = []))
+))]
+pub(super) async fn resubmit_run(
     State(site): State<Arc<Site>>,
-    frame: Frame,
+    Operator(by): Operator,
     Path(run): Path<i64>,
     Json(Resubmit { again }): Json<Resubmit>,
 ) -> Answer {
-    needs_token(&frame)?;
     let request = actions::resubmit_of(&site, run, again).await?;
-    asked(&site, &frame, request).await
+    asked(&site, &by, request).await
 }
 
-pub(super) async fn retry_all(State(site): State<Arc<Site>>, frame: Frame) -> Answer {
-    needs_token(&frame)?;
-    asked(&site, &frame, Request::Retry(None)).await
+/// Tries every waiting and held mail again, as `leadflow outbox retry` does.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/outbox/retry", responses((status = 200, body = PerformedView)), security(("token" = []))
+))]
+pub(super) async fn retry_mails(State(site): State<Arc<Site>>, Operator(by): Operator) -> Answer {
+    asked(&site, &by, Request::Retry(None)).await
 }
 
-pub(super) async fn retry(State(site): State<Arc<Site>>, frame: Frame, Path(mail): Path<i64>) -> Answer {
-    needs_token(&frame)?;
+/// Tries a waiting or held mail again.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/mails/{mail}/retry", responses((status = 200, body = PerformedView)), security(("token" = []))
+))]
+pub(super) async fn retry_mail(
+    State(site): State<Arc<Site>>,
+    Operator(by): Operator,
+    Path(mail): Path<i64>,
+) -> Answer {
     let request = actions::retry_of(&site, mail).await?;
-    asked(&site, &frame, request).await
+    asked(&site, &by, request).await
 }
 
-pub(super) async fn drop_mail(State(site): State<Arc<Site>>, frame: Frame, Path(mail): Path<i64>) -> Answer {
-    needs_token(&frame)?;
+/// Drops a mail: it is not sent to those who do not have it yet.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/mails/{mail}/drop", responses((status = 200, body = PerformedView)), security(("token" = []))
+))]
+pub(super) async fn drop_mail(
+    State(site): State<Arc<Site>>,
+    Operator(by): Operator,
+    Path(mail): Path<i64>,
+) -> Answer {
     let request = actions::drop_of(&site, mail).await?;
-    asked(&site, &frame, request).await
+    asked(&site, &by, request).await
 }

@@ -1,6 +1,9 @@
 //! The same for programs: the JSON of `docs/json.md`, by tokens.
 
 mod acts;
+mod callers;
+#[cfg(test)]
+mod describe;
 mod document;
 mod reads;
 
@@ -9,7 +12,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use serde::Serialize;
 
 use super::failure::Failure;
@@ -19,6 +22,7 @@ use crate::views::api::FailureView;
 
 /// Before every path of it.
 const ROOT: &str = "/api/v1/";
+const HOW_TO_SIGN_IN: &str = "`leadflow page token` makes a token; send it as Authorization: Bearer TOKEN";
 
 /// Whether a path is one of it.
 pub(super) fn is_of(path: &str) -> bool {
@@ -31,28 +35,34 @@ pub(super) fn is_for_all(path: &str) -> bool {
 }
 
 pub(super) fn routes() -> Router<Arc<Site>> {
-    Router::new()
-        .route("/openapi.json", get(document::openapi))
-        .route("/flows", get(reads::flows))
-        .route("/flows/{flow}", get(reads::flow))
-        .route("/stats", get(reads::stats))
-        .route("/runs", get(reads::runs))
-        .route("/runs/{run}", get(reads::run))
-        .route("/outbox", get(reads::outbox))
-        .route("/mails/{mail}", get(reads::mail))
-        .route("/leads/search", post(reads::leads))
-        .route("/leads/proof", post(reads::lead))
-        .route("/health", get(reads::health))
-        .route("/nodes", get(reads::nodes))
-        .route("/check", get(reads::check))
-        .route("/flows/{flow}/run", post(acts::run))
-        .route("/flows/{flow}/on", post(acts::on))
-        .route("/flows/{flow}/off", post(acts::off))
-        .route("/flows/{flow}/replay", post(acts::replay))
-        .route("/runs/{run}/resubmit", post(acts::resubmit))
-        .route("/outbox/retry", post(acts::retry_all))
-        .route("/mails/{mail}/retry", post(acts::retry))
-        .route("/mails/{mail}/drop", post(acts::drop_mail))
+    table().into_iter().fold(Router::new(), |router, (path, methods)| router.route(path, methods))
+}
+
+/// Every path and what answers it; the tests hold the description against it.
+fn table() -> [(&'static str, MethodRouter<Arc<Site>>); 21] {
+    [
+        ("/openapi.json", get(document::openapi)),
+        ("/flows", get(reads::flows)),
+        ("/flows/{flow}", get(reads::flow)),
+        ("/stats", get(reads::stats)),
+        ("/runs", get(reads::runs)),
+        ("/runs/{run}", get(reads::run)),
+        ("/outbox", get(reads::outbox)),
+        ("/mails/{mail}", get(reads::mail)),
+        ("/leads/search", post(reads::search_leads)),
+        ("/leads/proof", post(reads::prove_lead)),
+        ("/health", get(reads::health)),
+        ("/nodes", get(reads::nodes)),
+        ("/check", get(reads::check)),
+        ("/flows/{flow}/run", post(acts::run_flow)),
+        ("/flows/{flow}/on", post(acts::turn_flow_on)),
+        ("/flows/{flow}/off", post(acts::turn_flow_off)),
+        ("/flows/{flow}/replay", post(acts::replay_flow)),
+        ("/runs/{run}/resubmit", post(acts::resubmit_run)),
+        ("/outbox/retry", post(acts::retry_mails)),
+        ("/mails/{mail}/retry", post(acts::retry_mail)),
+        ("/mails/{mail}/drop", post(acts::drop_mail)),
+    ]
 }
 
 /// A value as JSON. Whatever others have written into it has no secret and nothing that moves a cursor.
@@ -70,9 +80,11 @@ fn json_with(status: StatusCode, value: &impl Serialize) -> Response {
 
 /// Why a request is not answered as it was asked.
 pub(super) fn failure(failure: &Failure) -> Response {
-    let view = FailureView { message: failure.message.clone(), help: failure.help.clone() };
+    let needs_token = failure.status == StatusCode::UNAUTHORIZED;
+    let help = failure.help.clone().or_else(|| needs_token.then(|| HOW_TO_SIGN_IN.to_owned()));
+    let view = FailureView { message: failure.message.clone(), help };
     let mut response = json_with(failure.status, &view);
-    if failure.status == StatusCode::UNAUTHORIZED {
+    if needs_token {
         response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     if let Some(seconds) = failure.retry_after {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use jiff::Timestamp;
 use maud::{Markup, html};
@@ -17,6 +17,7 @@ use crate::tasks::preview::{self, Rows};
 use crate::tasks::replay;
 use crate::web::actions::{self, Performed, perform};
 use crate::web::data;
+use crate::web::extract::{Path, Query};
 use crate::web::failure::Failure;
 use crate::web::fields::Fields;
 use crate::web::frame::Frame;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::response::Response;
 use jiff::SignedDuration;
 use maud::{Markup, html};
@@ -12,6 +12,7 @@ use super::runs::{RunQuery, filters, older};
 use crate::views::flows::FlowView;
 use crate::views::stats::DayView;
 use crate::web::data;
+use crate::web::extract::{Path, Query};
 use crate::web::failure::Failure;
 use crate::web::frame::Frame;
 use crate::web::parts::chart::{Series, chart};

@@ -27,7 +27,7 @@ pub(in crate::web) async fn health(State(site): State<Arc<Site>>, frame: Frame) 
         (flows(&frame, &site, &health))
         h2 { (frame.t("Mail connections", "메일 연결")) }
         (connections(&frame, &site, &health))
-        @if nodes.len() > 1 || site.config().settings.postgres.is_some() {
+        @if !nodes.is_empty() {
             h2 { (frame.t("Machines", "컴퓨터")) }
             (machines(&frame, &nodes))
         }

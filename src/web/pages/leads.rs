@@ -4,7 +4,7 @@ use std::io::{self, BufWriter, Write};
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 use maud::{Markup, html};
@@ -19,6 +19,7 @@ use crate::tasks::lead_export::{LeadExport, LeadExportError, LeadExportFormat, L
 use crate::tasks::leads::{LeadError, LeadList, open_table};
 use crate::views::leads::{LeadRowView, LeadView};
 use crate::web::data;
+use crate::web::extract::Query;
 use crate::web::failure::Failure;
 use crate::web::fields::Fields;
 use crate::web::frame::Frame;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 use maud::{Markup, html};
@@ -13,6 +13,7 @@ use crate::store::{OutboxEntry, OutboxFilter};
 use crate::views::outbox::MailView;
 use crate::views::preview::MessageView;
 use crate::web::data;
+use crate::web::extract::Path;
 use crate::web::failure::Failure;
 use crate::web::frame::Frame;
 use crate::web::parts::layout::{Section, page};

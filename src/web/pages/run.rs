@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use maud::{Markup, html};
 
 use crate::views::outbox::MailView;
 use crate::web::data;
+use crate::web::extract::Path;
 use crate::web::failure::Failure;
 use crate::web::frame::Frame;
 use crate::web::parts::layout::{Section, page};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::Response;
 use maud::{Markup, html};
 use serde::Deserialize;
@@ -11,6 +11,7 @@ use crate::history::Outcome;
 use crate::store::RunFilter;
 use crate::views::runs::RunView;
 use crate::web::data;
+use crate::web::extract::Query;
 use crate::web::failure::Failure;
 use crate::web::frame::Frame;
 use crate::web::parts::layout::{Section, page};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Extension, Form, Query, State};
+use axum::extract::{Extension, Form, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use maud::html;
@@ -14,6 +14,7 @@ use tracing::{info, warn};
 use crate::flow::{PageUser, PasswordHash};
 use crate::platform::{passwords, secrets};
 use crate::web::access::{COOKIE_LASTS, SESSION_COOKIE, cookie, set_cookie};
+use crate::web::extract::Query;
 use crate::web::failure::Failure;
 use crate::web::fields::Fields;
 use crate::web::frame::Frame;

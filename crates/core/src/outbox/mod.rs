@@ -149,10 +149,14 @@ impl RecipientState {
         }
     }
 
+    /// Every state.
+    pub fn all() -> [Self; 5] {
+        [Self::Waiting, Self::Sent, Self::Uncertain, Self::Held, Self::Dropped]
+    }
+
     /// The state of that word.
     pub fn parse(word: &str) -> Option<Self> {
-        let all = [Self::Waiting, Self::Sent, Self::Uncertain, Self::Held, Self::Dropped];
-        all.into_iter().find(|state| state.as_str() == word)
+        Self::all().into_iter().find(|state| state.as_str() == word)
     }
 }
 
