@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod alarms;
 #[cfg(test)]
+mod api;
+#[cfg(test)]
 mod before;
 #[cfg(test)]
 mod border;

@@ -8,6 +8,7 @@ use leadflow::history::{
     NewRowsOutputs, QueryInputs, QueryOutputs, RecordedStep, RenderInputs, RenderOutputs, RenderedMail, Step,
     WindowInputs, WindowOutputs,
 };
+use leadflow::views::api::{FailureView, PerformedView};
 use leadflow::views::check::{CheckView, FindingView, ProblemView};
 use leadflow::views::erasure::{ErasedView, ErasureView, LeftView, LookedAtView, LookedForView, TableView};
 use leadflow::views::flows::FlowView;
@@ -42,6 +43,8 @@ pub(crate) fn samples() -> Vec<(&'static str, Value)> {
         ("health", json(&health())),
         ("nodes", json(&node())),
         ("page-token", json(&new_token())),
+        ("an-action-of-the-api", json(&PerformedView { state: "begun", run: Some(1) })),
+        ("a-refusal-of-the-api", json(&FailureView { message: text(), help: Some(text()) })),
     ]
 }
 
