@@ -7,23 +7,15 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, ensure};
-use leadflow::platform::clock::Clock;
-use leadflow::store::Store;
-use rusqlite::{Connection, params};
+use anyhow::ensure;
+use rusqlite::Connection;
 
-/// Flows in the file, and runs of all of them in the last [`DAYS`].
+#[path = "../examples/past/fill.rs"]
+mod fill;
+
+/// Flows in the file, and runs of all of them in the last [`fill::DAYS`].
 const FLOWS: i64 = 5;
 const RUNS: i64 = 100_000;
-const DAYS: i64 = 90;
-/// Every so many runs one fails, and one makes a mail.
-const FAILS: i64 = 200;
-const MAILS: i64 = 5;
-/// The bytes of younger mails are still there.
-const PURGED: i64 = 7 * DAY;
-/// Bytes of a mail.
-const SIZE: usize = 20_000;
-const DAY: i64 = 86_400_000_000;
 /// Each command so often; the median counts.
 const TIMES: usize = 7;
 /// What a command may take.
@@ -51,10 +43,12 @@ fn main() -> anyhow::Result<ExitCode> {
     let folder = tempfile::tempdir()?;
     std::fs::write(folder.path().join("flows.toml"), flows())?;
     let state = folder.path().join("state");
-    fill(&state)?;
+    let names: Vec<_> = (1..=FLOWS).map(|flow| format!("flow-{flow}")).collect();
+    fill::fill(&state, &names, RUNS)?;
     let bare = median(|| bare_query(&state.join("leadflow.db")))?;
     let mut table = format!(
-        "{RUNS} runs of {FLOWS} flows in {DAYS} days; a bare query of the last 20: {:.2} ms\n\n{:<26} {:>8} {:>8}\n",
+        "{RUNS} runs of {FLOWS} flows in {} days; a bare query of the last 20: {:.2} ms\n\n{:<26} {:>8} {:>8}\n",
+        fill::DAYS,
         millis(bare),
         "command",
         "ms",
@@ -127,80 +121,4 @@ fn flows() -> String {
         );
     }
     text
-}
-
-/// A schema as the daemon makes it, and rows in one transaction.
-fn fill(state: &Path) -> anyhow::Result<()> {
-    drop(Store::open(state)?);
-    let mut db = Connection::open(state.join("leadflow.db"))?;
-    let (now, tx) = (Clock::System.now().as_microsecond(), db.transaction()?);
-    let begin = now - DAYS * DAY;
-    for flow in 1..=FLOWS {
-        tx.execute(
-            "INSERT INTO flows (id, name, anchor, last_slot, last_read) VALUES (?1, ?2, ?3, ?4, ?4)",
-            params![flow, format!("flow-{flow}"), begin, now],
-        )?;
-    }
-    for run in 1..=RUNS {
-        let started = begin + run * (DAYS * DAY / RUNS);
-        insert_run(&tx, run, started)?;
-        if run % MAILS == 0 && run % FAILS != 0 {
-            insert_mail(&tx, run, started, now)?;
-        }
-    }
-    tx.commit()?;
-    db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").context("the state cannot be written back")
-}
-
-fn insert_run(tx: &Connection, run: i64, started: i64) -> anyhow::Result<()> {
-    let (outcome, summary) = match run {
-        _ if run % FAILS == 0 => ("failed", "the table service cannot be reached: no answer within 30 s"),
-        _ if run % MAILS == 0 => ("sent", "3 new rows in 1 mail"),
-        _ => ("nothing-new", "no new rows"),
-    };
-    let count = i64::from(outcome == "sent");
-    tx.prepare_cached(
-        "INSERT INTO runs (id, flow, cause, due, started, ended, outcome, summary, rows, mails)
-         VALUES (?1, ?2, 'schedule', ?3, ?3, ?4, ?5, ?6, ?7, ?8)",
-    )?
-    .execute(params![
-        run,
-        run % FLOWS + 1,
-        started,
-        started + 300_000 + run % 977 * 1_000,
-        outcome,
-        summary,
-        3 * count,
-        count
-    ])?;
-    let inputs = r#"{"mode":"covering","window_s":3600,"overlap_s":900,"begin":"2026-01-05T08:00:00Z"}"#;
-    let outputs = r#"{"past_time":"2026-01-05T08:00:00Z","reason":"watermark − overlap"}"#;
-    let mut insert = tx.prepare_cached(
-        "INSERT INTO steps (run, position, name, inputs, outputs, took) VALUES (?1, ?2, ?3, ?4, ?5, 1000)",
-    )?;
-    for (position, name) in (0_i64..).zip(["window", "query", "new rows", "condition", "commit"]) {
-        insert.execute(params![run, position, name, inputs, outputs])?;
-    }
-    Ok(())
-}
-
-fn insert_mail(tx: &Connection, run: i64, started: i64, now: i64) -> anyhow::Result<()> {
-    let bytes = (now - started < PURGED).then(|| vec![b'x'; SIZE]);
-    tx.prepare_cached(
-        "INSERT INTO mails (run, connections, sender, subject, message_id, created, tries, began)
-         VALUES (?1, '[\"folder\"]', 'leads@contoso.example', '3 new leads', ?2, ?3, 1, ?3)",
-    )?
-    .execute(params![run, format!("<{run}@contoso.example>"), started])?;
-    let mail = tx.last_insert_rowid();
-    if let Some(bytes) = bytes {
-        tx.prepare_cached("INSERT INTO texts (mail, part, bytes) VALUES (?1, 0, ?2)")?
-            .execute(params![mail, bytes])?;
-    }
-    let mut insert = tx.prepare_cached(
-        "INSERT INTO recipients (mail, position, address, state, reply) VALUES (?1, ?2, ?3, 'sent', '250 queued')",
-    )?;
-    for (position, address) in (0_i64..).zip(["sales@contoso.example", "partners@contoso.example"]) {
-        insert.execute(params![mail, position, address])?;
-    }
-    Ok(())
 }
