@@ -12,6 +12,7 @@ use crate::web::data;
 use crate::web::failure::Failure;
 use crate::web::frame::Frame;
 use crate::web::parts::layout::{Section, page};
+use crate::web::parts::words::marked;
 use crate::web::site::Site;
 
 pub(in crate::web) async fn check(State(site): State<Arc<Site>>, frame: Frame) -> Result<Response, Failure> {
@@ -22,8 +23,10 @@ pub(in crate::web) async fn check(State(site): State<Arc<Site>>, frame: Frame) -
     let content = html! {
         @if view.ok { p.notice.good { (frame.t("No problem was found.", "문제가 없습니다.")) } }
         @for problem in &view.problems { (problem_of(problem)) }
-        h2 { (frame.t("Secrets, tables and servers", "비밀, 테이블, 서버")) }
-        ul.findings lang="en" { @for finding in &view.findings { (finding_of(finding)) } }
+        @if !view.findings.is_empty() {
+            h2 { (frame.t("Secrets, tables and servers", "비밀, 테이블, 서버")) }
+            ul.findings lang="en" { @for finding in &view.findings { (finding_of(finding)) } }
+        }
         @if let Ok(Some(text)) = text {
             h2 { "flows.toml" }
             p.soft { (frame.t(
@@ -41,14 +44,14 @@ fn problem_of(problem: &ProblemView) -> Markup {
     html! {
         div class=(class) lang="en" {
             p {
-                strong { (problem.severity) ": " (problem.message) } " "
+                strong { (problem.severity) ": " (marked(&problem.message)) } " "
                 span.soft {
                     (problem.file)
                     @if let Some(line) = problem.line { ":" (line) }
                     @if let Some(column) = problem.column { ":" (column) }
                 }
             }
-            @if let Some(help) = &problem.help { p { (help) } }
+            @if let Some(help) = &problem.help { p { (marked(help)) } }
         }
     }
 }
@@ -57,8 +60,8 @@ fn finding_of(finding: &FindingView) -> Markup {
     html! {
         li {
             @if finding.ok { span.badge.good { "✓" } } @else { span.badge.bad { "✗" } }
-            " " strong { (finding.about) } " " (finding.message)
-            @if let Some(help) = &finding.help { p.soft { (help) } }
+            " " strong { (finding.about) } " " (marked(&finding.message))
+            @if let Some(help) = &finding.help { p.soft { (marked(help)) } }
         }
     }
 }

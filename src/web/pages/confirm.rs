@@ -22,7 +22,7 @@ use crate::web::failure::Failure;
 use crate::web::fields::Fields;
 use crate::web::frame::Frame;
 use crate::web::parts::layout::{Section, page};
-use crate::web::parts::words::counted;
+use crate::web::parts::words::{counted, marked};
 use crate::web::parts::{form, path};
 use crate::web::site::Site;
 
@@ -48,12 +48,12 @@ pub(in crate::web) async fn confirm_flow(
 ) -> Result<Response, Failure> {
     frame.needs_operator()?;
     let flow = data::flow_of(&site.loaded(), &name)?;
-    let question = match action.as_str() {
+    let mut question = match action.as_str() {
         "run" => run(&frame, &site, &flow).await,
-        "on" => Question::new(frame.t("Turn the flow on?", "흐름을 켤까요?"))
+        "on" => Question::new(frame.t("Turn {} on?", "{}: 흐름을 켤까요?"))
             .button(frame.t("Turn on", "켜기"))
             .says(frame.t("Its runs go on at the next slot.", "다음 예정 시각부터 다시 실행합니다.")),
-        "off" => Question::new(frame.t("Turn the flow off?", "흐름을 끌까요?"))
+        "off" => Question::new(frame.t("Turn {} off?", "{}: 흐름을 끌까요?"))
             .button(frame.t("Turn off", "끄기"))
             .says(frame.t(
                 "It does not run until it is turned on again. Its waiting mails are still sent.",
@@ -66,6 +66,7 @@ pub(in crate::web) async fn confirm_flow(
         },
         _ => return Err(Failure::not_found("there is no such action")),
     };
+    question.title = question.title.replace("{}", &name);
     Ok(question.page(&frame, Section::Flows, &path(&["flows", &name, &action])))
 }
 
@@ -304,12 +305,12 @@ async fn run(frame: &Frame, site: &Site, flow: &Arc<Flow>) -> Question {
             let rows = counted(frame, found.length, "new row", "new rows", "새 행 {}개");
             html! { p { (frame.t("In the table now: ", "지금 테이블에 있는 것: ")) strong { (rows) } } }
         }
-        Ok(Err(error)) => html! { p.notice.bad lang="en" { (error) } },
+        Ok(Err(error)) => html! { p.notice.bad lang="en" { (marked(&error.to_string())) } },
         Err(_) => {
             html! { p { (frame.t("The table has not answered in time.", "테이블이 제때 응답하지 않았습니다.")) } }
         }
     };
-    Question::new(frame.t("Run the flow now?", "지금 실행할까요?")).button(frame.t("Run now", "지금 실행")).tells(html! {
+    Question::new(frame.t("Run {} now?", "{}: 지금 실행할까요?")).button(frame.t("Run now", "지금 실행")).tells(html! {
         (what)
         p {
             (frame.t("New rows are mailed when", "다음 조건이면 새 행을 보냅니다:")) " " code { (flow.condition) } ", "
@@ -338,12 +339,12 @@ async fn replayed(
                 p { strong { (counted(frame, rows, "row is mailed", "rows are mailed", "행 {}개를 보냅니다")) } }
             }
         }
-        Ok(Err(error)) => html! { p.notice.bad lang="en" { (error) } },
+        Ok(Err(error)) => html! { p.notice.bad lang="en" { (marked(&error.to_string())) } },
         Err(_) => {
             html! { p { (frame.t("The table has not answered in time.", "테이블이 제때 응답하지 않았습니다.")) } }
         }
     };
-    let mut question = Question::new(frame.t("Mail this range again?", "이 기간을 다시 보낼까요?"))
+    let mut question = Question::new(frame.t("Replay this range of {}?", "{}: 이 기간을 다시 보낼까요?"))
         .button(frame.t("Mail", "보내기"))
         .tells(html! {
             p { (frame.moment(from)) " – " (frame.moment(to)) }
@@ -381,8 +382,12 @@ fn ask_range(frame: &Frame, site: &Site, flow: &Flow, range: &Range) -> Response
             label { (frame.t("Written later than", "이후에 쓰인 행")) input type="datetime-local" name="from" required value=(from); }
             label { (frame.t("and not later than (empty: now)", "이때까지(비우면 지금)")) input type="datetime-local" name="to" value=(range.to); }
             label.box { input type="checkbox" name="again" value="yes"; " " (frame.t("Also mail rows that were already mailed", "이미 보낸 행도 다시 보내기")) }
-            p.actions { button type="submit" { (frame.t("Look", "확인")) } }
+            p.actions {
+                button type="submit" { (frame.t("Look", "확인")) } " "
+                a.button.quiet href=(path(&["flows", &flow.name])) { (frame.t("Cancel", "취소")) }
+            }
         }
     };
-    page(frame, Section::Flows, frame.t("Replay a range", "기간 다시 실행"), &content)
+    let title = frame.t("Replay a range of {}", "{}: 기간 다시 실행").replace("{}", &flow.name);
+    page(frame, Section::Flows, &title, &content)
 }

@@ -60,10 +60,10 @@ fn actions(frame: &Frame, view: &FlowView) -> Markup {
     html! {
         p.actions {
             a.button href=(to("run")) { (frame.t("Run now…", "지금 실행…")) } " "
-            @if view.off_by_command_since.is_some() { a.button href=(to("on")) { (frame.t("Turn on…", "켜기…")) } " " }
-            @else if view.enabled_in_file { a.button href=(to("off")) { (frame.t("Turn off…", "끄기…")) } " " }
-            a.button href=(to("replay")) { (frame.t("Replay…", "기간 다시 실행…")) } " "
-            a.button href=(to("test-mail")) { (frame.t("Test mail…", "테스트 메일…")) }
+            @if view.off_by_command_since.is_some() { a.button.quiet href=(to("on")) { (frame.t("Turn on…", "켜기…")) } " " }
+            @else if view.enabled_in_file { a.button.quiet href=(to("off")) { (frame.t("Turn off…", "끄기…")) } " " }
+            a.button.quiet href=(to("replay")) { (frame.t("Replay…", "기간 다시 실행…")) } " "
+            a.button.quiet href=(to("test-mail")) { (frame.t("Test mail…", "테스트 메일…")) }
         }
     }
 }

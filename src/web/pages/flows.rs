@@ -13,7 +13,7 @@ use crate::web::failure::Failure;
 use crate::web::frame::Frame;
 use crate::web::parts::chart::{Series, sparkline};
 use crate::web::parts::layout::{Section, page};
-use crate::web::parts::words::{distance, moment, outcome};
+use crate::web::parts::words::{distance, moment, outcome, since};
 use crate::web::parts::{nothing, path, table};
 use crate::web::site::Site;
 
@@ -97,9 +97,9 @@ pub(super) fn state(frame: &Frame, flow: &FlowView) -> Markup {
     };
     html! {
         span class=(class) { (words) }
-        @if let Some(since) = flow.off_by_command_since {
+        @if let Some(at) = flow.off_by_command_since {
             p.soft {
-                (frame.t("since", "부터")) " " (moment(frame, since))
+                (since(frame, at))
                 @if let Some(by) = &flow.off_by { ", " (frame.t("by", "끈 사람:")) " " (by) }
             }
         }

@@ -13,7 +13,7 @@ use crate::web::data;
 use crate::web::failure::Failure;
 use crate::web::frame::Frame;
 use crate::web::parts::layout::{Section, page};
-use crate::web::parts::words::{distance, moment};
+use crate::web::parts::words::{distance, marked, moment, since};
 use crate::web::parts::{path, table};
 use crate::web::site::Site;
 
@@ -40,8 +40,8 @@ fn reason_of(reason: &str) -> Markup {
     let mut lines = reason.lines();
     html! {
         div.notice.bad lang="en" {
-            p { strong { (lines.next().unwrap_or_default()) } }
-            @for line in lines { p { (line.trim()) } }
+            p { strong { (marked(lines.next().unwrap_or_default())) } }
+            @for line in lines { p { (marked(line.trim())) } }
         }
     }
 }
@@ -95,8 +95,8 @@ fn connections(frame: &Frame, site: &Site, health: &Health) -> Markup {
                 None => tr { th scope="row" { (name) } td { span.badge.good { (frame.t("well", "정상")) } } td.wide { "–" } },
                 Some(state) => tr {
                     th scope="row" { (name) }
-                    td { span.badge.bad { (frame.t("failing", "실패 중")) } p.soft { (frame.t("since", "부터")) " " (moment(frame, state.failing_since)) } }
-                    td.wide lang="en" { (state.what) @if let Some(help) = &state.help { p { (help) } } }
+                    td { span.badge.bad { (frame.t("failing", "실패 중")) } p.soft { (since(frame, state.failing_since)) } }
+                    td.wide lang="en" { (marked(&state.what)) @if let Some(help) = &state.help { p { (marked(help)) } } }
                 },
             }
         }

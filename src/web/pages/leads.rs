@@ -131,7 +131,7 @@ fn list(frame: &Frame, flow: &str, found: &LeadList) -> Markup {
     let head = html! {
         th scope="col" { (frame.t("Written", "쓰인 시각")) }
         th scope="col" { (frame.t("State", "상태")) }
-        th scope="col" { (frame.t("Lead", "잠재 고객")) }
+        th.wide scope="col" { (frame.t("Lead", "잠재 고객")) }
         th scope="col" { (frame.t("Offer", "제품")) }
         th.number scope="col" { (frame.t("Mail", "메일")) }
         th scope="col" { (frame.t("Proof", "증명")) }
@@ -142,7 +142,7 @@ fn list(frame: &Frame, flow: &str, found: &LeadList) -> Markup {
             tr {
                 td { @match row.at() { Some(at) => (moment(frame, at)), None => (row.timestamp) } }
                 td { (mail_state(frame, &view.state)) @if view.lead.is_test { " " span.badge { (frame.t("test", "테스트")) } } }
-                td { (view.lead.in_words().unwrap_or_else(|| frame.t("(no name given)", "(이름 없음)").to_owned())) }
+                td.wide { (view.lead.in_words().unwrap_or_else(|| frame.t("(no name given)", "(이름 없음)").to_owned())) }
                 td { (view.lead.offer.as_deref().unwrap_or("–")) }
                 td.number { @match view.mail { Some(mail) => a href=(path(&["outbox", &mail.to_string()])) { (mail) }, None => "–" } }
                 td {

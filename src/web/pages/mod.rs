@@ -13,13 +13,14 @@ mod runs;
 mod sign_in;
 mod test_mail;
 
-use axum::http::header;
+use axum::http::{StatusCode, header};
 use axum::response::Response;
 use maud::html;
 
 use super::failure::Failure;
 use super::frame::Frame;
 use super::parts::layout::{Section, page_with};
+use super::parts::words::marked;
 
 pub(super) use check::check;
 pub(super) use confirm::{
@@ -43,15 +44,21 @@ pub(super) fn is_for_all(path: &str) -> bool {
 
 /// Why a page is not shown, as a page.
 pub(super) fn failure(failure: &Failure, frame: &Frame) -> Response {
-    let title = failure.status.canonical_reason().unwrap_or("Error");
+    let title = match failure.status {
+        StatusCode::NOT_FOUND => frame.t("Not found", "찾을 수 없음"),
+        StatusCode::FORBIDDEN => frame.t("Not allowed", "권한 없음"),
+        StatusCode::BAD_REQUEST => frame.t("Not understood", "이해할 수 없는 요청"),
+        StatusCode::CONFLICT => frame.t("Not possible now", "지금은 할 수 없음"),
+        other => other.canonical_reason().unwrap_or("Error"),
+    };
     let content = html! {
-        p.failure role="alert" lang="en" { (failure.message) }
-        @if let Some(help) = &failure.help { p lang="en" { (help) } }
-        @if failure.status == axum::http::StatusCode::UNAUTHORIZED && !frame.has_sign_in {
-            p { (frame.t(
+        p.failure role="alert" lang="en" { (marked(&failure.message)) }
+        @if let Some(help) = &failure.help { p lang="en" { (marked(help)) } }
+        @if failure.status == StatusCode::UNAUTHORIZED && !frame.has_sign_in {
+            p { (marked(frame.t(
                 "Nobody can sign in yet. `leadflow page password` prints what to write into flows.toml.",
                 "아직 로그인할 수 있는 사람이 없습니다. `leadflow page password`가 flows.toml에 쓸 내용을 출력합니다.",
-            )) }
+            ))) }
         }
         p { a href="/" { (frame.t("Back to the flows", "흐름으로 돌아가기")) } }
     };

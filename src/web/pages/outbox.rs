@@ -17,7 +17,7 @@ use crate::web::extract::Path;
 use crate::web::failure::Failure;
 use crate::web::frame::Frame;
 use crate::web::parts::layout::{Section, page};
-use crate::web::parts::words::{mail_state, moment};
+use crate::web::parts::words::{mail_state, marked, moment};
 use crate::web::parts::{mail as parts, nothing, path, table};
 use crate::web::site::Site;
 
@@ -105,7 +105,7 @@ pub(in crate::web) async fn mail(
             (from(&frame, &entry)) " · " (moment(&frame, entry.created))
             @if let Some(run) = entry.run { " · " a href=(path(&["runs", &run.to_string()])) { (frame.t("run", "실행")) " " (run) } }
         }
-        @if is_held { p.notice.bad lang="en" { (clears_held(id)) } }
+        @if is_held { p.notice.bad lang="en" { (marked(&clears_held(id))) } }
         @if frame.visitor.may_operate() { (actions(&frame, &entry)) }
         (parts::mail(&frame, &MailView::from(&entry.message)))
         @if let Some(message) = &message { (parts::message(&frame, id, message)) }

@@ -12,7 +12,7 @@ use crate::web::extract::Path;
 use crate::web::failure::Failure;
 use crate::web::frame::Frame;
 use crate::web::parts::layout::{Section, page};
-use crate::web::parts::words::{moment, outcome};
+use crate::web::parts::words::{marked, moment, outcome};
 use crate::web::parts::{facts, mail, path, run as parts};
 use crate::web::site::Site;
 
@@ -27,24 +27,29 @@ pub(in crate::web) async fn run(
     let detail = data::run(&site, id).await?;
     let run = &detail.run;
     let number = run.run.to_string();
+    let mut known = vec![
+        (frame.t("Flow", "흐름"), html! { a href=(path(&["flows", &run.flow])) { (run.flow) } }),
+        (frame.t("Cause", "원인"), parts::cause_of(&frame, run)),
+    ];
+    known.extend(run.due.map(|due| (frame.t("Slot", "예정 시각"), moment(&frame, due))));
+    known.extend([
+        (frame.t("Started", "시작"), moment(&frame, run.started)),
+        (frame.t("Took", "걸린 시간"), html! { (parts::took(run)) }),
+        (frame.t("New rows", "새 행"), html! { (run.rows) }),
+    ]);
     let content = html! {
-        p.lead { (outcome(&frame, run.outcome)) " " span lang="en" { (run.summary) } }
-        @if let Some(help) = &run.help { p.notice.bad lang="en" { (help) } }
-        (facts(&[
-            (frame.t("Flow", "흐름"), html! { a href=(path(&["flows", &run.flow])) { (run.flow) } }),
-            (frame.t("Cause", "원인"), parts::cause_of(&frame, run)),
-            (frame.t("Slot", "예정 시각"), html! { @match run.due { Some(due) => (moment(&frame, due)), None => "–" } }),
-            (frame.t("Started", "시작"), moment(&frame, run.started)),
-            (frame.t("Took", "걸린 시간"), html! { (parts::took(run)) }),
-            (frame.t("New rows", "새 행"), html! { (run.rows) }),
-        ]))
-        @if frame.visitor.may_operate() {
+        p.lead { (outcome(&frame, run.outcome)) " " span lang="en" { (marked(&run.summary)) } }
+        @if let Some(help) = &run.help { p.notice.bad lang="en" { (marked(help)) } }
+        (facts(&known))
+        @if frame.visitor.may_operate() && !detail.steps.is_empty() {
             p.actions {
-                a.button href=(path(&["runs", &number, "resubmit"])) { (frame.t("Resubmit…", "다시 제출…")) }
+                a.button.quiet href=(path(&["runs", &number, "resubmit"])) { (frame.t("Resubmit…", "다시 제출…")) }
             }
         }
-        h2 { (frame.t("Steps", "단계")) }
-        (parts::steps(&frame, &detail.steps))
+        @if !detail.steps.is_empty() {
+            h2 { (frame.t("Steps", "단계")) }
+            (parts::steps(&frame, &detail.steps))
+        }
         @if !run.mails.is_empty() {
             h2 { (frame.t("Mails", "메일")) }
             (mails(&frame, &run.mails))

@@ -18,7 +18,7 @@ use crate::web::parts::path;
 use crate::web::site::Site;
 
 pub(super) fn question(frame: &Frame, flow: &Flow) -> Question {
-    Question::new(frame.t("Send a test mail?", "테스트 메일을 보낼까요?"))
+    Question::new(frame.t("Send a test mail of {}?", "{}: 테스트 메일을 보낼까요?"))
         .button(frame.t("Send", "보내기"))
         .tells(html! {
             p { (frame.t(

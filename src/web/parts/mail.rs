@@ -1,5 +1,6 @@
 //! A mail: what became of it for each recipient, and what is in it.
 
+use jiff::Timestamp;
 use maud::{Markup, html};
 
 use super::words::{mail_state, moment};
@@ -14,27 +15,28 @@ pub(in crate::web) fn mail(frame: &Frame, mail: &MailView) -> Markup {
         || frame.t("its text is no longer kept", "본문은 더 이상 보관하지 않습니다").to_owned(),
         |bytes| format!("{bytes} bytes"),
     );
+    let mut known = vec![
+        (frame.t("Subject", "제목"), html! { (mail.subject) }),
+        ("Message-ID", html! { code { (mail.message_id) } }),
+        (frame.t("Size", "크기"), html! { (size) }),
+        (frame.t("Connections", "연결"), html! { (mail.connections.join(", ")) }),
+        (frame.t("Last by", "마지막 연결"), html! { (mail.connection.as_deref().unwrap_or("–")) }),
+        (frame.t("Attempts", "시도"), html! { (mail.tries) }),
+    ];
+    known.extend(
+        mail.next_try.map(|at| (frame.t("Next attempt", "다음 시도"), next_attempt(frame, mail, at))),
+    );
+    known
+        .extend(mail.asked_by.as_ref().map(|by| (frame.t("Last decided by", "마지막 결정"), html! { (by) })));
     html! {
-        (facts(&[
-            (frame.t("Subject", "제목"), html! { (mail.subject) }),
-            ("Message-ID", html! { code { (mail.message_id) } }),
-            (frame.t("Size", "크기"), html! { (size) }),
-            (frame.t("Connections", "연결"), html! { (mail.connections.join(", ")) }),
-            (frame.t("Last by", "마지막 연결"), html! { (mail.connection.as_deref().unwrap_or("–")) }),
-            (frame.t("Attempts", "시도"), html! { (mail.tries) }),
-            (frame.t("Next attempt", "다음 시도"), next_attempt(frame, mail)),
-            (frame.t("Last decided by", "마지막 결정"), html! { (mail.asked_by.as_deref().unwrap_or("–")) }),
-        ]))
+        (facts(&known))
         (recipients(frame, mail))
     }
 }
 
-fn next_attempt(frame: &Frame, mail: &MailView) -> Markup {
+fn next_attempt(frame: &Frame, mail: &MailView, at: Timestamp) -> Markup {
     html! {
-        @match mail.next_try {
-            Some(at) => { (moment(frame, at)) @if mail.is_paced { " " (frame.t("(per_hour is reached)", "(per_hour 한도에 도달)")) } }
-            None => "–",
-        }
+        (moment(frame, at)) @if mail.is_paced { " " (frame.t("(per_hour is reached)", "(per_hour 한도에 도달)")) }
     }
 }
 
@@ -47,7 +49,7 @@ fn recipients(frame: &Frame, mail: &MailView) -> Markup {
     let rows = html! {
         @for recipient in &mail.recipients {
             tr {
-                td { (recipient.address) }
+                td.address { (recipient.address) }
                 td {
                     (mail_state(frame, recipient.state))
                     @if recipient.uncertain > 0 {
@@ -61,7 +63,12 @@ fn recipients(frame: &Frame, mail: &MailView) -> Markup {
             }
         }
     };
-    table(frame.t("Recipients", "받는 사람"), &head, &rows)
+    // A page may have those of several mails, which whoever hears the page tells apart.
+    let label = match frame.language.tag() {
+        "ko" => format!("메일 {}의 받는 사람", mail.mail),
+        _ => format!("Recipients of mail {}", mail.mail),
+    };
+    table(&label, &head, &rows)
 }
 
 /// What a mail says. Its HTML is in a frame of its own that can do nothing.

@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use maud::{Markup, html};
 use serde_json::Value;
 
-use super::words::{cause, duration, moment, outcome};
+use super::words::{cause, duration, marked, moment, outcome};
 use super::{nothing, path, table};
 use crate::views::runs::{RunView, StepView};
 use crate::web::frame::Frame;
@@ -27,12 +27,12 @@ pub(in crate::web) fn runs(frame: &Frame, runs: &[RunView], has_flow: bool) -> M
         @for run in runs {
             tr {
                 td.number { a href=(path(&["runs", &run.run.to_string()])) { (run.run) } }
-                @if has_flow { td { a href=(path(&["flows", &run.flow])) { (run.flow) } } }
+                @if has_flow { td.flow { a href=(path(&["flows", &run.flow])) { (run.flow) } } }
                 td { (moment(frame, run.started)) }
                 td { (outcome(frame, run.outcome)) }
                 td.number { (run.rows) }
                 td.number { (took(run)) }
-                td.wide lang="en" { (run.summary) }
+                td.wide lang="en" { (marked(&run.summary)) }
             }
         }
     };

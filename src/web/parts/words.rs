@@ -65,7 +65,7 @@ pub(in crate::web) fn cause(frame: &Frame, word: &str) -> String {
         Some(Cause::Schedule) => frame.t("its schedule", "일정"),
         Some(Cause::Retry) => frame.t("a failed run before it", "앞선 실행의 실패"),
         Some(Cause::Once) => frame.t("leadflow run --once", "leadflow run --once"),
-        Some(Cause::Trigger) => frame.t("somebody ran it", "직접 실행"),
+        Some(Cause::Trigger) => frame.t("started by hand", "직접 실행"),
         Some(Cause::Resubmit) => frame.t("resubmit of an earlier run", "이전 실행 다시 제출"),
         Some(Cause::Replay) => frame.t("replay of a range", "지난 기간 다시 실행"),
         None => return word.to_owned(),
@@ -108,6 +108,31 @@ pub(in crate::web) fn moment(frame: &Frame, at: Timestamp) -> Markup {
     html! { time datetime=(at) { (frame.moment(at)) } }
 }
 
+/// From which moment on.
+pub(in crate::web) fn since(frame: &Frame, at: Timestamp) -> Markup {
+    html! {
+        @match frame.language.tag() {
+            "ko" => { (moment(frame, at)) "부터" }
+            _ => { "since " (moment(frame, at)) }
+        }
+    }
+}
+
+/// A message, in which what stands between backticks is code.
+pub(in crate::web) fn marked(text: &str) -> Markup {
+    let pieces: Vec<_> = text.split('`').collect();
+    // Without its end a backtick is one of the text.
+    let is_whole = pieces.len() % 2 == 1;
+    html! {
+        @if !is_whole { (text) }
+        @else {
+            @for (at, piece) in pieces.iter().enumerate() {
+                @if at % 2 == 1 { code { (piece) } } @else { (piece) }
+            }
+        }
+    }
+}
+
 /// How far a moment lies from now, for people.
 pub(in crate::web) fn distance(frame: &Frame, at: Timestamp) -> String {
     let apart = frame.now.duration_since(at);
@@ -136,10 +161,11 @@ fn coarse(frame: &Frame, length: SignedDuration) -> String {
     }
 }
 
-/// `420 ms`, `12.3 s`, `4 min 20 s`.
+/// `< 1 ms`, `420 ms`, `12.3 s`, `4 min 20 s`.
 pub(in crate::web) fn duration(length: SignedDuration) -> String {
     let seconds = length.as_secs();
     match seconds {
+        ..1 if length.as_millis() == 0 && length.is_positive() => "< 1 ms".to_owned(),
         ..1 => format!("{} ms", length.as_millis()),
         1..60 => format!("{:.1} s", length.as_secs_f64()),
         60..3_600 => format!("{} min {} s", seconds / 60, seconds % 60),
@@ -153,5 +179,38 @@ pub(in crate::web) fn counted(frame: &Frame, count: u64, one: &str, many: &str, 
         ("ko", _) => korean.replace("{}", &count.to_string()),
         (_, 1) => format!("1 {one}"),
         _ => format!("{count} {many}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_between_backticks_is_code_and_everything_is_escaped() {
+        for (text, expected) in [
+            ("", ""),
+            ("no table", "no table"),
+            ("no table `a<b>` in `c`.", "no table <code>a&lt;b&gt;</code> in <code>c</code>."),
+            ("a ` alone", "a ` alone"),
+            ("`a", "`a"),
+            ("`a` and `b", "`a` and `b"),
+        ] {
+            assert_eq!(marked(text).into_string(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_duration_has_the_unit_that_people_read() {
+        for (micros, expected) in [
+            (0, "0 ms"),
+            (900, "< 1 ms"),
+            (420_000, "420 ms"),
+            (12_340_000, "12.3 s"),
+            (260_000_000, "4 min 20 s"),
+            (7_260_000_000, "2 h 1 min"),
+        ] {
+            assert_eq!(duration(SignedDuration::from_micros(micros)), expected);
+        }
     }
 }
