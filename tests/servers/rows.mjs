@@ -1,8 +1,10 @@
 // Writes leads into a table of Azurite, which is made if need be:
-//     node rows.mjs --port N --table NAME --from 0 --count 3
+//     node rows.mjs --port N --table NAME --from 0 --count 3 [--people FILE]
+// The file is JSON, a list of what is different in each row: columns, and `customer` with fields of CustomerInfo.
 // The same leads as tests/it/support/leads.rs; signed with "Shared Key Lite":
 // https://learn.microsoft.com/rest/api/storageservices/authorize-with-shared-key
 import { createHmac } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 
 const { values: options } = parseArgs({
@@ -10,7 +12,8 @@ const { values: options } = parseArgs({
     port: { type: 'string' },
     table: { type: 'string', default: 'marketplaceleads' },
     from: { type: 'string', default: '0' },
-    count: { type: 'string', default: '0' },
+    count: { type: 'string' }, // unless said, as many as the file has
+    people: { type: 'string' },
   },
 });
 
@@ -40,8 +43,10 @@ async function post(path, body, fine = []) {
 }
 
 await post('Tables', { TableName: options.table }, [409]);
+const people = options.people ? JSON.parse(readFileSync(options.people, 'utf8')) : [];
 const first = Number(options.from);
-for (let number = first; number < first + Number(options.count); number += 1) {
+for (let number = first; number < first + Number(options.count ?? people.length); number += 1) {
+  const { customer: its, ...columns } = people[number - first] ?? {};
   const customer = {
     FirstName: 'Ana',
     LastName: `Silva ${number}`,
@@ -50,6 +55,7 @@ for (let number = first; number < first + Number(options.count); number += 1) {
     Country: 'BR',
     Company: 'Fabrikam & <Co>',
     Title: 'Developer',
+    ...its,
   };
   await post(options.table, {
     PartitionKey: `11:2F${(number % 28) + 1}:2F2026`,
@@ -62,5 +68,6 @@ for (let number = first; number < first + Number(options.count); number += 1) {
     Description: 'Campaigns: ',
     CreatedTime: '2026-11-23T08:00:00Z',
     CustomerInfo: JSON.stringify(customer),
+    ...columns,
   });
 }
