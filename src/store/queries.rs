@@ -206,6 +206,14 @@ impl Store {
         on_backend!(self, db => db.samples(&flow, since))
     }
 
+    /// The runs of all flows that began at `since` or later and have made a mail, each with its flow.
+    ///
+    /// # Errors
+    /// As every operation.
+    pub async fn mailed_samples(&self, since: Timestamp) -> Result<Vec<(String, Sample)>, StoreError> {
+        on_backend!(self, db => db.mailed_samples(since))
+    }
+
     /// How many mails of a flow still wait; one that is being sent waits, too.
     ///
     /// # Errors

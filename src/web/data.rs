@@ -1,14 +1,16 @@
 //! What pages and the API show, read once for both.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::access::Visitor;
 use super::failure::Failure;
 use super::site::Site;
 use crate::config::{self, Level, Loaded};
 use crate::flow::Flow;
-use crate::stats::{DayRange, Tally};
+use crate::stats::{DayRange, Sample, Tally};
 use crate::store::{OutboxEntry, OutboxFilter, RunFilter};
 use crate::tasks::doctor;
 use crate::tasks::flow_list::flow_list;
@@ -18,17 +20,18 @@ use crate::views::flows::FlowView;
 use crate::views::health::HealthView;
 use crate::views::nodes::NodeView;
 use crate::views::runs::{RunDetailView, RunView};
-use crate::views::stats::{FlowStatsView, StatsView};
+use crate::views::stats::{DayView, FlowStatsView, StatsView};
 
 /// The days that charts show.
 pub(super) const DAYS: u16 = 30;
 
 /// All flows.
-pub(super) async fn flows(site: &Site) -> Result<Vec<FlowView>, Failure> {
+pub(super) async fn flows(site: &Site, by: &Visitor) -> Result<Vec<FlowView>, Failure> {
     let store = site.store().await?;
     let now = site.clock.now();
     let known = flow_list(&site.loaded(), Some(&store)).await?;
-    Ok(known.iter().map(|(flow, known)| FlowView::new(flow, known, Some(true), now)).collect())
+    let view = |(flow, known): &(_, _)| by.flow(FlowView::new(flow, known, Some(true), now));
+    Ok(known.iter().map(view).collect())
 }
 
 /// The flow of that name.
@@ -63,20 +66,35 @@ pub(super) async fn stats(site: &Site, flow: Option<&str>, days: u16) -> Result<
     })
 }
 
+/// The mailed rows of each flow by day. Only the runs that have made a mail are read, which are few.
+pub(super) async fn mailed_rows(site: &Site) -> Result<BTreeMap<String, Vec<DayView>>, Failure> {
+    let range = DayRange::last(DAYS, site.clock.now(), &site.config().settings.time_zone);
+    let found = site.store().await?.mailed_samples(range.start()).await?;
+    let mut of_flows: BTreeMap<String, Vec<Sample>> = BTreeMap::new();
+    for (flow, sample) in found {
+        of_flows.entry(flow).or_default().push(sample);
+    }
+    let count = |flow: &String| range.count(of_flows.get(flow).map(Vec::as_slice).unwrap_or_default());
+    let flows = site.config();
+    let by_day = flows.flows.keys().map(|flow| (flow.clone(), FlowStatsView::new(flow, &count(flow)).days));
+    Ok(by_day.collect())
+}
+
 /// Runs, the newest first.
-pub(super) async fn runs(site: &Site, filter: RunFilter) -> Result<Vec<RunView>, Failure> {
+pub(super) async fn runs(site: &Site, by: &Visitor, filter: RunFilter) -> Result<Vec<RunView>, Failure> {
     let runs = site.store().await?.find_runs(filter).await?;
-    Ok(runs.iter().map(RunView::from).collect())
+    Ok(runs.iter().map(|run| by.run(RunView::from(run))).collect())
 }
 
 /// A run with its steps and mails.
-pub(super) async fn run(site: &Site, id: i64) -> Result<RunDetailView, Failure> {
+pub(super) async fn run(site: &Site, by: &Visitor, id: i64) -> Result<RunDetailView, Failure> {
     let store = site.store().await?;
     let none = || Failure::not_found(format!("there is no run {id}, or it is older than settings.history"));
     let run = store.run(id).await?.ok_or_else(none)?;
     let steps = store.steps(id).await?;
     let mails = store.mails_of(id).await?;
-    Ok(RunDetailView::new(&run, &steps, &mails))
+    let RunDetailView { run, steps } = RunDetailView::new(&run, &steps, &mails);
+    Ok(RunDetailView { run: by.run(run), steps: by.steps(steps) })
 }
 
 /// The mail of that number.
@@ -88,9 +106,10 @@ pub(super) async fn mail(site: &Site, id: i64) -> Result<OutboxEntry, Failure> {
 }
 
 /// What is wrong.
-pub(super) async fn health(site: &Site) -> Result<(HealthView, Health), Failure> {
+pub(super) async fn health(site: &Site, by: &Visitor) -> Result<(HealthView, Health), Failure> {
     let store = site.store().await?;
     let health = Health::collect(&site.loaded(), &store, true, site.clock.now()).await?;
+    let health = by.health(health);
     let mut reasons = health.reasons.clone();
     if !site.signs.is_alive(site.clock.steady()) {
         reasons.insert(

@@ -14,7 +14,7 @@ use super::failure::Failure;
 use super::frame::Frame;
 use super::language::{self, Language};
 use super::site::Site;
-use super::{api, pages};
+use super::{api, metrics, pages};
 use crate::flow::PageSettings;
 
 /// Nothing from outside, nothing that is not in a file of the page.
@@ -34,7 +34,7 @@ const A_YEAR: &str = "max-age=31536000";
 pub(super) async fn guard(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
     let Some(page) = site.page() else { return StatusCode::NOT_FOUND.into_response() };
     let (mut parts, body) = request.into_parts();
-    let is_api = api::is_of(parts.uri.path());
+    let is_program = is_program(&parts);
     let mut frame = frame(&site, &page, &parts);
     let mut response = match check(&site, &page, &parts) {
         Ok(visitor) => {
@@ -45,7 +45,7 @@ pub(super) async fn guard(State(site): State<Arc<Site>>, request: Request, next:
         Err(failure) => failure.into_response(),
     };
     if let Some(failure) = response.extensions_mut().remove::<Failure>() {
-        response = shown(&failure, &frame, is_api);
+        response = shown(&failure, &frame, is_program);
     }
     bear_headers(&mut response, &page);
     response
@@ -73,8 +73,14 @@ fn frame(site: &Site, page: &PageSettings, parts: &Parts) -> Frame {
     }
 }
 
-fn shown(failure: &Failure, frame: &Frame, is_api: bool) -> Response {
-    if is_api {
+/// Programs read no page and follow no way to a form.
+fn is_program(parts: &Parts) -> bool {
+    let path = parts.uri.path();
+    api::is_of(path) || path == metrics::PATH || parts.headers.contains_key(header::AUTHORIZATION)
+}
+
+fn shown(failure: &Failure, frame: &Frame, is_program: bool) -> Response {
+    if is_program {
         return api::failure(failure);
     }
     if failure.status == StatusCode::UNAUTHORIZED && frame.has_sign_in {

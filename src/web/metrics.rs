@@ -12,11 +12,14 @@ use super::frame::Frame;
 use super::site::Site;
 use crate::views::metrics::MetricsView;
 
+/// Where Prometheus asks unless it is told another path.
+pub(super) const PATH: &str = "/metrics";
+
 /// The text format of Prometheus.
-pub(super) async fn metrics(State(site): State<Arc<Site>>, _: Frame) -> Result<Response, Failure> {
+pub(super) async fn metrics(State(site): State<Arc<Site>>, frame: Frame) -> Result<Response, Failure> {
     let config = site.config();
     // That the state cannot be used is a figure, too.
-    let found = data::health(&site).await.ok();
+    let found = data::health(&site, &frame.visitor).await.ok();
     let mut view = MetricsView::new(found.as_ref().is_some_and(|(health, _)| health.ok));
     view.add_daemon(true);
     if let Some((_, found)) = found {

@@ -17,6 +17,7 @@ mod language;
 mod metrics;
 mod pages;
 mod parts;
+mod privacy;
 mod routes;
 mod server;
 mod site;

@@ -36,7 +36,7 @@ pub(super) fn app(site: Arc<Site>) -> Router {
         .route("/sign-out", post(pages::sign_out))
         .route("/language", get(pages::choose_language))
         .route("/assets/{version}/{name}", get(assets::asset))
-        .route("/metrics", get(metrics::metrics))
+        .route(metrics::PATH, get(metrics::metrics))
         .route("/healthz", get(metrics::healthz))
         .route("/readyz", get(metrics::readyz))
         .nest("/api/v1", api::routes())

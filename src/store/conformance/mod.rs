@@ -69,6 +69,7 @@ macro_rules! conforms {
             requests::a_mail_that_is_being_sent_is_neither_dropped_nor_sent_elsewhere,
             requests::every_request_comes_back_as_it_was_left,
             requests::runs_are_found_by_flow_outcome_time_and_number,
+            values::the_runs_of_all_flows_that_made_a_mail_are_found,
             requests::a_flow_is_first_seen_once_and_its_new_name_keeps_everything,
             sources::what_is_known_of_a_table_waits_until_the_flow_comes_back_to_it,
             sources::a_baseline_that_was_preset_holds_until_the_flow_begins,

@@ -257,3 +257,18 @@ pub(in crate::store) async fn a_hundred_thousand_rows_are_one_commit(state: &imp
     let mailed = store.mailed_rows(HERE, vec![rows[0].id, rows[99_999].id]).await.unwrap();
     assert_eq!(mailed, [Some(RowVersion(0)), None]);
 }
+
+pub(in crate::store) async fn the_runs_of_all_flows_that_made_a_mail_are_found(state: &impl State) {
+    let store = opened(state).await;
+    see(&store, "leads", 90_000).await;
+    let before = begun(&store, 90_001).await;
+    store.commit_run(before, scanned(90_002), std::iter::once(Ok(mail(&addresses(), &[])))).await.unwrap();
+    let mailed = begun(&store, 90_010).await;
+    store.commit_run(mailed, scanned(90_012), std::iter::once(Ok(mail(&addresses(), &[])))).await.unwrap();
+    let quiet = begun(&store, 90_020).await;
+    store.commit_run(quiet, scanned(90_021), std::iter::empty()).await.unwrap();
+    let found = store.mailed_samples(at(90_010)).await.unwrap();
+    let [(flow, sample)] = found.as_slice() else { panic!("{found:?}") };
+    assert_eq!((flow.as_str(), sample.started, sample.mails), ("leads", at(90_010), 1));
+    assert_eq!(store.samples("leads", at(90_010)).await.unwrap()[0], *sample);
+}

@@ -1,6 +1,7 @@
 //! What the commands look at: runs by flow, outcome and time.
 
 use jiff::{SignedDuration, Timestamp};
+use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use super::runs::{RUNS, run_of};
@@ -55,17 +56,30 @@ impl Client {
         const SAMPLES: &str = "SELECT started, ended, outcome, rows, mails FROM runs
             WHERE flow = (SELECT id FROM flows WHERE name = $1) AND started >= $2 ORDER BY started, id";
         let found = rows(self, SAMPLES, &[&text(flow), &to_db(since)]).await?;
-        let samples = found.iter().map(|row| {
-            let started: i64 = row.try_get(0)?;
-            let ended: Option<i64> = row.try_get(1)?;
-            Ok(Sample {
-                started: from_db(started),
-                took: ended.map(|ended| SignedDuration::from_micros(ended - started)),
-                is_failed: row.try_get::<_, &str>(2)? == Outcome::Failed.as_str(),
-                rows: row.try_get::<_, i64>(3)?.unsigned_abs(),
-                mails: row.try_get::<_, i64>(4)?.unsigned_abs(),
-            })
-        });
-        samples.collect()
+        found.iter().map(|row| sample(row, 0)).collect()
     }
+
+    /// The runs of all flows that began at `since` or later and have made a mail, each with its flow.
+    pub(in crate::store) async fn mailed_samples(
+        &self,
+        since: Timestamp,
+    ) -> Result<Vec<(String, Sample)>, Failure> {
+        const MAILED: &str = "SELECT name, started, ended, outcome, rows, mails FROM flows
+            JOIN runs ON runs.flow = flows.id AND started >= $1 WHERE mails > 0";
+        let found = rows(self, MAILED, &[&to_db(since)]).await?;
+        found.iter().map(|row| Ok((row.try_get(0)?, sample(row, 1)?))).collect()
+    }
+}
+
+/// A run from five columns that begin at this one.
+fn sample(row: &Row, first: usize) -> Result<Sample, Failure> {
+    let started: i64 = row.try_get(first)?;
+    let ended: Option<i64> = row.try_get(first + 1)?;
+    Ok(Sample {
+        started: from_db(started),
+        took: ended.map(|ended| SignedDuration::from_micros(ended - started)),
+        is_failed: row.try_get::<_, &str>(first + 2)? == Outcome::Failed.as_str(),
+        rows: row.try_get::<_, i64>(first + 3)?.unsigned_abs(),
+        mails: row.try_get::<_, i64>(first + 4)?.unsigned_abs(),
+    })
 }

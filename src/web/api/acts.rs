@@ -74,6 +74,7 @@ pub(super) async fn turn_flow_off(
 /// Which rows of the past.
 #[derive(Debug, Deserialize)]
 #[cfg_attr(test, derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
 pub(super) struct ReplayRange {
     /// Rows that were written later than this.
     from: Timestamp,
@@ -108,6 +109,7 @@ pub(super) async fn replay_flow(
 /// Of a run of the past.
 #[derive(Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
 pub(super) struct Resubmit {
     /// Also rows that were mailed.
     #[serde(default)]

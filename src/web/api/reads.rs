@@ -34,14 +34,14 @@ pub(super) const MOST_DAYS: u16 = 366;
 
 /// Every flow of flows.toml with its state, as `leadflow list` prints them.
 #[cfg_attr(test, utoipa::path(get, path = "/flows", responses((status = 200, body = Vec<FlowView>))))]
-pub(super) async fn flows(State(site): State<Arc<Site>>, _: Frame) -> Answer {
-    Ok(json(&data::flows(&site).await?))
+pub(super) async fn flows(State(site): State<Arc<Site>>, frame: Frame) -> Answer {
+    Ok(json(&data::flows(&site, &frame.visitor).await?))
 }
 
 /// One flow.
 #[cfg_attr(test, utoipa::path(get, path = "/flows/{flow}", responses((status = 200, body = FlowView))))]
-pub(super) async fn flow(State(site): State<Arc<Site>>, _: Frame, Path(name): Path<String>) -> Answer {
-    let view = data::flows(&site).await?.into_iter().find(|view| view.flow == name);
+pub(super) async fn flow(State(site): State<Arc<Site>>, frame: Frame, Path(name): Path<String>) -> Answer {
+    let view = data::flows(&site, &frame.visitor).await?.into_iter().find(|view| view.flow == name);
     let view = view.ok_or_else(|| Failure::not_found("there is no flow of this name in flows.toml"))?;
     Ok(json(&view))
 }
@@ -105,7 +105,11 @@ pub(super) struct RunsQuery {
 #[cfg_attr(test, utoipa::path(
     get, path = "/runs", params(RunsQuery), responses((status = 200, body = Vec<RunView>))
 ))]
-pub(super) async fn runs(State(site): State<Arc<Site>>, _: Frame, Query(asked): Query<RunsQuery>) -> Answer {
+pub(super) async fn runs(
+    State(site): State<Arc<Site>>,
+    frame: Frame,
+    Query(asked): Query<RunsQuery>,
+) -> Answer {
     let words = asked.outcome.as_deref().unwrap_or_default().split(',').filter(|word| !word.is_empty());
     let outcomes: Option<Vec<Outcome>> = words.map(Outcome::parse).collect();
     let limit = asked.limit.unwrap_or(20);
@@ -122,15 +126,15 @@ pub(super) async fn runs(State(site): State<Arc<Site>>, _: Frame, Query(asked): 
         after: asked.after,
         limit: Some(limit),
     };
-    Ok(json(&data::runs(&site, filter).await?))
+    Ok(json(&data::runs(&site, &frame.visitor, filter).await?))
 }
 
 /// A run with its steps and mails, as `leadflow history show` prints it.
 #[cfg_attr(test, utoipa::path(
     get, path = "/runs/{run}", responses((status = 200, body = RunDetailView)), security(("token" = []))
 ))]
-pub(super) async fn run(State(site): State<Arc<Site>>, _: SignedIn, Path(id): Path<i64>) -> Answer {
-    Ok(json(&data::run(&site, id).await?))
+pub(super) async fn run(State(site): State<Arc<Site>>, frame: Frame, _: SignedIn, Path(id): Path<i64>) -> Answer {
+    Ok(json(&data::run(&site, &frame.visitor, id).await?))
 }
 
 /// Mails that are not sent yet, the oldest first, as `leadflow outbox list` prints them.
@@ -153,6 +157,7 @@ pub(super) async fn mail(State(site): State<Arc<Site>>, _: SignedIn, Path(id): P
 /// Whose leads, and a text that is in them. Persons are not named in addresses.
 #[derive(Debug, Deserialize)]
 #[cfg_attr(test, derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
 pub(super) struct LeadSearch {
     /// Its name.
     flow: String,
@@ -182,6 +187,7 @@ pub(super) async fn search_leads(
 /// Which lead.
 #[derive(Debug, Deserialize)]
 #[cfg_attr(test, derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
 pub(super) struct LeadKey {
     /// Its name.
     flow: String,
@@ -214,8 +220,8 @@ pub(super) async fn prove_lead(
 ///
 /// The status is 200 also where `ok` is false.
 #[cfg_attr(test, utoipa::path(get, path = "/health", responses((status = 200, body = HealthView))))]
-pub(super) async fn health(State(site): State<Arc<Site>>, _: Frame) -> Answer {
-    Ok(json(&data::health(&site).await?.0))
+pub(super) async fn health(State(site): State<Arc<Site>>, frame: Frame) -> Answer {
+    Ok(json(&data::health(&site, &frame.visitor).await?.0))
 }
 
 /// The machines that share the state, as `leadflow nodes` prints them.

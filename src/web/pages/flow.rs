@@ -29,14 +29,14 @@ pub(in crate::web) async fn flow(
     Query(query): Query<RunQuery>,
 ) -> Result<Response, Failure> {
     let flow = data::flow_of(&site.loaded(), &name)?;
-    let view = data::flows(&site).await?.into_iter().find(|view| view.flow == name);
+    let view = data::flows(&site, &frame.visitor).await?.into_iter().find(|view| view.flow == name);
     let view = view.ok_or_else(Failure::no_state)?;
     let stats = data::stats(&site, Some(&name), data::DAYS).await?;
     let days = stats.flows.first().map(|flow| flow.days.as_slice()).unwrap_or_default();
-    let runs = data::runs(&site, query.filter(&site, Some(&name))?).await?;
+    let runs = data::runs(&site, &frame.visitor, query.filter(&site, Some(&name))?).await?;
     let here = path(&["flows", &name]);
     let content = html! {
-        @if let Some(description) = &flow.description { p.lead { (description) } }
+        @if let Some(description) = &view.description { p.lead { (description) } }
         div.line {
             div { (state(&frame, &view)) }
             div { span.soft { (frame.t("next run", "다음 실행")) " " } (next_run(&frame, &view)) }

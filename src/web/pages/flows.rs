@@ -1,5 +1,6 @@
 //! All flows.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -7,7 +8,7 @@ use axum::response::Response;
 use maud::{Markup, html};
 
 use crate::views::flows::FlowView;
-use crate::views::stats::{DayView, FlowStatsView};
+use crate::views::stats::DayView;
 use crate::web::data;
 use crate::web::failure::Failure;
 use crate::web::frame::Frame;
@@ -18,13 +19,13 @@ use crate::web::parts::{nothing, path, table};
 use crate::web::site::Site;
 
 pub(in crate::web) async fn flows(State(site): State<Arc<Site>>, frame: Frame) -> Result<Response, Failure> {
-    let flows = data::flows(&site).await?;
-    let stats = data::stats(&site, None, data::DAYS).await?;
-    let (health, _) = data::health(&site).await?;
+    let flows = data::flows(&site, &frame.visitor).await?;
+    let days = data::mailed_rows(&site).await?;
+    let (health, _) = data::health(&site, &frame.visitor).await?;
     let content = html! {
         (wellness(&frame, health.ok, health.reasons.len()))
         @if flows.is_empty() { (nothing(frame.t("flows.toml defines no flow.", "flows.toml에 흐름이 없습니다."))) }
-        @else { (list(&frame, &flows, &stats.flows)) }
+        @else { (list(&frame, &flows, &days)) }
     };
     Ok(page(&frame, Section::Flows, frame.t("Flows", "흐름"), &content))
 }
@@ -47,7 +48,7 @@ fn wellness(frame: &Frame, is_well: bool, reasons: usize) -> Markup {
     }
 }
 
-fn list(frame: &Frame, flows: &[FlowView], stats: &[FlowStatsView]) -> Markup {
+fn list(frame: &Frame, flows: &[FlowView], days: &BTreeMap<String, Vec<DayView>>) -> Markup {
     let head = html! {
         th scope="col" { (frame.t("Flow", "흐름")) }
         th scope="col" { (frame.t("State", "상태")) }
@@ -59,7 +60,7 @@ fn list(frame: &Frame, flows: &[FlowView], stats: &[FlowStatsView]) -> Markup {
     };
     let rows = html! {
         @for flow in flows {
-            @let days = stats.iter().find(|stats| stats.flow == flow.flow).map(|stats| stats.days.as_slice()).unwrap_or_default();
+            @let days = days.get(&flow.flow).map(Vec::as_slice).unwrap_or_default();
             tr {
                 th scope="row" {
                     a href=(path(&["flows", &flow.flow])) { (flow.flow) }

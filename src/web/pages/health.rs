@@ -18,7 +18,7 @@ use crate::web::parts::{path, table};
 use crate::web::site::Site;
 
 pub(in crate::web) async fn health(State(site): State<Arc<Site>>, frame: Frame) -> Result<Response, Failure> {
-    let (view, health) = data::health(&site).await?;
+    let (view, health) = data::health(&site, &frame.visitor).await?;
     let nodes = data::nodes(&site).await?;
     let content = html! {
         @if view.ok { p.notice.good { (frame.t("All is well.", "모두 정상입니다.")) } }

@@ -24,7 +24,7 @@ pub(in crate::web) async fn run(
     frame: Frame,
     Path(id): Path<i64>,
 ) -> Result<Response, Failure> {
-    let detail = data::run(&site, id).await?;
+    let detail = data::run(&site, &frame.visitor, id).await?;
     let run = &detail.run;
     let number = run.run.to_string();
     let mut known = vec![

@@ -61,7 +61,7 @@ pub(in crate::web) async fn runs(
     frame: Frame,
     Query(query): Query<RunQuery>,
 ) -> Result<Response, Failure> {
-    let runs = data::runs(&site, query.filter(&site, None)?).await?;
+    let runs = data::runs(&site, &frame.visitor, query.filter(&site, None)?).await?;
     let names: Vec<String> = site.config().flows.keys().cloned().collect();
     let content = html! {
         (filters(&frame, "/runs", &query, Some(&names)))

@@ -75,7 +75,7 @@ fn rows(frame: &Frame, flow: &Flow) -> Markup {
             (Some(_), Some(terms)) => ul.plain { @for term in &terms { li { (words_of(frame, term)) } } },
             (Some(_), None) => {}
         }
-        @if let Some(filter) = &flow.table.filter { p { code { (filter) } } }
+        @if let Some(filter) = &flow.table.filter { p { code { (frame.visitor.may_read(filter)) } } }
         p.soft { (mode) }
     }
 }
@@ -86,7 +86,7 @@ fn words_of(frame: &Frame, term: &Term) -> Markup {
         code { (term.property) } " "
         @match &term.value {
             TermValue::PastTime => (frame.t("is later than the moment up to which the table was read", "값이 지난번에 읽은 시점보다 나중")),
-            TermValue::Text(value) => { (relation(frame, term.relation, is_moment)) " " (value) }
+            TermValue::Text(value) => { (relation(frame, term.relation, is_moment)) " " (frame.visitor.may_read(value)) }
         }
     }
 }
