@@ -97,7 +97,8 @@ impl Names {
         let inside: Vec<PathBuf> = inside.filter(|path| is_template(path)).collect();
         let secrets = config.secrets().flat_map(crate::platform::secrets::files);
         let files = [config.path.clone(), templates.clone()].into_iter().chain(inside).chain(secrets);
-        let files = files.chain(config.authorities().cloned());
+        let page = config.settings.page.iter().filter_map(|page| page.tls.as_ref());
+        let files = files.chain(config.authorities().cloned()).chain(page.map(|tls| tls.certificate.clone()));
         Self {
             all: files.flat_map(|path| ownership::turns(&path)).collect(),
             templates: fs::canonicalize(&templates).unwrap_or(templates),

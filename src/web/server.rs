@@ -2,6 +2,7 @@
 
 mod connection;
 mod listener;
+mod patience;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -74,7 +75,7 @@ impl Drop for WebServer {
 /// Serves until nobody gives a file any more.
 async fn serve(mut config: watch::Receiver<Arc<Config>>, clock: Clock, signs: DaemonSigns) {
     let site = Arc::new(Site::new(config.clone(), clock, signs));
-    let mut is_said = false;
+    let mut said = String::new();
     loop {
         let page = config.borrow_and_update().settings.page.clone();
         let Some(page) = page else {
@@ -86,8 +87,9 @@ async fn serve(mut config: watch::Receiver<Arc<Config>>, clock: Clock, signs: Da
         let listener = match Listener::open(&page).await {
             Ok(listener) => listener,
             Err(reason) => {
-                if !std::mem::replace(&mut is_said, true) {
+                if reason != said {
                     error!("the page is not served: {reason}");
+                    said = reason;
                 }
                 match tokio::time::timeout(AGAIN, config.changed()).await {
                     Ok(Err(_)) => return,
@@ -95,7 +97,7 @@ async fn serve(mut config: watch::Receiver<Arc<Config>>, clock: Clock, signs: Da
                 }
             }
         };
-        is_said = false;
+        said.clear();
         info!(at = page.at(), "the page is served");
         if !accept(&site, listener, &page, &mut config).await {
             return;

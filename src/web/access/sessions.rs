@@ -4,8 +4,11 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use secrecy::ExposeSecret as _;
+
 use super::{fingerprint, random_text};
 use crate::flow::{PageUser, PasswordHash};
+use crate::platform::secrets;
 
 /// The cookie that names a session.
 pub(in crate::web) const SESSION_COOKIE: &str = "leadflow_session";
@@ -106,7 +109,9 @@ pub(in crate::web) const COOKIE_LASTS: Duration = WHOLE;
 fn password_of(user: &PageUser) -> [u8; 32] {
     let text = match &user.password {
         Some(PasswordHash::Here(hash)) => hash.clone(),
-        Some(PasswordHash::At(secret)) => format!("{secret:?}"),
+        // One that cannot be read is another one, too.
+        Some(PasswordHash::At(secret)) => secrets::read(secret)
+            .map_or_else(|error| error.to_string(), |hash| hash.expose_secret().trim().to_owned()),
         None => String::new(),
     };
     fingerprint(&text)

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use http_body_util::BodyExt as _;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -15,11 +16,12 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 
 use super::listener::Peer;
+use super::patience::Patient;
 
 /// What connections may take.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +30,10 @@ pub(super) struct Limits {
     pub(super) connections: usize,
     /// Until the head of a request is whole, from the end of the one before.
     head: Duration,
+    /// Until the body of a request is whole, from the end of its head.
+    body: Duration,
+    /// In which nothing of an answer is taken.
+    unread: Duration,
     /// Of the head, in bytes.
     head_bytes: usize,
     /// Lines of the head.
@@ -41,6 +47,8 @@ impl Default for Limits {
         Self {
             connections: 256,
             head: Duration::from_secs(15),
+            body: Duration::from_secs(15),
+            unread: Duration::from_secs(30),
             head_bytes: 32 << 10,
             headers: 64,
             whole: Duration::from_mins(10),
@@ -60,7 +68,7 @@ pub(super) async fn serve(
     let service = service_fn(move |request: Request<Incoming>| {
         let app = app.clone();
         async move {
-            let mut request = request.map(Body::new);
+            let mut request = request.map(|body| timely(body, limits.body));
             request.extensions_mut().insert(peer);
             match app.oneshot(request).await {
                 Ok(response) => Ok::<_, Infallible>(response),
@@ -73,7 +81,7 @@ pub(super) async fn serve(
         .header_read_timeout(limits.head)
         .max_buf_size(limits.head_bytes)
         .max_headers(limits.headers)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Patient::new(stream, limits.unread)), service);
     tokio::pin!(connection);
     let over = tokio::time::sleep(limits.whole);
     tokio::pin!(over);
@@ -86,16 +94,29 @@ pub(super) async fn serve(
     let _ = timeout(limits.head, connection).await;
 }
 
+/// The body, which breaks off where it is not whole in time.
+fn timely(body: Incoming, within: Duration) -> Body {
+    let end = Instant::now() + within;
+    let pieces = futures::stream::try_unfold(body, move |mut body| async move {
+        let frame =
+            timeout_at(end, body.frame()).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?;
+        let Some(frame) = frame else { return Ok::<_, io::Error>(None) };
+        let piece = frame.map_err(io::Error::other)?.into_data().unwrap_or_default();
+        Ok(Some((piece, body)))
+    });
+    Body::from_stream(pieces)
+}
+
 /// Bytes to and from a peer.
 pub(super) struct Stream {
     plain: Duplex,
     tls: Option<TlsAcceptor>,
 }
 
-type Duplex = Pin<Box<dyn ReadWrite>>;
+pub(super) type Duplex = Pin<Box<dyn ReadWrite>>;
 
 /// What is read from and written to.
-trait ReadWrite: AsyncRead + AsyncWrite + Send {}
+pub(super) trait ReadWrite: AsyncRead + AsyncWrite + Send {}
 impl<T: AsyncRead + AsyncWrite + Send> ReadWrite for T {}
 
 impl Stream {
