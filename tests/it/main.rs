@@ -73,6 +73,18 @@ mod office365;
 #[cfg(test)]
 mod page;
 #[cfg(test)]
+mod page_access;
+#[cfg(test)]
+mod page_guests;
+#[cfg(test)]
+mod page_hostile;
+#[cfg(test)]
+mod page_listen;
+#[cfg(test)]
+mod page_load;
+#[cfg(test)]
+mod page_metrics;
+#[cfg(test)]
 mod previews;
 #[cfg(test)]
 mod promise;
