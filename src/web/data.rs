@@ -80,6 +80,18 @@ pub(super) async fn mailed_rows(site: &Site) -> Result<BTreeMap<String, Vec<DayV
     Ok(by_day.collect())
 }
 
+/// When each flow last mailed rows, within the days that charts show.
+pub(super) async fn newest_leads(site: &Site) -> Result<BTreeMap<String, Timestamp>, Failure> {
+    let range = DayRange::last(DAYS, site.clock.now(), &site.config().settings.time_zone);
+    let found = site.store().await?.mailed_samples(range.start()).await?;
+    let mut newest: BTreeMap<String, Timestamp> = BTreeMap::new();
+    for (flow, sample) in found {
+        let at = newest.entry(flow).or_insert(sample.started);
+        *at = sample.started.max(*at);
+    }
+    Ok(newest)
+}
+
 /// Runs, the newest first.
 pub(super) async fn runs(site: &Site, by: &Visitor, filter: RunFilter) -> Result<Vec<RunView>, Failure> {
     let runs = site.store().await?.find_runs(filter).await?;

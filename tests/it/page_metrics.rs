@@ -1,7 +1,6 @@
 //! Figures for Prometheus at the page, and whether the daemon is alive and ready.
 
-use std::fs;
-
+use leadflow_test_postgres::{Cluster, Stop};
 use serde_json::json;
 
 use crate::support::embedded::rows;
@@ -10,10 +9,15 @@ use crate::support::flows_toml::{FlowsToml, KEYS, SINCE};
 use crate::support::leadflow::Sandbox;
 use crate::support::now;
 use crate::support::page::{READER, ROBOT, Visitor, free_port, page, page_on, served};
+use crate::support::postgres::SharedState;
+
+fn flows(page: &str) -> FlowsToml {
+    let flow = FlowsToml::new().raw(page).embedded("demo").folder("folder").flow("leads").every("day");
+    flow.filter(SINCE).body(KEYS)
+}
 
 fn sandbox(page: &str) -> Sandbox {
-    let flow = FlowsToml::new().raw(page).embedded("demo").folder("folder").flow("leads").every("day");
-    let sandbox = Sandbox::on_sqlite(flow.filter(SINCE).body(KEYS));
+    let sandbox = Sandbox::on_sqlite(flows(page));
     sandbox.table().insert_at(&rows(["a"]), now());
     sandbox
 }
@@ -66,9 +70,10 @@ fn figures_beyond_this_machine_need_a_token() {
 }
 
 #[test]
-fn a_daemon_without_its_state_is_alive_and_not_ready() {
+fn a_daemon_whose_database_is_away_is_alive_and_not_ready() {
+    let cluster: &'static Cluster = Box::leak(Box::new(Cluster::start("", &[])));
     let port = free_port();
-    let sandbox = sandbox(&page_on(port));
+    let sandbox = Sandbox::on_postgres(flows(&page_on(port)), &SharedState::on_cluster(cluster));
     let daemon = sandbox.daemon();
     served(&daemon);
     let guest = Visitor::guest(port);
@@ -76,14 +81,14 @@ fn a_daemon_without_its_state_is_alive_and_not_ready() {
         eventually("the first tick", || (guest.get(path).status == 200).then_some(()));
         assert_eq!(guest.get(path).body, "ok\n");
     }
-    fs::rename(sandbox.path("state"), sandbox.path("away")).unwrap();
+    cluster.stop(Stop::Fast);
     let reply = guest.get("/readyz");
     assert_eq!((reply.status, reply.body.as_str()), (503, "the state cannot be used\n"));
+    assert_eq!(guest.get("/healthz").status, 200, "the daemon waits for it");
     for path in ["/", "/runs", "/health", "/api/v1/flows"] {
-        let reply = guest.get(path);
-        assert_eq!(reply.status, 503, "{path}");
+        assert_eq!(guest.get(path).status, 503, "{path}");
     }
-    assert!(!sandbox.path("state").exists(), "the page makes no state");
-    fs::rename(sandbox.path("away"), sandbox.path("state")).unwrap();
+    cluster.go_on();
     eventually("the state to be usable again", || (guest.get("/readyz").status == 200).then_some(()));
+    assert!(daemon.stop().success());
 }

@@ -1,11 +1,13 @@
 //! Who asks, and what they may.
 
 mod cookies;
+mod peer;
 mod sessions;
 mod tries;
 mod visitor;
 
 pub(super) use cookies::{cookie, set_cookie};
+pub(super) use peer::asking_peer;
 pub(super) use sessions::{COOKIE_LASTS, SESSION_COOKIE, Sessions};
 pub(super) use tries::Tries;
 pub(super) use visitor::{Visitor, Way, admitted};

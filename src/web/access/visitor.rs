@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 
+use super::peer::is_of;
 use super::{SESSION_COOKIE, cookie, fingerprint};
 use crate::flow::{Listen, PageSettings, PageToken, Role};
 use crate::platform::passwords;
@@ -131,11 +132,7 @@ fn of_proxy(
 ) -> Result<Option<Visitor>, Failure> {
     let Some(proxy) = &page.proxy else { return Ok(None) };
     let Some(header) = &proxy.user_header else { return Ok(None) };
-    let is_proxy = match peer {
-        Some(Peer::Address(address)) => proxy.from.contains(&address),
-        Some(Peer::Socket) => true,
-        None => false,
-    };
+    let is_proxy = peer.is_some_and(|peer| is_of(proxy, peer));
     let mut named = headers.get_all(header.as_str()).iter();
     let Some(value) = named.next().filter(|_| is_proxy) else { return Ok(None) };
     let name = value.to_str().ok().map(str::trim).filter(|name| is_name(name));

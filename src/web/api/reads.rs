@@ -133,7 +133,12 @@ pub(super) async fn runs(
 #[cfg_attr(test, utoipa::path(
     get, path = "/runs/{run}", responses((status = 200, body = RunDetailView)), security(("token" = []))
 ))]
-pub(super) async fn run(State(site): State<Arc<Site>>, frame: Frame, _: SignedIn, Path(id): Path<i64>) -> Answer {
+pub(super) async fn run(
+    State(site): State<Arc<Site>>,
+    frame: Frame,
+    _: SignedIn,
+    Path(id): Path<i64>,
+) -> Answer {
     Ok(json(&data::run(&site, &frame.visitor, id).await?))
 }
 

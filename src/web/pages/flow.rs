@@ -76,6 +76,7 @@ fn charts(frame: &Frame, days: &[DayView]) -> Markup {
         value: |day| day.tally.runs,
         words: number,
         is_bad: false,
+        adds_up: true,
     };
     let failed = Series {
         name: frame.t("Failed runs", "실패한 실행"),
@@ -83,6 +84,7 @@ fn charts(frame: &Frame, days: &[DayView]) -> Markup {
         value: |day| day.tally.failed,
         words: number,
         is_bad: true,
+        adds_up: true,
     };
     let took = Series {
         name: frame.t("Median duration", "걸린 시간의 중앙값"),
@@ -90,6 +92,7 @@ fn charts(frame: &Frame, days: &[DayView]) -> Markup {
         value: |day| day.tally.median_ms.and_then(|millis| u64::try_from(millis).ok()).unwrap_or_default(),
         words: |millis| duration(SignedDuration::from_millis(i64::try_from(millis).unwrap_or(i64::MAX))),
         is_bad: false,
+        adds_up: false,
     };
     html! {
         div.charts {

@@ -86,6 +86,7 @@ pub(super) fn rows_by_day<'a>(frame: &Frame, days: &'a [DayView]) -> Series<'a> 
         value: |day| day.tally.rows,
         words: |rows| rows.to_string(),
         is_bad: false,
+        adds_up: true,
     }
 }
 

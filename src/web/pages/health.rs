@@ -1,9 +1,11 @@
 //! What is failing, late or held, and how far each flow has come.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
+use jiff::Timestamp;
 use maud::{Markup, html};
 
 use crate::alarm::FlowState;
@@ -20,11 +22,12 @@ use crate::web::site::Site;
 pub(in crate::web) async fn health(State(site): State<Arc<Site>>, frame: Frame) -> Result<Response, Failure> {
     let (view, health) = data::health(&site, &frame.visitor).await?;
     let nodes = data::nodes(&site).await?;
+    let newest = data::newest_leads(&site).await?;
     let content = html! {
         @if view.ok { p.notice.good { (frame.t("All is well.", "모두 정상입니다.")) } }
         @for reason in &view.reasons { (reason_of(reason)) }
         h2 { (frame.t("Flows", "흐름")) }
-        (flows(&frame, &site, &health))
+        (flows(&frame, &site, &health, &newest))
         h2 { (frame.t("Mail connections", "메일 연결")) }
         (connections(&frame, &site, &health))
         @if !nodes.is_empty() {
@@ -46,10 +49,11 @@ fn reason_of(reason: &str) -> Markup {
     }
 }
 
-fn flows(frame: &Frame, site: &Site, health: &Health) -> Markup {
+fn flows(frame: &Frame, site: &Site, health: &Health, newest: &BTreeMap<String, Timestamp>) -> Markup {
     let head = html! {
         th scope="col" { (frame.t("Flow", "흐름")) }
         th scope="col" { (frame.t("Last success", "마지막 성공")) }
+        th scope="col" { (frame.t("Newest mailed rows", "마지막으로 보낸 행")) }
         th scope="col" { (frame.t("Read up to (watermark)", "읽은 위치(watermark)")) }
         th.number scope="col" { (frame.t("Failures in a row", "연속 실패")) }
         th.number scope="col" { (frame.t("Waiting mails", "대기 메일")) }
@@ -62,8 +66,8 @@ fn flows(frame: &Frame, site: &Site, health: &Health) -> Markup {
             tr {
                 th scope="row" { a href=(path(&["flows", name])) { (name) } }
                 @match health.facts.flows.get(name) {
-                    Some(state) => (cells(frame, state)),
-                    None => td colspan="6" { (frame.t("not seen yet", "아직 실행되지 않음")) },
+                    Some(state) => (cells(frame, state, newest.get(name).copied())),
+                    None => td colspan="7" { (frame.t("not seen yet", "아직 실행되지 않음")) },
                 }
             }
         }
@@ -71,10 +75,11 @@ fn flows(frame: &Frame, site: &Site, health: &Health) -> Markup {
     table(frame.t("Flows", "흐름"), &head, &rows)
 }
 
-fn cells(frame: &Frame, state: &FlowState) -> Markup {
+fn cells(frame: &Frame, state: &FlowState, newest: Option<Timestamp>) -> Markup {
     html! {
-        td { @match state.last_read { Some(at) => { (moment(frame, at)) p.soft { (distance(frame, at)) } } None => "–" } }
-        td { @match state.watermark { Some(at) => { (moment(frame, at)) p.soft { (distance(frame, at)) } } None => "–" } }
+        @for at in [state.last_read, newest, state.watermark] {
+            td { @match at { Some(at) => { (moment(frame, at)) p.soft { (distance(frame, at)) } } None => "–" } }
+        }
         td.number { (state.failures) }
         td.number { (state.waiting.map_or(0, |(count, _)| count)) }
         td.number { (state.held.as_ref().map_or(0, |held| held.count)) }

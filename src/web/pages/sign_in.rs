@@ -13,7 +13,7 @@ use tracing::{info, warn};
 
 use crate::flow::{PageUser, PasswordHash};
 use crate::platform::{passwords, secrets};
-use crate::web::access::{COOKIE_LASTS, SESSION_COOKIE, cookie, set_cookie};
+use crate::web::access::{COOKIE_LASTS, SESSION_COOKIE, asking_peer, cookie, set_cookie};
 use crate::web::extract::Query;
 use crate::web::failure::Failure;
 use crate::web::fields::Fields;
@@ -69,16 +69,18 @@ pub(in crate::web) async fn sign_in(
     State(site): State<Arc<Site>>,
     frame: Frame,
     Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
     Form(asked): Form<Credentials>,
 ) -> Result<Response, Failure> {
     let page = site.page().ok_or_else(Failure::no_state)?;
+    let peer = asking_peer(&page, &headers, peer);
     let now = site.clock.steady();
     let Credentials { user: name, password, next } = asked;
     if name.len() > 64 || password.len() > 1_024 {
         return Err(Failure::bad_request("the name or the password is too long"));
     }
     if let Err(wait) = site.tries.begin(peer, &name, now) {
-        warn!(?peer, "too many failed sign-ins");
+        warn!(%peer, "too many failed sign-ins");
         let failure = Failure::new(StatusCode::TOO_MANY_REQUESTS, "too many failed sign-ins");
         return Err(Failure {
             retry_after: Some(wait.as_secs().max(1)),
@@ -92,13 +94,16 @@ pub(in crate::web) async fn sign_in(
     let (Some(user), true) = (known, is_right) else {
         // What was typed as the name may be a password.
         let user = if known.is_some() { name.as_str() } else { "(unknown)" };
-        warn!(user, ?peer, "a sign-in was refused");
+        warn!(user, %peer, "a sign-in was refused");
         let words = frame.t("The name or the password is wrong.", "이름이나 비밀번호가 틀립니다.");
         return Ok(form(&frame, StatusCode::UNAUTHORIZED, &next, Some(words)));
     };
     site.tries.succeed(peer, &name);
+    if let Some(before) = cookie(&headers, SESSION_COOKIE) {
+        site.sessions.end(before);
+    }
     let session = site.sessions.begin(&name, user, now).map_err(|_| Failure::no_state())?;
-    info!(user = name, ?peer, "signed in");
+    info!(user = name, %peer, "signed in");
     let cookie = set_cookie(SESSION_COOKIE, &session, COOKIE_LASTS, page.is_secure());
     Ok(with_cookie(Redirect::to(own_path(&next)).into_response(), cookie))
 }

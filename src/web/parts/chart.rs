@@ -18,6 +18,8 @@ pub(in crate::web) struct Series<'a> {
     pub(in crate::web) words: fn(u64) -> String,
     /// It is something that is wrong.
     pub(in crate::web) is_bad: bool,
+    /// The numbers of several days make one together.
+    pub(in crate::web) adds_up: bool,
 }
 
 /// Of a bar and the gap after it, in units of the drawing.
@@ -28,11 +30,10 @@ const HEIGHT: u64 = 48;
 /// A chart with its title, and its table behind a click.
 pub(in crate::web) fn chart(frame: &Frame, series: &Series<'_>) -> Markup {
     let most = series.days.iter().map(series.value).max().unwrap_or_default();
-    let total: u64 = series.days.iter().map(series.value).sum();
     html! {
         figure.chart {
             figcaption { (series.name) @if most > 0 { span.soft { " " (frame.t("at most", "최대")) " " ((series.words)(most)) } } }
-            (bars(series, most, &label(frame, series, most, total)))
+            (bars(series, most, &label(frame, series, most)))
             details {
                 summary { (frame.t("Numbers", "숫자로 보기")) }
                 table {
@@ -51,19 +52,22 @@ pub(in crate::web) fn chart(frame: &Frame, series: &Series<'_>) -> Markup {
 /// The bars alone, for a line of a table.
 pub(in crate::web) fn sparkline(frame: &Frame, series: &Series<'_>) -> Markup {
     let most = series.days.iter().map(series.value).max().unwrap_or_default();
-    let total: u64 = series.days.iter().map(series.value).sum();
-    bars(series, most, &label(frame, series, most, total))
+    bars(series, most, &label(frame, series, most))
 }
 
-fn label(frame: &Frame, series: &Series<'_>, most: u64, total: u64) -> String {
+fn label(frame: &Frame, series: &Series<'_>, most: u64) -> String {
     let span = match (series.days.first(), series.days.last()) {
         (Some(first), Some(last)) => format!("{} – {}", short(first.day), short(last.day)),
         _ => String::new(),
     };
-    let most = (series.words)(most);
-    let in_all = frame.t("in all", "합계");
     let at_most = frame.t("at most a day", "하루 최대");
-    format!("{}, {span}: {in_all} {}, {at_most} {most}", series.name, (series.words)(total))
+    let in_all = if series.adds_up {
+        let total = series.days.iter().map(series.value).sum();
+        format!("{} {}, ", frame.t("in all", "합계"), (series.words)(total))
+    } else {
+        String::new()
+    };
+    format!("{}, {span}: {in_all}{at_most} {}", series.name, (series.words)(most))
 }
 
 fn short(day: Date) -> String {

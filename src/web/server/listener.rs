@@ -1,5 +1,6 @@
 //! Where the page listens: an address or a socket, with or without TLS.
 
+use std::fmt;
 use std::fs::Permissions;
 use std::io;
 use std::net::IpAddr;
@@ -48,6 +49,15 @@ pub(in crate::web) enum Peer {
     Address(IpAddr),
     /// Of a Unix socket.
     Socket,
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::Socket => f.write_str("the socket"),
+        }
+    }
 }
 
 impl Listener {
