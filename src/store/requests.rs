@@ -56,7 +56,8 @@ pub enum Answer {
 }
 
 impl Request {
-    pub(super) fn kind(&self) -> &'static str {
+    /// Its word in the state.
+    pub fn kind(&self) -> &'static str {
         match self {
             Self::Off(_) => "off",
             Self::On(_) => "on",
@@ -67,10 +68,20 @@ impl Request {
         }
     }
 
-    pub(super) fn flow(&self) -> &str {
+    /// The flow that it is about; empty where it is about mails.
+    pub fn flow(&self) -> &str {
         match self {
             Self::Off(flow) | Self::On(flow) | Self::Run { flow, .. } => flow,
             Self::Retry(_) | Self::Drop(_) | Self::Send(..) => "",
+        }
+    }
+
+    /// The mail that it is about.
+    pub fn mail(&self) -> Option<i64> {
+        match self {
+            Self::Retry(mail) => *mail,
+            Self::Drop(mail) | Self::Send(mail, _) => Some(*mail),
+            Self::Off(_) | Self::On(_) | Self::Run { .. } => None,
         }
     }
 

@@ -33,7 +33,7 @@ pub(super) enum Performed {
 pub(super) async fn perform(site: &Site, by: &Visitor, request: Request) -> Result<Performed, Failure> {
     let store = site.store().await?;
     let asked_by = by.as_asker();
-    info!(by = asked_by, request = ?request, "asked for");
+    info!(by = asked_by, flow = request.flow(), mail = request.mail(), "asked for: {}", request.kind());
     let id = store.add_request(request, &asked_by, site.clock.now()).await?;
     let began = Instant::now();
     loop {

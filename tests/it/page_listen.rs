@@ -190,7 +190,10 @@ fn the_log_says_who_did_what_and_no_secret_address_or_query() {
     has(&log, &["signed in", "signed out", "leads are exported", "a test mail is asked for"]);
     let by_anna = log.lines().filter(|line| line.contains("anna (page)")).count();
     assert!(by_anna >= 6, "{log}");
-    assert!(log.lines().any(|line| line.contains("robot (token)") && line.contains("Off")), "{log}");
+    assert!(
+        log.lines().any(|line| line.contains("robot (token)") && line.contains("asked for: off")),
+        "{log}"
+    );
     let form_token = cookie.form_token.as_str();
     for secret in [form_token, ROBOT, "horse", "zz-", "sales@contoso", "leadflow_session=", "?"] {
         let lines: Vec<_> =

@@ -1,13 +1,16 @@
 //! The pages.
 
+mod act_on_flow;
+mod act_on_mail;
 mod check;
-mod confirm;
 mod flow;
 mod flows;
 mod health;
 mod lead;
 mod leads;
 mod outbox;
+mod question;
+mod replay;
 mod run;
 mod runs;
 mod sign_in;
@@ -22,17 +25,16 @@ use super::frame::Frame;
 use super::parts::layout::{Section, page_with};
 use super::parts::words::marked;
 
+pub(super) use act_on_flow::{act_on_flow, confirm_flow};
+pub(super) use act_on_mail::{act_on_mail, act_retry_all, confirm_mail, confirm_retry_all};
 pub(super) use check::check;
-pub(super) use confirm::{
-    act_on_flow, act_on_mail, act_resubmit, act_retry_all, confirm_flow, confirm_mail, confirm_resubmit,
-    confirm_retry_all,
-};
 pub(super) use flow::flow;
 pub(super) use flows::flows;
 pub(super) use health::health;
 pub(super) use lead::lead;
 pub(super) use leads::{export, find as find_leads, leads, search};
 pub(super) use outbox::{html_of_mail, mail, outbox};
+pub(super) use replay::{act_resubmit, confirm_resubmit};
 pub(super) use run::run;
 pub(super) use runs::runs;
 pub(super) use sign_in::{choose_language, sign_in, sign_in_form, sign_out};

@@ -6,7 +6,7 @@ use axum::response::Response;
 use maud::html;
 use tracing::info;
 
-use super::confirm::Question;
+use super::question::Question;
 use crate::config;
 use crate::flow::Flow;
 use crate::outbox::Receipt;
